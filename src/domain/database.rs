@@ -1,0 +1,161 @@
+//! RDS instances of the pool, and the snapshots that they are restored from.
+
+use chrono::{DateTime, Utc};
+
+use super::ids::{DatabaseId, EnvironmentId, FleetName, Number, SnapshotId};
+use super::tags::{self, Tags, key, role};
+
+/// What an RDS status string means for the pool.
+/// <https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/accessing-monitoring.html#Overview.DBInstance.Status>
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusClass {
+    /// It answers queries.
+    Usable,
+    /// It is on its way, or in a state that this version does not know.
+    Pending,
+    /// It will never be usable.
+    Failed,
+    /// It is being deleted.
+    Deleting,
+}
+
+impl StatusClass {
+    /// Classifies a status string; unknown strings are pending.
+    #[must_use]
+    pub fn of(status: &str) -> Self {
+        match status {
+            "available" | "storage-optimization" => Self::Usable,
+            "deleting" => Self::Deleting,
+            "failed" | "restore-error" => Self::Failed,
+            status if status.starts_with("incompatible-") => Self::Failed,
+            _ => Self::Pending,
+        }
+    }
+}
+
+/// A database of the pool as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Database {
+    /// Its identifier, `hatchery-<fleet>-<n>`.
+    pub id: DatabaseId,
+    /// Its number.
+    pub number: Number,
+    /// RDS's status string, such as `available`.
+    pub status: String,
+    /// `host:port`, once it has one.
+    pub endpoint: Option<String>,
+    /// When RDS created it; absent while it is being created.
+    pub created_at: Option<DateTime<Utc>>,
+    /// The zone that it was created for, from its tag or from RDS.
+    pub zone: Option<String>,
+    /// The snapshot that it was restored from.
+    pub snapshot: Option<SnapshotId>,
+    /// When that snapshot was taken.
+    pub snapshot_at: Option<DateTime<Utc>>,
+    /// The environment that it was given to. Once set it is never free again.
+    pub environment: Option<EnvironmentId>,
+    /// When a sweep first found it claimed without a record.
+    pub orphan_since: Option<DateTime<Utc>>,
+}
+
+/// What RDS says about a database beside its tags; see [`Database::read`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct DatabaseFacts {
+    pub id: DatabaseId,
+    pub status: String,
+    pub endpoint: Option<String>,
+    pub created_at: Option<DateTime<Utc>>,
+    pub zone: Option<String>,
+}
+
+impl Database {
+    /// Reads a database, if its name *and* tags say that it is one of the fleet's pool.
+    #[must_use]
+    pub fn read(fleet: &FleetName, facts: DatabaseFacts, tags: &Tags) -> Option<Self> {
+        let number = fleet.database_number(facts.id.as_str())?;
+        tags::belongs(tags, fleet.as_str(), role::POOL).then(|| Self {
+            id: facts.id,
+            number,
+            status: super::text::clean(&facts.status),
+            endpoint: facts.endpoint,
+            created_at: facts.created_at,
+            zone: tags.get(key::ZONE).cloned().or(facts.zone),
+            snapshot: tags.get(key::SNAPSHOT).map(SnapshotId::new),
+            snapshot_at: tags::read_time(tags, key::SNAPSHOT_AT),
+            // An unreadable claim is still a claim: by construction the number is the environment's.
+            environment: tags
+                .get(key::ENVIRONMENT)
+                .map(|id| id.parse().unwrap_or_else(|_| fleet.environment(number))),
+            orphan_since: tags::read_time(tags, key::ORPHAN_SINCE),
+        })
+    }
+
+    /// What its status means. `available` without an endpoint is still pending.
+    #[must_use]
+    pub fn status_class(&self) -> StatusClass {
+        match StatusClass::of(&self.status) {
+            StatusClass::Usable if self.endpoint.is_none() => StatusClass::Pending,
+            class => class,
+        }
+    }
+
+    /// Whether it answers queries: `available` *and* an endpoint.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.status_class() == StatusClass::Usable
+    }
+}
+
+/// A database to be restored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDatabase {
+    /// The fleet whose pool it joins.
+    pub fleet: FleetName,
+    /// Its number.
+    pub number: Number,
+    /// The snapshot to restore.
+    pub snapshot: Snapshot,
+    /// The availability zone to restore into.
+    pub zone: String,
+    /// The RDS instance class, such as `db.t4g.small`.
+    pub class: String,
+    /// The DB subnet group.
+    pub subnet_group: String,
+    /// VPC security group ids; empty for the VPC's default group.
+    pub security_groups: Vec<String>,
+    /// The DB parameter group; `None` for the engine's default.
+    pub parameter_group: Option<String>,
+}
+
+impl NewDatabase {
+    /// Its identifier.
+    #[must_use]
+    pub fn id(&self) -> DatabaseId {
+        self.fleet.database_id(self.number)
+    }
+
+    /// The full tag set. It is always sent whole: without one, a restore copies the source's tags.
+    /// <https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_RestoreDBInstanceFromDBSnapshot.html>
+    #[must_use]
+    pub fn tags(&self) -> Tags {
+        [
+            (key::FLEET, self.fleet.to_string()),
+            (key::ROLE, role::POOL.to_owned()),
+            (key::ZONE, self.zone.clone()),
+            (key::SNAPSHOT, self.snapshot.id.to_string()),
+            (key::SNAPSHOT_AT, tags::write_time(self.snapshot.created_at)),
+        ]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into()
+    }
+}
+
+/// An RDS snapshot of the source database that is `available`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Its identifier.
+    pub id: SnapshotId,
+    /// When it was taken.
+    pub created_at: DateTime<Utc>,
+}

@@ -1,0 +1,34 @@
+//! The words of the field: pure types and rules, no I/O, no clock, no randomness.
+//!
+//! Everything here can be rebuilt from what AWS lists. Nothing here knows another module of the crate.
+
+pub mod audit;
+pub mod cost;
+pub mod database;
+pub mod environment;
+pub mod fleet;
+pub mod health;
+pub mod ids;
+pub mod instance;
+pub mod policy;
+pub mod pool;
+pub mod progress;
+pub mod record;
+pub mod tags;
+pub mod text;
+pub mod world;
+
+pub use audit::{AuditEvent, Outcome};
+pub use database::{Database, NewDatabase, Snapshot, StatusClass};
+pub use environment::{Environment, EnvironmentState, Lookup};
+pub use fleet::{Fleet, Image, NewFleet, Subnet};
+pub use ids::{
+    DatabaseId, EnvironmentId, FleetName, ImageId, InstanceId, InvalidName, Label, Number, RecordId, SnapshotId,
+    SubnetId,
+};
+pub use instance::{Instance, InstanceState, Phase};
+pub use policy::Policy;
+pub use pool::{DatabaseState, Pool};
+pub use record::{NewRecord, Record, Termination};
+pub use tags::{TagChanges, Tags};
+pub use world::{Listing, World};

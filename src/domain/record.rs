@@ -1,0 +1,203 @@
+//! The record: the launch template that *is* an environment's durable intent and its claim on a database.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use super::ids::{EnvironmentId, FleetName, ImageId, Label, Number, RecordId, SubnetId};
+use super::tags::{self, TagChanges, Tags, key, role};
+use super::text;
+
+/// The most services that one environment can put under test. With the record's own tags they stay below the 50
+/// that EC2 takes on a resource.
+pub const MAX_SERVICES: usize = 25;
+
+/// The most characters of a note.
+pub const MAX_NOTE_CHARS: usize = 200;
+
+/// Somebody's wish that an environment ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Termination {
+    /// When it was asked for.
+    pub at: DateTime<Utc>,
+    /// Who asked.
+    pub by: String,
+}
+
+/// An environment's record as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The launch template's id.
+    pub id: RecordId,
+    /// The environment that it stands for; its number is the claimed database's.
+    pub environment: EnvironmentId,
+    /// What people call the environment. Falls back to the id where the tag is missing.
+    pub name: String,
+    /// Who asked for it.
+    pub owner: String,
+    /// When it was asked for.
+    pub created_at: DateTime<Utc>,
+    /// When its time is over. `None` where the tag is missing or unreadable: such a record is kept.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// When the first sweep found its time over.
+    pub reaping_since: Option<DateTime<Utc>>,
+    /// Who wants it gone, and since when.
+    pub terminate: Option<Termination>,
+    /// How many launch attempts have failed for good; the number of the next one.
+    pub attempt: u32,
+    /// Why launching was given up.
+    pub failure: Option<String>,
+    /// When a sweep first found that its database is gone.
+    pub orphan_since: Option<DateTime<Utc>>,
+    /// Services under test and their image tags.
+    pub services: BTreeMap<String, String>,
+    /// The owner's free text.
+    pub note: Option<String>,
+}
+
+impl Record {
+    /// Reads a record, if the template's name *and* tags say that it is one of the fleet's.
+    #[must_use]
+    pub fn read(
+        fleet: &FleetName,
+        id: RecordId,
+        template_name: &str,
+        template_created_at: DateTime<Utc>,
+        tags: &Tags,
+    ) -> Option<Self> {
+        let number = fleet.record_number(template_name)?;
+        if !tags::belongs(tags, fleet.as_str(), role::ENVIRONMENT) {
+            return None;
+        }
+        let environment = fleet.environment(number);
+        let text_of = |key: &str| tags.get(key).map(|value| text::clean(value));
+        Some(Self {
+            id,
+            name: text_of(key::NAME).unwrap_or_else(|| environment.to_string()),
+            environment,
+            owner: text_of(key::OWNER).unwrap_or_else(|| "unknown".to_owned()),
+            created_at: tags::read_time(tags, key::CREATED_AT).unwrap_or(template_created_at),
+            expires_at: tags::read_time(tags, key::EXPIRES_AT),
+            reaping_since: tags::read_time(tags, key::REAPING_SINCE),
+            terminate: tags.get(key::TERMINATE).map(|value| Termination::read(value, template_created_at)),
+            attempt: tags.get(key::ATTEMPT).and_then(|value| value.parse().ok()).unwrap_or(0),
+            failure: text_of(key::FAILURE),
+            orphan_since: tags::read_time(tags, key::ORPHAN_SINCE),
+            services: read_services(tags),
+            note: text_of(key::NOTE),
+        })
+    }
+
+    /// The number that it shares with its database.
+    #[must_use]
+    pub fn number(&self) -> Number {
+        self.environment.number
+    }
+
+    /// Whether anything still wants the environment to live: no termination asked for and no reaping begun.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.terminate.is_none() && self.reaping_since.is_none() && self.failure.is_none()
+    }
+}
+
+impl Termination {
+    /// The tag's value.
+    #[must_use]
+    pub fn write(&self) -> String {
+        format!("{} {}", tags::write_time(self.at), self.by)
+    }
+
+    /// Reads the tag's value. The tag's presence is what counts, so an unreadable time falls back to `fallback`.
+    #[must_use]
+    pub fn read(value: &str, fallback: DateTime<Utc>) -> Self {
+        let (at, by) = value.split_once(' ').unwrap_or((value, "unknown"));
+        let at = DateTime::parse_from_rfc3339(at).map_or(fallback, |at| at.to_utc());
+        Self { at, by: text::clean(by) }
+    }
+}
+
+/// A record to be created: everything that any engine needs to finish the launch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRecord {
+    /// The environment; its number is that of the database to claim.
+    pub environment: EnvironmentId,
+    /// What people will call it.
+    pub name: Label,
+    /// Who asks for it.
+    pub owner: String,
+    /// When it was asked for.
+    pub created_at: DateTime<Utc>,
+    /// When its time is over.
+    pub expires_at: DateTime<Utc>,
+    /// Services under test and their image tags.
+    pub services: BTreeMap<String, String>,
+    /// The owner's free text.
+    pub note: Option<String>,
+    /// The image to launch from.
+    pub image: ImageId,
+    /// The subnet to launch into: one in the database's zone.
+    pub subnet: SubnetId,
+}
+
+impl NewRecord {
+    /// The identity tags: on the record, and (through its launch data) on the instance and its volumes from birth.
+    #[must_use]
+    pub fn identity_tags(&self) -> Tags {
+        let environment = &self.environment;
+        let mut tags = Tags::from(
+            [
+                (key::FLEET, environment.fleet.to_string()),
+                (key::ROLE, role::ENVIRONMENT.to_owned()),
+                (key::ENVIRONMENT, environment.to_string()),
+                (key::NAME, self.name.to_string()),
+                (key::OWNER, self.owner.clone()),
+                (key::DATABASE, environment.database_id().to_string()),
+                (key::CREATED_AT, tags::write_time(self.created_at)),
+                (key::EXPIRES_AT, tags::write_time(self.expires_at)),
+            ]
+            .map(|(key, value)| (key.to_owned(), value)),
+        );
+        tags.extend(self.services.iter().map(|(name, tag)| (format!("{}{name}", key::SERVICE_PREFIX), tag.clone())));
+        tags
+    }
+
+    /// All tags of the record itself.
+    #[must_use]
+    pub fn tags(&self) -> Tags {
+        let mut tags = self.identity_tags();
+        tags.extend(self.note.iter().map(|note| (key::NOTE.to_owned(), note.clone())));
+        tags
+    }
+}
+
+/// The changes that the protocols make to a record.
+impl TagChanges {
+    /// Moves the expiry.
+    #[must_use]
+    pub fn expire_at(at: DateTime<Utc>) -> Self {
+        Self::new().set_time(key::EXPIRES_AT, at)
+    }
+
+    /// Sweep one: the time is over.
+    #[must_use]
+    pub fn reaping_since(at: DateTime<Utc>) -> Self {
+        Self::new().set_time(key::REAPING_SINCE, at)
+    }
+
+    /// Somebody wants it gone.
+    #[must_use]
+    pub fn terminate(termination: &Termination) -> Self {
+        Self::new().set(key::TERMINATE, termination.write())
+    }
+}
+
+/// The services named in tags.
+#[must_use]
+pub fn read_services(tags: &Tags) -> BTreeMap<String, String> {
+    tags.range(key::SERVICE_PREFIX.to_owned()..)
+        .map_while(|(key, tag)| {
+            Some((text::clean(key.strip_prefix(key::SERVICE_PREFIX)?), text::clean(tag)))
+        })
+        .collect()
+}

@@ -1,0 +1,99 @@
+//! Text from outside is hostile: it is cleaned on its way in, so that no view can forget it.
+
+/// The most characters that a cleaned line keeps; longer lines end in `…`.
+pub const MAX_LINE_CHARS: usize = 4_000;
+
+/// A line of text without anything that a terminal would act on: escape sequences, control characters, and the
+/// Unicode marks that reorder or hide text are dropped, tabs become spaces, and the length is capped.
+#[must_use]
+pub fn clean(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len().min(MAX_LINE_CHARS));
+    let mut chars = text.chars().peekable();
+    let mut count = 0;
+    while let Some(c) = chars.next() {
+        match c {
+            '\u{1b}' | '\u{9b}' => skip_sequence(c, &mut chars),
+            '\t' | '\n' => kept.push(' '),
+            c if c.is_control() || is_invisible(c) => continue,
+            c => kept.push(c),
+        }
+        count += 1;
+        if count >= MAX_LINE_CHARS && chars.peek().is_some() {
+            kept.push('…');
+            break;
+        }
+    }
+    kept
+}
+
+/// Whether a value can be written to a tag as it is: no control or invisible characters, within the length.
+#[must_use]
+pub fn is_plain(text: &str, max_chars: usize) -> bool {
+    text.chars().count() <= max_chars && !text.chars().any(|c| c.is_control() || is_invisible(c))
+}
+
+/// Bidirectional overrides, zero-width marks and line separators: they make a screen show what is not there.
+fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Skips what follows an escape: a control sequence up to its final byte, or a string up to its terminator.
+fn skip_sequence(introducer: char, chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
+    let kind = if introducer == '\u{9b}' { Some('[') } else { chars.next() };
+    match kind {
+        Some('[') => {
+            for c in chars.by_ref() {
+                if ('\u{40}'..='\u{7e}').contains(&c) {
+                    break;
+                }
+            }
+        }
+        Some(']' | 'P' | 'X' | '^' | '_') => {
+            while let Some(c) = chars.next() {
+                if c == '\u{7}' || c == '\u{9c}' {
+                    break;
+                }
+                if c == '\u{1b}' && chars.peek() == Some(&'\\') {
+                    chars.next();
+                    break;
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn sequences_go_and_text_stays() {
+        assert_eq!(clean("a\u{1b}[31mred\u{1b}[0m b"), "ared b");
+        assert_eq!(clean("x\u{1b}]0;title\u{7}y\u{1b}]8;;http://e\u{1b}\\z"), "xyz");
+        assert_eq!(clean("tab\there\r"), "tab here");
+        assert_eq!(clean("\u{9b}2Jgone"), "gone");
+        assert_eq!(clean("ab\u{202e}cd\u{200b}"), "abcd");
+        assert_eq!(clean("naïve 日本 🚀"), "naïve 日本 🚀");
+    }
+
+    #[test]
+    fn long_lines_are_capped() {
+        let capped = clean(&"x".repeat(90_000));
+        assert_eq!(capped.chars().count(), MAX_LINE_CHARS + 1);
+        assert!(capped.ends_with('…'));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_a_terminal_acts_on_gets_through(text in any::<String>()) {
+            let cleaned = clean(&text);
+            prop_assert!(is_plain(&cleaned, MAX_LINE_CHARS + 1), "{cleaned:?}");
+            prop_assert_eq!(clean(&cleaned), cleaned);
+        }
+    }
+}
