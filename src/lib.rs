@@ -1,1 +1,9 @@
-//! hatchery
+//! hatchery: a terminal dashboard and engine for dynamic feature environments on AWS.
+//!
+//! The map of the modules and the rule of who may know whom are in `ARCHITECTURE.md`.
+
+pub mod clock;
+pub mod cloud;
+pub mod domain;
+pub mod engine;
+pub mod failure;

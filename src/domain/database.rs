@@ -44,7 +44,9 @@ pub struct Database {
     pub status: String,
     /// `host:port`, once it has one.
     pub endpoint: Option<String>,
-    /// When RDS created it; absent while it is being created.
+    /// When its restore was asked for.
+    pub requested_at: Option<DateTime<Utc>>,
+    /// When RDS says that it was created; absent while it is being created.
     pub created_at: Option<DateTime<Utc>>,
     /// The zone that it was created for, from its tag or from RDS.
     pub zone: Option<String>,
@@ -79,6 +81,7 @@ impl Database {
             number,
             status: super::text::clean(&facts.status),
             endpoint: facts.endpoint,
+            requested_at: tags::read_time(tags, key::CREATED_AT),
             created_at: facts.created_at,
             zone: tags.get(key::ZONE).cloned().or(facts.zone),
             snapshot: tags.get(key::SNAPSHOT).map(SnapshotId::new),
@@ -100,6 +103,12 @@ impl Database {
         }
     }
 
+    /// When it came into being, as well as is known: the restore's request, else RDS's own time.
+    #[must_use]
+    pub fn since(&self) -> Option<DateTime<Utc>> {
+        self.requested_at.or(self.created_at)
+    }
+
     /// Whether it answers queries: `available` *and* an endpoint.
     #[must_use]
     pub fn is_ready(&self) -> bool {
@@ -116,6 +125,8 @@ pub struct NewDatabase {
     pub number: Number,
     /// The snapshot to restore.
     pub snapshot: Snapshot,
+    /// When it is asked for.
+    pub requested_at: DateTime<Utc>,
     /// The availability zone to restore into.
     pub zone: String,
     /// The RDS instance class, such as `db.t4g.small`.
@@ -142,6 +153,7 @@ impl NewDatabase {
         [
             (key::FLEET, self.fleet.to_string()),
             (key::ROLE, role::POOL.to_owned()),
+            (key::CREATED_AT, tags::write_time(self.requested_at)),
             (key::ZONE, self.zone.clone()),
             (key::SNAPSHOT, self.snapshot.id.to_string()),
             (key::SNAPSHOT_AT, tags::write_time(self.snapshot.created_at)),

@@ -333,7 +333,14 @@ mod tests {
     fn a_fleet_only_knows_its_own_names() {
         let dev: FleetName = "dev".parse().unwrap();
         assert_eq!(dev.database_number("hatchery-dev-12"), Some(Number(12)));
-        for foreign in ["hatchery-dev-12-3", "hatchery-dev-", "hatchery-dev-012", "hatchery-qa-1", "dev-12", "hatchery-dev-+1"] {
+        for foreign in [
+            "hatchery-dev-12-3",
+            "hatchery-dev-",
+            "hatchery-dev-012",
+            "hatchery-qa-1",
+            "dev-12",
+            "hatchery-dev-+1",
+        ] {
             assert_eq!(dev.database_number(foreign), None, "{foreign}");
         }
         assert_eq!(dev.record_number("hatchery/dev/7"), Some(Number(7)));
@@ -344,7 +351,8 @@ mod tests {
 
     #[test]
     fn names_that_aws_would_refuse_are_refused_here() {
-        for bad in ["", "Dev", "1dev", "dev-", "a--b", "dev/x", "dev\u{7}", "a234567890123456789012345678901"] {
+        for bad in ["", "Dev", "1dev", "dev-", "a--b", "dev/x", "dev\u{7}", "a234567890123456789012345678901"]
+        {
             assert!(bad.parse::<FleetName>().is_err(), "{bad:?}");
         }
         for bad in ["", "-x", "a b", "a\u{1b}[31m", "naïve", "a/b", &"x".repeat(41)] {

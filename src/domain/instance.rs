@@ -185,7 +185,10 @@ impl Instance {
             launched_at: facts.launched_at,
             expires_at: tags::read_time(tags, key::EXPIRES_AT),
             phase: tags.get(key::PHASE).and_then(|word| Phase::of_word(word)),
-            detail: tags.get(key::DETAIL).map(|detail| text::clean(detail)).filter(|detail| !detail.is_empty()),
+            detail: tags
+                .get(key::DETAIL)
+                .map(|detail| text::clean(detail))
+                .filter(|detail| !detail.is_empty()),
             ready_at: tags::read_time(tags, key::READY_AT),
             timeline: tags.get(key::TIMELINE).map(|value| read_timeline(value)).unwrap_or_default(),
             orphan_since: tags::read_time(tags, key::ORPHAN_SINCE),

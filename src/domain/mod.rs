@@ -6,6 +6,7 @@ pub mod audit;
 pub mod cost;
 pub mod database;
 pub mod environment;
+pub mod error;
 pub mod fleet;
 pub mod health;
 pub mod ids;
@@ -21,14 +22,15 @@ pub mod world;
 pub use audit::{AuditEvent, Outcome};
 pub use database::{Database, NewDatabase, Snapshot, StatusClass};
 pub use environment::{Environment, EnvironmentState, Lookup};
+pub use error::{CloudError, ErrorClass};
 pub use fleet::{Fleet, Image, NewFleet, Subnet};
 pub use ids::{
-    DatabaseId, EnvironmentId, FleetName, ImageId, InstanceId, InvalidName, Label, Number, RecordId, SnapshotId,
-    SubnetId,
+    DatabaseId, EnvironmentId, FleetName, ImageId, InstanceId, InvalidName, Label, Number, RecordId,
+    SnapshotId, SubnetId,
 };
 pub use instance::{Instance, InstanceState, Phase};
 pub use policy::Policy;
 pub use pool::{DatabaseState, Pool};
-pub use record::{NewRecord, Record, Termination};
+pub use record::{NewEnvironment, NewRecord, Purpose, Record, Termination};
 pub use tags::{TagChanges, Tags};
 pub use world::{Listing, World};

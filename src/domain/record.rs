@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use super::ids::{EnvironmentId, FleetName, ImageId, Label, Number, RecordId, SubnetId};
+use super::ids::{
+    EnvironmentId, FleetName, ImageId, InstanceId, InvalidName, Label, Number, RecordId, SubnetId,
+};
 use super::tags::{self, TagChanges, Tags, key, role};
 use super::text;
 
@@ -45,6 +47,10 @@ pub struct Record {
     pub terminate: Option<Termination>,
     /// How many launch attempts have failed for good; the number of the next one.
     pub attempt: u32,
+    /// The instance that its launch gave, once an engine has written it down.
+    pub instance: Option<InstanceId>,
+    /// Whether it only holds the claim on a database that is being retired from the pool.
+    pub retirement: bool,
     /// Why launching was given up.
     pub failure: Option<String>,
     /// When a sweep first found that its database is gone.
@@ -66,7 +72,8 @@ impl Record {
         tags: &Tags,
     ) -> Option<Self> {
         let number = fleet.record_number(template_name)?;
-        if !tags::belongs(tags, fleet.as_str(), role::ENVIRONMENT) {
+        let retirement = tags::belongs(tags, fleet.as_str(), role::RETIREMENT);
+        if !retirement && !tags::belongs(tags, fleet.as_str(), role::ENVIRONMENT) {
             return None;
         }
         let environment = fleet.environment(number);
@@ -81,6 +88,8 @@ impl Record {
             reaping_since: tags::read_time(tags, key::REAPING_SINCE),
             terminate: tags.get(key::TERMINATE).map(|value| Termination::read(value, template_created_at)),
             attempt: tags.get(key::ATTEMPT).and_then(|value| value.parse().ok()).unwrap_or(0),
+            instance: tags.get(key::INSTANCE).map(InstanceId::new),
+            retirement,
             failure: text_of(key::FAILURE),
             orphan_since: tags::read_time(tags, key::ORPHAN_SINCE),
             services: read_services(tags),
@@ -117,17 +126,36 @@ impl Termination {
     }
 }
 
-/// A record to be created: everything that any engine needs to finish the launch.
+/// A record to be created: a claim on a database, and everything that any engine needs to act on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRecord {
     /// The environment; its number is that of the database to claim.
     pub environment: EnvironmentId,
-    /// What people will call it.
-    pub name: Label,
     /// Who asks for it.
     pub owner: String,
     /// When it was asked for.
     pub created_at: DateTime<Utc>,
+    /// What the database is claimed for.
+    pub purpose: Purpose,
+}
+
+/// What a database is claimed for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Purpose {
+    /// To serve an environment.
+    Launch(Box<NewEnvironment>),
+    /// To be deleted: the claim keeps launches away from the database while it goes.
+    Retire {
+        /// Why, for whoever reads the record.
+        reason: String,
+    },
+}
+
+/// What an environment is launched with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEnvironment {
+    /// What people will call it.
+    pub name: Label,
     /// When its time is over.
     pub expires_at: DateTime<Utc>,
     /// Services under test and their image tags.
@@ -148,17 +176,27 @@ impl NewRecord {
         let mut tags = Tags::from(
             [
                 (key::FLEET, environment.fleet.to_string()),
-                (key::ROLE, role::ENVIRONMENT.to_owned()),
                 (key::ENVIRONMENT, environment.to_string()),
-                (key::NAME, self.name.to_string()),
                 (key::OWNER, self.owner.clone()),
                 (key::DATABASE, environment.database_id().to_string()),
                 (key::CREATED_AT, tags::write_time(self.created_at)),
-                (key::EXPIRES_AT, tags::write_time(self.expires_at)),
             ]
             .map(|(key, value)| (key.to_owned(), value)),
         );
-        tags.extend(self.services.iter().map(|(name, tag)| (format!("{}{name}", key::SERVICE_PREFIX), tag.clone())));
+        match &self.purpose {
+            Purpose::Launch(new) => {
+                tags.insert(key::ROLE.to_owned(), role::ENVIRONMENT.to_owned());
+                tags.insert(key::NAME.to_owned(), new.name.to_string());
+                tags.insert(key::EXPIRES_AT.to_owned(), tags::write_time(new.expires_at));
+                let services = new.services.iter();
+                tags.extend(
+                    services.map(|(name, tag)| (format!("{}{name}", key::SERVICE_PREFIX), tag.clone())),
+                );
+            }
+            Purpose::Retire { .. } => {
+                tags.insert(key::ROLE.to_owned(), role::RETIREMENT.to_owned());
+            }
+        }
         tags
     }
 
@@ -166,7 +204,16 @@ impl NewRecord {
     #[must_use]
     pub fn tags(&self) -> Tags {
         let mut tags = self.identity_tags();
-        tags.extend(self.note.iter().map(|note| (key::NOTE.to_owned(), note.clone())));
+        match &self.purpose {
+            Purpose::Launch(new) => {
+                tags.extend(new.note.iter().map(|note| (key::NOTE.to_owned(), note.clone())));
+            }
+            Purpose::Retire { reason } => {
+                let termination = Termination { at: self.created_at, by: self.owner.clone() };
+                tags.insert(key::TERMINATE.to_owned(), termination.write());
+                tags.insert(key::NOTE.to_owned(), reason.clone());
+            }
+        }
         tags
     }
 }
@@ -192,12 +239,34 @@ impl TagChanges {
     }
 }
 
+/// Reads `service=image-tag` as a person writes it.
+///
+/// # Errors
+/// Where the service is not a Kubernetes name or the tag is not one that a container registry takes.
+pub fn parse_service(text: &str) -> Result<(String, String), InvalidName> {
+    let invalid = |rule| InvalidName { what: "service", value: text.to_owned(), rule };
+    let (name, tag) =
+        text.split_once('=').ok_or(invalid("write it as SERVICE=IMAGE_TAG, such as payments=f-123"))?;
+    let named = (1..=40).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !name.starts_with('-')
+        && !name.ends_with('-');
+    if !named {
+        return Err(invalid("a service is 1 to 40 lower-case letters, digits and hyphens"));
+    }
+    let tagged = (1..=128).contains(&tag.len())
+        && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        && !tag.starts_with(['.', '-']);
+    if !tagged {
+        return Err(invalid("an image tag is 1 to 128 letters, digits, dots, underscores and hyphens"));
+    }
+    Ok((name.to_owned(), tag.to_owned()))
+}
+
 /// The services named in tags.
 #[must_use]
 pub fn read_services(tags: &Tags) -> BTreeMap<String, String> {
     tags.range(key::SERVICE_PREFIX.to_owned()..)
-        .map_while(|(key, tag)| {
-            Some((text::clean(key.strip_prefix(key::SERVICE_PREFIX)?), text::clean(tag)))
-        })
+        .map_while(|(key, tag)| Some((text::clean(key.strip_prefix(key::SERVICE_PREFIX)?), text::clean(tag))))
         .collect()
 }

@@ -18,7 +18,7 @@ pub const MAX_TAGS: usize = 50;
 pub mod key {
     /// The fleet's name; on everything that hatchery owns.
     pub const FLEET: &str = "hatchery:fleet";
-    /// `fleet`, `environment` or `pool`.
+    /// `fleet`, `environment`, `retirement` or `pool`.
     pub const ROLE: &str = "hatchery:role";
     /// The environment's id, such as `dev-12`.
     pub const ENVIRONMENT: &str = "hatchery:environment";
@@ -28,7 +28,7 @@ pub mod key {
     pub const OWNER: &str = "hatchery:owner";
     /// The database's identifier.
     pub const DATABASE: &str = "hatchery:database";
-    /// When the environment was asked for, RFC 3339.
+    /// When the environment or the database was asked for, RFC 3339.
     pub const CREATED_AT: &str = "hatchery:created-at";
     /// When the environment's time is over, RFC 3339.
     pub const EXPIRES_AT: &str = "hatchery:expires-at";
@@ -40,6 +40,8 @@ pub mod key {
     pub const NOTE: &str = "hatchery:note";
     /// How many launch attempts have failed for good.
     pub const ATTEMPT: &str = "hatchery:attempt";
+    /// The instance that the record's launch gave, once known: from then on nobody launches it a second time.
+    pub const INSTANCE: &str = "hatchery:instance";
     /// Why the launch failed for good.
     pub const FAILURE: &str = "hatchery:failure";
     /// When a sweep first found the resource without its counterpart, RFC 3339.
@@ -73,6 +75,9 @@ pub mod role {
     pub const FLEET: &str = "fleet";
     /// An environment's record, and its instance.
     pub const ENVIRONMENT: &str = "environment";
+    /// The record of a database that is being retired from the pool. It holds the claim, so that nobody launches on
+    /// the database while it goes, and ends like any record that somebody asked to terminate.
+    pub const RETIREMENT: &str = "retirement";
     /// A database of the pool, claimed or not.
     pub const POOL: &str = "pool";
 }

@@ -1,0 +1,221 @@
+//! The engine: observe → plan → act, and the requests of people. Every face of hatchery works through it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::cloud::DynCloud;
+use crate::domain::{
+    AuditEvent, DatabaseId, EnvironmentId, FleetName, InstanceId, Label, Outcome, RecordId, World,
+};
+use crate::failure::Failure;
+
+/// Who an engine works for and how.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The fleet.
+    pub fleet: FleetName,
+    /// The name that goes into the audit log for what a person asks, such as `amy`.
+    pub person: String,
+    /// The name that goes into the audit log for background steps, such as `engine@laptop`.
+    pub host: String,
+    /// Seeds the waits before background steps. Every engine should have its own.
+    pub seed: u64,
+    /// This engine's version, compared with the policy's `min-version`.
+    pub version: semver::Version,
+}
+
+/// What a person wants to launch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaunchRequest {
+    /// What people will call it.
+    pub name: Label,
+    /// Services under test and their image tags; see [`crate::domain::record::parse_service`].
+    pub services: BTreeMap<String, String>,
+    /// How long it lives; the policy's default where absent.
+    pub ttl: Option<Duration>,
+    /// Free text.
+    pub note: Option<String>,
+}
+
+/// A launch that is confirmed: its record stands and its instance was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Launched {
+    /// The environment.
+    pub environment: EnvironmentId,
+    /// Its record.
+    pub record: RecordId,
+    /// The database that it claimed.
+    pub database: DatabaseId,
+    /// Its instance; `None` where EC2 has not given one yet and an engine goes on trying.
+    pub instance: Option<InstanceId>,
+    /// When its time is over.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// An extension that was read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extended {
+    /// The environment.
+    pub environment: EnvironmentId,
+    /// When its time is over now.
+    pub expires_at: DateTime<Utc>,
+    /// Whether the policy's `max-lifetime` made it shorter than what was asked for.
+    pub capped: bool,
+}
+
+/// How one step of a pass ended, or why it was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepReport {
+    /// What, such as `create-database`.
+    pub action: &'static str,
+    /// To what.
+    pub target: String,
+    /// Why.
+    pub reason: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What else there is to say.
+    pub detail: String,
+}
+
+/// Something that the engine saw and would not do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What, such as `create-database`.
+    pub action: &'static str,
+    /// To what.
+    pub target: String,
+    /// Why not.
+    pub reason: String,
+}
+
+/// One pass of observe → plan → act.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Report {
+    /// What was done.
+    pub steps: Vec<StepReport>,
+    /// What was not done, and why.
+    pub refused: Vec<Refusal>,
+    /// The listings that were not complete.
+    pub incomplete: Vec<&'static str>,
+}
+
+/// What a running engine tells its screen.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A new observation. While the first one comes in page by page, its listings are not complete yet.
+    World(Arc<World>),
+    /// An observation could not be made at all; the last world stands and grows old.
+    Trouble(Failure),
+    /// Something happened: a step of this engine, or of another one as the audit log has it. Oldest first.
+    Activity(Vec<AuditEvent>),
+    /// What the last plan would not do, and why.
+    Refused(Vec<Refusal>),
+    /// Steps under way; 0 when the engine rests.
+    Working(usize),
+}
+
+/// How a running engine behaves.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// Whether background steps are taken; otherwise it only looks.
+    pub background: bool,
+    /// The shortest time between two looks while nothing happens.
+    pub refresh: Duration,
+}
+
+/// Controls a running engine. It stops when this is dropped.
+#[derive(Debug)]
+pub struct Handle {
+    pokes: mpsc::Sender<Poke>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Poke {
+    Look,
+    Focus(bool),
+}
+
+impl Handle {
+    /// Looks again soon.
+    pub fn look(&self) {
+        // A full queue means that a look is due anyway.
+        let _ = self.pokes.try_send(Poke::Look);
+    }
+
+    /// Says whether anybody is watching; without, it looks less often.
+    pub fn focus(&self, watching: bool) {
+        let _ = self.pokes.try_send(Poke::Focus(watching));
+    }
+}
+
+/// The engine of one fleet. Clones share it.
+#[derive(Clone)]
+pub struct Engine {
+    cloud: DynCloud,
+    clock: Clock,
+    config: Arc<Config>,
+}
+
+#[allow(clippy::todo, clippy::unused_async, missing_docs, unused_variables, clippy::missing_errors_doc)]
+impl Engine {
+    /// An engine for a fleet. Nothing happens yet.
+    #[must_use]
+    pub fn new(cloud: DynCloud, clock: Clock, config: Config) -> Self {
+        Self { cloud, clock, config: Arc::new(config) }
+    }
+
+    /// The port that it works through.
+    #[must_use]
+    pub fn cloud(&self) -> &DynCloud {
+        &self.cloud
+    }
+
+    /// Its clock.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Its configuration.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Looks at everything once. Listings that fail are incomplete; only a fleet that cannot be read is a failure.
+    pub async fn observe(&self) -> Result<World, Failure> {
+        todo!()
+    }
+
+    /// Launches an environment.
+    pub async fn launch(&self, request: &LaunchRequest) -> Result<Launched, Failure> {
+        todo!()
+    }
+
+    /// Extends an environment by this much from its present expiry (or from now, whichever is later) and reads back.
+    pub async fn extend(&self, environment: &EnvironmentId, by: Duration) -> Result<Extended, Failure> {
+        todo!()
+    }
+
+    /// Writes down that an environment is to end; any engine finishes it.
+    pub async fn terminate(&self, environment: &EnvironmentId) -> Result<(), Failure> {
+        todo!()
+    }
+
+    /// One pass. With `dry_run` the steps are planned and reported but not taken.
+    pub async fn once(&self, dry_run: bool) -> Result<Report, Failure> {
+        todo!()
+    }
+
+    /// Runs until the handle is dropped.
+    #[must_use]
+    pub fn run(&self, options: RunOptions) -> (Handle, mpsc::UnboundedReceiver<Event>) {
+        todo!()
+    }
+}
