@@ -125,6 +125,8 @@ pub struct NewDatabase {
     pub number: Number,
     /// The snapshot to restore.
     pub snapshot: Snapshot,
+    /// The environment that has claimed it already; `None` for a spare.
+    pub environment: Option<EnvironmentId>,
     /// When it is asked for.
     pub requested_at: DateTime<Utc>,
     /// The availability zone to restore into.
@@ -150,16 +152,19 @@ impl NewDatabase {
     /// <https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_RestoreDBInstanceFromDBSnapshot.html>
     #[must_use]
     pub fn tags(&self) -> Tags {
-        [
-            (key::FLEET, self.fleet.to_string()),
-            (key::ROLE, role::POOL.to_owned()),
-            (key::CREATED_AT, tags::write_time(self.requested_at)),
-            (key::ZONE, self.zone.clone()),
-            (key::SNAPSHOT, self.snapshot.id.to_string()),
-            (key::SNAPSHOT_AT, tags::write_time(self.snapshot.created_at)),
-        ]
-        .map(|(key, value)| (key.to_owned(), value))
-        .into()
+        let mut tags = Tags::from(
+            [
+                (key::FLEET, self.fleet.to_string()),
+                (key::ROLE, role::POOL.to_owned()),
+                (key::CREATED_AT, tags::write_time(self.requested_at)),
+                (key::ZONE, self.zone.clone()),
+                (key::SNAPSHOT, self.snapshot.id.to_string()),
+                (key::SNAPSHOT_AT, tags::write_time(self.snapshot.created_at)),
+            ]
+            .map(|(key, value)| (key.to_owned(), value)),
+        );
+        tags.extend(self.environment.iter().map(|id| (key::ENVIRONMENT.to_owned(), id.to_string())));
+        tags
     }
 }
 

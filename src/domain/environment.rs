@@ -125,7 +125,7 @@ impl<'w> Environment<'w> {
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        problems.extend(self.record.failure.clone());
+        problems.extend(self.record.failure.as_ref().map(|failure| failure.reason.clone()));
         if let Some(instance) = self.instance {
             if instance.phase == Some(Phase::Failed) {
                 let detail = instance.detail.as_deref().unwrap_or("no reason given");

@@ -31,6 +31,6 @@ pub use ids::{
 pub use instance::{Instance, InstanceState, Phase};
 pub use policy::Policy;
 pub use pool::{DatabaseState, Pool};
-pub use record::{NewEnvironment, NewRecord, Purpose, Record, Termination};
+pub use record::{GivenUp, NewEnvironment, NewRecord, Purpose, Record, Termination};
 pub use tags::{TagChanges, Tags};
 pub use world::{Listing, World};

@@ -1,9 +1,12 @@
 //! The fleet's policy: one tag a setting, on the base launch template, so that everybody runs the same one.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use super::ids::{FleetName, InvalidName, Number, SubnetId};
-use super::tags::{MAX_VALUE_CHARS, Tags};
+use super::tags::{self, MAX_VALUE_CHARS, Tags};
 use super::text;
 
 /// Everything that a fleet's owners decide.
@@ -55,6 +58,51 @@ pub struct Policy {
     pub min_version: Option<semver::Version>,
     /// The highest number that was ever given out.
     pub last_number: Number,
+    /// Restores that failed since the last one that did not.
+    pub restore_failures: RestoreFailures,
+}
+
+/// Restores that failed in a row, kept on the fleet so that every engine backs off together.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RestoreFailures {
+    /// When the last one was noticed.
+    pub last: Option<DateTime<Utc>>,
+    /// The databases' numbers, so that a failure is counted once whoever sees it.
+    pub numbers: BTreeSet<Number>,
+}
+
+impl RestoreFailures {
+    /// The most failures in a row before the pool stops.
+    pub const BUDGET: usize = 5;
+
+    /// Also counts this one.
+    #[must_use]
+    pub fn and(&self, number: Number, at: DateTime<Utc>) -> Self {
+        let mut numbers = self.numbers.clone();
+        numbers.insert(number);
+        Self { last: Some(at), numbers }
+    }
+
+    /// When the next restore may be tried: 1, 2, 4 … minutes after the last failure. `None`: as soon as wanted.
+    #[must_use]
+    pub fn retry_at(&self) -> Option<DateTime<Utc>> {
+        let doublings = u32::try_from(self.numbers.len().checked_sub(1)?).unwrap_or(u32::MAX).min(6);
+        Some(self.last? + Duration::from_secs(60 << doublings))
+    }
+
+    /// Whether the pool has stopped until somebody clears the setting.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        self.numbers.len() >= Self::BUDGET
+    }
+
+    /// `<RFC 3339> <number> …`; empty where there is none.
+    #[must_use]
+    pub fn write(&self) -> String {
+        let Some(last) = self.last else { return String::new() };
+        let numbers = self.numbers.iter().map(|number| format!(" {number}")).collect::<String>();
+        format!("{}{numbers}", tags::write_time(last))
+    }
 }
 
 impl Policy {
@@ -86,6 +134,7 @@ impl Policy {
             paused: false,
             min_version: None,
             last_number: Number(0),
+            restore_failures: RestoreFailures::default(),
         }
     }
 
@@ -216,6 +265,7 @@ pub static SETTINGS: &[Setting] = &[
     setting!("paused", "true stops every background step", flag paused),
     setting!("min-version", "engines older than this only look", version min_version),
     setting!("last-number", "the highest number that was ever given out", number last_number),
+    setting!("restore-failures", "restores that failed in a row; clear it to let the pool try again", failures restore_failures),
 ];
 
 /// Kinds of values: each reads what it writes.
@@ -282,6 +332,14 @@ kind!(version: Option<semver::Version>, |v| match semver::Version::parse(v) {
     Err(_) => Err("use a version, such as 1.2.0"),
 }, |version| version.as_ref().map(ToString::to_string).unwrap_or_default());
 
+kind!(failures: RestoreFailures, |v| {
+    let mut words = v.split_whitespace();
+    let Some(last) = words.next() else { return Ok(RestoreFailures::default()) };
+    let last = DateTime::parse_from_rfc3339(last).map_err(|_| "leave it empty to clear it")?.to_utc();
+    let numbers = words.map(|word| word.parse().map(Number)).collect::<Result<_, _>>();
+    Ok(RestoreFailures { last: Some(last), numbers: numbers.map_err(|_| "leave it empty to clear it")? })
+}, RestoreFailures::write);
+
 fn one_word(value: &str) -> Result<String, &'static str> {
     if text::is_plain(value, MAX_VALUE_CHARS) && !value.contains(char::is_whitespace) {
         Ok(value.to_owned())
@@ -324,6 +382,7 @@ mod tests {
             ("paused", "true"),
             ("min-version", "1.2.3"),
             ("last-number", "41"),
+            ("restore-failures", "2026-01-05T03:10:00Z 7 9"),
         ] {
             Setting::named(name).unwrap().set(&mut policy, value).unwrap();
         }

@@ -26,6 +26,15 @@ pub struct Termination {
     pub by: String,
 }
 
+/// Why and when an environment was given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GivenUp {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Why, in one sentence.
+    pub reason: String,
+}
+
 /// An environment's record as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
@@ -51,8 +60,10 @@ pub struct Record {
     pub instance: Option<InstanceId>,
     /// Whether it only holds the claim on a database that is being retired from the pool.
     pub retirement: bool,
-    /// Why launching was given up.
-    pub failure: Option<String>,
+    /// Why it was given up, and when.
+    pub failure: Option<GivenUp>,
+    /// The random word of whoever created it.
+    pub claim: Option<String>,
     /// When a sweep first found that its database is gone.
     pub orphan_since: Option<DateTime<Utc>>,
     /// Services under test and their image tags.
@@ -90,7 +101,8 @@ impl Record {
             attempt: tags.get(key::ATTEMPT).and_then(|value| value.parse().ok()).unwrap_or(0),
             instance: tags.get(key::INSTANCE).map(InstanceId::new),
             retirement,
-            failure: text_of(key::FAILURE),
+            failure: tags.get(key::FAILURE).map(|value| GivenUp::read(value, template_created_at)),
+            claim: tags.get(key::CLAIM).cloned(),
             orphan_since: tags::read_time(tags, key::ORPHAN_SINCE),
             services: read_services(tags),
             note: text_of(key::NOTE),
@@ -114,15 +126,44 @@ impl Termination {
     /// The tag's value.
     #[must_use]
     pub fn write(&self) -> String {
-        format!("{} {}", tags::write_time(self.at), self.by)
+        write_stamped(self.at, &self.by)
     }
 
     /// Reads the tag's value. The tag's presence is what counts, so an unreadable time falls back to `fallback`.
     #[must_use]
     pub fn read(value: &str, fallback: DateTime<Utc>) -> Self {
-        let (at, by) = value.split_once(' ').unwrap_or((value, "unknown"));
-        let at = DateTime::parse_from_rfc3339(at).map_or(fallback, |at| at.to_utc());
-        Self { at, by: text::clean(by) }
+        let (at, by) = read_stamped(value, fallback);
+        Self { at, by }
+    }
+}
+
+impl GivenUp {
+    /// The tag's value.
+    #[must_use]
+    pub fn write(&self) -> String {
+        write_stamped(self.at, &self.reason)
+    }
+
+    /// Reads the tag's value. The tag's presence is what counts, so an unreadable time falls back to `fallback`.
+    #[must_use]
+    pub fn read(value: &str, fallback: DateTime<Utc>) -> Self {
+        let (at, reason) = read_stamped(value, fallback);
+        Self { at, reason }
+    }
+}
+
+fn write_stamped(at: DateTime<Utc>, text: &str) -> String {
+    let value = format!("{} {}", tags::write_time(at), text::clean(text));
+    value.chars().take(tags::MAX_VALUE_CHARS).collect()
+}
+
+fn read_stamped(value: &str, fallback: DateTime<Utc>) -> (DateTime<Utc>, String) {
+    match value.split_once(' ') {
+        Some((at, text)) => match DateTime::parse_from_rfc3339(at) {
+            Ok(at) => (at.to_utc(), text::clean(text)),
+            Err(_) => (fallback, text::clean(value)),
+        },
+        None => (fallback, text::clean(value)),
     }
 }
 
@@ -135,6 +176,8 @@ pub struct NewRecord {
     pub owner: String,
     /// When it was asked for.
     pub created_at: DateTime<Utc>,
+    /// A random word by which the claim is known again after an answer was lost.
+    pub claim: String,
     /// What the database is claimed for.
     pub purpose: Purpose,
 }
@@ -204,6 +247,7 @@ impl NewRecord {
     #[must_use]
     pub fn tags(&self) -> Tags {
         let mut tags = self.identity_tags();
+        tags.insert(key::CLAIM.to_owned(), self.claim.clone());
         match &self.purpose {
             Purpose::Launch(new) => {
                 tags.extend(new.note.iter().map(|note| (key::NOTE.to_owned(), note.clone())));
@@ -230,6 +274,12 @@ impl TagChanges {
     #[must_use]
     pub fn reaping_since(at: DateTime<Utc>) -> Self {
         Self::new().set_time(key::REAPING_SINCE, at)
+    }
+
+    /// It has failed for good.
+    #[must_use]
+    pub fn give_up(failure: &GivenUp) -> Self {
+        Self::new().set(key::FAILURE, failure.write())
     }
 
     /// Somebody wants it gone.

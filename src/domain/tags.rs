@@ -42,7 +42,9 @@ pub mod key {
     pub const ATTEMPT: &str = "hatchery:attempt";
     /// The instance that the record's launch gave, once known: from then on nobody launches it a second time.
     pub const INSTANCE: &str = "hatchery:instance";
-    /// Why the launch failed for good.
+    /// A random word by which whoever created the record knows it again.
+    pub const CLAIM: &str = "hatchery:claim";
+    /// `<RFC 3339> <reason>`, once the environment has failed for good.
     pub const FAILURE: &str = "hatchery:failure";
     /// When a sweep first found the resource without its counterpart, RFC 3339.
     pub const ORPHAN_SINCE: &str = "hatchery:orphan-since";
