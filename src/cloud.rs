@@ -299,7 +299,7 @@ pub trait Cloud: Send + Sync {
 
     /// The log lines that are there, and then those that come, until the stream is dropped. An error ends it only
     /// where going on is of no use.
-    fn follow<'a>(&'a self, query: LogQuery) -> BoxStream<'a, Result<LogItem>>;
+    fn follow(&self, query: LogQuery) -> BoxStream<'_, Result<LogItem>>;
 }
 
 /// Treats `NotFound` as absence.

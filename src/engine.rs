@@ -1,18 +1,30 @@
 //! The engine: observe → plan → act, and the requests of people. Every face of hatchery works through it.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use rand::{Rng as _, RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::cloud::DynCloud;
 use crate::domain::{
-    AuditEvent, DatabaseId, EnvironmentId, FleetName, InstanceId, Label, Outcome, RecordId, World,
+    AuditEvent, CloudError, DatabaseId, EnvironmentId, FleetName, InstanceId, Label, Outcome, RecordId, World,
 };
 use crate::failure::Failure;
+
+mod act;
+mod audit;
+mod extend;
+mod launch;
+mod look;
+mod observe;
+pub mod plan;
+pub mod run;
+pub mod step;
 
 /// Who an engine works for and how.
 #[derive(Debug, Clone)]
@@ -116,6 +128,8 @@ pub enum Event {
     Activity(Vec<AuditEvent>),
     /// What the last plan would not do, and why.
     Refused(Vec<Refusal>),
+    /// Whether the last events could be written to the audit log.
+    Unlogged(Option<CloudError>),
     /// Steps under way; 0 when the engine rests.
     Working(usize),
 }
@@ -160,14 +174,27 @@ pub struct Engine {
     cloud: DynCloud,
     clock: Clock,
     config: Arc<Config>,
+    random: Arc<Mutex<ChaCha8Rng>>,
+    remembered: Arc<Mutex<Option<observe::Remembered>>>,
+    /// Records that this engine's person asked something of: their steps do not wait.
+    mine: Arc<Mutex<HashSet<RecordId>>>,
+    events: Option<mpsc::UnboundedSender<Event>>,
 }
 
-#[allow(clippy::todo, clippy::unused_async, missing_docs, unused_variables, clippy::missing_errors_doc)]
 impl Engine {
     /// An engine for a fleet. Nothing happens yet.
     #[must_use]
     pub fn new(cloud: DynCloud, clock: Clock, config: Config) -> Self {
-        Self { cloud, clock, config: Arc::new(config) }
+        let random = ChaCha8Rng::seed_from_u64(config.seed);
+        Self {
+            cloud,
+            clock,
+            config: Arc::new(config),
+            random: Arc::new(Mutex::new(random)),
+            remembered: Arc::default(),
+            mine: Arc::default(),
+            events: None,
+        }
     }
 
     /// The port that it works through.
@@ -188,34 +215,73 @@ impl Engine {
         &self.config
     }
 
-    /// Looks at everything once. Listings that fail are incomplete; only a fleet that cannot be read is a failure.
+    /// Looks at everything once. Listings that fail are incomplete.
+    ///
+    /// # Errors
+    /// Where the fleet itself cannot be read, or there is none of that name.
     pub async fn observe(&self) -> Result<World, Failure> {
-        todo!()
+        self.observe_with(|_| {}).await
     }
 
-    /// Launches an environment.
+    /// Launches an environment: claims a database, and asks for the instance.
+    ///
+    /// # Errors
+    /// Where the request makes no sense, the policy refuses it, or AWS does. What was begun by then is either undone or
+    /// written down as failed, and reaped.
     pub async fn launch(&self, request: &LaunchRequest) -> Result<Launched, Failure> {
-        todo!()
+        self.launch_now(request).await
     }
 
-    /// Extends an environment by this much from its present expiry (or from now, whichever is later) and reads back.
+    /// Extends an environment by this much from its expiry (or from now, whichever is later), never beyond the policy's
+    /// `max-lifetime`, and reads back. In its grace period that takes some twenty seconds and keeps the environment.
+    ///
+    /// # Errors
+    /// `TooLate` where it is ending, `Refused` where it has reached its longest life, `UnknownOutcome` where the
+    /// change could not be confirmed.
     pub async fn extend(&self, environment: &EnvironmentId, by: Duration) -> Result<Extended, Failure> {
-        todo!()
+        self.extend_now(environment, by).await
     }
 
-    /// Writes down that an environment is to end; any engine finishes it.
+    /// Writes down that an environment is to end; any engine finishes it. Asking again is no error.
+    ///
+    /// # Errors
+    /// Where there is no such environment, or its record cannot be written.
     pub async fn terminate(&self, environment: &EnvironmentId) -> Result<(), Failure> {
-        todo!()
+        self.terminate_now(environment).await
     }
 
     /// One pass. With `dry_run` the steps are planned and reported but not taken.
+    ///
+    /// # Errors
+    /// Where the fleet itself cannot be read. Everything else is in the report.
     pub async fn once(&self, dry_run: bool) -> Result<Report, Failure> {
-        todo!()
+        self.pass(dry_run).await
     }
 
     /// Runs until the handle is dropped.
     #[must_use]
     pub fn run(&self, options: RunOptions) -> (Handle, mpsc::UnboundedReceiver<Event>) {
-        todo!()
+        self.start(options)
+    }
+
+    fn tell(&self, event: Event) {
+        if let Some(events) = &self.events {
+            // Nobody listens any more: the loop ends with the handle.
+            let _ = events.send(event);
+        }
+    }
+
+    /// A random word by which a claim is known again.
+    fn nonce(&self) -> String {
+        format!("{:016x}", self.random.lock().unwrap_or_else(PoisonError::into_inner).next_u64())
+    }
+
+    /// A random number from 0 to 1.
+    fn random(&self) -> f64 {
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).random()
+    }
+
+    fn mine(&self, record: &RecordId) {
+        self.mine.lock().unwrap_or_else(PoisonError::into_inner).insert(record.clone());
     }
 }

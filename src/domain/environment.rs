@@ -250,12 +250,12 @@ pub enum Lookup<'w> {
 
 /// Finds an environment by its id, or by its label where that is unique. An id wins over a label.
 #[must_use]
-pub fn find<'w>(world: &'w World, word: &str) -> Lookup<'w> {
+pub fn find<'w>(world: &'w World, wanted: &str) -> Lookup<'w> {
     let environments = || world.records.iter().filter(|record| !record.retirement);
-    if let Some(record) = environments().find(|record| record.environment.to_string() == word) {
+    if let Some(record) = environments().find(|record| record.environment.to_string() == wanted) {
         return Lookup::Found(record);
     }
-    let mut named: Vec<_> = environments().filter(|record| record.name == word).collect();
+    let mut named: Vec<_> = environments().filter(|record| record.name == wanted).collect();
     match named.len() {
         0 => Lookup::Missing,
         1 => Lookup::Found(named.remove(0)),

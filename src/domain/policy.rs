@@ -100,8 +100,8 @@ impl RestoreFailures {
     #[must_use]
     pub fn write(&self) -> String {
         let Some(last) = self.last else { return String::new() };
-        let numbers = self.numbers.iter().map(|number| format!(" {number}")).collect::<String>();
-        format!("{}{numbers}", tags::write_time(last))
+        let numbers = self.numbers.iter().map(Number::to_string);
+        std::iter::once(tags::write_time(last)).chain(numbers).collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -109,12 +109,11 @@ impl Policy {
     /// The defaults for a fleet.
     #[must_use]
     pub fn for_fleet(fleet: &FleetName) -> Self {
-        const HOUR: u64 = 60 * 60;
         Self {
             spare: 1,
-            ttl: Duration::from_secs(8 * HOUR),
-            max_lifetime: Duration::from_secs(7 * 24 * HOUR),
-            grace: Duration::from_secs(15 * 60),
+            ttl: Duration::from_hours(8),
+            max_lifetime: Duration::from_hours(7 * 24),
+            grace: Duration::from_mins(15),
             source_database: String::new(),
             database_class: "db.t4g.small".to_owned(),
             database_subnet_group: String::new(),
@@ -130,7 +129,7 @@ impl Policy {
             price_instance: None,
             price_database: None,
             max_databases: 40,
-            snapshot_drift: Duration::from_secs(24 * HOUR),
+            snapshot_drift: Duration::from_hours(24),
             paused: false,
             min_version: None,
             last_number: Number(0),
@@ -296,7 +295,7 @@ kind!(count: u32, |v| match v.parse() {
 }, u32::to_string);
 kind!(number: Number, |v| v.parse().map(Number).map_err(|_| "use a whole number"), Number::to_string);
 kind!(duration: Duration, |v| match humantime::parse_duration(v) {
-    Ok(d) if d <= Duration::from_secs(366 * 24 * 3600) => Ok(Duration::from_secs(d.as_secs())),
+    Ok(d) if d <= Duration::from_hours(366 * 24) => Ok(Duration::from_secs(d.as_secs())),
     _ => Err("use a length of time up to a year, such as 8h or 2h 30m"),
 }, |d| humantime::format_duration(*d).to_string());
 kind!(word: String, |v| if v.is_empty() { Err("it must not be empty") } else { one_word(v) }, Clone::clone);

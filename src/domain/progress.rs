@@ -39,10 +39,7 @@ pub struct Estimates {
 
 impl Default for Estimates {
     fn default() -> Self {
-        Self {
-            phases: [0, 26, 30, 90, 136, 240].map(Duration::from_secs),
-            restore: Duration::from_secs(15 * 60),
-        }
+        Self { phases: [0, 26, 30, 90, 136, 240].map(Duration::from_secs), restore: Duration::from_mins(15) }
     }
 }
 

@@ -1,0 +1,60 @@
+//! Writing the audit log: one event a step, and whoever reads the screen is told where that fails.
+
+use chrono::{DateTime, Utc};
+
+use super::{Engine, Event, StepReport};
+use crate::domain::{AuditEvent, EnvironmentId, Outcome};
+
+impl Engine {
+    /// Logs what a person did.
+    pub(super) async fn log_person(
+        &self,
+        action: &str,
+        environment: &EnvironmentId,
+        reason: &str,
+        outcome: Outcome,
+        detail: String,
+    ) {
+        let event = AuditEvent {
+            at: self.clock.now(),
+            who: self.config.person.clone(),
+            action: action.to_owned(),
+            target: environment.to_string(),
+            reason: reason.to_owned(),
+            outcome,
+            detail,
+        };
+        self.log(vec![event]).await;
+    }
+
+    /// Logs the steps of a pass. Those that were not taken after all have changed nothing and are left out.
+    pub(super) async fn log_steps(&self, reports: &[StepReport], now: DateTime<Utc>) {
+        let events: Vec<_> = reports
+            .iter()
+            .filter(|report| report.outcome != Outcome::Skipped)
+            .map(|report| AuditEvent {
+                at: now,
+                who: self.config.host.clone(),
+                action: report.action.to_owned(),
+                target: report.target.clone(),
+                reason: report.reason.clone(),
+                outcome: report.outcome,
+                detail: report.detail.clone(),
+            })
+            .collect();
+        self.log(events).await;
+    }
+
+    async fn log(&self, events: Vec<AuditEvent>) {
+        if events.is_empty() {
+            return;
+        }
+        let written =
+            super::launch::retry(self, || self.cloud.append_audit(&self.config.fleet, &events)).await;
+        if let Err(error) = &written {
+            tracing::warn!(%error, events = events.len(), "the audit log could not be written");
+        }
+        self.tell(Event::Activity(events));
+        self.tell(Event::Unlogged(written.err()));
+    }
+}

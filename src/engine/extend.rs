@@ -1,0 +1,168 @@
+//! Extending and terminating: what a person asks of an environment that stands.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::launch::retry;
+use super::{Engine, Extended, plan};
+use crate::cloud::{Result, Seen};
+use crate::domain::tags::key;
+use crate::domain::{EnvironmentId, Outcome, Policy, Record, TagChanges, Termination};
+use crate::failure::{Failure, Kind};
+
+/// In the grace period, how long after the write it is read back: longer than a last look holds
+/// ([`super::look::LOOK_HOLDS`]) and reads lag together.
+const GRACE_READ_BACK: Duration = Duration::from_secs(20);
+
+/// An expiry nearer than this may be marked by an engine at any moment, so it counts as the grace period.
+const NEAR: Duration = Duration::from_mins(1);
+
+/// How often a read-back that does not show the write yet is repeated.
+const READ_BACKS: u32 = 6;
+const READ_BACK_PAUSE: Duration = Duration::from_secs(2);
+
+impl Engine {
+    pub(super) async fn extend_now(&self, id: &EnvironmentId, by: Duration) -> Result<Extended, Failure> {
+        let what = format!("cannot extend {id}");
+        let (record, now) = self.standing(id, &what).await?;
+        let fleet = self.cloud.fleet(&id.fleet).await.map_err(|error| Failure::cloud(&what, &error))?;
+        let policy = fleet.map(|fleet| fleet.policy).ok_or_else(|| no_such(id))?;
+        check_alive(&record, &policy, now, &what)?;
+        let (expires_at, capped) = new_expiry(&record, &policy, now, by, &what)?;
+
+        let near = record.expires_at.is_none_or(|at| at <= now + NEAR);
+        let in_grace = record.reaping_since.is_some() || near;
+        let mut changes = TagChanges::expire_at(expires_at);
+        if in_grace {
+            changes = changes.remove(key::REAPING_SINCE);
+        }
+        let written = retry(self, || self.cloud.tag_record(&record.id, &changes)).await;
+        written.map_err(|error| Failure::cloud(&what, &error))?;
+        if in_grace {
+            self.clock.sleep(GRACE_READ_BACK).await;
+        }
+        let confirmed = self.read_back(id, &record, expires_at, &what).await;
+        let (outcome, detail) = match &confirmed {
+            Ok(()) => (Outcome::Done, format!("until {}", expires_at.format("%F %T"))),
+            Err(failure) if failure.kind == Kind::UnknownOutcome => {
+                (Outcome::Unknown, failure.message.clone())
+            }
+            Err(failure) => (Outcome::Failed, failure.message.clone()),
+        };
+        let reason = format!("by {}", humantime::format_duration(by));
+        self.log_person("extend", id, &reason, outcome, detail).await;
+        confirmed.map(|()| Extended { environment: id.clone(), expires_at, capped })
+    }
+
+    pub(super) async fn terminate_now(&self, id: &EnvironmentId) -> Result<(), Failure> {
+        let what = format!("cannot terminate {id}");
+        let (record, now) = self.standing(id, &what).await?;
+        self.mine(&record.id);
+        if record.terminate.is_some() {
+            return Ok(());
+        }
+        let termination = Termination { at: now, by: self.config.person.clone() };
+        let changes = TagChanges::terminate(&termination);
+        let written = retry(self, || self.cloud.tag_record(&record.id, &changes)).await;
+        let outcome = if written.is_ok() { Outcome::Done } else { Outcome::Failed };
+        let detail = written.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        self.log_person("terminate", id, &format!("{} of {}", record.name, record.owner), outcome, detail)
+            .await;
+        written.map_err(|error| Failure::cloud(&what, &error))
+    }
+
+    /// The record that stands for an environment now.
+    async fn standing(&self, id: &EnvironmentId, what: &str) -> Result<(Record, DateTime<Utc>), Failure> {
+        let seen =
+            retry(self, || self.cloud.record_of(id)).await.map_err(|error| Failure::cloud(what, &error))?;
+        let now = seen.as_of.ok_or_else(|| {
+            let message = format!("{what}: AWS did not say what time it is");
+            Failure::new(Kind::Failed, message, "try again")
+        })?;
+        let record = seen.value.filter(|record| !record.retirement).ok_or_else(|| no_such(id))?;
+        Ok((record, now))
+    }
+
+    /// Reads back what was written. Reads lag writes, so one that does not show it yet is repeated.
+    async fn read_back(
+        &self,
+        id: &EnvironmentId,
+        record: &Record,
+        expires_at: DateTime<Utc>,
+        what: &str,
+    ) -> Result<(), Failure> {
+        let too_late = |why: &str| {
+            Failure::new(Kind::TooLate, format!("too late to extend {id}: {why}"), "launch a new one")
+        };
+        let lost =
+            |error| Failure::cloud(format!("{what}: it was written and could not be read back"), &error);
+        for _ in 0..READ_BACKS {
+            let Seen { value, .. } =
+                retry(self, || self.cloud.record(&id.fleet, &record.id)).await.map_err(lost)?;
+            let Some(seen) = value else { return Err(too_late("it is gone")) };
+            if seen.terminate.is_some() {
+                return Err(too_late("somebody asked to terminate it"));
+            }
+            if seen.expires_at == Some(expires_at) && seen.reaping_since.is_none() {
+                let instances = retry(self, || self.cloud.instances_of(id)).await.map_err(lost)?.value;
+                let mut own = instances
+                    .iter()
+                    .filter(|instance| crate::domain::environment::is_instance_of(instance, &seen))
+                    .peekable();
+                if own.peek().is_some() && own.clone().all(|instance| instance.state.is_ending()) {
+                    return Err(too_late("its instance is shutting down"));
+                }
+                for instance in own.filter(|instance| !instance.state.is_ending()) {
+                    // Should this fail, the next pass of any engine mirrors it.
+                    if let Err(error) =
+                        self.cloud.tag_instance(&instance.id, &TagChanges::expire_at(expires_at)).await
+                    {
+                        tracing::warn!(%id, %error, "the expiry could not be mirrored on the instance");
+                    }
+                }
+                return Ok(());
+            }
+            self.clock.sleep(READ_BACK_PAUSE).await;
+        }
+        Err(too_late("it was being reaped, or somebody else changed its expiry"))
+    }
+}
+
+fn no_such(id: &EnvironmentId) -> Failure {
+    Failure::new(Kind::NotFound, format!("there is no environment {id}"), "list them with: hatchery ls")
+}
+
+fn check_alive(record: &Record, policy: &Policy, now: DateTime<Utc>, what: &str) -> Result<(), Failure> {
+    let why = if let Some(termination) = &record.terminate {
+        format!("{} asked to terminate it", termination.by)
+    } else if let Some(failure) = &record.failure {
+        format!("it has failed: {}", failure.reason)
+    } else if plan::is_ending(record, policy, now) {
+        "its grace is over".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(Failure::new(Kind::TooLate, format!("{what}: {why}"), "launch a new one"))
+}
+
+fn new_expiry(
+    record: &Record,
+    policy: &Policy,
+    now: DateTime<Utc>,
+    by: Duration,
+    what: &str,
+) -> Result<(DateTime<Utc>, bool), Failure> {
+    let from = record.expires_at.unwrap_or(now).max(now);
+    let cap = record.created_at + policy.max_lifetime;
+    if from >= cap || cap <= now {
+        let most = humantime::format_duration(policy.max_lifetime);
+        let message = format!("{what}: it has reached the fleet's max-lifetime of {most}");
+        return Err(Failure::new(Kind::Refused, message, "launch a new one"));
+    }
+    let wanted = from.checked_add_signed(chrono::TimeDelta::from_std(by).unwrap_or(chrono::TimeDelta::MAX));
+    let wanted = wanted.unwrap_or(cap);
+    // Tags keep whole seconds.
+    let expires_at = chrono::SubsecRound::trunc_subsecs(wanted.min(cap), 0);
+    Ok((expires_at, wanted > cap))
+}

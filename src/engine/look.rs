@@ -1,0 +1,65 @@
+//! The last look: what is changed for good is read again by id right before, and the look does not keep for long.
+
+use std::future::Future;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::Engine;
+use crate::cloud::{Result, Seen};
+use crate::domain::{CloudError, ErrorClass};
+
+/// How long a last look holds. What was confirmed to somebody is confirmed later than this after it was written, so
+/// an engine that looked before the write does not act on it any more.
+pub(super) const LOOK_HOLDS: Duration = Duration::from_secs(5);
+
+/// Something that was just read again.
+pub(super) struct Look<T> {
+    /// What was read.
+    pub(super) value: T,
+    /// AWS's clock in that answer.
+    pub(super) now: Option<DateTime<Utc>>,
+    begun: Duration,
+    begun_wall: DateTime<Utc>,
+}
+
+impl<T> Look<T> {
+    /// What was read, and the look by itself.
+    pub(super) fn split(self) -> (T, Look<()>) {
+        let look = Look { value: (), now: self.now, begun: self.begun, begun_wall: self.begun_wall };
+        (self.value, look)
+    }
+}
+
+impl Engine {
+    /// Looks. The time counts from before the call, since the answer may be as old as that.
+    pub(super) async fn look<T>(&self, call: impl Future<Output = Result<Seen<T>>>) -> Result<Look<T>> {
+        let (begun, begun_wall) = (self.clock.elapsed(), self.clock.now());
+        let seen = call.await?;
+        Ok(Look { value: seen.value, now: seen.as_of, begun, begun_wall })
+    }
+
+    /// Acts on a look while it holds. The clock that has moved most counts: one stands still while a laptop sleeps.
+    ///
+    /// # Errors
+    /// Those of the call; class `Unknown` where it did not answer in time.
+    pub(super) async fn act_on<L, T>(
+        &self,
+        look: &Look<L>,
+        operation: &'static str,
+        call: impl Future<Output = Result<T>>,
+    ) -> Result<Option<T>> {
+        let wall = (self.clock.now() - look.begun_wall).to_std().unwrap_or_default();
+        let spent = wall.max(self.clock.elapsed().saturating_sub(look.begun));
+        let Some(left) = LOOK_HOLDS.checked_sub(spent) else { return Ok(None) };
+        match tokio::time::timeout(self.clock.real(left), call).await {
+            Ok(result) => result.map(Some),
+            Err(_) => Err(CloudError::new(
+                ErrorClass::Unknown,
+                operation,
+                "NoAnswer",
+                "no answer while the last look held",
+            )),
+        }
+    }
+}

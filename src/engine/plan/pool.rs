@@ -1,0 +1,138 @@
+//! The pool's part of the plan: `spare` fresh databases, never more than the ceiling, failures within a budget.
+
+use super::{Planner, environment_of, is_stuck};
+use crate::domain::{Database, DatabaseState, Number, Pool, World};
+use crate::engine::step::{Restore, Step};
+
+pub(super) fn plan(planner: &mut Planner<'_>, pool: &Pool<'_>) {
+    hint(planner);
+    // On an incomplete world a claimed database can look free and a free one be missing: neither is acted on.
+    if !planner.world.is_complete() {
+        let missing = planner.world.incomplete().join(", ");
+        planner.refuse("top-up", "pool", format!("not everything could be listed ({missing})"));
+        return;
+    }
+    let now = planner.now;
+    let (stuck, creating): (Vec<&Database>, Vec<&Database>) = pool
+        .in_state(DatabaseState::Creating)
+        .partition(|database| is_stuck(database, DatabaseState::Creating, now));
+    let free: Vec<_> = pool.in_state(DatabaseState::Free).collect();
+    let spare = planner.policy.spare as usize;
+
+    failures(planner, pool, &stuck, &free);
+    surplus(planner, pool, &free, creating.len());
+    top_up(planner, spare.saturating_sub(free.len() + creating.len()));
+}
+
+/// The hint only moves up.
+fn hint(planner: &mut Planner<'_>) {
+    let last = planner.policy.last_number;
+    let databases = planner.world.databases.iter().map(|database| database.number);
+    let records = planner.world.records.iter().map(crate::domain::Record::number);
+    if let Some(highest) = databases.chain(records).max().filter(|highest| *highest > last) {
+        planner.want(Step::MoveHint { number: highest }, format!("numbers up to {highest} are given out"));
+    }
+}
+
+/// Each failed restore is counted first and then leaves the pool; one that came through clears the count.
+fn failures(planner: &mut Planner<'_>, pool: &Pool<'_>, stuck: &[&Database], free: &[&Database]) {
+    let counted = &planner.policy.restore_failures;
+    let failed = pool.in_state(DatabaseState::Failed).map(|database| (database, database.status.clone()));
+    let stuck = stuck.iter().map(|database| (*database, "still not there after two hours".to_owned()));
+    for (database, why) in failed.chain(stuck) {
+        let number = database.number;
+        if counted.numbers.contains(&number) {
+            let step = Step::Retire { environment: environment_of(planner.world, number) };
+            planner.want(step, format!("its restore failed: it is {why}"));
+        } else {
+            planner.want(Step::NoteFailedRestore { number }, format!("{} is {why}", database.id));
+        }
+    }
+    if let Some(last) = counted.last
+        && free.iter().any(|database| database.since().is_some_and(|since| since > last))
+    {
+        planner.want(Step::ForgetFailedRestores, "a restore after them came through");
+    }
+}
+
+/// Stale databases leave once enough fresh ones are free, and so do fresh ones beyond the policy's number.
+fn surplus(planner: &mut Planner<'_>, pool: &Pool<'_>, free: &[&Database], creating: usize) {
+    let spare = planner.policy.spare as usize;
+    for database in pool.in_state(DatabaseState::Stale) {
+        let environment = environment_of(planner.world, database.number);
+        if free.len() >= spare {
+            planner.want(Step::Retire { environment }, "its snapshot is older than the policy allows");
+        } else {
+            let reason = format!("{} of {spare} fresh databases are free; it stays until then", free.len());
+            planner.refuse("retire-database", database.id.to_string(), reason);
+        }
+    }
+    // Those that are on their way are waited for first: a launch may take them.
+    if creating == 0 && free.len() > spare {
+        let mut oldest: Vec<_> = free.to_vec();
+        oldest.sort_by_key(|database| (database.snapshot_at, database.number));
+        for database in oldest.into_iter().take(free.len() - spare) {
+            let environment = environment_of(planner.world, database.number);
+            planner.want(Step::Retire { environment }, format!("the policy asks for {spare} spare"));
+        }
+    }
+}
+
+fn top_up(planner: &mut Planner<'_>, missing: usize) {
+    if missing == 0 {
+        return;
+    }
+    let failures = &planner.policy.restore_failures;
+    if failures.is_spent() {
+        let reason = format!(
+            "{} restores failed in a row; find out why, then clear it with: hatchery fleet set restore-failures=",
+            failures.numbers.len()
+        );
+        return planner.refuse("create-database", "pool", reason);
+    }
+    if let Some(at) = failures.retry_at().filter(|at| *at > planner.now) {
+        let reason = format!("a restore failed; the next one is tried at {}", at.format("%T"));
+        return planner.refuse("create-database", "pool", reason);
+    }
+    let used = planner.used_numbers().len();
+    let ceiling = planner.policy.max_databases as usize;
+    let room = ceiling.saturating_sub(used);
+    if room < missing {
+        let reason = format!("{used} databases are in use or promised and the ceiling is {ceiling}");
+        planner.refuse("create-database", "pool", reason);
+    }
+    let mut number = planner.world.next_number();
+    for _ in 0..missing.min(room) {
+        match restore(planner.world, number) {
+            Ok(restore) => {
+                let database = planner.world.fleet.name.database_id(number);
+                let spare = planner.policy.spare;
+                let step = Step::CreateDatabase { number, database, restore };
+                planner.want(step, format!("the policy asks for {spare} spare and {missing} are missing"));
+            }
+            Err(reason) => return planner.refuse("create-database", "pool", reason),
+        }
+        number = number.next();
+    }
+}
+
+/// Where and from what the database of a number is restored: numbers go round the zones of the fleet's subnets.
+///
+/// # Errors
+/// Why nothing can be restored now.
+pub(in crate::engine) fn restore(world: &World, number: Number) -> Result<Restore, String> {
+    let snapshot = match &world.snapshot {
+        Ok(Some(snapshot)) => snapshot.clone(),
+        Ok(None) => {
+            return Err(format!("{:?} has no snapshot to restore", world.fleet.policy.source_database));
+        }
+        Err(error) => return Err(format!("the latest snapshot is not known: {error}")),
+    };
+    let subnets = world.subnets.as_ref().map_err(|error| format!("the subnets are not known: {error}"))?;
+    let mut zones: Vec<_> = subnets.iter().map(|subnet| &subnet.zone).collect();
+    zones.sort_unstable();
+    zones.dedup();
+    let index = number.0 as usize % zones.len().max(1);
+    let zone = zones.get(index).ok_or("the policy names no subnet that exists")?;
+    Ok(Restore { snapshot, zone: (*zone).clone() })
+}

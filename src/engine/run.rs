@@ -1,0 +1,322 @@
+//! The run loop: looks as often as it is worth, and takes a background step only when its moment has come and a fresh
+//! look still wants it.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc;
+
+use super::plan::{self, Plan, Planned};
+use super::step::{Key, Rank, Step};
+use super::{Engine, Event, Handle, Poke, Refusal, Report, RunOptions, StepReport, observe};
+use crate::domain::{DatabaseState, Environment, EnvironmentState, Outcome, Pool, World};
+use crate::failure::{Failure, Kind};
+
+/// Background steps wait a random moment up to this long, spread so that of any number of engines about one is first
+/// (see [`wait`]).
+const SPREAD: Duration = Duration::from_mins(1);
+
+/// Steps that somebody waits for are spread less.
+const SPREAD_FOR_PEOPLE: Duration = Duration::from_secs(20);
+
+/// Time between two looks while something changes and somebody watches.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// Time between two looks while nobody watches.
+const UNWATCHED: Duration = Duration::from_mins(2);
+
+/// How long after a change of our own the next look is taken.
+const AFTER_CHANGE: Duration = Duration::from_secs(2);
+
+/// The longest wait after failures.
+const LONGEST_BACKOFF: Duration = Duration::from_mins(5);
+
+/// How often the audit log is read for what others did.
+const AUDIT_EVERY: Duration = Duration::from_mins(1);
+
+/// How far back the activity goes at the start, and how many events at most.
+const AUDIT_BACK: Duration = Duration::from_hours(24);
+const AUDIT_MOST: usize = 200;
+
+impl Engine {
+    /// One pass without any wait, for `engine --once` and the schedule.
+    pub(super) async fn pass(&self, dry_run: bool) -> Result<Report, Failure> {
+        let world = self.observe_afresh().await?;
+        let (plan, now) = self.plan(&world);
+        let mut report = Report { steps: Vec::new(), refused: plan.refused, incomplete: world.incomplete() };
+        if dry_run {
+            report.steps = plan.steps.iter().map(|planned| unstarted(planned, Outcome::DryRun)).collect();
+        } else if let Some(now) = now {
+            let steps: Vec<_> = plan.steps.iter().collect();
+            report.steps = self.act(&world, now, &steps).await;
+            self.log_steps(&report.steps, now).await;
+        }
+        Ok(report)
+    }
+
+    /// Plans, unless this engine only looks. *Now* is AWS's, and without it nothing is planned.
+    fn plan(&self, world: &World) -> (Plan, Option<DateTime<Utc>>) {
+        let refuse = |reason: String| Plan {
+            steps: Vec::new(),
+            refused: vec![Refusal { action: "engine", target: world.fleet.name.to_string(), reason }],
+        };
+        if let Some(reason) = plan::only_looks(world, &self.config.version) {
+            return (refuse(reason), None);
+        }
+        match world.now() {
+            Some(now) => (plan::plan(world, &world.fleet.policy, now), Some(now)),
+            None => (refuse("AWS did not say what time it is, so nothing is judged".to_owned()), None),
+        }
+    }
+
+    pub(super) fn start(&self, options: RunOptions) -> (Handle, mpsc::UnboundedReceiver<Event>) {
+        let (pokes, queue) = mpsc::channel(16);
+        let (events, told) = mpsc::unbounded_channel();
+        let engine = Self { events: Some(events), ..self.clone() };
+        let looper = Looper {
+            engine,
+            options,
+            watched: true,
+            waiting: BTreeMap::new(),
+            failures: 0,
+            audit_read: None,
+            audit_seen: HashSet::new(),
+            changed: false,
+        };
+        tokio::spawn(looper.run(queue));
+        (Handle { pokes }, told)
+    }
+}
+
+fn unstarted(planned: &Planned, outcome: Outcome) -> StepReport {
+    StepReport {
+        action: planned.step.action(),
+        target: planned.step.target(),
+        reason: planned.reason.clone(),
+        outcome,
+        detail: String::new(),
+    }
+}
+
+/// A step that was planned and waits for its moment.
+struct Waiting {
+    due: Duration,
+    failures: u32,
+}
+
+struct Looper {
+    engine: Engine,
+    options: RunOptions,
+    watched: bool,
+    waiting: BTreeMap<Key, Waiting>,
+    failures: u32,
+    audit_read: Option<(Duration, DateTime<Utc>)>,
+    audit_seen: HashSet<String>,
+    changed: bool,
+}
+
+impl Looper {
+    async fn run(mut self, mut poked: mpsc::Receiver<Poke>) {
+        loop {
+            let pause = match self.turn().await {
+                Ok(world) => {
+                    self.failures = 0;
+                    Some(self.pause(&world))
+                }
+                Err(failure) => {
+                    // Without credentials there is nothing to try again: a person has to act, and then pokes.
+                    let pause = if failure.kind == Kind::NotPermitted { None } else { Some(self.backoff()) };
+                    self.engine.tell(Event::Trouble(failure));
+                    pause
+                }
+            };
+            if !self.rest(pause, &mut poked).await {
+                return;
+            }
+        }
+    }
+
+    /// Waits until the next look is due or somebody wants one; `false` once nobody holds the handle.
+    async fn rest(&mut self, pause: Option<Duration>, poked: &mut mpsc::Receiver<Poke>) -> bool {
+        let engine = self.engine.clone();
+        let rested = async {
+            match pause {
+                Some(pause) => engine.clock.sleep(pause).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(rested);
+        loop {
+            tokio::select! {
+                () = &mut rested => return true,
+                poke = poked.recv() => match poke {
+                    None => return false,
+                    Some(Poke::Focus(watching)) => {
+                        let returned = watching && !self.watched;
+                        self.watched = watching;
+                        if returned { return true }
+                    }
+                    Some(Poke::Look) => return true,
+                },
+            }
+        }
+    }
+
+    /// One look, and the steps whose moment has come.
+    async fn turn(&mut self) -> Result<Arc<World>, Failure> {
+        let first = self.waiting.is_empty() && self.audit_read.is_none();
+        let engine = self.engine.clone();
+        let world = engine
+            .observe_with(|world| {
+                if first {
+                    engine.tell(Event::World(observe::share(world)));
+                }
+            })
+            .await?;
+        let world = Arc::new(world);
+        self.engine.tell(Event::World(Arc::clone(&world)));
+        self.read_audit(world.now()).await;
+        self.changed = false;
+        if self.options.background {
+            let (plan, now) = self.engine.plan(&world);
+            self.engine.tell(Event::Refused(plan.refused));
+            if let Some(now) = now {
+                self.take_due(&world, now, &plan.steps).await;
+            }
+        }
+        Ok(world)
+    }
+
+    /// Takes the steps that this fresh look still wants and whose moment has come.
+    async fn take_due(&mut self, world: &World, now: DateTime<Utc>, steps: &[Planned]) {
+        let elapsed = self.engine.clock.elapsed();
+        let wanted: HashSet<Key> = steps.iter().map(|planned| planned.step.key()).collect();
+        self.waiting.retain(|key, _| wanted.contains(key));
+        let mut due = Vec::new();
+        for planned in steps {
+            let key = planned.step.key();
+            let seed = self.engine.config.seed;
+            let mine = self.engine.is_mine(&planned.step);
+            let waiting = self.waiting.entry(key).or_insert_with_key(|key| {
+                let wait = if mine { Duration::ZERO } else { wait(seed, key) };
+                Waiting { due: elapsed + wait, failures: 0 }
+            });
+            if waiting.due <= elapsed {
+                due.push(planned);
+            }
+        }
+        if due.is_empty() {
+            return;
+        }
+        self.engine.tell(Event::Working(due.len()));
+        let reports = self.engine.act(world, now, &due).await;
+        self.engine.log_steps(&reports, now).await;
+        self.engine.tell(Event::Working(0));
+        self.changed = true;
+        let elapsed = self.engine.clock.elapsed();
+        for (planned, report) in due.iter().zip(&reports) {
+            let Some(waiting) = self.waiting.get_mut(&planned.step.key()) else { continue };
+            // Even a step that is done stays planned while reads lag: it is not sent again at once.
+            waiting.failures = if report.outcome == Outcome::Done { 1 } else { waiting.failures + 1 };
+            waiting.due = elapsed + backoff(waiting.failures);
+        }
+    }
+
+    /// How long to wait for the next look.
+    fn pause(&self, world: &World) -> Duration {
+        let jitter = 0.8 + 0.4 * self.engine.random();
+        let resting = if self.changed {
+            AFTER_CHANGE
+        } else if !self.watched {
+            UNWATCHED
+        } else if is_busy(world) {
+            BUSY.min(self.options.refresh)
+        } else {
+            self.options.refresh
+        };
+        let throttled = world.problems().any(|problem| problem.is(crate::domain::ErrorClass::Throttled));
+        let resting = if throttled { resting.max(self.options.refresh) * 2 } else { resting };
+        let elapsed = self.engine.clock.elapsed();
+        let due = self.waiting.values().map(|waiting| waiting.due.saturating_sub(elapsed)).min();
+        resting.mul_f64(jitter).min(due.unwrap_or(resting)).max(Duration::from_millis(500))
+    }
+
+    fn backoff(&mut self) -> Duration {
+        self.failures += 1;
+        backoff(self.failures).mul_f64(0.8 + 0.4 * self.engine.random())
+    }
+
+    /// Reads what others did. Its failure is only logged here: the activity of others is no condition for anything.
+    async fn read_audit(&mut self, now: Option<DateTime<Utc>>) {
+        let elapsed = self.engine.clock.elapsed();
+        let Some(now) = now else { return };
+        let since = match self.audit_read {
+            Some((read, _)) if elapsed.saturating_sub(read) < AUDIT_EVERY => return,
+            // Events may arrive late: the window overlaps, and what was seen is left out.
+            Some((_, until)) => until - AUDIT_EVERY,
+            None => now - AUDIT_BACK,
+        };
+        self.audit_read = Some((elapsed, now));
+        match self.engine.cloud.audit(&self.engine.config.fleet, since, AUDIT_MOST).await {
+            Ok(events) => {
+                let key = |event: &crate::domain::AuditEvent| {
+                    format!("{} {} {} {}", event.at, event.who, event.action, event.target)
+                };
+                let new: Vec<_> =
+                    events.iter().filter(|e| !self.audit_seen.contains(&key(e))).cloned().collect();
+                self.audit_seen = events.iter().map(key).collect();
+                if !new.is_empty() {
+                    self.engine.tell(Event::Activity(new));
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the audit log could not be read"),
+        }
+    }
+}
+
+/// 2, 4, 8 … seconds.
+fn backoff(failures: u32) -> Duration {
+    Duration::from_secs(1 << failures.min(9)).min(LONGEST_BACKOFF)
+}
+
+/// Whether something is under way that a person would like to see moving.
+fn is_busy(world: &World) -> bool {
+    let now = world.now().unwrap_or_default();
+    let moving = |state| {
+        matches!(
+            state,
+            EnvironmentState::Launching | EnvironmentState::Starting | EnvironmentState::Terminating
+        )
+    };
+    Environment::all(world, now).iter().any(|environment| moving(environment.state))
+        || Pool::of(world).count(DatabaseState::Creating) > 0
+}
+
+/// The moment that one engine waits before one step: the same each time for the same engine and step, and different
+/// from every other engine's.
+///
+/// Moments are spread as in multicast feedback suppression: exponentially towards the end of the interval, so that
+/// however many engines there are, the first of them is alone for a while and the others see what it did.
+/// (Nonnenmacher and Biersack, "Scalable feedback for large groups", 1999.)
+#[must_use]
+pub fn wait(seed: u64, key: &Key) -> Duration {
+    // About ln of the number of engines that is planned for, plus one.
+    const LAMBDA: f64 = 6.7;
+    let digest = Sha256::digest(format!("{seed} {key}"));
+    let word = digest.iter().take(8).fold(0_u64, |word, byte| word << 8 | u64::from(*byte));
+    #[allow(clippy::cast_precision_loss)]
+    let uniform = word as f64 / u64::MAX as f64;
+    let moment = (uniform * (LAMBDA.exp() - 1.0) + 1.0).ln() / LAMBDA;
+    let spread = if key.0 == Rank::People { SPREAD_FOR_PEOPLE } else { SPREAD };
+    spread.mul_f64(moment.clamp(0.0, 1.0))
+}
+
+impl Engine {
+    fn is_mine(&self, step: &Step) -> bool {
+        let mine = self.mine.lock().unwrap_or_else(PoisonError::into_inner);
+        step.record().is_some_and(|record| mine.contains(record))
+    }
+}
