@@ -1,0 +1,451 @@
+//! The plan, by properties over any world and by cases that must never happen.
+
+mod support {
+    pub(crate) mod worlds;
+}
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use hatchery::domain::record::{GivenUp, Termination};
+use hatchery::domain::{Database, Instance, InstanceState, Number, Record, RecordId, TagChanges, World};
+use hatchery::engine::plan::{self, Plan, plan};
+use hatchery::engine::step::{Orphan, Rank, Step, Warrant};
+use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+use support::worlds::*;
+
+fn planned(world: &World) -> Plan {
+    plan(world, &world.fleet.policy, now())
+}
+
+fn actions(plan: &Plan) -> Vec<(&'static str, String)> {
+    plan.steps.iter().map(|planned| (planned.step.action(), planned.step.target())).collect()
+}
+
+fn takes_away(step: &Step) -> bool {
+    step.rank() == Rank::Delete
+}
+
+/// What a step does to the world when it succeeds at once.
+#[allow(clippy::too_many_lines)] // one short arm a step
+fn apply(world: &mut World, step: &Step) {
+    fn of<'w>(world: &'w mut World, id: &RecordId) -> Option<&'w mut Record> {
+        world.records.items.iter_mut().find(|record| record.id == *id)
+    }
+    match step {
+        Step::ClaimDatabase { environment, .. } => {
+            for database in world.databases.items.iter_mut().filter(|d| d.number == environment.number) {
+                database.environment = Some(environment.clone());
+            }
+        }
+        Step::CreateClaimed { environment, restore, .. } => {
+            let mut database = claimed(environment.number.0);
+            database.status = "creating".into();
+            database.endpoint = None;
+            database.requested_at = Some(now());
+            database.snapshot_at = Some(restore.snapshot.created_at);
+            world.databases.items.push(database);
+        }
+        Step::LaunchInstance { record, environment, .. } => {
+            let mut new = instance(environment.number.0);
+            new.id = hatchery::domain::InstanceId::new(format!("i-{}-new", environment.number));
+            new.launched_at = now();
+            if let Some(record) = of(world, record) {
+                record.instance = Some(new.id.clone());
+                new.expires_at = record.expires_at;
+            }
+            world.instances.items.push(new);
+        }
+        Step::NoteInstance { record, instance, .. } => {
+            if let Some(record) = of(world, record) {
+                record.instance = Some(instance.clone());
+            }
+        }
+        Step::MirrorExpiry { instance, expires_at, .. } => {
+            for found in world.instances.items.iter_mut().filter(|i| i.id == *instance) {
+                found.expires_at = Some(*expires_at);
+            }
+        }
+        Step::GiveUp { record, .. } => {
+            if let Some(record) = of(world, record) {
+                record.failure = Some(GivenUp { at: now(), reason: "given up".into() });
+            }
+        }
+        Step::MarkReaping { record, .. } => {
+            if let Some(record) = of(world, record) {
+                record.reaping_since = Some(now());
+            }
+        }
+        Step::UnmarkReaping { record, .. } => {
+            if let Some(record) = of(world, record) {
+                record.reaping_since = None;
+            }
+        }
+        Step::Orphan { what, marked } => {
+            let since = marked.then(now);
+            match what {
+                Orphan::Instance(id) => {
+                    world
+                        .instances
+                        .items
+                        .iter_mut()
+                        .filter(|i| i.id == *id)
+                        .for_each(|i| i.orphan_since = since);
+                }
+                Orphan::Database(id) => {
+                    world
+                        .databases
+                        .items
+                        .iter_mut()
+                        .filter(|d| d.id == *id)
+                        .for_each(|d| d.orphan_since = since);
+                }
+                Orphan::Record(id, _) => {
+                    if let Some(record) = of(world, id) {
+                        record.orphan_since = since;
+                    }
+                }
+            }
+        }
+        Step::TerminateInstance { instance, .. } => {
+            for found in world.instances.items.iter_mut().filter(|i| i.id == *instance) {
+                found.state = InstanceState::Terminated;
+            }
+        }
+        Step::DeleteDatabase { environment, .. } => {
+            world.databases.items.retain(|database| database.number != environment.number);
+        }
+        Step::DeleteRecord { record, .. } => world.records.items.retain(|found| found.id != *record),
+        Step::Retire { environment } => {
+            let mut retirement = record(environment.number.0);
+            retirement.id = RecordId::new(format!("lt-{}-retired", environment.number));
+            retirement.retirement = true;
+            retirement.expires_at = None;
+            retirement.instance = None;
+            retirement.terminate = Some(Termination { at: now(), by: "engine".into() });
+            world.records.items.push(retirement);
+        }
+        Step::NoteFailedRestore { number } => {
+            let failures = &mut world.fleet.policy.restore_failures;
+            *failures = failures.and(*number, now());
+        }
+        Step::ForgetFailedRestores => world.fleet.policy.restore_failures = Default::default(),
+        Step::CreateDatabase { number, restore, .. } => {
+            let mut new = database(number.0);
+            new.requested_at = Some(now());
+            new.snapshot_at = Some(restore.snapshot.created_at);
+            world.databases.items.push(new);
+        }
+        Step::MoveHint { number } => world.fleet.policy.last_number = *number,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 1_000,
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct("tests/plan.regressions"))),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn nothing_is_taken_away_on_an_incomplete_world(mut world in some_world(), missing in 0..3) {
+        match missing {
+            0 => world.records.complete = false,
+            1 => world.instances.complete = false,
+            _ => world.databases.complete = false,
+        }
+        let plan = planned(&world);
+        for planned in &plan.steps {
+            prop_assert!(!takes_away(&planned.step), "{planned:?}");
+        }
+    }
+
+    #[test]
+    fn the_order_is_total_and_does_not_depend_on_the_listing(world in some_world()) {
+        let plan = planned(&world);
+        let keys: Vec<_> = plan.steps.iter().map(|planned| planned.step.key()).collect();
+        prop_assert!(keys.windows(2).all(|pair| pair[0] < pair[1]), "{keys:?}");
+        let mut reversed = world.clone();
+        reversed.records.items.reverse();
+        reversed.instances.items.reverse();
+        reversed.databases.items.reverse();
+        prop_assert_eq!(planned(&reversed).steps, plan.steps);
+    }
+
+    #[test]
+    fn a_step_that_was_taken_is_not_wanted_again(mut world in some_world()) {
+        let first = planned(&world);
+        for planned in &first.steps {
+            apply(&mut world, &planned.step);
+        }
+        let taken: BTreeSet<_> = first.steps.iter().map(|planned| planned.step.key()).collect();
+        for planned in planned(&world).steps {
+            // Creating the next number is another step; so is finishing with another attempt.
+            prop_assert!(!taken.contains(&planned.step.key()), "{planned:?} again in {world:#?}");
+        }
+    }
+
+    #[test]
+    fn taking_steps_comes_to_rest(mut world in some_world()) {
+        for _ in 0..20 {
+            let plan = planned(&world);
+            if plan.steps.is_empty() {
+                return Ok(());
+            }
+            plan.steps.iter().for_each(|planned| apply(&mut world, &planned.step));
+        }
+        prop_assert!(false, "still {:?}", actions(&planned(&world)));
+    }
+
+    #[test]
+    fn what_is_wanted_is_never_taken_away(world in some_world()) {
+        let wanted = |number: Number| {
+            world.records.iter().find(|record| {
+                record.number() == number && record.is_wanted() && record.expires_at.is_none_or(|at| at > now())
+            })
+        };
+        for planned in planned(&world).steps {
+            match &planned.step {
+                Step::TerminateInstance { environment, warrant: Warrant::Ending(_), .. }
+                | Step::DeleteDatabase { environment, .. }
+                | Step::DeleteRecord { environment, .. }
+                | Step::MarkReaping { environment, .. } => {
+                    prop_assert!(wanted(environment.number).is_none(), "{planned:?}");
+                }
+                Step::Retire { environment } => {
+                    let record = world.records.iter().find(|record| record.number() == environment.number);
+                    prop_assert!(record.is_none(), "{planned:?} though {record:?}");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_is_there_is_changed(world in some_world()) {
+        for planned in planned(&world).steps {
+            if let Some(record) = planned.step.record() {
+                prop_assert!(world.records.iter().any(|found| found.id == *record), "{planned:?}");
+            }
+            if let Step::TerminateInstance { instance, .. } = &planned.step {
+                prop_assert!(world.instances.iter().any(|found| found.id == *instance), "{planned:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn creates_keep_below_the_ceiling_and_take_new_numbers(world in some_world()) {
+        let created: Vec<_> = planned(&world).steps.into_iter().filter_map(|planned| match planned.step {
+            Step::CreateDatabase { number, .. } => Some(number),
+            _ => None,
+        }).collect();
+        let used: BTreeSet<_> = world.databases.iter().map(|d| d.number)
+            .chain(world.records.iter().filter(|r| !r.retirement).map(Record::number)).collect();
+        if !created.is_empty() {
+            prop_assert!(used.len() + created.len() <= world.fleet.policy.max_databases as usize);
+            prop_assert!(created.iter().all(|number| !used.contains(number) && *number > world.fleet.policy.last_number));
+            prop_assert!(created.len() <= world.fleet.policy.spare as usize);
+        }
+    }
+}
+
+/// A world with one ready environment, its database and one spare.
+fn one() -> World {
+    let mut world = of_size(1);
+    world.instances.items[0].expires_at = world.records.items[0].expires_at;
+    world
+}
+
+fn with(change: impl FnOnce(&mut Record, &mut Instance, &mut Database)) -> Vec<(&'static str, String)> {
+    let mut world = one();
+    change(&mut world.records.items[0], &mut world.instances.items[0], &mut world.databases.items[0]);
+    actions(&planned(&world))
+}
+
+fn over(record: &mut Record, minutes: i64) {
+    record.expires_at = Some(minutes_ago(minutes));
+}
+
+#[test]
+fn a_fleet_at_rest_wants_nothing() {
+    assert_eq!(actions(&planned(&one())), []);
+}
+
+#[test]
+fn an_expired_environment_is_marked_first_and_ended_after_its_grace() {
+    let marked = with(|record, instance, _| {
+        over(record, 1);
+        instance.expires_at = record.expires_at;
+    });
+    assert_eq!(marked, [("mark-reaping", "dev-1".to_owned())]);
+    let in_grace = with(|record, _, _| {
+        over(record, 11);
+        record.reaping_since = Some(minutes_ago(10));
+    });
+    assert_eq!(in_grace, []);
+    let after = with(|record, _, _| {
+        over(record, 20);
+        record.reaping_since = Some(minutes_ago(16));
+    });
+    assert_eq!(
+        after,
+        [("delete-database", "hatchery-dev-1".to_owned()), ("terminate-instance", "i-1".to_owned())]
+    );
+}
+
+#[test]
+fn an_extension_after_the_mark_takes_the_mark_back() {
+    let steps = with(|record, _, _| record.reaping_since = Some(minutes_ago(60)));
+    assert_eq!(steps, [("unmark-reaping", "dev-1".to_owned())]);
+}
+
+#[test]
+fn an_unreadable_expiry_means_keep() {
+    assert_eq!(with(|record, _, _| record.expires_at = None), []);
+}
+
+#[test]
+fn the_record_goes_last() {
+    let mut world = one();
+    world.records.items[0].terminate = Some(Termination { at: minutes_ago(1), by: "amy".into() });
+    world.instances.items[0].state = InstanceState::ShuttingDown;
+    world.databases.items[0].status = "deleting".into();
+    assert_eq!(actions(&planned(&world)), []);
+    world.instances.items[0].state = InstanceState::Terminated;
+    assert_eq!(actions(&planned(&world)), []);
+    world.databases.items.remove(0);
+    assert_eq!(actions(&planned(&world)), [("delete-record", "dev-1".to_owned())]);
+}
+
+#[test]
+fn a_database_that_nothing_can_have_touched_goes_back_to_the_pool() {
+    let mut world = one();
+    let record = &mut world.records.items[0];
+    record.terminate = Some(Termination { at: minutes_ago(1), by: "amy".into() });
+    record.instance = None;
+    world.instances.items.clear();
+    world.databases.items[0].environment = None;
+    assert_eq!(actions(&planned(&world)), [("delete-record", "dev-1".to_owned())]);
+    world.records.items[0].created_at = minutes_ago(1);
+    assert_eq!(actions(&planned(&world)), [], "its launch may still be under way");
+}
+
+#[test]
+fn a_launch_is_finished_by_others_only_after_a_while() {
+    let unfinished = |minutes: i64| {
+        let mut world = one();
+        world.records.items[0].instance = None;
+        world.records.items[0].created_at = minutes_ago(minutes);
+        world.instances.items.clear();
+        world
+    };
+    assert_eq!(actions(&planned(&unfinished(0))), []);
+    assert_eq!(actions(&planned(&unfinished(2))), [("launch-instance", "dev-1".to_owned())]);
+    let mut untagged = unfinished(2);
+    untagged.databases.items[0].environment = None;
+    assert_eq!(actions(&planned(&untagged)), [("claim-database", "hatchery-dev-1".to_owned())]);
+    let mut without = unfinished(2);
+    without.databases.items.remove(0);
+    assert_eq!(actions(&planned(&without)), [("create-database", "hatchery-dev-1".to_owned())]);
+}
+
+#[test]
+fn an_instance_that_is_not_seen_is_not_launched_again() {
+    let mut world = one();
+    world.instances.items.clear();
+    assert_eq!(actions(&planned(&world)), [("mark-orphan", "dev-1".to_owned())]);
+    world.records.items[0].created_at = minutes_ago(5);
+    assert_eq!(actions(&planned(&world)), [], "listings lag");
+}
+
+#[test]
+fn the_oldest_of_two_instances_stays() {
+    let mut world = one();
+    let mut second = instance(1);
+    second.id = hatchery::domain::InstanceId::new("i-0");
+    second.launched_at = minutes_ago(100);
+    world.instances.items.push(second);
+    assert_eq!(actions(&planned(&world)), [("terminate-instance", "i-0".to_owned())]);
+}
+
+#[test]
+fn an_instance_of_an_earlier_record_of_the_same_id_is_an_orphan() {
+    let mut world = one();
+    let mut old = instance(1);
+    old.id = hatchery::domain::InstanceId::new("i-old");
+    old.record = Some(RecordId::new("lt-earlier"));
+    world.instances.items.push(old);
+    assert_eq!(actions(&planned(&world)), [("mark-orphan", "i-old".to_owned())]);
+    world.instances.items[1].orphan_since = Some(minutes_ago(11));
+    assert_eq!(actions(&planned(&world)), [("terminate-instance", "i-old".to_owned())]);
+}
+
+#[test]
+fn a_stale_database_stays_until_its_successor_is_free() {
+    let mut world = empty();
+    let mut stale = database(3);
+    stale.snapshot_at = Some(minutes_ago(3 * 24 * 60));
+    world.databases.items.push(stale);
+    world.fleet.policy.last_number = Number(3);
+    assert_eq!(actions(&planned(&world)), [("create-database", "hatchery-dev-4".to_owned())]);
+    let mut creating = database(4);
+    creating.status = "creating".into();
+    creating.endpoint = None;
+    creating.requested_at = Some(minutes_ago(5));
+    world.databases.items.push(creating);
+    world.fleet.policy.last_number = Number(4);
+    assert_eq!(actions(&planned(&world)), []);
+    world.databases.items[1] = database(4);
+    assert_eq!(actions(&planned(&world)), [("retire-database", "hatchery-dev-3".to_owned())]);
+}
+
+#[test]
+fn the_pool_counts_what_is_on_its_way_and_stops_when_restores_keep_failing() {
+    let mut world = empty();
+    world.fleet.policy.spare = 2;
+    assert_eq!(planned(&world).steps.len(), 2);
+    let mut failed = database(1);
+    failed.status = "incompatible-network".into();
+    failed.requested_at = Some(minutes_ago(20));
+    world.databases.items.push(failed);
+    world.fleet.policy.last_number = Number(1);
+    let counted = planned(&world);
+    assert!(actions(&counted).contains(&("note-failed-restore", "number 1".to_owned())));
+    for number in 1..=5 {
+        let failures = &mut world.fleet.policy.restore_failures;
+        *failures = failures.and(Number(number), minutes_ago(600));
+    }
+    let stopped = planned(&world);
+    assert_eq!(actions(&stopped), [("retire-database", "hatchery-dev-1".to_owned())]);
+    assert!(stopped.refused.iter().any(|refusal| refusal.reason.contains("5 restores failed in a row")));
+}
+
+#[test]
+fn an_engine_that_is_too_old_or_paused_only_looks() {
+    let mut world = empty();
+    let version = |text: &str| semver::Version::parse(text).unwrap();
+    assert_eq!(plan::only_looks(&world, &version("1.0.0")), None);
+    world.fleet.policy.min_version = Some(version("1.1.0"));
+    assert!(plan::only_looks(&world, &version("1.0.0")).is_some());
+    assert_eq!(plan::only_looks(&world, &version("1.1.0")), None);
+    world.fleet.policy.paused = true;
+    assert!(plan::only_looks(&world, &version("1.1.0")).is_some());
+}
+
+#[test]
+fn every_subnet_and_type_is_tried_once() {
+    let mut policy = policy();
+    policy.fallback_instance_types = vec!["m6i.2xlarge".into()];
+    let choices: Vec<_> = (0..).map_while(|attempt| plan::choice(&policy, attempt)).collect();
+    assert_eq!(choices.len(), 6);
+    assert_eq!(choices[0], Default::default());
+    assert!(choices.iter().enumerate().all(|(index, choice)| !choices[..index].contains(choice)));
+}
+
+#[test]
+fn orphan_marks_are_tags() {
+    assert_eq!(Orphan::changes(false, now()), TagChanges::new().remove("hatchery:orphan-since"));
+    assert!(!Orphan::changes(true, now()).is_empty());
+    assert!(Duration::from_mins(1) <= plan::ORPHAN_AFTER);
+}
