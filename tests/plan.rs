@@ -7,10 +7,11 @@ mod support {
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use hatchery::domain::policy::RestoreFailures;
 use hatchery::domain::record::{GivenUp, Termination};
 use hatchery::domain::{Database, Instance, InstanceState, Number, Record, RecordId, TagChanges, World};
 use hatchery::engine::plan::{self, Plan, plan};
-use hatchery::engine::step::{Orphan, Rank, Step, Warrant};
+use hatchery::engine::step::{Choice, Orphan, Rank, Step, Warrant};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use support::worlds::*;
@@ -130,7 +131,7 @@ fn apply(world: &mut World, step: &Step) {
             let failures = &mut world.fleet.policy.restore_failures;
             *failures = failures.and(*number, now());
         }
-        Step::ForgetFailedRestores => world.fleet.policy.restore_failures = Default::default(),
+        Step::ForgetFailedRestores => world.fleet.policy.restore_failures = RestoreFailures::default(),
         Step::CreateDatabase { number, restore, .. } => {
             let mut new = database(number.0);
             new.requested_at = Some(now());
@@ -439,7 +440,7 @@ fn every_subnet_and_type_is_tried_once() {
     policy.fallback_instance_types = vec!["m6i.2xlarge".into()];
     let choices: Vec<_> = (0..).map_while(|attempt| plan::choice(&policy, attempt)).collect();
     assert_eq!(choices.len(), 6);
-    assert_eq!(choices[0], Default::default());
+    assert_eq!(choices[0], Choice::default());
     assert!(choices.iter().enumerate().all(|(index, choice)| !choices[..index].contains(choice)));
 }
 
