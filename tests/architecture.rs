@@ -1,5 +1,7 @@
 //! The dependency rule of `ARCHITECTURE.md`, held by a test.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::{Path, PathBuf};
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

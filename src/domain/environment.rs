@@ -1,6 +1,5 @@
 //! An environment: its record joined with its instance and its database.
 
-use std::collections::HashMap;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
@@ -85,27 +84,18 @@ impl<'w> Environment<'w> {
     /// All claims of a world, retirements included, in order of their numbers.
     #[must_use]
     pub fn all_claims(world: &'w World, now: DateTime<Utc>) -> Vec<Self> {
-        let databases: HashMap<Number, &Database> =
-            world.databases.iter().map(|database| (database.number, database)).collect();
-        let mut instances: HashMap<Number, Vec<&Instance>> = HashMap::new();
-        for instance in &world.instances {
-            instances.entry(instance.environment.number).or_default().push(instance);
-        }
         let policy = &world.fleet.policy;
-        let mut environments: Vec<_> = world
-            .records
-            .iter()
-            .map(|record| {
-                let number = record.number();
-                let instances = instances.get(&number).map_or(&[][..], Vec::as_slice);
-                let (instance, surplus) = choose_instance(record, instances);
-                let database = databases.get(&number).copied();
-                let state = state(record, instance, database, policy, now);
-                Self { record, instance, surplus, database, state }
-            })
-            .collect();
-        environments.sort_unstable_by_key(|environment| environment.record.number());
-        environments
+        let mut records: Vec<&Record> = world.records.iter().collect();
+        records.sort_unstable_by_key(|record| record.number());
+        let mut databases = ByNumber::of(world.databases.iter(), |database| database.number);
+        let mut instances = ByNumber::of(world.instances.iter(), |instance| instance.environment.number);
+        let claim = |record: &'w Record| {
+            let (instance, surplus) = choose_instance(record, instances.next(record.number()));
+            let database = databases.next(record.number()).first().copied();
+            let state = state(record, instance, database, policy, now);
+            Self { record, instance, surplus, database, state }
+        };
+        records.into_iter().map(claim).collect()
     }
 
     /// Its id.
@@ -174,6 +164,31 @@ impl<'w> Environment<'w> {
     }
 }
 
+/// Things in order of their numbers, to be joined with numbers that only go up: one walk, no hashing.
+pub(crate) struct ByNumber<'w, T> {
+    sorted: Vec<&'w T>,
+    number: fn(&T) -> Number,
+    at: usize,
+}
+
+impl<'w, T> ByNumber<'w, T> {
+    pub(crate) fn of(things: impl Iterator<Item = &'w T>, number: fn(&T) -> Number) -> Self {
+        let mut sorted: Vec<&T> = things.collect();
+        sorted.sort_by_key(|thing| number(thing));
+        Self { sorted, number, at: 0 }
+    }
+
+    /// Those with this number. It must not be lower than the last one that was asked for.
+    pub(crate) fn next(&mut self, wanted: Number) -> &[&'w T] {
+        while self.sorted.get(self.at).is_some_and(|thing| (self.number)(thing) < wanted) {
+            self.at += 1;
+        }
+        let rest = &self.sorted[self.at..];
+        let count = rest.iter().take_while(|thing| (self.number)(thing) == wanted).count();
+        &rest[..count]
+    }
+}
+
 /// Whether an instance was launched from this record. Ids come round, record ids do not.
 #[must_use]
 pub fn is_instance_of(instance: &Instance, record: &Record) -> bool {
@@ -184,7 +199,7 @@ fn choose_instance<'w>(
     record: &Record,
     instances: &[&'w Instance],
 ) -> (Option<&'w Instance>, Vec<&'w Instance>) {
-    let mut alive: Vec<_> = Vec::new();
+    let mut alive: Vec<&Instance> = Vec::new();
     let mut ended: Option<&Instance> = None;
     for &instance in instances.iter().filter(|instance| is_instance_of(instance, record)) {
         if !instance.state.is_ending() {

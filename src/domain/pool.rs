@@ -1,14 +1,14 @@
 //! The warm pool: which database is in which state, and which a launch should take.
 
-use std::collections::HashSet;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::database::{Database, Snapshot, StatusClass};
-use super::ids::Number;
+use super::environment::ByNumber;
 use super::policy::Policy;
+use super::record::Record;
 use super::world::World;
 
 /// Where a database stands in the pool.
@@ -61,18 +61,15 @@ impl<'w> Pool<'w> {
     /// Looks at the pool. A database is claimed if its own tag says so *or* a record has its number.
     #[must_use]
     pub fn of(world: &'w World) -> Self {
-        let claims: HashSet<Number> = world.records.iter().map(super::record::Record::number).collect();
+        let mut claims = ByNumber::of(world.records.iter(), Record::number);
         let latest = world.snapshot.as_ref().ok().and_then(Option::as_ref);
-        let mut databases: Vec<_> = world
-            .databases
-            .iter()
-            .map(|database| {
-                let claimed = claims.contains(&database.number);
-                (state(database, claimed, latest, &world.fleet.policy), database)
-            })
-            .collect();
-        databases.sort_unstable_by_key(|(_, database)| database.number);
-        Self { databases }
+        let mut databases: Vec<&Database> = world.databases.iter().collect();
+        databases.sort_unstable_by_key(|database| database.number);
+        let state = |database: &'w Database| {
+            let claimed = !claims.next(database.number).is_empty();
+            (state(database, claimed, latest, &world.fleet.policy), database)
+        };
+        Self { databases: databases.into_iter().map(state).collect() }
     }
 
     /// How many are in this state.

@@ -1,12 +1,12 @@
 //! The plan: a pure function of one world. No I/O, no clock, no randomness; every step and every refusal says why.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use super::step::{Choice, Key, Orphan, Step, Warrant};
-use crate::domain::environment::is_instance_of;
+use crate::domain::environment::{ByNumber, is_instance_of};
 use crate::domain::{
     Database, DatabaseState, Environment, EnvironmentId, Number, Policy, Pool, Record, StatusClass, World,
 };
@@ -49,14 +49,17 @@ pub struct Plan {
 /// Plans for one world. `now` is AWS's clock as the world's answers gave it.
 #[must_use]
 pub fn plan(world: &World, policy: &Policy, now: DateTime<Utc>) -> Plan {
-    let mut planner = Planner { world, policy, now, steps: BTreeMap::new(), refused: Vec::new() };
+    let mut planner = Planner { world, policy, now, steps: Vec::new(), refused: Vec::new() };
     let claims = Environment::all_claims(world, now);
     for claim in &claims {
         planner.claim(claim);
     }
     planner.orphans();
     pool::plan(&mut planner, &Pool::of(world));
-    Plan { steps: planner.steps.into_values().collect(), refused: planner.refused }
+    let mut steps = planner.steps;
+    steps.sort_by(|(a, _), (b, _)| a.cmp(b));
+    steps.dedup_by(|(a, _), (b, _)| a == b);
+    Plan { steps: steps.into_iter().map(|(_, planned)| planned).collect(), refused: planner.refused }
 }
 
 /// Why an engine of this version only looks at a fleet, if it does.
@@ -109,13 +112,13 @@ struct Planner<'w> {
     world: &'w World,
     policy: &'w Policy,
     now: DateTime<Utc>,
-    steps: BTreeMap<Key, Planned>,
+    steps: Vec<(Key, Planned)>,
     refused: Vec<super::Refusal>,
 }
 
 impl Planner<'_> {
     fn want(&mut self, step: Step, reason: impl Into<String>) {
-        self.steps.insert(step.key(), Planned { step, reason: reason.into() });
+        self.steps.push((step.key(), Planned { step, reason: reason.into() }));
     }
 
     fn refuse(&mut self, action: &'static str, target: impl Into<String>, reason: impl Into<String>) {
@@ -342,11 +345,11 @@ impl Planner<'_> {
         if !self.world.is_complete() {
             return;
         }
-        let records: HashMap<Number, &Record> =
-            self.world.records.iter().map(|record| (record.number(), record)).collect();
-        for instance in self.world.instances.iter().filter(|instance| !instance.state.is_ending()) {
-            let record = records.get(&instance.environment.number);
-            let owned = record.is_some_and(|record| is_instance_of(instance, record));
+        let mut instances: Vec<_> = self.world.instances.iter().collect();
+        instances.sort_by_key(|instance| instance.environment.number);
+        let mut records = ByNumber::of(self.world.records.iter(), Record::number);
+        for instance in instances.into_iter().filter(|instance| !instance.state.is_ending()) {
+            let owned = records.next(instance.environment.number).iter().any(|r| is_instance_of(instance, r));
             let what = Orphan::Instance(instance.id.clone());
             let old = self.is_older(instance.launched_at, ORPHAN_AFTER);
             if self.orphan(what, owned, instance.orphan_since, old, "no record knows it") {
@@ -358,8 +361,12 @@ impl Planner<'_> {
                 self.want(step, "no record has known it for ten minutes");
             }
         }
-        for database in &self.world.databases {
-            let owned = database.environment.is_none() || records.contains_key(&database.number);
+        let mut databases: Vec<_> = self.world.databases.iter().collect();
+        databases.sort_by_key(|database| database.number);
+        let mut records = ByNumber::of(self.world.records.iter(), Record::number);
+        for database in databases {
+            let claimed = !records.next(database.number).is_empty();
+            let owned = database.environment.is_none() || claimed;
             if database.status_class() == StatusClass::Deleting {
                 continue;
             }
