@@ -1,1 +1,278 @@
-//! The adapter to AWS.
+//! The adapter to AWS: EC2, RDS, CloudWatch Logs, STS and Service Quotas.
+//!
+//! Credentials, profiles, SSO, Regions and endpoints are found as the AWS CLI finds them.
+//! <https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html>
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region};
+use chrono::{DateTime, Utc};
+use futures::stream::BoxStream;
+
+use self::call::{Limits, ReadDate};
+use super::{
+    BaseTemplate, Cloud, Identity, LaunchInstance, LogItem, LogLine, LogQuery, Pages, Permission, Quota,
+    Result, SecurityGroup, Seen, SourceDatabase,
+};
+use crate::domain::{
+    AuditEvent, CloudError, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image,
+    Instance, InstanceId, NewDatabase, NewFleet, NewRecord, Number, Record, RecordId, Snapshot, Subnet,
+    SubnetId, TagChanges,
+};
+
+mod account;
+mod call;
+mod follow;
+mod instances;
+mod logs;
+mod network;
+mod rds;
+mod records;
+mod template;
+
+/// How long one attempt may take, and a whole call with its retries.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Where to connect; what is absent is found as the AWS CLI finds it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConnectOptions {
+    /// The Region.
+    pub region: Option<String>,
+    /// The profile of the shared configuration.
+    pub profile: Option<String>,
+    /// Another endpoint for every service, such as an emulator's.
+    pub endpoint_url: Option<String>,
+}
+
+/// AWS, in one Region, as one caller. Clones share connections and rate limits.
+#[derive(Clone)]
+pub struct AwsCloud {
+    region: String,
+    ec2: aws_sdk_ec2::Client,
+    rds: aws_sdk_rds::Client,
+    logs: aws_sdk_cloudwatchlogs::Client,
+    sts: aws_sdk_sts::Client,
+    quotas: aws_sdk_servicequotas::Client,
+    limits: Arc<Limits>,
+    /// ARNs of databases, which RDS wants for tags and gives in every listing.
+    arns: Arc<Mutex<BTreeMap<DatabaseId, String>>>,
+}
+
+impl AwsCloud {
+    /// Finds out where and as whom to connect. Nothing is sent to AWS yet.
+    ///
+    /// # Errors
+    /// Class `Invalid` where no Region is set.
+    pub async fn connect(options: &ConnectOptions) -> Result<Self> {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+            .operation_timeout(CALL_TIMEOUT)
+            .build();
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .timeout_config(timeouts)
+            .retry_config(RetryConfig::standard().with_max_attempts(3));
+        if let Some(profile) = &options.profile {
+            loader = loader.profile_name(profile);
+        }
+        if let Some(region) = &options.region {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        if let Some(url) = &options.endpoint_url {
+            loader = loader.endpoint_url(url);
+        }
+        Self::with_config(&loader.load().await)
+    }
+
+    /// Connects by a configuration that was made elsewhere.
+    ///
+    /// # Errors
+    /// Class `Invalid` where no Region is set.
+    pub fn with_config(config: &aws_config::SdkConfig) -> Result<Self> {
+        let region = config.region().map(ToString::to_string).ok_or_else(|| {
+            let message = "no Region is set; use --region, AWS_REGION or the profile";
+            CloudError::new(ErrorClass::Invalid, "Connect", "NoRegion", message)
+        })?;
+        Ok(Self {
+            region,
+            ec2: aws_sdk_ec2::Client::from_conf(
+                aws_sdk_ec2::config::Builder::from(config).interceptor(ReadDate).build(),
+            ),
+            rds: aws_sdk_rds::Client::from_conf(
+                aws_sdk_rds::config::Builder::from(config).interceptor(ReadDate).build(),
+            ),
+            logs: aws_sdk_cloudwatchlogs::Client::new(config),
+            sts: aws_sdk_sts::Client::new(config),
+            quotas: aws_sdk_servicequotas::Client::new(config),
+            limits: Arc::new(Limits::new()),
+            arns: Arc::default(),
+        })
+    }
+}
+
+/// An instant of the SDK.
+fn instant(at: &aws_smithy_types::DateTime) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp(at.secs(), at.subsec_nanos())
+}
+
+#[async_trait]
+impl Cloud for AwsCloud {
+    fn region(&self) -> &str {
+        &self.region
+    }
+
+    async fn identity(&self) -> Result<Identity> {
+        self.caller_identity().await
+    }
+
+    fn fleets(&self) -> Pages<'_, Fleet> {
+        self.list_fleets()
+    }
+
+    async fn fleet(&self, name: &FleetName) -> Result<Option<Fleet>> {
+        self.find_fleet(name).await
+    }
+
+    fn records<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Record> {
+        self.list_records(fleet)
+    }
+
+    fn instances<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Instance> {
+        self.list_instances(fleet)
+    }
+
+    fn databases<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Database> {
+        self.list_databases(fleet)
+    }
+
+    async fn latest_snapshot(&self, source: &str) -> Result<Option<Snapshot>> {
+        self.find_latest_snapshot(source).await
+    }
+
+    async fn latest_image(&self, tag: &str) -> Result<Option<Image>> {
+        self.find_latest_image(tag).await
+    }
+
+    async fn subnets(&self, ids: &[SubnetId]) -> Result<Vec<Subnet>> {
+        self.read_subnets(ids).await
+    }
+
+    async fn record(&self, fleet: &FleetName, id: &RecordId) -> Result<Seen<Option<Record>>> {
+        self.read_record(fleet, id).await
+    }
+
+    async fn record_of(&self, environment: &EnvironmentId) -> Result<Seen<Option<Record>>> {
+        self.read_record_of(environment).await
+    }
+
+    async fn instance(&self, fleet: &FleetName, id: &InstanceId) -> Result<Seen<Option<Instance>>> {
+        self.read_instance(fleet, id).await
+    }
+
+    async fn instances_of(&self, environment: &EnvironmentId) -> Result<Seen<Vec<Instance>>> {
+        self.read_instances_of(environment).await
+    }
+
+    async fn database(&self, fleet: &FleetName, number: Number) -> Result<Seen<Option<Database>>> {
+        self.read_database(fleet, number).await
+    }
+
+    async fn create_record(&self, fleet: &Fleet, new: &NewRecord) -> Result<RecordId> {
+        self.write_record(fleet, new).await
+    }
+
+    async fn delete_record(&self, id: &RecordId) -> Result<()> {
+        self.remove_template(id).await
+    }
+
+    async fn tag_record(&self, id: &RecordId, changes: &TagChanges) -> Result<()> {
+        self.tag_ec2(id.as_str(), changes).await
+    }
+
+    async fn launch_instance(&self, request: &LaunchInstance) -> Result<InstanceId> {
+        self.run_instance(request).await
+    }
+
+    async fn terminate_instance(&self, id: &InstanceId) -> Result<()> {
+        self.end_instance(id).await
+    }
+
+    async fn tag_instance(&self, id: &InstanceId, changes: &TagChanges) -> Result<()> {
+        self.tag_ec2(id.as_str(), changes).await
+    }
+
+    async fn create_database(&self, new: &NewDatabase) -> Result<()> {
+        self.restore_database(new).await
+    }
+
+    async fn tag_database(&self, id: &DatabaseId, changes: &TagChanges) -> Result<()> {
+        self.tag_rds(id, changes).await
+    }
+
+    async fn delete_database(&self, id: &DatabaseId) -> Result<()> {
+        self.remove_database(id).await
+    }
+
+    async fn create_fleet(&self, new: &NewFleet) -> Result<RecordId> {
+        self.write_fleet(new).await
+    }
+
+    async fn tag_fleet(&self, template: &RecordId, changes: &TagChanges) -> Result<()> {
+        self.tag_ec2(template.as_str(), changes).await
+    }
+
+    async fn base_template(&self, template: &RecordId) -> Result<BaseTemplate> {
+        self.read_base_template(template).await
+    }
+
+    async fn security_groups(&self, ids: &[String]) -> Result<Vec<SecurityGroup>> {
+        self.read_security_groups(ids).await
+    }
+
+    async fn source_database(&self, id: &str) -> Result<Option<SourceDatabase>> {
+        self.read_source_database(id).await
+    }
+
+    async fn database_subnet_group(&self, name: &str) -> Result<Option<String>> {
+        self.read_subnet_group(name).await
+    }
+
+    async fn zones_offering(&self, instance_type: &str, zones: &[String]) -> Result<Vec<String>> {
+        self.read_zones_offering(instance_type, zones).await
+    }
+
+    async fn rehearse_launch(&self, new: &NewFleet, image: Option<&Image>) -> Result<()> {
+        self.try_launch(new, image).await
+    }
+
+    async fn permissions(&self, fleet: &Fleet) -> Vec<Permission> {
+        self.try_permissions(fleet).await
+    }
+
+    async fn quotas(&self) -> Result<Vec<Quota>> {
+        self.read_quotas().await
+    }
+
+    async fn append_audit(&self, fleet: &FleetName, events: &[AuditEvent]) -> Result<()> {
+        self.write_audit(fleet, events).await
+    }
+
+    async fn audit(&self, fleet: &FleetName, since: DateTime<Utc>, limit: usize) -> Result<Vec<AuditEvent>> {
+        self.read_audit(fleet, since, limit).await
+    }
+
+    async fn logs(&self, query: &LogQuery) -> Result<Vec<LogLine>> {
+        self.read_logs(query).await
+    }
+
+    fn follow(&self, query: LogQuery) -> BoxStream<'_, Result<LogItem>> {
+        self.follow_logs(query)
+    }
+}

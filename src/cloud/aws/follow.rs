@@ -1,0 +1,214 @@
+//! Following a log: what is there, then Live Tail, and polling where Live Tail is refused or absent.
+//!
+//! Live Tail has 15 sessions an account and ends each after three hours; then polling takes over.
+//! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CloudWatchLogs_LiveTail.html>
+
+use std::collections::{HashSet, VecDeque};
+use std::time::Duration;
+
+use aws_sdk_cloudwatchlogs::operation::start_live_tail::StartLiveTailOutput;
+use aws_sdk_cloudwatchlogs::types::{LiveTailSessionLogEvent, StartLiveTailResponseStream};
+use chrono::{DateTime, Utc};
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
+use rand::RngExt as _;
+
+use super::AwsCloud;
+use super::call::{Bucket, Effect, call};
+use super::logs::{source_of, stream_prefix};
+use crate::cloud::{LogItem, LogLine, LogQuery, Result};
+use crate::domain::{CloudError, ErrorClass, text};
+
+/// Time between two polls; `FilterLogEvents` has a limit for the whole account.
+const POLL: Duration = Duration::from_secs(5);
+
+/// Lines arrive late and out of order, so each poll looks back by this much and leaves out what was seen.
+const OVERLAP: Duration = Duration::from_secs(60);
+
+/// How many ids of lines are remembered.
+const REMEMBERED: usize = 20_000;
+
+enum Stage {
+    Begin,
+    Tail(Box<StartLiveTailOutput>),
+    Poll { waits: bool },
+    End,
+}
+
+struct Follower<'a> {
+    cloud: &'a AwsCloud,
+    query: LogQuery,
+    stage: Stage,
+    seen: Seen,
+    latest: DateTime<Utc>,
+    pending: VecDeque<LogItem>,
+}
+
+impl AwsCloud {
+    pub(super) fn follow_logs(&self, query: LogQuery) -> BoxStream<'_, Result<LogItem>> {
+        let latest = query.since;
+        let follower = Follower {
+            cloud: self,
+            query,
+            stage: Stage::Begin,
+            seen: Seen::default(),
+            latest,
+            pending: VecDeque::new(),
+        };
+        futures::stream::unfold(follower, |mut follower| async move {
+            let item = follower.next().await?;
+            Some((item, follower))
+        })
+        .boxed()
+    }
+
+    async fn start_live_tail(&self, query: &LogQuery) -> Result<StartLiveTailOutput> {
+        // Live Tail wants the group's ARN, which `DescribeLogGroups` gives.
+        let group = query.fleet.log_group();
+        let request = self.logs.describe_log_groups().log_group_name_prefix(&group).send();
+        let found =
+            call(&self.limits, Bucket::Other, Effect::Reads, "DescribeLogGroups", request).await?.value;
+        let own = found.log_groups().iter().find(|found| found.log_group_name() == Some(&group));
+        let arn = own.and_then(|own| own.log_group_arn()).ok_or_else(|| {
+            CloudError::new(
+                ErrorClass::NotFound,
+                "StartLiveTail",
+                "NoGroup",
+                "the log group is not there yet",
+            )
+        })?;
+        let request = self
+            .logs
+            .start_live_tail()
+            .log_group_identifiers(arn)
+            .log_stream_name_prefixes(stream_prefix(query))
+            .send();
+        Ok(call(&self.limits, Bucket::Other, Effect::Reads, "StartLiveTail", request).await?.value)
+    }
+}
+
+impl Follower<'_> {
+    async fn next(&mut self) -> Option<Result<LogItem>> {
+        loop {
+            if let Some(item) = self.pending.pop_front() {
+                return Some(Ok(item));
+            }
+            match &mut self.stage {
+                Stage::Begin => self.begin().await,
+                Stage::Tail(_) => self.tail().await,
+                Stage::Poll { waits } => {
+                    if std::mem::replace(waits, true) {
+                        let jitter = rand::rng().random_range(1.0..1.4);
+                        tokio::time::sleep(POLL.mul_f64(jitter)).await;
+                    }
+                    if let Err(error) = self.poll().await {
+                        if !error.is(ErrorClass::Throttled) && !error.is(ErrorClass::Transient) {
+                            self.stage = Stage::End;
+                            return Some(Err(error));
+                        }
+                        self.pending.push_back(LogItem::Mode(format!("polling; {error}")));
+                    }
+                }
+                Stage::End => return None,
+            }
+        }
+    }
+
+    /// The session is opened before the backfill, so that no line falls between the two.
+    async fn begin(&mut self) {
+        match self.cloud.start_live_tail(&self.query).await {
+            Ok(session) => {
+                if let Err(error) = self.poll().await {
+                    self.pending
+                        .push_back(LogItem::Mode(format!("live tail; earlier lines are missing: {error}")));
+                } else {
+                    self.pending.push_back(LogItem::Mode("live tail".to_owned()));
+                }
+                self.stage = Stage::Tail(Box::new(session));
+            }
+            Err(error) => self.fall_back(&error.to_string()),
+        }
+    }
+
+    fn fall_back(&mut self, why: &str) {
+        tracing::info!(why, "live tail is not to be had");
+        self.pending.push_back(LogItem::Mode("polling".to_owned()));
+        self.stage = Stage::Poll { waits: false };
+    }
+
+    async fn tail(&mut self) {
+        let Stage::Tail(session) = &mut self.stage else { return };
+        match session.response_stream.recv().await {
+            Ok(Some(StartLiveTailResponseStream::SessionUpdate(update))) => {
+                let events = update.session_results.unwrap_or_default();
+                let lines: Vec<_> =
+                    events.iter().filter_map(|event| read_tailed(&self.query, event)).collect();
+                self.take(lines);
+            }
+            Ok(Some(_)) => {}
+            Ok(None) => self.fall_back("the session has ended"),
+            Err(error) => self.fall_back(&error.to_string()),
+        }
+    }
+
+    async fn poll(&mut self) -> Result<()> {
+        let since = (self.latest - OVERLAP).max(self.query.since);
+        let lines = self.cloud.read_logs(&LogQuery { since, ..self.query.clone() }).await?;
+        self.take(lines);
+        Ok(())
+    }
+
+    fn take(&mut self, lines: Vec<LogLine>) {
+        let new: Vec<_> = lines.into_iter().filter(|line| self.seen.is_new(line)).collect();
+        if let Some(latest) = new.iter().map(|line| line.at).max() {
+            self.latest = self.latest.max(latest);
+            self.pending.push_back(LogItem::Lines(new));
+        }
+    }
+}
+
+fn read_tailed(query: &LogQuery, event: &LiveTailSessionLogEvent) -> Option<LogLine> {
+    Some(LogLine {
+        id: String::new(),
+        at: DateTime::from_timestamp_millis(event.timestamp()?)?,
+        source: source_of(query, event.log_stream_name()?)?,
+        text: text::clean(event.message().unwrap_or_default()),
+    })
+}
+
+/// The lines that were given out. Live Tail has no ids, so what is remembered is what a line says.
+#[derive(Default)]
+struct Seen {
+    keys: HashSet<(i64, String, String)>,
+    order: VecDeque<(i64, String, String)>,
+    ids: HashSet<String>,
+    id_order: VecDeque<String>,
+}
+
+impl Seen {
+    fn is_new(&mut self, line: &LogLine) -> bool {
+        let key = (line.at.timestamp_millis(), line.source.clone(), line.text.clone());
+        if !line.id.is_empty() {
+            // The same words twice in a millisecond are two lines if they have two ids.
+            let new = self.ids.insert(line.id.clone());
+            remember(&mut self.ids, &mut self.id_order, line.id.clone(), new);
+            let fresh = self.keys.insert(key.clone());
+            remember(&mut self.keys, &mut self.order, key, fresh);
+            return new;
+        }
+        let new = self.keys.insert(key.clone());
+        remember(&mut self.keys, &mut self.order, key, new);
+        new
+    }
+}
+
+fn remember<T: std::hash::Hash + Eq>(set: &mut HashSet<T>, order: &mut VecDeque<T>, item: T, new: bool) {
+    if new {
+        order.push_back(item);
+    }
+    while order.len() > REMEMBERED {
+        if let Some(oldest) = order.pop_front() {
+            set.remove(&oldest);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! EC2 instances and the images that they are launched from.
+
+use aws_sdk_ec2::types::{
+    Image as Ec2Image, ImageState, Instance as Ec2Instance, InstanceNetworkInterfaceSpecification,
+    LaunchTemplateSpecification,
+};
+use chrono::{DateTime, Utc};
+use futures::StreamExt as _;
+
+use super::call::{Bucket, Effect, call};
+use super::records::{filter, read_pages, read_tags};
+use super::{AwsCloud, instant};
+use crate::cloud::{LaunchInstance, Page, Pages, Result, Seen, absent};
+use crate::domain::instance::InstanceFacts;
+use crate::domain::tags::key;
+use crate::domain::{
+    CloudError, EnvironmentId, ErrorClass, FleetName, Image, ImageId, Instance, InstanceId, InstanceState,
+    SubnetId,
+};
+
+/// The most that `DescribeInstances` gives on a page.
+const PAGE: i32 = 1_000;
+
+impl AwsCloud {
+    fn list_ec2_instances(&self, filters: Vec<aws_sdk_ec2::types::Filter>) -> Pages<'_, Ec2Instance> {
+        let pager = self
+            .ec2
+            .describe_instances()
+            .set_filters(Some(filters))
+            .max_results(PAGE)
+            .into_paginator()
+            .send();
+        let pages = futures::stream::unfold(pager, move |mut pager| async move {
+            let next = async { pager.next().await.transpose() };
+            match call(&self.limits, Bucket::Describe, Effect::Reads, "DescribeInstances", next).await {
+                Ok(Seen { value: None, .. }) => None,
+                Ok(Seen { value: Some(page), as_of }) => {
+                    let reservations = page.reservations.unwrap_or_default();
+                    let value =
+                        reservations.into_iter().flat_map(|r| r.instances.unwrap_or_default()).collect();
+                    Some((Ok(Page { value, as_of }), pager))
+                }
+                Err(error) => Some((Err(error), pager)),
+            }
+        });
+        pages.boxed()
+    }
+
+    pub(super) fn list_instances<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Instance> {
+        let filters = vec![filter(&format!("tag:{}", key::FLEET), [fleet.as_str()])];
+        read_pages(self.list_ec2_instances(filters), move |instance| read(fleet, instance))
+    }
+
+    pub(super) async fn read_instances_of(&self, environment: &EnvironmentId) -> Result<Seen<Vec<Instance>>> {
+        let id = environment.to_string();
+        let filters = vec![filter(&format!("tag:{}", key::ENVIRONMENT), [id.as_str()])];
+        self.all_of(&environment.fleet, filters).await
+    }
+
+    pub(super) async fn read_instance(
+        &self,
+        fleet: &FleetName,
+        id: &InstanceId,
+    ) -> Result<Seen<Option<Instance>>> {
+        let found = self.all_of(fleet, vec![filter("instance-id", [id.as_str()])]).await?;
+        Ok(Seen { value: found.value.into_iter().next(), as_of: found.as_of })
+    }
+
+    async fn all_of(
+        &self,
+        fleet: &FleetName,
+        filters: Vec<aws_sdk_ec2::types::Filter>,
+    ) -> Result<Seen<Vec<Instance>>> {
+        let mut all = Seen { value: Vec::new(), as_of: None };
+        let mut pages = read_pages(self.list_ec2_instances(filters), |instance| read(fleet, instance));
+        while let Some(page) = pages.next().await {
+            let page = page?;
+            all.as_of = all.as_of.or(page.as_of);
+            all.value.extend(page.value);
+        }
+        Ok(all)
+    }
+
+    pub(super) async fn run_instance(&self, request: &LaunchInstance) -> Result<InstanceId> {
+        const OPERATION: &str = "RunInstances";
+        // A record has one version, which is never changed.
+        let template = LaunchTemplateSpecification::builder()
+            .launch_template_id(request.record.as_str())
+            .version("1")
+            .build();
+        let mut run = self
+            .ec2
+            .run_instances()
+            .launch_template(template)
+            .client_token(&request.token)
+            .min_count(1)
+            .max_count(1)
+            .set_instance_type(request.instance_type.as_deref().map(Into::into));
+        if let Some(subnet) = &request.subnet {
+            run = run.network_interfaces(self.interface_in(request, subnet).await?);
+        }
+        let answer = call(&self.limits, Bucket::Run, Effect::Changes, OPERATION, run.send()).await?;
+        let id = answer.value.instances().first().and_then(|instance| instance.instance_id());
+        id.map(InstanceId::new).ok_or_else(|| {
+            CloudError::new(ErrorClass::Unknown, OPERATION, "BadAnswer", "the answer names no instance")
+        })
+    }
+
+    /// An interface of the request replaces the template's, so it says all that the template's says but for the subnet.
+    /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html>
+    async fn interface_in(
+        &self,
+        request: &LaunchInstance,
+        subnet: &SubnetId,
+    ) -> Result<InstanceNetworkInterfaceSpecification> {
+        let data = self.template_data(&request.record).await?.ok_or_else(|| {
+            let message = format!("the record {} is gone", request.record);
+            CloudError::new(ErrorClass::NotFound, "RunInstances", "InvalidLaunchTemplateId.NotFound", message)
+        })?;
+        let own = data.network_interfaces.unwrap_or_default().into_iter().next();
+        let (groups, public) =
+            own.map(|own| (own.groups, own.associate_public_ip_address)).unwrap_or_default();
+        Ok(InstanceNetworkInterfaceSpecification::builder()
+            .device_index(0)
+            .delete_on_termination(true)
+            .subnet_id(subnet.as_str())
+            .set_groups(groups.or(data.security_group_ids))
+            .set_associate_public_ip_address(public)
+            .build())
+    }
+
+    pub(super) async fn end_instance(&self, id: &InstanceId) -> Result<()> {
+        let request = self.ec2.terminate_instances().instance_ids(id.as_str());
+        let ended =
+            call(&self.limits, Bucket::Terminate, Effect::Changes, "TerminateInstances", request.send())
+                .await;
+        absent(ended).map(|_| ())
+    }
+
+    pub(super) async fn find_latest_image(&self, tag: &str) -> Result<Option<Image>> {
+        let mut pager = self
+            .ec2
+            .describe_images()
+            .owners("self")
+            .filters(filter(&format!("tag:{}", key::IMAGE), [tag]))
+            .filters(filter("state", ["available"]))
+            .into_paginator()
+            .send();
+        let mut latest: Option<Image> = None;
+        loop {
+            let next = async { pager.next().await.transpose() };
+            let page = call(&self.limits, Bucket::Describe, Effect::Reads, "DescribeImages", next).await?;
+            let Some(page) = page.value else { return Ok(latest) };
+            for image in page.images().iter().filter_map(read_image) {
+                if latest.as_ref().is_none_or(|latest| latest.created_at < image.created_at) {
+                    latest = Some(image);
+                }
+            }
+        }
+    }
+}
+
+fn read(fleet: &FleetName, instance: &Ec2Instance) -> Option<Instance> {
+    let facts = InstanceFacts {
+        id: InstanceId::new(instance.instance_id()?),
+        state: state_of(instance),
+        instance_type: instance.instance_type().map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
+        public_ip: instance.public_ip_address().map(str::to_owned),
+        private_ip: instance.private_ip_address().map(str::to_owned),
+        zone: instance.placement().and_then(|placement| placement.availability_zone()).map(str::to_owned),
+        launched_at: instance.launch_time().and_then(instant)?,
+    };
+    Instance::read(fleet, facts, &read_tags(instance.tags()))
+}
+
+fn state_of(instance: &Ec2Instance) -> InstanceState {
+    let name = instance.state().and_then(|state| state.name()).map_or("", |name| name.as_str());
+    name.parse().unwrap_or(InstanceState::Unknown)
+}
+
+fn read_image(image: &Ec2Image) -> Option<Image> {
+    let usable = image.state().is_none_or(|state| *state == ImageState::Available);
+    let created_at: DateTime<Utc> = image.creation_date()?.parse().ok()?;
+    usable.then_some(())?;
+    Some(Image {
+        id: ImageId::new(image.image_id()?),
+        name: crate::domain::text::clean(image.name().unwrap_or_default()),
+        created_at,
+    })
+}

@@ -1,0 +1,187 @@
+//! CloudWatch Logs: the audit log, and the lines that are there already.
+
+use aws_sdk_cloudwatchlogs::types::{FilteredLogEvent, InputLogEvent};
+use chrono::{DateTime, Utc};
+
+use super::AwsCloud;
+use super::call::{Bucket, Effect, call};
+use crate::cloud::{LogLine, LogQuery, Result, absent};
+use crate::domain::{AuditEvent, CloudError, ErrorClass, FleetName, text};
+
+/// How long the audit log is kept, days.
+const AUDIT_RETENTION: i32 = 365;
+
+/// The most events and bytes in one `PutLogEvents`, with room for its overhead.
+/// <https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html>
+const MOST_EVENTS: usize = 1_000;
+const MOST_BYTES: usize = 900_000;
+
+/// The most lines that one look at a log gives.
+const MOST_LINES: usize = 10_000;
+
+impl AwsCloud {
+    pub(super) async fn write_audit(&self, fleet: &FleetName, events: &[AuditEvent]) -> Result<()> {
+        let group = fleet.audit_group();
+        let mut lines = Vec::with_capacity(events.len());
+        for event in events {
+            let message = serde_json::to_string(event).map_err(|error| {
+                CloudError::new(ErrorClass::Invalid, "PutLogEvents", "BadEvent", error.to_string())
+            })?;
+            lines.push((event.at, message));
+        }
+        // The service wants them in order.
+        lines.sort_by_key(|(at, _)| *at);
+        let stream = lines.first().map_or_else(String::new, |(at, _)| at.format("%Y-%m-%d").to_string());
+        for batch in batches(&lines) {
+            match self.put(&group, &stream, batch).await {
+                Err(error) if error.is(ErrorClass::NotFound) => {
+                    self.create_stream(&group, &stream).await?;
+                    self.put(&group, &stream, batch).await?;
+                }
+                result => result?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn put(&self, group: &str, stream: &str, lines: &[(DateTime<Utc>, String)]) -> Result<()> {
+        let events = lines
+            .iter()
+            .map(|(at, message)| {
+                InputLogEvent::builder().timestamp(at.timestamp_millis()).message(message).build()
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| {
+                CloudError::new(ErrorClass::Invalid, "PutLogEvents", "BadEvent", error.to_string())
+            })?;
+        let request = self.logs.put_log_events().log_group_name(group).log_stream_name(stream);
+        let request = request.set_log_events(Some(events)).send();
+        call(&self.limits, Bucket::Other, Effect::Changes, "PutLogEvents", request).await.map(|_| ())
+    }
+
+    /// Creates a stream, and its group where that is missing too. Somebody else may be faster with either.
+    async fn create_stream(&self, group: &str, stream: &str) -> Result<()> {
+        let create = || async {
+            let request = self.logs.create_log_stream().log_group_name(group).log_stream_name(stream).send();
+            there(
+                call(&self.limits, Bucket::Other, Effect::Changes, "CreateLogStream", request)
+                    .await
+                    .map(|_| ()),
+            )
+        };
+        match create().await {
+            Err(error) if error.is(ErrorClass::NotFound) => {
+                let request = self.logs.create_log_group().log_group_name(group).send();
+                let created =
+                    call(&self.limits, Bucket::Other, Effect::Changes, "CreateLogGroup", request).await;
+                there(created.map(|_| ()))?;
+                let request = self
+                    .logs
+                    .put_retention_policy()
+                    .log_group_name(group)
+                    .retention_in_days(AUDIT_RETENTION)
+                    .send();
+                call(&self.limits, Bucket::Other, Effect::Changes, "PutRetentionPolicy", request).await?;
+                create().await
+            }
+            result => result,
+        }
+    }
+
+    pub(super) async fn read_audit(
+        &self,
+        fleet: &FleetName,
+        since: DateTime<Utc>,
+        limit: usize,
+    ) -> Result<Vec<AuditEvent>> {
+        let found = self.filter_events(&fleet.audit_group(), None, since).await?;
+        let mut events: Vec<AuditEvent> = found
+            .iter()
+            .filter_map(|event| serde_json::from_str::<AuditEvent>(event.message()?).ok())
+            .map(AuditEvent::cleaned)
+            .collect();
+        events.sort_by_key(|event| event.at);
+        let surplus = events.len().saturating_sub(limit);
+        Ok(events.split_off(surplus))
+    }
+
+    pub(super) async fn read_logs(&self, query: &LogQuery) -> Result<Vec<LogLine>> {
+        let prefix = stream_prefix(query);
+        let events = self.filter_events(&query.fleet.log_group(), Some(&prefix), query.since).await?;
+        let mut lines: Vec<_> = events.iter().filter_map(|event| read_line(query, event)).collect();
+        lines.sort_by_key(|line| line.at);
+        Ok(lines)
+    }
+
+    /// All events since an instant; none where the group is missing. Pages may be empty and yet not be the last.
+    pub(super) async fn filter_events(
+        &self,
+        group: &str,
+        prefix: Option<&str>,
+        since: DateTime<Utc>,
+    ) -> Result<Vec<FilteredLogEvent>> {
+        let mut pager = self
+            .logs
+            .filter_log_events()
+            .log_group_name(group)
+            .set_log_stream_name_prefix(prefix.map(str::to_owned))
+            .start_time(since.timestamp_millis())
+            .into_paginator()
+            .send();
+        let mut events = Vec::new();
+        loop {
+            let next = async { pager.next().await.transpose() };
+            let page = call(&self.limits, Bucket::Log, Effect::Reads, "FilterLogEvents", next).await;
+            let Some(page) = absent(page)?.and_then(|page| page.value) else { return Ok(events) };
+            events.extend(page.events.unwrap_or_default());
+            if events.len() >= MOST_LINES {
+                return Ok(events);
+            }
+        }
+    }
+}
+
+/// The streams of a query: `<record id>/<source>`.
+pub(super) fn stream_prefix(query: &LogQuery) -> String {
+    format!("{}/{}", query.record, query.source.as_deref().unwrap_or_default())
+}
+
+/// Where a line comes from: what follows the record's id in the stream's name. `None` for another record's or source's.
+pub(super) fn source_of(query: &LogQuery, stream: &str) -> Option<String> {
+    let source = stream.strip_prefix(query.record.as_str())?.strip_prefix('/')?;
+    let wanted = query.source.as_ref().is_none_or(|wanted| wanted == source);
+    wanted.then(|| text::clean(source))
+}
+
+pub(super) fn read_line(query: &LogQuery, event: &FilteredLogEvent) -> Option<LogLine> {
+    Some(LogLine {
+        id: event.event_id().unwrap_or_default().to_owned(),
+        at: DateTime::from_timestamp_millis(event.timestamp()?)?,
+        source: source_of(query, event.log_stream_name()?)?,
+        text: text::clean(event.message().unwrap_or_default()),
+    })
+}
+
+fn there(result: Result<()>) -> Result<()> {
+    match result {
+        Err(error) if error.is(ErrorClass::AlreadyExists) => Ok(()),
+        result => result,
+    }
+}
+
+fn batches(lines: &[(DateTime<Utc>, String)]) -> Vec<&[(DateTime<Utc>, String)]> {
+    let mut batches = Vec::new();
+    let mut begin = 0;
+    let mut bytes = 0;
+    for (index, (_, line)) in lines.iter().enumerate() {
+        if index > begin && (index - begin >= MOST_EVENTS || bytes + line.len() > MOST_BYTES) {
+            batches.push(&lines[begin..index]);
+            (begin, bytes) = (index, 0);
+        }
+        bytes += line.len() + 26;
+    }
+    if begin < lines.len() {
+        batches.push(&lines[begin..]);
+    }
+    batches
+}

@@ -1,0 +1,211 @@
+//! RDS: the pool's databases, and the source that they are restored from.
+
+use std::sync::PoisonError;
+
+use aws_sdk_rds::types::{DbInstance, Tag};
+use futures::StreamExt as _;
+
+use super::call::{Bucket, Effect, call};
+use super::records::read_pages;
+use super::{AwsCloud, instant};
+use crate::cloud::{Page, Pages, Result, Seen, SourceDatabase, absent};
+use crate::domain::database::DatabaseFacts;
+use crate::domain::{
+    CloudError, Database, DatabaseId, ErrorClass, FleetName, NewDatabase, Number, Snapshot, SnapshotId,
+    TagChanges, Tags,
+};
+
+/// The most that RDS gives on a page.
+const PAGE: i32 = 100;
+
+impl AwsCloud {
+    /// RDS cannot filter on tags and can list other engines' instances, so names *and* tags are judged here.
+    pub(super) fn list_databases<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Database> {
+        let pager = self.rds.describe_db_instances().max_records(PAGE).into_paginator().send();
+        let pages = futures::stream::unfold(pager, move |mut pager| async move {
+            let next = async { pager.next().await.transpose() };
+            match call(&self.limits, Bucket::Database, Effect::Reads, "DescribeDBInstances", next).await {
+                Ok(Seen { value: None, .. }) => None,
+                Ok(Seen { value: Some(page), as_of }) => {
+                    Some((Ok(Page { value: page.db_instances.unwrap_or_default(), as_of }), pager))
+                }
+                Err(error) => Some((Err(error), pager)),
+            }
+        });
+        read_pages(pages.boxed(), move |database| {
+            let read = read(fleet, database)?;
+            self.remember_arn(&read.id, database);
+            Some(read)
+        })
+    }
+
+    async fn describe(&self, id: &str) -> Result<Seen<Option<DbInstance>>> {
+        let request = self.rds.describe_db_instances().db_instance_identifier(id);
+        match call(&self.limits, Bucket::Database, Effect::Reads, "DescribeDBInstances", request.send()).await
+        {
+            Ok(Seen { value, as_of }) => {
+                Ok(Seen { value: value.db_instances.unwrap_or_default().into_iter().next(), as_of })
+            }
+            Err(error) if error.is(ErrorClass::NotFound) => Ok(Seen { value: None, as_of: None }),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn read_database(
+        &self,
+        fleet: &FleetName,
+        number: Number,
+    ) -> Result<Seen<Option<Database>>> {
+        let found = self.describe(fleet.database_id(number).as_str()).await?;
+        let value = found.value.and_then(|database| {
+            let read = read(fleet, &database)?;
+            self.remember_arn(&read.id, &database);
+            Some(read)
+        });
+        Ok(Seen { value, as_of: found.as_of })
+    }
+
+    pub(super) async fn read_source_database(&self, id: &str) -> Result<Option<SourceDatabase>> {
+        let found = self.describe(id).await?;
+        Ok(found.value.map(|database| SourceDatabase {
+            id: id.to_owned(),
+            status: database.db_instance_status().unwrap_or("unknown").to_owned(),
+            engine: database.engine().unwrap_or("unknown").to_owned(),
+            vpc: database.db_subnet_group().and_then(|group| group.vpc_id()).map(str::to_owned),
+        }))
+    }
+
+    pub(super) async fn read_subnet_group(&self, name: &str) -> Result<Option<String>> {
+        let request = self.rds.describe_db_subnet_groups().db_subnet_group_name(name);
+        let found =
+            call(&self.limits, Bucket::Database, Effect::Reads, "DescribeDBSubnetGroups", request.send())
+                .await;
+        let groups = absent(found)?.and_then(|found| found.value.db_subnet_groups).unwrap_or_default();
+        Ok(groups.first().map(|group| group.vpc_id().unwrap_or_default().to_owned()))
+    }
+
+    pub(super) async fn find_latest_snapshot(&self, source: &str) -> Result<Option<Snapshot>> {
+        let mut pager = self
+            .rds
+            .describe_db_snapshots()
+            .db_instance_identifier(source)
+            .max_records(PAGE)
+            .into_paginator()
+            .send();
+        let mut latest: Option<Snapshot> = None;
+        loop {
+            let next = async { pager.next().await.transpose() };
+            let page = call(&self.limits, Bucket::Database, Effect::Reads, "DescribeDBSnapshots", next).await;
+            // RDS answers NotFound where the source itself is unknown: it has no snapshot either.
+            let Some(page) = absent(page)?.and_then(|page| page.value) else { return Ok(latest) };
+            for snapshot in
+                page.db_snapshots().iter().filter(|snapshot| snapshot.status() == Some("available"))
+            {
+                let (Some(id), Some(created_at)) =
+                    (snapshot.db_snapshot_identifier(), snapshot.snapshot_create_time().and_then(instant))
+                else {
+                    continue;
+                };
+                if latest.as_ref().is_none_or(|latest| latest.created_at < created_at) {
+                    latest = Some(Snapshot { id: SnapshotId::new(id), created_at });
+                }
+            }
+        }
+    }
+
+    /// Restores a database. Whatever a restore would copy from the source is said here instead.
+    /// <https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_RestoreDBInstanceFromDBSnapshot.html>
+    pub(super) async fn restore_database(&self, new: &NewDatabase) -> Result<()> {
+        let groups = (!new.security_groups.is_empty()).then(|| new.security_groups.clone());
+        let request = self
+            .rds
+            .restore_db_instance_from_db_snapshot()
+            .db_instance_identifier(new.id().as_str())
+            .db_snapshot_identifier(new.snapshot.id.as_str())
+            .db_instance_class(&new.class)
+            .db_subnet_group_name(&new.subnet_group)
+            .set_vpc_security_group_ids(groups)
+            .set_db_parameter_group_name(new.parameter_group.clone())
+            .availability_zone(&new.zone)
+            .multi_az(false)
+            .publicly_accessible(false)
+            .deletion_protection(false)
+            .copy_tags_to_snapshot(false)
+            // Otherwise the restored database spends hours in `backing-up`.
+            .backup_retention_period(0)
+            .set_tags(Some(rds_tags(&new.tags())));
+        let operation = "RestoreDBInstanceFromDBSnapshot";
+        call(&self.limits, Bucket::Database, Effect::Changes, operation, request.send()).await.map(|_| ())
+    }
+
+    pub(super) async fn remove_database(&self, id: &DatabaseId) -> Result<()> {
+        let request = self
+            .rds
+            .delete_db_instance()
+            .db_instance_identifier(id.as_str())
+            .skip_final_snapshot(true)
+            .delete_automated_backups(true);
+        match call(&self.limits, Bucket::Database, Effect::Changes, "DeleteDBInstance", request.send()).await
+        {
+            Err(error) if error.message.contains("already being deleted") => Ok(()),
+            deleted => absent(deleted).map(|_| ()),
+        }
+    }
+
+    pub(super) async fn tag_rds(&self, id: &DatabaseId, changes: &TagChanges) -> Result<()> {
+        let arn = self.arn(id).await?;
+        if !changes.set.is_empty() {
+            let request =
+                self.rds.add_tags_to_resource().resource_name(&arn).set_tags(Some(rds_tags(&changes.set)));
+            call(&self.limits, Bucket::Database, Effect::Changes, "AddTagsToResource", request.send())
+                .await?;
+        }
+        if !changes.remove.is_empty() {
+            let keys = changes.remove.iter().cloned().collect();
+            let request = self.rds.remove_tags_from_resource().resource_name(&arn).set_tag_keys(Some(keys));
+            call(&self.limits, Bucket::Database, Effect::Changes, "RemoveTagsFromResource", request.send())
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn arn(&self, id: &DatabaseId) -> Result<String> {
+        let known = self.arns.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
+        if let Some(arn) = known {
+            return Ok(arn);
+        }
+        let found = self.describe(id.as_str()).await?.value;
+        found.and_then(|database| database.db_instance_arn).ok_or_else(|| {
+            let message = format!("there is no database {id}");
+            CloudError::new(ErrorClass::NotFound, "DescribeDBInstances", "DBInstanceNotFound", message)
+        })
+    }
+
+    fn remember_arn(&self, id: &DatabaseId, database: &DbInstance) {
+        if let Some(arn) = database.db_instance_arn() {
+            self.arns.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), arn.to_owned());
+        }
+    }
+}
+
+fn read(fleet: &FleetName, database: &DbInstance) -> Option<Database> {
+    let endpoint = database.endpoint().and_then(|endpoint| Some((endpoint.address()?, endpoint.port()?)));
+    let facts = DatabaseFacts {
+        id: DatabaseId::new(database.db_instance_identifier()?),
+        status: database.db_instance_status().unwrap_or("unknown").to_owned(),
+        endpoint: endpoint.map(|(address, port)| format!("{address}:{port}")),
+        created_at: database.instance_create_time().and_then(instant),
+        zone: database.availability_zone().map(str::to_owned),
+    };
+    Database::read(fleet, facts, &read_tags(database.tag_list()))
+}
+
+fn read_tags(tags: &[Tag]) -> Tags {
+    tags.iter()
+        .filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned())))
+        .collect()
+}
+
+fn rds_tags(tags: &Tags) -> Vec<Tag> {
+    tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
+}

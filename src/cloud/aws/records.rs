@@ -1,0 +1,356 @@
+//! Launch templates: fleets and records.
+
+use aws_sdk_ec2::types::{
+    Filter, IamInstanceProfileSpecification, LaunchTemplate, LaunchTemplateBlockDeviceMappingRequest,
+    LaunchTemplateEbsBlockDeviceRequest, LaunchTemplateHttpTokensState,
+    LaunchTemplateIamInstanceProfileSpecificationRequest, LaunchTemplateInstanceMetadataEndpointState,
+    LaunchTemplateInstanceMetadataOptionsRequest, LaunchTemplateInstanceMetadataTagsState,
+    LaunchTemplateInstanceNetworkInterfaceSpecificationRequest, LaunchTemplateTagSpecificationRequest,
+    RequestLaunchTemplateData, ResourceType, ResponseLaunchTemplateData, ShutdownBehavior, Tag,
+    TagSpecification, VolumeType,
+};
+use base64::Engine as _;
+use futures::StreamExt as _;
+use sha2::{Digest as _, Sha256};
+
+use super::call::{Bucket, Effect, call};
+use super::{AwsCloud, instant, template};
+use crate::cloud::{BaseTemplate, Page, Pages, Result, Seen, absent};
+use crate::domain::tags::{key, role};
+use crate::domain::{
+    CloudError, EnvironmentId, ErrorClass, Fleet, FleetName, NewEnvironment, NewFleet, NewRecord, Purpose,
+    Record, RecordId, TagChanges, Tags,
+};
+
+/// The root device of Amazon Linux 2023 images.
+/// <https://docs.aws.amazon.com/linux/al2023/ug/ec2.html>
+const ROOT_DEVICE: &str = "/dev/xvda";
+
+/// The most that `DescribeLaunchTemplates` gives on a page.
+const PAGE: i32 = 200;
+
+impl AwsCloud {
+    fn list_templates<'a>(&'a self, filters: Vec<Filter>) -> Pages<'a, LaunchTemplate> {
+        let pager = self
+            .ec2
+            .describe_launch_templates()
+            .set_filters(Some(filters))
+            .max_results(PAGE)
+            .into_paginator()
+            .send();
+        let pages = futures::stream::unfold(pager, move |mut pager| async move {
+            let next = async { pager.next().await.transpose() };
+            let page =
+                call(&self.limits, Bucket::Describe, Effect::Reads, "DescribeLaunchTemplates", next).await;
+            match page {
+                Ok(Seen { value: None, .. }) => None,
+                Ok(Seen { value: Some(page), as_of }) => {
+                    Some((Ok(Page { value: page.launch_templates.unwrap_or_default(), as_of }), pager))
+                }
+                Err(error) => Some((Err(error), pager)),
+            }
+        });
+        pages.boxed()
+    }
+
+    pub(super) fn list_fleets(&self) -> Pages<'_, Fleet> {
+        let filters = vec![filter(&format!("tag:{}", key::ROLE), [role::FLEET])];
+        read_pages(self.list_templates(filters), |template| {
+            let (id, name, tags) = parts(template)?;
+            Fleet::read(id, name, &tags)
+        })
+    }
+
+    pub(super) fn list_records<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Record> {
+        let filters = vec![
+            filter(&format!("tag:{}", key::FLEET), [fleet.as_str()]),
+            filter(&format!("tag:{}", key::ROLE), [role::ENVIRONMENT, role::RETIREMENT]),
+        ];
+        read_pages(self.list_templates(filters), move |template| read_record(fleet, template))
+    }
+
+    pub(super) async fn find_fleet(&self, name: &FleetName) -> Result<Option<Fleet>> {
+        let found = self.template_named(&name.template_name()).await?;
+        Ok(found.value.as_ref().and_then(|template| {
+            let (id, name, tags) = parts(template)?;
+            Fleet::read(id, name, &tags)
+        }))
+    }
+
+    pub(super) async fn read_record(&self, fleet: &FleetName, id: &RecordId) -> Result<Seen<Option<Record>>> {
+        // By filter, since an unknown id is an error without a date, and its absence is an answer like any other.
+        let found = self.one_template(filter("launch-template-id", [id.as_str()])).await?;
+        Ok(Seen { value: found.value.and_then(|template| read_record(fleet, &template)), as_of: found.as_of })
+    }
+
+    pub(super) async fn read_record_of(&self, environment: &EnvironmentId) -> Result<Seen<Option<Record>>> {
+        let found = self.template_named(&environment.record_name()).await?;
+        let value = found.value.and_then(|template| read_record(&environment.fleet, &template));
+        Ok(Seen { value, as_of: found.as_of })
+    }
+
+    async fn template_named(&self, name: &str) -> Result<Seen<Option<LaunchTemplate>>> {
+        self.one_template(filter("launch-template-name", [name])).await
+    }
+
+    async fn one_template(&self, filter: Filter) -> Result<Seen<Option<LaunchTemplate>>> {
+        let mut pages = self.list_templates(vec![filter]);
+        let mut as_of = None;
+        while let Some(page) = pages.next().await {
+            let page = page?;
+            as_of = page.as_of;
+            if let Some(template) = page.value.into_iter().next() {
+                return Ok(Seen { value: Some(template), as_of });
+            }
+        }
+        Ok(Seen { value: None, as_of })
+    }
+
+    /// The data of a template's default version.
+    pub(super) async fn template_data(&self, id: &RecordId) -> Result<Option<ResponseLaunchTemplateData>> {
+        const OPERATION: &str = "DescribeLaunchTemplateVersions";
+        let request =
+            self.ec2.describe_launch_template_versions().launch_template_id(id.as_str()).versions("$Default");
+        let found = call(&self.limits, Bucket::Describe, Effect::Reads, OPERATION, request.send()).await;
+        let versions = absent(found)?.and_then(|found| found.value.launch_template_versions);
+        Ok(versions.and_then(|versions| versions.into_iter().next()?.launch_template_data))
+    }
+
+    pub(super) async fn read_base_template(&self, id: &RecordId) -> Result<BaseTemplate> {
+        let data = self.template_data(id).await?.ok_or_else(|| no_data(id))?;
+        let on_interfaces =
+            data.network_interfaces().iter().flat_map(|interface| interface.groups().to_vec());
+        let profile = data.iam_instance_profile.as_ref();
+        Ok(BaseTemplate {
+            instance_type: data.instance_type.as_ref().map(|kind| kind.as_str().to_owned()),
+            security_groups: data.security_group_ids().iter().cloned().chain(on_interfaces).collect(),
+            instance_profile: profile.and_then(|profile| profile.arn.clone().or(profile.name.clone())),
+            has_user_data: data.user_data.is_some(),
+        })
+    }
+
+    pub(super) async fn write_record(&self, fleet: &Fleet, new: &NewRecord) -> Result<RecordId> {
+        let base = self.template_data(&fleet.template).await?.ok_or_else(|| no_data(&fleet.template))?;
+        let data = match &new.purpose {
+            Purpose::Launch(environment) => {
+                launch_data(template::launch_data(base), environment, &new.identity_tags())
+            }
+            // A template must say something, and this one is never launched from: it has no image.
+            Purpose::Retire { .. } => {
+                RequestLaunchTemplateData::builder().set_instance_type(base.instance_type).build()
+            }
+        };
+        let name = new.environment.record_name();
+        self.write_template(&name, &new.claim, data, &new.tags()).await
+    }
+
+    pub(super) async fn write_fleet(&self, new: &NewFleet) -> Result<RecordId> {
+        self.write_template(&new.name.template_name(), new.name.as_str(), fleet_data(new), &new.tags()).await
+    }
+
+    async fn write_template(
+        &self,
+        name: &str,
+        claim: &str,
+        data: RequestLaunchTemplateData,
+        tags: &Tags,
+    ) -> Result<RecordId> {
+        // A retry of the very same request gives the very same template.
+        let token = hex::encode(Sha256::digest(format!("{name} {claim} {tags:?}")));
+        let request = self
+            .ec2
+            .create_launch_template()
+            .launch_template_name(name)
+            .launch_template_data(data)
+            .client_token(token)
+            .tag_specifications(specification(ResourceType::LaunchTemplate, tags));
+        let created =
+            call(&self.limits, Bucket::Change, Effect::Changes, "CreateLaunchTemplate", request.send())
+                .await?;
+        let id = created.value.launch_template.and_then(|template| template.launch_template_id);
+        id.map(RecordId::new).ok_or_else(|| {
+            let message = "the answer names no launch template";
+            CloudError::new(ErrorClass::Unknown, "CreateLaunchTemplate", "BadAnswer", message)
+        })
+    }
+
+    pub(super) async fn remove_template(&self, id: &RecordId) -> Result<()> {
+        let request = self.ec2.delete_launch_template().launch_template_id(id.as_str());
+        let deleted =
+            call(&self.limits, Bucket::Change, Effect::Changes, "DeleteLaunchTemplate", request.send()).await;
+        absent(deleted).map(|_| ())
+    }
+
+    /// Changes the tags of anything in EC2. The writes come first: what they say must never be missing in between.
+    pub(super) async fn tag_ec2(&self, id: &str, changes: &TagChanges) -> Result<()> {
+        if !changes.set.is_empty() {
+            let request = self.ec2.create_tags().resources(id).set_tags(Some(ec2_tags(&changes.set)));
+            call(&self.limits, Bucket::Tag, Effect::Changes, "CreateTags", request.send()).await?;
+        }
+        if !changes.remove.is_empty() {
+            let tags = changes.remove.iter().map(|key| Tag::builder().key(key).build()).collect();
+            let request = self.ec2.delete_tags().resources(id).set_tags(Some(tags));
+            call(&self.limits, Bucket::Tag, Effect::Changes, "DeleteTags", request.send()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What a record launches: everything that the base template says, with this environment's image, subnet and tags, and
+/// with what the design asks of every instance.
+fn launch_data(
+    mut data: RequestLaunchTemplateData,
+    new: &NewEnvironment,
+    tags: &Tags,
+) -> RequestLaunchTemplateData {
+    data.image_id = Some(new.image.to_string());
+    data.instance_initiated_shutdown_behavior = Some(ShutdownBehavior::Terminate);
+    data.metadata_options = Some(metadata_options());
+    for device in data.block_device_mappings.iter_mut().flatten() {
+        if let Some(ebs) = &mut device.ebs {
+            ebs.encrypted = Some(true);
+        }
+    }
+    let interfaces = data.network_interfaces.get_or_insert_default();
+    if interfaces.is_empty() {
+        // A template can name a subnet only on an interface, which then carries the security groups too.
+        let groups = data.security_group_ids.take();
+        interfaces.push(
+            LaunchTemplateInstanceNetworkInterfaceSpecificationRequest::builder()
+                .device_index(0)
+                .delete_on_termination(true)
+                .set_groups(groups)
+                .build(),
+        );
+    }
+    if let Some(first) = interfaces.first_mut() {
+        first.subnet_id = Some(new.subnet.to_string());
+    }
+    for kind in [ResourceType::Instance, ResourceType::Volume] {
+        add_tags(data.tag_specifications.get_or_insert_default(), &kind, tags);
+    }
+    data
+}
+
+/// The environment's tags win over those that the base template gives.
+fn add_tags(
+    specifications: &mut Vec<LaunchTemplateTagSpecificationRequest>,
+    kind: &ResourceType,
+    tags: &Tags,
+) {
+    let mut all = Tags::new();
+    for specification in specifications.iter().filter(|own| own.resource_type.as_ref() == Some(kind)) {
+        all.extend(read_tags(specification.tags()));
+    }
+    all.extend(tags.clone());
+    specifications.retain(|own| own.resource_type.as_ref() != Some(kind));
+    let specification = LaunchTemplateTagSpecificationRequest::builder()
+        .resource_type(kind.clone())
+        .set_tags(Some(ec2_tags(&all)));
+    specifications.push(specification.build());
+}
+
+/// Version 2 of the metadata service only, reachable from pods, with the instance's own tags in it.
+/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html>
+fn metadata_options() -> LaunchTemplateInstanceMetadataOptionsRequest {
+    LaunchTemplateInstanceMetadataOptionsRequest::builder()
+        .http_endpoint(LaunchTemplateInstanceMetadataEndpointState::Enabled)
+        .http_tokens(LaunchTemplateHttpTokensState::Required)
+        .http_put_response_hop_limit(3)
+        .instance_metadata_tags(LaunchTemplateInstanceMetadataTagsState::Enabled)
+        .build()
+}
+
+fn fleet_data(new: &NewFleet) -> RequestLaunchTemplateData {
+    let volume = LaunchTemplateEbsBlockDeviceRequest::builder()
+        .encrypted(true)
+        .delete_on_termination(true)
+        .volume_type(VolumeType::Gp3)
+        .set_volume_size(new.volume_gib.and_then(|gib| i32::try_from(gib).ok()))
+        .build();
+    let device =
+        LaunchTemplateBlockDeviceMappingRequest::builder().device_name(ROOT_DEVICE).ebs(volume).build();
+    let interface = LaunchTemplateInstanceNetworkInterfaceSpecificationRequest::builder()
+        .device_index(0)
+        .delete_on_termination(true)
+        .associate_public_ip_address(new.public_address)
+        .set_groups(Some(new.security_groups.clone()))
+        .set_subnet_id(new.policy.subnets.first().map(ToString::to_string))
+        .build();
+    let profile = new.instance_profile.as_ref().map(|profile| {
+        let (arn, name) = profile_parts(profile);
+        LaunchTemplateIamInstanceProfileSpecificationRequest::builder().set_arn(arn).set_name(name).build()
+    });
+    RequestLaunchTemplateData::builder()
+        .instance_type(new.instance_type.as_str().into())
+        .set_iam_instance_profile(profile)
+        .set_key_name(new.key_name.clone())
+        .set_user_data(
+            new.user_data.as_ref().map(|text| base64::engine::general_purpose::STANDARD.encode(text)),
+        )
+        .block_device_mappings(device)
+        .network_interfaces(interface)
+        .metadata_options(metadata_options())
+        .instance_initiated_shutdown_behavior(ShutdownBehavior::Terminate)
+        .build()
+}
+
+fn profile_parts(profile: &str) -> (Option<String>, Option<String>) {
+    if profile.starts_with("arn:") {
+        (Some(profile.to_owned()), None)
+    } else {
+        (None, Some(profile.to_owned()))
+    }
+}
+
+/// The instance profile as `RunInstances` takes it.
+pub(super) fn profile_of(profile: &str) -> IamInstanceProfileSpecification {
+    let (arn, name) = profile_parts(profile);
+    IamInstanceProfileSpecification::builder().set_arn(arn).set_name(name).build()
+}
+
+fn no_data(id: &RecordId) -> CloudError {
+    let message = format!("the launch template {id} is gone or has no default version");
+    CloudError::new(ErrorClass::NotFound, "DescribeLaunchTemplateVersions", "NoData", message)
+}
+
+fn parts(template: &LaunchTemplate) -> Option<(RecordId, &str, Tags)> {
+    let id = RecordId::new(template.launch_template_id()?);
+    Some((id, template.launch_template_name()?, read_tags(template.tags())))
+}
+
+fn read_record(fleet: &FleetName, template: &LaunchTemplate) -> Option<Record> {
+    let (id, name, tags) = parts(template)?;
+    Record::read(fleet, id, name, instant(template.create_time()?)?, &tags)
+}
+
+/// The pages of a listing with each item read; those that are not the fleet's are left out.
+pub(super) fn read_pages<'a, A: 'a, B: 'a>(
+    pages: Pages<'a, A>,
+    read: impl Fn(&A) -> Option<B> + Send + 'a,
+) -> Pages<'a, B> {
+    pages
+        .map(move |page| {
+            page.map(|page| Page { value: page.value.iter().filter_map(&read).collect(), as_of: page.as_of })
+        })
+        .boxed()
+}
+
+pub(super) fn filter<'v>(name: &str, values: impl IntoIterator<Item = &'v str>) -> Filter {
+    let values = values.into_iter().map(str::to_owned).collect();
+    Filter::builder().name(name).set_values(Some(values)).build()
+}
+
+pub(super) fn read_tags(tags: &[Tag]) -> Tags {
+    tags.iter()
+        .filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned())))
+        .collect()
+}
+
+fn ec2_tags(tags: &Tags) -> Vec<Tag> {
+    tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
+}
+
+fn specification(kind: ResourceType, tags: &Tags) -> TagSpecification {
+    TagSpecification::builder().resource_type(kind).set_tags(Some(ec2_tags(tags))).build()
+}

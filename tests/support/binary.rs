@@ -1,0 +1,64 @@
+//! Running the built binary as a user would.
+
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+use super::moto::Moto;
+
+/// How a run ended.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Run {
+    /// The JSON document on stdout.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error} in {self:#?}"))
+    }
+
+    /// Fails the test unless the run succeeded.
+    #[track_caller]
+    pub(crate) fn ok(self) -> Self {
+        assert_eq!(self.code, 0, "{self:#?}");
+        self
+    }
+
+    /// Fails the test unless the run ended with this code and said these things in one sentence on stderr.
+    #[track_caller]
+    pub(crate) fn fails(self, code: i32, parts: &[&str]) -> Self {
+        assert_eq!(self.code, code, "{self:#?}");
+        let sentences: Vec<_> = self.err.lines().filter(|line| !line.is_empty()).collect();
+        assert_eq!(sentences.len(), 1, "one sentence: {self:#?}");
+        for part in parts {
+            assert!(self.err.contains(part), "{part:?} in {self:#?}");
+        }
+        assert!(!self.err.contains('\u{1b}') && !self.err.contains('\u{7}'), "{self:#?}");
+        self
+    }
+}
+
+impl From<Output> for Run {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+/// The binary, in an environment that holds nothing but what a test gives it.
+pub(crate) fn command(moto: &Moto) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hatchery"));
+    command.env_clear().envs(moto.env()).env("HATCHERY_OWNER", "amy").stdin(Stdio::null());
+    command
+}
+
+/// Runs the binary to its end.
+pub(crate) fn hatchery(moto: &Moto, arguments: &[&str]) -> Run {
+    command(moto).args(arguments).output().unwrap().into()
+}

@@ -1,0 +1,266 @@
+//! What every adapter of the port must do. The same suite runs over the wire and in the simulated cloud.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::StreamExt as _;
+use hatchery::cloud::{Cloud, LaunchInstance, LogQuery, collect};
+use hatchery::domain::tags::key;
+use hatchery::domain::{
+    AuditEvent, ErrorClass, Fleet, FleetName, InstanceState, NewDatabase, NewEnvironment, NewFleet,
+    NewRecord, Number, Outcome, Policy, Purpose, RecordId, SubnetId, TagChanges,
+};
+
+/// What the account holds before the suite begins.
+pub(crate) struct Ground {
+    pub(crate) subnets: Vec<String>,
+    pub(crate) security_group: String,
+    pub(crate) source_database: String,
+    pub(crate) subnet_group: String,
+    pub(crate) now: DateTime<Utc>,
+}
+
+/// Runs the whole suite.
+pub(crate) async fn holds(cloud: &dyn Cloud, ground: &Ground) {
+    let fleet = fleets(cloud, ground).await;
+    records(cloud, ground, &fleet).await;
+    instances(cloud, ground, &fleet).await;
+    databases(cloud, ground, &fleet).await;
+    audit(cloud, ground, &fleet).await;
+    absent(cloud, &fleet).await;
+}
+
+fn name() -> FleetName {
+    "qa".parse().unwrap()
+}
+
+async fn fleets(cloud: &dyn Cloud, ground: &Ground) -> Fleet {
+    let policy = Policy {
+        source_database: ground.source_database.clone(),
+        database_subnet_group: ground.subnet_group.clone(),
+        subnets: ground.subnets.iter().map(SubnetId::new).collect(),
+        image_tag: "dev".to_owned(),
+        ..Policy::for_fleet(&name())
+    };
+    let new = NewFleet {
+        name: name(),
+        policy,
+        instance_type: "t3.2xlarge".into(),
+        security_groups: vec![ground.security_group.clone()],
+        instance_profile: None,
+        public_address: true,
+        user_data: Some("#!/bin/sh\necho up\n".into()),
+        key_name: None,
+        volume_gib: Some(80),
+    };
+    let template = cloud.create_fleet(&new).await.unwrap();
+    let again =
+        NewFleet { user_data: None, policy: Policy { spare: 3, ..new.policy.clone() }, ..new.clone() };
+    assert_eq!(cloud.create_fleet(&again).await.unwrap_err().class, ErrorClass::AlreadyExists);
+    let fleet = cloud.fleet(&name()).await.unwrap().unwrap();
+    assert_eq!((&fleet.template, &fleet.policy), (&template, &new.policy));
+    assert_eq!(fleet.problems, Vec::<String>::new());
+    let listed = collect(cloud.fleets()).await;
+    assert!(listed.complete && listed.iter().any(|found| found.name == name()));
+    cloud.tag_fleet(&template, &TagChanges::new().set("hatchery:spare", "2")).await.unwrap();
+    let fleet = cloud.fleet(&name()).await.unwrap().unwrap();
+    assert_eq!(fleet.policy.spare, 2);
+    let base = cloud.base_template(&template).await.unwrap();
+    assert_eq!(base.security_groups, [ground.security_group.clone()]);
+    assert_eq!((base.instance_type.as_deref(), base.has_user_data), (Some("t3.2xlarge"), true));
+    let subnets = cloud.subnets(&fleet.policy.subnets).await.unwrap();
+    assert_eq!(subnets.len(), ground.subnets.len());
+    let missing = cloud.subnets(&[SubnetId::new("subnet-00000000")]).await.unwrap_err();
+    assert_eq!(missing.class, ErrorClass::NotFound);
+    let groups = cloud.security_groups(std::slice::from_ref(&ground.security_group)).await.unwrap();
+    assert_eq!(groups[0].open_to, Vec::<String>::new());
+    assert!(cloud.latest_image("dev").await.unwrap().is_some());
+    assert_eq!(cloud.latest_image("nobody").await.unwrap(), None);
+    assert!(cloud.latest_snapshot(&ground.source_database).await.unwrap().is_some());
+    assert_eq!(cloud.latest_snapshot("nobody").await.unwrap(), None);
+    assert!(cloud.source_database(&ground.source_database).await.unwrap().is_some());
+    assert_eq!(cloud.source_database("nobody").await.unwrap(), None);
+    assert!(cloud.database_subnet_group(&ground.subnet_group).await.unwrap().is_some());
+    assert_eq!(cloud.database_subnet_group("nobody").await.unwrap(), None);
+    fleet
+}
+
+async fn new_record(cloud: &dyn Cloud, ground: &Ground, number: u32, claim: &str) -> NewRecord {
+    NewRecord {
+        environment: name().environment(Number(number)),
+        owner: "amy".into(),
+        created_at: ground.now,
+        claim: claim.into(),
+        purpose: Purpose::Launch(Box::new(NewEnvironment {
+            name: "checkout-fix".parse().unwrap(),
+            expires_at: ground.now + TimeDelta::hours(8),
+            services: BTreeMap::from([("payments".to_owned(), "f-123".to_owned())]),
+            note: Some("a note, with a comma".into()),
+            image: cloud.latest_image("dev").await.unwrap().unwrap().id,
+            subnet: SubnetId::new(&ground.subnets[0]),
+        })),
+    }
+}
+
+async fn records(cloud: &dyn Cloud, ground: &Ground, fleet: &Fleet) {
+    let new = new_record(cloud, ground, 1, "first").await;
+    let id = cloud.create_record(fleet, &new).await.unwrap();
+    let rival = new_record(cloud, ground, 1, "second").await;
+    assert_eq!(cloud.create_record(fleet, &rival).await.unwrap_err().class, ErrorClass::AlreadyExists);
+
+    let seen = cloud.record(&name(), &id).await.unwrap();
+    assert!(seen.as_of.is_some(), "AWS's clock is in every answer");
+    let record = seen.value.unwrap();
+    assert_eq!(record.claim.as_deref(), Some("first"));
+    assert_eq!(record.services["payments"], "f-123");
+    assert_eq!(record.note.as_deref(), Some("a note, with a comma"));
+    assert!(!record.retirement && record.is_wanted());
+    assert_eq!(cloud.record_of(&new.environment).await.unwrap().value, Some(record));
+
+    let changes = TagChanges::reaping_since(ground.now);
+    cloud.tag_record(&id, &changes).await.unwrap();
+    let marked = cloud.record(&name(), &id).await.unwrap().value.unwrap();
+    assert!(marked.reaping_since.is_some());
+    let changes = TagChanges::expire_at(ground.now + TimeDelta::hours(9)).remove(key::REAPING_SINCE);
+    cloud.tag_record(&id, &changes).await.unwrap();
+    let kept = cloud.record(&name(), &id).await.unwrap().value.unwrap();
+    assert_eq!(kept.reaping_since, None);
+    assert!(kept.expires_at > marked.expires_at);
+
+    let retirement = NewRecord {
+        environment: name().environment(Number(2)),
+        purpose: Purpose::Retire { reason: "stale".into() },
+        ..new.clone()
+    };
+    let retired = cloud.create_record(fleet, &retirement).await.unwrap();
+    let listed = collect(cloud.records(&fleet.name)).await;
+    assert!(listed.complete && listed.as_of.is_some());
+    assert_eq!(listed.items.len(), 2);
+    assert!(listed.iter().any(|record| record.retirement && record.terminate.is_some()));
+    cloud.delete_record(&retired).await.unwrap();
+    cloud.delete_record(&retired).await.unwrap();
+    cloud.delete_record(&id).await.unwrap();
+    assert_eq!(cloud.record(&name(), &id).await.unwrap().value, None);
+    assert_eq!(cloud.record_of(&new.environment).await.unwrap().value, None);
+}
+
+async fn instances(cloud: &dyn Cloud, ground: &Ground, fleet: &Fleet) {
+    let new = new_record(cloud, ground, 3, "third").await;
+    let record = cloud.create_record(fleet, &new).await.unwrap();
+    let request = LaunchInstance {
+        record: record.clone(),
+        token: record.client_token(0),
+        subnet: None,
+        instance_type: None,
+    };
+    let id = cloud.launch_instance(&request).await.unwrap();
+    let seen = cloud.instance(&name(), &id).await.unwrap();
+    let instance = seen.value.unwrap();
+    assert_eq!(instance.environment, new.environment, "its tags exist from birth");
+    assert_eq!(
+        instance.expires_at.map(|at| at.timestamp()),
+        Some((ground.now + TimeDelta::hours(8)).timestamp())
+    );
+    assert!(!instance.state.is_ending());
+    assert_eq!(cloud.instances_of(&new.environment).await.unwrap().value.len(), 1);
+
+    // Other places, as an attempt after a lack of capacity takes them.
+    let elsewhere = LaunchInstance {
+        token: record.client_token(1),
+        subnet: Some(SubnetId::new(&ground.subnets[1])),
+        instance_type: Some("m6i.2xlarge".into()),
+        ..request.clone()
+    };
+    let other = cloud.launch_instance(&elsewhere).await.unwrap();
+    let seen = cloud.instance(&name(), &other).await.unwrap().value.unwrap();
+    assert_eq!(seen.instance_type, "m6i.2xlarge");
+    assert_ne!(seen.zone, instance.zone);
+
+    cloud.tag_instance(&id, &TagChanges::new().set(key::PHASE, "ready")).await.unwrap();
+    let listed = collect(cloud.instances(&fleet.name)).await;
+    assert!(listed.complete && listed.as_of.is_some());
+    assert!(listed.iter().any(|instance| instance.phase.is_some()));
+    for id in [&id, &other] {
+        cloud.terminate_instance(id).await.unwrap();
+        cloud.terminate_instance(id).await.unwrap();
+        let ended = cloud.instance(&name(), id).await.unwrap().value;
+        assert!(ended.is_none_or(|ended| ended.state.is_ending()));
+    }
+
+    cloud.delete_record(&record).await.unwrap();
+    let late = LaunchInstance { token: record.client_token(2), ..request };
+    let fenced = cloud.launch_instance(&late).await.unwrap_err();
+    assert_eq!(fenced.class, ErrorClass::NotFound, "a deleted record cannot be launched from: {fenced}");
+}
+
+async fn databases(cloud: &dyn Cloud, ground: &Ground, fleet: &Fleet) {
+    let subnets = cloud.subnets(&fleet.policy.subnets).await.unwrap();
+    let new = NewDatabase {
+        fleet: name(),
+        number: Number(4),
+        environment: None,
+        requested_at: ground.now,
+        snapshot: cloud.latest_snapshot(&ground.source_database).await.unwrap().unwrap(),
+        zone: subnets[0].zone.clone(),
+        class: "db.t4g.small".into(),
+        subnet_group: ground.subnet_group.clone(),
+        security_groups: Vec::new(),
+        parameter_group: None,
+    };
+    cloud.create_database(&new).await.unwrap();
+    assert_eq!(cloud.create_database(&new).await.unwrap_err().class, ErrorClass::AlreadyExists);
+    let seen = cloud.database(&name(), Number(4)).await.unwrap().value.unwrap();
+    assert_eq!(seen.zone.as_deref(), Some(subnets[0].zone.as_str()), "known from birth");
+    assert_eq!(seen.snapshot.as_ref(), Some(&new.snapshot.id));
+    assert_eq!(seen.environment, None);
+    let changes = TagChanges::new().set(key::ENVIRONMENT, "qa-4").set_time(key::ORPHAN_SINCE, ground.now);
+    cloud.tag_database(&new.id(), &changes).await.unwrap();
+    cloud.tag_database(&new.id(), &TagChanges::new().remove(key::ORPHAN_SINCE)).await.unwrap();
+    let listed = collect(cloud.databases(&fleet.name)).await;
+    assert!(listed.complete && listed.as_of.is_some());
+    let own: Vec<_> = listed.iter().filter(|database| database.number == Number(4)).collect();
+    assert_eq!(own.len(), 1, "the source database is not one of the pool");
+    assert_eq!(own[0].environment, Some(name().environment(Number(4))));
+    assert_eq!(own[0].orphan_since, None);
+    cloud.delete_database(&new.id()).await.unwrap();
+    cloud.delete_database(&new.id()).await.unwrap();
+}
+
+async fn audit(cloud: &dyn Cloud, ground: &Ground, fleet: &Fleet) {
+    let since = ground.now - TimeDelta::hours(1);
+    assert_eq!(cloud.audit(&fleet.name, since, 10).await.unwrap(), []);
+    let event = |minutes: i64, action: &str| AuditEvent {
+        at: ground.now - TimeDelta::minutes(minutes),
+        who: "amy".into(),
+        action: action.into(),
+        target: "qa-1".into(),
+        reason: "a test".into(),
+        outcome: Outcome::Done,
+        detail: String::new(),
+    };
+    cloud.append_audit(&fleet.name, &[event(2, "launch"), event(3, "create-database")]).await.unwrap();
+    cloud.append_audit(&fleet.name, &[event(1, "extend")]).await.unwrap();
+    let read = cloud.audit(&fleet.name, since, 10).await.unwrap();
+    let actions: Vec<_> = read.iter().map(|event| event.action.as_str()).collect();
+    assert_eq!(actions, ["create-database", "launch", "extend"]);
+    let latest = cloud.audit(&fleet.name, since, 1).await.unwrap();
+    assert_eq!(latest[0].action, "extend");
+}
+
+async fn absent(cloud: &dyn Cloud, fleet: &Fleet) {
+    let nothing = RecordId::new("lt-0123456789abcdef0");
+    assert_eq!(cloud.record(&fleet.name, &nothing).await.unwrap().value, None);
+    assert_eq!(cloud.fleet(&"nobody".parse().unwrap()).await.unwrap(), None);
+    assert_eq!(cloud.database(&fleet.name, Number(99)).await.unwrap().value, None);
+    let query = LogQuery {
+        fleet: fleet.name.clone(),
+        record: nothing,
+        source: None,
+        since: DateTime::<Utc>::UNIX_EPOCH,
+    };
+    assert_eq!(cloud.logs(&query).await.unwrap(), []);
+    let first = tokio::time::timeout(Duration::from_secs(30), cloud.follow(query).next()).await;
+    assert!(first.unwrap().unwrap().is_ok(), "following an empty log waits for lines");
+    assert_eq!(InstanceState::Unknown.to_string(), "unknown");
+}

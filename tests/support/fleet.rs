@@ -1,0 +1,267 @@
+//! A fleet in an account, looked at through AWS's own API.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aws_sdk_ec2::types::{Filter, InstanceStateName, ResourceType, Tag, TagSpecification};
+
+use super::binary::hatchery;
+use super::moto::Moto;
+
+type Tags = BTreeMap<String, String>;
+
+/// Creates a fleet with the binary, over what the server was seeded with.
+pub(crate) async fn init(moto: &Moto, name: &str, more: &[&str]) {
+    let seed = moto.seed(name).await;
+    let subnets = seed.subnets.join(" ");
+    let mut arguments = vec![
+        "fleet",
+        "init",
+        name,
+        "--source-database",
+        &seed.source_database,
+        "--database-subnet-group",
+        &seed.subnet_group,
+        "--subnets",
+        &subnets,
+        "--security-group",
+        &seed.security_group,
+        "--instance-type",
+        "t3.2xlarge",
+    ];
+    arguments.extend(more);
+    hatchery(moto, &arguments).ok();
+}
+
+/// An instance as EC2 lists it.
+#[derive(Debug, Clone)]
+pub(crate) struct Machine {
+    pub(crate) id: String,
+    pub(crate) alive: bool,
+    pub(crate) tags: Tags,
+}
+
+/// Everything in the account that is tagged as a fleet's, with its tags.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) records: BTreeMap<String, Tags>,
+    pub(crate) machines: Vec<Machine>,
+    pub(crate) databases: BTreeMap<String, Tags>,
+}
+
+impl State {
+    pub(crate) fn alive(&self) -> Vec<&Machine> {
+        self.machines.iter().filter(|machine| machine.alive).collect()
+    }
+
+    /// Databases that nobody has claimed.
+    pub(crate) fn free(&self) -> usize {
+        self.databases.values().filter(|tags| !tags.contains_key("hatchery:environment")).count()
+    }
+
+    /// Whether nothing but so many free databases and the fleet itself is left.
+    pub(crate) fn is_at_rest(&self, spare: usize) -> bool {
+        self.records.is_empty()
+            && self.alive().is_empty()
+            && self.free() == spare
+            && self.databases.len() == spare
+    }
+}
+
+/// The account behind a server.
+pub(crate) struct Account<'m> {
+    moto: &'m Moto,
+    ec2: aws_sdk_ec2::Client,
+    rds: aws_sdk_rds::Client,
+    logs: aws_sdk_cloudwatchlogs::Client,
+}
+
+impl<'m> Account<'m> {
+    pub(crate) async fn of(moto: &'m Moto) -> Self {
+        Self { moto, ec2: moto.ec2().await, rds: moto.rds().await, logs: moto.logs().await }
+    }
+
+    /// What is there now.
+    pub(crate) async fn look(&self) -> State {
+        let mut state = State::default();
+        let mut pages = self.ec2.describe_launch_templates().into_paginator().items().send();
+        while let Some(template) = pages.next().await {
+            let template = template.unwrap();
+            let name = template.launch_template_name().unwrap().to_owned();
+            let tags = ec2_tags(template.tags());
+            if tags.get("hatchery:role").is_some_and(|role| role != "fleet") {
+                state.records.insert(name, tags);
+            }
+        }
+        let mut pages = self.ec2.describe_instances().into_paginator().send();
+        while let Some(page) = pages.next().await {
+            for instance in
+                page.unwrap().reservations().iter().flat_map(|reservation| reservation.instances())
+            {
+                let name = instance.state().and_then(|state| state.name()).unwrap();
+                state.machines.push(Machine {
+                    id: instance.instance_id().unwrap().to_owned(),
+                    alive: !matches!(name, InstanceStateName::Terminated | InstanceStateName::ShuttingDown),
+                    tags: ec2_tags(instance.tags()),
+                });
+            }
+        }
+        let mut pages = self.rds.describe_db_instances().into_paginator().items().send();
+        while let Some(database) = pages.next().await {
+            let database = database.unwrap();
+            let pairs = database.tag_list().iter();
+            let tags: Tags = pairs
+                .map(|tag| (tag.key().unwrap().to_owned(), tag.value().unwrap_or_default().to_owned()))
+                .collect();
+            if tags.contains_key("hatchery:role") {
+                state.databases.insert(database.db_instance_identifier().unwrap().to_owned(), tags);
+            }
+        }
+        state
+    }
+
+    /// Runs single passes of the engine until this holds.
+    #[track_caller]
+    pub(crate) async fn engine_until(&self, what: &str, holds: impl Fn(&State) -> bool) {
+        let mut last = String::new();
+        for _ in 0..12 {
+            let state = self.look().await;
+            if holds(&state) {
+                return;
+            }
+            last = hatchery(self.moto, &["engine", "--once", "--json"]).ok().out;
+        }
+        panic!("never came true: {what}; {:#?}; the last pass: {last}", self.look().await);
+    }
+
+    /// Writes what the bootstrap on an instance writes.
+    pub(crate) async fn say_phase(&self, instance: &str, phase: &str) {
+        let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
+        self.ec2
+            .create_tags()
+            .resources(instance)
+            .tags(tag("hatchery:phase", phase))
+            .tags(tag(
+                "hatchery:timeline",
+                "booting=20 database=26 images=30 cluster=75 services=121 ready=200",
+            ))
+            .send()
+            .await
+            .unwrap();
+    }
+
+    /// The id of a launch template.
+    pub(crate) async fn template_id(&self, name: &str) -> String {
+        let found = self.ec2.describe_launch_templates().launch_template_names(name).send().await.unwrap();
+        found.launch_templates()[0].launch_template_id().unwrap().to_owned()
+    }
+
+    /// Changes a record's tag behind the program's back.
+    pub(crate) async fn tag_record(&self, name: &str, key: &str, value: &str) {
+        let id = self.template_id(name).await;
+        let tag = Tag::builder().key(key).value(value).build();
+        self.ec2.create_tags().resources(id).tags(tag).send().await.unwrap();
+    }
+
+    /// Ships log lines as the instance of a record does.
+    pub(crate) async fn ship_log(&self, fleet: &str, record: &str, source: &str, lines: &[&str]) {
+        let group = format!("/hatchery/{fleet}/environments");
+        let stream = format!("{}/{source}", self.template_id(record).await);
+        // The group may be there already.
+        let _ = self.logs.create_log_group().log_group_name(&group).send().await;
+        self.logs.create_log_stream().log_group_name(&group).log_stream_name(&stream).send().await.unwrap();
+        let mut put = self.logs.put_log_events().log_group_name(&group).log_stream_name(&stream);
+        for line in lines {
+            let event = aws_sdk_cloudwatchlogs::types::InputLogEvent::builder()
+                .timestamp(
+                    chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now()).timestamp_millis(),
+                )
+                .message(*line)
+                .build()
+                .unwrap();
+            put = put.log_events(event);
+        }
+        put.send().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
+    /// Makes ready environments directly, as many as asked for.
+    pub(crate) async fn make_environments(&self, fleet: &str, count: u32) {
+        let seed = self.moto.seeded(fleet);
+        for number in 1..=count {
+            let created = rfc3339(-3_600);
+            let expires = rfc3339(6 * 3_600);
+            let environment = format!("{fleet}-{number}");
+            let database = format!("hatchery-{fleet}-{number}");
+            let pairs = [
+                ("hatchery:fleet", fleet),
+                ("hatchery:role", "environment"),
+                ("hatchery:environment", &environment),
+                ("hatchery:name", &format!("feature-{number}")),
+                ("hatchery:owner", "amy"),
+                ("hatchery:database", &database),
+                ("hatchery:created-at", &created),
+                ("hatchery:expires-at", &expires),
+            ];
+            let tags: Vec<_> =
+                pairs.iter().map(|(key, value)| Tag::builder().key(*key).value(*value).build()).collect();
+            let specification = |resource| {
+                TagSpecification::builder().resource_type(resource).set_tags(Some(tags.clone())).build()
+            };
+            self.ec2
+                .create_launch_template()
+                .launch_template_name(format!("hatchery/{fleet}/{number}"))
+                .launch_template_data(
+                    aws_sdk_ec2::types::RequestLaunchTemplateData::builder()
+                        .image_id(&seed.image)
+                        .instance_type("t3.2xlarge".into())
+                        .build(),
+                )
+                .tag_specifications(specification(ResourceType::LaunchTemplate))
+                .send()
+                .await
+                .unwrap();
+            self.ec2
+                .run_instances()
+                .image_id(&seed.image)
+                .instance_type("t3.2xlarge".into())
+                .subnet_id(&seed.subnets[0])
+                .min_count(1)
+                .max_count(1)
+                .tag_specifications(specification(ResourceType::Instance))
+                .send()
+                .await
+                .unwrap();
+            let tag =
+                |key: &str, value: &str| aws_sdk_rds::types::Tag::builder().key(key).value(value).build();
+            self.rds
+                .restore_db_instance_from_db_snapshot()
+                .db_instance_identifier(&database)
+                .db_snapshot_identifier(&seed.snapshot)
+                .tags(tag("hatchery:fleet", fleet))
+                .tags(tag("hatchery:role", "pool"))
+                .tags(tag("hatchery:environment", &environment))
+                .send()
+                .await
+                .unwrap();
+        }
+    }
+
+    /// The live instances of one environment.
+    pub(crate) async fn machines_of(&self, environment: &str) -> usize {
+        let filter = Filter::builder().name("tag:hatchery:environment").values(environment).build();
+        let found = self.ec2.describe_instances().filters(filter).send().await.unwrap();
+        found.reservations().iter().flat_map(|reservation| reservation.instances()).count()
+    }
+}
+
+fn ec2_tags(tags: &[Tag]) -> Tags {
+    tags.iter()
+        .map(|tag| (tag.key().unwrap().to_owned(), tag.value().unwrap_or_default().to_owned()))
+        .collect()
+}
+
+fn rfc3339(seconds_from_now: i64) -> String {
+    let now = chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now());
+    (now + chrono::TimeDelta::seconds(seconds_from_now)).to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+}

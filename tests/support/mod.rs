@@ -1,0 +1,8 @@
+//! What the tests over the wire share.
+
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)] // each test binary uses its own part
+
+pub(crate) mod binary;
+pub(crate) mod contract;
+pub(crate) mod fleet;
+pub(crate) mod moto;
