@@ -27,6 +27,7 @@ use crate::domain::{
 
 mod account;
 mod call;
+mod emulator;
 mod follow;
 mod instances;
 mod logs;
@@ -55,6 +56,8 @@ pub struct ConnectOptions {
 #[derive(Clone)]
 pub struct AwsCloud {
     region: String,
+    /// Whether another endpoint than AWS's is set; see [`emulator`].
+    emulated: bool,
     ec2: aws_sdk_ec2::Client,
     rds: aws_sdk_rds::Client,
     logs: aws_sdk_cloudwatchlogs::Client,
@@ -100,8 +103,10 @@ impl AwsCloud {
             let message = "no Region is set; use --region, AWS_REGION or the profile";
             CloudError::new(ErrorClass::Invalid, "Connect", "NoRegion", message)
         })?;
+        let endpoint = config.endpoint_url().unwrap_or(".amazonaws.com");
         Ok(Self {
             region,
+            emulated: !endpoint.contains(".amazonaws.com"),
             ec2: aws_sdk_ec2::Client::from_conf(
                 aws_sdk_ec2::config::Builder::from(config).interceptor(ReadDate).build(),
             ),

@@ -1,5 +1,6 @@
 //! Launch templates: fleets and records.
 
+use aws_sdk_ec2::operation::describe_launch_templates::builders::DescribeLaunchTemplatesFluentBuilder;
 use aws_sdk_ec2::types::{
     Filter, IamInstanceProfileSpecification, LaunchTemplate, LaunchTemplateBlockDeviceMappingRequest,
     LaunchTemplateEbsBlockDeviceRequest, LaunchTemplateHttpTokensState,
@@ -30,7 +31,10 @@ const ROOT_DEVICE: &str = "/dev/xvda";
 const PAGE: i32 = 200;
 
 impl AwsCloud {
-    fn list_templates<'a>(&'a self, filters: Vec<Filter>) -> Pages<'a, LaunchTemplate> {
+    fn list_templates(&self, filters: Vec<Filter>) -> Pages<'_, LaunchTemplate> {
+        if self.emulated {
+            return futures::stream::once(async move { self.emulated_templates(&filters).await }).boxed();
+        }
         let pager = self
             .ec2
             .describe_launch_templates()
@@ -78,8 +82,8 @@ impl AwsCloud {
     }
 
     pub(super) async fn read_record(&self, fleet: &FleetName, id: &RecordId) -> Result<Seen<Option<Record>>> {
-        // By filter, since an unknown id is an error without a date, and its absence is an answer like any other.
-        let found = self.one_template(filter("launch-template-id", [id.as_str()])).await?;
+        let request = self.ec2.describe_launch_templates().launch_template_ids(id.as_str());
+        let found = self.one_template(request).await?;
         Ok(Seen { value: found.value.and_then(|template| read_record(fleet, &template)), as_of: found.as_of })
     }
 
@@ -90,20 +94,31 @@ impl AwsCloud {
     }
 
     async fn template_named(&self, name: &str) -> Result<Seen<Option<LaunchTemplate>>> {
-        self.one_template(filter("launch-template-name", [name])).await
+        self.one_template(
+            self.ec2.describe_launch_templates().filters(filter("launch-template-name", [name])),
+        )
+        .await
     }
 
-    async fn one_template(&self, filter: Filter) -> Result<Seen<Option<LaunchTemplate>>> {
-        let mut pages = self.list_templates(vec![filter]);
-        let mut as_of = None;
-        while let Some(page) = pages.next().await {
-            let page = page?;
-            as_of = page.as_of;
-            if let Some(template) = page.value.into_iter().next() {
-                return Ok(Seen { value: Some(template), as_of });
-            }
+    async fn one_template(
+        &self,
+        request: DescribeLaunchTemplatesFluentBuilder,
+    ) -> Result<Seen<Option<LaunchTemplate>>> {
+        let found =
+            call(&self.limits, Bucket::Describe, Effect::Reads, "DescribeLaunchTemplates", request.send())
+                .await;
+        let Seen { value, as_of } = match found {
+            Ok(found) => found,
+            Err(error) if error.is(ErrorClass::NotFound) => return Ok(Seen { value: None, as_of: None }),
+            Err(error) => return Err(error),
+        };
+        let mut template = value.launch_templates.unwrap_or_default().into_iter().next();
+        if self.emulated
+            && let Some(stale) = template
+        {
+            template = Some(self.with_live_tags(stale).await?);
         }
-        Ok(Seen { value: None, as_of })
+        Ok(Seen { value: template, as_of })
     }
 
     /// The data of a template's default version.
