@@ -21,6 +21,7 @@ mod audit;
 mod extend;
 mod launch;
 mod look;
+pub mod network;
 mod observe;
 pub mod plan;
 pub mod run;

@@ -32,6 +32,19 @@ pub fn is_plain(text: &str, max_chars: usize) -> bool {
     text.chars().count() <= max_chars && !text.chars().any(|c| c.is_control() || is_invisible(c))
 }
 
+/// A length of time in its two largest units, such as `5h 12m`, `2d 3h` or `45s`.
+#[must_use]
+pub fn length(duration: std::time::Duration) -> String {
+    let seconds = duration.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, minutes) => format!("{minutes}m {:02}s", seconds % 60),
+        (0, hours, minutes) => format!("{hours}h {minutes:02}m"),
+        (days, hours, _) => format!("{days}d {hours:02}h"),
+    }
+}
+
 /// Bidirectional overrides, zero-width marks and line separators: they make a screen show what is not there.
 fn is_invisible(c: char) -> bool {
     matches!(c,
@@ -86,6 +99,15 @@ mod tests {
         let capped = clean(&"x".repeat(90_000));
         assert_eq!(capped.chars().count(), MAX_LINE_CHARS + 1);
         assert!(capped.ends_with('…'));
+    }
+
+    #[test]
+    fn lengths_have_two_units() {
+        for (seconds, text) in
+            [(0, "0s"), (59, "59s"), (130, "2m 10s"), (18_720, "5h 12m"), (183_600, "2d 03h")]
+        {
+            assert_eq!(length(std::time::Duration::from_secs(seconds)), text);
+        }
     }
 
     proptest! {

@@ -68,6 +68,7 @@ impl Engine {
         let ground = self.ground(&world, now)?;
         let ttl = request.ttl.unwrap_or(world.fleet.policy.ttl);
         check_ttl(ttl, &world.fleet.policy)?;
+        self.check_network(&world.fleet).await?;
 
         let claim = self.claim(&ground, request, ttl).await?;
         self.mine(&claim.record);

@@ -192,7 +192,10 @@ async fn instances(cloud: &dyn Cloud, ground: &Ground, fleet: &Fleet) {
     let late = LaunchInstance { token: record.client_token(2), ..request };
     let fenced = cloud.launch_instance(&late).await.unwrap_err();
     // moto answers a 500, where EC2 says InvalidLaunchTemplateId.NotFound; neither launches anything.
-    assert!(fenced.is(ErrorClass::NotFound) || fenced.code == "HTTP 500", "a deleted record fences: {fenced}");
+    assert!(
+        fenced.is(ErrorClass::NotFound) || fenced.code == "HTTP 500",
+        "a deleted record fences: {fenced}"
+    );
     let alive = cloud.instances_of(&new.environment).await.unwrap().value;
     assert!(alive.iter().all(|instance| instance.state.is_ending()));
 }

@@ -1,0 +1,304 @@
+//! The JSON documents: versioned, with names that stay.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::domain::cost::{self, Cost};
+use crate::domain::environment::Environment;
+use crate::domain::health::{self, Verdict};
+use crate::domain::progress::Estimates;
+use crate::domain::{
+    AuditEvent, DatabaseState, EnvironmentId, EnvironmentState, FleetName, Phase, Policy, Pool, World,
+};
+use crate::engine::Report;
+use crate::failure::Failure;
+
+/// The version of every document.
+pub(crate) const VERSION: u32 = 1;
+
+#[derive(Debug, Serialize)]
+pub(crate) struct ErrorDocument<'a> {
+    version: u32,
+    error: ErrorBody<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct ErrorBody<'a> {
+    code: &'static str,
+    message: &'a str,
+    hint: &'a str,
+}
+
+pub(crate) fn error(failure: &Failure) -> ErrorDocument<'_> {
+    let error = ErrorBody { code: failure.kind.word(), message: &failure.message, hint: &failure.hint };
+    ErrorDocument { version: VERSION, error }
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Environments<'w> {
+    version: u32,
+    fleet: &'w FleetName,
+    region: &'w str,
+    observed_at: Option<DateTime<Utc>>,
+    complete: bool,
+    environments: Vec<EnvironmentBody<'w>>,
+}
+
+/// One environment, as `ls`, `launch --wait` and the Lambda tell it.
+#[derive(Debug, Serialize)]
+pub(crate) struct EnvironmentBody<'w> {
+    id: &'w EnvironmentId,
+    name: &'w str,
+    owner: &'w str,
+    state: EnvironmentState,
+    phase: Option<Phase>,
+    progress: Option<f64>,
+    eta_seconds: Option<u64>,
+    created_at: DateTime<Utc>,
+    expires_at: Option<DateTime<Utc>>,
+    instance: Option<InstanceBody<'w>>,
+    database: Option<DatabaseBody<'w>>,
+    services: &'w BTreeMap<String, String>,
+    note: Option<&'w str>,
+    urls: BTreeMap<&'static str, String>,
+    cost: Option<Cost>,
+    problems: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct InstanceBody<'w> {
+    id: &'w str,
+    #[serde(rename = "type")]
+    kind: &'w str,
+    state: crate::domain::InstanceState,
+    public_ip: Option<&'w str>,
+    private_ip: Option<&'w str>,
+    zone: Option<&'w str>,
+}
+
+#[derive(Debug, Serialize)]
+struct DatabaseBody<'w> {
+    id: &'w str,
+    status: &'w str,
+    endpoint: Option<&'w str>,
+}
+
+/// The document of `ls`.
+pub(crate) fn environments<'w>(world: &'w World, region: &'w str, now: DateTime<Utc>) -> Environments<'w> {
+    let estimates = Estimates::learn(world);
+    let policy = &world.fleet.policy;
+    let bodies =
+        Environment::all(world, now).iter().map(|one| environment(one, policy, &estimates, now)).collect();
+    Environments {
+        version: VERSION,
+        fleet: &world.fleet.name,
+        region,
+        observed_at: world.now(),
+        complete: world.is_complete(),
+        environments: bodies,
+    }
+}
+
+/// One environment.
+pub(crate) fn environment<'w>(
+    environment: &Environment<'w>,
+    policy: &Policy,
+    estimates: &Estimates,
+    now: DateTime<Utc>,
+) -> EnvironmentBody<'w> {
+    let record = environment.record;
+    let progress = estimates.environment(environment, now);
+    EnvironmentBody {
+        id: &record.environment,
+        name: &record.name,
+        owner: &record.owner,
+        state: environment.state,
+        phase: environment.phase(),
+        progress: progress.map(|progress| (progress.ratio * 100.0).round() / 100.0),
+        eta_seconds: progress.and_then(|progress| progress.remaining).map(|left| left.as_secs()),
+        created_at: record.created_at,
+        expires_at: record.expires_at,
+        instance: environment.instance.map(|instance| InstanceBody {
+            id: instance.id.as_str(),
+            kind: &instance.instance_type,
+            state: instance.state,
+            public_ip: instance.public_ip.as_deref(),
+            private_ip: instance.private_ip.as_deref(),
+            zone: instance.zone.as_deref(),
+        }),
+        database: environment.database.map(|database| DatabaseBody {
+            id: database.id.as_str(),
+            status: &database.status,
+            endpoint: database.endpoint.as_deref(),
+        }),
+        services: &record.services,
+        note: record.note.as_deref(),
+        urls: urls(environment, policy),
+        cost: cost::of_environment(environment, policy, now),
+        problems: environment.problems(),
+    }
+}
+
+/// The addresses of an environment's faces, as far as it has them.
+pub(crate) fn urls(environment: &Environment<'_>, policy: &Policy) -> BTreeMap<&'static str, String> {
+    [("app", &policy.url_app), ("dashboard", &policy.url_dashboard), ("logs", &policy.url_logs)]
+        .into_iter()
+        .filter_map(|(face, template)| Some((face, environment.url(template)?)))
+        .collect()
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct PoolDocument<'w> {
+    version: u32,
+    fleet: &'w FleetName,
+    target: u32,
+    free: usize,
+    creating: usize,
+    claimed: usize,
+    stale: usize,
+    failed: usize,
+    deleting: usize,
+    complete: bool,
+    databases: Vec<PoolDatabase<'w>>,
+    snapshot: Option<Source<'w>>,
+    image: Option<Source<'w>>,
+    health: Vec<Verdict>,
+}
+
+#[derive(Debug, Serialize)]
+struct PoolDatabase<'w> {
+    id: &'w str,
+    state: DatabaseState,
+    status: &'w str,
+    environment: Option<&'w EnvironmentId>,
+    snapshot: Option<&'w str>,
+    snapshot_at: Option<DateTime<Utc>>,
+    created_at: Option<DateTime<Utc>>,
+    endpoint: Option<&'w str>,
+}
+
+#[derive(Debug, Serialize)]
+struct Source<'w> {
+    id: &'w str,
+    created_at: DateTime<Utc>,
+}
+
+/// The document of `pool`.
+pub(crate) fn pool(world: &World, now: DateTime<Utc>) -> PoolDocument<'_> {
+    let pool = Pool::of(world);
+    let databases = pool.databases.iter().map(|(state, database)| PoolDatabase {
+        id: database.id.as_str(),
+        state: *state,
+        status: &database.status,
+        environment: database.environment.as_ref(),
+        snapshot: database.snapshot.as_ref().map(crate::domain::SnapshotId::as_str),
+        snapshot_at: database.snapshot_at,
+        created_at: database.created_at,
+        endpoint: database.endpoint.as_deref(),
+    });
+    let snapshot = world.snapshot.as_ref().ok().and_then(Option::as_ref);
+    let image = world.image.as_ref().ok().and_then(Option::as_ref);
+    PoolDocument {
+        version: VERSION,
+        fleet: &world.fleet.name,
+        target: world.fleet.policy.spare,
+        free: pool.count(DatabaseState::Free),
+        creating: pool.count(DatabaseState::Creating),
+        claimed: pool.count(DatabaseState::Claimed),
+        stale: pool.count(DatabaseState::Stale),
+        failed: pool.count(DatabaseState::Failed),
+        deleting: pool.count(DatabaseState::Deleting),
+        complete: world.is_complete(),
+        databases: databases.collect(),
+        snapshot: snapshot.map(|own| Source { id: own.id.as_str(), created_at: own.created_at }),
+        image: image.map(|own| Source { id: own.id.as_str(), created_at: own.created_at }),
+        health: health::verdicts(world, now),
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Activity<'a> {
+    pub(crate) version: u32,
+    pub(crate) fleet: &'a FleetName,
+    pub(crate) events: &'a [AuditEvent],
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct ReportDocument<'r> {
+    version: u32,
+    fleet: &'r FleetName,
+    steps: Vec<StepBody<'r>>,
+    refused: Vec<RefusalBody<'r>>,
+    incomplete: &'r [&'static str],
+}
+
+#[derive(Debug, Serialize)]
+struct StepBody<'r> {
+    action: &'static str,
+    target: &'r str,
+    reason: &'r str,
+    outcome: crate::domain::Outcome,
+    detail: &'r str,
+}
+
+#[derive(Debug, Serialize)]
+struct RefusalBody<'r> {
+    action: &'static str,
+    target: &'r str,
+    reason: &'r str,
+}
+
+/// The document of `engine --once`.
+pub(crate) fn report<'r>(fleet: &'r FleetName, report: &'r Report) -> ReportDocument<'r> {
+    let steps = report.steps.iter().map(|step| StepBody {
+        action: step.action,
+        target: &step.target,
+        reason: &step.reason,
+        outcome: step.outcome,
+        detail: &step.detail,
+    });
+    let refused = report.refused.iter().map(|refusal| RefusalBody {
+        action: refusal.action,
+        target: &refusal.target,
+        reason: &refusal.reason,
+    });
+    ReportDocument {
+        version: VERSION,
+        fleet,
+        steps: steps.collect(),
+        refused: refused.collect(),
+        incomplete: &report.incomplete,
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Launch<'a> {
+    pub(crate) version: u32,
+    pub(crate) fleet: &'a FleetName,
+    pub(crate) environment: LaunchedBody<'a>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct LaunchedBody<'a> {
+    pub(crate) id: &'a EnvironmentId,
+    pub(crate) name: &'a str,
+    pub(crate) record: &'a str,
+    pub(crate) instance: Option<&'a str>,
+    pub(crate) database: &'a str,
+    pub(crate) expires_at: DateTime<Utc>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Change<'a> {
+    pub(crate) version: u32,
+    pub(crate) fleet: &'a FleetName,
+    pub(crate) id: &'a EnvironmentId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) expires_at: Option<DateTime<Utc>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) capped: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) terminating: Option<bool>,
+}
