@@ -84,11 +84,19 @@ impl<'m> Account<'m> {
     /// What is there now.
     pub(crate) async fn look(&self) -> State {
         let mut state = State::default();
-        let mut pages = self.ec2.describe_launch_templates().into_paginator().items().send();
-        while let Some(template) = pages.next().await {
-            let template = template.unwrap();
+        // moto's DescribeLaunchTemplates shows the tags of the creation only; AWS's shows them as they are.
+        let filter = Filter::builder().name("resource-type").values("launch-template").build();
+        let mut pages = self.ec2.describe_tags().filters(filter).into_paginator().items().send();
+        let mut live: BTreeMap<String, Tags> = BTreeMap::new();
+        while let Some(tag) = pages.next().await {
+            let tag = tag.unwrap();
+            let own = live.entry(tag.resource_id.unwrap()).or_default();
+            own.insert(tag.key.unwrap(), tag.value.unwrap_or_default());
+        }
+        let found = self.ec2.describe_launch_templates().max_results(200).send().await.unwrap();
+        for template in found.launch_templates() {
             let name = template.launch_template_name().unwrap().to_owned();
-            let tags = ec2_tags(template.tags());
+            let tags = live.remove(template.launch_template_id().unwrap()).unwrap_or_default();
             if tags.get("hatchery:role").is_some_and(|role| role != "fleet") {
                 state.records.insert(name, tags);
             }
@@ -121,7 +129,6 @@ impl<'m> Account<'m> {
     }
 
     /// Runs single passes of the engine until this holds.
-    #[track_caller]
     pub(crate) async fn engine_until(&self, what: &str, holds: impl Fn(&State) -> bool) {
         let mut last = String::new();
         for _ in 0..12 {
