@@ -1,6 +1,5 @@
 //! From flags and configuration to an engine for one fleet.
 
-
 use crate::cli::Global;
 use crate::clock::Clock;
 use crate::cloud::{self, DynCloud};

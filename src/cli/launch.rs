@@ -77,7 +77,8 @@ pub(crate) async fn launch(context: &Context, args: LaunchArgs) -> Result<(), Fa
     }
     if !context.json {
         let now = context.engine.clock().now();
-        let left = table::until(launched.expires_at, now);
+        // The launch itself took a moment of it.
+        let left = table::until(launched.expires_at + Duration::from_secs(30), now);
         print(&format!("Launched {} as {}; it lives for {left}.\n", launched.environment, request.name))?;
     }
     if wait { until_ready(context, &launched).await } else { Ok(()) }
@@ -254,7 +255,8 @@ pub(crate) fn lookup<'w>(world: &'w World, word: &str) -> Result<&'w Record, Fai
             let message = format!("there is no environment {word:?} in fleet {}", world.fleet.name);
             Err(Failure::new(Kind::NotFound, message, "list them with: hatchery ls"))
         }
-        Lookup::Ambiguous(records) => {
+        Lookup::Ambiguous(mut records) => {
+            records.sort_by_key(|record| record.number());
             let ids: Vec<_> = records.iter().map(|record| record.environment.to_string()).collect();
             let message = format!("{} environments are called {word:?}: {}", ids.len(), ids.join(", "));
             Err(Failure::new(Kind::Ambiguous, message, "use an id"))

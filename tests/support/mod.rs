@@ -6,3 +6,4 @@ pub(crate) mod binary;
 pub(crate) mod contract;
 pub(crate) mod fleet;
 pub(crate) mod moto;
+pub(crate) mod proxy;
