@@ -1,0 +1,662 @@
+//! The port over the simulated account, as strict as AWS is.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
+
+use super::Caller;
+use super::begin::{GROUP, OPEN_GROUP, SUBNET_GROUP};
+use super::fate::{Bucket, Kind, error};
+use super::state::{Change, Event, LaunchData, Machine, Rds, State, Template};
+use super::versions::Store;
+use crate::cloud::{
+    BaseTemplate, Cloud, Identity, LaunchInstance, LogItem, LogLine, LogQuery, Page, Pages, Permission,
+    Quota, Result, SecurityGroup, Seen, SourceDatabase,
+};
+use crate::domain::database::DatabaseFacts;
+use crate::domain::instance::InstanceFacts;
+use crate::domain::tags::Tags;
+use crate::domain::{
+    AuditEvent, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image, Instance,
+    InstanceId, NewDatabase, NewFleet, NewRecord, Number, Purpose, Record, RecordId, Snapshot, Subnet,
+    SubnetId, TagChanges,
+};
+
+const fn read(operation: &'static str, bucket: Bucket) -> Kind {
+    Kind { operation, bucket, changes: false }
+}
+
+const fn change(operation: &'static str, bucket: Bucket) -> Kind {
+    Kind { operation, bucket, changes: true }
+}
+
+const TEMPLATES: Kind = read("DescribeLaunchTemplates", Bucket::Describe);
+const INSTANCES: Kind = read("DescribeInstances", Bucket::Describe);
+const DATABASES: Kind = read("DescribeDBInstances", Bucket::Database);
+const EC2_TAGS: Kind = change("CreateTags", Bucket::Tag);
+const RDS_TAGS: Kind = change("AddTagsToResource", Bucket::Database);
+const CREATE_TEMPLATE: Kind = change("CreateLaunchTemplate", Bucket::Change);
+const RUN: Kind = change("RunInstances", Bucket::Run);
+const AUDIT: Kind = change("PutLogEvents", Bucket::Log);
+const LOGS: Kind = read("FilterLogEvents", Bucket::Log);
+
+fn read_fleet(id: &str, template: &Template, tags: &Tags) -> Option<Fleet> {
+    Fleet::read(RecordId::new(id), &template.name, tags)
+}
+
+fn read_record(fleet: &FleetName, id: &str, template: &Template, tags: &Tags) -> Option<Record> {
+    Record::read(fleet, RecordId::new(id), &template.name, template.created_at, tags)
+}
+
+fn read_machine(fleet: &FleetName, id: &str, machine: &Machine, tags: &Tags) -> Option<Instance> {
+    let facts = InstanceFacts {
+        id: InstanceId::new(id),
+        state: machine.state,
+        instance_type: machine.instance_type.clone(),
+        public_ip: machine.public_ip.clone(),
+        private_ip: Some(machine.private_ip.clone()),
+        zone: Some(machine.zone.clone()),
+        launched_at: machine.launched_at,
+    };
+    Instance::read(fleet, facts, tags)
+}
+
+fn read_database(fleet: &FleetName, id: &str, database: &Rds, tags: &Tags) -> Option<Database> {
+    let facts = DatabaseFacts {
+        id: DatabaseId::new(id),
+        status: database.status.clone(),
+        endpoint: database.endpoint.clone(),
+        created_at: database.created_at,
+        zone: Some(database.zone.clone()),
+    };
+    Database::read(fleet, facts, tags)
+}
+
+/// The tags of one item of an answer; now and then AWS leaves them out.
+fn tags_of<'t>(state: &mut State, tags: &'t Tags, none: &'t Tags) -> &'t Tags {
+    if state.scenario.faults.missing_tags > 0.0 && state.happens(state.scenario.faults.missing_tags) {
+        state.fault("missing tags");
+        return none;
+    }
+    tags
+}
+
+/// A thing as an answer shows it: its id, itself, and its tags.
+type Shown<'a, T, R> = Box<dyn Fn(&str, &T, &Tags) -> Option<R> + Send + Sync + 'a>;
+
+impl Caller {
+    /// The pages of a listing. Each page is a call of its own, with its own fate and its own age.
+    fn pages<'a, T, R>(
+        &'a self,
+        kind: Kind,
+        store: fn(&State) -> &Store<T>,
+        tags: fn(&T) -> &Tags,
+        show: Shown<'a, T, R>,
+    ) -> Pages<'a, R>
+    where
+        T: Clone + Send + 'static,
+        R: Send + 'a,
+    {
+        let begin = Some(String::new());
+        futures::stream::unfold((begin, show), move |(marker, show)| async move {
+            let marker = marker?;
+            let page = self
+                .read(kind, |state, at| {
+                    let most = state.scenario.faults.page.max(1);
+                    let items: Vec<(String, T)> = store(state)
+                        .page(&marker, at)
+                        .take(most)
+                        .map(|(id, t)| (id.to_owned(), t.clone()))
+                        .collect();
+                    let next =
+                        (items.len() == most).then(|| items.last().map(|(id, _)| id.clone())).flatten();
+                    let none = Tags::new();
+                    let shown = items.iter().filter_map(|(id, item)| {
+                        let seen = tags_of(state, tags(item), &none);
+                        show(id, item, seen)
+                    });
+                    Ok((shown.collect::<Vec<R>>(), next))
+                })
+                .await;
+            Some(match page {
+                Ok(Seen { value: (value, next), as_of }) => (Ok(Page { value, as_of }), (next, show)),
+                Err(error) => (Err(error), (None, show)),
+            })
+        })
+        .boxed()
+    }
+
+    async fn tag<T: Clone + 'static>(
+        &self,
+        kind: Kind,
+        store: fn(&mut State) -> &mut Store<T>,
+        tags: fn(&mut T) -> &mut Tags,
+        id: &str,
+        changes: &TagChanges,
+        missing: &'static str,
+    ) -> Result<()> {
+        let (id, changes) = (id.to_owned(), changes.clone());
+        self.change(kind, move |state, who| {
+            let now = state.now;
+            if !store(state).change(&id, now, |thing| changes.apply_to(tags(thing))) {
+                return Err(error(ErrorClass::NotFound, kind, missing, &format!("{id} does not exist")));
+            }
+            state.note(who, || format!("tags of {id}: {:?} {:?}", changes.set, changes.remove));
+            state.changed(who, &Change::Tags(id.clone()));
+            Ok(())
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Cloud for Caller {
+    fn region(&self) -> &str {
+        &self.cloud.region
+    }
+
+    async fn identity(&self) -> Result<Identity> {
+        let arn = format!("arn:aws:sts::123456789012:assumed-role/engineer/{}", self.who);
+        let kind = read("GetCallerIdentity", Bucket::Database);
+        Ok(self.read(kind, |_, _| Ok(Identity { account: "123456789012".into(), arn })).await?.value)
+    }
+
+    fn fleets(&self) -> Pages<'_, Fleet> {
+        self.pages(TEMPLATES, |state| &state.templates, |template| &template.tags, Box::new(read_fleet))
+    }
+
+    async fn fleet(&self, name: &FleetName) -> Result<Option<Fleet>> {
+        let wanted = name.template_name();
+        let found = self.read(TEMPLATES, |state, at| {
+            // The base template is as old as the fleet: its name is never new.
+            let Some(id) = state.names.get(&wanted).cloned() else { return Ok(None) };
+            Ok(state.templates.at(&id, at).and_then(|template| read_fleet(&id, template, &template.tags)))
+        });
+        Ok(found.await?.value)
+    }
+
+    fn records<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Record> {
+        let show: Shown<'a, Template, Record> =
+            Box::new(move |id, template, tags| read_record(fleet, id, template, tags));
+        self.pages(TEMPLATES, |state| &state.templates, |template| &template.tags, show)
+    }
+
+    fn instances<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Instance> {
+        let show: Shown<'a, Machine, Instance> =
+            Box::new(move |id, machine, tags| read_machine(fleet, id, machine, tags));
+        self.pages(INSTANCES, |state| &state.machines, |machine| &machine.tags, show)
+    }
+
+    fn databases<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Database> {
+        let show: Shown<'a, Rds, Database> =
+            Box::new(move |id, database, tags| read_database(fleet, id, database, tags));
+        self.pages(DATABASES, |state| &state.databases, |database| &database.tags, show)
+    }
+
+    async fn latest_snapshot(&self, source: &str) -> Result<Option<Snapshot>> {
+        let kind = read("DescribeDBSnapshots", Bucket::Database);
+        let found = self.read(kind, |state, _| {
+            Ok(state.snapshots.last().filter(|_| source == state.scenario.source_database).cloned())
+        });
+        Ok(found.await?.value)
+    }
+
+    async fn latest_image(&self, tag: &str) -> Result<Option<Image>> {
+        let kind = read("DescribeImages", Bucket::Describe);
+        let found = self
+            .read(kind, |state, _| Ok(state.images.last().filter(|_| tag == state.scenario.fleet).cloned()));
+        Ok(found.await?.value)
+    }
+
+    async fn subnets(&self, ids: &[SubnetId]) -> Result<Vec<Subnet>> {
+        let kind = read("DescribeSubnets", Bucket::Describe);
+        let found = self.read(kind, |state, _| {
+            let find = |id: &SubnetId| {
+                state.subnets.iter().find(|subnet| subnet.id == *id).cloned().ok_or_else(|| {
+                    let message = format!("The subnet ID '{id}' does not exist");
+                    error(ErrorClass::NotFound, kind, "InvalidSubnetID.NotFound", &message)
+                })
+            };
+            ids.iter().map(find).collect()
+        });
+        Ok(found.await?.value)
+    }
+
+    async fn record(&self, fleet: &FleetName, id: &RecordId) -> Result<Seen<Option<Record>>> {
+        self.read(TEMPLATES, |state, at| {
+            let found = state.templates.at(id.as_str(), at);
+            Ok(found.and_then(|template| read_record(fleet, id.as_str(), template, &template.tags)))
+        })
+        .await
+    }
+
+    async fn record_of(&self, environment: &EnvironmentId) -> Result<Seen<Option<Record>>> {
+        let name = environment.record_name();
+        self.read(TEMPLATES, |state, at| {
+            let found = state.templates.page("", at).find(|(_, template)| template.name == name);
+            Ok(found.and_then(|(id, template)| read_record(&environment.fleet, id, template, &template.tags)))
+        })
+        .await
+    }
+
+    async fn instance(&self, fleet: &FleetName, id: &InstanceId) -> Result<Seen<Option<Instance>>> {
+        self.read(INSTANCES, |state, at| {
+            let found = state.machines.at(id.as_str(), at);
+            Ok(found.and_then(|machine| read_machine(fleet, id.as_str(), machine, &machine.tags)))
+        })
+        .await
+    }
+
+    async fn instances_of(&self, environment: &EnvironmentId) -> Result<Seen<Vec<Instance>>> {
+        let wanted = environment.to_string();
+        self.read(INSTANCES, |state, at| {
+            let all = state.machines.page("", at);
+            let own = all.filter(|(_, machine)| machine.environment() == Some(wanted.as_str()));
+            Ok(own.filter_map(|(id, m)| read_machine(&environment.fleet, id, m, &m.tags)).collect())
+        })
+        .await
+    }
+
+    async fn database(&self, fleet: &FleetName, number: Number) -> Result<Seen<Option<Database>>> {
+        let id = fleet.database_id(number);
+        self.read(DATABASES, |state, at| {
+            let found = state.databases.at(id.as_str(), at);
+            Ok(found.and_then(|database| read_database(fleet, id.as_str(), database, &database.tags)))
+        })
+        .await
+    }
+
+    async fn create_record(&self, fleet: &Fleet, new: &NewRecord) -> Result<RecordId> {
+        let (new, base) = (new.clone(), fleet.template.clone());
+        self.change(CREATE_TEMPLATE, move |state, who| {
+            let name = new.environment.record_name();
+            let Some(instance_type) =
+                state.templates.get(base.as_str()).map(|base| base.base.instance_type.clone())
+            else {
+                let message = "the base template does not exist";
+                return Err(error(
+                    ErrorClass::NotFound,
+                    CREATE_TEMPLATE,
+                    "InvalidLaunchTemplateId.NotFound",
+                    message,
+                ));
+            };
+            let launch = match &new.purpose {
+                Purpose::Launch(environment) => Some(LaunchData {
+                    instance_type: instance_type.unwrap_or_default(),
+                    subnet: environment.subnet.clone(),
+                    tags: new.identity_tags(),
+                }),
+                Purpose::Retire { .. } => None,
+            };
+            let (created_at, tags) = (state.now, new.tags());
+            create(state, who, Template { name, created_at, tags, launch, base: BaseTemplate::default() })
+        })
+        .await
+    }
+
+    async fn delete_record(&self, id: &RecordId) -> Result<()> {
+        let id = id.to_string();
+        self.change(change("DeleteLaunchTemplate", Bucket::Change), move |state, who| {
+            state.remove_template(&id, who);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn tag_record(&self, id: &RecordId, changes: &TagChanges) -> Result<()> {
+        let missing = "InvalidLaunchTemplateId.NotFound";
+        self.tag(
+            EC2_TAGS,
+            |state| &mut state.templates,
+            |template| &mut template.tags,
+            id.as_str(),
+            changes,
+            missing,
+        )
+        .await
+    }
+
+    async fn launch_instance(&self, request: &LaunchInstance) -> Result<InstanceId> {
+        let request = request.clone();
+        self.change(RUN, move |state, who| run_instance(state, who, &request)).await
+    }
+
+    async fn terminate_instance(&self, id: &InstanceId) -> Result<()> {
+        let id = id.to_string();
+        self.change(change("TerminateInstances", Bucket::Terminate), move |state, who| {
+            state.shut_down(&id, who);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn tag_instance(&self, id: &InstanceId, changes: &TagChanges) -> Result<()> {
+        let missing = "InvalidInstanceID.NotFound";
+        self.tag(
+            EC2_TAGS,
+            |state| &mut state.machines,
+            |machine| &mut machine.tags,
+            id.as_str(),
+            changes,
+            missing,
+        )
+        .await
+    }
+
+    async fn create_database(&self, new: &NewDatabase) -> Result<()> {
+        let new = new.clone();
+        let kind = change("RestoreDBInstanceFromDBSnapshot", Bucket::Database);
+        self.change(kind, move |state, who| restore(state, who, kind, &new)).await
+    }
+
+    async fn tag_database(&self, id: &DatabaseId, changes: &TagChanges) -> Result<()> {
+        let missing = "DBInstanceNotFound";
+        self.tag(
+            RDS_TAGS,
+            |state| &mut state.databases,
+            |database| &mut database.tags,
+            id.as_str(),
+            changes,
+            missing,
+        )
+        .await
+    }
+
+    async fn delete_database(&self, id: &DatabaseId) -> Result<()> {
+        let id = id.to_string();
+        let kind = change("DeleteDBInstance", Bucket::Database);
+        self.change(kind, move |state, who| {
+            match state.databases.get(&id).map(|database| database.status.clone()).as_deref() {
+                None | Some("deleting") => {}
+                Some(_) => state.begin_delete(&id, who),
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn create_fleet(&self, new: &NewFleet) -> Result<RecordId> {
+        let new = new.clone();
+        self.change(CREATE_TEMPLATE, move |state, who| {
+            if state.names.contains_key(&new.name.template_name()) {
+                return Err(name_taken());
+            }
+            let id = state.make_fleet(&new);
+            state.changed(who, &Change::Template(id.clone()));
+            Ok(RecordId::new(id))
+        })
+        .await
+    }
+
+    async fn tag_fleet(&self, template: &RecordId, changes: &TagChanges) -> Result<()> {
+        self.tag_record(template, changes).await
+    }
+
+    async fn base_template(&self, template: &RecordId) -> Result<BaseTemplate> {
+        let kind = read("DescribeLaunchTemplateVersions", Bucket::Describe);
+        let found = self.read(kind, |state, _| {
+            state.templates.get(template.as_str()).map(|template| template.base.clone()).ok_or_else(|| {
+                error(
+                    ErrorClass::NotFound,
+                    kind,
+                    "InvalidLaunchTemplateId.NotFound",
+                    "the template does not exist",
+                )
+            })
+        });
+        Ok(found.await?.value)
+    }
+
+    async fn security_groups(&self, ids: &[String]) -> Result<Vec<SecurityGroup>> {
+        let kind = read("DescribeSecurityGroups", Bucket::Describe);
+        let find = |id: &String| match id.as_str() {
+            GROUP | OPEN_GROUP => Ok(SecurityGroup {
+                id: id.clone(),
+                name: "environments".into(),
+                vpc: "vpc-0a1".into(),
+                open_to: if id == OPEN_GROUP { vec!["0.0.0.0/0".into()] } else { Vec::new() },
+            }),
+            _ => {
+                let message = format!("The security group '{id}' does not exist");
+                Err(error(ErrorClass::NotFound, kind, "InvalidGroup.NotFound", &message))
+            }
+        };
+        Ok(self.read(kind, |_, _| ids.iter().map(find).collect()).await?.value)
+    }
+
+    async fn source_database(&self, id: &str) -> Result<Option<SourceDatabase>> {
+        let found = self.read(DATABASES, |state, _| {
+            Ok((id == state.scenario.source_database).then(|| SourceDatabase {
+                id: id.to_owned(),
+                status: "available".into(),
+                engine: "postgres".into(),
+                vpc: Some("vpc-0a1".into()),
+            }))
+        });
+        Ok(found.await?.value)
+    }
+
+    async fn database_subnet_group(&self, name: &str) -> Result<Option<String>> {
+        let kind = read("DescribeDBSubnetGroups", Bucket::Database);
+        Ok(self.read(kind, |_, _| Ok((name == SUBNET_GROUP).then(|| "vpc-0a1".to_owned()))).await?.value)
+    }
+
+    async fn zones_offering(&self, instance_type: &str, zones: &[String]) -> Result<Vec<String>> {
+        let kind = read("DescribeInstanceTypeOfferings", Bucket::Describe);
+        // A type is a family and a size.
+        let offered = instance_type
+            .split_once('.')
+            .is_some_and(|(family, size)| !family.is_empty() && !size.is_empty());
+        Ok(self.read(kind, |_, _| Ok(if offered { zones.to_vec() } else { Vec::new() })).await?.value)
+    }
+
+    async fn rehearse_launch(&self, _: &NewFleet, _: Option<&Image>) -> Result<()> {
+        Ok(self.read(read("RunInstances", Bucket::Run), |_, _| Ok(())).await?.value)
+    }
+
+    async fn permissions(&self, _: &Fleet) -> Vec<Permission> {
+        ["ec2:RunInstances", "ec2:TerminateInstances", "ec2:CreateLaunchTemplate", "rds:DeleteDBInstance"]
+            .map(|action| Permission { action, allowed: Ok(true) })
+            .into()
+    }
+
+    async fn quotas(&self) -> Result<Vec<Quota>> {
+        let kind = read("GetServiceQuota", Bucket::Database);
+        let found = self.read(kind, |state, _| {
+            #[allow(clippy::cast_precision_loss)]
+            let used = state.databases.iter().count() as f64;
+            let limit = f64::from(state.scenario.faults.database_quota.unwrap_or(40));
+            Ok(vec![Quota { name: "DB instances".into(), limit, used: Some(used) }])
+        });
+        Ok(found.await?.value)
+    }
+
+    async fn append_audit(&self, _: &FleetName, events: &[AuditEvent]) -> Result<()> {
+        let events = events.to_vec();
+        self.change(AUDIT, move |state, _| {
+            state.audit.extend(events.iter().cloned());
+            let surplus = state.audit.len().saturating_sub(10_000);
+            state.audit.drain(..surplus);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn audit(&self, fleet: &FleetName, since: DateTime<Utc>, limit: usize) -> Result<Vec<AuditEvent>> {
+        let own = fleet.as_str();
+        let found = self.read(LOGS, |state, _| {
+            let belongs = |event: &&AuditEvent| event.target.contains(own) || state.scenario.fleet == own;
+            let events = state.audit.iter().filter(belongs).filter(|event| event.at >= since);
+            let mut events: Vec<_> = events.cloned().map(AuditEvent::cleaned).collect();
+            events.sort_by_key(|event| event.at);
+            let surplus = events.len().saturating_sub(limit);
+            Ok(events.split_off(surplus))
+        });
+        Ok(found.await?.value)
+    }
+
+    async fn logs(&self, query: &LogQuery) -> Result<Vec<LogLine>> {
+        Ok(self.read(LOGS, |state, _| Ok(state.lines(query))).await?.value)
+    }
+
+    fn follow(&self, query: LogQuery) -> BoxStream<'_, Result<LogItem>> {
+        let mode = futures::stream::once(async { Ok(LogItem::Mode("live tail".to_owned())) });
+        let lines = futures::stream::unfold(query, move |mut query| async move {
+            loop {
+                let lines = self.cloud.advanced().lines(&query);
+                if let Some(last) = lines.last() {
+                    // Lines have milliseconds: the next look begins right after the last one.
+                    query.since = last.at + chrono::TimeDelta::milliseconds(1);
+                    return Some((Ok(LogItem::Lines(lines)), query));
+                }
+                self.cloud.clock.sleep(Duration::from_secs(2)).await;
+            }
+        });
+        mode.chain(lines).boxed()
+    }
+}
+
+fn name_taken() -> crate::domain::CloudError {
+    let message = "Launch template name already in use";
+    let code = "InvalidLaunchTemplateName.AlreadyExistsException";
+    error(ErrorClass::AlreadyExists, CREATE_TEMPLATE, code, message)
+}
+
+/// Names are unique at every instant: that is what the claim stands on.
+fn create(state: &mut State, who: &str, template: Template) -> Result<RecordId> {
+    if state.names.contains_key(&template.name) {
+        return Err(name_taken());
+    }
+    let name = template.name.clone();
+    let id = state.write_template(template);
+    state.note(who, || format!("created {id} ({name})"));
+    state.changed(who, &Change::Template(id.clone()));
+    Ok(RecordId::new(id))
+}
+
+/// <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html>
+fn run_instance(state: &mut State, who: &str, request: &LaunchInstance) -> Result<InstanceId> {
+    let fail = |class, code, message: &str| Err(error(class, RUN, code, message));
+    let Some(launch) = state.templates.get(request.record.as_str()).map(|template| template.launch.clone())
+    else {
+        let message = "The specified launch template, with template ID, does not exist";
+        return fail(ErrorClass::NotFound, "InvalidLaunchTemplateId.NotFound", message);
+    };
+    let Some(mut launch) = launch else {
+        return fail(
+            ErrorClass::Invalid,
+            "MissingParameter",
+            "The request must contain the parameter ImageId",
+        );
+    };
+    let said = format!("{request:?}");
+    if !state.scenario.faults.tokens_ignored
+        && let Some((before, id)) = state.tokens.get(&request.token).cloned()
+    {
+        if before != said {
+            return fail(
+                ErrorClass::Invalid,
+                "IdempotentParameterMismatch",
+                "the token was used with other values",
+            );
+        }
+        let ended = state.machines.get(&id).is_none_or(|machine| machine.state.is_ending());
+        return if ended {
+            fail(
+                ErrorClass::Invalid,
+                "IdempotentInstanceTerminated",
+                "the instance of this token is terminated",
+            )
+        } else {
+            Ok(InstanceId::new(id))
+        };
+    }
+    if let Some(subnet) = &request.subnet {
+        launch.subnet = subnet.clone();
+    }
+    if let Some(instance_type) = &request.instance_type {
+        launch.instance_type.clone_from(instance_type);
+    }
+    let faults = state.scenario.faults.clone();
+    let zone =
+        state.subnets.iter().find(|subnet| subnet.id == launch.subnet).map(|subnet| subnet.zone.clone());
+    let out =
+        state.zone_out.as_ref().is_some_and(|(out, until)| Some(out) == zone.as_ref() && state.now < *until);
+    if out || state.happens(faults.capacity) {
+        state.fault("capacity");
+        if state.happens(faults.burnt_token) {
+            state.tokens.insert(request.token.clone(), (String::new(), String::new()));
+        }
+        return fail(
+            ErrorClass::Capacity,
+            "InsufficientInstanceCapacity",
+            "there is no capacity in that zone",
+        );
+    }
+    let alive = state.machines.iter().filter(|(_, machine)| !machine.state.is_ending()).count();
+    if faults.instance_quota.is_some_and(|quota| alive >= quota as usize) {
+        state.fault("quota");
+        return fail(
+            ErrorClass::Quota,
+            "VcpuLimitExceeded",
+            "you have requested more vCPU capacity than your limit",
+        );
+    }
+    let now = state.now;
+    let id = state.make_machine(request.record.as_str(), &launch, now);
+    state.tokens.insert(request.token.clone(), (said, id.clone()));
+    state.boot(&id);
+    state.note(who, || format!("launched {id} from {}", request.record));
+    state.changed(who, &Change::Instance(id.clone()));
+    Ok(InstanceId::new(id))
+}
+
+fn restore(state: &mut State, who: &str, kind: Kind, new: &NewDatabase) -> Result<()> {
+    let id = new.id().to_string();
+    if state.databases.get(&id).is_some() {
+        return Err(error(
+            ErrorClass::AlreadyExists,
+            kind,
+            "DBInstanceAlreadyExists",
+            "DB instance already exists",
+        ));
+    }
+    if !state.snapshots.iter().any(|snapshot| snapshot.id == new.snapshot.id) {
+        return Err(error(ErrorClass::NotFound, kind, "DBSnapshotNotFound", "the snapshot does not exist"));
+    }
+    let faults = state.scenario.faults.clone();
+    let count = state.databases.iter().count();
+    if faults.database_quota.is_some_and(|quota| count >= quota as usize) {
+        state.fault("quota");
+        return Err(error(
+            ErrorClass::Quota,
+            kind,
+            "InstanceQuotaExceeded",
+            "the quota of DB instances is reached",
+        ));
+    }
+    let database = Rds {
+        status: "creating".into(),
+        endpoint: None,
+        created_at: None,
+        zone: new.zone.clone(),
+        tags: new.tags(),
+    };
+    state.databases.set(&id, state.now, database);
+    let seconds = state.draw(state.scenario.latency.restore);
+    if state.happens(faults.restore_fails) {
+        state.fault("restore failed");
+        state.schedule_in(seconds, Event::RestoreFails(id.clone()));
+    } else if state.happens(faults.restore_hangs) {
+        state.fault("restore hangs");
+    } else {
+        state.schedule_in(seconds, Event::Restored(id.clone()));
+    }
+    state.note(who, || format!("restoring {id} from {}", new.snapshot.id));
+    state.changed(who, &Change::Database(id));
+    Ok(())
+}

@@ -1,0 +1,220 @@
+//! What a scenario holds at the beginning.
+
+use chrono::TimeDelta;
+
+use super::state::{LaunchData, Machine, Rds, State, Template, span};
+use crate::cloud::BaseTemplate;
+use crate::domain::policy::Setting;
+use crate::domain::record::{NewEnvironment, NewRecord, Purpose};
+use crate::domain::tags::key;
+use crate::domain::{
+    AuditEvent, FleetName, InstanceState, Label, NewDatabase, NewFleet, Number, Outcome, Policy, TagChanges,
+};
+
+use super::scenario::Resident;
+
+/// The security group that fleets of the account use, and the one that admits everybody.
+pub(super) const GROUP: &str = "sg-0a1";
+pub(super) const OPEN_GROUP: &str = "sg-0open";
+
+/// The DB subnet group of the account.
+pub(super) const SUBNET_GROUP: &str = "private";
+
+impl State {
+    /// Makes the scenario's fleet and what it has. Names in it that make no sense are left out.
+    pub(super) fn begin(&mut self) {
+        let Ok(name) = self.scenario.fleet.parse::<FleetName>() else { return };
+        let mut policy = Policy {
+            source_database: self.scenario.source_database.clone(),
+            database_subnet_group: SUBNET_GROUP.to_owned(),
+            subnets: self.subnets.iter().map(|subnet| subnet.id.clone()).collect(),
+            ..Policy::for_fleet(&name)
+        };
+        for (setting, value) in self.scenario.policy.clone() {
+            if let Some(setting) = Setting::named(&setting) {
+                // A value that makes no sense keeps the default.
+                let _ = setting.set(&mut policy, &value);
+            }
+        }
+        let residents = self.scenario.environments.clone();
+        let databases = residents.len() + self.scenario.free as usize + self.scenario.creating as usize;
+        policy.last_number = Number(u32::try_from(databases).unwrap_or(u32::MAX).saturating_add(5));
+        self.make_fleet(&NewFleet {
+            name: name.clone(),
+            policy: policy.clone(),
+            instance_type: "t3.2xlarge".to_owned(),
+            security_groups: vec![GROUP.to_owned()],
+            instance_profile: None,
+            public_address: true,
+            user_data: None,
+            key_name: None,
+            volume_gib: None,
+        });
+        let mut number = Number(6);
+        for resident in &residents {
+            self.settle(&name, &policy, number, resident);
+            number = number.next();
+        }
+        for _ in 0..self.scenario.free {
+            self.make_spare(&name, &policy, number, TimeDelta::hours(2), true);
+            number = number.next();
+        }
+        for _ in 0..self.scenario.creating {
+            self.make_spare(&name, &policy, number, TimeDelta::minutes(6), false);
+            number = number.next();
+        }
+        self.audit.sort_by_key(|event| event.at);
+        // What is already over happened at its own time.
+        let now = self.now;
+        self.now = self.next_due().unwrap_or(now).min(now);
+        self.advance(now);
+    }
+
+    /// Writes a fleet's base template. Its id.
+    pub(super) fn make_fleet(&mut self, new: &NewFleet) -> String {
+        let base = BaseTemplate {
+            instance_type: Some(new.instance_type.clone()),
+            security_groups: new.security_groups.clone(),
+            instance_profile: new.instance_profile.clone(),
+            has_user_data: new.user_data.is_some(),
+        };
+        let (name, tags) = (new.name.template_name(), new.tags());
+        self.write_template(Template { name, created_at: self.now, tags, launch: None, base })
+    }
+
+    pub(super) fn write_template(&mut self, template: Template) -> String {
+        let id = format!("lt-{:017x}", self.next_serial());
+        self.names.insert(template.name.clone(), id.clone());
+        self.templates.set(&id, self.now, template);
+        id
+    }
+
+    /// An environment that is there from the beginning: everything as its launch would have left it.
+    fn settle(&mut self, fleet: &FleetName, policy: &Policy, number: Number, resident: &Resident) {
+        let Ok(label) = resident.name.parse::<Label>() else { return };
+        let created_at = self.now - span(resident.age.as_secs_f64());
+        let index = number.0 as usize % self.subnets.len();
+        let Some(image) = self.images.last().map(|image| image.id.clone()) else { return };
+        let new = NewRecord {
+            environment: fleet.environment(number),
+            owner: resident.owner.clone(),
+            created_at,
+            claim: "resident".to_owned(),
+            purpose: Purpose::Launch(Box::new(NewEnvironment {
+                name: label,
+                expires_at: created_at + resident.ttl,
+                services: resident.services.clone(),
+                note: resident.note.clone(),
+                image,
+                subnet: self.subnets[index].id.clone(),
+            })),
+        };
+        self.make_spare(fleet, policy, number, TimeDelta::hours(1) + (self.now - created_at), true);
+        let database = fleet.database_id(number);
+        let claim = TagChanges::new().set(key::ENVIRONMENT, new.environment.to_string());
+        self.databases.change(database.as_str(), self.now, |database| claim.apply_to(&mut database.tags));
+
+        let launch = LaunchData {
+            instance_type: "t3.2xlarge".to_owned(),
+            subnet: self.subnets[index].id.clone(),
+            tags: new.identity_tags(),
+        };
+        let record = self.write_template(Template {
+            name: new.environment.record_name(),
+            created_at,
+            tags: new.tags(),
+            launch: Some(launch.clone()),
+            base: BaseTemplate::default(),
+        });
+        let id = self.make_machine(&record, &launch, created_at + TimeDelta::seconds(1));
+        self.machines.change(&id, self.now, |machine| machine.fails.clone_from(&resident.fails));
+        let note = TagChanges::new().set(key::INSTANCE, id.as_str());
+        self.templates.change(&record, self.now, |template| note.apply_to(&mut template.tags));
+        self.boot(&id);
+        self.audit.push(AuditEvent {
+            at: created_at,
+            who: resident.owner.clone(),
+            action: "launch".to_owned(),
+            target: new.environment.to_string(),
+            reason: format!("as {}", resident.name),
+            outcome: Outcome::Done,
+            detail: format!("{id} with {database}"),
+        });
+    }
+
+    /// A database of the pool that was asked for so long ago.
+    fn make_spare(
+        &mut self,
+        fleet: &FleetName,
+        policy: &Policy,
+        number: Number,
+        ago: TimeDelta,
+        there: bool,
+    ) {
+        let requested_at = self.now - ago;
+        let index = number.0 as usize % self.subnets.len();
+        let Some(snapshot) = self.snapshots.last().cloned() else { return };
+        let new = NewDatabase {
+            fleet: fleet.clone(),
+            number,
+            environment: None,
+            requested_at,
+            snapshot,
+            zone: self.subnets[index].zone.clone(),
+            class: policy.database_class.clone(),
+            subnet_group: policy.database_subnet_group.clone(),
+            security_groups: Vec::new(),
+            parameter_group: None,
+        };
+        let id = new.id().to_string();
+        let minutes = self.draw([11.0, 17.0]);
+        let created_at = requested_at + span(minutes * 60.0);
+        let database = Rds {
+            status: if there { "available" } else { "creating" }.to_owned(),
+            endpoint: there.then(|| format!("{id}.c9akciq32.eu-west-1.rds.amazonaws.com:5432")),
+            created_at: there.then_some(created_at),
+            zone: new.zone.clone(),
+            tags: new.tags(),
+        };
+        self.databases.set(&id, self.now, database);
+        if !there {
+            self.schedule(created_at, super::state::Event::Restored(id.clone()));
+        }
+        self.audit.push(AuditEvent {
+            at: requested_at,
+            who: "engine@schedule".to_owned(),
+            action: "create-database".to_owned(),
+            target: id,
+            reason: format!("the policy asks for {} spare", policy.spare),
+            outcome: Outcome::Done,
+            detail: format!("from {}", new.snapshot.id),
+        });
+    }
+
+    /// A new instance of a record. Its id.
+    pub(super) fn make_machine(
+        &mut self,
+        record: &str,
+        launch: &LaunchData,
+        launched_at: chrono::DateTime<chrono::Utc>,
+    ) -> String {
+        let serial = self.next_serial();
+        let id = format!("i-{serial:017x}");
+        let zone = self.subnets.iter().find(|subnet| subnet.id == launch.subnet);
+        let zone = zone.map(|subnet| subnet.zone.clone()).unwrap_or_default();
+        let mut tags = launch.tags.clone();
+        tags.insert(key::AWS_TEMPLATE_ID.to_owned(), record.to_owned());
+        let machine = Machine {
+            state: InstanceState::Pending,
+            instance_type: launch.instance_type.clone(),
+            zone,
+            public_ip: Some(format!("203.0.113.{}", serial % 250 + 1)),
+            private_ip: format!("10.20.{}.{}", serial / 250 % 250, serial % 250 + 1),
+            launched_at,
+            tags,
+            fails: None,
+        };
+        self.machines.set(&id, self.now, machine);
+        id
+    }
+}

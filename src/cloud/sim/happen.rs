@@ -1,0 +1,262 @@
+//! What happens by itself: instances boot, databases come and go, snapshots are taken, and somebody tidies up by hand.
+
+use chrono::TimeDelta;
+use rand::RngExt as _;
+
+use super::state::{Change, Event, State, span};
+use crate::domain::instance::{read_timeline, write_timeline};
+use crate::domain::tags::{self, key};
+use crate::domain::{InstanceState, Phase, StatusClass};
+
+/// How long a terminated instance stays listed.
+const LISTED_FOR: TimeDelta = TimeDelta::hours(1);
+
+/// How long after its expiry an instance's dead man's switch waits for an engine.
+const DEAD_MAN_WAITS: TimeDelta = TimeDelta::hours(6);
+
+/// Who does what happens by itself.
+pub(super) const CLOUD: &str = "cloud";
+
+impl State {
+    pub(super) fn happen(&mut self, event: Event) {
+        match event {
+            Event::Running(id) => self.set_state(&id, InstanceState::Pending, InstanceState::Running),
+            Event::Bootstrap(id, phase) => self.bootstrap(&id, phase),
+            Event::DeadMan(id) => self.dead_man(&id),
+            Event::Dies(id) => {
+                if self.machines.get(&id).is_some_and(|machine| !machine.state.is_ending()) {
+                    self.fault("instance died");
+                    self.shut_down(&id, CLOUD);
+                }
+            }
+            Event::Terminated(id) => {
+                self.set_state(&id, InstanceState::ShuttingDown, InstanceState::Terminated);
+                self.schedule(self.now + LISTED_FOR, Event::Forgotten(id));
+            }
+            Event::Forgotten(id) => {
+                self.machines.remove(&id, self.now);
+            }
+            Event::Restored(id) => self.restored(&id),
+            Event::RestoreFails(id) => self.set_status(&id, "creating", "incompatible-network"),
+            Event::Deleted(id) => {
+                if self.databases.remove(&id, self.now).is_some() {
+                    self.note(CLOUD, || format!("{id} is gone"));
+                    self.changed(CLOUD, &Change::Database(id));
+                }
+            }
+            Event::Snapshot => {
+                self.take_snapshot(self.now);
+                self.schedule(self.now + TimeDelta::days(1), Event::Snapshot);
+            }
+            Event::Image => {
+                self.build_image(self.now);
+                self.schedule(self.now + TimeDelta::days(1), Event::Image);
+            }
+            Event::Operator => {
+                self.tidy_up_by_hand();
+                self.schedule_chance(self.scenario.faults.operator_per_day, Event::Operator);
+            }
+            Event::ZoneOut => {
+                let index = self.random.random_range(0..self.subnets.len());
+                let until = self.now + TimeDelta::minutes(30);
+                self.fault("zone out");
+                self.zone_out = Some((self.subnets[index].zone.clone(), until));
+                self.schedule_chance(self.scenario.faults.zone_out_per_day, Event::ZoneOut);
+            }
+            Event::Again(serial) => {
+                if let Some(mut replay) = self.replays.remove(&serial) {
+                    let now = self.now;
+                    replay(self, now);
+                }
+            }
+        }
+    }
+
+    fn set_state(&mut self, id: &str, from: InstanceState, to: InstanceState) {
+        if self.machines.get(id).is_some_and(|machine| machine.state == from) {
+            self.machines.change(id, self.now, |machine| machine.state = to);
+            self.note(CLOUD, || format!("{id} is {to}"));
+            self.changed(CLOUD, &Change::Instance(id.to_owned()));
+        }
+    }
+
+    fn set_status(&mut self, id: &str, from: &str, to: &str) {
+        if self.databases.get(id).is_some_and(|database| database.status == from) {
+            self.databases.change(id, self.now, |database| to.clone_into(&mut database.status));
+            self.note(CLOUD, || format!("{id} is {to}"));
+            self.changed(CLOUD, &Change::Database(id.to_owned()));
+        }
+    }
+
+    fn restored(&mut self, id: &str) {
+        let now = self.now;
+        if self.databases.get(id).is_some_and(|database| database.status == "creating") {
+            self.databases.change(id, now, |database| {
+                database.endpoint = Some(format!("{id}.c9akciq32.eu-west-1.rds.amazonaws.com:5432"));
+                database.created_at = Some(now);
+            });
+        }
+        self.set_status(id, "creating", "available");
+    }
+
+    /// Begins to end an instance.
+    pub(super) fn shut_down(&mut self, id: &str, who: &str) {
+        let alive = self.machines.get(id).is_some_and(|machine| !machine.state.is_ending());
+        if alive {
+            self.machines.change(id, self.now, |machine| {
+                machine.state = InstanceState::ShuttingDown;
+                machine.public_ip = None;
+            });
+            let seconds = self.draw(self.scenario.latency.terminate);
+            self.schedule_in(seconds, Event::Terminated(id.to_owned()));
+            self.note(who, || format!("{id} shuts down"));
+            self.changed(who, &Change::Instance(id.to_owned()));
+        }
+    }
+
+    /// One phase of the bootstrap ends and the next begins; each is written to the instance's own tags.
+    fn bootstrap(&mut self, id: &str, index: usize) {
+        let Some(machine) = self.machines.get(id).cloned() else { return };
+        if machine.state != InstanceState::Running {
+            return;
+        }
+        let database = machine.tags.get(key::DATABASE).and_then(|id| self.databases.get(id)).cloned();
+        let waits = index == 1 && !database.as_ref().is_some_and(|database| database.endpoint.is_some());
+        let phase = Phase::PATH[index];
+        if machine.tags.get(key::PHASE).map(String::as_str) != Some(phase.word()) {
+            self.enter(id, phase, &machine);
+        }
+        if waits {
+            // The bootstrap asks again until its database answers.
+            let failed =
+                database.is_some_and(|database| StatusClass::of(&database.status) == StatusClass::Failed);
+            if !failed {
+                self.schedule_in(10.0, Event::Bootstrap(id.to_owned(), index));
+            }
+            return;
+        }
+        let latency = &self.scenario.latency;
+        let range = match phase {
+            Phase::Booting => [0.0, 0.0],
+            Phase::Database => [2.0, 6.0],
+            Phase::Images => latency.images,
+            Phase::Cluster => latency.cluster,
+            Phase::Services => latency.services,
+            Phase::Ready | Phase::Failed => return,
+        };
+        if phase == Phase::Services && machine.fails.is_some() {
+            return self.enter(id, Phase::Failed, &machine);
+        }
+        let seconds = self.draw(range);
+        self.schedule_in(seconds, Event::Bootstrap(id.to_owned(), index + 1));
+    }
+
+    fn enter(&mut self, id: &str, phase: Phase, machine: &super::state::Machine) {
+        let now = self.now;
+        let age = u64::try_from((now - machine.launched_at).num_seconds()).unwrap_or(0);
+        let fails = machine.fails.clone();
+        self.machines.change(id, now, |machine| {
+            let written = machine.tags.get(key::TIMELINE).map(|timeline| read_timeline(timeline));
+            let mut timeline = written.unwrap_or_default();
+            timeline.insert(phase, age);
+            machine.tags.insert(key::PHASE.into(), phase.word().into());
+            machine.tags.insert(key::TIMELINE.into(), write_timeline(&timeline));
+            if phase == Phase::Ready {
+                machine.tags.insert(key::READY_AT.into(), tags::write_time(now));
+            }
+            if phase == Phase::Failed {
+                machine.tags.insert(key::DETAIL.into(), fails.unwrap_or_default());
+            }
+        });
+        self.ship_bootstrap(id, phase);
+        self.note(CLOUD, || format!("{id} is in phase {phase}"));
+        self.changed(CLOUD, &Change::Tags(id.to_owned()));
+    }
+
+    /// The instance ends itself when it is well past the expiry in its own tags and no engine has come.
+    fn dead_man(&mut self, id: &str) {
+        let Some(machine) = self.machines.get(id).filter(|machine| !machine.state.is_ending()) else {
+            return;
+        };
+        let end = machine.expires_at().unwrap_or(self.now) + DEAD_MAN_WAITS;
+        if end <= self.now {
+            self.shut_down(id, CLOUD);
+        } else {
+            self.schedule(end, Event::DeadMan(id.to_owned()));
+        }
+    }
+
+    /// When a new instance's dead man's switch looks first.
+    pub(super) fn arm_dead_man(&mut self, id: &str) {
+        let expiry = self.machines.get(id).and_then(super::state::Machine::expires_at).unwrap_or(self.now);
+        self.schedule(expiry + DEAD_MAN_WAITS, Event::DeadMan(id.to_owned()));
+    }
+
+    /// Somebody with all permissions and no idea: ends an instance, a database or a record, or loses a tag.
+    fn tidy_up_by_hand(&mut self) {
+        const WHO: &str = "operator";
+        self.fault("operator");
+        let choices = self.things_to_tidy();
+        if choices.is_empty() {
+            return;
+        }
+        let id = choices[self.random.random_range(0..choices.len())].clone();
+        if id.starts_with("i-") {
+            self.shut_down(&id, WHO);
+        } else if id.starts_with("lt-") {
+            self.remove_template(&id, WHO);
+        } else {
+            self.begin_delete(&id, WHO);
+        }
+    }
+
+    fn things_to_tidy(&mut self) -> Vec<String> {
+        let kind = self.random.random_range(0..4);
+        let machines = self.machines.iter().filter(|(_, machine)| kind == 0 && !machine.state.is_ending());
+        let databases = self
+            .databases
+            .iter()
+            .filter(|(_, database)| kind == 1 || kind == 3 && database.status == "available");
+        let records = self
+            .templates
+            .iter()
+            .filter(|(_, template)| kind == 2 && template.name.matches('/').count() == 2);
+        let ids =
+            machines.map(|(id, _)| id).chain(databases.map(|(id, _)| id)).chain(records.map(|(id, _)| id));
+        ids.map(str::to_owned).collect()
+    }
+
+    /// Begins to delete a database.
+    pub(super) fn begin_delete(&mut self, id: &str, who: &str) {
+        self.databases.change(id, self.now, |database| "deleting".clone_into(&mut database.status));
+        let seconds = self.draw(self.scenario.latency.delete);
+        self.schedule_in(seconds, Event::Deleted(id.to_owned()));
+        self.note(who, || format!("{id} is being deleted"));
+        self.changed(who, &Change::Database(id.to_owned()));
+    }
+
+    /// Deletes a launch template.
+    pub(super) fn remove_template(&mut self, id: &str, who: &str) {
+        if let Some(template) = self.templates.remove(id, self.now) {
+            self.names.remove(&template.name);
+            self.note(who, || format!("{id} ({}) is deleted", template.name));
+            self.changed(who, &Change::Template(id.to_owned()));
+        }
+    }
+
+    /// Lets time pass for an instance that was launched earlier, at the making of a scenario.
+    pub(super) fn boot(&mut self, id: &str) {
+        let running = self.draw(self.scenario.latency.running);
+        let boot = self.draw(self.scenario.latency.boot).max(running + 1.0);
+        let launched = self.machines.get(id).map_or(self.now, |machine| machine.launched_at);
+        self.schedule(launched + span(running), Event::Running(id.to_owned()));
+        self.schedule(launched + span(boot), Event::Bootstrap(id.to_owned(), 0));
+        self.schedule_chance_of_death(id);
+        self.arm_dead_man(id);
+    }
+
+    fn schedule_chance_of_death(&mut self, id: &str) {
+        let per_day = self.scenario.faults.dies_per_day;
+        self.schedule_chance(per_day, Event::Dies(id.to_owned()));
+    }
+}

@@ -1,0 +1,137 @@
+//! What instances ship. Lines of services are made only when somebody reads them, from the record, the source and the time
+//! alone: reading a log does not change what happens.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use sha2::{Digest as _, Sha256};
+
+use super::state::State;
+use crate::cloud::{LogLine, LogQuery};
+use crate::domain::tags::{self, key};
+use crate::domain::{Phase, text};
+
+/// A line that was shipped.
+#[derive(Debug, Clone)]
+pub(super) struct Shipped {
+    pub(super) at: DateTime<Utc>,
+    pub(super) text: String,
+}
+
+/// The most lines that are kept of a stream.
+const MOST_LINES: usize = 2_000;
+
+/// The mean time between two lines of a service.
+const EVERY_SECONDS: i64 = 7;
+
+/// The most of a service's past that is made up at once.
+const MOST_PAST: TimeDelta = TimeDelta::hours(1);
+
+impl State {
+    pub(super) fn ship(&mut self, record: &str, source: &str, text: &str) {
+        let at = self.now;
+        let stream = self.logs.entry(format!("{record}/{source}")).or_default();
+        if stream.len() >= MOST_LINES {
+            stream.pop_front();
+        }
+        stream.push_back(Shipped { at, text: text::clean(text) });
+    }
+
+    /// What the bootstrap says of a phase.
+    pub(super) fn ship_bootstrap(&mut self, instance: &str, phase: Phase) {
+        let Some(machine) = self.machines.get(instance).cloned() else { return };
+        let Some(record) = machine.tags.get(key::AWS_TEMPLATE_ID).cloned() else { return };
+        let of = |key: &str| machine.tags.get(key).cloned().unwrap_or_default();
+        let lines = match phase {
+            Phase::Booting => vec![
+                format!("bootstrap of {} on {instance} ({})", of(key::ENVIRONMENT), machine.instance_type),
+                "docker is running".to_owned(),
+            ],
+            Phase::Database => vec![format!("waiting for {}", of(key::DATABASE))],
+            Phase::Images => {
+                let services = crate::domain::record::read_services(&machine.tags);
+                let pulls = services.iter().map(|(name, tag)| format!("pulling {name}:{tag}"));
+                std::iter::once("the database answers".to_owned()).chain(pulls).collect()
+            }
+            Phase::Cluster => vec!["starting minikube".to_owned(), "enabling the ingress".to_owned()],
+            Phase::Services => {
+                vec!["applying 34 manifests".to_owned(), "waiting for 31 deployments".to_owned()]
+            }
+            Phase::Ready => vec!["31 of 31 deployments are available".to_owned(), "ready".to_owned()],
+            Phase::Failed => vec![format!("failed: {}", machine.fails.clone().unwrap_or_default())],
+        };
+        for line in lines {
+            self.ship(&record, "bootstrap", &line);
+        }
+    }
+
+    /// The lines of a query that are there now.
+    pub(super) fn lines(&self, query: &LogQuery) -> Vec<LogLine> {
+        let wanted = |source: &str| query.source.as_ref().is_none_or(|wanted| wanted == source);
+        let prefix = format!("{}/", query.record);
+        let mut lines = Vec::new();
+        for (stream, shipped) in self.logs.range(prefix.clone()..) {
+            let Some(source) = stream.strip_prefix(&prefix) else { break };
+            if wanted(source) {
+                lines.extend(shipped.iter().enumerate().filter(|(_, line)| line.at >= query.since).map(
+                    |(index, line)| LogLine {
+                        id: format!("{stream}#{}#{index}", line.at.timestamp_millis()),
+                        at: line.at,
+                        source: source.to_owned(),
+                        text: line.text.clone(),
+                    },
+                ));
+            }
+        }
+        let of_record =
+            |tags: &tags::Tags| tags.get(key::AWS_TEMPLATE_ID).is_some_and(|id| id == query.record.as_str());
+        for (_, machine) in self.machines.iter().filter(|(_, machine)| of_record(&machine.tags)) {
+            let Some(ready) = tags::read_time(&machine.tags, key::READY_AT) else { continue };
+            let services = crate::domain::record::read_services(&machine.tags);
+            let names = services.into_keys().chain(["gateway".to_owned(), "orders".to_owned()]);
+            for source in names.filter(|source| wanted(source)) {
+                lines.extend(service_lines(query, &source, ready, self.now));
+            }
+        }
+        lines.sort_by(|a, b| (a.at, &a.source, &a.id).cmp(&(b.at, &b.source, &b.id)));
+        lines.dedup();
+        lines
+    }
+}
+
+/// What a service has said since it was ready: for each slot of time at most one line, made from the slot alone.
+fn service_lines(query: &LogQuery, source: &str, ready: DateTime<Utc>, now: DateTime<Utc>) -> Vec<LogLine> {
+    let from = query.since.max(ready).max(now - MOST_PAST).timestamp() / EVERY_SECONDS;
+    let to = now.timestamp() / EVERY_SECONDS;
+    (from..to)
+        .filter_map(|slot| {
+            let seed = Sha256::digest(format!("{} {source} {slot}", query.record));
+            let mut random = ChaCha8Rng::from_seed(seed.into());
+            if random.random_bool(0.3) {
+                return None;
+            }
+            let at = DateTime::from_timestamp_millis(
+                slot * EVERY_SECONDS * 1_000 + random.random_range(0..6_999),
+            )?;
+            Some(LogLine {
+                id: format!("{source}#{slot}"),
+                at,
+                source: source.to_owned(),
+                text: service_text(&mut random),
+            })
+        })
+        .collect()
+}
+
+fn service_text(random: &mut ChaCha8Rng) -> String {
+    const PATHS: [&str; 6] =
+        ["/orders", "/cart/items", "/payments/intents", "/search?q=lamp", "/health", "/login"];
+    let path = PATHS[random.random_range(0..PATHS.len())];
+    let took = random.random_range(2..180);
+    match random.random_range(0..20) {
+        0 => format!("WARN  slow query: {}ms select * from orders where state = 'open'", took * 7),
+        1 => format!("ERROR upstream {path} answered 503, retrying"),
+        2..=4 => "INFO  consumed 1 event from topic orders".to_owned(),
+        _ => format!("INFO  GET {path} 200 {took}ms"),
+    }
+}
