@@ -7,8 +7,9 @@ use chrono::{DateTime, Utc};
 use super::launch::retry;
 use super::{Engine, Extended, plan};
 use crate::cloud::{Result, Seen};
+use crate::domain::environment::is_instance_of;
 use crate::domain::tags::key;
-use crate::domain::{EnvironmentId, Outcome, Policy, Record, TagChanges, Termination};
+use crate::domain::{EnvironmentId, Instance, Outcome, Policy, Record, TagChanges, Termination};
 use crate::failure::{Failure, Kind};
 
 /// In the grace period, how long after the write it is read back: longer than a last look holds
@@ -84,6 +85,16 @@ impl Engine {
         Ok((record, now))
     }
 
+    /// Mirrors the expiry on the instances. Should this fail, the next pass of any engine does it.
+    async fn mirror(&self, id: &EnvironmentId, instances: &[Instance], expires_at: DateTime<Utc>) {
+        for instance in instances {
+            let changes = TagChanges::expire_at(expires_at);
+            if let Err(error) = self.cloud.tag_instance(&instance.id, &changes).await {
+                tracing::warn!(%id, %error, "the expiry could not be mirrored on the instance");
+            }
+        }
+    }
+
     /// Reads back what was written. Reads lag writes, so one that does not show it yet is repeated.
     async fn read_back(
         &self,
@@ -105,22 +116,13 @@ impl Engine {
                 return Err(too_late("somebody asked to terminate it"));
             }
             if seen.expires_at == Some(expires_at) && seen.reaping_since.is_none() {
-                let instances = retry(self, || self.cloud.instances_of(id)).await.map_err(lost)?.value;
-                let mut own = instances
-                    .iter()
-                    .filter(|instance| crate::domain::environment::is_instance_of(instance, &seen))
-                    .peekable();
-                if own.peek().is_some() && own.clone().all(|instance| instance.state.is_ending()) {
+                let mut own = retry(self, || self.cloud.instances_of(id)).await.map_err(lost)?.value;
+                own.retain(|instance| is_instance_of(instance, &seen));
+                if !own.is_empty() && own.iter().all(|instance| instance.state.is_ending()) {
                     return Err(too_late("its instance is shutting down"));
                 }
-                for instance in own.filter(|instance| !instance.state.is_ending()) {
-                    // Should this fail, the next pass of any engine mirrors it.
-                    if let Err(error) =
-                        self.cloud.tag_instance(&instance.id, &TagChanges::expire_at(expires_at)).await
-                    {
-                        tracing::warn!(%id, %error, "the expiry could not be mirrored on the instance");
-                    }
-                }
+                own.retain(|instance| !instance.state.is_ending());
+                self.mirror(id, &own, expires_at).await;
                 return Ok(());
             }
             self.clock.sleep(READ_BACK_PAUSE).await;

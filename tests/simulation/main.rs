@@ -1,0 +1,122 @@
+//! The engine in the simulated cloud: many engines and many people, days of virtual time, everything that can go wrong,
+//! and the invariants of the design checked after every change.
+//!
+//! `HATCHERY_SEEDS=17 cargo test --test simulation replay -- --ignored --nocapture` replays one seed with its history;
+//! `HATCHERY_SEEDS=1..2000 cargo test --release --no-default-features --test simulation soak -- --ignored --nocapture`
+//! runs as many as are asked for on all cores.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod checks;
+mod run;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use run::{Outcome, Setting, simulate};
+
+/// Seeds that once failed. They stay.
+const REGRESSIONS: &[u64] = &[];
+
+/// Seeds of every `cargo test`: about a minute's worth.
+const SEEDS: Range<u64> = 1..121;
+
+fn seeds() -> Range<u64> {
+    let Ok(text) = std::env::var("HATCHERY_SEEDS") else { return SEEDS };
+    let parse = |text: &str| {
+        text.trim().parse::<u64>().expect("HATCHERY_SEEDS is a number or a range such as 1..100")
+    };
+    match text.split_once("..") {
+        Some((from, to)) => parse(from)..parse(to),
+        None => parse(&text)..parse(&text) + 1,
+    }
+}
+
+/// Runs seeds on all cores.
+fn on_all_cores(seeds: impl Iterator<Item = u64> + Send, setting: &Setting) -> Vec<Outcome> {
+    let seeds = Mutex::new(seeds);
+    let outcomes = Mutex::new(Vec::new());
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                loop {
+                    let Some(seed) = seeds.lock().unwrap().next() else { return };
+                    let outcome = simulate(seed, setting);
+                    outcomes.lock().unwrap().push(outcome);
+                }
+            });
+        }
+    });
+    let mut outcomes = outcomes.into_inner().unwrap();
+    outcomes.sort_by_key(|outcome| outcome.seed);
+    outcomes
+}
+
+#[track_caller]
+fn all_hold(outcomes: &[Outcome]) {
+    let failed: Vec<_> = outcomes.iter().filter(|outcome| !outcome.violations.is_empty()).collect();
+    if let Some(first) = failed.first() {
+        let seeds: Vec<_> = failed.iter().map(|outcome| outcome.seed).collect();
+        panic!("{} of {} seeds failed: {seeds:?}\n{}", failed.len(), outcomes.len(), first.report());
+    }
+}
+
+#[test]
+fn the_invariants_hold_when_all_goes_well() {
+    all_hold(&on_all_cores(1..9, &Setting { hostile: false, ..Setting::default() }));
+}
+
+#[test]
+fn the_invariants_hold_whatever_goes_wrong() {
+    let seeds = REGRESSIONS.iter().copied().chain(seeds());
+    let outcomes = on_all_cores(seeds, &Setting::default());
+    all_hold(&outcomes);
+    let faults: u64 = outcomes.iter().flat_map(|outcome| outcome.faults.values()).sum();
+    let launched: u64 = outcomes.iter().map(|outcome| outcome.launched).sum();
+    assert!(faults > 1_000 && launched > 100, "{faults} faults, {launched} launches: nothing was tried");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_history() {
+    let first = simulate(3, &Setting::default());
+    let second = simulate(3, &Setting::default());
+    assert!(first.history.len() > 1_000);
+    assert_eq!(first.history, second.history);
+    assert_ne!(first.history, simulate(4, &Setting::default()).history);
+}
+
+#[test]
+#[ignore = "replays HATCHERY_SEEDS with all of its history"]
+fn replay() {
+    for seed in seeds() {
+        let outcome = simulate(seed, &Setting::default());
+        println!("{}", outcome.report());
+        assert!(outcome.violations.is_empty());
+    }
+}
+
+#[test]
+#[ignore = "runs HATCHERY_SEEDS on all cores and prints what was done"]
+fn soak() {
+    let begun = Instant::now();
+    let done = AtomicU64::new(0);
+    let outcomes =
+        on_all_cores(seeds().inspect(|_| drop(done.fetch_add(1, Ordering::Relaxed))), &Setting::default());
+    let took = begun.elapsed().as_secs_f64();
+    let days: f64 = outcomes.iter().map(|outcome| outcome.days).sum();
+    let mut faults: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut steps: BTreeMap<String, u64> = BTreeMap::new();
+    for outcome in &outcomes {
+        outcome.faults.iter().for_each(|(kind, count)| *faults.entry(kind).or_default() += count);
+        outcome.steps.iter().for_each(|(kind, count)| *steps.entry(kind.clone()).or_default() += count);
+    }
+    let violations: usize = outcomes.iter().map(|outcome| outcome.violations.len()).sum();
+    println!("seeds {}, simulated days {days:.0} ({:.0} a minute)", outcomes.len(), days / took * 60.0);
+    println!("launches {}", outcomes.iter().map(|outcome| outcome.launched).sum::<u64>());
+    println!("faults {faults:#?}\nsteps {steps:#?}\nviolations {violations}");
+    all_hold(&outcomes);
+}
