@@ -34,6 +34,7 @@ pub struct DemoInfo {
 
 /// How the dashboard is to look and behave.
 #[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools)] // one a switch, as they are given
 pub struct TuiOptions {
     /// The clock that the engine uses too.
     pub clock: Clock,
@@ -97,7 +98,11 @@ impl TuiOptions {
     ///
     /// # Errors
     /// Where there is no theme of that name.
-    pub fn choose_theme(&mut self, asked: Option<&str>, no_color: bool) -> Result<(), crate::failure::Failure> {
+    pub fn choose_theme(
+        &mut self,
+        asked: Option<&str>,
+        no_color: bool,
+    ) -> Result<(), crate::failure::Failure> {
         self.theme = self.themes.named(asked.unwrap_or(if no_color { "mono" } else { "ansi" }))?;
         Ok(())
     }

@@ -408,7 +408,7 @@ fn see(model: &mut Model, world: Arc<crate::domain::World>) {
     model.sample_pool();
     if let Some(record) = model.awaited.take() {
         if model.shown.iter().any(|&index| model.all[index].record == record) {
-            model.select_environment(record);
+            model.select_environment(&record);
         } else {
             model.awaited = Some(record);
         }
@@ -423,7 +423,7 @@ fn answered(model: &mut Model, msg: Msg) -> Vec<Effect> {
             model.awaited = Some(launched.record);
         }
         Msg::Extended(token, Ok(extended)) => {
-            let until = super::units::date_time(extended.expires_at, model.options.zone);
+            let until = super::units::when(extended.expires_at, model.aws_now(), model.options.zone);
             let capped = if extended.capped { ", the most that the policy allows" } else { "" };
             model.settle(token, Tone::Done, format!("{} lives until {until}{capped}", extended.environment));
         }

@@ -212,8 +212,7 @@ impl<S: Surface> Driver<S> {
     fn connected(&mut self, connected: Connected) -> io::Result<()> {
         let options = &self.model.options;
         let background = options.engine_enabled && !options.read_only;
-        let (handle, mut events) =
-            connected.engine.run(RunOptions { background, refresh: options.refresh });
+        let (handle, mut events) = connected.engine.run(RunOptions { background, refresh: options.refresh });
         self.engine = Some((connected.engine, handle));
         let sender = self.sender.clone();
         self.tasks.spawn(async move {
@@ -222,7 +221,8 @@ impl<S: Surface> Driver<S> {
                     return;
                 }
             }
-            let failure = Failure::new(Kind::Failed, "the engine has stopped", "quit and start hatchery again");
+            let failure =
+                Failure::new(Kind::Failed, "the engine has stopped", "quit and start hatchery again");
             let _ = sender.send(Wake::Msg(Msg::Engine(crate::engine::Event::Trouble(failure)))).await;
         });
         self.update(Msg::Connected { fleet: connected.fleet, region: connected.region })
@@ -306,7 +306,10 @@ impl<S: Surface> Driver<S> {
             let address = url.clone();
             let opened = has_browser()
                 && (url.starts_with("http://") || url.starts_with("https://"))
-                && matches!(tokio::task::spawn_blocking(move || open::that_detached(address)).await, Ok(Ok(())));
+                && matches!(
+                    tokio::task::spawn_blocking(move || open::that_detached(address)).await,
+                    Ok(Ok(()))
+                );
             if !opened {
                 let _ = sender.send(Wake::Msg(Msg::NotOpened(url))).await;
             }

@@ -53,12 +53,7 @@ fn span(model: &Model, role: &str, content: impl Into<String>) -> Span<'static> 
 }
 
 /// A text field: as much of it as fits, and where its cursor stands.
-fn field(
-    buf: &mut Buffer,
-    area: Rect,
-    input: &tui_input::Input,
-    style: Style,
-) -> Option<Position> {
+fn field(buf: &mut Buffer, area: Rect, input: &tui_input::Input, style: Style) -> Option<Position> {
     let area = area.intersection(buf.area);
     if area.is_empty() {
         return None;

@@ -236,9 +236,9 @@ fn style(spec: &Spec, palette: &BTreeMap<String, String>) -> Result<Style, Strin
         let value = palette.get(name).unwrap_or(name);
         value.parse::<Color>().map_err(|_| format!("{value:?} is no color"))
     };
-    let mut style = Style::default();
-    style.fg = full.fg.as_ref().map(color).transpose()?;
-    style.bg = full.bg.as_ref().map(color).transpose()?;
+    let fg = full.fg.as_ref().map(color).transpose()?;
+    let bg = full.bg.as_ref().map(color).transpose()?;
+    let mut style = Style { fg, bg, ..Style::default() };
     for (wanted, modifier) in [
         (full.bold, Modifier::BOLD),
         (full.dim, Modifier::DIM),
@@ -254,7 +254,11 @@ fn style(spec: &Spec, palette: &BTreeMap<String, String>) -> Result<Style, Strin
 }
 
 fn broken(name: &str, problem: &str) -> Failure {
-    Failure::new(Kind::Usage, format!("theme {name:?} is not valid: {problem}"), "correct the file or choose another")
+    Failure::new(
+        Kind::Usage,
+        format!("theme {name:?} is not valid: {problem}"),
+        "correct the file or choose another",
+    )
 }
 
 #[cfg(test)]
@@ -285,7 +289,8 @@ mod tests {
     #[test]
     fn every_role_can_be_read_on_its_background() {
         // Frames and the unfilled part of a bar say nothing that a word does not say too.
-        const QUIET: &[&str] = &["background", "border", "border.focus", "border.demo", "border.read-only", "bar.rest"];
+        const QUIET: &[&str] =
+            &["background", "border", "border.focus", "border.demo", "border.read-only", "bar.rest"];
         for name in ["dark", "light"] {
             let theme = Themes::default().named(name).unwrap();
             let screen = theme.style("background");
@@ -295,7 +300,11 @@ mod tests {
                 let grounds = if style.bg.is_some() {
                     vec![own]
                 } else {
-                    vec![own, theme.style("selection").bg.unwrap(), theme.style("selection.unfocused").bg.unwrap()]
+                    vec![
+                        own,
+                        theme.style("selection").bg.unwrap(),
+                        theme.style("selection.unfocused").bg.unwrap(),
+                    ]
                 };
                 for ground in grounds {
                     let ratio = contrast(style.fg.or(screen.fg).unwrap(), ground).unwrap();

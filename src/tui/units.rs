@@ -62,13 +62,31 @@ pub fn age(age: Duration) -> Shown {
     Shown { text: length(rounded), changes_in: next + Duration::from_millis(20) }
 }
 
+/// How long ago something was, in its largest unit: `6h`.
+#[must_use]
+pub fn coarse_age(age: Duration) -> Shown {
+    let seconds = age.as_secs();
+    let (unit, name) = match seconds {
+        DAY.. => (DAY, "d"),
+        HOUR.. => (HOUR, "h"),
+        _ => (MINUTE, "m"),
+    };
+    let rounded = seconds / unit * unit;
+    let next = Duration::from_secs(rounded + unit).saturating_sub(age);
+    Shown { text: format!("{}{name}", seconds / unit), changes_in: next + Duration::from_millis(20) }
+}
+
 /// A length of time in its two largest units: `5h 12m`.
 #[must_use]
 pub fn length(seconds: u64) -> String {
     let pair = |large: u64, small: u64, names: (&str, &str)| {
         let rest = seconds % large / small;
         let whole = seconds / large;
-        if rest == 0 { format!("{whole}{}", names.0) } else { format!("{whole}{} {rest}{}", names.0, names.1) }
+        if rest == 0 {
+            format!("{whole}{}", names.0)
+        } else {
+            format!("{whole}{} {rest}{}", names.0, names.1)
+        }
     };
     match seconds {
         DAY.. => pair(DAY, HOUR, ("d", "h")),
@@ -94,6 +112,13 @@ pub fn clock_time(at: DateTime<Utc>, zone: FixedOffset) -> String {
 #[must_use]
 pub fn date_time(at: DateTime<Utc>, zone: FixedOffset) -> String {
     at.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string()
+}
+
+/// The time of day where that is clear, else with the date.
+#[must_use]
+pub fn when(at: DateTime<Utc>, now: DateTime<Utc>, zone: FixedOffset) -> String {
+    let same_day = at.with_timezone(&zone).date_naive() == now.with_timezone(&zone).date_naive();
+    if same_day { time_of_day(at, zone) } else { date_time(at, zone) }
 }
 
 /// US dollars.
@@ -129,7 +154,11 @@ mod tests {
             let shown = age(now);
             let next = shown.changes_in;
             assert_ne!(age(now + next).text, shown.text, "{seconds}");
-            assert_eq!(age(now + next.saturating_sub(Duration::from_millis(50))).text, shown.text, "{seconds}");
+            assert_eq!(
+                age(now + next.saturating_sub(Duration::from_millis(50))).text,
+                shown.text,
+                "{seconds}"
+            );
             let shown = left(now);
             if let Some(later) = now.checked_sub(shown.changes_in) {
                 assert_ne!(left(later).text, shown.text, "{seconds}");

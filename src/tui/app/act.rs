@@ -11,7 +11,7 @@ use crate::domain::environment::EnvironmentState;
 use crate::tui::action::Action;
 
 /// How far back a log is read.
-const LOG_WINDOW: Duration = Duration::from_secs(6 * 3_600);
+const LOG_WINDOW: Duration = Duration::from_hours(6);
 
 impl Model {
     /// Why an action cannot be taken now, in a few words; `None`: it can.
@@ -81,6 +81,7 @@ impl Model {
 
 /// Shows an address and copies it.
 pub(super) fn show_url(model: &mut Model, url: String) -> Vec<Effect> {
+    model.toasts.retain(|toast| toast.tone != Tone::Info);
     let lines = vec![
         url.clone(),
         String::new(),
@@ -253,7 +254,7 @@ fn travel(model: &mut Model, action: Action) {
 fn on_environment(model: &mut Model, action: Action) -> Vec<Effect> {
     if action == Action::Launch {
         if let Some(seen) = &model.seen {
-            model.dialog = Some(Dialog::Launch(LaunchForm::new(&seen.world.fleet.policy)));
+            model.dialog = Some(Dialog::Launch(Box::new(LaunchForm::new(&seen.world.fleet.policy))));
         }
         return Vec::new();
     }

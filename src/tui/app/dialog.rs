@@ -12,12 +12,13 @@ use crate::domain::record::{MAX_NOTE_CHARS, MAX_SERVICES, parse_service};
 use crate::domain::{EnvironmentId, Label, Policy, RecordId};
 use crate::engine::LaunchRequest;
 use crate::tui::action::{ACTIONS, Action, Entry};
+use crate::tui::units;
 
 /// What lies on top.
 #[derive(Debug, Clone)]
 pub enum Dialog {
     /// The launch form.
-    Launch(LaunchForm),
+    Launch(Box<LaunchForm>),
     /// How much more time.
     Extend(ExtendPrompt),
     /// Is it really to end?
@@ -119,8 +120,8 @@ impl LaunchForm {
     /// An empty form with the policy's defaults as placeholders.
     #[must_use]
     pub fn new(policy: &Policy) -> Self {
-        let ttl = humantime::format_duration(policy.ttl);
-        let most = humantime::format_duration(policy.max_lifetime);
+        let ttl = units::length(policy.ttl.as_secs());
+        let most = units::length(policy.max_lifetime.as_secs());
         let mut form = Self {
             fields: [
                 Field::new("Name", "such as checkout-fix"),
@@ -195,7 +196,14 @@ fn read_name(text: &str) -> Result<Label, String> {
     if text.is_empty() {
         return Err("give it a name".to_owned());
     }
-    text.parse().map_err(|error: crate::domain::InvalidName| error.rule.to_owned())
+    // The rule in the words of a form: what is wrong with this one.
+    text.parse().map_err(|_| {
+        if text.chars().count() > 40 {
+            "use at most 40 characters".to_owned()
+        } else {
+            "use letters, digits, . _ and - with a letter or digit first".to_owned()
+        }
+    })
 }
 
 /// Reads a length of time; `None` where nothing was typed.
@@ -203,14 +211,15 @@ pub(super) fn read_length(text: &str, most: Option<Duration>) -> Result<Option<D
     if text.is_empty() {
         return Ok(None);
     }
-    let length = humantime::parse_duration(text).map_err(|_| "use a length of time such as 4h or 1h 30m".to_owned())?;
+    let length = humantime::parse_duration(text)
+        .map_err(|_| "use a length of time such as 4h or 1h 30m".to_owned())?;
     match most {
-        _ if length < Duration::from_secs(60) => Err("use at least a minute, such as 1m".to_owned()),
+        _ if length < Duration::from_mins(1) => Err("use at least a minute, such as 1m".to_owned()),
         Some(most) if length > most => {
-            Err(format!("the policy allows at most {}", humantime::format_duration(most)))
+            Err(format!("the policy allows at most {}", units::length(most.as_secs())))
         }
         // Beyond this, arithmetic with dates ends; the policy cuts it off anyway.
-        None if length > Duration::from_secs(366 * 24 * 3_600) => Err("use at most a year".to_owned()),
+        None if length > Duration::from_hours(366 * 24) => Err("use at most a year".to_owned()),
         _ => Ok(Some(length)),
     }
 }
@@ -218,6 +227,9 @@ pub(super) fn read_length(text: &str, most: Option<Duration>) -> Result<Option<D
 fn read_services(text: &str) -> Result<BTreeMap<String, String>, String> {
     let mut services = BTreeMap::new();
     for word in text.split([' ', ',']).filter(|word| !word.is_empty()) {
+        if !word.contains('=') {
+            return Err(format!("{word}: write SERVICE=IMAGE_TAG"));
+        }
         let (name, tag) = parse_service(word).map_err(|error| format!("{word}: {}", error.rule))?;
         if services.insert(name, tag).is_some() {
             return Err(format!("{word}: this service is named twice"));
@@ -269,9 +281,8 @@ impl ExtendPrompt {
             KeyCode::Tab | KeyCode::Down => self.choice = (self.choice + 1) % choices,
             KeyCode::BackTab | KeyCode::Up => self.choice = (self.choice + choices - 1) % choices,
             _ if self.is_custom() => {
-                if edit(&mut self.custom.input, key) {
-                    self.custom.error = read_length(self.custom.text(), None).err();
-                }
+                edit(&mut self.custom.input, key);
+                self.custom.error = read_length(self.custom.text(), None).err();
             }
             KeyCode::Right | KeyCode::Char('l' | 'j') => self.choice = (self.choice + 1) % choices,
             KeyCode::Left | KeyCode::Char('h' | 'k') => self.choice = (self.choice + choices - 1) % choices,
@@ -373,8 +384,12 @@ impl Dialog {
                 let last = urls.len().saturating_sub(1);
                 match key.code {
                     KeyCode::Esc | KeyCode::Char('q') => return Answer::Close,
-                    KeyCode::Down | KeyCode::Tab | KeyCode::Char('j') => menu.index = (menu.index + 1).min(last),
-                    KeyCode::Up | KeyCode::BackTab | KeyCode::Char('k') => menu.index = menu.index.saturating_sub(1),
+                    KeyCode::Down | KeyCode::Tab | KeyCode::Char('j') => {
+                        menu.index = (menu.index + 1).min(last);
+                    }
+                    KeyCode::Up | KeyCode::BackTab | KeyCode::Char('k') => {
+                        menu.index = menu.index.saturating_sub(1);
+                    }
                     KeyCode::Char(c) if urls.iter().any(|(name, _)| name.starts_with(c)) => {
                         menu.index = urls.iter().position(|(name, _)| name.starts_with(c)).unwrap_or(0);
                         return open(menu.index, urls);
@@ -427,7 +442,7 @@ pub(super) fn answer(model: &mut Model, dialog: Dialog, answer: Answer) -> Vec<E
             if model.is_gone(&record) {
                 return Vec::new();
             }
-            let token = model.begin(format!("extending {id} by {}", humantime::format_duration(by)));
+            let token = model.begin(format!("extending {id} by {}", units::length(by.as_secs())));
             vec![Effect::Extend(token, id, by)]
         }
         Answer::Terminate(record, id) => {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use ratatui::crossterm::event::{
+    KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
+};
 
 use super::dialog::{self, Dialog};
 use super::form::{edit, insert};
@@ -26,7 +28,9 @@ pub(super) fn key(model: &mut Model, event: KeyEvent) -> Vec<Effect> {
     }
     if let Some(mut open) = model.dialog.take() {
         let urls = match &open {
-            Dialog::Open(menu) => model.all.iter().find(|row| row.record == menu.record).map(|row| row.urls.clone()),
+            Dialog::Open(menu) => {
+                model.all.iter().find(|row| row.record == menu.record).map(|row| row.urls.clone())
+            }
             _ => None,
         };
         let answer = open.key(event, urls.as_ref().map_or(&[], |urls| urls.as_slice()));

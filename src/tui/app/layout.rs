@@ -29,8 +29,7 @@ impl Model {
     #[must_use]
     pub fn regions(&self) -> Regions {
         let mut rest = Rect::new(0, 0, self.size.width, self.size.height);
-        let mut regions = Regions::default();
-        regions.header = take_top(&mut rest, 1);
+        let mut regions = Regions { header: take_top(&mut rest, 1), ..Regions::default() };
         if rest.height >= 4 {
             regions.footer = take_bottom(&mut rest, 1);
         }
@@ -40,7 +39,8 @@ impl Model {
         let toasts = u16::try_from(self.toasts.len()).unwrap_or(u16::MAX).min(3).min(rest.height / 4);
         regions.toasts = take_bottom(&mut rest, toasts);
         if matches!(self.screen, Screen::Main) && rest.height >= 11 {
-            let wanted = u16::try_from(self.pool.rows.len().max(self.activity.len().min(6))).unwrap_or(u16::MAX);
+            let wanted =
+                u16::try_from(self.pool.rows.len().max(self.activity.len().min(6))).unwrap_or(u16::MAX);
             // The environments keep three fifths of the height.
             let height = wanted.saturating_add(2).clamp(4, (rest.height * 2 / 5).max(4));
             let mut lower = take_bottom(&mut rest, height);
@@ -51,7 +51,7 @@ impl Model {
                 lower.width -= pool.width;
                 regions.activity = lower;
             } else if lower.width >= 72 {
-                let pool = Rect { width: lower.width / 2 + 2, ..lower };
+                let pool = Rect { width: lower.width / 2 + 4, ..lower };
                 regions.pool = pool;
                 lower.x += pool.width;
                 lower.width -= pool.width;
@@ -89,7 +89,7 @@ impl Model {
     #[must_use]
     pub fn page_size(&self) -> (usize, usize) {
         let body = self.regions().body;
-        (usize::from(body.height.saturating_sub(2)), usize::from(body.width.saturating_sub(2)))
+        (usize::from(body.height.saturating_sub(2)), usize::from(body.width.saturating_sub(4)))
     }
 
     /// The environments in the order in which they are shown.
@@ -123,9 +123,9 @@ impl Model {
     }
 
     /// Selects an environment.
-    pub fn select_environment(&mut self, record: RecordId) {
+    pub fn select_environment(&mut self, record: &RecordId) {
         let (keys, height) = (self.environment_keys(), self.environment_rows());
-        if let Some(index) = keys.iter().position(|key| *key == record) {
+        if let Some(index) = keys.iter().position(|key| key == record) {
             self.environments.select(index, &keys, height);
         }
     }

@@ -76,7 +76,13 @@ pub struct Line {
 impl LogView {
     /// An empty log.
     #[must_use]
-    pub fn new(record: RecordId, title: String, since: DateTime<Utc>, generation: u64, from_details: bool) -> Self {
+    pub fn new(
+        record: RecordId,
+        title: String,
+        since: DateTime<Utc>,
+        generation: u64,
+        from_details: bool,
+    ) -> Self {
         Self {
             record,
             title,
@@ -326,7 +332,9 @@ mod tests {
 
     fn log(count: i64) -> LogView {
         let mut view = LogView::new(RecordId::new("lt-1"), String::new(), DateTime::UNIX_EPOCH, 1, false);
-        view.push((0..count).map(|n| line(n, if n % 2 == 0 { "a" } else { "b" }, &format!("line {n}"))).collect());
+        view.push(
+            (0..count).map(|n| line(n, if n % 2 == 0 { "a" } else { "b" }, &format!("line {n}"))).collect(),
+        );
         view
     }
 

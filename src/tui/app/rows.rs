@@ -13,8 +13,8 @@ use crate::domain::environment::EnvironmentState;
 use crate::domain::health::{self, Verdict};
 use crate::domain::progress::Progress;
 use crate::domain::{
-    Database, DatabaseState, Environment, EnvironmentId, Instance, Number, Phase, Policy, Pool, Record, RecordId,
-    StatusClass,
+    Database, DatabaseState, Environment, EnvironmentId, Instance, Number, Phase, Policy, Pool, Record,
+    RecordId, StatusClass, World,
 };
 use crate::tui::text;
 use crate::tui::units::{self, Shown};
@@ -45,6 +45,8 @@ pub struct EnvironmentRow {
     pub expires_at: Option<DateTime<Utc>>,
     /// The services under test, in one line.
     pub services: String,
+    /// Whether its instance has not been listed yet, so that its state is not known.
+    pub is_loading: bool,
     /// What it costs.
     pub cost: Option<Cost>,
     /// What is wrong with it.
@@ -71,6 +73,7 @@ impl EnvironmentRow {
     #[must_use]
     pub fn word(&self) -> &'static str {
         match (self.state, self.phase) {
+            _ if self.is_loading => "loading",
             (EnvironmentState::Starting, Some(phase)) => phase.word(),
             (state, _) => state.word(),
         }
@@ -234,21 +237,25 @@ impl Model {
         let mut all = Vec::new();
         for environment in Environment::all(world, now) {
             let progress = seen.estimates.environment(&environment, now);
-            all.push(row(&environment, progress, policy, now, &mut deadlines));
+            all.push(row(&environment, progress, world, now, &mut deadlines));
         }
         let pool = Pool::of(world);
         let mut rows: Vec<_> = pool
             .databases
             .iter()
             .map(|(state, database)| {
-                let progress = seen.estimates.database(database, now).filter(|_| *state == DatabaseState::Creating);
-                let owner = all.iter().find(|row| row.id.number == database.number).map(|row| row.name.as_str());
+                let progress =
+                    seen.estimates.database(database, now).filter(|_| *state == DatabaseState::Creating);
+                let owner =
+                    all.iter().find(|row| row.id.number == database.number).map(|row| row.name.as_str());
                 pool_row(*state, database, progress, owner, now, &mut deadlines)
             })
             .collect();
         // In the order of a database's life; whoever is on call looks at what is free first.
         rows.sort_by_key(|row| (row.state == DatabaseState::Claimed, row.state, row.number));
-        let mut old = |at: Option<DateTime<Utc>>| at.map(|at| deadlines.take(units::age(units::between(at, now))));
+        let mut old = |at: Option<DateTime<Utc>>| {
+            at.map(|at| deadlines.take(units::coarse_age(units::between(at, now))))
+        };
         let snapshot = old(world.snapshot.as_ref().ok().and_then(|s| s.as_ref()).map(|s| s.created_at));
         let image = old(world.image.as_ref().ok().and_then(|i| i.as_ref()).map(|i| i.created_at));
         self.pool = PoolView {
@@ -258,7 +265,7 @@ impl Model {
             target: policy.spare as usize,
             snapshot,
             image,
-            per_hour: cost::of_fleet(world),
+            per_hour: cost::of_fleet(world).filter(|_| world.instances.complete && world.databases.complete),
             verdicts: health::verdicts(world, now),
             history: std::mem::take(&mut self.pool.history),
             minute: self.pool.minute,
@@ -316,11 +323,15 @@ impl Model {
 fn row(
     environment: &Environment<'_>,
     progress: Option<Progress>,
-    policy: &Policy,
+    world: &World,
     now: DateTime<Utc>,
     deadlines: &mut Deadlines,
 ) -> EnvironmentRow {
+    let policy = &world.fleet.policy;
+    let listed = world.instances.complete && world.databases.complete;
     let record = environment.record;
+    let is_loading =
+        !listed && environment.instance.is_none() && environment.state == EnvironmentState::Launching;
     let services = record.services.iter().map(|(name, tag)| format!("{name}:{tag}")).collect::<Vec<_>>();
     EnvironmentRow {
         record: record.id.clone(),
@@ -329,11 +340,12 @@ fn row(
         owner: record.owner.clone(),
         state: environment.state,
         phase: environment.phase(),
-        progress,
-        left: left(environment, progress, policy, now, deadlines),
+        progress: progress.filter(|_| !is_loading),
+        left: if is_loading { None } else { left(environment, progress, policy, now, deadlines) },
+        is_loading,
         expires_at: record.expires_at,
         services: services.join(" "),
-        cost: cost::of_environment(environment, policy, now),
+        cost: cost::of_environment(environment, policy, now).filter(|_| listed),
         problems: environment.problems(),
         urls: [
             ("app", environment.url(&policy.url_app)),
@@ -398,7 +410,7 @@ fn pool_row(
         },
         DatabaseState::Free | DatabaseState::Stale => {
             let since = database.created_at.or(database.requested_at);
-            let age = since.map(|at| deadlines.take(units::age(units::between(at, now))));
+            let age = since.map(|at| deadlines.take(units::coarse_age(units::between(at, now))));
             match (age, state) {
                 (Some(age), DatabaseState::Stale) => format!("{age} old, its snapshot is outdated"),
                 (Some(age), _) => format!("ready for {age}"),

@@ -25,7 +25,8 @@ impl Seen {
     /// What is known after another observation.
     #[must_use]
     pub fn after(before: Option<Self>, world: Arc<World>, clock: Duration) -> Self {
-        let latest = [world.records.as_of, world.instances.as_of, world.databases.as_of].into_iter().flatten().max();
+        let latest =
+            [world.records.as_of, world.instances.as_of, world.databases.as_of].into_iter().flatten().max();
         let problems = world.problems().cloned().collect();
         let old_anchor = before.as_ref().and_then(|seen| seen.anchor);
         // An answer that is as old as the one before says nothing new about the time.

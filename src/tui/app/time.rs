@@ -56,7 +56,9 @@ impl Model {
             (Link::Up, Some(_)) => {}
         }
         let Some(seen) = &self.seen else { return fresh(String::new()) };
-        let age = self.shown_age().map_or_else(|| "of unknown age".to_owned(), |shown| format!("{} old", shown.text));
+        let age = self
+            .shown_age()
+            .map_or_else(|| "of unknown age".to_owned(), |shown| format!("{} old", shown.text));
         let why = match &self.trouble {
             Some(failure) => Some(match failure.kind {
                 Kind::Throttled => "throttled",
@@ -77,7 +79,10 @@ impl Model {
                 Some(shown) if seen.age(self.now.clock) > Some(self.options.refresh * 12) => {
                     stale(format!("data {} old", shown.text))
                 }
-                Some(shown) => fresh(format!("{} {}", self.options.glyphs.refresh, shown.text)),
+                Some(shown) => {
+                    let text = if shown.text == "0s" { "now" } else { &shown.text };
+                    fresh(format!("{} {text}", self.options.glyphs.refresh))
+                }
                 None => fresh(String::new()),
             },
         }

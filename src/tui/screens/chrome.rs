@@ -86,10 +86,13 @@ fn right_parts(model: &Model) -> Vec<Part> {
     let mut parts = Vec::new();
     if let Some(seen) = &model.seen {
         let more = if seen.world.records.complete { "" } else { "+" };
-        parts.push((50, vec![
-            span(model, "text.muted", "envs "),
-            span(model, "text.strong", format!("{}{more}", model.all.len())),
-        ]));
+        parts.push((
+            50,
+            vec![
+                span(model, "text.muted", "envs "),
+                span(model, "text.strong", format!("{}{more}", model.all.len())),
+            ],
+        ));
         if seen.world.databases.complete {
             let pool = &model.pool;
             let role = match pool.free {
@@ -97,10 +100,13 @@ fn right_parts(model: &Model) -> Vec<Part> {
                 0 => "pool.empty",
                 _ => "pool.low",
             };
-            parts.push((60, vec![
-                span(model, "text.muted", "pool "),
-                span(model, role, format!("{}/{} free", pool.free, pool.target)),
-            ]));
+            parts.push((
+                60,
+                vec![
+                    span(model, "text.muted", "pool "),
+                    span(model, role, format!("{}/{} free", pool.free, pool.target)),
+                ],
+            ));
         }
         if let Some(per_hour) = model.pool.per_hour {
             parts.push((20, vec![span(model, "text", format!("{}/h", units::dollars(per_hour)))]));
@@ -109,7 +115,8 @@ fn right_parts(model: &Model) -> Vec<Part> {
     let age = model.data_age();
     if !age.text.is_empty() {
         let role = if age.stale { "age.stale" } else { "age" };
-        let text = if age.stale { format!("{} {}", model.options.glyphs.warning, age.text) } else { age.text };
+        let text =
+            if age.stale { format!("{} {}", model.options.glyphs.warning, age.text) } else { age.text };
         parts.push((80, vec![span(model, role, text)]));
     }
     parts
@@ -145,7 +152,11 @@ pub fn toasts(model: &Model, buf: &mut Buffer, area: Rect) {
         let more = if toast.tone == Tone::Busy { glyphs.ellipsis } else { "" };
         let line = Line::from(vec![
             span(model, role, format!("{glyph} ")),
-            span(model, if toast.tone == Tone::Error { role } else { "text" }, format!("{}{more}", toast.text)),
+            span(
+                model,
+                if toast.tone == Tone::Error { role } else { "text" },
+                format!("{}{more}", toast.text),
+            ),
         ]);
         let place = Rect { x: area.x + 1, y, width: area.width.saturating_sub(2), height: 1 };
         spans::put(buf, place, line, glyphs.ellipsis);

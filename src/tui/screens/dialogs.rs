@@ -6,7 +6,9 @@ use ratatui::text::{Line, Span};
 
 use super::{field, span};
 use crate::tui::app::Model;
-use crate::tui::app::dialog::{Dialog, EXTENSIONS, ExtendPrompt, LaunchForm, OpenMenu, Palette, TerminatePrompt};
+use crate::tui::app::dialog::{
+    Dialog, EXTENSIONS, ExtendPrompt, LaunchForm, OpenMenu, Palette, TerminatePrompt,
+};
 use crate::tui::app::form::Field;
 use crate::tui::text;
 use crate::tui::units;
@@ -64,7 +66,7 @@ fn bottom(area: Rect) -> Rect {
 }
 
 fn launch(model: &Model, form: &LaunchForm, buf: &mut Buffer) -> Option<Position> {
-    let area = frame::dialog(model, buf, "Launch an environment", 64, 11);
+    let area = frame::dialog(model, buf, "Launch an environment", 72, 11);
     // Every field has a line for what is wrong with it, as long as there is the room.
     let step = if area.height >= 10 { 2 } else { 1 };
     let mut cursor = None;
@@ -78,9 +80,15 @@ fn launch(model: &Model, form: &LaunchForm, buf: &mut Buffer) -> Option<Position
         if let Some(error) = one.error.as_ref().filter(|_| one.visited)
             && step == 2
         {
-            let place = Rect { x: area.x + LABELS, y: y + 1, width: area.width.saturating_sub(LABELS), height: 1 };
+            let place =
+                Rect { x: area.x + LABELS, y: y + 1, width: area.width.saturating_sub(LABELS), height: 1 };
             let text = format!("{} {error}", model.options.glyphs.cross);
-            spans::put(buf, place, Line::from(span(model, "field.error", text)), model.options.glyphs.ellipsis);
+            spans::put(
+                buf,
+                place,
+                Line::from(span(model, "field.error", text)),
+                model.options.glyphs.ellipsis,
+            );
         }
         y += step;
     }
@@ -101,7 +109,10 @@ fn line(model: &Model, buf: &mut Buffer, area: Rect, one: &Field, focused: bool)
     let cursor = field(buf, place, &one.input, style);
     if one.input.value().is_empty() {
         let hint = text::fit(&one.placeholder, usize::from(place.width), model.options.glyphs.ellipsis);
-        let muted = model.theme.style(if focused { "field.focus" } else { "field" }).patch(model.theme.style("text.muted"));
+        let muted = model
+            .theme
+            .style(if focused { "field.focus" } else { "field" })
+            .patch(model.theme.style("text.muted"));
         buf.set_stringn(place.x, place.y, hint, usize::from(place.width), muted);
     }
     cursor.filter(|_| focused)
@@ -110,7 +121,7 @@ fn line(model: &Model, buf: &mut Buffer, area: Rect, one: &Field, focused: bool)
 fn extend(model: &Model, prompt: &ExtendPrompt, buf: &mut Buffer) -> Option<Position> {
     let row = model.all.iter().find(|row| row.record == prompt.record);
     let name = row.map_or_else(|| prompt.id.to_string(), |row| row.name.clone());
-    let area = frame::dialog(model, buf, &format!("Extend {name}"), 52, 7);
+    let area = frame::dialog(model, buf, &format!("Extend {name}"), 60, 7);
     let now = model.aws_now();
     let ends = row.and_then(|row| row.expires_at);
     let zone = model.options.zone;
@@ -118,7 +129,7 @@ fn extend(model: &Model, prompt: &ExtendPrompt, buf: &mut Buffer) -> Option<Posi
         Some(at) if at > now => vec![
             span(model, "text.muted", "ends in "),
             span(model, "text", units::left(units::between(now, at)).text),
-            span(model, "text.muted", format!(", at {}", units::date_time(at, zone))),
+            span(model, "text.muted", format!(", at {}", units::when(at, now, zone))),
         ],
         Some(_) => vec![span(model, "state.expired", "its time is over; more time keeps it")],
         None => vec![span(model, "text.muted", "its expiry cannot be read")],
@@ -136,11 +147,15 @@ fn extend(model: &Model, prompt: &ExtendPrompt, buf: &mut Buffer) -> Option<Posi
     lines.push(Line::from(choices));
     let until = prompt.by().and_then(|by| {
         let base = ends.map_or(now, |at| at.max(now));
-        let cap = model.seen.as_ref().zip(row).map(|(seen, row)| row.facts.record.created_at + seen.world.fleet.policy.max_lifetime);
+        let cap = model
+            .seen
+            .as_ref()
+            .zip(row)
+            .map(|(seen, row)| row.facts.record.created_at + seen.world.fleet.policy.max_lifetime);
         let asked = base.checked_add_signed(chrono::TimeDelta::from_std(by).ok()?)?;
         let (until, capped) = cap.filter(|cap| *cap < asked).map_or((asked, false), |cap| (cap, true));
         let note = if capped { ", the most that the policy allows" } else { "" };
-        Some(format!("then ends at {}{note}", units::date_time(until, zone)))
+        Some(format!("then ends at {}{note}", units::when(until, now, zone)))
     });
     lines.push(Line::default());
     lines.push(match (&prompt.custom.error, until) {
@@ -172,13 +187,16 @@ fn terminate(model: &Model, prompt: &TerminatePrompt, buf: &mut Buffer) -> Optio
     if let Some(row) = row {
         match &row.facts.instance {
             Some(instance) => {
-                let up = units::length(units::between(instance.launched_at, model.aws_now()).as_secs() / 60 * 60);
+                let up =
+                    units::length(units::between(instance.launched_at, model.aws_now()).as_secs() / 60 * 60);
                 lost.push(format!("instance {} ({}), up {up}", instance.id, instance.instance_type));
             }
             None => lost.push("its place: the instance has not been launched yet".to_owned()),
         }
         match &row.facts.database {
-            Some(database) => lost.push(format!("database {} and all data in it; no snapshot is taken", database.id)),
+            Some(database) => {
+                lost.push(format!("database {} and all data in it; no snapshot is taken", database.id));
+            }
             None => lost.push(format!("database {}", row.id.database_id())),
         }
         if !row.facts.record.services.is_empty() {
@@ -194,12 +212,17 @@ fn terminate(model: &Model, prompt: &TerminatePrompt, buf: &mut Buffer) -> Optio
     let columns = usize::from(width.min(buf.area.width.saturating_sub(4))).saturating_sub(4).max(8);
     for item in lost {
         for (index, piece) in text::fold(&item, columns).into_iter().enumerate() {
-            let sign = if index == 0 { format!("  {} ", model.options.glyphs.dot) } else { "    ".to_owned() };
+            let sign =
+                if index == 0 { format!("  {} ", model.options.glyphs.dot) } else { "    ".to_owned() };
             lines.push(Line::from(vec![span(model, "danger", sign), span(model, "text", piece)]));
         }
     }
     lines.push(Line::default());
-    let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(if prompt.ask.is_some() { 3 } else { 1 });
+    let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(if prompt.ask.is_some() {
+        3
+    } else {
+        1
+    });
     let title = format!("Terminate {} {} {}?", prompt.name, model.options.glyphs.dot, prompt.id);
     let area = frame::dialog(model, buf, &title, width, height);
     let Some(ask) = &prompt.ask else {
@@ -214,7 +237,12 @@ fn terminate(model: &Model, prompt: &TerminatePrompt, buf: &mut Buffer) -> Optio
     let question = format!("Type {ask} to confirm: ");
     let y = area.y + area.height.saturating_sub(3);
     let place = Rect { y, height: area.height.min(1), ..area };
-    spans::put(buf, place, Line::from(span(model, "text.strong", question.clone())), model.options.glyphs.ellipsis);
+    spans::put(
+        buf,
+        place,
+        Line::from(span(model, "text.strong", question.clone())),
+        model.options.glyphs.ellipsis,
+    );
     let used = u16::try_from(text::width(&question)).unwrap_or(u16::MAX).min(area.width.saturating_sub(4));
     let place = Rect { x: area.x + used, width: area.width.saturating_sub(used), ..place };
     let role = if prompt.is_confirmed() { "danger" } else { "field.focus" };
@@ -229,7 +257,8 @@ fn open(model: &Model, menu: &OpenMenu, buf: &mut Buffer) {
         notice(model, "Open", &["the environment is gone".to_owned()], buf);
         return;
     };
-    let widest = row.urls.iter().filter_map(|(_, url)| url.as_ref()).map(|url| text::width(url)).max().unwrap_or(20);
+    let widest =
+        row.urls.iter().filter_map(|(_, url)| url.as_ref()).map(|url| text::width(url)).max().unwrap_or(20);
     let width = u16::try_from(widest + 16).unwrap_or(u16::MAX).clamp(44, 90);
     let area = frame::dialog(model, buf, &format!("Open {}", row.name), width, 5);
     for (index, (name, url)) in row.urls.iter().enumerate() {
@@ -250,7 +279,12 @@ fn open(model: &Model, menu: &OpenMenu, buf: &mut Buffer) {
         }
     }
     if area.height >= 5 {
-        spans::put(buf, bottom(area), keys(model, &[("enter", "open"), ("a d l", "directly"), ("esc", "close")]), "");
+        spans::put(
+            buf,
+            bottom(area),
+            keys(model, &[("enter", "open"), ("a d l", "directly"), ("esc", "close")]),
+            "",
+        );
     }
 }
 
@@ -275,7 +309,9 @@ fn commands(model: &Model, palette: &Palette, buf: &mut Buffer) -> Option<Positi
             Some(why) => why.to_owned(),
             None => model.options.keymap.shown(entry.action, ascii),
         };
-        let room = area.width.saturating_sub(u16::try_from(text::width(&keys)).unwrap_or(u16::MAX).saturating_add(2));
+        let room = area
+            .width
+            .saturating_sub(u16::try_from(text::width(&keys)).unwrap_or(u16::MAX).saturating_add(2));
         let line = Line::from(vec![
             span(model, if why.is_some() { "text.muted" } else { "text.strong" }, format!("{:16}", entry.id)),
             span(model, role, entry.help),

@@ -55,7 +55,11 @@ pub fn draw(model: &Model, buf: &mut Buffer, area: Rect) -> Option<Position> {
         right.push(span(model, "text.muted", counts));
     } else if model.shown.len() > model.environment_rows() {
         let last = (model.environments.offset + model.environment_rows()).min(model.shown.len());
-        right.push(span(model, "text.muted", format!("{}-{last} of {}", model.environments.offset + 1, model.shown.len())));
+        right.push(span(
+            model,
+            "text.muted",
+            format!("{}-{last} of {}", model.environments.offset + 1, model.shown.len()),
+        ));
     }
     let right_width = spans::width(&Line::from(right.clone()));
     let inner = Frame { title, right, focused }.draw(model, buf, area);
@@ -133,29 +137,20 @@ fn table(model: &Model, focused: bool) -> Table {
     let name = widest(&|row| text::width(&row.name), 8, 28);
     let owner = widest(&|row| text::width(&row.owner), 5, 14);
     let id = widest(&|row| text::width(&row.id.to_string()) + 2, 8, 24);
-    let services = widest(&|row| text::width(&row.services), 8, 60);
     let coming = model.all.iter().any(|row| row.progress.is_some());
     let word = if coming { 2 + 11 } else { widest(&|row| 2 + row.word().len(), 7, 13) };
     let bar = if coming { BAR + 6 } else { 0 };
-    let column = |title: &str, least, most, right, rank| Column {
-        title: title.to_owned(),
-        least,
-        most,
-        right,
-        rank,
-    };
+    let column =
+        |title: &str, least, most, right, rank| Column { title: title.to_owned(), least, most, right, rank };
     let mut columns = vec![
         column("NAME", name.min(14), name, false, 10),
         column("OWNER", owner.min(8), owner, false, 5),
         column("STATE", word + if coming { 5 } else { 0 }, word + bar, false, 9),
         column("LEFT", 8, 8, true, 8),
         column("DATABASE", id.min(12), id, false, 4),
-        column("SERVICES", 8, services, false, 2),
+        column("SERVICES", 8, usize::MAX, false, 2),
         column("COST", 7, 7, true, 3),
     ];
-    if model.all.iter().all(|row| row.services.is_empty()) {
-        columns[5].most = 8;
-    }
     if model.all.iter().all(|row| row.cost.is_none()) {
         columns[6].rank = 1;
     }
@@ -207,9 +202,11 @@ fn ends_soon(model: &Model, row: &EnvironmentRow) -> bool {
 
 fn state_cell(model: &Model, row: &EnvironmentRow, word: usize, room: usize) -> Vec<Span<'static>> {
     let glyphs = &model.options.glyphs;
-    let (glyph, role) = state_sign(row.state, glyphs);
+    let (glyph, role) =
+        if row.is_loading { (glyphs.ellipsis, "text.muted") } else { state_sign(row.state, glyphs) };
     let sign = format!("{glyph} {}", row.word());
-    let mut cell = spans::highlighted(&sign, model.filter.text(), model.theme.style(role), model.theme.style("match"));
+    let mut cell =
+        spans::highlighted(&sign, model.filter.text(), model.theme.style(role), model.theme.style("match"));
     if let Some(progress) = row.progress {
         let pad = word.saturating_sub(text::width(&sign));
         cell.push(Span::raw(" ".repeat(pad)));

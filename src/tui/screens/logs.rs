@@ -15,7 +15,9 @@ use crate::tui::widgets::spans;
 
 /// Draws the log; the cursor stands in the search while it is edited.
 pub fn draw(model: &Model, view: &LogView, buf: &mut Buffer, area: Rect) -> Option<Position> {
-    let inner = Frame { title: title(model, view), right: status(model, view), focused: true }.draw(model, buf, area);
+    let inner =
+        Frame { title: title(model, view), right: status(model, view), focused: true }.draw(model, buf, area);
+    let inner = Rect { x: inner.x + inner.width.min(1), width: inner.width.saturating_sub(2), ..inner };
     let (height, width) = (usize::from(inner.height), usize::from(inner.width));
     if view.lines.is_empty() {
         let word = match &view.failure {
@@ -26,12 +28,13 @@ pub fn draw(model: &Model, view: &LogView, buf: &mut Buffer, area: Rect) -> Opti
                 span(model, "text.muted", format!("no lines since {since}; they appear here as they come"))
             }
         };
-        let place = Rect { x: inner.x + inner.width.min(2), width: inner.width.saturating_sub(2), ..inner };
+        let place = inner;
         spans::put(buf, place, Line::from(word), model.options.glyphs.ellipsis);
     }
     let first = view.first_in_sight(height, width);
     let mut y = inner.y;
-    let below = view.lines.iter().skip(usize::try_from(first.saturating_sub(view.dropped)).unwrap_or(usize::MAX));
+    let below =
+        view.lines.iter().skip(usize::try_from(first.saturating_sub(view.dropped)).unwrap_or(usize::MAX));
     for line in below.filter(|line| view.shows(line)) {
         for piece in pieces(model, view, line, width) {
             if y >= inner.y + inner.height {
@@ -44,7 +47,8 @@ pub fn draw(model: &Model, view: &LogView, buf: &mut Buffer, area: Rect) -> Opti
     if !view.search.editing || area.height < 2 {
         return None;
     }
-    let bottom = Rect { x: area.x + 2, y: area.y + area.height - 1, width: area.width.saturating_sub(4), height: 1 };
+    let bottom =
+        Rect { x: area.x + 2, y: area.y + area.height - 1, width: area.width.saturating_sub(4), height: 1 };
     spans::put(buf, bottom, Line::from(span(model, "key", " / ")), "");
     let place = Rect { x: bottom.x + 3, width: bottom.width.saturating_sub(4).min(40), ..bottom };
     field(buf, place, &view.search.input, model.theme.style("field.focus"))
@@ -90,7 +94,8 @@ fn status(model: &Model, view: &LogView) -> Vec<Span<'static>> {
 fn pieces(model: &Model, view: &LogView, line: &LogLine, width: usize) -> Vec<Line<'static>> {
     let gutter = view.gutter(width);
     let columns = width.saturating_sub(gutter).max(1);
-    let mut head = vec![span(model, "log.time", format!("{} ", units::clock_time(line.line.at, model.options.zone)))];
+    let mut head =
+        vec![span(model, "log.time", format!("{} ", units::clock_time(line.line.at, model.options.zone)))];
     if gutter > 9 {
         let wide = view.source_width();
         let source = text::fit(&line.line.source, wide, model.options.glyphs.ellipsis);
@@ -109,6 +114,7 @@ fn pieces(model: &Model, view: &LogView, line: &LogLine, width: usize) -> Vec<Li
         .enumerate()
         .map(|(index, piece)| {
             let mut spans = if index == 0 { head.clone() } else { vec![Span::raw(" ".repeat(gutter))] };
+            let piece = if index == 0 { piece } else { piece.trim_start() };
             spans.extend(spans::highlighted(piece, view.search.text(), style, found));
             Line::from(spans)
         })
@@ -118,9 +124,7 @@ fn pieces(model: &Model, view: &LogView, line: &LogLine, width: usize) -> Vec<Li
 /// Lines that say how grave they are stand out.
 fn text_style(model: &Model, text: &str) -> Style {
     let start: String = text.chars().take(64).collect::<String>().to_lowercase();
-    let says = |words: &[&str]| {
-        start.split(|c: char| !c.is_alphanumeric()).any(|word| words.contains(&word))
-    };
+    let says = |words: &[&str]| start.split(|c: char| !c.is_alphanumeric()).any(|word| words.contains(&word));
     if says(&["error", "fatal", "panic"]) {
         model.theme.style("level.error")
     } else if says(&["warn", "warning"]) {

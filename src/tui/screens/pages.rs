@@ -33,7 +33,7 @@ pub fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
         Screen::Health => vec![span(model, "text.strong", "Health")],
         _ => vec![span(model, "text.strong", "Help")],
     };
-    let lines = lines(model, usize::from(area.width.saturating_sub(2)));
+    let lines = lines(model, usize::from(area.width.saturating_sub(4)));
     let height = usize::from(area.height.saturating_sub(2));
     let scroll = model.scroll.min(lines.len().saturating_sub(height));
     let mut right = Vec::new();
@@ -49,6 +49,7 @@ pub fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
 }
 
 /// The lines of the open page at this width.
+#[must_use]
 pub fn lines(model: &Model, width: usize) -> Vec<Line<'static>> {
     match &model.screen {
         Screen::Details(record) => details(model, record, width),
@@ -74,15 +75,16 @@ impl Page<'_> {
     }
 
     fn fact(&mut self, name: &str, value: impl Into<String>) {
-        self.styled(name, "text", value.into());
+        self.styled(name, "text", &value.into());
     }
 
-    fn styled(&mut self, name: &str, role: &str, value: String) {
-        let columns = self.width.saturating_sub(NAMES + 2).max(8);
-        for (index, piece) in text::fold(&value, columns).into_iter().enumerate() {
+    fn styled(&mut self, name: &str, role: &str, value: &str) {
+        let columns = self.width.saturating_sub(NAMES).max(8);
+        for (index, piece) in text::fold(value, columns).into_iter().enumerate() {
             let name = if index == 0 { name } else { "" };
             let name = format!("{name:NAMES$}");
-            self.lines.push(Line::from(vec![span(self.model, "text.muted", name), span(self.model, role, piece)]));
+            self.lines
+                .push(Line::from(vec![span(self.model, "text.muted", name), span(self.model, role, piece)]));
         }
     }
 
@@ -92,8 +94,8 @@ impl Page<'_> {
         self.lines.push(Line::from(line));
     }
 
-    fn paragraph(&mut self, sign: Span<'static>, role: &str, text: &str) {
-        for (index, piece) in text::fold(text, self.width.saturating_sub(4).max(8)).into_iter().enumerate() {
+    fn paragraph(&mut self, sign: &Span<'static>, role: &str, text: &str) {
+        for (index, piece) in text::fold(text, self.width.saturating_sub(2).max(8)).into_iter().enumerate() {
             let sign = if index == 0 { sign.clone() } else { Span::raw("  ") };
             self.lines.push(Line::from(vec![sign, span(self.model, role, piece)]));
         }
@@ -118,7 +120,7 @@ fn details(model: &Model, record: &RecordId, width: usize) -> Vec<Line<'static>>
     }
     page.spans("State", state);
     for problem in &row.problems {
-        page.styled("Problem", "level.error", format!("{} {problem}", glyphs.warning));
+        page.styled("Problem", "level.error", &format!("{} {problem}", glyphs.warning));
     }
     ownership(&mut page, row);
     addresses(&mut page, row);
@@ -137,13 +139,17 @@ fn ownership(page: &mut Page<'_>, row: &EnvironmentRow) {
     match row.expires_at {
         Some(at) => {
             let left = units::between(model.aws_now(), at);
-            let left = if left.is_zero() { "its time is over".to_owned() } else { format!("{} left", units::left(left).text) };
+            let left = if left.is_zero() {
+                "its time is over".to_owned()
+            } else {
+                format!("{} left", units::left(left).text)
+            };
             page.fact("Ends", format!("{} ({left})", units::date_time(at, zone)));
         }
-        None => page.styled("Ends", "level.warning", "its expiry cannot be read, so it is kept".to_owned()),
+        None => page.styled("Ends", "level.warning", "its expiry cannot be read, so it is kept"),
     }
     if let Some(end) = &record.terminate {
-        page.fact("Terminated", format!("by {} at {}", end.by, units::date_time(end.at, zone)));
+        page.fact("Terminated", &format!("by {} at {}", end.by, units::date_time(end.at, zone)));
     }
     if let Some(cost) = row.cost {
         let (accrued, per_hour) = (units::dollars(cost.accrued), units::dollars(cost.per_hour));
@@ -162,7 +168,7 @@ fn addresses(page: &mut Page<'_>, row: &EnvironmentRow) {
     for ((_, url), name) in row.urls.iter().zip(["Application", "Dashboard", "Log viewer"]) {
         match url {
             Some(url) => page.fact(name, url.clone()),
-            None => page.styled(name, "text.muted", "not yet: it comes with the instance".to_owned()),
+            None => page.styled(name, "text.muted", "not yet: it comes with the instance"),
         }
     }
     if let Some(endpoint) = row.facts.database.as_ref().and_then(|database| database.endpoint.clone()) {
@@ -176,27 +182,32 @@ fn machine(page: &mut Page<'_>, row: &EnvironmentRow) {
     page.fact("Record", row.record.to_string());
     match &row.facts.instance {
         Some(instance) => {
-            page.fact("Instance", format!("{} ({}, {})", instance.id, instance.instance_type, instance.state));
+            page.fact(
+                "Instance",
+                format!("{} ({}, {})", instance.id, instance.instance_type, instance.state),
+            );
             page.fact("Zone", instance.zone.clone().unwrap_or_else(|| "unknown".to_owned()));
             page.fact("Public IP", instance.public_ip.clone().unwrap_or_else(|| "none".to_owned()));
             page.fact("Private IP", instance.private_ip.clone().unwrap_or_else(|| "none".to_owned()));
         }
-        None => page.styled("Instance", "text.muted", "none yet".to_owned()),
+        None => page.styled("Instance", "text.muted", "none yet"),
     }
     match &row.facts.database {
         Some(database) => {
-            page.fact("Database", format!("{} ({})", database.id, database.status));
+            page.fact("Database", &format!("{} ({})", database.id, database.status));
             if let Some(snapshot) = &database.snapshot {
                 page.fact("Snapshot", snapshot.to_string());
             }
         }
-        None => page.styled("Database", "text.muted", "not seen".to_owned()),
+        None => page.styled("Database", "text.muted", "not seen"),
     }
 }
 
 #[allow(clippy::cast_precision_loss)] // seconds of a bootstrap
 fn timeline(page: &mut Page<'_>, row: &EnvironmentRow) {
-    let Some(instance) = row.facts.instance.as_ref().filter(|instance| !instance.timeline.is_empty()) else { return };
+    let Some(instance) = row.facts.instance.as_ref().filter(|instance| !instance.timeline.is_empty()) else {
+        return;
+    };
     let model = page.model;
     page.heading("Bootstrap");
     let total = instance.timeline.values().max().copied().unwrap_or(1).max(1);
@@ -207,7 +218,10 @@ fn timeline(page: &mut Page<'_>, row: &EnvironmentRow) {
         let Some(next) = next.filter(|_| phase != Phase::Ready) else {
             let role = if phase == Phase::Ready { "state.ready" } else { "state.starting" };
             let word = if phase == Phase::Ready { "done" } else { "now" };
-            page.spans(phase.word(), vec![span(model, "text.muted", format!("{at:>8}  ")), span(model, role, word)]);
+            page.spans(
+                phase.word(),
+                vec![span(model, "text.muted", format!("{at:>8}  ")), span(model, role, word)],
+            );
             continue;
         };
         let took = next.saturating_sub(begun);
@@ -246,7 +260,8 @@ fn help(model: &Model, width: usize) -> Vec<Line<'static>> {
     for group in Group::ALL {
         page.heading(group.title());
         for entry in ACTIONS.iter().filter(|entry| entry.group == group) {
-            let keys: Vec<_> = model.options.keymap.keys(entry.action).iter().map(|key| key.shown(ascii)).collect();
+            let keys: Vec<_> =
+                model.options.keymap.keys(entry.action).iter().map(|key| key.shown(ascii)).collect();
             let keys = if keys.is_empty() { "unbound".to_owned() } else { keys.join(" ") };
             let off = entry.mutates && model.options.read_only;
             let mut line = vec![
@@ -281,7 +296,7 @@ fn health(model: &Model, width: usize) -> Vec<Line<'static>> {
     let glyphs = &model.options.glyphs;
     page.heading("Fleet");
     if let Some(trouble) = &model.trouble {
-        page.paragraph(span(model, "level.error", format!("{} ", glyphs.cross)), "text", &trouble.sentence());
+        page.paragraph(&span(model, "level.error", format!("{} ", glyphs.cross)), "text", &trouble.sentence());
     }
     for verdict in &model.pool.verdicts {
         let (glyph, role) = match verdict.level {
@@ -289,7 +304,7 @@ fn health(model: &Model, width: usize) -> Vec<Line<'static>> {
             Level::Warning => (glyphs.warning, "level.warning"),
             Level::Error => (glyphs.cross, "level.error"),
         };
-        page.paragraph(span(model, role, format!("{glyph} ")), "text", &verdict.message);
+        page.paragraph(&span(model, role, format!("{glyph} ")), "text", &verdict.message);
     }
     if model.trouble.is_none() && model.pool.verdicts.is_empty() {
         let (role, sign, text) = if model.seen.as_ref().is_some_and(|seen| seen.world.is_complete()) {
@@ -297,16 +312,20 @@ fn health(model: &Model, width: usize) -> Vec<Line<'static>> {
         } else {
             ("text.muted", glyphs.empty, "nothing is known yet")
         };
-        page.paragraph(span(model, role, format!("{sign} ")), "text", text);
+        page.paragraph(&span(model, role, format!("{sign} ")), "text", text);
     }
     page.heading("The engine would not");
     if model.refused.is_empty() {
-        page.paragraph(span(model, "text.muted", format!("{} ", glyphs.empty)), "text.muted", "it refused nothing");
+        page.paragraph(
+            &span(model, "text.muted", format!("{} ", glyphs.empty)),
+            "text.muted",
+            "it refused nothing",
+        );
     }
     for refusal in &model.refused {
         let text = format!("{} {}: {}", refusal.action.replace('-', " "), refusal.target, refusal.reason);
         let text = crate::domain::text::clean(&text);
-        page.paragraph(span(model, "level.warning", format!("{} ", glyphs.paused)), "text", &text);
+        page.paragraph(&span(model, "level.warning", format!("{} ", glyphs.paused)), "text", &text);
     }
     let ill = model.all.iter().filter(|row| !row.problems.is_empty());
     for (index, row) in ill.enumerate() {
@@ -314,7 +333,7 @@ fn health(model: &Model, width: usize) -> Vec<Line<'static>> {
             page.heading("Environments");
         }
         let text = format!("{} ({}): {}", row.name, row.id, row.problems.join("; "));
-        page.paragraph(span(model, "level.error", format!("{} ", glyphs.cross)), "text", &text);
+        page.paragraph(&span(model, "level.error", format!("{} ", glyphs.cross)), "text", &text);
     }
     page.lines
 }

@@ -58,7 +58,11 @@ pub fn pool(model: &Model, buf: &mut Buffer, area: Rect) {
         let complete = model.seen.as_ref().is_some_and(|seen| seen.world.databases.complete);
         let word = match (&model.link, &model.seen) {
             (Link::Up, Some(seen)) if complete || !seen.is_loading() => {
-                if complete { "no databases" } else { "the databases could not be read" }
+                if complete {
+                    "no databases"
+                } else {
+                    "the databases could not be read"
+                }
             }
             (Link::Up, _) if model.trouble.is_none() => "loading…",
             _ => "",
@@ -101,7 +105,8 @@ fn cells(model: &Model, row: &PoolRow) -> Vec<Line<'static>> {
     let name_role = if quiet { "text.muted" } else { "text.strong" };
     let mut about = Vec::new();
     if let Some(progress) = row.progress {
-        about.extend(bar(model, progress.ratio, 9));
+        let columns = if model.regions().pool.width < 56 { 6 } else { 9 };
+        about.extend(bar(model, progress.ratio, columns));
         about.push(Span::raw("  "));
     }
     about.push(span(model, "text.muted", row.about.clone()));
@@ -163,7 +168,11 @@ pub(super) fn event_line(model: &Model, event: &AuditEvent) -> Line<'static> {
     if event.outcome != Outcome::Done {
         line.push(span(model, role, format!(" {}", event.outcome)));
     }
-    let why = if event.outcome == Outcome::Failed && !event.detail.is_empty() { &event.detail } else { &event.reason };
+    let why = if event.outcome == Outcome::Failed && !event.detail.is_empty() {
+        &event.detail
+    } else {
+        &event.reason
+    };
     if !why.is_empty() {
         line.push(span(model, "text.muted", format!("  {why}")));
     }

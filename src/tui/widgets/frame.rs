@@ -2,6 +2,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Widget};
 
@@ -33,8 +34,7 @@ impl Frame {
             (false, None, true) => "border.read-only",
             (false, None, false) => "border",
         };
-        let block =
-            Block::bordered().border_set(glyphs.border).border_style(model.theme.style(role));
+        let block = Block::bordered().border_set(glyphs.border).border_style(model.theme.style(role));
         let inner = block.inner(area);
         block.render(area, buf);
         let top = Rect { x: area.x + 2, width: area.width.saturating_sub(4), height: 1, ..area };
@@ -70,6 +70,8 @@ pub fn dialog(model: &Model, buf: &mut Buffer, title: &str, width: u16, height: 
         width,
         height,
     };
+    // What lies below steps back.
+    buf.set_style(screen, Modifier::DIM);
     Clear.render(area, buf);
     buf.set_style(area, model.theme.style("background"));
     let title = vec![Span::styled(title.to_owned(), model.theme.style("text.strong"))];

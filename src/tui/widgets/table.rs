@@ -52,8 +52,11 @@ pub fn widths(columns: &[Column], room: usize) -> Vec<usize> {
             kept[index] = false;
         }
     }
-    let mut widths: Vec<usize> =
-        columns.iter().zip(&kept).map(|(column, kept)| if *kept { column.least.min(room) } else { 0 }).collect();
+    let mut widths: Vec<usize> = columns
+        .iter()
+        .zip(&kept)
+        .map(|(column, kept)| if *kept { column.least.min(room) } else { 0 })
+        .collect();
     let mut spare = room.saturating_sub(needed(&kept));
     // What is left goes to those that can use it, the highest rank first.
     let mut order: Vec<usize> = (0..columns.len()).filter(|&index| kept[index]).collect();
@@ -79,7 +82,8 @@ impl Table {
         let mut line_area = Rect { height: 1, ..area };
         if self.headings {
             let heading = model.theme.style("heading");
-            let cells = self.columns.iter().map(|column| Line::styled(column.title.clone(), heading)).collect();
+            let cells =
+                self.columns.iter().map(|column| Line::styled(column.title.clone(), heading)).collect();
             put_cells(buf, line_area, &self.columns, &widths, cells, glyphs.ellipsis);
             line_area.y += 1;
         }
