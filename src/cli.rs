@@ -14,6 +14,7 @@ use crate::telemetry;
 
 mod connect;
 mod dashboard;
+mod demo;
 mod doctor;
 mod engine;
 mod fleet;
@@ -77,7 +78,7 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// The dashboard over a simulated cloud: no account, no network, no configuration
-    Demo(dashboard::DemoArgs),
+    Demo(demo::DemoArgs),
     /// List the environments
     Ls,
     /// Show the warm databases and the pool's health
@@ -186,7 +187,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         None => return dashboard::run(&global, &config).map(|()| ExitCode::SUCCESS),
         Some(Command::Demo(args)) => {
-            return dashboard::demo(&args, &global, &config).map(|()| ExitCode::SUCCESS);
+            return demo::run(&args, &global, &config).map(|()| ExitCode::SUCCESS);
         }
         Some(Command::Completions { shell }) => {
             let mut out = Vec::new();

@@ -25,7 +25,8 @@ impl Clock {
         Self { kind: Kind::System, started: Instant::now() }
     }
 
-    /// A clock that shows `epoch` now and runs `speed` times as fast as tokio's, which tests may pause.
+    /// A clock that shows `epoch` now and runs `speed` times as fast as tokio's, which tests may pause. At speed 0 it
+    /// stands still.
     #[must_use]
     pub fn virtual_from(epoch: DateTime<Utc>, speed: f64) -> Self {
         Self { kind: Kind::Virtual { epoch, speed: speed.max(f64::MIN_POSITIVE) }, started: Instant::now() }
@@ -71,7 +72,10 @@ impl Clock {
     pub fn real(&self, duration: Duration) -> Duration {
         match self.kind {
             Kind::System => duration,
-            Kind::Virtual { speed, .. } => duration.div_f64(speed),
+            // At no speed at all nothing ever comes.
+            Kind::Virtual { speed, .. } => {
+                Duration::try_from_secs_f64(duration.as_secs_f64() / speed).unwrap_or(Duration::MAX)
+            }
         }
     }
 }

@@ -10,3 +10,4 @@ pub mod domain;
 pub mod engine;
 pub mod failure;
 pub mod telemetry;
+pub mod tui;

@@ -647,7 +647,7 @@ fn restore(state: &mut State, who: &str, kind: Kind, new: &NewDatabase) -> Resul
         tags: new.tags(),
     };
     state.databases.set(&id, state.now, database);
-    let seconds = state.draw(state.scenario.latency.restore);
+    let seconds = state.fated(&format!("{id} comes"), state.scenario.latency.restore);
     if state.happens(faults.restore_fails) {
         state.fault("restore failed");
         state.schedule_in(seconds, Event::RestoreFails(id.clone()));

@@ -167,7 +167,7 @@ impl State {
             parameter_group: None,
         };
         let id = new.id().to_string();
-        let minutes = self.draw([11.0, 17.0]);
+        let minutes = self.fated(&id, [11.0, 17.0]);
         let created_at = requested_at + span(minutes * 60.0);
         let database = Rds {
             status: if there { "available" } else { "creating" }.to_owned(),

@@ -107,7 +107,7 @@ impl State {
                 machine.state = InstanceState::ShuttingDown;
                 machine.public_ip = None;
             });
-            let seconds = self.draw(self.scenario.latency.terminate);
+            let seconds = self.fated(&format!("{id} ends"), self.scenario.latency.terminate);
             self.schedule_in(seconds, Event::Terminated(id.to_owned()));
             self.note(who, || format!("{id} shuts down"));
             self.changed(who, &Change::Instance(id.to_owned()));
@@ -147,7 +147,8 @@ impl State {
         if phase == Phase::Services && machine.fails.is_some() {
             return self.enter(id, Phase::Failed, &machine);
         }
-        let seconds = self.draw(range);
+        let environment = machine.environment().unwrap_or(id);
+        let seconds = self.fated(&format!("{environment} {phase}"), range);
         self.schedule_in(seconds, Event::Bootstrap(id.to_owned(), index + 1));
     }
 
@@ -229,7 +230,7 @@ impl State {
     /// Begins to delete a database.
     pub(super) fn begin_delete(&mut self, id: &str, who: &str) {
         self.databases.change(id, self.now, |database| "deleting".clone_into(&mut database.status));
-        let seconds = self.draw(self.scenario.latency.delete);
+        let seconds = self.fated(&format!("{id} goes"), self.scenario.latency.delete);
         self.schedule_in(seconds, Event::Deleted(id.to_owned()));
         self.note(who, || format!("{id} is being deleted"));
         self.changed(who, &Change::Database(id.to_owned()));
@@ -246,8 +247,9 @@ impl State {
 
     /// Lets time pass for an instance that was launched earlier, at the making of a scenario.
     pub(super) fn boot(&mut self, id: &str) {
-        let running = self.draw(self.scenario.latency.running);
-        let boot = self.draw(self.scenario.latency.boot).max(running + 1.0);
+        let environment = self.machines.get(id).and_then(|machine| machine.environment()).unwrap_or(id);
+        let running = self.fated(&format!("{environment} runs"), self.scenario.latency.running);
+        let boot = self.fated(&format!("{environment} boots"), self.scenario.latency.boot).max(running + 1.0);
         let launched = self.machines.get(id).map_or(self.now, |machine| machine.launched_at);
         self.schedule(launched + span(running), Event::Running(id.to_owned()));
         self.schedule(launched + span(boot), Event::Bootstrap(id.to_owned(), 0));

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
+use sha2::{Digest as _, Sha256};
 
 use super::fate::Buckets;
 use super::scenario::Scenario;
@@ -130,6 +131,7 @@ pub(super) type Replay = Box<dyn FnMut(&mut State, DateTime<Utc>) + Send>;
 /// The account.
 pub struct State {
     pub(super) scenario: Scenario,
+    seed: u64,
     pub(super) random: ChaCha8Rng,
     pub(super) now: DateTime<Utc>,
     pub(super) templates: Store<Template>,
@@ -166,6 +168,7 @@ impl State {
             |id: &str, letter| Subnet { id: SubnetId::new(id), zone: zone(letter), vpc: "vpc-0a1".into() };
         let subnets = vec![subnet("subnet-0a", 'a'), subnet("subnet-0b", 'b'), subnet("subnet-0c", 'c')];
         let mut state = Self {
+            seed,
             random: ChaCha8Rng::seed_from_u64(seed),
             now,
             templates: Store::new(keep),
@@ -202,6 +205,16 @@ impl State {
     /// A number from a range.
     pub(super) fn draw(&mut self, [least, most]: [f64; 2]) -> f64 {
         if most > least { self.random.random_range(least..most) } else { least }
+    }
+
+    /// A number from a range that depends on the seed and on what it is for, and on nothing that happened before: the
+    /// story is the same whoever looks at it.
+    pub(super) fn fated(&self, what: &str, [least, most]: [f64; 2]) -> f64 {
+        let digest = Sha256::digest(format!("{} {what}", self.seed));
+        let word = digest.iter().take(8).fold(0_u64, |word, byte| word << 8 | u64::from(*byte));
+        #[allow(clippy::cast_precision_loss)]
+        let share = word as f64 / u64::MAX as f64;
+        least + (most - least) * share
     }
 
     /// Whether something of this chance happens.

@@ -1,0 +1,213 @@
+//! The demo: the same dashboard over the simulated cloud, with colleagues who go about their work.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, FixedOffset, Offset as _, Utc};
+use clap::Args;
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use ratatui::layout::Size;
+
+use super::connect::version;
+use super::{Global, dashboard, print};
+use crate::clock::Clock;
+use crate::cloud::sim::{Scenario, SimCloud};
+use crate::config::Config;
+use crate::domain::FleetName;
+use crate::engine::{self, Engine, Event, LaunchRequest, RunOptions};
+use crate::failure::{Failure, Kind};
+use crate::tui::app::{Model, Moment, Msg, update};
+use crate::tui::{self, Connected, DemoInfo, TuiOptions};
+
+/// The demo's own flags.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// How many times faster than life
+    #[arg(long, default_value_t = 30.0, value_parser = speed, value_name = "TIMES")]
+    speed: f64,
+    /// The same seed tells the same story
+    #[arg(long, default_value_t = 1, value_name = "NUMBER")]
+    seed: u64,
+    /// Write a picture of the dashboard to this SVG file instead
+    #[arg(long, value_name = "FILE")]
+    picture: Option<PathBuf>,
+}
+
+/// The person in front of the demo.
+const YOU: &str = "you";
+
+/// Colleagues, and what they call what they work on.
+const COLLEAGUES: [&str; 6] = ["amy", "jo", "lena", "marta", "ravi", "sven"];
+const LABELS: [&str; 10] = [
+    "fx-rates",
+    "login-throttle",
+    "cart-merge",
+    "refund-flow",
+    "dark-mode",
+    "ledger-v2",
+    "psd2-consent",
+    "geo-search",
+    "price-alerts",
+    "faster-boot",
+];
+const SERVICES: [&str; 8] = ["payments", "kyc", "search", "catalog", "gateway", "billing", "auth", "reports"];
+
+/// The most environments that colleagues fill the fleet with.
+const CROWD: usize = 11;
+
+/// The size of the picture, cells.
+const PICTURE: (u16, u16) = (116, 30);
+
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(speed) if (0.1..=1_000.0).contains(&speed) => Ok(speed),
+        _ => Err("use a number from 0.1 to 1000".to_owned()),
+    }
+}
+
+pub(crate) fn run(args: &DemoArgs, global: &Global, config: &Config) -> Result<(), Failure> {
+    match &args.picture {
+        Some(path) => picture(path, args, global, config),
+        None => live(args, global, config),
+    }
+}
+
+fn scenario() -> Result<Scenario, Failure> {
+    Scenario::demo().map_err(|error| Failure::new(Kind::Failed, format!("the demo's scenario: {error}"), ""))
+}
+
+fn fleet(scenario: &Scenario) -> Result<FleetName, Failure> {
+    Ok(scenario.fleet.parse()?)
+}
+
+fn engine(sim: &SimCloud, clock: &Clock, fleet: &FleetName, person: &str, seed: u64) -> Engine {
+    let config = engine::Config {
+        fleet: fleet.clone(),
+        person: person.to_owned(),
+        host: format!("engine@{person}"),
+        seed,
+        version: version(),
+    };
+    Engine::new(sim.caller(person), clock.clone(), config)
+}
+
+fn live(args: &DemoArgs, global: &Global, config: &Config) -> Result<(), Failure> {
+    let (seed, speed) = (args.seed, args.speed);
+    let scenario = scenario()?;
+    let fleet = fleet(&scenario)?;
+    dashboard::block_on(async move {
+        let clock = Clock::virtual_from(Clock::system().now(), speed);
+        let sim = SimCloud::new(scenario, seed, clock.clone());
+        let mut options = dashboard::options(global, config, clock.clone(), YOU)?;
+        options.demo = Some(DemoInfo { about: format!("{speed} times as fast") });
+        options.refresh = Duration::from_secs(20);
+        populate(&sim, &clock, &fleet, seed);
+        let connect = move || {
+            let connected = Connected {
+                engine: engine(&sim, &clock, &fleet, YOU, seed),
+                region: "eu-west-1".to_owned(),
+                fleet: fleet.clone(),
+            };
+            async move { Ok(connected) }
+        };
+        tui::run(connect, options).await
+    })
+}
+
+/// Everybody else: the cloud itself, the schedule's engine, and the colleagues. They end with the runtime.
+fn populate(sim: &SimCloud, clock: &Clock, fleet: &FleetName, seed: u64) {
+    let cloud = sim.clone();
+    tokio::spawn(async move { cloud.live().await });
+    let schedule = engine(sim, clock, fleet, "schedule", seed ^ 0x5c4e);
+    tokio::spawn(async move {
+        let options = RunOptions { background: true, refresh: Duration::from_mins(1) };
+        let (_handle, mut events) = schedule.run(options);
+        while events.recv().await.is_some() {}
+    });
+    for (index, name) in (0_u64..).zip(COLLEAGUES) {
+        let own = engine(sim, clock, fleet, name, seed ^ index << 8);
+        tokio::spawn(colleague(own, ChaCha8Rng::seed_from_u64(seed.wrapping_mul(1_000) + index)));
+    }
+}
+
+/// Launches, extends and terminates now and then.
+async fn colleague(engine: Engine, mut random: ChaCha8Rng) {
+    loop {
+        let minutes = random.random_range(6.0..45.0);
+        engine.clock().sleep(Duration::from_secs_f64(minutes * 60.0)).await;
+        let deed = random.random_range(0..10);
+        let label = LABELS[random.random_range(0..LABELS.len())];
+        let service = SERVICES[random.random_range(0..SERVICES.len())];
+        let tag = format!("pr-{}", random.random_range(100..1_300));
+        let hours = random.random_range(1..9);
+        let Ok(world) = engine.observe().await else { continue };
+        let person = &engine.config().person;
+        let own: Vec<_> =
+            world.records.iter().filter(|record| record.owner == *person && record.is_wanted()).collect();
+        let outcome = match (deed, own.first()) {
+            (0..=4, _) if world.records.items.len() < CROWD => {
+                let Ok(name) = label.parse() else { continue };
+                let services = BTreeMap::from([(service.to_owned(), tag)]);
+                let ttl = Some(Duration::from_hours(hours));
+                engine.launch(&LaunchRequest { name, services, ttl, note: None }).await.map(|_| ())
+            }
+            (5..=6, Some(record)) => {
+                engine.extend(&record.environment, Duration::from_hours(1)).await.map(|_| ())
+            }
+            (7..=9, Some(record)) => engine.terminate(&record.environment).await,
+            _ => Ok(()),
+        };
+        if let Err(failure) = outcome {
+            tracing::info!(person, message = failure.message, "a colleague was refused");
+        }
+    }
+}
+
+/// Draws the demo's first screen, always the same, and writes it down.
+fn picture(path: &Path, args: &DemoArgs, global: &Global, config: &Config) -> Result<(), Failure> {
+    let mut scenario = scenario()?;
+    // Time stands still, so nothing may wait.
+    scenario.latency.call = [0.0, 0.0];
+    let fleet = fleet(&scenario)?;
+    let epoch =
+        DateTime::<Utc>::UNIX_EPOCH + chrono::TimeDelta::days(20_515) + chrono::TimeDelta::minutes(602);
+    let svg = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = svg.map_err(|error| Failure::new(Kind::Failed, format!("the runtime: {error}"), ""))?;
+    let svg = runtime.block_on(async {
+        let clock = Clock::virtual_from(epoch, 0.0);
+        let sim = SimCloud::new(scenario, args.seed, clock.clone());
+        let engine = engine(&sim, &clock, &fleet, YOU, args.seed);
+        let mut options = dashboard::options(global, config, clock, YOU)?;
+        options.zone = FixedOffset::east_opt(0).unwrap_or_else(|| Utc.fix());
+        options.demo = Some(DemoInfo { about: "30 times as fast".to_owned() });
+        let theme = options.themes.named(global.theme.as_deref().unwrap_or("dark"))?;
+        let mut model = still(&engine, options, epoch).await?;
+        Ok::<_, Failure>(tui::picture(&mut model, &theme, PICTURE.0, PICTURE.1))
+    })?;
+    std::fs::write(path, svg).map_err(|error| {
+        let message = format!("cannot write the picture {}: {error}", path.display());
+        Failure::new(Kind::Failed, message, "name another file")
+    })?;
+    print(&format!("Wrote {}.\n", path.display()))
+}
+
+/// The dashboard's model after its first look.
+async fn still(engine: &Engine, options: TuiOptions, epoch: DateTime<Utc>) -> Result<Model, Failure> {
+    let fleet = engine.config().fleet.clone();
+    let world = engine.observe().await?;
+    let since = epoch - chrono::TimeDelta::hours(12);
+    let activity = engine.cloud().audit(&fleet, since, 50).await;
+    let activity = activity.map_err(|error| Failure::cloud("the demo's audit log", &error))?;
+    let now = Moment { clock: Duration::ZERO, real: Duration::ZERO, wall: epoch };
+    let mut model = Model::new(options, Size::new(PICTURE.0, PICTURE.1), now);
+    let connected = Msg::Connected { fleet, region: "eu-west-1".to_owned() };
+    for msg in [connected, Msg::Engine(Event::World(Arc::new(world))), Msg::Engine(Event::Activity(activity))]
+    {
+        // A picture has no effects.
+        drop(update(&mut model, msg));
+    }
+    Ok(model)
+}
