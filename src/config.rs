@@ -83,7 +83,7 @@ impl Config {
             Failure::new(Kind::Usage, message, "correct --config or the file's permissions")
         })?;
         toml::from_str(&content).map_err(|error| {
-            let line = error.span().map_or(1, |span| content[..span.start].lines().count().max(1));
+            let line = error.span().map_or(1, |span| content[..span.start].matches('\n').count() + 1);
             let what = text::clean(error.message());
             let message = format!("the configuration {shown} makes no sense in line {line}: {what}");
             Failure::new(Kind::Usage, message, "correct the file")

@@ -1,5 +1,5 @@
 //! Every screen, drawn from a fleet that is built by hand.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod fixture;
 
@@ -50,9 +50,7 @@ fn loading_is_not_empty() {
     let model = seeing(options(), first, 80, 24);
     assert_snapshot!("loading_first_page", screen(&model));
     let mut empty = world();
-    for listing in [&mut empty.records.items] {
-        listing.clear();
-    }
+    empty.records.items.clear();
     empty.instances.items.clear();
     empty.databases.items.clear();
     assert_snapshot!("empty", screen(&seeing(options(), empty, 80, 24)));
@@ -85,6 +83,21 @@ fn cues_are_words() {
     options.demo = Some(DemoInfo { about: "a busy day, 60 times as fast".to_owned() });
     options.glyphs = glyphs::ASCII;
     assert_snapshot!("demo_ascii", screen(&seeing(options, world(), 140, 24)));
+}
+
+#[test]
+fn the_pool_has_a_history() {
+    let mut model = model(120, 24);
+    for minute in 1..=14_u64 {
+        model.at(moment(minute * 60));
+        let mut world = world();
+        if (5..9).contains(&minute) {
+            world.databases.items.retain(|database| database.number.0 != 14);
+        }
+        send(&mut model, Msg::Engine(Event::World(Arc::new(world))));
+    }
+    press(&mut model, &["tab"]);
+    assert_snapshot!("pool_history", screen(&model));
 }
 
 #[test]

@@ -7,11 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::clock::Clock;
 use crate::cloud::{DynCloud, Result, Seen};
 
+mod answers;
 mod api;
 mod begin;
 mod fate;
 mod happen;
+mod kinds;
 mod logs;
+mod rules;
 mod scenario;
 mod state;
 mod versions;

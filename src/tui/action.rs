@@ -172,7 +172,7 @@ pub static ACTIONS: &[Entry] = {
         entry(Action::Filter, "filter", &["/"], "filter", "Show only what matches a name, owner, id, state or service", View, MAIN).hint(68),
         entry(Action::Sort, "sort", &["s"], "sort", "Sort by the next column", View, MAIN).hint(20),
         entry(Action::SortReverse, "sort-reverse", &["S"], "reverse", "Turn the order round", View, MAIN),
-        entry(Action::Refresh, "refresh", &["r"], "refresh", "Look again now; connect again", View, ANY).hint(15),
+        entry(Action::Refresh, "refresh", &["r"], "refresh", "Look again now; connect again", View, ONE).hint(15),
         entry(Action::Health, "health", &["!"], "health", "Show what is wrong with the fleet and what the engine refuses", View, MAIN).hint(18),
         entry(Action::Theme, "theme", &["t"], "theme", "Go to the next theme", View, ANY),
         entry(Action::Up, "up", &["up", "k"], "up", "Up", Move, ANY),

@@ -11,7 +11,7 @@ use super::{Effect, Model};
 use crate::domain::record::{MAX_NOTE_CHARS, MAX_SERVICES, parse_service};
 use crate::domain::{EnvironmentId, Label, Policy, RecordId};
 use crate::engine::LaunchRequest;
-use crate::tui::action::{ACTIONS, Action, Entry};
+use crate::tui::action::{ACTIONS, Action, Context, Entry};
 use crate::tui::units;
 
 /// What lies on top.
@@ -201,7 +201,7 @@ fn read_name(text: &str) -> Result<Label, String> {
         if text.chars().count() > 40 {
             "use at most 40 characters".to_owned()
         } else {
-            "use letters, digits, . _ and - with a letter or digit first".to_owned()
+            "use letters, digits, . _ - (first a letter or digit)".to_owned()
         }
     })
 }
@@ -324,14 +324,14 @@ impl TerminatePrompt {
 impl Palette {
     /// What matches, best first.
     #[must_use]
-    pub fn found(&self) -> Vec<&'static Entry> {
+    pub fn found(&self, context: Context) -> Vec<&'static Entry> {
         let typed = self.input.value().trim().to_lowercase();
         let mut found: Vec<_> = ACTIONS
             .iter()
-            .filter(|entry| entry.action != Action::Palette)
+            .filter(|entry| entry.action != Action::Palette && entry.contexts.contains(&context))
             .filter_map(|entry| {
                 let by_id = score(entry.id, &typed).map(|score| score * 2);
-                let by_help = score(&entry.help.to_lowercase(), &typed).map(|score| score * 2 + 7);
+                let by_help = entry.help.to_lowercase().find(&typed).map(|at| at * 2 + 7);
                 Some((by_id.into_iter().chain(by_help).min()?, entry))
             })
             .collect();
@@ -339,8 +339,8 @@ impl Palette {
         found.into_iter().map(|(_, entry)| entry).collect()
     }
 
-    fn key(&mut self, key: KeyEvent) -> Answer {
-        let found = self.found();
+    fn key(&mut self, key: KeyEvent, context: Context) -> Answer {
+        let found = self.found(context);
         let last = found.len().saturating_sub(1);
         match key.code {
             KeyCode::Esc => return Answer::Close,
@@ -373,12 +373,17 @@ fn score(text: &str, typed: &str) -> Option<usize> {
 
 impl Dialog {
     /// What it makes of a key.
-    pub fn key(&mut self, key: KeyEvent, urls: &[(&'static str, Option<String>)]) -> Answer {
+    pub fn key(
+        &mut self,
+        key: KeyEvent,
+        context: Context,
+        urls: &[(&'static str, Option<String>)],
+    ) -> Answer {
         match self {
             Self::Launch(form) => form.key(key),
             Self::Extend(prompt) => prompt.key(key),
             Self::Terminate(prompt) => prompt.key(key),
-            Self::Palette(palette) => palette.key(key),
+            Self::Palette(palette) => palette.key(key, context),
             Self::Notice { .. } => Answer::Close,
             Self::Open(menu) => {
                 let last = urls.len().saturating_sub(1);

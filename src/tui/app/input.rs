@@ -33,7 +33,7 @@ pub(super) fn key(model: &mut Model, event: KeyEvent) -> Vec<Effect> {
             }
             _ => None,
         };
-        let answer = open.key(event, urls.as_ref().map_or(&[], |urls| urls.as_slice()));
+        let answer = open.key(event, model.context(), urls.as_ref().map_or(&[], |urls| urls.as_slice()));
         return dialog::answer(model, open, answer);
     }
     if model.filter.editing {

@@ -183,6 +183,9 @@ pub fn footer(model: &Model, buf: &mut Buffer, area: Rect) {
             continue;
         }
         let off = model.why_not(entry.action).is_some();
+        if off && model.link != Link::Up {
+            continue;
+        }
         let (key_role, label_role) = if off { ("key.off", "key.off") } else { ("key", "text") };
         let label = format!(" {}", entry.label);
         let wide = crate::tui::text::width(&key) + crate::tui::text::width(&label) + 2;

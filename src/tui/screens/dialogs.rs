@@ -154,7 +154,7 @@ fn extend(model: &Model, prompt: &ExtendPrompt, buf: &mut Buffer) -> Option<Posi
             .map(|(seen, row)| row.facts.record.created_at + seen.world.fleet.policy.max_lifetime);
         let asked = base.checked_add_signed(chrono::TimeDelta::from_std(by).ok()?)?;
         let (until, capped) = cap.filter(|cap| *cap < asked).map_or((asked, false), |cap| (cap, true));
-        let note = if capped { ", the most that the policy allows" } else { "" };
+        let note = if capped { " (the policy's limit)" } else { "" };
         Some(format!("then ends at {}{note}", units::when(until, now, zone)))
     });
     lines.push(Line::default());
@@ -289,7 +289,7 @@ fn open(model: &Model, menu: &OpenMenu, buf: &mut Buffer) {
 }
 
 fn commands(model: &Model, palette: &Palette, buf: &mut Buffer) -> Option<Position> {
-    let found = palette.found();
+    let found = palette.found(model.context());
     let area = frame::dialog(model, buf, "Commands", 66, 14);
     if area.is_empty() {
         return None;
@@ -305,20 +305,16 @@ fn commands(model: &Model, palette: &Palette, buf: &mut Buffer) -> Option<Positi
         let place = Rect { y, height: 1, ..area };
         let why = model.why_not(entry.action);
         let role = if why.is_some() { "text.muted" } else { "text" };
-        let keys = match why {
-            Some(why) => why.to_owned(),
-            None => model.options.keymap.shown(entry.action, ascii),
-        };
-        let room = area
-            .width
-            .saturating_sub(u16::try_from(text::width(&keys)).unwrap_or(u16::MAX).saturating_add(2));
+        let keys =
+            if why.is_some() { String::new() } else { model.options.keymap.shown(entry.action, ascii) };
+        let taken = u16::try_from(text::width(&keys)).unwrap_or(u16::MAX).saturating_add(2);
+        let room = area.width.saturating_sub(taken);
         let line = Line::from(vec![
             span(model, if why.is_some() { "text.muted" } else { "text.strong" }, format!("{:16}", entry.id)),
-            span(model, role, entry.help),
+            span(model, role, why.unwrap_or(entry.help)),
         ]);
         spans::put(buf, Rect { width: room, ..place }, line, model.options.glyphs.ellipsis);
-        let role = if why.is_some() { "text.muted" } else { "key" };
-        spans::put_right(buf, place, Line::from(span(model, role, keys)), "");
+        spans::put_right(buf, place, Line::from(span(model, "key", keys)), "");
         if index == palette.index {
             buf.set_style(place, model.theme.style("selection"));
         }

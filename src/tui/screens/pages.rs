@@ -20,6 +20,9 @@ use crate::tui::widgets::spans;
 /// Columns of the names of facts.
 const NAMES: usize = 14;
 
+/// Columns of keys in the help.
+const KEYS: usize = 18;
+
 /// Draws the open page.
 pub fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
     let title = match &model.screen {
@@ -149,7 +152,7 @@ fn ownership(page: &mut Page<'_>, row: &EnvironmentRow) {
         None => page.styled("Ends", "level.warning", "its expiry cannot be read, so it is kept"),
     }
     if let Some(end) = &record.terminate {
-        page.fact("Terminated", &format!("by {} at {}", end.by, units::date_time(end.at, zone)));
+        page.fact("Terminated", format!("by {} at {}", end.by, units::date_time(end.at, zone)));
     }
     if let Some(cost) = row.cost {
         let (accrued, per_hour) = (units::dollars(cost.accrued), units::dollars(cost.per_hour));
@@ -194,7 +197,7 @@ fn machine(page: &mut Page<'_>, row: &EnvironmentRow) {
     }
     match &row.facts.database {
         Some(database) => {
-            page.fact("Database", &format!("{} ({})", database.id, database.status));
+            page.fact("Database", format!("{} ({})", database.id, database.status));
             if let Some(snapshot) = &database.snapshot {
                 page.fact("Snapshot", snapshot.to_string());
             }
@@ -265,7 +268,7 @@ fn help(model: &Model, width: usize) -> Vec<Line<'static>> {
             let keys = if keys.is_empty() { "unbound".to_owned() } else { keys.join(" ") };
             let off = entry.mutates && model.options.read_only;
             let mut line = vec![
-                span(model, if off { "key.off" } else { "key" }, format!("  {}", pad(&keys, NAMES))),
+                span(model, if off { "key.off" } else { "key" }, format!("  {}", pad(&keys, KEYS))),
                 span(model, if off { "key.off" } else { "text" }, entry.help),
             ];
             if off {
@@ -281,7 +284,7 @@ fn help(model: &Model, width: usize) -> Vec<Line<'static>> {
         ("wheel", "Move, scroll"),
     ];
     for (what, does) in mouse {
-        let line = vec![span(model, "key", format!("  {}", pad(what, NAMES))), span(model, "text", does)];
+        let line = vec![span(model, "key", format!("  {}", pad(what, KEYS))), span(model, "text", does)];
         page.lines.push(Line::from(line));
     }
     page.lines
@@ -316,7 +319,7 @@ fn health(model: &Model, width: usize) -> Vec<Line<'static>> {
     }
     if model.trouble.is_none() && model.unlogged.is_none() && model.pool.verdicts.is_empty() {
         let (role, sign, text) = if model.seen.as_ref().is_some_and(|seen| seen.world.is_complete()) {
-            ("done", glyphs.check, "nothing is wrong")
+            ("done", glyphs.check, "nothing is wrong with the fleet")
         } else {
             ("text.muted", glyphs.empty, "nothing is known yet")
         };

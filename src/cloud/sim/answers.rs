@@ -1,0 +1,124 @@
+//! What the simulated account shows of itself: listings page by page, items by the same readers as AWS's, and tags.
+
+use futures::StreamExt as _;
+
+use super::Caller;
+use super::fate::{Kind, error};
+use super::state::{Change, Machine, Rds, State, Template};
+use super::versions::Store;
+use crate::cloud::{Page, Pages, Result, Seen};
+use crate::domain::database::DatabaseFacts;
+use crate::domain::instance::InstanceFacts;
+use crate::domain::tags::Tags;
+use crate::domain::{
+    Database, DatabaseId, ErrorClass, Fleet, FleetName, Instance, InstanceId, Record, RecordId, TagChanges,
+};
+
+pub(super) fn read_fleet(id: &str, template: &Template, tags: &Tags) -> Option<Fleet> {
+    Fleet::read(RecordId::new(id), &template.name, tags)
+}
+
+pub(super) fn read_record(fleet: &FleetName, id: &str, template: &Template, tags: &Tags) -> Option<Record> {
+    Record::read(fleet, RecordId::new(id), &template.name, template.created_at, tags)
+}
+
+pub(super) fn read_machine(fleet: &FleetName, id: &str, machine: &Machine, tags: &Tags) -> Option<Instance> {
+    let facts = InstanceFacts {
+        id: InstanceId::new(id),
+        state: machine.state,
+        instance_type: machine.instance_type.clone(),
+        public_ip: machine.public_ip.clone(),
+        private_ip: Some(machine.private_ip.clone()),
+        zone: Some(machine.zone.clone()),
+        launched_at: machine.launched_at,
+    };
+    Instance::read(fleet, facts, tags)
+}
+
+pub(super) fn read_database(fleet: &FleetName, id: &str, database: &Rds, tags: &Tags) -> Option<Database> {
+    let facts = DatabaseFacts {
+        id: DatabaseId::new(id),
+        status: database.status.clone(),
+        endpoint: database.endpoint.clone(),
+        created_at: database.created_at,
+        zone: Some(database.zone.clone()),
+    };
+    Database::read(fleet, facts, tags)
+}
+
+/// The tags of one item of an answer; now and then AWS leaves them out.
+pub(super) fn tags_of<'t>(state: &mut State, tags: &'t Tags, none: &'t Tags) -> &'t Tags {
+    if state.scenario.faults.missing_tags > 0.0 && state.happens(state.scenario.faults.missing_tags) {
+        state.fault("missing tags");
+        return none;
+    }
+    tags
+}
+
+/// A thing as an answer shows it: its id, itself, and its tags.
+pub(super) type Shown<'a, T, R> = Box<dyn Fn(&str, &T, &Tags) -> Option<R> + Send + Sync + 'a>;
+
+impl Caller {
+    /// The pages of a listing. Each page is a call of its own, with its own fate and its own age.
+    pub(super) fn pages<'a, T, R>(
+        &'a self,
+        kind: Kind,
+        store: fn(&State) -> &Store<T>,
+        tags: fn(&T) -> &Tags,
+        show: Shown<'a, T, R>,
+    ) -> Pages<'a, R>
+    where
+        T: Clone + Send + 'static,
+        R: Send + 'a,
+    {
+        let begin = Some(String::new());
+        futures::stream::unfold((begin, show), move |(marker, show)| async move {
+            let marker = marker?;
+            let page = self
+                .read(kind, |state, at| {
+                    let most = state.scenario.faults.page.max(1);
+                    let items: Vec<(String, T)> = store(state)
+                        .page(&marker, at)
+                        .take(most)
+                        .map(|(id, t)| (id.to_owned(), t.clone()))
+                        .collect();
+                    let next =
+                        (items.len() == most).then(|| items.last().map(|(id, _)| id.clone())).flatten();
+                    let none = Tags::new();
+                    let shown = items.iter().filter_map(|(id, item)| {
+                        let seen = tags_of(state, tags(item), &none);
+                        show(id, item, seen)
+                    });
+                    Ok((shown.collect::<Vec<R>>(), next))
+                })
+                .await;
+            Some(match page {
+                Ok(Seen { value: (value, next), as_of }) => (Ok(Page { value, as_of }), (next, show)),
+                Err(error) => (Err(error), (None, show)),
+            })
+        })
+        .boxed()
+    }
+
+    pub(super) async fn tag<T: Clone + 'static>(
+        &self,
+        kind: Kind,
+        store: fn(&mut State) -> &mut Store<T>,
+        tags: fn(&mut T) -> &mut Tags,
+        id: &str,
+        changes: &TagChanges,
+        missing: &'static str,
+    ) -> Result<()> {
+        let (id, changes) = (id.to_owned(), changes.clone());
+        self.change(kind, move |state, who| {
+            let now = state.now;
+            if !store(state).change(&id, now, |thing| changes.apply_to(tags(thing))) {
+                return Err(error(ErrorClass::NotFound, kind, missing, &format!("{id} does not exist")));
+            }
+            state.note(who, || format!("tags of {id}: {:?} {:?}", changes.set, changes.remove));
+            state.changed(who, &Change::Tags(id.clone()));
+            Ok(())
+        })
+        .await
+    }
+}

@@ -1,0 +1,148 @@
+//! What the simulated account does with the changes that matter, as strictly as AWS.
+
+use super::fate::{Kind, error};
+use super::kinds::{CREATE_TEMPLATE, RUN};
+use super::state::{Change, Event, Rds, State, Template};
+use crate::cloud::{LaunchInstance, Result};
+use crate::domain::{ErrorClass, InstanceId, NewDatabase, RecordId};
+
+pub(super) fn name_taken() -> crate::domain::CloudError {
+    let message = "Launch template name already in use";
+    let code = "InvalidLaunchTemplateName.AlreadyExistsException";
+    error(ErrorClass::AlreadyExists, CREATE_TEMPLATE, code, message)
+}
+
+/// Names are unique at every instant: that is what the claim stands on.
+pub(super) fn create(state: &mut State, who: &str, template: Template) -> Result<RecordId> {
+    if state.names.contains_key(&template.name) {
+        return Err(name_taken());
+    }
+    let name = template.name.clone();
+    let id = state.write_template(template);
+    state.note(who, || format!("created {id} ({name})"));
+    state.changed(who, &Change::Template(id.clone()));
+    Ok(RecordId::new(id))
+}
+
+/// <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html>
+pub(super) fn run_instance(state: &mut State, who: &str, request: &LaunchInstance) -> Result<InstanceId> {
+    let fail = |class, code, message: &str| Err(error(class, RUN, code, message));
+    let Some(launch) = state.templates.get(request.record.as_str()).map(|template| template.launch.clone())
+    else {
+        let message = "The specified launch template, with template ID, does not exist";
+        return fail(ErrorClass::NotFound, "InvalidLaunchTemplateId.NotFound", message);
+    };
+    let Some(mut launch) = launch else {
+        return fail(
+            ErrorClass::Invalid,
+            "MissingParameter",
+            "The request must contain the parameter ImageId",
+        );
+    };
+    let said = format!("{request:?}");
+    if !state.scenario.faults.tokens_ignored
+        && let Some((before, id)) = state.tokens.get(&request.token).cloned()
+    {
+        if before != said {
+            return fail(
+                ErrorClass::Invalid,
+                "IdempotentParameterMismatch",
+                "the token was used with other values",
+            );
+        }
+        let ended = state.machines.get(&id).is_none_or(|machine| machine.state.is_ending());
+        return if ended {
+            fail(
+                ErrorClass::Invalid,
+                "IdempotentInstanceTerminated",
+                "the instance of this token is terminated",
+            )
+        } else {
+            Ok(InstanceId::new(id))
+        };
+    }
+    if let Some(subnet) = &request.subnet {
+        launch.subnet = subnet.clone();
+    }
+    if let Some(instance_type) = &request.instance_type {
+        launch.instance_type.clone_from(instance_type);
+    }
+    let faults = state.scenario.faults.clone();
+    let zone =
+        state.subnets.iter().find(|subnet| subnet.id == launch.subnet).map(|subnet| subnet.zone.clone());
+    let out =
+        state.zone_out.as_ref().is_some_and(|(out, until)| Some(out) == zone.as_ref() && state.now < *until);
+    if out || state.happens(faults.capacity) {
+        state.fault("capacity");
+        if state.happens(faults.burnt_token) {
+            state.tokens.insert(request.token.clone(), (String::new(), String::new()));
+        }
+        return fail(
+            ErrorClass::Capacity,
+            "InsufficientInstanceCapacity",
+            "there is no capacity in that zone",
+        );
+    }
+    let alive = state.machines.iter().filter(|(_, machine)| !machine.state.is_ending()).count();
+    if faults.instance_quota.is_some_and(|quota| alive >= quota as usize) {
+        state.fault("quota");
+        return fail(
+            ErrorClass::Quota,
+            "VcpuLimitExceeded",
+            "you have requested more vCPU capacity than your limit",
+        );
+    }
+    let now = state.now;
+    let id = state.make_machine(request.record.as_str(), &launch, now);
+    state.tokens.insert(request.token.clone(), (said, id.clone()));
+    state.boot(&id);
+    state.note(who, || format!("launched {id} from {}", request.record));
+    state.changed(who, &Change::Instance(id.clone()));
+    Ok(InstanceId::new(id))
+}
+
+pub(super) fn restore(state: &mut State, who: &str, kind: Kind, new: &NewDatabase) -> Result<()> {
+    let id = new.id().to_string();
+    if state.databases.get(&id).is_some() {
+        return Err(error(
+            ErrorClass::AlreadyExists,
+            kind,
+            "DBInstanceAlreadyExists",
+            "DB instance already exists",
+        ));
+    }
+    if !state.snapshots.iter().any(|snapshot| snapshot.id == new.snapshot.id) {
+        return Err(error(ErrorClass::NotFound, kind, "DBSnapshotNotFound", "the snapshot does not exist"));
+    }
+    let faults = state.scenario.faults.clone();
+    let count = state.databases.iter().count();
+    if faults.database_quota.is_some_and(|quota| count >= quota as usize) {
+        state.fault("quota");
+        return Err(error(
+            ErrorClass::Quota,
+            kind,
+            "InstanceQuotaExceeded",
+            "the quota of DB instances is reached",
+        ));
+    }
+    let database = Rds {
+        status: "creating".into(),
+        endpoint: None,
+        created_at: None,
+        zone: new.zone.clone(),
+        tags: new.tags(),
+    };
+    state.databases.set(&id, state.now, database);
+    let seconds = state.fated(&format!("{id} comes"), state.scenario.latency.restore);
+    if state.happens(faults.restore_fails) {
+        state.fault("restore failed");
+        state.schedule_in(seconds, Event::RestoreFails(id.clone()));
+    } else if state.happens(faults.restore_hangs) {
+        state.fault("restore hangs");
+    } else {
+        state.schedule_in(seconds, Event::Restored(id.clone()));
+    }
+    state.note(who, || format!("restoring {id} from {}", new.snapshot.id));
+    state.changed(who, &Change::Database(id));
+    Ok(())
+}
