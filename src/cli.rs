@@ -185,16 +185,14 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let headless = matches!(cli.command, Some(Command::Engine { once: false, .. }));
     telemetry::start(global.log_file.as_deref(), headless)?;
     match cli.command {
-        None => return dashboard::run(&global, &config).map(|()| ExitCode::SUCCESS),
-        Some(Command::Demo(args)) => {
-            return demo::run(&args, &global, &config).map(|()| ExitCode::SUCCESS);
-        }
+        None => dashboard::run(&global, &config).map(|()| ExitCode::SUCCESS),
+        Some(Command::Demo(args)) => demo::run(&args, &global, &config).map(|()| ExitCode::SUCCESS),
         Some(Command::Completions { shell }) => {
             let mut out = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "hatchery", &mut out);
-            return print(&String::from_utf8_lossy(&out)).map(|()| ExitCode::SUCCESS);
+            print(&String::from_utf8_lossy(&out)).map(|()| ExitCode::SUCCESS)
         }
-        Some(Command::Man) => return man().map(|()| ExitCode::SUCCESS),
+        Some(Command::Man) => man().map(|()| ExitCode::SUCCESS),
         Some(command) => {
             if global.read_only && command.changes() {
                 let message = "this would change something, and --read-only forbids it";

@@ -89,7 +89,7 @@ async fn examine(global: &Global, config: &Config, findings: &mut Findings) -> R
     findings.ok("region", cloud.region());
     match cloud.identity().await {
         Ok(identity) => {
-            findings.ok("credentials", format!("{} in account {}", identity.arn, identity.account))
+            findings.ok("credentials", format!("{} in account {}", identity.arn, identity.account));
         }
         Err(error) => {
             findings.failure("credentials", &Failure::cloud("who is calling could not be found out", &error));
@@ -119,7 +119,7 @@ fn examine_fleet(world: &World, engine: &Engine, findings: &mut Findings) {
     let fleet = &world.fleet;
     match plan::only_looks(world, &engine.config().version) {
         Some(reason) => {
-            findings.say("warning", "engine", reason, "until then engines of this version only look")
+            findings.say("warning", "engine", reason, "until then engines of this version only look");
         }
         None => findings.ok("fleet", format!("{} by launch template {}", fleet.name, fleet.template)),
     }
@@ -167,7 +167,9 @@ async fn account(cloud: &DynCloud, fleet: &Fleet, findings: &mut Findings) {
     match groups {
         Ok(groups) => {
             let open = network::too_open(&groups, &fleet.policy);
-            open.iter().for_each(|group| findings.failure("network", &network::refusal(group)));
+            for group in &open {
+                findings.failure("network", &network::refusal(group));
+            }
             if open.is_empty() {
                 findings.ok("network", "no security group admits the whole internet");
             }
@@ -203,16 +205,15 @@ async fn account(cloud: &DynCloud, fleet: &Fleet, findings: &mut Findings) {
 async fn audit(engine: &Engine, world: &World, findings: &mut Findings) {
     let since = world.now().unwrap_or_else(|| engine.clock().now()) - chrono::TimeDelta::days(7);
     match engine.cloud().audit(&world.fleet.name, since, 1).await {
-        Ok(events) => match events.last() {
-            Some(event) => {
+        Ok(events) => {
+            if let Some(event) = events.last() {
                 let at = event.at.with_timezone(&Utc).format("%F %T");
                 findings.ok("audit", format!("last written by {} at {at} UTC", event.who));
-            }
-            None => {
+            } else {
                 let hint = "run hatchery engine, or the schedule";
                 findings.say("info", "audit", "nothing was done in the last seven days", hint);
             }
-        },
+        }
         Err(error) => {
             let failure = Failure::cloud("the audit log could not be read", &error);
             findings.say("warning", "audit", failure.message, failure.hint);

@@ -42,7 +42,13 @@ fn text(report: &Report) -> String {
         text.push_str("Nothing to do.\n");
     }
     if !report.incomplete.is_empty() {
-        text += &format!("Not everything could be listed: {}.\n", report.incomplete.join(", "));
+        let missing = report.incomplete.join(", ");
+        text.extend([
+            "Not everything could be listed: ",
+            &missing,
+            ".
+",
+        ]);
     }
     text
 }

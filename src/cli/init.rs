@@ -163,7 +163,7 @@ pub(crate) async fn run(
     let new = args.fleet()?;
     let problems = problems(cloud, &new).await?;
     if let Some(first) = problems.first() {
-        let mut messages: Vec<_> = problems.iter().map(|problem| problem.sentence()).collect();
+        let mut messages: Vec<_> = problems.iter().map(super::super::failure::Failure::sentence).collect();
         let last = messages.pop().unwrap_or_default();
         let earlier: String = messages.iter().map(|message| format!("{message}; also: ")).collect();
         let hint = "nothing was written";
@@ -259,18 +259,14 @@ async fn database_problems(cloud: &DynCloud, policy: &Policy) -> Vec<Failure> {
         cloud.security_groups(&policy.database_security_groups),
     );
     let mut problems = Vec::new();
-    match keep(found, "databases", &mut problems) {
-        Some(None) => {
-            let message = format!("there is no database {source:?}");
-            problems.push(Failure::new(Kind::NotFound, message, "correct --source-database"));
-        }
-        Some(Some(_)) => {
-            if keep(snapshot, "snapshots", &mut problems) == Some(None) {
-                let message = format!("database {source:?} has no available snapshot");
-                problems.push(Failure::new(Kind::NotFound, message, "take one, or turn its backups on"));
-            }
-        }
-        None => {}
+    if let Some(None) = keep(found, "databases", &mut problems) {
+        let message = format!("there is no database {source:?}");
+        problems.push(Failure::new(Kind::NotFound, message, "correct --source-database"));
+    }
+    // Of a database that is not there, nobody wants to hear that it has no snapshot.
+    if problems.is_empty() && keep(snapshot, "snapshots", &mut problems) == Some(None) {
+        let message = format!("database {source:?} has no available snapshot");
+        problems.push(Failure::new(Kind::NotFound, message, "take one, or turn its backups on"));
     }
     if keep(group, "DB subnet groups", &mut problems) == Some(None) {
         let message = format!("there is no DB subnet group {:?}", policy.database_subnet_group);

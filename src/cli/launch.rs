@@ -105,7 +105,7 @@ async fn until_ready(context: &Context, launched: &Launched) -> Result<(), Failu
                     let hint = format!("see hatchery logs {id}");
                     return Err(Failure::new(Kind::Failed, format!("{id} did not come up: {why}"), hint));
                 }
-                _ => said = say(one, &estimates, now, said),
+                _ => said = say(one, &estimates, now, &said),
             }
         }
         context.engine.clock().sleep(LOOK).await;
@@ -138,7 +138,7 @@ fn say(
     environment: &Environment<'_>,
     estimates: &Estimates,
     now: chrono::DateTime<chrono::Utc>,
-    said: String,
+    said: &str,
 ) -> String {
     let phase = environment.phase().map_or(environment.state.word(), |phase| phase.word());
     let mut err = std::io::stderr().lock();

@@ -95,16 +95,16 @@ pub(crate) async fn pool(context: &Context) -> Result<(), Failure> {
     table::show(&headings, rows.collect(), "There are no databases.")?;
     let spare = world.fleet.policy.spare;
     let (free, creating) = (pool.count(DatabaseState::Free), pool.count(DatabaseState::Creating));
-    let mut summary = format!("\n{free} of {spare} free, {creating} on the way.\n");
-    for verdict in health::verdicts(&world, now) {
+    let verdicts = health::verdicts(&world, now).into_iter().map(|verdict| {
         let mark = match verdict.level {
             Level::Error => "✗",
             Level::Warning => "!",
             Level::Info => "·",
         };
-        summary += &format!("{mark} {}: {}\n", verdict.level.word(), verdict.message);
-    }
-    print(&summary)
+        format!("{mark} {}: {}\n", verdict.level.word(), verdict.message)
+    });
+    let summary = format!("\n{free} of {spare} free, {creating} on the way.\n");
+    print(&std::iter::once(summary).chain(verdicts).collect::<String>())
 }
 
 pub(crate) async fn activity(context: &Context, since: Duration) -> Result<(), Failure> {

@@ -33,7 +33,7 @@ fn is_engine(who: &str) -> bool {
 }
 
 impl Book {
-    fn violation(&mut self, state: &State, invariant: &str, what: String) {
+    fn violation(&mut self, state: &State, invariant: &str, what: impl std::fmt::Display) {
         self.violations.push(format!("{invariant} at {}: {what}", state.now().format("%F %T%.3f")));
     }
 
@@ -71,7 +71,9 @@ impl Book {
                 shared.push(format!("{database} serves {other} and another"));
             }
         }
-        shared.into_iter().for_each(|what| self.violation(state, "I1", what));
+        for what in shared {
+            self.violation(state, "I1", what);
+        }
         if machine.state.is_ending() && self.ended.insert(id.to_owned()) && is_engine(who) {
             self.foreign(state, who, id);
             let record = record_of(machine).unwrap_or_default();

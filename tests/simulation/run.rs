@@ -220,7 +220,7 @@ impl Simulation {
             loop {
                 // A process of its own: killed between any two steps of it.
                 let life = random.random_range(600.0..40_000.0);
-                if number % 2 == 0 {
+                if number.is_multiple_of(2) {
                     let options = RunOptions { background: true, refresh: Duration::from_mins(1) };
                     let (handle, mut events) = engine.run(options);
                     handle.focus(random.random_bool(0.3));
@@ -233,7 +233,7 @@ impl Simulation {
                     let passes = async {
                         loop {
                             let _ = engine.once(false).await;
-                            engine.clock().sleep(Duration::from_secs(300)).await;
+                            engine.clock().sleep(Duration::from_mins(5)).await;
                         }
                     };
                     let _ = tokio::time::timeout(Duration::from_secs_f64(life), passes).await;

@@ -67,7 +67,7 @@ async fn fleets(cloud: &dyn Cloud, ground: &Ground) -> Fleet {
     let fleet = cloud.fleet(&name()).await.unwrap().unwrap();
     assert_eq!(fleet.policy.spare, 2);
     let base = cloud.base_template(&template).await.unwrap();
-    assert_eq!(base.security_groups, [ground.security_group.clone()]);
+    assert_eq!(base.security_groups, std::slice::from_ref(&ground.security_group));
     assert_eq!((base.instance_type.as_deref(), base.has_user_data), (Some("t3.2xlarge"), true));
     let subnets = cloud.subnets(&fleet.policy.subnets).await.unwrap();
     assert_eq!(subnets.len(), ground.subnets.len());

@@ -7,3 +7,4 @@ pub(crate) mod contract;
 pub(crate) mod fleet;
 pub(crate) mod moto;
 pub(crate) mod proxy;
+pub(crate) mod terminal;

@@ -113,35 +113,40 @@ pub(super) enum Effect {
 }
 
 /// Makes one call: waits for its turn, reads AWS's clock, and says what an error means.
-pub(super) async fn call<T, E, F>(
-    limits: &Limits,
+pub(super) fn call<'a, T, E, F>(
+    limits: &'a Limits,
     bucket: Bucket,
     effect: Effect,
     operation: &'static str,
     future: F,
-) -> Result<Seen<T>>
+) -> impl Future<Output = Result<Seen<T>>> + Send + 'a
 where
-    F: Future<Output = std::result::Result<T, SdkError<E>>>,
+    F: Future<Output = std::result::Result<T, SdkError<E>>> + Send + 'a,
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    T: Send + 'a,
 {
-    limits.wait(bucket).await;
-    let begun = Instant::now();
-    let (result, as_of) = DATE
-        .scope(Cell::new(None), async {
-            let result = Box::pin(future).await;
-            (result, DATE.with(Cell::get))
-        })
-        .await;
-    let took = begun.elapsed();
-    match result {
-        Ok(value) => {
-            tracing::debug!(operation, ?took, "call");
-            Ok(Seen { value, as_of })
-        }
-        Err(error) => {
-            let error = classify(operation, effect, &error);
-            tracing::debug!(operation, ?took, class = %error.class, code = error.code, error.message, "call");
-            Err(error)
+    // The SDK's futures are tens of kilobytes: they are not carried around on the stack.
+    let future = Box::pin(future);
+    async move {
+        limits.wait(bucket).await;
+        let begun = Instant::now();
+        let (result, as_of) = DATE
+            .scope(Cell::new(None), async {
+                let result = future.await;
+                (result, DATE.with(Cell::get))
+            })
+            .await;
+        let took = begun.elapsed();
+        match result {
+            Ok(value) => {
+                tracing::debug!(operation, ?took, "call");
+                Ok(Seen { value, as_of })
+            }
+            Err(error) => {
+                let error = classify(operation, effect, &error);
+                tracing::debug!(operation, ?took, class = %error.class, code = error.code, error.message, "call");
+                Err(error)
+            }
         }
     }
 }

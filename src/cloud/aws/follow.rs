@@ -23,7 +23,7 @@ use crate::domain::{CloudError, ErrorClass, text};
 const POLL: Duration = Duration::from_secs(5);
 
 /// Lines arrive late and out of order, so each poll looks back by this much and leaves out what was seen.
-const OVERLAP: Duration = Duration::from_secs(60);
+const OVERLAP: Duration = Duration::from_mins(1);
 
 /// How many ids of lines are remembered.
 const REMEMBERED: usize = 20_000;

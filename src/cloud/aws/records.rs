@@ -156,11 +156,12 @@ impl AwsCloud {
             }
         };
         let name = new.environment.record_name();
-        self.write_template(&name, &new.claim, data, &new.tags()).await
+        Box::pin(self.write_template(&name, &new.claim, data, &new.tags())).await
     }
 
     pub(super) async fn write_fleet(&self, new: &NewFleet) -> Result<RecordId> {
-        self.write_template(&new.name.template_name(), new.name.as_str(), fleet_data(new), &new.tags()).await
+        let (name, claim) = (new.name.template_name(), new.name.as_str());
+        Box::pin(self.write_template(&name, claim, fleet_data(new), &new.tags())).await
     }
 
     async fn write_template(

@@ -329,7 +329,8 @@ impl Cloud for Caller {
     }
 
     async fn rehearse_launch(&self, _: &NewFleet, _: Option<&Image>) -> Result<()> {
-        Ok(self.read(read("RunInstances", Bucket::Run), |_, _| Ok(())).await?.value)
+        let _: () = self.read(read("RunInstances", Bucket::Run), |_, _| Ok(())).await?.value;
+        Ok(())
     }
 
     async fn permissions(&self, _: &Fleet) -> Vec<Permission> {

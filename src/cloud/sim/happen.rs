@@ -121,7 +121,7 @@ impl State {
             return;
         }
         let database = machine.tags.get(key::DATABASE).and_then(|id| self.databases.get(id)).cloned();
-        let waits = index == 1 && !database.as_ref().is_some_and(|database| database.endpoint.is_some());
+        let waits = index == 1 && database.as_ref().is_none_or(|database| database.endpoint.is_none());
         let phase = Phase::PATH[index];
         if machine.tags.get(key::PHASE).map(String::as_str) != Some(phase.word()) {
             self.enter(id, phase, &machine);

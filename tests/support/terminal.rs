@@ -1,0 +1,137 @@
+//! The binary in a pseudo-terminal, and what a person would see.
+
+use std::io::{Read as _, Write as _};
+use std::num::NonZeroU16;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use portable_pty::{Child, CommandBuilder, PtySize, native_pty_system};
+
+use super::moto::Moto;
+
+fn cells(count: u16) -> NonZeroU16 {
+    NonZeroU16::new(count).unwrap()
+}
+
+/// A terminal with the binary in it.
+pub(crate) struct Terminal {
+    screen: Arc<Mutex<vt100::Parser>>,
+    raw: Arc<Mutex<Vec<u8>>>,
+    writer: Box<dyn std::io::Write + Send>,
+    child: Box<dyn Child + Send + Sync>,
+    master: Box<dyn portable_pty::MasterPty + Send>,
+}
+
+impl Terminal {
+    /// Starts the binary in a terminal of this size, with nothing in its environment but this.
+    pub(crate) fn start(arguments: &[&str], environment: &[(String, String)], size: (u16, u16)) -> Self {
+        let (cols, rows) = size;
+        let pair =
+            native_pty_system().openpty(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).unwrap();
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_hatchery"));
+        command.args(arguments);
+        command.env_clear();
+        command.env("TERM", "xterm-256color");
+        for (key, value) in environment {
+            command.env(key, value);
+        }
+        let child = pair.slave.spawn_command(command).unwrap();
+        drop(pair.slave);
+        let screen = Arc::new(Mutex::new(vt100::Parser::new(cells(rows), cells(cols), 0)));
+        let raw = Arc::new(Mutex::new(Vec::new()));
+        let mut reader = pair.master.try_clone_reader().unwrap();
+        let writer = pair.master.take_writer().unwrap();
+        let (seen, bytes) = (Arc::clone(&screen), Arc::clone(&raw));
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(read) = reader.read(&mut buffer) {
+                if read == 0 {
+                    return;
+                }
+                seen.lock().unwrap().process(&buffer[..read]);
+                bytes.lock().unwrap().extend_from_slice(&buffer[..read]);
+            }
+        });
+        Self { screen, raw, writer, child, master: pair.master }
+    }
+
+    /// The dashboard over a server.
+    pub(crate) fn dashboard(moto: &Moto, arguments: &[&str]) -> Self {
+        let mut environment = moto.env();
+        environment.push(("HATCHERY_OWNER".into(), "amy".into()));
+        Self::start(arguments, &environment, (110, 30))
+    }
+
+    pub(crate) fn text(&self) -> String {
+        self.screen.lock().unwrap().screen().contents()
+    }
+
+    /// Everything that was written, escape sequences included.
+    pub(crate) fn raw(&self) -> Vec<u8> {
+        self.raw.lock().unwrap().clone()
+    }
+
+    pub(crate) fn keys(&mut self, keys: &str) {
+        self.writer.write_all(keys.as_bytes()).unwrap();
+        self.writer.flush().unwrap();
+    }
+
+    pub(crate) fn resize(&self, cols: u16, rows: u16) {
+        self.screen.lock().unwrap().screen_mut().set_size(cells(rows), cells(cols));
+        self.master.resize(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).unwrap();
+    }
+
+    /// Waits until the screen shows this.
+    #[track_caller]
+    pub(crate) fn shows(&self, words: &str) {
+        self.shows_within(words, Duration::from_secs(60));
+    }
+
+    #[track_caller]
+    pub(crate) fn shows_within(&self, words: &str, longest: Duration) {
+        let begun = Instant::now();
+        while begun.elapsed() < longest {
+            if self.text().contains(words) {
+                return;
+            }
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+        panic!("the screen never showed {words:?}:\n{}", self.text());
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.process_id().unwrap()
+    }
+
+    /// Waits for the end of the process.
+    #[track_caller]
+    pub(crate) fn ends(&mut self) -> u32 {
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(30) {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                // What it wrote last is on its way.
+                std::thread::park_timeout(Duration::from_millis(200));
+                return status.exit_code();
+            }
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+        panic!("it does not end:\n{}", self.text());
+    }
+
+    /// Whether the terminal is as it was before.
+    #[track_caller]
+    pub(crate) fn is_restored(&self) {
+        let raw = self.raw();
+        let has = |sequence: &[u8]| raw.windows(sequence.len()).any(|window| window == sequence);
+        assert!(has(b"\x1b[?1049l"), "the alternate screen is left");
+        assert!(has(b"\x1b[?25h"), "the cursor is shown");
+        assert!(!self.screen.lock().unwrap().screen().alternate_screen());
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+    }
+}
