@@ -272,14 +272,17 @@ impl Model {
         }
     }
 
-    /// Hands in the time. What has run out goes; what depends on the time is worked out again.
+    /// Hands in the time. What has run out goes; the rows are worked out again when one of their texts has run out,
+    /// not at every key and every line of a log.
     pub fn at(&mut self, now: Moment) {
         if now == self.now {
             return;
         }
         self.now = now;
         self.toasts.retain(|toast| toast.until.is_none_or(|until| now.real < until));
-        self.derive();
+        if self.pool.changes_at.is_some_and(|at| now.clock >= at) {
+            self.derive();
+        }
     }
 
     /// Where keys mean something now.

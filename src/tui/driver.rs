@@ -1,7 +1,9 @@
 //! Runs the dashboard: one loop, one channel. It drains what has come, updates the model, runs the effects, draws once.
 
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -143,7 +145,7 @@ impl<S: Surface> Driver<S> {
                 Some(_) = self.tasks.join_next(), if !self.tasks.is_empty() => {}
                 Some(_) = self.changes.join_next(), if !self.changes.is_empty() => {}
             }
-            self.drain(&mut events)?;
+            self.drain(&mut events).await?;
             waiting = drawn.elapsed() < FRAME;
             if !waiting && !self.quit {
                 self.draw()?;
@@ -154,13 +156,25 @@ impl<S: Surface> Driver<S> {
     }
 
     /// Takes what else has come, but not for ever: a flood of log lines must not keep the screen from being drawn.
-    fn drain(&mut self, events: &mut (impl Stream<Item = io::Result<Event>> + Unpin)) -> io::Result<()> {
+    async fn drain(
+        &mut self,
+        events: &mut (impl Stream<Item = io::Result<Event>> + Unpin),
+    ) -> io::Result<()> {
         for _ in 0..QUEUE {
             let Ok(wake) = self.wakes.try_recv() else { break };
             self.wake(wake)?;
         }
-        while let Some(Some(Ok(event))) = events.next().now_or_never() {
-            self.event(event)?;
+        for _ in 0..QUEUE {
+            // With this task's own waker: crossterm keeps the first one that it is given until an event comes, so a
+            // look with any other would leave the loop asleep.
+            match poll_fn(|context| Poll::Ready(events.poll_next_unpin(context))).await {
+                Poll::Ready(Some(Ok(event))) => self.event(event)?,
+                Poll::Ready(Some(Err(_)) | None) => {
+                    self.quit = true;
+                    break;
+                }
+                Poll::Pending => break,
+            }
         }
         Ok(())
     }

@@ -183,7 +183,8 @@ pub fn footer(model: &Model, buf: &mut Buffer, area: Rect) {
             continue;
         }
         let off = model.why_not(entry.action).is_some();
-        if off && model.link != Link::Up {
+        let always = [Action::Refresh, Action::Palette, Action::Help, Action::Back, Action::Quit];
+        if model.link != Link::Up && !always.contains(&entry.action) {
             continue;
         }
         let (key_role, label_role) = if off { ("key.off", "key.off") } else { ("key", "text") };

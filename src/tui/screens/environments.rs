@@ -62,7 +62,7 @@ pub fn draw(model: &Model, buf: &mut Buffer, area: Rect) -> Option<Position> {
         ));
     }
     let right_width = spans::width(&Line::from(right.clone()));
-    let inner = Frame { title, right, focused }.draw(model, buf, area);
+    let inner = Frame { title, right, focused, ..Frame::default() }.draw(model, buf, area);
     if model.shown.is_empty() {
         empty(model, buf, inner);
     } else {
