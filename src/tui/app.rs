@@ -346,6 +346,12 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Tick => Vec::new(),
         Msg::Resize(width, height) => {
             model.size = Size::new(width, height);
+            let regions = model.regions();
+            if regions.pool.is_empty() && regions.activity.is_empty() && matches!(model.screen, Screen::Main)
+            {
+                // What is not on the screen must not have the keys.
+                model.pane = Pane::Environments;
+            }
             model.reveal();
             Vec::new()
         }
