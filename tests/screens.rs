@@ -218,9 +218,9 @@ fn an_address_without_a_browser() {
 
 #[test]
 fn a_picture_is_an_svg() {
-    let mut model = model(100, 24);
+    let model = model(100, 24);
     let theme = model.options.themes.named("dark").unwrap();
-    let svg = hatchery::tui::picture(&mut model, &theme, 120, 30);
+    let svg = hatchery::tui::picture(&model, &theme, 120, 30);
     assert!(svg.starts_with("<svg") && svg.contains("checkout-fix"));
     assert_eq!(model.size.width, 100);
 }

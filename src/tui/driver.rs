@@ -103,7 +103,7 @@ impl<S: Surface> Driver<S> {
         let (sender, wakes) = mpsc::channel(QUEUE);
         let started = Instant::now();
         let size = surface.size()?;
-        let now = moment(&options, started);
+        let now = Moment::of(&options.clock, started.elapsed());
         Ok(Self {
             surface,
             model: Model::new(options, size, now),
@@ -189,7 +189,7 @@ impl<S: Surface> Driver<S> {
     }
 
     fn draw(&mut self) -> io::Result<()> {
-        self.model.at(moment(&self.model.options, self.started));
+        self.model.at(Moment::of(&self.model.options.clock, self.started.elapsed()));
         let mut buf = Buffer::empty(Rect::new(0, 0, self.model.size.width, self.model.size.height));
         let cursor = screens::draw(&self.model, &mut buf);
         self.surface.show(buf, cursor)?;
@@ -216,7 +216,7 @@ impl<S: Surface> Driver<S> {
     }
 
     fn update(&mut self, msg: Msg) -> io::Result<()> {
-        self.model.at(moment(&self.model.options, self.started));
+        self.model.at(Moment::of(&self.model.options.clock, self.started.elapsed()));
         for effect in update(&mut self.model, msg) {
             self.effect(effect)?;
         }
@@ -329,10 +329,6 @@ impl<S: Surface> Driver<S> {
             }
         });
     }
-}
-
-fn moment(options: &TuiOptions, started: Instant) -> Moment {
-    Moment { clock: options.clock.elapsed(), real: started.elapsed(), wall: options.clock.now() }
 }
 
 /// Whether a browser would open where the person sits. On the far end of an SSH session it would not.

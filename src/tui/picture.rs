@@ -13,14 +13,13 @@ use super::theme::Theme;
 
 /// The screen of this size as an SVG.
 #[must_use]
-pub fn picture(model: &mut Model, theme: &Theme, width: u16, height: u16) -> String {
-    let before = (model.size, std::mem::replace(&mut model.theme, theme.clone()));
+pub fn picture(model: &Model, theme: &Theme, width: u16, height: u16) -> String {
+    let mut model = model.clone();
+    model.theme = theme.clone();
     model.size = Size::new(width, height);
     model.reveal();
     let mut buf = Buffer::empty(Rect::new(0, 0, width, height));
-    screens::draw(model, &mut buf);
-    (model.size, model.theme) = before;
-    model.reveal();
+    screens::draw(&model, &mut buf);
     let ground = theme.style("background");
     let mut term = anstyle_svg::Term::new().palette(anstyle_svg::WIN10_CONSOLE);
     term = term.fg_color(ground.fg.and_then(color).unwrap_or(Ansi::Rgb(RgbColor(0xd8, 0xde, 0xe9))));

@@ -69,7 +69,8 @@ pub fn draw(model: &Model, buf: &mut Buffer, area: Rect) -> Option<Position> {
         table(model, focused).draw(model, buf, inner);
     }
     model.filter.editing.then(|| {
-        let hidden = text::width(model.filter.input.value()) - text::width(filter_in_sight(model, area));
+        let hidden =
+            text::width(model.filter.input.value()).saturating_sub(text::width(filter_in_sight(model, area)));
         let back = u16::try_from(right_width + 3).unwrap_or(u16::MAX);
         let start = (area.x + area.width).saturating_sub(back) + 1;
         let at = model.filter.input.visual_cursor().saturating_sub(hidden);
