@@ -114,6 +114,18 @@ fn launch_form() {
 }
 
 #[test]
+fn forms_fit_the_smallest_screen() {
+    let mut model = model(60, 15);
+    press(&mut model, &["l"]);
+    type_in(&mut model, "voucher fix");
+    assert_snapshot!("launch_60x15", screen(&model));
+    press(&mut model, &["esc", "down", "e"]);
+    assert_snapshot!("extend_60x15", screen(&model));
+    press(&mut model, &["esc", "tab", "tab"]);
+    assert_snapshot!("activity_60x15", screen(&model));
+}
+
+#[test]
 fn extend_prompt() {
     let mut model = model(80, 24);
     press(&mut model, &["down", "down", "down", "down", "e"]);

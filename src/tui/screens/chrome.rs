@@ -19,23 +19,24 @@ pub fn header(model: &Model, buf: &mut Buffer, area: Rect) {
     let area = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
     let room = usize::from(area.width);
     let (mut left, mut right) = (left_parts(model), right_parts(model));
+    let gap = if room < 78 { 2 } else { 3 };
     let wide = |parts: &[Part]| -> usize {
-        parts.iter().map(|(_, spans)| spans::width(&Line::from(spans.clone())) + 3).sum()
+        parts.iter().map(|(_, spans)| spans::width(&Line::from(spans.clone())) + gap).sum()
     };
-    while wide(&left) + wide(&right) > room + 3 && left.len() + right.len() > 1 {
+    while wide(&left) + wide(&right) > room + gap && left.len() + right.len() > 1 {
         let lowest = left.iter().chain(&right).map(|(rank, _)| *rank).min();
         left.retain(|(rank, _)| Some(*rank) != lowest);
         right.retain(|(rank, _)| Some(*rank) != lowest);
     }
-    spans::put(buf, area, joined(left), model.options.glyphs.ellipsis);
-    spans::put_right(buf, area, joined(right), model.options.glyphs.ellipsis);
+    spans::put(buf, area, joined(left, gap), model.options.glyphs.ellipsis);
+    spans::put_right(buf, area, joined(right, gap), model.options.glyphs.ellipsis);
 }
 
-fn joined(parts: Vec<Part>) -> Line<'static> {
+fn joined(parts: Vec<Part>, gap: usize) -> Line<'static> {
     let mut line: Vec<Span<'static>> = Vec::new();
     for (_, spans) in parts {
         if !line.is_empty() {
-            line.push(Span::raw("   "));
+            line.push(Span::raw(" ".repeat(gap)));
         }
         line.extend(spans);
     }
@@ -117,6 +118,8 @@ fn right_parts(model: &Model) -> Vec<Part> {
         let role = if age.stale { "age.stale" } else { "age" };
         let text =
             if age.stale { format!("{} {}", model.options.glyphs.warning, age.text) } else { age.text };
+        // As wide whatever it says, so that nothing else moves.
+        let text = format!("{text:>5}");
         parts.push((80, vec![span(model, role, text)]));
     }
     parts
