@@ -70,10 +70,12 @@ fn left_parts(model: &Model) -> Vec<Part> {
 fn engine(model: &Model) -> Vec<Span<'static>> {
     let glyphs = &model.options.glyphs;
     let paused = model.seen.as_ref().is_some_and(|seen| seen.world.fleet.policy.paused);
-    let (glyph, word, role) = if !model.options.engine_enabled {
+    let (glyph, word, role) = if !model.options.engine_enabled || model.options.read_only {
         (glyphs.empty, "off".to_owned(), "engine.off")
     } else if paused {
         (glyphs.paused, "paused".to_owned(), "pool.low")
+    } else if model.seen.as_ref().is_some_and(|seen| !seen.world.fleet.problems.is_empty()) {
+        (glyphs.paused, "only looks".to_owned(), "pool.low")
     } else if model.working > 0 {
         let plural = if model.working == 1 { "" } else { "s" };
         (glyphs.half, format!("{} step{plural}", model.working), "state.starting")
