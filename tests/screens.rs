@@ -114,6 +114,18 @@ fn launch_form() {
 }
 
 #[test]
+fn forms_fit_the_smallest_screen() {
+    let mut model = model(60, 15);
+    press(&mut model, &["l"]);
+    type_in(&mut model, "voucher fix");
+    assert_snapshot!("launch_60x15", screen(&model));
+    press(&mut model, &["esc", "down", "e"]);
+    assert_snapshot!("extend_60x15", screen(&model));
+    press(&mut model, &["esc", "tab", "tab"]);
+    assert_snapshot!("activity_60x15", screen(&model));
+}
+
+#[test]
 fn extend_prompt() {
     let mut model = model(80, 24);
     press(&mut model, &["down", "down", "down", "down", "e"]);
@@ -218,9 +230,9 @@ fn an_address_without_a_browser() {
 
 #[test]
 fn a_picture_is_an_svg() {
-    let mut model = model(100, 24);
+    let model = model(100, 24);
     let theme = model.options.themes.named("dark").unwrap();
-    let svg = hatchery::tui::picture(&mut model, &theme, 120, 30);
+    let svg = hatchery::tui::picture(&model, &theme, 120, 30);
     assert!(svg.starts_with("<svg") && svg.contains("checkout-fix"));
     assert_eq!(model.size.width, 100);
 }

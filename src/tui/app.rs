@@ -22,6 +22,7 @@ use ratatui::layout::Size;
 use super::TuiOptions;
 use super::action::Context;
 use super::theme::Theme;
+use crate::clock::Clock;
 use crate::cloud::{LogItem, LogQuery};
 use crate::domain::{AuditEvent, CloudError, EnvironmentId, FleetName, Number, RecordId};
 use crate::engine::{Event, Extended, LaunchRequest, Launched, Refusal};
@@ -45,6 +46,14 @@ pub struct Moment {
     pub real: Duration,
     /// The wall clock, for what AWS has not told the time of yet.
     pub wall: DateTime<Utc>,
+}
+
+impl Moment {
+    /// Now, by a clock, this long after the start.
+    #[must_use]
+    pub fn of(clock: &Clock, real: Duration) -> Self {
+        Self { clock: clock.elapsed(), real, wall: clock.now() }
+    }
 }
 
 /// Something that happened.
@@ -180,7 +189,7 @@ pub struct Toast {
 }
 
 /// Everything that the screen shows.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Model {
     /// How it looks and behaves.
     pub options: TuiOptions,
@@ -275,14 +284,18 @@ impl Model {
         }
     }
 
-    /// Hands in the time. What has run out goes; what depends on the time is worked out again.
+    /// Hands in the time. What has run out goes; the rows are worked out again when one of their texts has run out,
+    /// not at every key and every line of a log.
     pub fn at(&mut self, now: Moment) {
         if now == self.now {
             return;
         }
         self.now = now;
         self.toasts.retain(|toast| toast.until.is_none_or(|until| now.real < until));
-        self.derive();
+        self.reveal();
+        if self.pool.changes_at.is_some_and(|at| now.clock >= at) {
+            self.derive();
+        }
     }
 
     /// Where keys mean something now.
@@ -342,10 +355,23 @@ impl Model {
 
 /// Changes the model by one message and says what is to be done.
 pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
+    let effects = apply(model, msg);
+    // A message at the bottom takes its line from the table; what is selected stays in sight.
+    model.reveal();
+    effects
+}
+
+fn apply(model: &mut Model, msg: Msg) -> Vec<Effect> {
     match msg {
         Msg::Tick => Vec::new(),
         Msg::Resize(width, height) => {
             model.size = Size::new(width, height);
+            let regions = model.regions();
+            if regions.pool.is_empty() && regions.activity.is_empty() && matches!(model.screen, Screen::Main)
+            {
+                // What is not on the screen must not have the keys.
+                model.pane = Pane::Environments;
+            }
             model.reveal();
             Vec::new()
         }

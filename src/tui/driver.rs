@@ -1,7 +1,9 @@
 //! Runs the dashboard: one loop, one channel. It drains what has come, updates the model, runs the effects, draws once.
 
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -101,7 +103,7 @@ impl<S: Surface> Driver<S> {
         let (sender, wakes) = mpsc::channel(QUEUE);
         let started = Instant::now();
         let size = surface.size()?;
-        let now = moment(&options, started);
+        let now = Moment::of(&options.clock, started.elapsed());
         Ok(Self {
             surface,
             model: Model::new(options, size, now),
@@ -143,7 +145,7 @@ impl<S: Surface> Driver<S> {
                 Some(_) = self.tasks.join_next(), if !self.tasks.is_empty() => {}
                 Some(_) = self.changes.join_next(), if !self.changes.is_empty() => {}
             }
-            self.drain(&mut events)?;
+            self.drain(&mut events).await?;
             waiting = drawn.elapsed() < FRAME;
             if !waiting && !self.quit {
                 self.draw()?;
@@ -154,13 +156,25 @@ impl<S: Surface> Driver<S> {
     }
 
     /// Takes what else has come, but not for ever: a flood of log lines must not keep the screen from being drawn.
-    fn drain(&mut self, events: &mut (impl Stream<Item = io::Result<Event>> + Unpin)) -> io::Result<()> {
+    async fn drain(
+        &mut self,
+        events: &mut (impl Stream<Item = io::Result<Event>> + Unpin),
+    ) -> io::Result<()> {
         for _ in 0..QUEUE {
             let Ok(wake) = self.wakes.try_recv() else { break };
             self.wake(wake)?;
         }
-        while let Some(Some(Ok(event))) = events.next().now_or_never() {
-            self.event(event)?;
+        for _ in 0..QUEUE {
+            // With this task's own waker: crossterm keeps the first one that it is given until an event comes, so a
+            // look with any other would leave the loop asleep.
+            match poll_fn(|context| Poll::Ready(events.poll_next_unpin(context))).await {
+                Poll::Ready(Some(Ok(event))) => self.event(event)?,
+                Poll::Ready(Some(Err(_)) | None) => {
+                    self.quit = true;
+                    break;
+                }
+                Poll::Pending => break,
+            }
         }
         Ok(())
     }
@@ -175,7 +189,7 @@ impl<S: Surface> Driver<S> {
     }
 
     fn draw(&mut self) -> io::Result<()> {
-        self.model.at(moment(&self.model.options, self.started));
+        self.model.at(Moment::of(&self.model.options.clock, self.started.elapsed()));
         let mut buf = Buffer::empty(Rect::new(0, 0, self.model.size.width, self.model.size.height));
         let cursor = screens::draw(&self.model, &mut buf);
         self.surface.show(buf, cursor)?;
@@ -202,7 +216,7 @@ impl<S: Surface> Driver<S> {
     }
 
     fn update(&mut self, msg: Msg) -> io::Result<()> {
-        self.model.at(moment(&self.model.options, self.started));
+        self.model.at(Moment::of(&self.model.options.clock, self.started.elapsed()));
         for effect in update(&mut self.model, msg) {
             self.effect(effect)?;
         }
@@ -315,10 +329,6 @@ impl<S: Surface> Driver<S> {
             }
         });
     }
-}
-
-fn moment(options: &TuiOptions, started: Instant) -> Moment {
-    Moment { clock: options.clock.elapsed(), real: started.elapsed(), wall: options.clock.now() }
 }
 
 /// Whether a browser would open where the person sits. On the far end of an SSH session it would not.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Color as Ansi, Effects, RgbColor};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Rect, Size};
-use ratatui::style::{Color, Modifier};
+use ratatui::style::{Color, Modifier, Style};
 
 use super::app::Model;
 use super::screens;
@@ -13,23 +13,22 @@ use super::theme::Theme;
 
 /// The screen of this size as an SVG.
 #[must_use]
-pub fn picture(model: &mut Model, theme: &Theme, width: u16, height: u16) -> String {
-    let before = (model.size, std::mem::replace(&mut model.theme, theme.clone()));
+pub fn picture(model: &Model, theme: &Theme, width: u16, height: u16) -> String {
+    let mut model = model.clone();
+    model.theme = theme.clone();
     model.size = Size::new(width, height);
     model.reveal();
     let mut buf = Buffer::empty(Rect::new(0, 0, width, height));
-    screens::draw(model, &mut buf);
-    (model.size, model.theme) = before;
-    model.reveal();
+    screens::draw(&model, &mut buf);
     let ground = theme.style("background");
     let mut term = anstyle_svg::Term::new().palette(anstyle_svg::WIN10_CONSOLE);
     term = term.fg_color(ground.fg.and_then(color).unwrap_or(Ansi::Rgb(RgbColor(0xd8, 0xde, 0xe9))));
     term = term.bg_color(ground.bg.and_then(color).unwrap_or(Ansi::Rgb(RgbColor(0x16, 0x18, 0x1d))));
-    term.render_svg(&ansi(&buf))
+    term.render_svg(&ansi(&buf, ground))
 }
 
 /// The buffer as text with escape sequences.
-fn ansi(buf: &Buffer) -> String {
+fn ansi(buf: &Buffer, ground: Style) -> String {
     let mut text = String::new();
     for y in 0..buf.area.height {
         let mut current = anstyle::Style::new();
@@ -40,7 +39,10 @@ fn ansi(buf: &Buffer) -> String {
                 skip -= 1;
                 continue;
             }
-            let style = style(cell.fg, cell.bg, cell.modifier);
+            // What the picture has by itself needs no saying.
+            let fg = if ground.fg == Some(cell.fg) { Color::Reset } else { cell.fg };
+            let bg = if ground.bg == Some(cell.bg) { Color::Reset } else { cell.bg };
+            let style = style(fg, bg, cell.modifier);
             if style != current {
                 let _ = write!(text, "{}{}", anstyle::Reset.render(), style.render());
                 current = style;

@@ -1,6 +1,7 @@
 //! The terminal, taken over and given back: on leaving, on a failure, on a panic.
 
-use std::io::{self, Stdout, Write as _, stdout};
+use std::io::{self, IsTerminal as _, Stdout, Write as _, stdout};
+use std::mem::ManuallyDrop;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -55,7 +56,8 @@ pub trait Surface {
 
 /// The terminal while it is ours.
 pub struct Screen {
-    terminal: Terminal<CrosstermBackend<Stdout>>,
+    /// Never dropped: ratatui's own drop reports what fails on stderr, and that panics once the terminal is gone.
+    terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
     shown: Option<(Buffer, Option<Position>)>,
 }
 
@@ -65,6 +67,9 @@ impl Screen {
     /// # Errors
     /// Where there is no terminal, or it does not do as it is told.
     pub fn enter(mouse: bool) -> io::Result<Self> {
+        if !stdout().is_terminal() {
+            return Err(io::Error::other("standard output is no terminal"));
+        }
         restore_on_panic();
         // With NO_COLOR set, crossterm would write resets in place of colours and so lose the reversed selection. The
         // mono theme has no colours in the first place.
@@ -76,7 +81,7 @@ impl Screen {
             entered.and_then(|()| if mouse { execute!(stdout(), EnableMouseCapture) } else { Ok(()) });
         let terminal = entered.and_then(|()| Terminal::new(CrosstermBackend::new(stdout())));
         match terminal {
-            Ok(terminal) => Ok(Self { terminal, shown: None }),
+            Ok(terminal) => Ok(Self { terminal: ManuallyDrop::new(terminal), shown: None }),
             Err(error) => {
                 restore();
                 Err(error)

@@ -70,6 +70,7 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("mono", include_str!("../../themes/mono.toml")),
     ("dark", include_str!("../../themes/dark.toml")),
     ("light", include_str!("../../themes/light.toml")),
+    ("deuteranopia", include_str!("../../themes/deuteranopia.toml")),
 ];
 
 /// A theme, resolved. The default one has no style at all.
@@ -282,8 +283,8 @@ mod tests {
     #[test]
     fn every_embedded_theme_reads() {
         let themes = Themes::with_sources(&BTreeMap::new()).unwrap();
-        assert_eq!(themes.names().collect::<Vec<_>>(), ["ansi", "mono", "dark", "light"]);
-        assert_eq!(themes.after("light").unwrap().name, "ansi");
+        assert_eq!(themes.names().collect::<Vec<_>>(), ["ansi", "mono", "dark", "light", "deuteranopia"]);
+        assert_eq!(themes.after("deuteranopia").unwrap().name, "ansi");
     }
 
     #[test]
@@ -291,7 +292,7 @@ mod tests {
         // Frames and the unfilled part of a bar say nothing that a word does not say too.
         const QUIET: &[&str] =
             &["background", "border", "border.focus", "border.demo", "border.read-only", "bar.rest"];
-        for name in ["dark", "light"] {
+        for name in ["dark", "light", "deuteranopia"] {
             let theme = Themes::default().named(name).unwrap();
             let screen = theme.style("background");
             for role in ROLES.iter().filter(|role| !QUIET.contains(role)) {

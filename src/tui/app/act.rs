@@ -300,6 +300,6 @@ fn on_environment(model: &mut Model, action: Action) -> Vec<Effect> {
 }
 
 fn copy(model: &mut Model, text: String) -> Vec<Effect> {
-    model.tell(Tone::Done, format!("copied {text}"));
+    model.tell(Tone::Done, format!("sent to the clipboard: {text}"));
     vec![Effect::Copy(text)]
 }

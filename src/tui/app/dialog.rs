@@ -201,7 +201,7 @@ fn read_name(text: &str) -> Result<Label, String> {
         if text.chars().count() > 40 {
             "use at most 40 characters".to_owned()
         } else {
-            "use letters, digits, . _ - (first a letter or digit)".to_owned()
+            "use letters, digits; . _ - but not first".to_owned()
         }
     })
 }

@@ -2,6 +2,7 @@
 
 use ratatui::layout::{Position, Rect};
 
+use super::select::Cursor;
 use super::{Model, Pane, Screen};
 use crate::domain::{Number, RecordId};
 
@@ -108,6 +109,10 @@ impl Model {
     pub fn follow(&mut self) {
         let (keys, height) = (self.environment_keys(), self.environment_rows());
         self.environments.follow(&keys, height);
+        if self.pane != Pane::Pool {
+            // Nobody has scrolled there: what is free comes first.
+            self.databases = Cursor::default();
+        }
         let (keys, height) = (self.pool_keys(), self.pool_rows());
         self.databases.follow(&keys, height);
     }

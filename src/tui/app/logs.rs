@@ -226,7 +226,8 @@ impl LogView {
         let Some(number) = next.map(|line| line.number) else { return };
         self.current = Some(number);
         let top = self.first_in_sight(height, width);
-        if number < top || number >= top + height as u64 {
+        // Wrapped lines take more rows than one, so there the line is brought up in any case.
+        if self.wrap || number < top || number >= top + height as u64 {
             // A third from the top, with what led to it in sight.
             let above = self.lines.iter().take(self.index(number)).rev().filter(|line| self.shows(line));
             self.top = above.take(height / 3).last().map_or(number, |line| line.number);

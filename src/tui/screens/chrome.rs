@@ -19,23 +19,24 @@ pub fn header(model: &Model, buf: &mut Buffer, area: Rect) {
     let area = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
     let room = usize::from(area.width);
     let (mut left, mut right) = (left_parts(model), right_parts(model));
+    let gap = if room < 78 { 2 } else { 3 };
     let wide = |parts: &[Part]| -> usize {
-        parts.iter().map(|(_, spans)| spans::width(&Line::from(spans.clone())) + 3).sum()
+        parts.iter().map(|(_, spans)| spans::width(&Line::from(spans.clone())) + gap).sum()
     };
-    while wide(&left) + wide(&right) > room + 3 && left.len() + right.len() > 1 {
+    while wide(&left) + wide(&right) > room + gap && left.len() + right.len() > 1 {
         let lowest = left.iter().chain(&right).map(|(rank, _)| *rank).min();
         left.retain(|(rank, _)| Some(*rank) != lowest);
         right.retain(|(rank, _)| Some(*rank) != lowest);
     }
-    spans::put(buf, area, joined(left), model.options.glyphs.ellipsis);
-    spans::put_right(buf, area, joined(right), model.options.glyphs.ellipsis);
+    spans::put(buf, area, joined(left, gap), model.options.glyphs.ellipsis);
+    spans::put_right(buf, area, joined(right, gap), model.options.glyphs.ellipsis);
 }
 
-fn joined(parts: Vec<Part>) -> Line<'static> {
+fn joined(parts: Vec<Part>, gap: usize) -> Line<'static> {
     let mut line: Vec<Span<'static>> = Vec::new();
     for (_, spans) in parts {
         if !line.is_empty() {
-            line.push(Span::raw("   "));
+            line.push(Span::raw(" ".repeat(gap)));
         }
         line.extend(spans);
     }
@@ -69,10 +70,12 @@ fn left_parts(model: &Model) -> Vec<Part> {
 fn engine(model: &Model) -> Vec<Span<'static>> {
     let glyphs = &model.options.glyphs;
     let paused = model.seen.as_ref().is_some_and(|seen| seen.world.fleet.policy.paused);
-    let (glyph, word, role) = if !model.options.engine_enabled {
+    let (glyph, word, role) = if !model.options.engine_enabled || model.options.read_only {
         (glyphs.empty, "off".to_owned(), "engine.off")
     } else if paused {
         (glyphs.paused, "paused".to_owned(), "pool.low")
+    } else if model.seen.as_ref().is_some_and(|seen| !seen.world.fleet.problems.is_empty()) {
+        (glyphs.paused, "only looks".to_owned(), "pool.low")
     } else if model.working > 0 {
         let plural = if model.working == 1 { "" } else { "s" };
         (glyphs.half, format!("{} step{plural}", model.working), "state.starting")
@@ -117,6 +120,8 @@ fn right_parts(model: &Model) -> Vec<Part> {
         let role = if age.stale { "age.stale" } else { "age" };
         let text =
             if age.stale { format!("{} {}", model.options.glyphs.warning, age.text) } else { age.text };
+        // As wide whatever it says, so that nothing else moves.
+        let text = format!("{text:>5}");
         parts.push((80, vec![span(model, role, text)]));
     }
     parts
@@ -183,7 +188,8 @@ pub fn footer(model: &Model, buf: &mut Buffer, area: Rect) {
             continue;
         }
         let off = model.why_not(entry.action).is_some();
-        if off && model.link != Link::Up {
+        let always = [Action::Refresh, Action::Palette, Action::Help, Action::Back, Action::Quit];
+        if model.link != Link::Up && !always.contains(&entry.action) {
             continue;
         }
         let (key_role, label_role) = if off { ("key.off", "key.off") } else { ("key", "text") };

@@ -47,7 +47,7 @@ pub fn draw(model: &Model, buf: &mut Buffer, area: Rect) -> Option<Position> {
     let mut right = Vec::new();
     if model.filter.editing || !filter.is_empty() {
         right.push(span(model, "key", "/"));
-        right.push(span(model, "text.strong", model.filter.input.value().to_owned()));
+        right.push(span(model, "text.strong", filter_in_sight(model, area).to_owned()));
         if model.filter.editing {
             right.push(Span::raw(" "));
         }
@@ -62,19 +62,27 @@ pub fn draw(model: &Model, buf: &mut Buffer, area: Rect) -> Option<Position> {
         ));
     }
     let right_width = spans::width(&Line::from(right.clone()));
-    let inner = Frame { title, right, focused }.draw(model, buf, area);
+    let inner = Frame { title, right, focused, ..Frame::default() }.draw(model, buf, area);
     if model.shown.is_empty() {
         empty(model, buf, inner);
     } else {
         table(model, focused).draw(model, buf, inner);
     }
     model.filter.editing.then(|| {
-        let typed = text::width(model.filter.input.value());
+        let hidden =
+            text::width(model.filter.input.value()).saturating_sub(text::width(filter_in_sight(model, area)));
         let back = u16::try_from(right_width + 3).unwrap_or(u16::MAX);
         let start = (area.x + area.width).saturating_sub(back) + 1;
-        let at = model.filter.input.visual_cursor().min(typed);
+        let at = model.filter.input.visual_cursor().saturating_sub(hidden);
         Position::new(start.saturating_add(u16::try_from(at).unwrap_or(0)), area.y)
     })
+}
+
+/// The end of the filter where all of it has no room.
+fn filter_in_sight(model: &Model, area: Rect) -> &str {
+    let room = usize::from(area.width.saturating_sub(48)).max(8);
+    let value = model.filter.input.value();
+    text::skip(value, text::width(value).saturating_sub(room))
 }
 
 fn empty(model: &Model, buf: &mut Buffer, area: Rect) {

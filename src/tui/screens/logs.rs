@@ -16,7 +16,8 @@ use crate::tui::widgets::spans;
 /// Draws the log; the cursor stands in the search while it is edited.
 pub fn draw(model: &Model, view: &LogView, buf: &mut Buffer, area: Rect) -> Option<Position> {
     let inner =
-        Frame { title: title(model, view), right: status(model, view), focused: true }.draw(model, buf, area);
+        Frame { title: title(model, view), right: status(model, view), focused: true, ..Frame::default() }
+            .draw(model, buf, area);
     let inner = Rect { x: inner.x + inner.width.min(1), width: inner.width.saturating_sub(2), ..inner };
     let (height, width) = (usize::from(inner.height), usize::from(inner.width));
     if view.lines.is_empty() {

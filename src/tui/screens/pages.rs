@@ -44,7 +44,7 @@ pub fn draw(model: &Model, buf: &mut Buffer, area: Rect) {
         let last = (scroll + height).min(lines.len());
         right.push(span(model, "text.muted", format!("{}-{last} of {}", scroll + 1, lines.len())));
     }
-    let inner = Frame { title, right, focused: true }.draw(model, buf, area);
+    let inner = Frame { title, right, focused: true, ..Frame::default() }.draw(model, buf, area);
     for (y, line) in (inner.y..inner.y + inner.height).zip(lines.into_iter().skip(scroll)) {
         let place = Rect { x: inner.x + 1, y, width: inner.width.saturating_sub(2), height: 1 };
         spans::put(buf, place, line, model.options.glyphs.ellipsis);

@@ -52,8 +52,7 @@ pub fn pool(model: &Model, buf: &mut Buffer, area: Rect) {
             title.push(span(model, "text.muted", part));
         }
     }
-    let right = history(model);
-    let inner = Frame { title, right, focused }.draw(model, buf, area);
+    let inner = Frame { title, bottom: history(model), focused, ..Frame::default() }.draw(model, buf, area);
     if view.rows.is_empty() {
         let complete = model.seen.as_ref().is_some_and(|seen| seen.world.databases.complete);
         let word = match (&model.link, &model.seen) {
@@ -136,7 +135,7 @@ pub fn activity(model: &Model, buf: &mut Buffer, area: Rect) {
     if model.activity_offset > 0 {
         right.push(span(model, "text.muted", format!("{} newer", model.activity_offset)));
     }
-    let inner = Frame { title, right, focused }.draw(model, buf, area);
+    let inner = Frame { title, right, focused, ..Frame::default() }.draw(model, buf, area);
     if model.activity.is_empty() {
         hint(model, buf, inner, if model.seen.is_some() { "nothing yet" } else { "" });
         return;

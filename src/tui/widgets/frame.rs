@@ -16,6 +16,8 @@ pub struct Frame {
     pub title: Vec<Span<'static>>,
     /// What else is said, at the right; it goes first where there is no room.
     pub right: Vec<Span<'static>>,
+    /// What else is said, at the right of the lower edge.
+    pub bottom: Vec<Span<'static>>,
     /// Whether it has the keys.
     pub focused: bool,
 }
@@ -45,6 +47,8 @@ impl Frame {
         if used + spans::width(&right) < usize::from(top.width) {
             spans::put_right(buf, top, right, glyphs.ellipsis);
         }
+        let edge = Rect { y: area.y + area.height - 1, ..top };
+        spans::put_right(buf, edge, padded(self.bottom), glyphs.ellipsis);
         inner
     }
 }
@@ -75,6 +79,6 @@ pub fn dialog(model: &Model, buf: &mut Buffer, title: &str, width: u16, height: 
     Clear.render(area, buf);
     buf.set_style(area, model.theme.style("background"));
     let title = vec![Span::styled(title.to_owned(), model.theme.style("text.strong"))];
-    let inner = Frame { title, right: Vec::new(), focused: true }.draw(model, buf, area);
+    let inner = Frame { title, focused: true, ..Frame::default() }.draw(model, buf, area);
     Rect { x: inner.x + inner.width.min(1), width: inner.width.saturating_sub(2), ..inner }
 }
