@@ -184,8 +184,8 @@ fn picture(path: &Path, args: &DemoArgs, global: &Global, config: &Config) -> Re
         options.zone = FixedOffset::east_opt(0).unwrap_or_else(|| Utc.fix());
         options.demo = Some(DemoInfo { about: "30 times as fast".to_owned() });
         let theme = options.themes.named(global.theme.as_deref().unwrap_or("dark"))?;
-        let mut model = still(&engine, options, epoch).await?;
-        Ok::<_, Failure>(tui::picture(&mut model, &theme, PICTURE.0, PICTURE.1))
+        let model = still(&engine, options, epoch).await?;
+        Ok::<_, Failure>(tui::picture(&model, &theme, PICTURE.0, PICTURE.1))
     })?;
     std::fs::write(path, svg).map_err(|error| {
         let message = format!("cannot write the picture {}: {error}", path.display());

@@ -48,7 +48,10 @@ async fn a_person_launches_and_terminates() {
     let begun = Instant::now();
     loop {
         let left = account.look().await;
-        if left.records.is_empty() && left.alive().is_empty() && !left.databases.contains_key("hatchery-dev-1") {
+        if left.records.is_empty()
+            && left.alive().is_empty()
+            && !left.databases.contains_key("hatchery-dev-1")
+        {
             break;
         }
         assert!(begun.elapsed() < Duration::from_secs(120), "{left:#?}");
