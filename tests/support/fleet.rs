@@ -104,7 +104,7 @@ impl<'m> Account<'m> {
         let mut pages = self.ec2.describe_instances().into_paginator().send();
         while let Some(page) = pages.next().await {
             for instance in
-                page.unwrap().reservations().iter().flat_map(|reservation| reservation.instances())
+                page.unwrap().reservations().iter().flat_map(aws_sdk_ec2::types::Reservation::instances)
             {
                 let name = instance.state().and_then(|state| state.name()).unwrap();
                 state.machines.push(Machine {
@@ -258,7 +258,7 @@ impl<'m> Account<'m> {
     pub(crate) async fn machines_of(&self, environment: &str) -> usize {
         let filter = Filter::builder().name("tag:hatchery:environment").values(environment).build();
         let found = self.ec2.describe_instances().filters(filter).send().await.unwrap();
-        found.reservations().iter().flat_map(|reservation| reservation.instances()).count()
+        found.reservations().iter().flat_map(aws_sdk_ec2::types::Reservation::instances).count()
     }
 }
 

@@ -51,7 +51,7 @@ impl Moto {
                 .spawn()
                 .expect("moto_server starts");
             let begun = Instant::now();
-            while begun.elapsed() < Duration::from_secs(60) {
+            while begun.elapsed() < Duration::from_mins(1) {
                 if server.try_wait().unwrap().is_some() {
                     break;
                 }

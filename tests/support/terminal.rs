@@ -84,7 +84,7 @@ impl Terminal {
     /// Waits until the screen shows this.
     #[track_caller]
     pub(crate) fn shows(&self, words: &str) {
-        self.shows_within(words, Duration::from_secs(60));
+        self.shows_within(words, Duration::from_mins(1));
     }
 
     #[track_caller]
