@@ -106,7 +106,9 @@ fn the_demo_fits_any_terminal() {
     terminal.shows("checkout-fix");
     terminal.keys("?");
     terminal.shows("Help");
+    // The two keys in one go would be another key, Alt-q.
     terminal.keys("\x1b");
+    terminal.shows("checkout-fix");
     terminal.keys("q");
     assert_eq!(terminal.ends(), 0);
 }
