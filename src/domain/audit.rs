@@ -62,6 +62,26 @@ pub struct AuditEvent {
 }
 
 impl AuditEvent {
+    /// What happened, as one reads it: `launched`, `created database`, `failed to launch instance`.
+    #[must_use]
+    pub fn deed(&self) -> String {
+        let words = self.action.replace('-', " ");
+        match self.outcome {
+            Outcome::Done => {}
+            Outcome::Failed => return format!("failed to {words}"),
+            Outcome::Skipped | Outcome::Unknown | Outcome::DryRun => return words,
+        }
+        let (verb, object) = words.split_once(' ').unwrap_or((&words, ""));
+        let done = match verb {
+            "forget" => "forgot".to_owned(),
+            "give" => "gave".to_owned(),
+            "keep" => "kept".to_owned(),
+            _ if verb.ends_with('e') => format!("{verb}d"),
+            _ => format!("{verb}ed"),
+        };
+        format!("{done} {object}").trim_end().to_owned()
+    }
+
     /// The event with everything that a terminal would act on removed. Events come from a log that others can write.
     #[must_use]
     pub fn cleaned(self) -> Self {
@@ -74,5 +94,26 @@ impl AuditEvent {
             detail: clean(self.detail),
             ..self
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deed(action: &str, outcome: Outcome) -> String {
+        let at = DateTime::UNIX_EPOCH;
+        let (who, target) = ("amy".to_owned(), "dev-12".to_owned());
+        let (reason, detail) = (String::new(), String::new());
+        AuditEvent { at, who, action: action.to_owned(), target, reason, outcome, detail }.deed()
+    }
+
+    #[test]
+    fn an_event_says_what_happened() {
+        assert_eq!(deed("launch", Outcome::Done), "launched");
+        assert_eq!(deed("create-database", Outcome::Done), "created database");
+        assert_eq!(deed("give-up", Outcome::Done), "gave up");
+        assert_eq!(deed("create-database", Outcome::Failed), "failed to create database");
+        assert_eq!(deed("delete-record", Outcome::Unknown), "delete record");
     }
 }

@@ -34,6 +34,15 @@ pub fn left(left: Duration) -> Shown {
     Shown { text: length(rounded), changes_in: over + Duration::from_millis(20) }
 }
 
+/// What is left until something ends, in its largest unit: `8m`. It never says more than there is.
+#[must_use]
+pub fn coarse_left(left: Duration) -> Shown {
+    let seconds = left.as_secs();
+    let (unit, name) = largest(seconds);
+    let over = left.saturating_sub(Duration::from_secs(seconds / unit * unit));
+    Shown { text: format!("{}{name}", seconds / unit), changes_in: over + Duration::from_millis(20) }
+}
+
 /// What is expected to remain, as `~2m 10s`.
 #[must_use]
 pub fn estimate(remaining: Duration) -> Shown {
@@ -66,14 +75,19 @@ pub fn age(age: Duration) -> Shown {
 #[must_use]
 pub fn coarse_age(age: Duration) -> Shown {
     let seconds = age.as_secs();
-    let (unit, name) = match seconds {
-        DAY.. => (DAY, "d"),
-        HOUR.. => (HOUR, "h"),
-        _ => (MINUTE, "m"),
-    };
+    let (unit, name) = largest(seconds);
     let rounded = seconds / unit * unit;
     let next = Duration::from_secs(rounded + unit).saturating_sub(age);
     Shown { text: format!("{}{name}", seconds / unit), changes_in: next + Duration::from_millis(20) }
+}
+
+/// The largest unit of a length of time, from minutes up.
+fn largest(seconds: u64) -> (u64, &'static str) {
+    match seconds {
+        DAY.. => (DAY, "d"),
+        HOUR.. => (HOUR, "h"),
+        _ => (MINUTE, "m"),
+    }
 }
 
 /// A length of time in its two largest units: `5h 12m`.

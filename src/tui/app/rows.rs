@@ -367,10 +367,7 @@ fn left(
     now: DateTime<Utc>,
     deadlines: &mut Deadlines,
 ) -> Option<String> {
-    let mut until = |at: DateTime<Utc>| {
-        let left = units::between(now, at);
-        deadlines.take(units::left(left))
-    };
+    let left_until = |at: DateTime<Utc>| units::between(now, at);
     match environment.state {
         EnvironmentState::Launching | EnvironmentState::Starting => Some(match progress?.remaining {
             Some(remaining) => {
@@ -381,11 +378,15 @@ fn left(
             }
             None => "late".to_owned(),
         }),
-        EnvironmentState::Reaping => environment.kept_until(policy).map(|at| format!("keep {}", until(at))),
+        EnvironmentState::Reaping => {
+            let shown = units::coarse_left(left_until(environment.kept_until(policy)?));
+            Some(format!("keep {}", deadlines.take(shown)))
+        }
         EnvironmentState::Expired => Some("over".to_owned()),
         EnvironmentState::Terminating => None,
         EnvironmentState::Ready | EnvironmentState::Stopped | EnvironmentState::Failed => {
-            environment.record.expires_at.filter(|at| *at > now).map(until)
+            let expires = environment.record.expires_at.filter(|at| *at > now)?;
+            Some(deadlines.take(units::left(left_until(expires))))
         }
     }
 }

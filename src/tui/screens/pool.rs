@@ -161,10 +161,10 @@ pub(super) fn event_line(model: &Model, event: &AuditEvent) -> Line<'static> {
         span(model, "log.time", format!("{} ", units::time_of_day(event.at, model.options.zone))),
         span(model, role, format!("{glyph} ")),
         span(model, "text.strong", who),
-        span(model, "text", format!(" {} ", event.action.replace('-', " "))),
+        span(model, "text", format!(" {} ", event.deed())),
         span(model, "text", event.target.trim_start_matches("hatchery-").to_owned()),
     ];
-    if event.outcome != Outcome::Done {
+    if !matches!(event.outcome, Outcome::Done | Outcome::Failed) {
         line.push(span(model, role, format!(" {}", event.outcome)));
     }
     let why = if event.outcome == Outcome::Failed && !event.detail.is_empty() {
