@@ -181,6 +181,26 @@ pub enum LogItem {
     Mode(String),
 }
 
+/// A launch template of a fleet: the fleet itself or one of its records, which one listing gives together.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Template {
+    /// The base template.
+    Fleet(Box<Fleet>),
+    /// A record or a retirement.
+    Record(Box<Record>),
+}
+
+impl Template {
+    /// The record, if it is one.
+    #[must_use]
+    pub fn record(self) -> Option<Record> {
+        match self {
+            Self::Fleet(_) => None,
+            Self::Record(record) => Some(*record),
+        }
+    }
+}
+
 /// Everything that hatchery asks of the cloud, in its own words.
 #[async_trait]
 pub trait Cloud: Send + Sync {
@@ -196,8 +216,9 @@ pub trait Cloud: Send + Sync {
     /// One fleet; `None` where there is none of that name.
     async fn fleet(&self, name: &FleetName) -> Result<Option<Fleet>>;
 
-    /// The records of a fleet, retirements included.
-    fn records<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Record>;
+    /// A fleet's own template and its records, retirements included: all in one listing, since requests are what the
+    /// dashboards of an account share.
+    fn templates<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Template>;
 
     /// The instances of a fleet, terminated ones included as long as EC2 lists them.
     fn instances<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Instance>;

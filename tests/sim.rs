@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use hatchery::clock::Clock;
 use hatchery::cloud::sim::{Scenario, SimCloud};
-use hatchery::cloud::{LaunchInstance, collect};
-use hatchery::domain::{ErrorClass, FleetName, InstanceState, Phase};
+use hatchery::cloud::{DynCloud, LaunchInstance, Template, collect};
+use hatchery::domain::{ErrorClass, FleetName, InstanceState, Phase, Record};
 use support::contract::{self, Ground};
 
 fn clock() -> Clock {
@@ -56,12 +56,16 @@ async fn residents_boot_restore_and_come_to_rest() {
     assert!(databases.iter().all(|database| database.status == "available"));
 }
 
+async fn records(cloud: &DynCloud) -> Vec<Record> {
+    collect(cloud.templates(&dev())).await.items.into_iter().filter_map(Template::record).collect()
+}
+
 #[tokio::test(start_paused = true)]
 async fn tokens_fence_and_die_as_documented() {
     let sim = SimCloud::new(Scenario::demo().unwrap(), 1, clock());
     let cloud = sim.caller("amy");
-    let records = collect(cloud.records(&dev())).await;
-    let record = &records.items[0].id;
+    let records = records(&cloud).await;
+    let record = &records[0].id;
     let request =
         LaunchInstance { record: record.clone(), token: "t".into(), subnet: None, instance_type: None };
     let first = cloud.launch_instance(&request).await.unwrap();
@@ -98,8 +102,8 @@ async fn a_lost_answer_leaves_its_effect() {
     scenario.faults.lost_answer = 1.0;
     let sim = SimCloud::new(scenario, 1, clock());
     let cloud = sim.caller("amy");
-    let records = collect(cloud.records(&dev())).await;
-    let id = &records.items[0].id;
+    let records = records(&cloud).await;
+    let id = &records[0].id;
     assert_eq!(cloud.delete_record(id).await.unwrap_err().class, ErrorClass::Unknown);
     assert_eq!(cloud.record(&dev(), id).await.unwrap().value, None);
 }
@@ -111,7 +115,7 @@ async fn hostile_history(seed: u64) -> Vec<String> {
     let sim = SimCloud::new(scenario, seed, clock());
     let cloud = sim.caller("amy");
     for _ in 0..50 {
-        let _ = collect(cloud.records(&dev())).await;
+        let _ = records(&cloud).await;
         let instances = collect(cloud.instances(&dev())).await;
         if let Some(instance) = instances.items.first() {
             let _ = cloud.terminate_instance(&instance.id).await;

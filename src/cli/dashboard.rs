@@ -13,7 +13,7 @@ use crate::tui::{self, Connected, TuiOptions, glyphs};
 
 /// The time between two looks at rest, unless the configuration says otherwise: a hundred dashboards at this pace stay
 /// under a quarter of what AWS lets an account ask.
-const REFRESH: Duration = Duration::from_secs(45);
+const REFRESH: Duration = Duration::from_mins(1);
 
 pub(crate) fn run(global: &Global, config: &Config) -> Result<(), Failure> {
     let mut options = options(global, config, Clock::system(), &connect::owner(config)?)?;

@@ -17,7 +17,7 @@ use futures::stream::BoxStream;
 use self::call::{Limits, ReadDate};
 use super::{
     BaseTemplate, Cloud, Identity, LaunchInstance, LogItem, LogLine, LogQuery, Pages, Permission, Quota,
-    Result, SecurityGroup, Seen, SourceDatabase,
+    Result, SecurityGroup, Seen, SourceDatabase, Template,
 };
 use crate::domain::{
     AuditEvent, CloudError, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image,
@@ -145,8 +145,8 @@ impl Cloud for AwsCloud {
         self.find_fleet(name).await
     }
 
-    fn records<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Record> {
-        self.list_records(fleet)
+    fn templates<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Template> {
+        self.list_held(fleet)
     }
 
     fn instances<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Instance> {

@@ -1,13 +1,13 @@
 //! Observing: everything that a fleet owns, listed at once, page by page.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::stream::{self, BoxStream, StreamExt as _};
 
 use super::Engine;
-use crate::cloud::{Page, Result};
+use crate::cloud::{Page, Result, Template};
 use crate::domain::{CloudError, Database, Fleet, Image, Instance, Listing, Record, Snapshot, Subnet, World};
 use crate::failure::{Failure, Kind};
 
@@ -30,7 +30,7 @@ pub(super) struct Remembered {
 }
 
 enum Part {
-    Records(Result<Page<Record>>),
+    Templates(Result<Page<Template>>),
     Instances(Result<Page<Instance>>),
     Databases(Result<Page<Database>>),
     Sources(Box<Sources>),
@@ -39,16 +39,66 @@ enum Part {
 impl Engine {
     /// Looks at everything anew, also at what changes seldom.
     pub(super) async fn observe_afresh(&self) -> Result<World, Failure> {
-        *self.remembered.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.remembered() = None;
         self.observe_with(|_| {}).await
     }
 
     /// Looks at everything, and shows the world as it comes in: `partial` is called after each page but the last.
     pub(super) async fn observe_with(&self, mut partial: impl FnMut(&World)) -> Result<World, Failure> {
         let name = &self.config.fleet;
+        // The listing has the fleet too. What was known of it before says where its sources are.
+        let known = self.remembered().as_ref().map(|remembered| remembered.of.clone());
+        let fleet = match known {
+            Some(fleet) => fleet,
+            None => self.read_fleet().await?,
+        };
+
+        let sources = stream::once(self.sources(&fleet)).map(|sources| Part::Sources(Box::new(sources)));
+        let parts: [BoxStream<'_, Part>; 4] = [
+            self.cloud.templates(name).map(Part::Templates).boxed(),
+            self.cloud.instances(name).map(Part::Instances).boxed(),
+            self.cloud.databases(name).map(Part::Databases).boxed(),
+            sources.boxed(),
+        ];
+        let mut world = World::unseen(fleet.clone());
+        let mut found = None;
+        let mut parts = stream::select_all(parts);
+        while let Some(part) = parts.next().await {
+            match part {
+                Part::Templates(page) => {
+                    add(&mut world.records, page.map(|page| only_records(page, &mut found)));
+                    if let Some(fleet) = &found {
+                        world.fleet.clone_from(fleet);
+                    }
+                }
+                Part::Instances(page) => add(&mut world.instances, page),
+                Part::Databases(page) => add(&mut world.databases, page),
+                Part::Sources(sources) => world.set_sources(*sources),
+            }
+            partial(&world);
+        }
+        drop(parts);
+        if found.is_none() && world.records.problem.is_none() {
+            // Its tags were missing from that answer, or it is gone.
+            world.fleet = self.read_fleet().await?;
+        }
+        if !same_sources(&fleet, &world.fleet) {
+            *self.remembered() = None;
+            world.set_sources(self.sources(&world.fleet).await);
+        } else if let Some(remembered) = &mut *self.remembered() {
+            remembered.of.clone_from(&world.fleet);
+        }
+        finish(&mut world.records);
+        finish(&mut world.instances);
+        finish(&mut world.databases);
+        Ok(world)
+    }
+
+    async fn read_fleet(&self) -> Result<Fleet, Failure> {
+        let name = &self.config.fleet;
         let fleet = self.cloud.fleet(name).await;
         let fleet = fleet.map_err(|error| Failure::cloud(format!("cannot read fleet {name}"), &error))?;
-        let fleet = fleet.ok_or_else(|| {
+        fleet.ok_or_else(|| {
             let message =
                 format!("there is no fleet {name:?} in {}", self.cloud.region(), name = name.as_str());
             Failure::new(
@@ -56,46 +106,19 @@ impl Engine {
                 message,
                 "see hatchery fleet ls, or check the Region and the profile",
             )
-        })?;
+        })
+    }
 
-        let sources = stream::once(self.sources(&fleet)).map(|sources| Part::Sources(Box::new(sources)));
-        let parts: [BoxStream<'_, Part>; 4] = [
-            self.cloud.records(name).map(Part::Records).boxed(),
-            self.cloud.instances(name).map(Part::Instances).boxed(),
-            self.cloud.databases(name).map(Part::Databases).boxed(),
-            sources.boxed(),
-        ];
-        let mut world = World::unseen(fleet.clone());
-        let mut parts = stream::select_all(parts);
-        while let Some(part) = parts.next().await {
-            match part {
-                Part::Records(page) => add(&mut world.records, page),
-                Part::Instances(page) => add(&mut world.instances, page),
-                Part::Databases(page) => add(&mut world.databases, page),
-                Part::Sources(sources) => {
-                    Sources { snapshot: world.snapshot, image: world.image, subnets: world.subnets } =
-                        *sources;
-                }
-            }
-            partial(&world);
-        }
-        drop(parts);
-        finish(&mut world.records);
-        finish(&mut world.instances);
-        finish(&mut world.databases);
-        Ok(world)
+    fn remembered(&self) -> MutexGuard<'_, Option<Remembered>> {
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn sources(&self, fleet: &Fleet) -> Sources {
         let now = self.clock.elapsed();
+        if let Some(remembered) = &*self.remembered()
+            && now.saturating_sub(remembered.at) < SOURCES_HOLD
         {
-            let remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(remembered) = &*remembered
-                && now.saturating_sub(remembered.at) < SOURCES_HOLD
-                && same_sources(&remembered.of, fleet)
-            {
-                return remembered.sources.clone();
-            }
+            return remembered.sources.clone();
         }
         let policy = &fleet.policy;
         let (snapshot, image, subnets) = futures::join!(
@@ -107,10 +130,28 @@ impl Engine {
         // A failure is not remembered: the next look asks again.
         if sources.snapshot.is_ok() && sources.image.is_ok() && sources.subnets.is_ok() {
             let remembered = Remembered { at: now, of: fleet.clone(), sources: sources.clone() };
-            *self.remembered.lock().unwrap_or_else(PoisonError::into_inner) = Some(remembered);
+            *self.remembered() = Some(remembered);
         }
         sources
     }
+}
+
+impl World {
+    fn set_sources(&mut self, sources: Sources) {
+        Sources { snapshot: self.snapshot, image: self.image, subnets: self.subnets } = sources;
+    }
+}
+
+/// Takes the fleet out of a page of templates.
+fn only_records(page: Page<Template>, found: &mut Option<Fleet>) -> Page<Record> {
+    let mut records = Vec::with_capacity(page.value.len());
+    for template in page.value {
+        match template {
+            Template::Fleet(fleet) => *found = Some(*fleet),
+            Template::Record(record) => records.push(*record),
+        }
+    }
+    Page { value: records, as_of: page.as_of }
 }
 
 fn same_sources(a: &Fleet, b: &Fleet) -> bool {

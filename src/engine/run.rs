@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::plan::{self, Plan, Planned};
 use super::step::{Key, Rank, Step};
 use super::{Engine, Event, Handle, Poke, Refusal, Report, RunOptions, StepReport, observe};
-use crate::domain::{DatabaseState, Environment, EnvironmentState, Outcome, Pool, World};
+use crate::domain::{DatabaseState, Environment, EnvironmentState, ErrorClass, Outcome, Pool, Record, World};
 use crate::failure::{Failure, Kind};
 
 /// Background steps wait a random moment up to this long, spread so that of any number of engines about one is first
@@ -22,11 +22,18 @@ const SPREAD: Duration = Duration::from_mins(1);
 /// Steps that somebody waits for are spread less.
 const SPREAD_FOR_PEOPLE: Duration = Duration::from_secs(20);
 
-/// Time between two looks while something changes and somebody watches.
-const BUSY: Duration = Duration::from_secs(5);
+/// Time between two looks while something of this engine's own person moves.
+const MINE: Duration = Duration::from_secs(5);
+
+/// Time between two looks while anything else moves and somebody watches. A hundred dashboards at this pace, with two
+/// EC2 requests a look, stay below a quarter of what AWS lets an account ask (20 a second).
+const BUSY: Duration = Duration::from_secs(45);
 
 /// Time between two looks while nobody watches.
-const UNWATCHED: Duration = Duration::from_mins(2);
+const UNWATCHED: Duration = Duration::from_mins(3);
+
+/// How much slower than usual it looks at most while AWS throttles the account.
+const SLOWEST: f64 = 8.0;
 
 /// How long after a change of our own the next look is taken.
 const AFTER_CHANGE: Duration = Duration::from_secs(2);
@@ -82,6 +89,7 @@ impl Engine {
             watched: true,
             waiting: BTreeMap::new(),
             failures: 0,
+            slower: 1.0,
             audit_read: None,
             audit_seen: HashSet::new(),
             changed: false,
@@ -113,6 +121,8 @@ struct Looper {
     watched: bool,
     waiting: BTreeMap<Key, Waiting>,
     failures: u32,
+    /// By how much it looks less often than usual, because AWS throttles.
+    slower: f64,
     audit_read: Option<(Duration, DateTime<Utc>)>,
     audit_seen: HashSet<String>,
     changed: bool,
@@ -226,19 +236,21 @@ impl Looper {
     }
 
     /// How long to wait for the next look.
-    fn pause(&self, world: &World) -> Duration {
+    fn pause(&mut self, world: &World) -> Duration {
         let jitter = 0.8 + 0.4 * self.engine.random();
-        let resting = if self.changed {
-            AFTER_CHANGE
-        } else if !self.watched {
-            UNWATCHED
-        } else if is_busy(world) {
-            BUSY.min(self.options.refresh)
-        } else {
-            self.options.refresh
+        let moving = self.engine.moving(world);
+        let resting = match moving {
+            _ if self.changed => AFTER_CHANGE,
+            Moving::Mine => MINE,
+            _ if !self.watched => UNWATCHED.max(self.options.refresh),
+            Moving::Others => BUSY.min(self.options.refresh),
+            Moving::Nothing => self.options.refresh,
         };
-        let throttled = world.problems().any(|problem| problem.is(crate::domain::ErrorClass::Throttled));
-        let resting = if throttled { resting.max(self.options.refresh) * 2 } else { resting };
+        // Everybody who is throttled slows down at once, and comes back bit by bit.
+        let throttled = world.problems().any(|problem| problem.is(ErrorClass::Throttled));
+        self.slower =
+            if throttled { (self.slower * 2.0).min(SLOWEST) } else { (self.slower * 0.75).max(1.0) };
+        let resting = resting.mul_f64(self.slower);
         let elapsed = self.engine.clock.elapsed();
         let due = self.waiting.values().map(|waiting| waiting.due.saturating_sub(elapsed)).min();
         resting.mul_f64(jitter).min(due.unwrap_or(resting)).max(Duration::from_millis(500))
@@ -282,17 +294,11 @@ fn backoff(failures: u32) -> Duration {
     Duration::from_secs(1 << failures.min(9)).min(LONGEST_BACKOFF)
 }
 
-/// Whether something is under way that a person would like to see moving.
-fn is_busy(world: &World) -> bool {
-    let now = world.now().unwrap_or_default();
-    let moving = |state| {
-        matches!(
-            state,
-            EnvironmentState::Launching | EnvironmentState::Starting | EnvironmentState::Terminating
-        )
-    };
-    Environment::all(world, now).iter().any(|environment| moving(environment.state))
-        || Pool::of(world).count(DatabaseState::Creating) > 0
+/// What is under way that a person would like to see moving.
+enum Moving {
+    Nothing,
+    Others,
+    Mine,
 }
 
 /// The moment that one engine waits before one step: the same each time for the same engine and step, and different
@@ -318,5 +324,24 @@ impl Engine {
     fn is_mine(&self, step: &Step) -> bool {
         let mine = self.mine.lock().unwrap_or_else(PoisonError::into_inner);
         step.record().is_some_and(|record| mine.contains(record))
+    }
+
+    fn moving(&self, world: &World) -> Moving {
+        let moves = |state| {
+            use EnvironmentState::{Launching, Starting, Terminating};
+            matches!(state, Launching | Starting | Terminating)
+        };
+        let environments = Environment::all(world, world.now().unwrap_or_default());
+        let mut moving = environments.iter().filter(|environment| moves(environment.state)).peekable();
+        let any = moving.peek().is_some() || Pool::of(world).count(DatabaseState::Creating) > 0;
+        let asked = self.mine.lock().unwrap_or_else(PoisonError::into_inner);
+        let mine = |record: &Record| asked.contains(&record.id) || record.owner == self.config.person;
+        if moving.any(|environment| mine(environment.record)) {
+            Moving::Mine
+        } else if any {
+            Moving::Others
+        } else {
+            Moving::Nothing
+        }
     }
 }

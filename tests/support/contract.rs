@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt as _;
-use hatchery::cloud::{Cloud, LaunchInstance, LogQuery, collect};
+use hatchery::cloud::{Cloud, LaunchInstance, LogQuery, Template, collect};
 use hatchery::domain::tags::key;
 use hatchery::domain::{
     AuditEvent, ErrorClass, Fleet, FleetName, InstanceState, NewDatabase, NewEnvironment, NewFleet,
@@ -134,10 +134,12 @@ async fn records(cloud: &dyn Cloud, ground: &Ground, fleet: &Fleet) {
         ..new.clone()
     };
     let retired = cloud.create_record(fleet, &retirement).await.unwrap();
-    let listed = collect(cloud.records(&fleet.name)).await;
+    let listed = collect(cloud.templates(&fleet.name)).await;
     assert!(listed.complete && listed.as_of.is_some());
-    assert_eq!(listed.items.len(), 2);
-    assert!(listed.iter().any(|record| record.retirement && record.terminate.is_some()));
+    assert!(listed.iter().any(|template| matches!(template, Template::Fleet(own) if own.name == fleet.name)));
+    let records: Vec<_> = listed.items.into_iter().filter_map(Template::record).collect();
+    assert_eq!(records.len(), 2);
+    assert!(records.iter().any(|record| record.retirement && record.terminate.is_some()));
     cloud.delete_record(&retired).await.unwrap();
     cloud.delete_record(&retired).await.unwrap();
     cloud.delete_record(&id).await.unwrap();

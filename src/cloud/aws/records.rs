@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::call::{Bucket, Effect, call};
 use super::{AwsCloud, instant, template};
-use crate::cloud::{BaseTemplate, Page, Pages, Result, Seen, absent};
+use crate::cloud::{BaseTemplate, Page, Pages, Result, Seen, Template, absent};
 use crate::domain::tags::{key, role};
 use crate::domain::{
     CloudError, EnvironmentId, ErrorClass, Fleet, FleetName, NewEnvironment, NewFleet, NewRecord, Purpose,
@@ -59,26 +59,21 @@ impl AwsCloud {
 
     pub(super) fn list_fleets(&self) -> Pages<'_, Fleet> {
         let filters = vec![filter(&format!("tag:{}", key::ROLE), [role::FLEET])];
-        read_pages(self.list_templates(filters), |template| {
-            let (id, name, tags) = parts(template)?;
-            Fleet::read(id, name, &tags)
-        })
+        read_pages(self.list_templates(filters), read_fleet)
     }
 
-    pub(super) fn list_records<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Record> {
-        let filters = vec![
-            filter(&format!("tag:{}", key::FLEET), [fleet.as_str()]),
-            filter(&format!("tag:{}", key::ROLE), [role::ENVIRONMENT, role::RETIREMENT]),
-        ];
-        read_pages(self.list_templates(filters), move |template| read_record(fleet, template))
+    pub(super) fn list_held<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Template> {
+        let filters = vec![filter(&format!("tag:{}", key::FLEET), [fleet.as_str()])];
+        read_pages(self.list_templates(filters), move |template| {
+            let own = || read_fleet(template).filter(|found| found.name == *fleet);
+            let record = read_record(fleet, template).map(|record| Template::Record(Box::new(record)));
+            record.or_else(|| own().map(|fleet| Template::Fleet(Box::new(fleet))))
+        })
     }
 
     pub(super) async fn find_fleet(&self, name: &FleetName) -> Result<Option<Fleet>> {
         let found = self.template_named(&name.template_name()).await?;
-        Ok(found.value.as_ref().and_then(|template| {
-            let (id, name, tags) = parts(template)?;
-            Fleet::read(id, name, &tags)
-        }))
+        Ok(found.value.as_ref().and_then(read_fleet))
     }
 
     pub(super) async fn read_record(&self, fleet: &FleetName, id: &RecordId) -> Result<Seen<Option<Record>>> {
@@ -333,6 +328,11 @@ fn no_data(id: &RecordId) -> CloudError {
 fn parts(template: &LaunchTemplate) -> Option<(RecordId, &str, Tags)> {
     let id = RecordId::new(template.launch_template_id()?);
     Some((id, template.launch_template_name()?, read_tags(template.tags())))
+}
+
+fn read_fleet(template: &LaunchTemplate) -> Option<Fleet> {
+    let (id, name, tags) = parts(template)?;
+    Fleet::read(id, name, &tags)
 }
 
 fn read_record(fleet: &FleetName, template: &LaunchTemplate) -> Option<Record> {

@@ -22,6 +22,19 @@ pub(super) fn read_record(fleet: &FleetName, id: &str, template: &Template, tags
     Record::read(fleet, RecordId::new(id), &template.name, template.created_at, tags)
 }
 
+/// A template as the listing of one fleet shows it.
+pub(super) fn read_template(
+    fleet: &FleetName,
+    id: &str,
+    template: &Template,
+    tags: &Tags,
+) -> Option<crate::cloud::Template> {
+    use crate::cloud::Template as Shown;
+    let record = read_record(fleet, id, template, tags).map(|record| Shown::Record(Box::new(record)));
+    let own = || read_fleet(id, template, tags).filter(|found| found.name == *fleet);
+    record.or_else(|| own().map(|fleet| Shown::Fleet(Box::new(fleet))))
+}
+
 pub(super) fn read_machine(fleet: &FleetName, id: &str, machine: &Machine, tags: &Tags) -> Option<Instance> {
     let facts = InstanceFacts {
         id: InstanceId::new(id),

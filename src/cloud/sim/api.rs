@@ -8,7 +8,7 @@ use futures::StreamExt as _;
 use futures::stream::BoxStream;
 
 use super::Caller;
-use super::answers::{Shown, read_database, read_fleet, read_machine, read_record};
+use super::answers::{Shown, read_database, read_fleet, read_machine, read_record, read_template};
 use super::begin::{GROUP, OPEN_GROUP, SUBNET_GROUP};
 use super::fate::{Bucket, error};
 use super::kinds::{
@@ -52,9 +52,9 @@ impl Cloud for Caller {
         Ok(found.await?.value)
     }
 
-    fn records<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Record> {
-        let show: Shown<'a, Template, Record> =
-            Box::new(move |id, template, tags| read_record(fleet, id, template, tags));
+    fn templates<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, crate::cloud::Template> {
+        let show: Shown<'a, Template, crate::cloud::Template> =
+            Box::new(move |id, template, tags| read_template(fleet, id, template, tags));
         self.pages(TEMPLATES, |state| &state.templates, |template| &template.tags, show)
     }
 
