@@ -106,9 +106,22 @@ impl SimCloud {
     }
 }
 
+/// What a reader saw, for the history.
+fn said<T: std::fmt::Debug>(kind: Kind, lag: chrono::TimeDelta, answer: &Result<T>) -> String {
+    const MOST: usize = 400;
+    let mut text = match answer {
+        Ok(value) => format!("{} saw, {} ms old: {value:?}", kind.operation, lag.num_milliseconds()),
+        Err(error) => format!("{}: {error}", kind.operation),
+    };
+    if let Some((end, _)) = text.char_indices().nth(MOST) {
+        text.truncate(end);
+    }
+    text
+}
+
 impl Caller {
     /// Reads, at the age that the call's fate draws.
-    async fn read<T>(
+    async fn read<T: std::fmt::Debug>(
         &self,
         kind: Kind,
         read: impl FnOnce(&mut State, chrono::DateTime<chrono::Utc>) -> Result<T> + Send,
@@ -121,7 +134,11 @@ impl Caller {
             match fate.refused {
                 Some(error) => Err(error),
                 None if !fate.arrives => Err(fate::no_answer(kind)),
-                None => read(&mut state, now - fate.lag).map(|value| Seen { value, as_of: Some(now) }),
+                None => {
+                    let answer = read(&mut state, now - fate.lag);
+                    state.note(&self.who, || said(kind, fate.lag, &answer));
+                    answer.map(|value| Seen { value, as_of: Some(now) })
+                }
             }
         };
         self.pass(fate.back).await;

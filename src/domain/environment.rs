@@ -134,7 +134,9 @@ impl<'w> Environment<'w> {
             problems.push(format!("its database {} is {}", database.id, database.status));
         }
         if self.record.expires_at.is_none() && !self.record.retirement {
-            problems.push("its expiry cannot be read, so it is kept".to_owned());
+            problems.push(
+                "its expiry cannot be read, so it lives as long as the fleet's max-lifetime".to_owned(),
+            );
         }
         problems
     }
@@ -236,7 +238,7 @@ fn state(
     if record.reaping_since.is_some() {
         return State::Reaping;
     }
-    if record.expires_at.is_some_and(|at| now >= at) {
+    if now >= record.ends_at(policy) {
         return State::Expired;
     }
     match instance {

@@ -38,7 +38,7 @@ pub struct Policy {
     pub fallback_instance_types: Vec<String>,
     /// Security groups that may admit the whole internet.
     pub allow_public: Vec<String>,
-    /// URL of the application; see [`Policy::url`] for the placeholders.
+    /// URL of the application; see [`crate::domain::Environment::url`] for the placeholders.
     pub url_app: String,
     /// URL of the Kubernetes dashboard.
     pub url_dashboard: String,

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use super::ids::{
     EnvironmentId, FleetName, ImageId, InstanceId, InvalidName, Label, Number, RecordId, SubnetId,
 };
+use super::policy::Policy;
 use super::tags::{self, TagChanges, Tags, key, role};
 use super::text;
 
@@ -107,6 +108,12 @@ impl Record {
             services: read_services(tags),
             note: text_of(key::NOTE),
         })
+    }
+
+    /// When its time is over: its expiry, or, where that cannot be read, the latest that it can have been.
+    #[must_use]
+    pub fn ends_at(&self, policy: &Policy) -> DateTime<Utc> {
+        self.expires_at.unwrap_or_else(|| self.created_at + policy.max_lifetime)
     }
 
     /// The number that it shares with its database.

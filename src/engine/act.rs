@@ -224,7 +224,7 @@ impl Actor<'_> {
         let (Some(found), Some(now)) = (&look.value, look.now) else {
             return Ok(Done::skip("its record is gone, or AWS did not say what time it is"));
         };
-        if found.reaping_since.is_some() || !plan::is_over(found, now) {
+        if found.reaping_since.is_some() || !plan::is_over(found, self.policy, now) {
             return Ok(Done::skip("it was marked already, or extended"));
         }
         let changes = TagChanges::reaping_since(now);
@@ -237,7 +237,7 @@ impl Actor<'_> {
         let (Some(found), Some(now)) = (&look.value, look.now) else {
             return Ok(Done::skip("its record is gone, or AWS did not say what time it is"));
         };
-        if found.reaping_since.is_none() || plan::is_over(found, now) {
+        if found.reaping_since.is_none() || plan::is_over(found, self.policy, now) {
             return Ok(Done::skip("it is not marked, or its time is over"));
         }
         let changes = TagChanges::new().remove(key::REAPING_SINCE);

@@ -95,13 +95,13 @@ pub fn choice(policy: &Policy, attempt: u32) -> Option<Choice> {
 /// Whether a record's environment is to end, judged by the record alone.
 #[must_use]
 pub fn is_ending(record: &Record, policy: &Policy, now: DateTime<Utc>) -> bool {
-    record.terminate.is_some() || (is_over(record, now) && grace_is_over(record, policy, now))
+    record.terminate.is_some() || (is_over(record, policy, now) && grace_is_over(record, policy, now))
 }
 
 /// Whether a record's time is over: past its expiry, or failed.
 #[must_use]
-pub fn is_over(record: &Record, now: DateTime<Utc>) -> bool {
-    record.failure.is_some() || record.expires_at.is_some_and(|at| at <= now)
+pub fn is_over(record: &Record, policy: &Policy, now: DateTime<Utc>) -> bool {
+    record.failure.is_some() || record.ends_at(policy) <= now
 }
 
 fn grace_is_over(record: &Record, policy: &Policy, now: DateTime<Utc>) -> bool {
@@ -158,7 +158,7 @@ impl Planner<'_> {
         }
         if is_ending(record, self.policy, self.now) {
             self.end(claim);
-        } else if is_over(record, self.now) {
+        } else if is_over(record, self.policy, self.now) {
             self.mark_over(record);
         } else if record.reaping_since.is_some() {
             let step = Step::UnmarkReaping { record: record.id.clone(), environment: environment.clone() };
@@ -173,10 +173,9 @@ impl Planner<'_> {
         let environment = record.environment.clone();
         match record.reaping_since {
             None => {
-                let reason = match (&record.failure, record.expires_at) {
-                    (Some(failure), _) => format!("it failed: {}", failure.reason),
-                    (None, Some(at)) => format!("its time was over at {}", at.format("%F %T")),
-                    (None, None) => return,
+                let reason = match &record.failure {
+                    Some(failure) => format!("it failed: {}", failure.reason),
+                    None => format!("its time was over at {}", record.ends_at(self.policy).format("%F %T")),
                 };
                 self.want(Step::MarkReaping { record: record.id.clone(), environment }, reason);
             }

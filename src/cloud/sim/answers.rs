@@ -82,7 +82,7 @@ impl Caller {
     ) -> Pages<'a, R>
     where
         T: Clone + Send + 'static,
-        R: Send + 'a,
+        R: std::fmt::Debug + Send + 'a,
     {
         let begin = Some(String::new());
         futures::stream::unfold((begin, show), move |(marker, show)| async move {

@@ -17,6 +17,13 @@ const DEAD_MAN_WAITS: TimeDelta = TimeDelta::hours(6);
 /// Who does what happens by itself.
 pub(super) const CLOUD: &str = "cloud";
 
+/// Who tidies up by hand.
+const OPERATOR: &str = "operator";
+
+fn own_id<T>((id, _): (&str, T)) -> String {
+    id.to_owned()
+}
+
 impl State {
     pub(super) fn happen(&mut self, event: Event) {
         match event {
@@ -193,38 +200,52 @@ impl State {
         self.schedule(expiry + DEAD_MAN_WAITS, Event::DeadMan(id.to_owned()));
     }
 
-    /// Somebody with all permissions and no idea: ends an instance, a database or a record, or loses a tag.
+    /// Somebody with all permissions and no idea: ends an instance, a database or a record, or takes a tag off one.
     fn tidy_up_by_hand(&mut self) {
-        const WHO: &str = "operator";
         self.fault("operator");
-        let choices = self.things_to_tidy();
+        let kind = self.random.random_range(0..3);
+        let choices = self.things_to_tidy(kind);
         if choices.is_empty() {
             return;
         }
         let id = choices[self.random.random_range(0..choices.len())].clone();
-        if id.starts_with("i-") {
-            self.shut_down(&id, WHO);
-        } else if id.starts_with("lt-") {
-            self.remove_template(&id, WHO);
-        } else {
-            self.begin_delete(&id, WHO);
+        let only_a_tag = self.random.random_bool(0.25);
+        match kind {
+            _ if only_a_tag => self.lose_a_tag(&id),
+            0 => self.shut_down(&id, OPERATOR),
+            1 => self.begin_delete(&id, OPERATOR),
+            _ => self.remove_template(&id, OPERATOR),
         }
     }
 
-    fn things_to_tidy(&mut self) -> Vec<String> {
-        let kind = self.random.random_range(0..4);
-        let machines = self.machines.iter().filter(|(_, machine)| kind == 0 && !machine.state.is_ending());
-        let databases = self
-            .databases
-            .iter()
-            .filter(|(_, database)| kind == 1 || kind == 3 && database.status == "available");
-        let records = self
-            .templates
-            .iter()
-            .filter(|(_, template)| kind == 2 && template.name.matches('/').count() == 2);
-        let ids =
-            machines.map(|(id, _)| id).chain(databases.map(|(id, _)| id)).chain(records.map(|(id, _)| id));
-        ids.map(str::to_owned).collect()
+    /// The instances (0), databases (1) or records (2) of the scenario's fleet.
+    fn things_to_tidy(&self, kind: u32) -> Vec<String> {
+        let records = format!("hatchery/{}/", self.scenario.fleet);
+        let databases = format!("hatchery-{}-", self.scenario.fleet);
+        let alive = |machine: &super::state::Machine| !machine.state.is_ending();
+        match kind {
+            0 => self.machines.iter().filter(|(_, machine)| alive(machine)).map(own_id).collect(),
+            1 => self.databases.iter().filter(|(id, _)| id.starts_with(&databases)).map(own_id).collect(),
+            _ => {
+                let own = self.templates.iter().filter(|(_, template)| template.name.starts_with(&records));
+                own.map(own_id).collect()
+            }
+        }
+    }
+
+    /// Takes off a tag that says what a thing is. Those that say whose it is stay: without them nobody may touch it, and it
+    /// would stay for ever.
+    fn lose_a_tag(&mut self, id: &str) {
+        const LOSABLE: [&str; 4] = [key::NAME, key::OWNER, key::EXPIRES_AT, key::PHASE];
+        let lost = LOSABLE[self.random.random_range(0..LOSABLE.len())];
+        let now = self.now;
+        let gone = self.machines.change(id, now, |machine| drop(machine.tags.remove(lost)))
+            || self.templates.change(id, now, |template| drop(template.tags.remove(lost)))
+            || self.databases.change(id, now, |database| drop(database.tags.remove(lost)));
+        if gone {
+            self.note(OPERATOR, || format!("tag {lost} of {id} is lost"));
+            self.changed(OPERATOR, &Change::Tags(id.to_owned()));
+        }
     }
 
     /// Begins to delete a database.
@@ -239,7 +260,14 @@ impl State {
     /// Deletes a launch template.
     pub(super) fn remove_template(&mut self, id: &str, who: &str) {
         if let Some(template) = self.templates.remove(id, self.now) {
-            self.names.remove(&template.name);
+            if self.names.get(&template.name).is_some_and(|own| own == id) {
+                self.names.remove(&template.name);
+            }
+            if self.scenario.faults.fences_open
+                && let Some(launch) = template.launch.clone()
+            {
+                self.deleted.insert(id.to_owned(), launch);
+            }
             self.note(who, || format!("{id} ({}) is deleted", template.name));
             self.changed(who, &Change::Template(id.to_owned()));
         }

@@ -14,7 +14,7 @@ pub(super) fn name_taken() -> crate::domain::CloudError {
 
 /// Names are unique at every instant: that is what the claim stands on.
 pub(super) fn create(state: &mut State, who: &str, template: Template) -> Result<RecordId> {
-    if state.names.contains_key(&template.name) {
+    if state.names.contains_key(&template.name) && !state.scenario.faults.names_shared {
         return Err(name_taken());
     }
     let name = template.name.clone();
@@ -27,7 +27,8 @@ pub(super) fn create(state: &mut State, who: &str, template: Template) -> Result
 /// <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html>
 pub(super) fn run_instance(state: &mut State, who: &str, request: &LaunchInstance) -> Result<InstanceId> {
     let fail = |class, code, message: &str| Err(error(class, RUN, code, message));
-    let Some(launch) = state.templates.get(request.record.as_str()).map(|template| template.launch.clone())
+    let template = state.templates.get(request.record.as_str()).map(|template| template.launch.clone());
+    let Some(launch) = template.or_else(|| state.deleted.get(request.record.as_str()).cloned().map(Some))
     else {
         let message = "The specified launch template, with template ID, does not exist";
         return fail(ErrorClass::NotFound, "InvalidLaunchTemplateId.NotFound", message);
@@ -43,7 +44,8 @@ pub(super) fn run_instance(state: &mut State, who: &str, request: &LaunchInstanc
     if !state.scenario.faults.tokens_ignored
         && let Some((before, id)) = state.tokens.get(&request.token).cloned()
     {
-        if before != said {
+        let burnt = before.is_empty();
+        if before != said && (burnt || !state.scenario.faults.mismatch_succeeds) {
             return fail(
                 ErrorClass::Invalid,
                 "IdempotentParameterMismatch",

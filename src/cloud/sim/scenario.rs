@@ -135,8 +135,14 @@ pub struct Faults {
     pub capacity: f64,
     /// The chance that a launch that failed has used its client token up all the same.
     pub burnt_token: f64,
+    /// Whether a launch with a used token and other values gives the earlier instance instead of a mismatch.
+    pub mismatch_succeeds: bool,
     /// Whether client tokens are ignored, as emulators do.
     pub tokens_ignored: bool,
+    /// Whether launch templates may share a name. AWS never does that: it shows what the claim is worth.
+    pub names_shared: bool,
+    /// Whether deleted launch templates can be launched from. AWS never does that: it shows what fencing is worth.
+    pub fences_open: bool,
     /// The most live instances of the account.
     pub instance_quota: Option<u32>,
     /// The most databases of the account.
@@ -169,7 +175,10 @@ impl Default for Faults {
             unavailable: 0.0,
             capacity: 0.0,
             burnt_token: 0.0,
+            mismatch_succeeds: false,
             tokens_ignored: false,
+            names_shared: false,
+            fences_open: false,
             instance_quota: None,
             database_quota: None,
             restore_fails: 0.0,

@@ -136,6 +136,8 @@ pub struct State {
     pub(super) now: DateTime<Utc>,
     pub(super) templates: Store<Template>,
     pub(super) names: BTreeMap<String, String>,
+    /// What deleted templates launched, where that is not forgotten.
+    pub(super) deleted: BTreeMap<String, LaunchData>,
     pub(super) machines: Store<Machine>,
     pub(super) databases: Store<Rds>,
     pub(super) tokens: BTreeMap<String, (String, String)>,
@@ -173,6 +175,7 @@ impl State {
             now,
             templates: Store::new(keep),
             names: BTreeMap::new(),
+            deleted: BTreeMap::new(),
             machines: Store::new(keep),
             databases: Store::new(keep),
             tokens: BTreeMap::new(),

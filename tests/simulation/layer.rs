@@ -1,0 +1,348 @@
+//! A layer between an engine and the account: it sees every call, and may lie about the answers.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
+use hatchery::cloud::{
+    BaseTemplate, Cloud, DynCloud, Identity, LaunchInstance, LogItem, LogLine, LogQuery, Page, Pages,
+    Permission, Quota, Result, SecurityGroup, Seen, SourceDatabase, Template,
+};
+use hatchery::domain::{
+    AuditEvent, CloudError, Database, DatabaseId, EnvironmentId, Fleet, FleetName, Image, Instance,
+    InstanceId, NewDatabase, NewFleet, NewRecord, Number, Record, RecordId, Snapshot, Subnet, SubnetId,
+    TagChanges,
+};
+
+/// What a call is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Read,
+    /// Writes something, or makes something.
+    Write,
+    /// Takes something away.
+    Remove,
+    /// Writes the audit log.
+    Log,
+}
+
+/// A call as the hooks see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Call {
+    pub(crate) verb: Verb,
+    pub(crate) operation: &'static str,
+    /// What it is about; for tags, with their keys.
+    pub(crate) target: String,
+}
+
+/// What a layer does. By default nothing: every call goes through as it is.
+#[async_trait]
+pub(crate) trait Hook: Send + Sync + 'static {
+    /// Before a call reaches the account.
+    async fn before(&self, _: &Call) {}
+
+    /// After its answer is back.
+    async fn after(&self, _: &Call, _: Option<&CloudError>) {}
+
+    /// A listing has begun, and ended well or not.
+    fn listing(&self, _: &'static str, _: Listing) {}
+
+    fn clock(&self, truth: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+        truth
+    }
+
+    fn templates<'a>(&'a self, pages: Pages<'a, Template>) -> Pages<'a, Template> {
+        pages
+    }
+
+    fn instances<'a>(&'a self, pages: Pages<'a, Instance>) -> Pages<'a, Instance> {
+        pages
+    }
+
+    fn databases<'a>(&'a self, pages: Pages<'a, Database>) -> Pages<'a, Database> {
+        pages
+    }
+
+    fn record(&self, _: &RecordId, seen: Option<Record>) -> Option<Record> {
+        seen
+    }
+
+    fn instances_of(&self, seen: Vec<Instance>) -> Vec<Instance> {
+        seen
+    }
+
+    fn database(&self, _: Number, seen: Option<Database>) -> Option<Database> {
+        seen
+    }
+
+    /// Something instead of a change, or `None` to let it through.
+    async fn instead(&self, _: &DynCloud, _: &Change<'_>) -> Option<Result<()>> {
+        None
+    }
+
+    /// An id instead of a new record.
+    fn invented(&self, _: &NewRecord) -> Option<RecordId> {
+        None
+    }
+}
+
+/// What has become of a listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listing {
+    Begun,
+    Complete,
+    Broken,
+}
+
+/// A change that a layer may make something else of.
+pub(crate) enum Change<'a> {
+    TagRecord(&'a RecordId, &'a TagChanges),
+    TagDatabase(&'a DatabaseId),
+    CreateDatabase(&'a NewDatabase),
+    Terminate(&'a InstanceId),
+    DeleteDatabase(&'a DatabaseId),
+    Audit,
+}
+
+/// The port with a hook in it.
+pub(crate) struct Layer<H> {
+    pub(crate) inner: DynCloud,
+    pub(crate) hook: H,
+}
+
+impl<H: Hook> Layer<H> {
+    async fn call<T>(
+        &self,
+        verb: Verb,
+        operation: &'static str,
+        target: impl ToString,
+        answer: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T> {
+        let call = Call { verb, operation, target: target.to_string() };
+        self.hook.before(&call).await;
+        let answer = answer.await;
+        self.hook.after(&call, answer.as_ref().err()).await;
+        answer
+    }
+
+    async fn change(
+        &self,
+        verb: Verb,
+        operation: &'static str,
+        target: impl ToString,
+        change: Change<'_>,
+        answer: impl Future<Output = Result<()>> + Send,
+    ) -> Result<()> {
+        let call = async {
+            match self.hook.instead(&self.inner, &change).await {
+                Some(instead) => instead,
+                None => answer.await,
+            }
+        };
+        self.call(verb, operation, target, call).await
+    }
+
+    fn watched<'a, T: Send + 'a>(&'a self, what: &'static str, pages: Pages<'a, T>) -> Pages<'a, T> {
+        self.hook.listing(what, Listing::Begun);
+        let end = futures::stream::once(async move {
+            self.hook.listing(what, Listing::Complete);
+            None
+        });
+        let pages = pages.map(move |page| {
+            if page.is_err() {
+                self.hook.listing(what, Listing::Broken);
+            }
+            Some(page.map(|page| Page { as_of: self.hook.clock(page.as_of), ..page }))
+        });
+        pages.chain(end).filter_map(|page| async move { page }).boxed()
+    }
+
+    fn seen<T>(&self, seen: Seen<T>) -> Seen<T> {
+        Seen { as_of: self.hook.clock(seen.as_of), ..seen }
+    }
+}
+
+fn tags_of(id: impl std::fmt::Display, changes: &TagChanges) -> String {
+    let set: Vec<_> = changes.set.keys().map(String::as_str).collect();
+    format!("{id} +{} -{}", set.join(","), changes.remove.iter().cloned().collect::<Vec<_>>().join(","))
+}
+
+#[async_trait]
+impl<H: Hook> Cloud for Layer<H> {
+    fn region(&self) -> &str {
+        self.inner.region()
+    }
+
+    async fn identity(&self) -> Result<Identity> {
+        self.inner.identity().await
+    }
+
+    fn fleets(&self) -> Pages<'_, Fleet> {
+        self.inner.fleets()
+    }
+
+    async fn fleet(&self, name: &FleetName) -> Result<Option<Fleet>> {
+        self.call(Verb::Read, "fleet", name, self.inner.fleet(name)).await
+    }
+
+    fn templates<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Template> {
+        self.hook.templates(self.watched("records", self.inner.templates(fleet)))
+    }
+
+    fn instances<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Instance> {
+        self.hook.instances(self.watched("instances", self.inner.instances(fleet)))
+    }
+
+    fn databases<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Database> {
+        self.hook.databases(self.watched("databases", self.inner.databases(fleet)))
+    }
+
+    async fn latest_snapshot(&self, source: &str) -> Result<Option<Snapshot>> {
+        self.inner.latest_snapshot(source).await
+    }
+
+    async fn latest_image(&self, tag: &str) -> Result<Option<Image>> {
+        self.inner.latest_image(tag).await
+    }
+
+    async fn subnets(&self, ids: &[SubnetId]) -> Result<Vec<Subnet>> {
+        self.inner.subnets(ids).await
+    }
+
+    async fn record(&self, fleet: &FleetName, id: &RecordId) -> Result<Seen<Option<Record>>> {
+        let seen = self.call(Verb::Read, "record", id, self.inner.record(fleet, id)).await?;
+        let Seen { value, as_of } = self.seen(seen);
+        Ok(Seen { value: self.hook.record(id, value), as_of })
+    }
+
+    async fn record_of(&self, environment: &EnvironmentId) -> Result<Seen<Option<Record>>> {
+        let read = self.inner.record_of(environment);
+        Ok(self.seen(self.call(Verb::Read, "record of", environment, read).await?))
+    }
+
+    async fn instance(&self, fleet: &FleetName, id: &InstanceId) -> Result<Seen<Option<Instance>>> {
+        let read = self.inner.instance(fleet, id);
+        let Seen { value, as_of } = self.seen(self.call(Verb::Read, "instance", id, read).await?);
+        Ok(Seen { value: self.hook.instances_of(value.into_iter().collect()).pop(), as_of })
+    }
+
+    async fn instances_of(&self, environment: &EnvironmentId) -> Result<Seen<Vec<Instance>>> {
+        let read = self.inner.instances_of(environment);
+        let Seen { value, as_of } = self.seen(self.call(Verb::Read, "instances of", environment, read).await?);
+        Ok(Seen { value: self.hook.instances_of(value), as_of })
+    }
+
+    async fn database(&self, fleet: &FleetName, number: Number) -> Result<Seen<Option<Database>>> {
+        let read = self.inner.database(fleet, number);
+        let Seen { value, as_of } = self.seen(self.call(Verb::Read, "database", number, read).await?);
+        Ok(Seen { value: self.hook.database(number, value), as_of })
+    }
+
+    async fn create_record(&self, fleet: &Fleet, new: &NewRecord) -> Result<RecordId> {
+        let create = async {
+            match self.hook.invented(new) {
+                Some(id) => Ok(id),
+                None => self.inner.create_record(fleet, new).await,
+            }
+        };
+        self.call(Verb::Write, "create record", &new.environment, create).await
+    }
+
+    async fn delete_record(&self, id: &RecordId) -> Result<()> {
+        self.call(Verb::Remove, "delete record", id, self.inner.delete_record(id)).await
+    }
+
+    async fn tag_record(&self, id: &RecordId, changes: &TagChanges) -> Result<()> {
+        let change = Change::TagRecord(id, changes);
+        let tag = self.inner.tag_record(id, changes);
+        self.change(Verb::Write, "tag record", tags_of(id, changes), change, tag).await
+    }
+
+    async fn launch_instance(&self, request: &LaunchInstance) -> Result<InstanceId> {
+        let target = format!("{} {}", request.record, request.token);
+        self.call(Verb::Write, "launch", target, self.inner.launch_instance(request)).await
+    }
+
+    async fn terminate_instance(&self, id: &InstanceId) -> Result<()> {
+        let end = self.inner.terminate_instance(id);
+        self.change(Verb::Remove, "terminate", id, Change::Terminate(id), end).await
+    }
+
+    async fn tag_instance(&self, id: &InstanceId, changes: &TagChanges) -> Result<()> {
+        let tag = self.inner.tag_instance(id, changes);
+        self.call(Verb::Write, "tag instance", tags_of(id, changes), tag).await
+    }
+
+    async fn create_database(&self, new: &NewDatabase) -> Result<()> {
+        let create = self.inner.create_database(new);
+        self.change(Verb::Write, "create database", new.id(), Change::CreateDatabase(new), create).await
+    }
+
+    async fn tag_database(&self, id: &DatabaseId, changes: &TagChanges) -> Result<()> {
+        let tag = self.inner.tag_database(id, changes);
+        self.change(Verb::Write, "tag database", tags_of(id, changes), Change::TagDatabase(id), tag).await
+    }
+
+    async fn delete_database(&self, id: &DatabaseId) -> Result<()> {
+        let delete = self.inner.delete_database(id);
+        self.change(Verb::Remove, "delete database", id, Change::DeleteDatabase(id), delete).await
+    }
+
+    async fn create_fleet(&self, new: &NewFleet) -> Result<RecordId> {
+        self.call(Verb::Write, "create fleet", &new.name, self.inner.create_fleet(new)).await
+    }
+
+    async fn tag_fleet(&self, template: &RecordId, changes: &TagChanges) -> Result<()> {
+        let tag = self.inner.tag_fleet(template, changes);
+        self.call(Verb::Write, "tag fleet", tags_of(template, changes), tag).await
+    }
+
+    async fn base_template(&self, template: &RecordId) -> Result<BaseTemplate> {
+        self.inner.base_template(template).await
+    }
+
+    async fn security_groups(&self, ids: &[String]) -> Result<Vec<SecurityGroup>> {
+        self.inner.security_groups(ids).await
+    }
+
+    async fn source_database(&self, id: &str) -> Result<Option<SourceDatabase>> {
+        self.inner.source_database(id).await
+    }
+
+    async fn database_subnet_group(&self, name: &str) -> Result<Option<String>> {
+        self.inner.database_subnet_group(name).await
+    }
+
+    async fn zones_offering(&self, instance_type: &str, zones: &[String]) -> Result<Vec<String>> {
+        self.inner.zones_offering(instance_type, zones).await
+    }
+
+    async fn rehearse_launch(&self, new: &NewFleet, image: Option<&Image>) -> Result<()> {
+        self.inner.rehearse_launch(new, image).await
+    }
+
+    async fn permissions(&self, fleet: &Fleet) -> Vec<Permission> {
+        self.inner.permissions(fleet).await
+    }
+
+    async fn quotas(&self) -> Result<Vec<Quota>> {
+        self.inner.quotas().await
+    }
+
+    async fn append_audit(&self, fleet: &FleetName, events: &[AuditEvent]) -> Result<()> {
+        let append = self.inner.append_audit(fleet, events);
+        self.change(Verb::Log, "audit", fleet, Change::Audit, append).await
+    }
+
+    async fn audit(&self, fleet: &FleetName, since: DateTime<Utc>, limit: usize) -> Result<Vec<AuditEvent>> {
+        self.inner.audit(fleet, since, limit).await
+    }
+
+    async fn logs(&self, query: &LogQuery) -> Result<Vec<LogLine>> {
+        self.inner.logs(query).await
+    }
+
+    fn follow(&self, query: LogQuery) -> BoxStream<'_, Result<LogItem>> {
+        self.inner.follow(query)
+    }
+}
