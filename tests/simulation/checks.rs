@@ -7,13 +7,33 @@ use chrono::{DateTime, TimeDelta, Utc};
 use hatchery::cloud::sim::{Change, Machine, State};
 use hatchery::domain::tags::{self, Tags, key};
 
+/// How long after an extension was written, and not confirmed yet, an engine may still act on what it saw before: a last look
+/// holds for five seconds, and reads lag by up to eight.
+const LATE: TimeDelta = TimeDelta::seconds(15);
+
+/// When a record was marked for reaping, and when the mark was taken off again.
+#[derive(Clone, Copy)]
+struct Mark {
+    since: DateTime<Utc>,
+    removed: Option<DateTime<Utc>>,
+}
+
 /// What people were told, and what was seen so far.
 #[derive(Default)]
 pub(crate) struct Book {
+    /// The most databases that the policy allows.
+    pub(crate) ceiling: usize,
+    /// How long the policy keeps what is over.
+    pub(crate) grace: TimeDelta,
+    /// From when on engines that are too old only look.
+    pub(crate) outdated_from: Option<DateTime<Utc>>,
     /// The expiry that was last confirmed to the owner, by record.
     pub(crate) confirmed: BTreeMap<String, DateTime<Utc>>,
     /// The tags of every template, as they were last.
     templates: BTreeMap<String, (String, Tags)>,
+    marks: BTreeMap<String, Mark>,
+    /// Instances that were seen.
+    born: BTreeSet<String>,
     /// Databases that an instance was launched for.
     touched: BTreeSet<String>,
     /// Instances that are known to be ending.
@@ -37,21 +57,49 @@ impl Book {
         self.violations.push(format!("{invariant} at {}: {what}", state.now().format("%F %T%.3f")));
     }
 
+    /// What is there before anybody does anything.
+    pub(crate) fn begin(&mut self, state: &State) {
+        let all = state.templates().map(|(id, own)| (id.to_owned(), (own.name.clone(), own.tags.clone())));
+        self.templates = all.collect();
+        self.born = state.machines().map(|(id, _)| id.to_owned()).collect();
+    }
+
     /// Checks everything that a change can have broken.
-    pub(crate) fn check(&mut self, state: &State, who: &str, change: &Change, ceiling: usize) {
+    pub(crate) fn check(&mut self, state: &State, who: &str, change: &Change) {
         match change {
             Change::Instance(id) => self.instance(state, who, id),
-            Change::Database(id) => self.database(state, who, id, ceiling),
+            Change::Database(id) => self.database(state, who, id),
             Change::Template(id) => self.template(state, who, id),
             Change::Tags(id) => {
                 if is_engine(who) {
                     self.foreign(state, who, id);
                 }
-                if let Some((_, template)) = state.templates().find(|(own, _)| own == id) {
-                    self.templates.insert(id.clone(), (template.name.clone(), template.tags.clone()));
-                }
+                self.note_template(state, id);
                 self.never_free_again(state);
             }
+        }
+    }
+
+    /// I3: whoever is told that a launch is done has a record, now or until its end.
+    pub(crate) fn confirm(&mut self, state: &State, who: &str, record: &str, expires_at: DateTime<Utc>) {
+        if !self.templates.contains_key(record) {
+            self.violation(state, "I3", format!("{who} was told of {record}, which never was"));
+        }
+        self.confirmed.insert(record.to_owned(), expires_at);
+    }
+
+    fn note_template(&mut self, state: &State, id: &str) {
+        let Some((_, template)) = state.templates().find(|(own, _)| *own == id) else { return };
+        self.templates.insert(id.to_owned(), (template.name.clone(), template.tags.clone()));
+        let since = tags::read_time(&template.tags, key::REAPING_SINCE);
+        match (since, self.marks.get_mut(id)) {
+            (Some(since), _) => {
+                self.marks.insert(id.to_owned(), Mark { since, removed: None });
+            }
+            (None, Some(mark)) => {
+                mark.removed.get_or_insert(state.now());
+            }
+            (None, None) => {}
         }
     }
 
@@ -59,6 +107,13 @@ impl Book {
         let Some((_, machine)) = state.machines().find(|(own, _)| *own == id) else { return };
         if let Some(database) = machine.tags.get(key::DATABASE) {
             self.touched.insert(database.clone());
+        }
+        // I1: an instance is born of a record that stands, or nobody knows whose it is.
+        if self.born.insert(id.to_owned()) && is_engine(who) {
+            let record = record_of(machine).unwrap_or_default();
+            if !state.templates().any(|(own, _)| own == record) {
+                self.violation(state, "I1", format!("{who} launched {id} from {record}, which is deleted"));
+            }
         }
         // I1: no database serves two environments.
         let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
@@ -79,15 +134,18 @@ impl Book {
             let record = record_of(machine).unwrap_or_default();
             let other = |machine: &Machine| record_of(machine) == Some(record) && !machine.state.is_ending();
             let surplus = state.machines().any(|(_, machine)| other(machine));
-            if !surplus {
+            // Where the record was deleted by hand, nothing is left to tell whose it was.
+            let stands = state.templates().any(|(own, _)| own == record);
+            if stands && !surplus {
                 self.may_end(state, who, record, &format!("{id} of {record}"));
             }
         }
         self.never_free_again(state);
     }
 
-    fn database(&mut self, state: &State, who: &str, id: &str, ceiling: usize) {
-        let own = state.databases().filter(|(id, _)| id.starts_with("hatchery-dev-")).count();
+    fn database(&mut self, state: &State, who: &str, id: &str) {
+        let ceiling = self.ceiling;
+        let own = state.databases().filter(|(id, database)| is_pool(id, &database.tags)).count();
         self.most_databases = self.most_databases.max(own);
         // I8: the ceiling holds at every instant.
         if own > ceiling {
@@ -101,11 +159,8 @@ impl Book {
             self.foreign(state, who, id);
             if let Some(environment) = database.tags.get(key::ENVIRONMENT) {
                 let name = format!("hatchery/{}", environment.replacen('-', "/", 1));
-                let record =
-                    self.templates.iter().find(|(_, (own, _))| *own == name).map(|(id, _)| id.clone());
-                let standing = record.filter(|id| state.templates().any(|(own, _)| own == id));
-                if let Some(record) = standing {
-                    self.may_end(state, who, &record, id);
+                if let Some((record, _)) = state.templates().find(|(_, template)| template.name == name) {
+                    self.may_end(state, who, record, id);
                 }
             }
         }
@@ -116,9 +171,8 @@ impl Book {
     }
 
     fn template(&mut self, state: &State, who: &str, id: &str) {
-        if let Some((_, template)) = state.templates().find(|(own, _)| *own == id) {
-            self.templates.insert(id.to_owned(), (template.name.clone(), template.tags.clone()));
-            return;
+        if state.templates().any(|(own, _)| own == id) {
+            return self.note_template(state, id);
         }
         if is_engine(who) {
             self.foreign(state, who, id);
@@ -134,33 +188,37 @@ impl Book {
         }
     }
 
-    /// I3 and I4: what was confirmed ends only when its time is over, when somebody asked for it, or when it has failed.
+    /// I4: what was confirmed ends only when somebody asked for it, or when its time is over and the grace that began with
+    /// the first sweep is over too.
     fn may_end(&mut self, state: &State, who: &str, record: &str, what: &str) {
         let Some((name, tags)) = self.templates.get(record) else { return };
-        let asked = tags.contains_key(key::TERMINATE) || tags.contains_key(key::FAILURE);
-        // Deleted by hand: nothing is left to tell whose it was.
-        let orphan = !state.templates().any(|(own, _)| own == record);
+        if tags.contains_key(key::TERMINATE) {
+            return;
+        }
+        let now = state.now();
         let confirmed = self.confirmed.get(record).copied();
-        let over =
-            confirmed.or_else(|| tags::read_time(tags, key::EXPIRES_AT)).is_none_or(|at| at <= state.now());
-        if !asked && !over && !orphan {
+        let expiry = confirmed.or_else(|| tags::read_time(tags, key::EXPIRES_AT));
+        let over = tags.contains_key(key::FAILURE) || expiry.is_none_or(|at| at <= now);
+        let mark = self.marks.get(record);
+        let swept = mark.is_some_and(|mark| {
+            mark.since + self.grace <= now && mark.removed.is_none_or(|removed| removed + LATE >= now)
+        });
+        if !over || !swept {
             let name = name.clone();
-            self.violation(
-                state,
-                "I4",
-                format!("{who} ended {what} of {name}, confirmed until {confirmed:?}"),
-            );
+            let since = mark.map(|mark| mark.since);
+            let what =
+                format!("{who} ended {what} of {name}, confirmed until {confirmed:?}, marked {since:?}");
+            self.violation(state, "I4", what);
         }
     }
 
-    /// I5: nothing that is not the fleet's is touched.
+    /// I5: nothing that lacks the fleet's name or its tags is touched.
     fn foreign(&mut self, state: &State, who: &str, id: &str) {
-        let of = |tags: &Tags| tags.get(key::FLEET).is_some_and(|fleet| fleet != "dev");
-        let template = self.templates.get(id).is_some_and(|(_, tags)| of(tags));
-        let machine = state.machines().any(|(own, machine)| own == id && of(&machine.tags));
-        let database = state.databases().any(|(own, database)| own == id && of(&database.tags));
-        if template || machine || database {
-            self.violation(state, "I5", format!("{who} touched {id}, which is another fleet's"));
+        let template = self.templates.get(id).map(|(name, tags)| is_template(name, tags));
+        let machine = state.machines().find(|(own, _)| *own == id).map(|(_, own)| is_instance(&own.tags));
+        let database = state.databases().find(|(own, _)| *own == id).map(|(_, own)| is_pool(id, &own.tags));
+        if template.or(machine).or(database) == Some(false) {
+            self.violation(state, "I5", format!("{who} touched {id}, which is not the fleet's"));
         }
     }
 
@@ -181,18 +239,15 @@ impl Book {
     /// I7: when people stop and all goes well again, exactly the spare databases are left.
     pub(crate) fn at_rest(state: &State, spare: usize) -> Vec<String> {
         let mut left = Vec::new();
-        let own = |tags: &Tags| tags.get(key::FLEET).is_none_or(|fleet| fleet == "dev");
-        for (id, template) in
-            state.templates().filter(|(_, template)| template.name.starts_with("hatchery/dev/"))
-        {
+        let records = |name: &str, tags: &Tags| name.starts_with("hatchery/dev/") && is_template(name, tags);
+        for (id, template) in state.templates().filter(|(_, own)| records(&own.name, &own.tags)) {
             left.push(format!("record {id} {} {:?}", template.name, template.tags));
         }
-        for (id, machine) in
-            state.machines().filter(|(_, machine)| !machine.state.is_ending() && own(&machine.tags))
-        {
+        let alive = |machine: &Machine| !machine.state.is_ending() && is_instance(&machine.tags);
+        for (id, machine) in state.machines().filter(|(_, machine)| alive(machine)) {
             left.push(format!("instance {id} {:?}", machine.tags));
         }
-        let databases: Vec<_> = state.databases().filter(|(id, _)| id.starts_with("hatchery-dev-")).collect();
+        let databases: Vec<_> = state.databases().filter(|(id, own)| is_pool(id, &own.tags)).collect();
         let free = databases.iter().filter(|(_, database)| {
             database.status == "available" && !database.tags.contains_key(key::ENVIRONMENT)
         });
@@ -207,9 +262,25 @@ impl Book {
     }
 }
 
+fn is_fleets(tags: &Tags) -> bool {
+    tags.get(key::FLEET).is_some_and(|fleet| fleet == "dev")
+}
+
+fn is_template(name: &str, tags: &Tags) -> bool {
+    (name == "hatchery/dev" || name.starts_with("hatchery/dev/")) && is_fleets(tags)
+}
+
+fn is_instance(tags: &Tags) -> bool {
+    tags.get(key::ENVIRONMENT).is_some_and(|id| id.starts_with("dev-")) && is_fleets(tags)
+}
+
+fn is_pool(id: &str, tags: &Tags) -> bool {
+    id.starts_with("hatchery-dev-") && is_fleets(tags)
+}
+
 fn record_of(machine: &Machine) -> Option<&str> {
     machine.tags.get(key::AWS_TEMPLATE_ID).map(String::as_str)
 }
 
 /// How long a fleet may take to come to rest.
-pub(crate) const REST: TimeDelta = TimeDelta::hours(30);
+pub(crate) const REST: TimeDelta = TimeDelta::hours(60);

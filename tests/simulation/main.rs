@@ -8,13 +8,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod checks;
+mod flaws;
+mod frail;
+mod layer;
+mod people;
 mod run;
+mod witness;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Mutex;
 use std::time::Instant;
 
+use flaws::Flaw;
 use run::{Outcome, Setting, simulate};
 
 /// Seeds that once failed. They stay.
@@ -55,11 +61,36 @@ fn on_all_cores(seeds: impl Iterator<Item = u64> + Send, setting: &Setting) -> V
     outcomes
 }
 
+/// The first seed of which this is so, or one of the first.
+fn first_on_all_cores(
+    seeds: Range<u64>,
+    setting: &Setting,
+    is: impl Fn(&Outcome) -> bool + Sync,
+) -> Option<u64> {
+    let (seeds, found) = (Mutex::new(seeds), Mutex::new(None));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                while found.lock().unwrap().is_none() {
+                    let Some(seed) = seeds.lock().unwrap().next() else { return };
+                    if is(&simulate(seed, setting)) {
+                        found.lock().unwrap().get_or_insert(seed);
+                    }
+                }
+            });
+        }
+    });
+    found.into_inner().unwrap()
+}
+
 #[track_caller]
 fn all_hold(outcomes: &[Outcome]) {
     let failed: Vec<_> = outcomes.iter().filter(|outcome| !outcome.violations.is_empty()).collect();
     if let Some(first) = failed.first() {
         let seeds: Vec<_> = failed.iter().map(|outcome| outcome.seed).collect();
+        // Once more, with everything that everybody saw.
+        let first = simulate(first.seed, &Setting { history: true, ..first.setting.clone() });
         panic!("{} of {} seeds failed: {seeds:?}\n{}", failed.len(), outcomes.len(), first.report());
     }
 }
@@ -81,18 +112,34 @@ fn the_invariants_hold_whatever_goes_wrong() {
 
 #[test]
 fn the_same_seed_gives_the_same_history() {
-    let first = simulate(3, &Setting::default());
-    let second = simulate(3, &Setting::default());
+    let setting = Setting { history: true, days: 0.3, ..Setting::default() };
+    let first = simulate(3, &setting);
+    let second = simulate(3, &setting);
     assert!(first.history.len() > 1_000);
     assert_eq!(first.history, second.history);
-    assert_ne!(first.history, simulate(4, &Setting::default()).history);
+    assert_ne!(first.history, simulate(4, &setting).history);
+}
+
+/// Each protection that is taken away is missed, or the checks could not fail.
+#[test]
+fn every_flaw_is_found() {
+    let mut unfound = Vec::new();
+    for (flaw, invariant) in Flaw::ALL {
+        let setting = Setting { flaw: Some(flaw), ..Setting::default() };
+        let broken = |outcome: &Outcome| outcome.violations.iter().any(|line| line.starts_with(invariant));
+        match first_on_all_cores(1..201, &setting, broken) {
+            Some(seed) => println!("{flaw:?}: {invariant} falls at seed {seed}"),
+            None => unfound.push(flaw),
+        }
+    }
+    assert!(unfound.is_empty(), "nobody notices {unfound:?}");
 }
 
 #[test]
 #[ignore = "replays HATCHERY_SEEDS with all of its history"]
 fn replay() {
     for seed in seeds() {
-        let outcome = simulate(seed, &Setting::default());
+        let outcome = simulate(seed, &Setting { history: true, ..Setting::default() });
         println!("{}", outcome.report());
         assert!(outcome.violations.is_empty());
     }

@@ -8,12 +8,22 @@ use chrono::TimeDelta;
 use hatchery::clock::Clock;
 use hatchery::cloud::DynCloud;
 use hatchery::cloud::sim::{Scenario, SimCloud};
-use hatchery::domain::{EnvironmentId, FleetName, NewFleet, Policy};
-use hatchery::engine::{Config, Engine, LaunchRequest, RunOptions};
+use hatchery::domain::{FleetName, NewFleet, Policy, TagChanges};
+use hatchery::engine::{Config, Engine, RunOptions};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
+use semver::Version;
 
 use crate::checks::{Book, REST, SharedBook};
+use crate::flaws::{Broken, Flaw};
+use crate::frail::{Frail, Life};
+use crate::layer::Layer;
+use crate::people::Person;
+use crate::witness::{Rebirth, Sent, Witness};
+
+/// The versions of the engines: some are not kept up to date.
+const OLD: Version = Version::new(0, 9, 0);
+const NEW: Version = Version::new(1, 0, 0);
 
 /// How a simulation is set up.
 #[derive(Debug, Clone)]
@@ -22,17 +32,29 @@ pub(crate) struct Setting {
     pub(crate) engines: u64,
     pub(crate) people: u64,
     pub(crate) days: f64,
+    /// What is broken on purpose.
+    pub(crate) flaw: Option<Flaw>,
+    /// Whether the whole history is kept, with what everybody saw.
+    pub(crate) history: bool,
 }
 
 impl Default for Setting {
     fn default() -> Self {
-        Self { hostile: true, engines: 3, people: 4, days: 1.5 }
+        Self { hostile: true, engines: 4, people: 4, days: 1.5, flaw: None, history: false }
     }
 }
+
+/// The databases that the policy of every simulation allows.
+const CEILING: usize = 14;
+
+/// What one engine may ask of a quiet account in an hour, whatever its pages: a look a minute with its three listings in at
+/// most two pages each, and what it reads of snapshots, images, subnets and the audit log.
+const QUIET: u64 = 550;
 
 /// What came of a simulation.
 pub(crate) struct Outcome {
     pub(crate) seed: u64,
+    pub(crate) setting: Setting,
     pub(crate) days: f64,
     pub(crate) launched: u64,
     pub(crate) faults: BTreeMap<&'static str, u64>,
@@ -97,36 +119,31 @@ impl Simulation {
     fn new(seed: u64, setting: Setting) -> Self {
         let clock = Clock::virtual_from("2026-03-02T06:00:00Z".parse().unwrap(), 1.0);
         let mut scenario = if setting.hostile { Scenario::hostile().unwrap() } else { Scenario::default() };
-        scenario.policy.insert("max-databases".into(), "14".into());
+        scenario.policy.insert("max-databases".into(), CEILING.to_string());
+        scenario.faults.names_shared = setting.flaw == Some(Flaw::NoClaim);
+        scenario.faults.fences_open = setting.flaw == Some(Flaw::NoFence);
         let spare = scenario.policy.get("spare").map_or(1, |spare| spare.parse().unwrap());
         let sim = SimCloud::new(scenario, seed, clock.clone());
+        sim.keep_history(if setting.history { 1_000_000 } else { 0 });
         let random = ChaCha8Rng::seed_from_u64(seed ^ 0x5eed);
-        Self {
-            seed,
-            setting,
-            sim,
-            clock,
-            random,
-            book: SharedBook::default(),
-            launched: Arc::default(),
-            spare,
-        }
+        let (book, launched) = Default::default();
+        Self { seed, setting, sim, clock, random, book, launched, spare }
     }
 
     async fn run(mut self) -> Outcome {
-        self.make_strangers().await;
-        let book = Arc::clone(&self.book);
-        self.sim.observe(Box::new(move |state, who, change| {
-            book.lock().unwrap().check(state, who, change, 14);
-        }));
+        let grace = self.make_strangers().await;
+        self.open_book(grace);
         let live = tokio::spawn({
             let sim = self.sim.clone();
             async move { sim.live().await }
         });
         let engines: Vec<_> = (0..self.setting.engines).map(|n| tokio::spawn(self.engine_life(n))).collect();
-        let people: Vec<_> = (0..self.setting.people).map(|n| tokio::spawn(self.person_life(n))).collect();
+        let people: Vec<_> =
+            (0..self.setting.people).map(|n| tokio::spawn(self.person(n, grace).live())).collect();
         let busy = Duration::from_secs_f64(self.setting.days * 86_400.0);
-        self.clock.sleep(busy).await;
+        self.clock.sleep(busy / 2).await;
+        self.want_newer_engines().await;
+        self.clock.sleep(busy / 2).await;
         people.iter().for_each(tokio::task::JoinHandle::abort);
 
         // People go home and everything goes well again: the world comes to rest.
@@ -139,9 +156,50 @@ impl Simulation {
             self.clock.sleep(Duration::from_mins(20)).await;
             left = self.sim.look(|state| Book::at_rest(state, self.spare));
         }
+        self.rest().await;
         engines.iter().for_each(tokio::task::JoinHandle::abort);
         live.abort();
         self.outcome(left)
+    }
+
+    fn open_book(&self, grace: TimeDelta) {
+        {
+            let mut book = self.book.lock().unwrap();
+            (book.ceiling, book.grace) = (CEILING, grace);
+        }
+        let book = Arc::clone(&self.book);
+        self.sim.look(|state| book.lock().unwrap().begin(state));
+        self.sim.observe(Box::new(move |state, who, change| book.lock().unwrap().check(state, who, change)));
+    }
+
+    /// I10: a fleet at rest asks for little.
+    async fn rest(&self) {
+        let requests = || self.sim.look(|state| state.requests().values().sum::<u64>());
+        let before = requests();
+        self.clock.sleep(Duration::from_hours(2)).await;
+        let an_hour = (requests() - before) / 2;
+        let most = QUIET * self.setting.engines;
+        if an_hour > most {
+            let what = format!("I10: {an_hour} requests an hour at rest, and {most} are enough");
+            self.book.lock().unwrap().violations.push(what);
+        }
+    }
+
+    /// From the middle on, the policy wants engines that not everybody has.
+    async fn want_newer_engines(&self) {
+        let cloud = self.sim.caller("admin");
+        let changes = TagChanges::new().set("hatchery:min-version", NEW.to_string());
+        loop {
+            if let Ok(Some(fleet)) = cloud.fleet(&dev()).await
+                && cloud.tag_fleet(&fleet.template, &changes).await.is_ok()
+            {
+                break;
+            }
+            self.clock.sleep(Duration::from_secs(5)).await;
+        }
+        // Reads lag.
+        let from = self.clock.now() + TimeDelta::seconds(10);
+        self.book.lock().unwrap().outdated_from = Some(from);
     }
 
     fn outcome(&self, left: Vec<String>) -> Outcome {
@@ -155,6 +213,7 @@ impl Simulation {
             let days = (state.now() - begun).num_minutes() as f64 / 1_440.0;
             Outcome {
                 seed: self.seed,
+                setting: self.setting.clone(),
                 days,
                 launched: *self.launched.lock().unwrap(),
                 faults: state.faults().clone(),
@@ -168,18 +227,18 @@ impl Simulation {
         })
     }
 
-    /// Another fleet, whose things nobody may touch.
-    async fn make_strangers(&self) {
+    /// Another fleet, whose things nobody may touch. The grace of our own.
+    async fn make_strangers(&self) -> TimeDelta {
         let cloud = self.sim.caller("stranger");
-        let name: FleetName = "devx".parse().unwrap();
         let own = loop {
             if let Ok(Some(own)) = cloud.fleet(&dev()).await {
                 break own;
             }
             self.clock.sleep(Duration::from_secs(5)).await;
         };
+        let grace = TimeDelta::from_std(own.policy.grace).unwrap();
         let new = NewFleet {
-            name: name.clone(),
+            name: "devx".parse().unwrap(),
             policy: Policy { image_tag: "dev".into(), ..own.policy },
             instance_type: "t3.large".into(),
             security_groups: vec!["sg-0a1".into()],
@@ -190,44 +249,43 @@ impl Simulation {
             volume_gib: None,
         };
         let _ = cloud.create_fleet(&new).await;
+        grace
     }
 
-    fn engine(&mut self, who: &str, clock: Clock) -> Engine {
-        let config = Config {
-            fleet: dev(),
-            person: who.to_owned(),
-            host: format!("engine@{who}"),
-            seed: self.random.random(),
-            version: semver::Version::new(1, 0, 0),
-        };
-        Engine::new(self.sim.caller(who), clock, config)
-    }
-
-    /// A clock that is wrong by up to five minutes.
-    fn wrong_clock(&mut self) -> Clock {
+    fn maker(&mut self, who: String, old: bool) -> Maker {
         let error = if self.setting.hostile { self.random.random_range(-300..300) } else { 0 };
-        self.clock.off_by(TimeDelta::seconds(error))
+        Maker {
+            who,
+            old,
+            setting: self.setting.clone(),
+            truth: self.clock.clone(),
+            clock: self.clock.off_by(TimeDelta::seconds(error)),
+            sim: self.sim.clone(),
+            book: Arc::clone(&self.book),
+            random: ChaCha8Rng::seed_from_u64(self.random.random()),
+        }
     }
 
-    /// An engine that runs, is killed at any moment, stays away for a while, and comes back.
+    /// An engine that runs, dies before or after any of its calls, stays away for a while, and comes back.
     fn engine_life(&mut self, number: u64) -> impl Future<Output = ()> + Send + 'static {
-        let clock = self.wrong_clock();
-        let engine = self.engine(&format!("host-{number}"), clock);
+        // The last one is not kept up to date.
+        let old = number + 1 == self.setting.engines;
+        let mut maker = self.maker(format!("host-{number}"), old);
         let mut random = ChaCha8Rng::seed_from_u64(self.random.random());
         let hostile = self.setting.hostile;
         let truth = self.clock.clone();
         async move {
             loop {
-                // A process of its own: killed between any two steps of it.
-                let life = random.random_range(600.0..40_000.0);
+                let life = if hostile { Life::of(random.random_range(1..5_000)) } else { Life::eternal() };
+                let (engine, _) = maker.process(Arc::clone(&life));
                 if number.is_multiple_of(2) {
-                    let options = RunOptions { background: true, refresh: Duration::from_mins(1) };
-                    let (handle, mut events) = engine.run(options);
+                    let hasty = maker.setting.flaw == Some(Flaw::Hasty);
+                    let refresh = if hasty { Duration::from_secs(1) } else { Duration::from_mins(1) };
+                    let (handle, events) = engine.run(RunOptions { background: true, refresh });
+                    // Nobody reads: a dead process has no screen, and a headless one has none either.
+                    drop(events);
                     handle.focus(random.random_bool(0.3));
-                    let _ = tokio::time::timeout(truth.real(Duration::from_secs_f64(life)), async {
-                        while events.recv().await.is_some() {}
-                    })
-                    .await;
+                    life.over.notified().await;
                     drop(handle);
                 } else {
                     let passes = async {
@@ -236,86 +294,74 @@ impl Simulation {
                             engine.clock().sleep(Duration::from_mins(5)).await;
                         }
                     };
-                    let _ = tokio::time::timeout(Duration::from_secs_f64(life), passes).await;
+                    tokio::select! {
+                        () = passes => {}
+                        () = life.over.notified() => {}
+                    }
                 }
-                if hostile {
-                    truth.sleep(Duration::from_secs_f64(random.random_range(1.0..7_200.0))).await;
-                }
+                truth.sleep(Duration::from_secs_f64(random.random_range(1.0..7_200.0))).await;
             }
         }
     }
 
-    /// Somebody who launches, extends and terminates, and whose laptop dies now and then.
-    fn person_life(&mut self, number: u64) -> impl Future<Output = ()> + Send + 'static {
-        let clock = self.wrong_clock();
-        let engine = self.engine(&format!("person-{number}"), clock);
-        let mut random = ChaCha8Rng::seed_from_u64(self.random.random());
-        let hostile = self.setting.hostile;
-        let truth = self.clock.clone();
-        let (book, launched) = (Arc::clone(&self.book), Arc::clone(&self.launched));
-        async move {
-            let mut own: Vec<EnvironmentId> = Vec::new();
-            loop {
-                truth.sleep(Duration::from_secs_f64(random.random_range(60.0..9_000.0))).await;
-                let patience =
-                    if hostile && random.random_bool(0.1) { random.random_range(0.1..20.0) } else { 3_600.0 };
-                let deed = act(&engine, &mut random, &mut own, &book, &launched);
-                // The laptop dies in the middle of it.
-                let _ = tokio::time::timeout(Duration::from_secs_f64(patience), deed).await;
-            }
+    fn person(&mut self, number: u64, grace: TimeDelta) -> Person {
+        let (engine, rebirth) = self.maker(format!("person-{number}"), false).process(Life::eternal());
+        Person {
+            engine,
+            rebirth,
+            random: ChaCha8Rng::seed_from_u64(self.random.random()),
+            hostile: self.setting.hostile,
+            truth: self.clock.clone(),
+            sim: self.sim.clone(),
+            book: Arc::clone(&self.book),
+            launched: Arc::clone(&self.launched),
+            grace,
+            own: Vec::new(),
         }
     }
 }
 
-async fn act(
-    engine: &Engine,
-    random: &mut ChaCha8Rng,
-    own: &mut Vec<EnvironmentId>,
-    book: &SharedBook,
-    launched: &Mutex<u64>,
-) {
-    match random.random_range(0..10) {
-        0..=4 => {
-            let ttl = Duration::from_secs(random.random_range(1_800..14_400));
-            let request = LaunchRequest {
-                name: format!("env-{}", random.random_range(0..1_000)).parse().unwrap(),
-                services: BTreeMap::new(),
-                ttl: Some(ttl),
-                note: None,
-            };
-            if let Ok(done) = engine.launch(&request).await {
-                let mut book = book.lock().unwrap();
-                book.confirmed.insert(done.record.to_string(), done.expires_at);
-                *launched.lock().unwrap() += 1;
-                own.push(done.environment);
-            }
-        }
-        5..=7 => {
-            if own.is_empty() {
-                return;
-            }
-            let id = own[random.random_range(0..own.len())].clone();
-            let by = Duration::from_secs(random.random_range(600..7_200));
-            let record = engine.cloud().record_of(&id).await.ok().and_then(|seen| seen.value);
-            let Some(record) = record else { return };
-            if let Ok(done) = engine.extend(&id, by).await {
-                book.lock().unwrap().confirmed.insert(record.id.to_string(), done.expires_at);
-            }
-        }
-        _ => {
-            if own.is_empty() {
-                return;
-            }
-            let id = own.swap_remove(random.random_range(0..own.len()));
-            let _ = engine.terminate(&id).await;
-        }
+/// Makes the processes of one person or host, one after the other.
+struct Maker {
+    who: String,
+    old: bool,
+    setting: Setting,
+    truth: Clock,
+    /// Its own clock, which is wrong by up to five minutes.
+    clock: Clock,
+    sim: SimCloud,
+    book: SharedBook,
+    random: ChaCha8Rng,
+}
+
+impl Maker {
+    /// A process: an engine, what is broken about it, who watches it, and what its network does.
+    fn process(&mut self, life: Arc<Life>) -> (Engine, Rebirth) {
+        let flaw = self.setting.flaw;
+        let frail = Frail::new(self.setting.hostile, self.random.random(), self.truth.clone(), life);
+        let network: DynCloud = Arc::new(Layer { inner: self.sim.caller(&self.who), hook: frail });
+        let (book, sent) = (Arc::clone(&self.book), Sent::default());
+        let (witness, rebirth) = Witness::new(&self.who, self.truth.clone(), book, sent, self.old);
+        let watched: DynCloud = Arc::new(Layer { inner: network, hook: witness });
+        let cloud = match flaw {
+            Some(_) => Arc::new(Layer { inner: watched, hook: Broken::new(flaw, self.clock.clone()) }),
+            None => watched,
+        };
+        let config = Config {
+            fleet: dev(),
+            person: self.who.clone(),
+            host: format!("engine@{}", self.who),
+            seed: self.random.random(),
+            version: if self.old && flaw != Some(Flaw::AnyVersion) { OLD } else { NEW },
+        };
+        (Engine::new(cloud, self.clock.clone(), config), rebirth)
     }
 }
 
 /// What a person on call does once restores work again.
 async fn clear_failures(cloud: &DynCloud) -> Option<()> {
     let fleet = cloud.fleet(&dev()).await.ok()??;
-    let changes = hatchery::domain::TagChanges::new().remove("hatchery:restore-failures");
+    let changes = TagChanges::new().remove("hatchery:restore-failures");
     cloud.tag_fleet(&fleet.template, &changes).await.ok()?;
     Some(())
 }

@@ -6,7 +6,7 @@ use super::state::{LaunchData, Machine, Rds, State, Template, span};
 use crate::cloud::BaseTemplate;
 use crate::domain::policy::Setting;
 use crate::domain::record::{NewEnvironment, NewRecord, Purpose};
-use crate::domain::tags::key;
+use crate::domain::tags::{Tags, key, role};
 use crate::domain::{
     AuditEvent, FleetName, InstanceState, Label, NewDatabase, NewFleet, Number, Outcome, Policy, TagChanges,
 };
@@ -62,6 +62,9 @@ impl State {
         for _ in 0..self.scenario.creating {
             self.make_spare(&name, &policy, number, TimeDelta::minutes(6), false);
             number = number.next();
+        }
+        if self.scenario.bystanders {
+            self.make_bystanders(&name);
         }
         self.audit.sort_by_key(|event| event.at);
         // What is already over happened at its own time.
@@ -140,6 +143,44 @@ impl State {
             outcome: Outcome::Done,
             detail: format!("{id} with {database}"),
         });
+    }
+
+    /// What has the fleet's name but not its tags, and what has its tags but not its name.
+    fn make_bystanders(&mut self, fleet: &FleetName) {
+        let tags = |role: &str| -> Tags {
+            [(key::FLEET, fleet.as_str()), (key::ROLE, role)]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into()
+        };
+        let namesake = fleet.environment(Number(3));
+        let templates =
+            [(namesake.record_name(), Tags::new()), ("copy-of-a-record".to_owned(), tags(role::ENVIRONMENT))];
+        for (name, tags) in templates {
+            let created_at = self.now;
+            self.write_template(Template {
+                name,
+                created_at,
+                tags,
+                launch: None,
+                base: BaseTemplate::default(),
+            });
+        }
+        let databases = [
+            (namesake.database_id().to_string(), Tags::new()),
+            (format!("{}-copy", self.scenario.source_database), tags(role::POOL)),
+        ];
+        for (id, tags) in databases {
+            let zone = self.subnets[0].zone.clone();
+            let (status, created_at) = ("available".to_owned(), Some(self.now));
+            let endpoint = Some(format!("{id}.c9akciq32.eu-west-1.rds.amazonaws.com:5432"));
+            self.databases.set(&id, self.now, Rds { status, endpoint, created_at, zone, tags });
+        }
+        let launch = LaunchData {
+            instance_type: "t3.large".to_owned(),
+            subnet: self.subnets[0].id.clone(),
+            tags: tags(role::ENVIRONMENT),
+        };
+        self.make_machine("lt-of-somebody", &launch, self.now);
     }
 
     /// A database of the pool that was asked for so long ago.

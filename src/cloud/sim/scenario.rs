@@ -24,6 +24,9 @@ pub struct Scenario {
     pub free: u32,
     /// Databases that are on their way at the beginning.
     pub creating: u32,
+    /// Whether the account also holds what only looks like the fleet's: things with its name and not its tags, and things with
+    /// its tags and not its name, as copies of tagged things have.
+    pub bystanders: bool,
     /// Seconds that things take.
     pub latency: Latency,
     /// What goes wrong.
@@ -40,6 +43,7 @@ impl Default for Scenario {
             environments: Vec::new(),
             free: 0,
             creating: 0,
+            bystanders: false,
             latency: Latency::default(),
             faults: Faults::default(),
         }

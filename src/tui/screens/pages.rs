@@ -149,7 +149,11 @@ fn ownership(page: &mut Page<'_>, row: &EnvironmentRow) {
             };
             page.fact("Ends", format!("{} ({left})", units::date_time(at, zone)));
         }
-        None => page.styled("Ends", "level.warning", "its expiry cannot be read; at the latest with the max-lifetime"),
+        None => page.styled(
+            "Ends",
+            "level.warning",
+            "its expiry cannot be read; at the latest with the max-lifetime",
+        ),
     }
     if let Some(end) = &record.terminate {
         page.fact("Terminated", format!("by {} at {}", end.by, units::date_time(end.at, zone)));

@@ -1,0 +1,268 @@
+//! Engines and clouds that are broken on purpose: each does without one of the protections of the design, and the harness must
+//! notice.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::StreamExt as _;
+use hatchery::clock::Clock;
+use hatchery::cloud::{DynCloud, Pages, Result, Template};
+use hatchery::domain::tags::key;
+use hatchery::domain::{
+    Database, DatabaseId, ErrorClass, Instance, InstanceState, NewDatabase, NewRecord, Number, Record,
+    RecordId,
+};
+
+use crate::layer::{Change, Hook};
+
+/// What is broken, and which invariant must be seen to fall.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    /// The cloud lets two records have one name, so that a claim excludes nobody.
+    NoClaim,
+    /// The cloud launches from records that are deleted.
+    NoFence,
+    /// The tag that binds a database to its environment is never written.
+    NeverBound,
+    /// A launch is confirmed although its record was never created.
+    Invented,
+    /// Reaping begins and ends in one sweep.
+    OneSweep,
+    /// An extension is confirmed without being read back.
+    NoReadBack,
+    /// The last look before a change for good shows what the listing showed.
+    NoLastLook,
+    /// An expiry is judged by the laptop's clock.
+    LaptopClock,
+    /// A change for good is sent although the look that it stands on is hours old.
+    LookHoldsForEver,
+    /// What has the fleet's tags is the fleet's, whatever its name.
+    ByTagAlone,
+    /// A listing that broke off is taken for complete.
+    HalfAListing,
+    /// The record goes before the rest of its environment.
+    RecordFirst,
+    /// The pool counts only what is free, and takes another name when one is taken.
+    OnlyFree,
+    /// Steps are not logged.
+    Unlogged,
+    /// It looks every second.
+    Hasty,
+    /// It does not care what version the fleet wants.
+    AnyVersion,
+}
+
+impl Flaw {
+    pub(crate) const ALL: [(Self, &'static str); 16] = [
+        (Self::NoClaim, "I1"),
+        (Self::NoFence, "I1"),
+        (Self::NeverBound, "I2"),
+        (Self::Invented, "I3"),
+        (Self::OneSweep, "I4"),
+        (Self::NoReadBack, "I4"),
+        (Self::NoLastLook, "I4"),
+        (Self::LaptopClock, "I4"),
+        (Self::LookHoldsForEver, "I4"),
+        (Self::ByTagAlone, "I5"),
+        (Self::HalfAListing, "I6"),
+        (Self::RecordFirst, "I7"),
+        (Self::OnlyFree, "I8"),
+        (Self::Unlogged, "I9"),
+        (Self::Hasty, "I10"),
+        (Self::AnyVersion, "min-version"),
+    ];
+}
+
+/// What a broken engine remembers.
+#[derive(Default)]
+struct Memory {
+    /// The records of its last listing.
+    listed: BTreeMap<RecordId, Record>,
+    /// The expiries that it has written.
+    written: BTreeMap<RecordId, DateTime<Utc>>,
+}
+
+/// The layer that breaks an engine.
+pub(crate) struct Broken {
+    pub(crate) flaw: Option<Flaw>,
+    /// The engine's own clock, which may be wrong.
+    pub(crate) clock: Clock,
+    memory: Mutex<Memory>,
+}
+
+impl Broken {
+    pub(crate) fn new(flaw: Option<Flaw>, clock: Clock) -> Self {
+        Self { flaw, clock, memory: Mutex::default() }
+    }
+
+    fn is(&self, flaw: Flaw) -> bool {
+        self.flaw == Some(flaw)
+    }
+
+    /// As though the first sweep had long been.
+    fn swept(&self, mut record: Record) -> Record {
+        let now = self.clock.now();
+        if self.is(Flaw::OneSweep) && record.expires_at.is_some_and(|at| at < now) {
+            record.reaping_since = Some(now - TimeDelta::days(1));
+        }
+        record
+    }
+}
+
+/// Somebody's database that has the fleet's tags, as copies of tagged things have.
+fn copied() -> Database {
+    Database {
+        id: DatabaseId::new("integration-copy"),
+        number: Number(1),
+        status: "available".to_owned(),
+        endpoint: Some("integration-copy:5432".to_owned()),
+        requested_at: None,
+        created_at: None,
+        zone: None,
+        snapshot: None,
+        snapshot_at: None,
+        environment: None,
+        orphan_since: None,
+    }
+}
+
+/// Leaves out the error that a listing ends with.
+fn unbroken<'a, T: Send + 'a>(pages: Pages<'a, T>) -> Pages<'a, T> {
+    pages.filter(|page| std::future::ready(page.is_ok())).boxed()
+}
+
+fn each<'a, T: Send + 'a>(
+    pages: Pages<'a, T>,
+    change: impl Fn(Vec<T>) -> Vec<T> + Send + Sync + 'a,
+) -> Pages<'a, T> {
+    pages
+        .map(move |page| {
+            page.map(|page| hatchery::cloud::Page { value: change(page.value), as_of: page.as_of })
+        })
+        .boxed()
+}
+
+#[async_trait]
+impl Hook for Broken {
+    fn clock(&self, truth: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+        if self.is(Flaw::LaptopClock) { Some(self.clock.now()) } else { truth }
+    }
+
+    fn templates<'a>(&'a self, pages: Pages<'a, Template>) -> Pages<'a, Template> {
+        let pages = if self.is(Flaw::HalfAListing) { unbroken(pages) } else { pages };
+        each(pages, |mut templates| {
+            for template in &mut templates {
+                if let Template::Record(record) = template {
+                    **record = self.swept((**record).clone());
+                    self.memory.lock().unwrap().listed.insert(record.id.clone(), (**record).clone());
+                }
+            }
+            if self.is(Flaw::OnlyFree) {
+                templates.retain(|template| matches!(template, Template::Fleet(_)));
+            }
+            templates
+        })
+    }
+
+    fn instances<'a>(&'a self, pages: Pages<'a, Instance>) -> Pages<'a, Instance> {
+        let pages = if self.is(Flaw::HalfAListing) { unbroken(pages) } else { pages };
+        each(pages, |seen| self.instances_of(seen))
+    }
+
+    fn databases<'a>(&'a self, pages: Pages<'a, Database>) -> Pages<'a, Database> {
+        let pages = if self.is(Flaw::HalfAListing) { unbroken(pages) } else { pages };
+        let first = std::sync::atomic::AtomicBool::new(true);
+        each(pages, move |mut databases| {
+            let free = |database: &Database| database.status == "available" && database.environment.is_none();
+            match self.flaw {
+                Some(Flaw::OnlyFree) => databases.retain(free),
+                Some(Flaw::RecordFirst) => databases.clear(),
+                Some(Flaw::ByTagAlone) if first.swap(false, std::sync::atomic::Ordering::Relaxed) => {
+                    databases.push(copied());
+                }
+                _ => {}
+            }
+            databases
+        })
+    }
+
+    fn record(&self, id: &RecordId, seen: Option<Record>) -> Option<Record> {
+        let memory = self.memory.lock().unwrap();
+        match self.flaw {
+            Some(Flaw::NoReadBack) => match memory.written.get(id) {
+                Some(at) => {
+                    let record = seen.or_else(|| memory.listed.get(id).cloned())?;
+                    Some(Record { expires_at: Some(*at), reaping_since: None, terminate: None, ..record })
+                }
+                None => seen,
+            },
+            _ => seen.map(|record| self.swept(record)),
+        }
+    }
+
+    fn instead_of_looking(&self, id: &RecordId) -> Option<(Record, DateTime<Utc>)> {
+        let listed = self.memory.lock().unwrap().listed.get(id).cloned();
+        listed.filter(|_| self.is(Flaw::NoLastLook)).map(|record| (record, self.clock.now()))
+    }
+
+    fn instances_of(&self, mut seen: Vec<Instance>) -> Vec<Instance> {
+        match self.flaw {
+            Some(Flaw::RecordFirst) => seen.clear(),
+            Some(Flaw::NoReadBack) if !self.memory.lock().unwrap().written.is_empty() => {
+                seen.iter_mut().for_each(|instance| instance.state = InstanceState::Running);
+            }
+            _ => {}
+        }
+        seen
+    }
+
+    fn database(&self, number: Number, seen: Option<Database>) -> Option<Database> {
+        match self.flaw {
+            Some(Flaw::RecordFirst) => None,
+            Some(Flaw::ByTagAlone) if number == Number(1) => Some(copied()),
+            _ => seen,
+        }
+    }
+
+    async fn instead(&self, inner: &DynCloud, change: &Change<'_>) -> Option<Result<()>> {
+        match (self.flaw?, change) {
+            (Flaw::Unlogged, Change::Audit) => {
+                // It comes to nothing, and it is not even tried.
+                Some(Ok(()))
+            }
+            (Flaw::NeverBound, Change::TagDatabase) => Some(Ok(())),
+            (Flaw::NoReadBack, Change::TagRecord(id, changes)) => {
+                let at = changes.set.get(key::EXPIRES_AT)?.parse().ok()?;
+                self.memory.lock().unwrap().written.insert((*id).clone(), at);
+                None
+            }
+            (Flaw::LookHoldsForEver, Change::Terminate(id)) => {
+                let (inner, id, clock) = (inner.clone(), (*id).clone(), self.clock.clone());
+                tokio::spawn(async move {
+                    clock.sleep(Duration::from_mins(8)).await;
+                    let _ = inner.terminate_instance(&id).await;
+                });
+                Some(Ok(()))
+            }
+            (Flaw::OnlyFree, Change::CreateDatabase(new)) => Some(another_name(inner, new).await),
+            _ => None,
+        }
+    }
+
+    fn invented(&self, new: &NewRecord) -> Option<RecordId> {
+        self.is(Flaw::Invented).then(|| RecordId::new(format!("lt-invented-{}", new.claim)))
+    }
+}
+
+async fn another_name(inner: &DynCloud, new: &NewDatabase) -> Result<()> {
+    let mut new = new.clone();
+    loop {
+        match inner.create_database(&new).await {
+            Err(error) if error.is(ErrorClass::AlreadyExists) => new.number = new.number.next(),
+            result => return result,
+        }
+    }
+}

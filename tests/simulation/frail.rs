@@ -1,0 +1,81 @@
+//! A process and its network, which do not last: calls hang for seconds or for hours, and the process dies at any of them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hatchery::clock::Clock;
+use hatchery::domain::CloudError;
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use tokio::sync::Notify;
+
+use crate::layer::{Call, Hook};
+
+/// The chance that a call hangs, before it is sent or after it was answered.
+const CHANCE: f64 = 0.001;
+
+/// When a process dies: before or after one of its calls.
+pub(crate) struct Life {
+    left: AtomicU64,
+    pub(crate) over: Notify,
+}
+
+impl Life {
+    /// A life of so many moments; there are two in each call.
+    pub(crate) fn of(moments: u64) -> Arc<Self> {
+        Arc::new(Self { left: AtomicU64::new(moments), over: Notify::new() })
+    }
+
+    /// For ever.
+    pub(crate) fn eternal() -> Arc<Self> {
+        Self::of(u64::MAX)
+    }
+
+    async fn pass(&self) {
+        let less = |left: u64| left.checked_sub(1);
+        if self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less) == Err(0) {
+            self.over.notify_one();
+            // The dead do not go on.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+pub(crate) struct Frail {
+    random: Option<Mutex<ChaCha8Rng>>,
+    clock: Clock,
+    life: Arc<Life>,
+}
+
+impl Frail {
+    pub(crate) fn new(hangs: bool, seed: u64, clock: Clock, life: Arc<Life>) -> Self {
+        Self { random: hangs.then(|| Mutex::new(ChaCha8Rng::seed_from_u64(seed))), clock, life }
+    }
+
+    /// As often for some seconds as for some hours.
+    async fn hang(&self) {
+        let Some(random) = &self.random else { return };
+        let pause = {
+            let mut random = random.lock().unwrap();
+            random.random_bool(CHANCE).then(|| 5.0 * f64::powf(4_000.0, random.random::<f64>()))
+        };
+        if let Some(pause) = pause {
+            self.clock.sleep(Duration::from_secs_f64(pause)).await;
+        }
+    }
+}
+
+#[async_trait]
+impl Hook for Frail {
+    async fn before(&self, _: &Call) {
+        self.life.pass().await;
+        self.hang().await;
+    }
+
+    async fn after(&self, _: &Call, _: Option<&CloudError>) {
+        self.life.pass().await;
+        self.hang().await;
+    }
+}
