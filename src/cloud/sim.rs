@@ -19,7 +19,7 @@ mod scenario;
 mod state;
 mod versions;
 
-pub use scenario::{Faults, Latency, Resident, Scenario};
+pub use scenario::{Faults, Latency, Promise, Resident, Scenario};
 pub use state::{Change, Entry, LaunchData, Machine, Observer, Rds, State, Template};
 
 use fate::Kind;

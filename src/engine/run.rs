@@ -160,7 +160,9 @@ impl Looper {
         };
         tokio::pin!(rested);
         loop {
+            // In this order, not a random one: the same seed gives the same history.
             tokio::select! {
+                biased;
                 () = &mut rested => return true,
                 poke = poked.recv() => match poke {
                     None => return false,

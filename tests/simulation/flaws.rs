@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt as _;
 use hatchery::clock::Clock;
+use hatchery::cloud::sim::Promise;
 use hatchery::cloud::{DynCloud, Pages, Result, Template};
 use hatchery::domain::tags::key;
 use hatchery::domain::{
@@ -74,6 +75,15 @@ impl Flaw {
         (Self::Hasty, "I10"),
         (Self::AnyVersion, "min-version"),
     ];
+
+    /// The promise of the cloud's that this flaw is about, if it is not the engine's.
+    pub(crate) fn broken_promise(self) -> Option<Promise> {
+        match self {
+            Self::NoClaim => Some(Promise::UniqueNames),
+            Self::NoFence => Some(Promise::Fencing),
+            _ => None,
+        }
+    }
 }
 
 /// What a broken engine remembers.
@@ -212,7 +222,9 @@ impl Hook for Broken {
         match self.flaw {
             Some(Flaw::RecordFirst) => seen.clear(),
             Some(Flaw::NoReadBack) if !self.memory.lock().unwrap().written.is_empty() => {
-                seen.iter_mut().for_each(|instance| instance.state = InstanceState::Running);
+                for instance in &mut seen {
+                    instance.state = InstanceState::Running;
+                }
             }
             _ => {}
         }

@@ -57,6 +57,7 @@ pub(crate) struct Outcome {
     pub(crate) setting: Setting,
     pub(crate) days: f64,
     pub(crate) launched: u64,
+    pub(crate) requests: u64,
     pub(crate) faults: BTreeMap<&'static str, u64>,
     pub(crate) steps: BTreeMap<String, u64>,
     pub(crate) history: Vec<String>,
@@ -97,7 +98,8 @@ pub(crate) fn simulate(seed: u64, setting: &Setting) -> Outcome {
         .start_paused(true)
         .build()
         .expect("a runtime");
-    runtime.block_on(Simulation::new(seed, setting.clone()).run())
+    // Made in the runtime: its clock begins at the runtime's own paused instant.
+    runtime.block_on(async { Simulation::new(seed, setting.clone()).run().await })
 }
 
 struct Simulation {
@@ -120,8 +122,7 @@ impl Simulation {
         let clock = Clock::virtual_from("2026-03-02T06:00:00Z".parse().unwrap(), 1.0);
         let mut scenario = if setting.hostile { Scenario::hostile().unwrap() } else { Scenario::default() };
         scenario.policy.insert("max-databases".into(), CEILING.to_string());
-        scenario.faults.names_shared = setting.flaw == Some(Flaw::NoClaim);
-        scenario.faults.fences_open = setting.flaw == Some(Flaw::NoFence);
+        scenario.faults.broken.extend(setting.flaw.and_then(Flaw::broken_promise));
         let spare = scenario.policy.get("spare").map_or(1, |spare| spare.parse().unwrap());
         let sim = SimCloud::new(scenario, seed, clock.clone());
         sim.keep_history(if setting.history { 1_000_000 } else { 0 });
@@ -216,6 +217,7 @@ impl Simulation {
                 setting: self.setting.clone(),
                 days,
                 launched: *self.launched.lock().unwrap(),
+                requests: state.requests().values().sum(),
                 faults: state.faults().clone(),
                 steps,
                 history: state
@@ -295,6 +297,7 @@ impl Simulation {
                         }
                     };
                     tokio::select! {
+                        biased;
                         () = passes => {}
                         () = life.over.notified() => {}
                     }

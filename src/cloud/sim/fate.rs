@@ -41,15 +41,27 @@ impl Bucket {
 pub(super) struct Buckets {
     levels: BTreeMap<Bucket, (f64, DateTime<Utc>)>,
     since: DateTime<Utc>,
+    /// Until when others take what comes in.
+    crowded_until: DateTime<Utc>,
 }
+
+/// The share of what comes in that others leave while they crowd the account.
+const LEFT_BY_CROWD: f64 = 0.02;
 
 impl Buckets {
     pub(super) fn new(now: DateTime<Utc>) -> Self {
-        Self { levels: BTreeMap::new(), since: now }
+        Self { levels: BTreeMap::new(), since: now, crowded_until: now }
+    }
+
+    /// Others empty the buckets and take nearly all that comes in until then.
+    pub(super) fn crowd(&mut self, until: DateTime<Utc>) {
+        self.levels.values_mut().for_each(|(level, _)| *level = 0.0);
+        self.crowded_until = until;
     }
 
     fn take(&mut self, bucket: Bucket, now: DateTime<Utc>) -> bool {
         let (burst, refill) = bucket.size();
+        let refill = if now < self.crowded_until { refill * LEFT_BY_CROWD } else { refill };
         let (level, at) = self.levels.entry(bucket).or_insert((burst, self.since));
         #[allow(clippy::cast_precision_loss)]
         let passed = (now - *at).num_milliseconds().max(0) as f64 / 1_000.0;

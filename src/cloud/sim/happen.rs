@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 use rand::RngExt as _;
 
+use super::scenario::Promise;
 use super::state::{Change, Event, State, span};
 use crate::domain::instance::{read_timeline, write_timeline};
 use crate::domain::tags::{self, key};
@@ -69,6 +70,12 @@ impl State {
                 self.fault("zone out");
                 self.zone_out = Some((self.subnets[index].zone.clone(), until));
                 self.schedule_chance(self.scenario.faults.zone_out_per_day, Event::ZoneOut);
+            }
+            Event::Crowd => {
+                let minutes = self.random.random_range(1..6);
+                self.fault("crowd");
+                self.buckets.crowd(self.now + TimeDelta::minutes(minutes));
+                self.schedule_chance(self.scenario.faults.crowds_per_day, Event::Crowd);
             }
             Event::Again(serial) => {
                 if let Some(mut replay) = self.replays.remove(&serial) {
@@ -263,7 +270,7 @@ impl State {
             if self.names.get(&template.name).is_some_and(|own| own == id) {
                 self.names.remove(&template.name);
             }
-            if self.scenario.faults.fences_open
+            if self.breaks(Promise::Fencing)
                 && let Some(launch) = template.launch.clone()
             {
                 self.deleted.insert(id.to_owned(), launch);

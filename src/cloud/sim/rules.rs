@@ -2,6 +2,7 @@
 
 use super::fate::{Kind, error};
 use super::kinds::{CREATE_TEMPLATE, RUN};
+use super::scenario::Promise;
 use super::state::{Change, Event, Rds, State, Template};
 use crate::cloud::{LaunchInstance, Result};
 use crate::domain::{ErrorClass, InstanceId, NewDatabase, RecordId};
@@ -14,7 +15,7 @@ pub(super) fn name_taken() -> crate::domain::CloudError {
 
 /// Names are unique at every instant: that is what the claim stands on.
 pub(super) fn create(state: &mut State, who: &str, template: Template) -> Result<RecordId> {
-    if state.names.contains_key(&template.name) && !state.scenario.faults.names_shared {
+    if state.names.contains_key(&template.name) && !state.breaks(Promise::UniqueNames) {
         return Err(name_taken());
     }
     let name = template.name.clone();
@@ -41,11 +42,12 @@ pub(super) fn run_instance(state: &mut State, who: &str, request: &LaunchInstanc
         );
     };
     let said = format!("{request:?}");
-    if !state.scenario.faults.tokens_ignored
+    if !state.breaks(Promise::ClientTokens)
         && let Some((before, id)) = state.tokens.get(&request.token).cloned()
     {
         let burnt = before.is_empty();
-        if before != said && (burnt || !state.scenario.faults.mismatch_succeeds) {
+        let mismatch_succeeds = state.scenario.faults.mismatch_succeeds;
+        if before != said && (burnt || !state.happens(mismatch_succeeds)) {
             return fail(
                 ErrorClass::Invalid,
                 "IdempotentParameterMismatch",

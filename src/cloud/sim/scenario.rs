@@ -1,6 +1,6 @@
 //! Scenarios: what a simulated cloud holds at the beginning, how long things take, and what goes wrong. TOML.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -117,6 +117,18 @@ impl Default for Latency {
     }
 }
 
+/// Something that AWS promises and that the protocols stand on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Promise {
+    /// A client token gives one instance, however often it is sent. Emulators break it.
+    ClientTokens,
+    /// No two launch templates have one name.
+    UniqueNames,
+    /// Nothing is launched from a launch template that is deleted.
+    Fencing,
+}
+
 /// What goes wrong. Chances are from 0 to 1 and per call unless said otherwise; all are 0 by default.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
@@ -127,6 +139,8 @@ pub struct Faults {
     pub missing_tags: f64,
     /// Whether the account's request buckets are those that AWS publishes.
     pub throttling: bool,
+    /// How often a day others use up the account's buckets for some minutes. Only felt with `throttling`.
+    pub crowds_per_day: f64,
     /// The chance that a change takes effect and its answer is lost.
     pub lost_answer: f64,
     /// The chance that a call never arrives and is never answered.
@@ -139,14 +153,10 @@ pub struct Faults {
     pub capacity: f64,
     /// The chance that a launch that failed has used its client token up all the same.
     pub burnt_token: f64,
-    /// Whether a launch with a used token and other values gives the earlier instance instead of a mismatch.
-    pub mismatch_succeeds: bool,
-    /// Whether client tokens are ignored, as emulators do.
-    pub tokens_ignored: bool,
-    /// Whether launch templates may share a name. AWS never does that: it shows what the claim is worth.
-    pub names_shared: bool,
-    /// Whether deleted launch templates can be launched from. AWS never does that: it shows what fencing is worth.
-    pub fences_open: bool,
+    /// The chance that a launch with a used token and other values gives the earlier instance instead of a mismatch.
+    pub mismatch_succeeds: f64,
+    /// What AWS promises and this account does not keep: it shows what the promise is worth.
+    pub broken: BTreeSet<Promise>,
     /// The most live instances of the account.
     pub instance_quota: Option<u32>,
     /// The most databases of the account.
@@ -173,16 +183,15 @@ impl Default for Faults {
             lag: 0.0,
             missing_tags: 0.0,
             throttling: false,
+            crowds_per_day: 0.0,
             lost_answer: 0.0,
             lost_request: 0.0,
             duplicate: 0.0,
             unavailable: 0.0,
             capacity: 0.0,
             burnt_token: 0.0,
-            mismatch_succeeds: false,
-            tokens_ignored: false,
-            names_shared: false,
-            fences_open: false,
+            mismatch_succeeds: 0.0,
+            broken: BTreeSet::new(),
             instance_quota: None,
             database_quota: None,
             restore_fails: 0.0,

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use sha2::{Digest as _, Sha256};
 
 use super::fate::Buckets;
-use super::scenario::Scenario;
+use super::scenario::{Promise, Scenario};
 use super::versions::Store;
 use crate::domain::tags::{self, Tags, key};
 use crate::domain::{AuditEvent, Image, ImageId, InstanceState, Snapshot, SnapshotId, Subnet, SubnetId};
@@ -95,6 +95,7 @@ pub(super) enum Event {
     Image,
     Operator,
     ZoneOut,
+    Crowd,
     /// A request that arrives a second time.
     Again(u64),
 }
@@ -202,6 +203,7 @@ impl State {
         state.schedule(now + TimeDelta::hours(10), Event::Image);
         state.schedule_chance(state.scenario.faults.operator_per_day, Event::Operator);
         state.schedule_chance(state.scenario.faults.zone_out_per_day, Event::ZoneOut);
+        state.schedule_chance(state.scenario.faults.crowds_per_day, Event::Crowd);
         state
     }
 
@@ -223,6 +225,10 @@ impl State {
     /// Whether something of this chance happens.
     pub(super) fn happens(&mut self, chance: f64) -> bool {
         chance > 0.0 && self.random.random_bool(chance.min(1.0))
+    }
+
+    pub(super) fn breaks(&self, promise: Promise) -> bool {
+        self.scenario.faults.broken.contains(&promise)
     }
 
     pub(super) fn next_serial(&mut self) -> u64 {
