@@ -180,12 +180,12 @@ fn change(fleet: &Fleet, settings: &[String]) -> Result<(Policy, TagChanges), Fa
             } else if setting.get(&policy).is_some() {
                 setting.set(&mut policy, "")?;
             }
-            changes = changes.remove(&setting.tag());
+            changes = changes.remove(setting.tag);
         } else {
             setting.set(&mut policy, value)?;
             changes = match setting.get(&policy) {
-                Some(value) => changes.set(&setting.tag(), value),
-                None => changes.remove(&setting.tag()),
+                Some(value) => changes.set(setting.tag, value),
+                None => changes.remove(setting.tag),
             };
         }
     }

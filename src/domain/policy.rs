@@ -144,7 +144,7 @@ impl Policy {
         let mut policy = Self::for_fleet(fleet);
         let mut problems = Vec::new();
         for setting in SETTINGS {
-            if let Some(value) = tags.get(&setting.tag())
+            if let Some(value) = tags.get(setting.tag)
                 && let Err(error) = (setting.set)(&mut policy, value)
             {
                 problems.push(error.to_string());
@@ -179,14 +179,16 @@ impl Policy {
     /// The policy as tags.
     #[must_use]
     pub fn tags(&self) -> Tags {
-        SETTINGS.iter().filter_map(|setting| Some((setting.tag(), setting.get(self)?))).collect()
+        SETTINGS.iter().filter_map(|setting| Some((setting.tag.to_owned(), setting.get(self)?))).collect()
     }
 }
 
 /// One setting of the policy: how it is named, read and written.
 pub struct Setting {
-    /// Its name; the tag is `hatchery:<name>` and the flag of `fleet init` is `--<name>`.
+    /// Its name; the flag of `fleet init` is `--<name>`.
     pub name: &'static str,
+    /// The key of its tag.
+    pub tag: &'static str,
     /// What it does, in one line.
     pub about: &'static str,
     set: fn(&mut Policy, &str) -> Result<(), InvalidName>,
@@ -198,12 +200,6 @@ impl Setting {
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Self> {
         SETTINGS.iter().find(|setting| setting.name == name)
-    }
-
-    /// The key of its tag.
-    #[must_use]
-    pub fn tag(&self) -> String {
-        format!("hatchery:{}", self.name)
     }
 
     /// Its value as it is written; `None` where there is none.
@@ -225,6 +221,7 @@ macro_rules! setting {
     ($name:literal, $about:literal, $kind:ident $field:ident) => {
         Setting {
             name: $name,
+            tag: concat!("hatchery:", $name),
             about: $about,
             set: |policy, value| {
                 policy.$field = $kind::read(value).map_err(|rule| InvalidName {

@@ -252,9 +252,9 @@ impl Actor<'_> {
             return Ok(Done::skip("another engine was first"));
         };
         let changes = if value.is_empty() {
-            TagChanges::new().remove(&setting.tag())
+            TagChanges::new().remove(setting.tag)
         } else {
-            TagChanges::new().set(&setting.tag(), value)
+            TagChanges::new().set(setting.tag, value)
         };
         self.engine.cloud.tag_fleet(&fleet.template, &changes).await?;
         Ok(Done::plainly())

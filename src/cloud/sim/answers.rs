@@ -59,13 +59,14 @@ pub(super) fn read_database(fleet: &FleetName, id: &str, database: &Rds, tags: &
     Database::read(fleet, facts, tags)
 }
 
-/// The tags of one item of an answer; now and then AWS leaves them out.
-pub(super) fn tags_of<'t>(state: &mut State, tags: &'t Tags, none: &'t Tags) -> &'t Tags {
-    if state.scenario.faults.missing_tags > 0.0 && state.happens(state.scenario.faults.missing_tags) {
-        state.fault("missing tags");
-        return none;
+impl State {
+    /// Of which of so many items of an answer the tags are missing: now and then AWS leaves them out.
+    fn untagged(&mut self, items: usize) -> Vec<usize> {
+        let chance = self.scenario.faults.missing_tags;
+        let untagged: Vec<_> = (0..items).filter(|_| self.happens(chance)).collect();
+        untagged.iter().for_each(|_| self.fault("missing tags"));
+        untagged
     }
-    tags
 }
 
 /// A thing as an answer shows it: its id, itself, and its tags.
@@ -81,7 +82,7 @@ impl Caller {
         show: Shown<'a, T, R>,
     ) -> Pages<'a, R>
     where
-        T: Clone + Send + 'static,
+        T: Clone + 'static,
         R: std::fmt::Debug + Send + 'a,
     {
         let begin = Some(String::new());
@@ -90,19 +91,17 @@ impl Caller {
             let page = self
                 .read(kind, |state, at| {
                     let most = state.scenario.faults.page.max(1);
-                    let items: Vec<(String, T)> = store(state)
-                        .page(&marker, at)
-                        .take(most)
-                        .map(|(id, t)| (id.to_owned(), t.clone()))
-                        .collect();
-                    let next =
-                        (items.len() == most).then(|| items.last().map(|(id, _)| id.clone())).flatten();
+                    let untagged = state.untagged(store(state).page(&marker, at).take(most).count());
                     let none = Tags::new();
-                    let shown = items.iter().filter_map(|(id, item)| {
-                        let seen = tags_of(state, tags(item), &none);
-                        show(id, item, seen)
-                    });
-                    Ok((shown.collect::<Vec<R>>(), next))
+                    let (mut shown, mut seen, mut last) = (Vec::new(), 0, None);
+                    for (id, item) in store(state).page(&marker, at).take(most) {
+                        let tags = if untagged.contains(&seen) { &none } else { tags(item) };
+                        shown.extend(show(id, item, tags));
+                        seen += 1;
+                        last = Some(id);
+                    }
+                    let next = last.filter(|_| seen == most).map(str::to_owned);
+                    Ok((shown, next))
                 })
                 .await;
             Some(match page {
