@@ -34,6 +34,8 @@ pub(crate) struct Book {
     marks: BTreeMap<String, Mark>,
     /// Instances that were seen.
     born: BTreeSet<String>,
+    /// Records whose environments engines have begun to end because their time was over.
+    reaped: BTreeSet<String>,
     /// Databases that an instance was launched for.
     touched: BTreeSet<String>,
     /// Instances that are known to be ending.
@@ -84,6 +86,14 @@ impl Book {
     pub(crate) fn confirm(&mut self, state: &State, who: &str, record: &str, expires_at: DateTime<Utc>) {
         if !self.templates.contains_key(record) {
             self.violation(state, "I3", format!("{who} was told of {record}, which never was"));
+        }
+        self.confirmed.insert(record.to_owned(), expires_at);
+    }
+
+    /// I4: nobody is told that an environment is kept which is being reaped.
+    pub(crate) fn extended(&mut self, state: &State, who: &str, record: &str, expires_at: DateTime<Utc>) {
+        if self.reaped.contains(record) {
+            self.violation(state, "I4", format!("{who} was told that {record} is kept, and it is reaped"));
         }
         self.confirmed.insert(record.to_owned(), expires_at);
     }
@@ -203,6 +213,9 @@ impl Book {
         let swept = mark.is_some_and(|mark| {
             mark.since + self.grace <= now && mark.removed.is_none_or(|removed| removed + LATE >= now)
         });
+        if !tags.contains_key(key::FAILURE) {
+            self.reaped.insert(record.to_owned());
+        }
         if !over || !swept {
             let name = name.clone();
             let since = mark.map(|mark| mark.since);

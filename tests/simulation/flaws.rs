@@ -13,8 +13,8 @@ use hatchery::cloud::sim::Promise;
 use hatchery::cloud::{DynCloud, Pages, Result, Template};
 use hatchery::domain::tags::key;
 use hatchery::domain::{
-    Database, DatabaseId, ErrorClass, Instance, InstanceState, NewDatabase, NewRecord, Number, Record,
-    RecordId,
+    Database, DatabaseId, ErrorClass, Instance, InstanceId, InstanceState, NewDatabase, NewRecord, Number,
+    Record, RecordId,
 };
 
 use crate::layer::{Change, Hook};
@@ -85,6 +85,9 @@ impl Flaw {
         }
     }
 }
+
+/// How the ids of records begin that were never created.
+const INVENTED: &str = "lt-invented-";
 
 /// What a broken engine remembers.
 #[derive(Default)]
@@ -265,7 +268,11 @@ impl Hook for Broken {
     }
 
     fn invented(&self, new: &NewRecord) -> Option<RecordId> {
-        self.is(Flaw::Invented).then(|| RecordId::new(format!("lt-invented-{}", new.claim)))
+        self.is(Flaw::Invented).then(|| RecordId::new(format!("{INVENTED}{}", new.claim)))
+    }
+
+    fn invented_instance(&self, record: &RecordId) -> Option<InstanceId> {
+        record.as_str().strip_prefix(INVENTED).map(|claim| InstanceId::new(format!("i-{claim}")))
     }
 }
 

@@ -11,10 +11,13 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use tokio::sync::Notify;
 
-use crate::layer::{Call, Hook};
+use crate::layer::{Call, Hook, LAUNCH};
 
 /// The chance that a call hangs, before it is sent or after it was answered.
 const CHANCE: f64 = 0.001;
+
+/// The same for the launch of an instance, of which there are few.
+const CHANCE_OF_LAUNCH: f64 = 0.03;
 
 /// When a process dies: before or after one of its calls.
 pub(crate) struct Life {
@@ -55,11 +58,12 @@ impl Frail {
     }
 
     /// As often for some seconds as for some hours.
-    async fn hang(&self) {
+    async fn hang(&self, call: &Call) {
         let Some(random) = &self.random else { return };
         let pause = {
             let mut random = random.lock().unwrap();
-            random.random_bool(CHANCE).then(|| 5.0 * f64::powf(4_000.0, random.random::<f64>()))
+            let chance = if call.operation == LAUNCH { CHANCE_OF_LAUNCH } else { CHANCE };
+            random.random_bool(chance).then(|| 5.0 * f64::powf(4_000.0, random.random::<f64>()))
         };
         if let Some(pause) = pause {
             self.clock.sleep(Duration::from_secs_f64(pause)).await;
@@ -69,13 +73,13 @@ impl Frail {
 
 #[async_trait]
 impl Hook for Frail {
-    async fn before(&self, _: &Call) {
+    async fn before(&self, call: &Call) {
         self.life.pass().await;
-        self.hang().await;
+        self.hang(call).await;
     }
 
-    async fn after(&self, _: &Call, _: Option<&CloudError>) {
+    async fn after(&self, call: &Call, _: Option<&CloudError>) {
         self.life.pass().await;
-        self.hang().await;
+        self.hang(call).await;
     }
 }

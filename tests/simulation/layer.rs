@@ -26,6 +26,9 @@ pub(crate) enum Verb {
     Log,
 }
 
+/// The operation that launches an instance.
+pub(crate) const LAUNCH: &str = "launch";
+
 /// A call as the hooks see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Call {
@@ -92,6 +95,11 @@ pub(crate) trait Hook: Send + Sync + 'static {
     fn invented(&self, _: &NewRecord) -> Option<RecordId> {
         None
     }
+
+    /// An id instead of a new instance.
+    fn invented_instance(&self, _: &RecordId) -> Option<InstanceId> {
+        None
+    }
 }
 
 /// What has become of a listing.
@@ -150,19 +158,23 @@ impl<H: Hook> Layer<H> {
         self.call(verb, operation, target, call).await
     }
 
+    /// Each page of a listing is a call of its own.
     fn watched<'a, T: Send + 'a>(&'a self, what: &'static str, pages: Pages<'a, T>) -> Pages<'a, T> {
         self.hook.listing(what, Listing::Begun);
-        let end = futures::stream::once(async move {
-            self.hook.listing(what, Listing::Complete);
-            None
-        });
-        let pages = pages.map(move |page| {
-            if page.is_err() {
-                self.hook.listing(what, Listing::Broken);
+        futures::stream::unfold(pages, move |mut pages| async move {
+            let call = Call { verb: Verb::Read, operation: what, target: String::new() };
+            self.hook.before(&call).await;
+            let page = pages.next().await;
+            self.hook.after(&call, page.as_ref().and_then(|page| page.as_ref().err())).await;
+            match &page {
+                None => self.hook.listing(what, Listing::Complete),
+                Some(Err(_)) => self.hook.listing(what, Listing::Broken),
+                Some(Ok(_)) => {}
             }
-            Some(page.map(|page| Page { as_of: self.hook.clock(page.as_of), ..page }))
-        });
-        pages.chain(end).filter_map(|page| async move { page }).boxed()
+            let clocked = |page: Page<T>| Page { as_of: self.hook.clock(page.as_of), ..page };
+            Some((page?.map(clocked), pages))
+        })
+        .boxed()
     }
 
     fn seen<T>(&self, seen: Seen<T>) -> Seen<T> {
@@ -206,15 +218,15 @@ impl<H: Hook> Cloud for Layer<H> {
     }
 
     async fn latest_snapshot(&self, source: &str) -> Result<Option<Snapshot>> {
-        self.inner.latest_snapshot(source).await
+        self.call(Verb::Read, "latest snapshot", source, self.inner.latest_snapshot(source)).await
     }
 
     async fn latest_image(&self, tag: &str) -> Result<Option<Image>> {
-        self.inner.latest_image(tag).await
+        self.call(Verb::Read, "latest image", tag, self.inner.latest_image(tag)).await
     }
 
     async fn subnets(&self, ids: &[SubnetId]) -> Result<Vec<Subnet>> {
-        self.inner.subnets(ids).await
+        self.call(Verb::Read, "subnets", "", self.inner.subnets(ids)).await
     }
 
     async fn record(&self, fleet: &FleetName, id: &RecordId) -> Result<Seen<Option<Record>>> {
@@ -273,8 +285,11 @@ impl<H: Hook> Cloud for Layer<H> {
     }
 
     async fn launch_instance(&self, request: &LaunchInstance) -> Result<InstanceId> {
+        if let Some(id) = self.hook.invented_instance(&request.record) {
+            return Ok(id);
+        }
         let target = format!("{} {}", request.record, request.token);
-        self.call(Verb::Write, "launch", target, self.inner.launch_instance(request)).await
+        self.call(Verb::Write, LAUNCH, target, self.inner.launch_instance(request)).await
     }
 
     async fn terminate_instance(&self, id: &InstanceId) -> Result<()> {
@@ -312,11 +327,11 @@ impl<H: Hook> Cloud for Layer<H> {
     }
 
     async fn base_template(&self, template: &RecordId) -> Result<BaseTemplate> {
-        self.inner.base_template(template).await
+        self.call(Verb::Read, "base template", template, self.inner.base_template(template)).await
     }
 
     async fn security_groups(&self, ids: &[String]) -> Result<Vec<SecurityGroup>> {
-        self.inner.security_groups(ids).await
+        self.call(Verb::Read, "security groups", "", self.inner.security_groups(ids)).await
     }
 
     async fn source_database(&self, id: &str) -> Result<Option<SourceDatabase>> {
@@ -349,7 +364,7 @@ impl<H: Hook> Cloud for Layer<H> {
     }
 
     async fn audit(&self, fleet: &FleetName, since: DateTime<Utc>, limit: usize) -> Result<Vec<AuditEvent>> {
-        self.inner.audit(fleet, since, limit).await
+        self.call(Verb::Read, "read audit", fleet, self.inner.audit(fleet, since, limit)).await
     }
 
     async fn logs(&self, query: &LogQuery) -> Result<Vec<LogLine>> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use hatchery::clock::Clock;
 use hatchery::cloud::sim::SimCloud;
+use hatchery::cloud::{Template, collect};
 use hatchery::domain::EnvironmentId;
 use hatchery::engine::{Engine, LaunchRequest};
 use rand::RngExt as _;
@@ -74,7 +75,9 @@ impl Person {
             ttl: Some(ttl),
             note: None,
         };
-        if let Ok(done) = self.engine.launch(&request).await {
+        let regrets = self.random.random_bool(0.1);
+        let (launched, ()) = futures::join!(self.engine.launch(&request), self.regret(regrets));
+        if let Ok(done) = launched {
             let who = self.engine.config().person.clone();
             let book = Arc::clone(&self.book);
             self.sim.look(|state| {
@@ -85,12 +88,32 @@ impl Person {
         }
     }
 
+    /// Ends what is being launched as soon as it is on some screen.
+    async fn regret(&self, regrets: bool) {
+        let screen = self.sim.caller("screen");
+        let person = &self.engine.config().person;
+        for _ in 0..if regrets { 10 } else { 0 } {
+            self.truth.sleep(Duration::from_secs(2)).await;
+            let records = collect(screen.templates(&self.engine.config().fleet)).await.items;
+            let mut own = records.into_iter().filter_map(Template::record);
+            let new = own.find(|record| record.owner == *person && !self.own.contains(&record.environment));
+            if let Some(record) = new {
+                let _ = self.engine.terminate(&record.environment).await;
+                return;
+            }
+        }
+    }
+
     async fn extend(&mut self, id: &EnvironmentId) {
         let by = Duration::from_secs(self.random.random_range(600..7_200));
         let record = self.engine.cloud().record_of(id).await.ok().and_then(|seen| seen.value);
         let Some(record) = record else { return };
         if let Ok(done) = self.engine.extend(id, by).await {
-            self.book.lock().unwrap().confirmed.insert(record.id.to_string(), done.expires_at);
+            let who = self.engine.config().person.clone();
+            let book = Arc::clone(&self.book);
+            self.sim.look(|state| {
+                book.lock().unwrap().extended(state, &who, record.id.as_str(), done.expires_at);
+            });
         }
     }
 
