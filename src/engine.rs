@@ -234,7 +234,7 @@ impl Engine {
     }
 
     /// Extends an environment by this much from its expiry (or from now, whichever is later), never beyond the policy's
-    /// `max-lifetime`, and reads back. In its grace period that takes some twenty seconds and keeps the environment.
+    /// `max-lifetime`, and reads back. In its grace period that takes some twenty-five seconds and keeps the environment.
     ///
     /// # Errors
     /// `TooLate` where it is ending, `Refused` where it has reached its longest life, `UnknownOutcome` where the

@@ -9,12 +9,15 @@ use super::{Engine, Extended, plan};
 use crate::cloud::{Result, Seen};
 use crate::domain::environment::is_instance_of;
 use crate::domain::tags::key;
-use crate::domain::{EnvironmentId, Instance, Outcome, Policy, Record, TagChanges, Termination};
+use crate::domain::{
+    CloudError, EnvironmentId, Instance, Outcome, Policy, Record, StatusClass, TagChanges, Termination,
+};
 use crate::failure::{Failure, Kind};
 
-/// In the grace period, how long after the write it is read back: longer than a last look holds
-/// ([`super::look::LOOK_HOLDS`]) and reads lag together.
-const GRACE_READ_BACK: Duration = Duration::from_secs(20);
+/// In the grace period, how long after the write it is read back: an engine whose last look lagged may act for as long as
+/// that look holds ([`super::look::LOOK_HOLDS`]), and the read that must show what it did lags too. This is enough for
+/// reads that lag by ten seconds.
+const GRACE_READ_BACK: Duration = Duration::from_secs(25);
 
 /// An expiry nearer than this may be marked by an engine at any moment, so it counts as the grace period.
 const NEAR: Duration = Duration::from_mins(1);
@@ -43,7 +46,7 @@ impl Engine {
         if in_grace {
             self.clock.sleep(GRACE_READ_BACK).await;
         }
-        let confirmed = self.read_back(id, &record, expires_at, &what).await;
+        let confirmed = self.read_back(id, &record, expires_at, in_grace, &what).await;
         let (outcome, detail) = match &confirmed {
             Ok(()) => (Outcome::Done, format!("until {}", expires_at.format("%F %T"))),
             Err(failure) if failure.kind == Kind::UnknownOutcome => {
@@ -101,6 +104,7 @@ impl Engine {
         id: &EnvironmentId,
         record: &Record,
         expires_at: DateTime<Utc>,
+        in_grace: bool,
         what: &str,
     ) -> Result<(), Failure> {
         let too_late = |why: &str| {
@@ -121,13 +125,22 @@ impl Engine {
                 if !own.is_empty() && own.iter().all(|instance| instance.state.is_ending()) {
                     return Err(too_late("its instance is shutting down"));
                 }
-                own.retain(|instance| !instance.state.is_ending());
-                self.mirror(id, &own, expires_at).await;
-                return Ok(());
+                // An engine that saw the record as it was before may have begun with either of the two.
+                if !in_grace || self.has_database(id).await.map_err(lost)? {
+                    own.retain(|instance| !instance.state.is_ending());
+                    self.mirror(id, &own, expires_at).await;
+                    return Ok(());
+                }
             }
             self.clock.sleep(READ_BACK_PAUSE).await;
         }
         Err(too_late("it was being reaped, or somebody else changed its expiry"))
+    }
+
+    /// Whether the database of an environment is to be seen, and not on its way out.
+    async fn has_database(&self, id: &EnvironmentId) -> Result<bool, CloudError> {
+        let seen = retry(self, || self.cloud.database(&id.fleet, id.number)).await?.value;
+        Ok(seen.is_some_and(|database| database.status_class() != StatusClass::Deleting))
     }
 }
 

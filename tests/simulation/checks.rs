@@ -32,10 +32,12 @@ pub(crate) struct Book {
     /// The tags of every template, as they were last.
     templates: BTreeMap<String, (String, Tags)>,
     marks: BTreeMap<String, Mark>,
+    /// Records whose expiry was lost.
+    lost_expiry: BTreeSet<String>,
     /// Instances that were seen.
     born: BTreeSet<String>,
-    /// Records whose environments engines have begun to end because their time was over.
-    reaped: BTreeSet<String>,
+    /// When engines began to end an environment because its time was over, by record.
+    reaped: BTreeMap<String, DateTime<Utc>>,
     /// Databases that an instance was launched for.
     touched: BTreeSet<String>,
     /// Instances that are known to be ending.
@@ -77,6 +79,7 @@ impl Book {
                     self.foreign(state, who, id);
                 }
                 self.note_template(state, id);
+                self.note_lost_expiry(id);
                 self.never_free_again(state);
             }
         }
@@ -92,7 +95,7 @@ impl Book {
 
     /// I4: nobody is told that an environment is kept which is being reaped.
     pub(crate) fn extended(&mut self, state: &State, who: &str, record: &str, expires_at: DateTime<Utc>) {
-        if self.reaped.contains(record) {
+        if self.reaped.get(record).is_some_and(|at| *at < expires_at) {
             self.violation(state, "I4", format!("{who} was told that {record} is kept, and it is reaped"));
         }
         self.confirmed.insert(record.to_owned(), expires_at);
@@ -110,6 +113,20 @@ impl Book {
                 mark.removed.get_or_insert(state.now());
             }
             (None, None) => {}
+        }
+    }
+
+    /// Once the expiry was taken off by hand, nobody knows what it was, and an extension counts from then.
+    fn note_lost_expiry(&mut self, id: &str) {
+        let Some((_, tags)) = self.templates.get(id) else { return };
+        match tags::read_time(tags, key::EXPIRES_AT) {
+            None => {
+                self.lost_expiry.insert(id.to_owned());
+            }
+            Some(written) if self.lost_expiry.contains(id) => {
+                self.confirmed.insert(id.to_owned(), written);
+            }
+            Some(_) => {}
         }
     }
 
@@ -214,7 +231,7 @@ impl Book {
             mark.since + self.grace <= now && mark.removed.is_none_or(|removed| removed + LATE >= now)
         });
         if !tags.contains_key(key::FAILURE) {
-            self.reaped.insert(record.to_owned());
+            self.reaped.entry(record.to_owned()).or_insert(now);
         }
         if !over || !swept {
             let name = name.clone();

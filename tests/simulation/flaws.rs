@@ -34,7 +34,7 @@ pub(crate) enum Flaw {
     OneSweep,
     /// An extension is confirmed without being read back.
     NoReadBack,
-    /// The last look before a change for good shows what the listing showed.
+    /// The moment of waiting comes after the look instead of before it, and there is no last look before a change for good.
     NoLastLook,
     /// An expiry is judged by the laptop's clock.
     LaptopClock,
@@ -57,24 +57,33 @@ pub(crate) enum Flaw {
 }
 
 impl Flaw {
-    pub(crate) const ALL: [(Self, &'static str); 16] = [
-        (Self::NoClaim, "I1"),
-        (Self::NoFence, "I1"),
-        (Self::NeverBound, "I2"),
-        (Self::Invented, "I3"),
-        (Self::OneSweep, "I4"),
-        (Self::NoReadBack, "I4"),
-        (Self::NoLastLook, "I4"),
-        (Self::LaptopClock, "I4"),
-        (Self::LookHoldsForEver, "I4"),
-        (Self::ByTagAlone, "I5"),
-        (Self::HalfAListing, "I6"),
-        (Self::RecordFirst, "I7"),
-        (Self::OnlyFree, "I8"),
-        (Self::Unlogged, "I9"),
-        (Self::Hasty, "I10"),
-        (Self::AnyVersion, "min-version"),
+    /// Each flaw, the invariant that must be seen to fall, and a seed that was seen to show it: it is tried first.
+    pub(crate) const ALL: [(Self, &'static str, u64); 16] = [
+        (Self::NoClaim, "I1", 1),
+        (Self::NoFence, "I1", 57),
+        (Self::NeverBound, "I2", 2),
+        (Self::Invented, "I3", 1),
+        (Self::OneSweep, "I4", 2),
+        (Self::NoReadBack, "I4", 11),
+        (Self::NoLastLook, "I4", 28),
+        (Self::LaptopClock, "I4", 2),
+        (Self::LookHoldsForEver, "I4", 2),
+        (Self::ByTagAlone, "I5", 1),
+        (Self::HalfAListing, "I6", 1),
+        (Self::RecordFirst, "I7", 2),
+        (Self::OnlyFree, "I8", 1),
+        (Self::Unlogged, "I9", 1),
+        (Self::Hasty, "I10", 5),
+        (Self::AnyVersion, "min-version", 2),
     ];
+
+    /// Whether a violation is the one that must be seen.
+    pub(crate) fn shows_in(self, violation: &str) -> bool {
+        Self::ALL.iter().any(|(flaw, invariant, _)| {
+            let rest = violation.strip_prefix(invariant);
+            *flaw == self && rest.is_some_and(|rest| rest.starts_with([' ', ':']))
+        })
+    }
 
     /// The promise of the cloud's that this flaw is about, if it is not the engine's.
     pub(crate) fn broken_promise(self) -> Option<Promise> {
@@ -113,6 +122,12 @@ impl Broken {
 
     fn is(&self, flaw: Flaw) -> bool {
         self.flaw == Some(flaw)
+    }
+
+    /// A listing that is acted on only so much later.
+    fn late<'a, T: Send + 'a>(&'a self, pages: Pages<'a, T>) -> Pages<'a, T> {
+        let pause = futures::stream::once(self.clock.sleep(Duration::from_secs(40)));
+        pages.chain(pause.filter_map(|()| std::future::ready(None))).boxed()
     }
 
     /// As though the first sweep had long been.
@@ -166,6 +181,7 @@ impl Hook for Broken {
 
     fn templates<'a>(&'a self, pages: Pages<'a, Template>) -> Pages<'a, Template> {
         let pages = if self.is(Flaw::HalfAListing) { unbroken(pages) } else { pages };
+        let pages = if self.is(Flaw::NoLastLook) { self.late(pages) } else { pages };
         each(pages, |mut templates| {
             for template in &mut templates {
                 if let Template::Record(record) = template {

@@ -1,6 +1,6 @@
 //! A process and its network, which do not last: calls hang for seconds or for hours, and the process dies at any of them.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,6 +18,21 @@ const CHANCE: f64 = 0.001;
 
 /// The same for the launch of an instance, of which there are few.
 const CHANCE_OF_LAUNCH: f64 = 0.03;
+
+/// Whether networks hang and processes die.
+#[derive(Clone, Default)]
+pub(crate) struct Weather(Arc<AtomicBool>);
+
+impl Weather {
+    /// From now on all goes well.
+    pub(crate) fn calm(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_calm(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// When a process dies: before or after one of its calls.
 pub(crate) struct Life {
@@ -50,11 +65,20 @@ pub(crate) struct Frail {
     random: Option<Mutex<ChaCha8Rng>>,
     clock: Clock,
     life: Arc<Life>,
+    weather: Weather,
 }
 
 impl Frail {
-    pub(crate) fn new(hangs: bool, seed: u64, clock: Clock, life: Arc<Life>) -> Self {
-        Self { random: hangs.then(|| Mutex::new(ChaCha8Rng::seed_from_u64(seed))), clock, life }
+    pub(crate) fn new(hangs: bool, seed: u64, clock: Clock, life: Arc<Life>, weather: Weather) -> Self {
+        Self { random: hangs.then(|| Mutex::new(ChaCha8Rng::seed_from_u64(seed))), clock, life, weather }
+    }
+
+    /// One moment, at which a process may die or hang.
+    async fn moment(&self, call: &Call) {
+        if !self.weather.is_calm() {
+            self.life.pass().await;
+            self.hang(call).await;
+        }
     }
 
     /// As often for some seconds as for some hours.
@@ -74,12 +98,10 @@ impl Frail {
 #[async_trait]
 impl Hook for Frail {
     async fn before(&self, call: &Call) {
-        self.life.pass().await;
-        self.hang(call).await;
+        self.moment(call).await;
     }
 
     async fn after(&self, call: &Call, _: Option<&CloudError>) {
-        self.life.pass().await;
-        self.hang(call).await;
+        self.moment(call).await;
     }
 }

@@ -16,7 +16,7 @@ use semver::Version;
 
 use crate::checks::{Book, REST, SharedBook};
 use crate::flaws::{Broken, Flaw};
-use crate::frail::{Frail, Life};
+use crate::frail::{Frail, Life, Weather};
 use crate::layer::Layer;
 use crate::people::Person;
 use crate::witness::{Rebirth, Sent, Witness};
@@ -65,11 +65,15 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// The seed, what was violated, the history of what it was violated by, and how to replay it.
-    pub(crate) fn report(&self) -> String {
-        let Some(first) = self.violations.first() else { return format!("seed {}: all holds", self.seed) };
-        let words: BTreeSet<&str> = first
-            .split(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '/')
+    /// The seed, what was violated, the last so many entries of the history of what it was violated by, and how to replay it.
+    pub(crate) fn report(&self, most: usize) -> String {
+        if self.violations.is_empty() {
+            return format!("seed {}: all holds", self.seed);
+        }
+        let words: BTreeSet<&str> = self
+            .violations
+            .iter()
+            .flat_map(|line| line.split(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '/'))
             .filter(|word| {
                 word.starts_with("lt-")
                     || word.starts_with("i-0")
@@ -79,7 +83,7 @@ impl Outcome {
             .collect();
         let relevant = self.history.iter().filter(|line| words.iter().any(|word| line.contains(word)));
         let lines: Vec<_> = relevant.map(String::as_str).collect();
-        let from = lines.len().saturating_sub(80);
+        let from = lines.len().saturating_sub(most);
         format!(
             "seed {}\n{}\nwhat happened to {words:?}:\n{}\n\nreplay: HATCHERY_SEEDS={} cargo test \
              --no-default-features --test simulation replay -- --ignored --nocapture",
@@ -110,6 +114,7 @@ struct Simulation {
     random: ChaCha8Rng,
     book: SharedBook,
     launched: Arc<Mutex<u64>>,
+    weather: Weather,
     spare: usize,
 }
 
@@ -127,8 +132,8 @@ impl Simulation {
         let sim = SimCloud::new(scenario, seed, clock.clone());
         sim.keep_history(if setting.history { 1_000_000 } else { 0 });
         let random = ChaCha8Rng::seed_from_u64(seed ^ 0x5eed);
-        let (book, launched) = Default::default();
-        Self { seed, setting, sim, clock, random, book, launched, spare }
+        let (book, launched, weather) = Default::default();
+        Self { seed, setting, sim, clock, random, book, launched, weather, spare }
     }
 
     async fn run(mut self) -> Outcome {
@@ -142,18 +147,19 @@ impl Simulation {
         let people: Vec<_> =
             (0..self.setting.people).map(|n| tokio::spawn(self.person(n, grace).live())).collect();
         let busy = Duration::from_secs_f64(self.setting.days * 86_400.0);
-        self.clock.sleep(busy / 2).await;
+        self.pass(busy / 2).await;
         self.want_newer_engines().await;
-        self.clock.sleep(busy / 2).await;
+        self.pass(busy / 2).await;
         people.iter().for_each(tokio::task::JoinHandle::abort);
 
         // People go home and everything goes well again: the world comes to rest.
         self.sim.calm();
+        self.weather.calm();
         let cloud = self.sim.caller("cleaner");
         let _ = clear_failures(&cloud).await;
         let end = self.clock.now() + REST;
         let mut left = vec!["not looked at".to_owned()];
-        while !left.is_empty() && self.clock.now() < end {
+        while !left.is_empty() && self.clock.now() < end && !self.is_caught() {
             self.clock.sleep(Duration::from_mins(20)).await;
             left = self.sim.look(|state| Book::at_rest(state, self.spare));
         }
@@ -161,6 +167,21 @@ impl Simulation {
         engines.iter().for_each(tokio::task::JoinHandle::abort);
         live.abort();
         self.outcome(left)
+    }
+
+    /// Lets time pass, unless what was to be seen has been seen.
+    async fn pass(&self, time: Duration) {
+        let end = self.clock.now() + time;
+        while self.clock.now() < end && !self.is_caught() {
+            let left = (end - self.clock.now()).to_std().unwrap_or_default();
+            self.clock.sleep(left.min(Duration::from_hours(1))).await;
+        }
+    }
+
+    /// Whether the flaw of this simulation has shown itself.
+    fn is_caught(&self) -> bool {
+        let Some(flaw) = self.setting.flaw else { return false };
+        self.book.lock().unwrap().violations.iter().any(|line| flaw.shows_in(line))
     }
 
     fn open_book(&self, grace: TimeDelta) {
@@ -264,6 +285,7 @@ impl Simulation {
             clock: self.clock.off_by(TimeDelta::seconds(error)),
             sim: self.sim.clone(),
             book: Arc::clone(&self.book),
+            weather: self.weather.clone(),
             random: ChaCha8Rng::seed_from_u64(self.random.random()),
         }
     }
@@ -286,7 +308,7 @@ impl Simulation {
                     let (handle, events) = engine.run(RunOptions { background: true, refresh });
                     // Nobody reads: a dead process has no screen, and a headless one has none either.
                     drop(events);
-                    handle.focus(random.random_bool(0.3));
+                    handle.focus(random.random_bool(0.6));
                     life.over.notified().await;
                     drop(handle);
                 } else {
@@ -334,6 +356,7 @@ struct Maker {
     clock: Clock,
     sim: SimCloud,
     book: SharedBook,
+    weather: Weather,
     random: ChaCha8Rng,
 }
 
@@ -341,7 +364,8 @@ impl Maker {
     /// A process: an engine, what is broken about it, who watches it, and what its network does.
     fn process(&mut self, life: Arc<Life>) -> (Engine, Rebirth) {
         let flaw = self.setting.flaw;
-        let frail = Frail::new(self.setting.hostile, self.random.random(), self.truth.clone(), life);
+        let seed = self.random.random();
+        let frail = Frail::new(self.setting.hostile, seed, self.truth.clone(), life, self.weather.clone());
         let network: DynCloud = Arc::new(Layer { inner: self.sim.caller(&self.who), hook: frail });
         let (book, sent) = (Arc::clone(&self.book), Sent::default());
         let (witness, rebirth) = Witness::new(&self.who, self.truth.clone(), book, sent, self.old);
