@@ -64,7 +64,9 @@ impl State {
     fn untagged(&mut self, items: usize) -> Vec<usize> {
         let chance = self.scenario.faults.missing_tags;
         let untagged: Vec<_> = (0..items).filter(|_| self.happens(chance)).collect();
-        untagged.iter().for_each(|_| self.fault("missing tags"));
+        for _ in &untagged {
+            self.fault("missing tags");
+        }
         untagged
     }
 }
