@@ -4,6 +4,7 @@ use crate::cli::Global;
 use crate::clock::Clock;
 use crate::cloud::{self, DynCloud};
 use crate::config::Config;
+use crate::domain::audit::engine_name;
 use crate::domain::{FleetName, text};
 use crate::engine::{self, Engine};
 use crate::failure::{Failure, Kind};
@@ -44,7 +45,7 @@ pub(crate) fn engine_config(fleet: FleetName, person: String) -> engine::Config 
     let host = whoami::hostname().unwrap_or_else(|_| "unknown".to_owned());
     engine::Config {
         fleet,
-        host: format!("engine@{}", text::clean(&host)),
+        host: engine_name(&text::clean(&host)),
         person,
         seed: rand::random(),
         version: version(),

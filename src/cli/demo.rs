@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::cloud::sim::{Scenario, SimCloud};
 use crate::config::Config;
 use crate::domain::FleetName;
+use crate::domain::audit::engine_name;
 use crate::engine::{self, Engine, Event, LaunchRequest, RunOptions};
 use crate::failure::{Failure, Kind};
 use crate::tui::app::{Model, Moment, Msg, update};
@@ -87,7 +88,7 @@ fn engine(sim: &SimCloud, clock: &Clock, fleet: &FleetName, person: &str, seed: 
     let config = engine::Config {
         fleet: fleet.clone(),
         person: person.to_owned(),
-        host: format!("engine@{person}"),
+        host: engine_name(person),
         seed,
         version: version(),
     };

@@ -41,6 +41,15 @@ impl fmt::Display for Outcome {
     }
 }
 
+/// How the names of engines begin in the audit log.
+const ENGINE: &str = "engine@";
+
+/// The name under which the engine of a host writes the audit log.
+#[must_use]
+pub fn engine_name(host: &str) -> String {
+    format!("{ENGINE}{host}")
+}
+
 /// One line of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditEvent {
@@ -80,6 +89,12 @@ impl AuditEvent {
             _ => format!("{verb}ed"),
         };
         format!("{done} {object}").trim_end().to_owned()
+    }
+
+    /// Whether an engine did it by itself, and no person asked for it.
+    #[must_use]
+    pub fn is_by_engine(&self) -> bool {
+        self.who.starts_with(ENGINE)
     }
 
     /// The event with everything that a terminal would act on removed. Events come from a log that others can write.

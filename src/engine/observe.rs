@@ -12,7 +12,7 @@ use crate::domain::{CloudError, Database, Fleet, Image, Instance, Listing, Recor
 use crate::failure::{Failure, Kind};
 
 /// How long the latest snapshot, the latest image and the subnets are remembered: they change a few times a day.
-const SOURCES_HOLD: Duration = Duration::from_mins(5);
+const SOURCES_HOLD: Duration = Duration::from_mins(15);
 
 /// What changes seldom.
 #[derive(Clone)]

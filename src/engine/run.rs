@@ -12,22 +12,21 @@ use tokio::sync::mpsc;
 use super::plan::{self, Plan, Planned};
 use super::step::{Key, Rank, Step};
 use super::{Engine, Event, Handle, Poke, Refusal, Report, RunOptions, StepReport, observe};
-use crate::domain::{DatabaseState, Environment, EnvironmentState, ErrorClass, Outcome, Pool, Record, World};
+use crate::domain::{Environment, EnvironmentState, ErrorClass, Outcome, Record, World};
 use crate::failure::{Failure, Kind};
 
-/// Background steps wait a random moment up to this long, spread so that of any number of engines about one is first
-/// (see [`wait`]).
-const SPREAD: Duration = Duration::from_mins(1);
+/// Background steps wait a random moment up to this long where one engine is alone, and the longer the more there are (see
+/// [`wait`]). It is about six times what it takes until others see a change, so a step is sent about 1.2 times.
+const SPREAD: Duration = Duration::from_secs(24);
 
-/// Steps that somebody waits for are spread less.
-const SPREAD_FOR_PEOPLE: Duration = Duration::from_secs(20);
+/// Steps that somebody waits for are spread less: they may be sent twice.
+const SPREAD_FOR_PEOPLE: Duration = Duration::from_secs(8);
 
-/// Time between two looks while something of this engine's own person moves.
+/// The number of engines that is assumed before anything is known.
+const MANY: usize = 100;
+
+/// Time between two looks while an environment of this engine's own person comes up.
 const MINE: Duration = Duration::from_secs(5);
-
-/// Time between two looks while anything else moves and somebody watches. A hundred dashboards at this pace, with two
-/// EC2 requests a look, stay below a quarter of what AWS lets an account ask (20 a second).
-const BUSY: Duration = Duration::from_secs(45);
 
 /// Time between two looks while nobody watches.
 const UNWATCHED: Duration = Duration::from_mins(3);
@@ -41,8 +40,16 @@ const AFTER_CHANGE: Duration = Duration::from_secs(2);
 /// The longest wait after failures.
 const LONGEST_BACKOFF: Duration = Duration::from_mins(5);
 
-/// How often the audit log is read for what others did.
-const AUDIT_EVERY: Duration = Duration::from_mins(1);
+/// How long a step that was done is not sent again although it is still wanted: reads lag.
+const SETTLE: Duration = Duration::from_secs(30);
+
+/// How often the audit log is read for what others did: after a change, and while there is none. `FilterLogEvents` is among
+/// the scarcest of AWS's requests, and without a change there is hardly anything to read.
+const AUDIT_AFTER_CHANGE: Duration = Duration::from_mins(2);
+const AUDIT_EVERY: Duration = Duration::from_mins(5);
+
+/// How far back each reading overlaps the last one, since events may arrive late.
+const AUDIT_OVERLAP: Duration = Duration::from_mins(1);
 
 /// How far back the activity goes at the start, and how many events at most.
 const AUDIT_BACK: Duration = Duration::from_hours(24);
@@ -91,7 +98,10 @@ impl Engine {
             failures: 0,
             slower: 1.0,
             audit_read: None,
+            audit_due: false,
             audit_seen: HashSet::new(),
+            engines: BTreeMap::new(),
+            last: None,
             changed: false,
         };
         tokio::spawn(looper.run(queue));
@@ -124,7 +134,13 @@ struct Looper {
     /// By how much it looks less often than usual, because AWS throttles.
     slower: f64,
     audit_read: Option<(Duration, DateTime<Utc>)>,
+    /// Whether something has changed since it was read.
+    audit_due: bool,
     audit_seen: HashSet<String>,
+    /// The engines that have done something lately, and when.
+    engines: BTreeMap<String, DateTime<Utc>>,
+    /// The last world.
+    last: Option<Arc<World>>,
     changed: bool,
 }
 
@@ -190,6 +206,8 @@ impl Looper {
             .await?;
         let world = Arc::new(world);
         self.engine.tell(Event::World(Arc::clone(&world)));
+        self.audit_due |= self.last.as_ref().is_none_or(|last| !holds_the_same(last, &world));
+        self.last = Some(Arc::clone(&world));
         self.read_audit(world.now()).await;
         self.changed = false;
         if self.options.background {
@@ -208,12 +226,13 @@ impl Looper {
         let wanted: HashSet<Key> = steps.iter().map(|planned| planned.step.key()).collect();
         self.waiting.retain(|key, _| wanted.contains(key));
         let mut due = Vec::new();
+        let engines = if self.audit_read.is_some() { self.engines.len() } else { MANY };
         for planned in steps {
             let key = planned.step.key();
             let seed = self.engine.config.seed;
             let mine = self.engine.is_mine(&planned.step);
             let waiting = self.waiting.entry(key).or_insert_with_key(|key| {
-                let wait = if mine { Duration::ZERO } else { wait(seed, key) };
+                let wait = if mine { Duration::ZERO } else { wait(seed, key, engines) };
                 Waiting { due: elapsed + wait, failures: 0 }
             });
             if waiting.due <= elapsed {
@@ -231,22 +250,24 @@ impl Looper {
         let elapsed = self.engine.clock.elapsed();
         for (planned, report) in due.iter().zip(&reports) {
             let Some(waiting) = self.waiting.get_mut(&planned.step.key()) else { continue };
-            // Even a step that is done stays planned while reads lag: it is not sent again at once.
-            waiting.failures = if report.outcome == Outcome::Done { 1 } else { waiting.failures + 1 };
-            waiting.due = elapsed + backoff(waiting.failures);
+            // Skipped: somebody else has done it, and this engine does not see it yet.
+            let done = matches!(report.outcome, Outcome::Done | Outcome::Skipped);
+            waiting.failures = if done { 0 } else { waiting.failures + 1 };
+            waiting.due = elapsed + if done { SETTLE } else { backoff(waiting.failures) };
         }
     }
 
     /// How long to wait for the next look.
     fn pause(&mut self, world: &World) -> Duration {
         let jitter = 0.8 + 0.4 * self.engine.random();
-        let moving = self.engine.moving(world);
-        let resting = match moving {
-            _ if self.changed => AFTER_CHANGE,
-            Moving::Mine => MINE,
-            _ if !self.watched => UNWATCHED.max(self.options.refresh),
-            Moving::Others => BUSY.min(self.options.refresh),
-            Moving::Nothing => self.options.refresh,
+        let resting = if self.changed {
+            AFTER_CHANGE
+        } else if self.engine.awaits(world) {
+            MINE
+        } else if self.watched {
+            self.options.refresh
+        } else {
+            UNWATCHED.max(self.options.refresh)
         };
         // Everybody who is throttled slows down at once, and comes back bit by bit.
         let throttled = world.problems().any(|problem| problem.is(ErrorClass::Throttled));
@@ -267,12 +288,14 @@ impl Looper {
     async fn read_audit(&mut self, now: Option<DateTime<Utc>>) {
         let elapsed = self.engine.clock.elapsed();
         let Some(now) = now else { return };
+        let every = if self.audit_due { AUDIT_AFTER_CHANGE } else { AUDIT_EVERY };
         let since = match self.audit_read {
-            Some((read, _)) if elapsed.saturating_sub(read) < AUDIT_EVERY => return,
-            // Events may arrive late: the window overlaps, and what was seen is left out.
-            Some((_, until)) => until - AUDIT_EVERY,
+            Some((read, _)) if elapsed.saturating_sub(read) < every => return,
+            // What was seen is left out.
+            Some((_, until)) => until - AUDIT_OVERLAP,
             None => now - AUDIT_BACK,
         };
+        self.audit_due = false;
         self.audit_read = Some((elapsed, now));
         match self.engine.cloud.audit(&self.engine.config.fleet, since, AUDIT_MOST).await {
             Ok(events) => {
@@ -282,6 +305,9 @@ impl Looper {
                 let new: Vec<_> =
                     events.iter().filter(|e| !self.audit_seen.contains(&key(e))).cloned().collect();
                 self.audit_seen = events.iter().map(key).collect();
+                let engines = events.iter().filter(|event| event.is_by_engine());
+                self.engines.extend(engines.map(|event| (event.who.clone(), event.at)));
+                self.engines.retain(|_, at| *at > now - AUDIT_BACK);
                 if !new.is_empty() {
                     self.engine.tell(Event::Activity(new));
                 }
@@ -296,30 +322,28 @@ fn backoff(failures: u32) -> Duration {
     Duration::from_secs(1 << failures.min(9)).min(LONGEST_BACKOFF)
 }
 
-/// What is under way that a person would like to see moving.
-enum Moving {
-    Nothing,
-    Others,
-    Mine,
+/// Whether two worlds hold the same things, whenever they were seen.
+fn holds_the_same(a: &World, b: &World) -> bool {
+    a.records.items == b.records.items
+        && a.instances.items == b.instances.items
+        && a.databases.items == b.databases.items
 }
 
 /// The moment that one engine waits before one step: the same each time for the same engine and step, and different
-/// from every other engine's.
+/// from every other engine's. `engines` is how many there seem to be.
 ///
 /// Moments are spread as in multicast feedback suppression: exponentially towards the end of the interval, so that
 /// however many engines there are, the first of them is alone for a while and the others see what it did.
 /// (Nonnenmacher and Biersack, "Scalable feedback for large groups", 1999.)
 #[must_use]
-pub fn wait(seed: u64, key: &Key) -> Duration {
-    // About ln of the number of engines that is planned for, plus one.
-    const LAMBDA: f64 = 6.7;
+pub fn wait(seed: u64, key: &Key, engines: usize) -> Duration {
     let digest = Sha256::digest(format!("{seed} {key}"));
     let word = digest.iter().take(8).fold(0_u64, |word, byte| word << 8 | u64::from(*byte));
     #[allow(clippy::cast_precision_loss)]
-    let uniform = word as f64 / u64::MAX as f64;
-    let moment = (uniform * (LAMBDA.exp() - 1.0) + 1.0).ln() / LAMBDA;
+    let (uniform, lambda) = (word as f64 / u64::MAX as f64, (engines.max(1) as f64).ln() + 1.0);
+    let moment = (uniform * (lambda.exp() - 1.0) + 1.0).ln() / lambda;
     let spread = if key.0 == Rank::People { SPREAD_FOR_PEOPLE } else { SPREAD };
-    spread.mul_f64(moment.clamp(0.0, 1.0))
+    spread.mul_f64(lambda * moment.clamp(0.0, 1.0))
 }
 
 impl Engine {
@@ -328,22 +352,15 @@ impl Engine {
         step.record().is_some_and(|record| mine.contains(record))
     }
 
-    fn moving(&self, world: &World) -> Moving {
-        let moves = |state| {
-            use EnvironmentState::{Launching, Starting, Terminating};
-            matches!(state, Launching | Starting | Terminating)
-        };
+    /// Whether an environment comes up that this engine's own person waits for.
+    fn awaits(&self, world: &World) -> bool {
         let environments = Environment::all(world, world.now().unwrap_or_default());
-        let mut moving = environments.iter().filter(|environment| moves(environment.state)).peekable();
-        let any = moving.peek().is_some() || Pool::of(world).count(DatabaseState::Creating) > 0;
         let asked = self.mine.lock().unwrap_or_else(PoisonError::into_inner);
         let mine = |record: &Record| asked.contains(&record.id) || record.owner == self.config.person;
-        if moving.any(|environment| mine(environment.record)) {
-            Moving::Mine
-        } else if any {
-            Moving::Others
-        } else {
-            Moving::Nothing
-        }
+        environments.iter().any(|environment| {
+            let comes_up =
+                matches!(environment.state, EnvironmentState::Launching | EnvironmentState::Starting);
+            comes_up && mine(environment.record)
+        })
     }
 }

@@ -182,9 +182,16 @@ impl<H: Hook> Layer<H> {
     }
 }
 
+/// What is tagged with what. Times are left out: two engines that do the same thing do it at different times.
 fn tags_of(id: impl std::fmt::Display, changes: &TagChanges) -> String {
-    let set: Vec<_> = changes.set.keys().map(String::as_str).collect();
-    format!("{id} +{} -{}", set.join(","), changes.remove.iter().cloned().collect::<Vec<_>>().join(","))
+    let is_time =
+        |value: &str| value.split(' ').next().is_some_and(|word| DateTime::parse_from_rfc3339(word).is_ok());
+    let set = changes.set.iter().map(|(key, value)| match value {
+        value if is_time(value) => format!("+{key}"),
+        value => format!("+{key}={value}"),
+    });
+    let removed = changes.remove.iter().map(|key| format!("-{key}"));
+    std::iter::once(id.to_string()).chain(set).chain(removed).collect::<Vec<_>>().join(" ")
 }
 
 #[async_trait]

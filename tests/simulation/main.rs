@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod checks;
+mod crowd;
 mod flaws;
 mod frail;
 mod layer;
@@ -134,6 +135,26 @@ fn every_flaw_is_found() {
         }
     }
     assert!(unfound.is_empty(), "nobody notices {unfound:?}");
+}
+
+#[test]
+fn a_hundred_dashboards_are_light_and_do_each_thing_about_once() {
+    let crowd = crowd::crowd(100, 1);
+    assert!(crowd.launches > 20, "{crowd:?}");
+    assert_eq!(crowd.throttled, 0, "{crowd:?}");
+    assert!(crowd.describe_busy < 0.25 && crowd.describe_at_rest < 0.25, "{crowd:?}");
+    assert!(crowd.sent <= 1.2, "{crowd:?}");
+    let [_, _, all] = crowd.seen;
+    assert!(all < 90.0, "{crowd:?}");
+}
+
+#[test]
+#[ignore = "prints what 1, 10, 100 and 300 dashboards ask of an account"]
+fn dashboards() {
+    println!("{}", crowd::Crowd::HEAD);
+    for dashboards in [1, 10, 100, 300] {
+        println!("{}", crowd::crowd(dashboards, 1).row());
+    }
 }
 
 #[test]

@@ -118,7 +118,7 @@ struct Simulation {
     spare: usize,
 }
 
-fn dev() -> FleetName {
+pub(crate) fn dev() -> FleetName {
     "dev".parse().unwrap()
 }
 
