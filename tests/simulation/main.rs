@@ -11,6 +11,7 @@ mod checks;
 mod crowd;
 mod flaws;
 mod frail;
+mod latency;
 mod layer;
 mod people;
 mod run;
@@ -146,6 +147,33 @@ fn a_hundred_dashboards_are_light_and_do_each_thing_about_once() {
     assert!(crowd.sent <= 1.2, "{crowd:?}");
     let [_, _, all] = crowd.seen;
     assert!(all < 90.0, "{crowd:?}");
+}
+
+#[test]
+fn a_launch_on_a_warm_pool_waits_for_aws_alone() {
+    let warm = latency::warm(100, 1);
+    assert!(warm.warm * 100 >= warm.launches * 95, "{warm:?}");
+    let [own, confirmed, ready] = [warm.own, warm.confirmed, warm.ready].map(|[_, p99, _]| p99);
+    assert!(own < 2.0 && confirmed < 10.0, "{warm:?}");
+    assert!(ready < 12.0 * 60.0, "the published system took twelve minutes: {warm:?}");
+}
+
+#[test]
+fn a_storm_on_a_cold_pool_starves_nobody() {
+    for seed in 1..4 {
+        let storm = latency::storm(20, seed);
+        assert_eq!(storm.ready + storm.refused.len(), storm.launches, "{storm:?}");
+        assert!(storm.longest_wait <= storm.longest_restore * 1.05, "{storm:?}");
+        // What follows the restore on an instance takes five minutes at most.
+        assert!(storm.longest_ready <= storm.longest_restore + 300.0, "{storm:?}");
+    }
+}
+
+#[test]
+#[ignore = "prints what of a launch is the engine's own time"]
+fn launches() {
+    println!("{:#?}", latency::warm(1_000, 1));
+    println!("{:#?}", latency::storm(20, 1));
 }
 
 #[test]
