@@ -7,9 +7,14 @@ mod support {
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use hatchery::domain::database::DatabaseFacts;
+use hatchery::domain::instance::InstanceFacts;
 use hatchery::domain::policy::RestoreFailures;
 use hatchery::domain::record::{GivenUp, Termination};
-use hatchery::domain::{Database, Instance, InstanceState, Number, Record, RecordId, TagChanges, World};
+use hatchery::domain::{
+    Database, DatabaseId, Instance, InstanceId, InstanceState, Number, Record, RecordId, TagChanges, Tags,
+    World,
+};
 use hatchery::engine::plan::{self, Plan, plan};
 use hatchery::engine::step::{Choice, Orphan, Rank, Step, Warrant};
 use proptest::prelude::*;
@@ -233,6 +238,45 @@ proptest! {
                 prop_assert!(world.instances.iter().any(|found| found.id == *instance), "{planned:?}");
             }
         }
+    }
+
+    /// Whatever else an account holds, a world has only what the fleet's name *and* tags say is its own.
+    #[test]
+    fn what_lacks_the_name_or_the_tags_is_never_seen(
+        called in proptest::sample::select(vec!["dev/3", "devx/3", "dev/03", "dev/3/4", "dev", "copy", "DEV/3", "dev/0"]),
+        fleet in proptest::sample::select(vec![None, Some("dev"), Some("devx"), Some("")]),
+        role in proptest::sample::select(vec![None, Some("environment"), Some("retirement"), Some("pool"), Some("fleet")]),
+        environment in proptest::sample::select(vec![None, Some("dev-3"), Some("devx-3"), Some("3")]),
+    ) {
+        let tags = [("hatchery:fleet", fleet), ("hatchery:role", role), ("hatchery:environment", environment)];
+        let tags: Tags = tags.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned()))).collect();
+        let (own, named) = (fleet == Some("dev"), called == "dev/3");
+
+        let record = Record::read(&name(), RecordId::new("lt-1"), &format!("hatchery/{called}"), now(), &tags);
+        let is_record = matches!(role, Some("environment" | "retirement"));
+        prop_assert_eq!(record.is_some(), own && named && is_record);
+
+        let facts = DatabaseFacts {
+            id: DatabaseId::new(format!("hatchery-{}", called.replace('/', "-"))),
+            status: "available".into(),
+            endpoint: None,
+            created_at: None,
+            zone: None,
+        };
+        prop_assert_eq!(Database::read(&name(), facts, &tags).is_some(), own && named && role == Some("pool"));
+
+        // Instances have no names: their tags are all that there is.
+        let facts = InstanceFacts {
+            id: InstanceId::new("i-1"),
+            state: InstanceState::Running,
+            instance_type: "t3.large".into(),
+            public_ip: None,
+            private_ip: None,
+            zone: None,
+            launched_at: now(),
+        };
+        let is_instance = own && role == Some("environment") && environment == Some("dev-3");
+        prop_assert_eq!(Instance::read(&name(), facts, &tags).is_some(), is_instance);
     }
 
     #[test]

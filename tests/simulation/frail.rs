@@ -19,18 +19,24 @@ const CHANCE: f64 = 0.001;
 /// The same for the launch of an instance, of which there are few.
 const CHANCE_OF_LAUNCH: f64 = 0.03;
 
-/// Whether networks hang and processes die.
-#[derive(Clone, Default)]
-pub(crate) struct Weather(Arc<AtomicBool>);
+/// Whether networks hang and processes die, and how often they have.
+#[derive(Default)]
+pub(crate) struct Weather {
+    calm: AtomicBool,
+    hangs: AtomicU64,
+    deaths: AtomicU64,
+}
 
 impl Weather {
     /// From now on all goes well.
     pub(crate) fn calm(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.calm.store(true, Ordering::Relaxed);
     }
 
-    fn is_calm(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+    /// What has gone wrong, by kind.
+    pub(crate) fn faults(&self) -> [(&'static str, u64); 2] {
+        [("call hung", &self.hangs), ("engine died", &self.deaths)]
+            .map(|(kind, count)| (kind, count.load(Ordering::Relaxed)))
     }
 }
 
@@ -51,9 +57,10 @@ impl Life {
         Self::of(u64::MAX)
     }
 
-    async fn pass(&self) {
+    async fn pass(&self, weather: &Weather) {
         let less = |left: u64| left.checked_sub(1);
         if self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less) == Err(0) {
+            weather.deaths.fetch_add(1, Ordering::Relaxed);
             self.over.notify_one();
             // The dead do not go on.
             std::future::pending::<()>().await;
@@ -65,18 +72,18 @@ pub(crate) struct Frail {
     random: Option<Mutex<ChaCha8Rng>>,
     clock: Clock,
     life: Arc<Life>,
-    weather: Weather,
+    weather: Arc<Weather>,
 }
 
 impl Frail {
-    pub(crate) fn new(hangs: bool, seed: u64, clock: Clock, life: Arc<Life>, weather: Weather) -> Self {
+    pub(crate) fn new(hangs: bool, seed: u64, clock: Clock, life: Arc<Life>, weather: Arc<Weather>) -> Self {
         Self { random: hangs.then(|| Mutex::new(ChaCha8Rng::seed_from_u64(seed))), clock, life, weather }
     }
 
     /// One moment, at which a process may die or hang.
     async fn moment(&self, call: &Call) {
-        if !self.weather.is_calm() {
-            self.life.pass().await;
+        if !self.weather.calm.load(Ordering::Relaxed) {
+            self.life.pass(&self.weather).await;
             self.hang(call).await;
         }
     }
@@ -90,6 +97,7 @@ impl Frail {
             random.random_bool(chance).then(|| 5.0 * f64::powf(4_000.0, random.random::<f64>()))
         };
         if let Some(pause) = pause {
+            self.weather.hangs.fetch_add(1, Ordering::Relaxed);
             self.clock.sleep(Duration::from_secs_f64(pause)).await;
         }
     }

@@ -45,7 +45,12 @@ impl Stopwatch {
     /// What has passed since the start while nothing was in flight.
     fn idle(&self) -> Duration {
         let state = self.state.lock().unwrap();
-        state.spent + if state.in_flight == 0 { self.clock.elapsed() - state.since } else { Duration::ZERO }
+        state.spent
+            + if state.in_flight == 0 {
+                self.clock.elapsed().saturating_sub(state.since)
+            } else {
+                Duration::ZERO
+            }
     }
 }
 
@@ -54,7 +59,7 @@ impl Hook for Stopwatch {
     async fn before(&self, _: &Call) {
         let mut state = self.state.lock().unwrap();
         if state.in_flight == 0 {
-            let idle = self.clock.elapsed() - state.since;
+            let idle = self.clock.elapsed().saturating_sub(state.since);
             state.spent += idle;
         }
         state.in_flight += 1;
@@ -128,8 +133,14 @@ struct Account {
     sim: SimCloud,
     clock: Clock,
     random: ChaCha8Rng,
-    /// When each database was asked for, and when it was there.
-    restores: Arc<Mutex<BTreeMap<String, (DateTime<Utc>, Option<DateTime<Utc>>)>>>,
+    restores: Arc<Mutex<BTreeMap<String, Restore>>>,
+}
+
+/// When a database was asked for, and when it was there.
+#[derive(Clone, Copy)]
+struct Restore {
+    asked: DateTime<Utc>,
+    there: Option<DateTime<Utc>>,
 }
 
 impl Account {
@@ -158,9 +169,9 @@ impl Account {
             let Change::Database(id) = change else { return };
             let Some((_, database)) = state.databases().find(|(own, _)| own == id) else { return };
             let mut restores = restores.lock().unwrap();
-            let restore = restores.entry(id.clone()).or_insert((state.now(), None));
+            let restore = restores.entry(id.clone()).or_insert(Restore { asked: state.now(), there: None });
             if database.status == "available" {
-                restore.1.get_or_insert(state.now());
+                restore.there.get_or_insert(state.now());
             }
         }));
     }
@@ -203,8 +214,12 @@ impl Account {
             let launched = engine.launch(&request(number)).await.expect("a launch");
             own.push(watch.idle().as_secs_f64());
             confirmed.push(seconds(self.clock.now() - begun));
-            let came =
-                self.restores.lock().unwrap().get(launched.database.as_str()).and_then(|restore| restore.1);
+            let came = self
+                .restores
+                .lock()
+                .unwrap()
+                .get(launched.database.as_str())
+                .and_then(|restore| restore.there);
             // One that was there from the beginning is not in the book.
             let known = self.restores.lock().unwrap().contains_key(launched.database.as_str());
             warm += usize::from(!known || came.is_some_and(|came| came <= begun));
@@ -228,13 +243,15 @@ impl Account {
             match launched {
                 Ok(launched) => {
                     let restore = restores.get(launched.database.as_str());
-                    waits.extend(restore.and_then(|restore| restore.1).map(|there| seconds(there - *begun)));
+                    waits.extend(
+                        restore.and_then(|restore| restore.there).map(|there| seconds(there - *begun)),
+                    );
                     ready.extend(self.ready_at(&launched.record).map(|at| seconds(at - *begun)));
                 }
                 Err(failure) => refused.push(failure.to_string()),
             }
         }
-        let took = restores.values().filter_map(|(asked, there)| Some(seconds((*there)? - *asked)));
+        let took = restores.values().filter_map(|restore| Some(seconds(restore.there? - restore.asked)));
         Storm {
             launches,
             refused,

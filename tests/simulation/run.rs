@@ -114,7 +114,7 @@ struct Simulation {
     random: ChaCha8Rng,
     book: SharedBook,
     launched: Arc<Mutex<u64>>,
-    weather: Weather,
+    weather: Arc<Weather>,
     spare: usize,
 }
 
@@ -239,7 +239,12 @@ impl Simulation {
                 days,
                 launched: *self.launched.lock().unwrap(),
                 requests: state.requests().values().sum(),
-                faults: state.faults().clone(),
+                faults: state
+                    .faults()
+                    .iter()
+                    .map(|(kind, n)| (*kind, *n))
+                    .chain(self.weather.faults())
+                    .collect(),
                 steps,
                 history: state
                     .history()
@@ -285,7 +290,7 @@ impl Simulation {
             clock: self.clock.off_by(TimeDelta::seconds(error)),
             sim: self.sim.clone(),
             book: Arc::clone(&self.book),
-            weather: self.weather.clone(),
+            weather: Arc::clone(&self.weather),
             random: ChaCha8Rng::seed_from_u64(self.random.random()),
         }
     }
@@ -356,7 +361,7 @@ struct Maker {
     clock: Clock,
     sim: SimCloud,
     book: SharedBook,
-    weather: Weather,
+    weather: Arc<Weather>,
     random: ChaCha8Rng,
 }
 
@@ -365,7 +370,8 @@ impl Maker {
     fn process(&mut self, life: Arc<Life>) -> (Engine, Rebirth) {
         let flaw = self.setting.flaw;
         let seed = self.random.random();
-        let frail = Frail::new(self.setting.hostile, seed, self.truth.clone(), life, self.weather.clone());
+        let frail =
+            Frail::new(self.setting.hostile, seed, self.truth.clone(), life, Arc::clone(&self.weather));
         let network: DynCloud = Arc::new(Layer { inner: self.sim.caller(&self.who), hook: frail });
         let (book, sent) = (Arc::clone(&self.book), Sent::default());
         let (witness, rebirth) = Witness::new(&self.who, self.truth.clone(), book, sent, self.old);
