@@ -104,7 +104,7 @@ async fn examine(global: &Global, config: &Config, findings: &mut Findings) -> R
         }
     };
     let engine = Engine::new(cloud.clone(), Clock::system(), engine_config(name, owner(config)?));
-    match engine.observe().await {
+    match engine.observe_pool().await {
         Ok(world) => {
             examine_fleet(&world, &engine, findings);
             account(&cloud, &world.fleet, findings).await;

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use hatchery::domain::record::{GivenUp, Termination};
 use hatchery::domain::{
     Database, EnvironmentId, Fleet, FleetName, Image, ImageId, Instance, InstanceId, InstanceState, Listing,
-    Number, Phase, Policy, Record, RecordId, Snapshot, SnapshotId, Subnet, SubnetId, World,
+    Number, Phase, Policy, Record, RecordId, Snapshot, SnapshotId, Spare, Subnet, SubnetId, World,
 };
 use proptest::prelude::*;
 
@@ -62,6 +62,7 @@ pub(crate) fn empty() -> World {
             created_at: minutes_ago(600),
         })),
         subnets: Ok(vec![subnet("subnet-a", "eu-west-1a"), subnet("subnet-b", "eu-west-1b")]),
+        launches: Ok(None),
     }
 }
 
@@ -246,7 +247,7 @@ pub(crate) fn some_world() -> impl Strategy<Value = World> {
         world.instances.complete = complete.1;
         world.databases.complete = complete.2;
         let policy = &mut world.fleet.policy;
-        policy.spare = spare;
+        policy.spare = Spare::Fixed(spare);
         policy.max_databases = ceiling;
         policy.last_number = Number(hint);
         if !failed.is_empty() {
