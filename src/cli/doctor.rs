@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::cloud::DynCloud;
 use crate::config::Config;
 use crate::domain::health::{self, Level};
-use crate::domain::{Fleet, World};
+use crate::domain::{Fleet, Target, World};
 use crate::engine::{Engine, network, plan};
 use crate::failure::Failure;
 
@@ -151,6 +151,8 @@ fn examine_fleet(world: &World, engine: &Engine, findings: &mut Findings) {
         ),
         Err(error) => findings.failure("subnets", &Failure::cloud("the subnets could not be read", error)),
     }
+    let target = Target::of(world, &fleet.policy, now);
+    findings.ok("pool", format!("target {target}: {}", target.reason));
     for verdict in health::verdicts(world, now) {
         let level = match verdict.level {
             Level::Error => "error",

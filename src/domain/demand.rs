@@ -23,6 +23,9 @@ const OTHER_DAYS: f64 = 2.0;
 /// gamma distributed with this shape, and what has been seen of the day corrects it.
 const DAY_SHAPE: f64 = 4.0;
 
+/// The share of the allowed misses that is not worth looking for.
+const NEGLIGIBLE: f64 = 0.001;
+
 /// What launches are to be expected.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Demand {
@@ -99,18 +102,19 @@ impl Demand {
         Some(Self { zone, slots })
     }
 
-    /// What the launches of `now`'s day tell of the day.
+    /// What the launches of `now`'s day tell of the day: those that are known, and so many `more` of which only the number is
+    /// known. `until` is the end of what either knows.
     #[must_use]
-    pub fn today(&self, launches: &Launches, now: DateTime<Utc>) -> Today {
+    pub fn today(&self, launches: &Launches, more: usize, until: DateTime<Utc>, now: DateTime<Utc>) -> Today {
         let day = now.with_timezone(&self.zone).num_days_from_ce();
-        let until = launches.until().min(now);
+        let until = until.min(now);
         let local = until.with_timezone(&self.zone);
         let (expected, came) = if local.num_days_from_ce() == day {
             let slot = &self.slots[index(&local)];
             let since = until - TimeDelta::seconds(local.num_seconds_from_midnight().into());
             let part = f64::from(local.num_seconds_from_midnight() % (SLOT_MINUTES * 60))
                 / f64::from(SLOT_MINUTES * 60);
-            (slot.earlier + slot.rate * part, launches.count_since(since))
+            (slot.earlier + slot.rate * part, launches.count_since(since) + more)
         } else {
             (0.0, 0)
         };
@@ -161,12 +165,19 @@ impl Demand {
         most: u32,
     ) -> (f64, f64) {
         let width = slots_in(restore);
+        let opened: Vec<usize> = (0..self.slots.len()).filter(|index| open_at(&open, *index)).collect();
+        let all: f64 = opened.iter().map(|index| self.slots[*index].rate).sum();
+        // All that is left out together is next to nothing of the misses that are allowed.
+        let negligible = (1.0 - wanted) * all * NEGLIGIBLE / as_f64(self.slots.len());
         let mut offers: Vec<(f64, f64)> = Vec::new();
-        let (mut all, mut reachable, mut served) = (0.0, 0.0, 0.0);
-        for (index, slot) in self.slots.iter().enumerate().filter(|(index, _)| open_at(&open, *index)) {
-            all += slot.rate;
+        let (mut reachable, mut served) = (0.0, 0.0);
+        for index in opened {
             let begun = offers.len();
-            for (number, gain) in (1..=most).zip(self.window(index, width, None).gains()) {
+            let window = self.window(index, width, None);
+            let matter = |number: &u32, gain: &f64| *gain >= negligible || f64::from(*number) <= window.mean;
+            for (number, gain) in
+                (1..=most).zip(window.gains()).take_while(|(number, gain)| matter(number, gain))
+            {
                 reachable += gain;
                 if number <= least {
                     served += gain;

@@ -10,6 +10,7 @@ use super::demand::Demand;
 use super::hours::Hours;
 use super::launches::Launches;
 use super::policy::Policy;
+use super::record::Record;
 use super::spare::Spare;
 use super::world::World;
 
@@ -35,6 +36,9 @@ const KEEP_PRICE: f64 = 0.5;
 
 /// Of the misses that the policy allows, this share is planned for. The rest is for what the forecast does not know.
 const PLANNED_MISSES: f64 = 0.5;
+
+/// How long the record of every launch is taken to be there. After that some have ended.
+const RECORDS_LAST: TimeDelta = TimeDelta::hours(1);
 
 /// The steps in which the time ahead is looked at.
 const STEP: TimeDelta = TimeDelta::minutes(5);
@@ -124,7 +128,8 @@ impl Target {
         let hit_rate = policy.pool_hit_rate / 100.0;
         let planned = 1.0 - (1.0 - hit_rate) * PLANNED_MISSES;
         let (price, rate) = demand.price(open, restore, planned, least, most);
-        let today = demand.today(launches, now);
+        let (more, until) = latest(launches, world, now);
+        let today = demand.today(launches, more, until, now);
         let needed = |length: TimeDelta, price: f64| {
             instants(now, length)
                 .filter(|at| is_open(policy, *at))
@@ -154,6 +159,17 @@ impl Target {
     fn automatic(wanted: u32, keep: Option<u32>, reason: String) -> Self {
         Self { wanted, keep, automatic: true, reason }
     }
+}
+
+/// How many launches the records show since the end of the history, and until when the two are all there is to know. The history
+/// is read now and then, and each engine has its own: with the records, which all see, they agree on the day.
+fn latest(launches: &Launches, world: &World, now: DateTime<Utc>) -> (usize, DateTime<Utc>) {
+    let until = launches.until();
+    if !world.records.complete || now - until > RECORDS_LAST {
+        return (0, until);
+    }
+    let is_launch = |record: &&Record| !record.retirement && record.created_at >= until;
+    (world.records.iter().filter(is_launch).count(), now)
 }
 
 fn without_history(policy: &Policy) -> u32 {

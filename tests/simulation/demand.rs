@@ -173,10 +173,19 @@ async fn live(setup: &Setup, from: NaiveDate, launches: &[DateTime<Utc>], days: 
     };
     let engine = Engine::new(sim.caller("schedule"), clock.clone(), config);
     let office: Hours = OFFICE.parse().unwrap();
-    let request =
-        LaunchRequest { name: "checkout-fix".parse().unwrap(), services: BTreeMap::new(), ttl: None, note: None };
+    let request = LaunchRequest {
+        name: "checkout-fix".parse().unwrap(),
+        services: BTreeMap::new(),
+        ttl: None,
+        note: None,
+    };
     let mut outcome = Outcome {
-        setup: setup.clone(), launches: 0, hits: 0, office: (0, 0), database_hours: 0.0, created: 0,
+        setup: setup.clone(),
+        launches: 0,
+        hits: 0,
+        office: (0, 0),
+        database_hours: 0.0,
+        created: 0,
     };
     let mut seen = std::collections::BTreeSet::new();
     let end = begin + Days::new(days);
@@ -185,7 +194,8 @@ async fn live(setup: &Setup, from: NaiveDate, launches: &[DateTime<Utc>], days: 
     while pass < end {
         let next = coming.peek().map_or(pass, |at| (*at).min(pass));
         let idle = sim.look(|state| {
-            let unclaimed = state.databases().filter(|(_, database)| !database.tags.contains_key(key::ENVIRONMENT));
+            let unclaimed =
+                state.databases().filter(|(_, database)| !database.tags.contains_key(key::ENVIRONMENT));
             unclaimed.map(|(id, _)| id.to_owned()).collect::<Vec<_>>()
         });
         #[allow(clippy::cast_precision_loss)] // some databases
@@ -254,8 +264,21 @@ fn a_year_of_demand() {
     let (from, days) = (date(1, 1), 365);
     let launches = launches(from, days, 1);
     let autos = run_all(&[Setup::Auto(ALWAYS), Setup::Auto(OFFICE)], from, &launches, days);
-    println!("| policy | launches | hit rate | within 07:00-19:00 | database-hours | databases |\n|---|---|---|---|---|---|");
+    println!(
+        "| policy | launches | hit rate | within 07:00-19:00 | database-hours | databases |\n|---|---|---|---|---|---|"
+    );
     autos.iter().for_each(|outcome| println!("{}", outcome.row()));
     let fixed = if std::env::var("ONLY_AUTO").is_ok() { Vec::new() } else { fixed(from, &launches, days) };
     fixed.iter().for_each(|outcome| println!("{}", outcome.row()));
+}
+
+#[test]
+#[ignore = "tmp"]
+fn tmp_speed() {
+    let (from, days) = (date(1, 1), 90);
+    let launches = launches(from, days, 1);
+    for setup in [Setup::Auto(ALWAYS), Setup::Fixed(8)] {
+        let begun = std::time::Instant::now();
+        println!("{} {:?}", run(&setup, from, &launches, days).row(), begun.elapsed());
+    }
 }

@@ -122,6 +122,8 @@ pub struct PoolView {
     pub target: usize,
     /// The same in words, with whether it is automatic.
     pub target_text: String,
+    /// Why this many, where the number is not the policy's own.
+    pub target_reason: Option<String>,
     /// How old the latest snapshot is.
     pub snapshot: Option<String>,
     /// How old the latest image is.
@@ -267,6 +269,7 @@ impl Model {
             creating: pool.count(DatabaseState::Creating),
             target: target.wanted as usize,
             target_text: target.to_string(),
+            target_reason: target.automatic.then_some(target.reason),
             snapshot,
             image,
             per_hour: cost::of_fleet(world).filter(|_| world.instances.complete && world.databases.complete),
