@@ -25,6 +25,10 @@ const WANTED: f64 = 99.0;
 /// How often the engine passes: a schedule's usual interval.
 const PASS: Duration = Duration::from_mins(5);
 
+const HEADINGS: &str =
+    "| policy | launches | hit rate | hit rate, Mon-Fri 07:00-19:00 | database-hours | databases |
+|---|--:|--:|--:|--:|--:|";
+
 const OFFICE: &str = "Mon-Fri 07:00-19:00 Europe/Berlin";
 const ALWAYS: &str = "Mon-Sun 00:00-24:00 Europe/Berlin";
 
@@ -85,6 +89,23 @@ fn local(day: NaiveDate, minute: f64) -> DateTime<Utc> {
     #[allow(clippy::cast_possible_truncation)] // a day's
     let minute = TimeDelta::seconds((minute * 60.0) as i64);
     Berlin.from_local_datetime(&(day.and_time(NaiveTime::MIN) + minute)).earliest().unwrap().to_utc()
+}
+
+/// A stretch of the year, and the launches in it.
+struct Span {
+    begin: DateTime<Utc>,
+    /// From when on it counts.
+    counts_from: DateTime<Utc>,
+    end: DateTime<Utc>,
+    launches: Vec<DateTime<Utc>>,
+}
+
+impl Span {
+    fn new(from: NaiveDate, days: u64, learning: u64) -> Self {
+        let begin = from.and_time(NaiveTime::MIN).and_utc();
+        let launches = launches(from, days, 1);
+        Self { begin, counts_from: begin + Days::new(learning), end: begin + Days::new(days), launches }
+    }
 }
 
 /// How a pool is set up.
@@ -153,15 +174,14 @@ impl Outcome {
 }
 
 /// Runs one pool on tokio's paused clock.
-fn run(setup: &Setup, from: NaiveDate, launches: &[DateTime<Utc>], days: u64) -> Outcome {
+fn run(setup: &Setup, span: &Span) -> Outcome {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    runtime.block_on(live(setup, from, launches, days))
+    runtime.block_on(live(setup, span))
 }
 
-async fn live(setup: &Setup, from: NaiveDate, launches: &[DateTime<Utc>], days: u64) -> Outcome {
-    let begin = from.and_time(NaiveTime::MIN).and_utc();
-    let clock = Clock::virtual_from(begin, 1.0);
+async fn live(setup: &Setup, span: &Span) -> Outcome {
+    let clock = Clock::virtual_from(span.begin, 1.0);
     let sim = SimCloud::new(Scenario { policy: setup.policy(), ..Scenario::default() }, 1, clock.clone());
     sim.keep_history(0);
     let config = Config {
@@ -188,10 +208,9 @@ async fn live(setup: &Setup, from: NaiveDate, launches: &[DateTime<Utc>], days: 
         created: 0,
     };
     let mut seen = std::collections::BTreeSet::new();
-    let end = begin + Days::new(days);
-    let mut coming = launches.iter().copied().filter(|at| *at >= begin).peekable();
-    let (mut now, mut pass) = (begin, begin);
-    while pass < end {
+    let mut coming = span.launches.iter().copied().filter(|at| *at >= span.begin).peekable();
+    let (mut now, mut pass) = (span.begin, span.begin);
+    while pass < span.end {
         let next = coming.peek().map_or(pass, |at| (*at).min(pass));
         let idle = sim.look(|state| {
             let unclaimed =
@@ -200,8 +219,12 @@ async fn live(setup: &Setup, from: NaiveDate, launches: &[DateTime<Utc>], days: 
         });
         #[allow(clippy::cast_precision_loss)] // some databases
         let held = idle.len() as f64 * (next - now).as_seconds_f64() / 3_600.0;
-        outcome.database_hours += held;
-        outcome.created += idle.into_iter().map(|id| u32::from(seen.insert(id))).sum::<u32>();
+        let counts = now >= span.counts_from;
+        let created: u32 = idle.into_iter().map(|id| u32::from(seen.insert(id))).sum();
+        if counts {
+            outcome.database_hours += held;
+            outcome.created += created;
+        }
         clock.sleep((next - now).to_std().unwrap()).await;
         now = next;
         if now == pass {
@@ -213,6 +236,9 @@ async fn live(setup: &Setup, from: NaiveDate, launches: &[DateTime<Utc>], days: 
         let launched = engine.launch(&request).await.unwrap();
         let is = |id: &str| id == launched.database.as_str();
         let hit = sim.look(|state| state.databases().any(|(id, one)| is(id) && one.status == "available"));
+        if !counts {
+            continue;
+        }
         outcome.launches += 1;
         outcome.hits += u32::from(hit);
         if office.are_open(now) {
@@ -224,7 +250,7 @@ async fn live(setup: &Setup, from: NaiveDate, launches: &[DateTime<Utc>], days: 
 }
 
 /// Runs setups on all cores; in their order.
-fn run_all(setups: &[Setup], from: NaiveDate, launches: &[DateTime<Utc>], days: u64) -> Vec<Outcome> {
+fn run_all(setups: &[Setup], span: &Span) -> Vec<Outcome> {
     let (next, outcomes) = (Mutex::new(setups.iter().enumerate()), Mutex::new(BTreeMap::new()));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
@@ -232,7 +258,7 @@ fn run_all(setups: &[Setup], from: NaiveDate, launches: &[DateTime<Utc>], days: 
             scope.spawn(|| {
                 loop {
                     let Some((index, setup)) = next.lock().unwrap().next() else { return };
-                    let outcome = run(setup, from, launches, days);
+                    let outcome = run(setup, span);
                     outcomes.lock().unwrap().insert(index, outcome);
                 }
             });
@@ -242,12 +268,14 @@ fn run_all(setups: &[Setup], from: NaiveDate, launches: &[DateTime<Utc>], days: 
 }
 
 /// The pools of 1, 2, 3 … databases, up to the first that hits often enough.
-fn fixed(from: NaiveDate, launches: &[DateTime<Utc>], days: u64) -> Vec<Outcome> {
+fn fixed(span: &Span) -> Vec<Outcome> {
+    // There is nothing for them to learn.
+    let span = &Span { begin: span.counts_from, launches: span.launches.clone(), ..*span };
     let mut outcomes: Vec<Outcome> = Vec::new();
     let cores = u32::try_from(std::thread::available_parallelism().map_or(1, usize::from)).unwrap();
     for batch in (1..).step_by(cores as usize) {
         let setups: Vec<_> = (batch..batch + cores).map(Setup::Fixed).collect();
-        for outcome in run_all(&setups, from, launches, days) {
+        for outcome in run_all(&setups, span) {
             let reached = outcome.hit_rate() >= WANTED;
             outcomes.push(outcome);
             if reached {
@@ -258,27 +286,51 @@ fn fixed(from: NaiveDate, launches: &[DateTime<Utc>], days: u64) -> Vec<Outcome>
     outcomes
 }
 
-#[test]
-#[ignore = "prints a year's table"]
-fn a_year_of_demand() {
-    let (from, days) = (date(1, 1), 365);
-    let launches = launches(from, days, 1);
-    let autos = run_all(&[Setup::Auto(ALWAYS), Setup::Auto(OFFICE)], from, &launches, days);
-    println!(
-        "| policy | launches | hit rate | within 07:00-19:00 | database-hours | databases |\n|---|---|---|---|---|---|"
-    );
-    autos.iter().for_each(|outcome| println!("{}", outcome.row()));
-    let fixed = if std::env::var("ONLY_AUTO").is_ok() { Vec::new() } else { fixed(from, &launches, days) };
-    fixed.iter().for_each(|outcome| println!("{}", outcome.row()));
+/// What demand-sized pools and the pools of 1, 2, 3 … databases came to, up to the first of these that hits often enough.
+struct Comparison {
+    always: Outcome,
+    office: Outcome,
+    fixed: Vec<Outcome>,
 }
 
-#[test]
-#[ignore = "tmp"]
-fn tmp_speed() {
-    let (from, days) = (date(1, 1), 90);
-    let launches = launches(from, days, 1);
-    for setup in [Setup::Auto(ALWAYS), Setup::Fixed(8)] {
-        let begun = std::time::Instant::now();
-        println!("{} {:?}", run(&setup, from, &launches, days).row(), begun.elapsed());
+impl Comparison {
+    fn of(span: &Span) -> Self {
+        let mut autos = run_all(&[Setup::Auto(ALWAYS), Setup::Auto(OFFICE)], span);
+        let (office, always) = (autos.pop().unwrap(), autos.pop().unwrap());
+        Self { always, office, fixed: fixed(span) }
     }
+
+    fn table(&self) -> String {
+        let rows = self.fixed.iter().chain([&self.always, &self.office]).map(Outcome::row);
+        format!("{HEADINGS}\n{}", rows.collect::<Vec<_>>().join("\n"))
+    }
+
+    /// The demand-sized pool hits as often as is wanted, with fewer database-hours than any fixed pool that does.
+    fn holds(&self) {
+        let table = self.table();
+        let enough = self.fixed.last().unwrap();
+        assert!(enough.hit_rate() >= WANTED, "{table}");
+        assert!(self.always.hit_rate() >= WANTED, "{table}");
+        assert!(self.always.database_hours < enough.database_hours, "{table}");
+        // What comes outside the hours is not what it is for.
+        assert!(self.office.office_hit_rate() >= WANTED, "{table}");
+        assert!(self.office.database_hours < self.always.database_hours, "{table}");
+    }
+}
+
+/// Three weeks of spring, after three from which the demand is learnt.
+#[test]
+fn a_demand_sized_pool_hits_as_often_at_fewer_database_hours() {
+    let comparison = Comparison::of(&Span::new(date(1, 19), 42, 21));
+    println!("{}", comparison.table());
+    comparison.holds();
+}
+
+/// From the first launch on: what there is to learn is learnt on the way.
+#[test]
+#[ignore = "prints the table of a year"]
+fn a_year_of_demand() {
+    let comparison = Comparison::of(&Span::new(date(1, 1), 365, 0));
+    println!("{}", comparison.table());
+    comparison.holds();
 }
