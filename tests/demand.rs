@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
+use hatchery::domain::health;
 use hatchery::domain::{CloudError, ErrorClass, Launch, Launches, Spare, Target, World};
 use hatchery::engine::plan::plan;
 use proptest::prelude::*;
@@ -104,6 +105,12 @@ fn least_and_most_hold() {
     assert_eq!(target(&world, at("02T10:00:00")).wanted, 4);
     assert_eq!(target(&world, at("02T16:00:00")).wanted, 2);
     assert_eq!(target(&world, at("02T22:00:00")).wanted, 0, "the least is for the hours");
+    let verdicts = health::verdicts(&world, at("02T10:00:00"));
+    assert!(
+        verdicts.iter().any(|verdict| verdict.code == "hit-rate" && verdict.message.contains("spare-max=4"))
+    );
+    world.fleet.policy.spare_max = 20;
+    assert!(health::verdicts(&world, at("02T10:00:00")).iter().all(|verdict| verdict.code != "hit-rate"));
     world.fleet.policy.max_databases = 3;
     assert_eq!(target(&world, at("02T10:00:00")).wanted, 3);
 }

@@ -141,6 +141,14 @@ fn of_pool(world: &World, now: DateTime<Utc>, say: Say<'_>) {
             );
         }
     }
+    if let Some(rate) = target.hit_rate.filter(|rate| *rate < policy.pool_hit_rate) {
+        let message = format!(
+            "with spare-max={} only {rate:.0} % of the launches are to find a free database and the policy wants {} %; raise \
+             spare-max, or lower pool-hit-rate",
+            policy.spare_max, policy.pool_hit_rate
+        );
+        say(Level::Warning, "hit-rate", message);
+    }
     let failed = pool.count(DatabaseState::Failed);
     if failed > 0 {
         say(Level::Warning, "restore-failed", format!("{failed} restores failed; the engine replaces them"));

@@ -44,7 +44,7 @@ const RECORDS_LAST: TimeDelta = TimeDelta::hours(1);
 const STEP: TimeDelta = TimeDelta::minutes(5);
 
 /// How many free databases the pool is to have, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Target {
     /// As many as are free or on their way.
     pub wanted: u32,
@@ -52,6 +52,9 @@ pub struct Target {
     pub keep: Option<u32>,
     /// Whether the numbers come from the demand.
     pub automatic: bool,
+    /// Of a hundred launches, how many are then expected to find a free database, within the fleet's hours. `None` where nothing is
+    /// expected: of a fixed number, or without a history.
+    pub hit_rate: Option<f64>,
     /// Why this many, in words.
     pub reason: String,
 }
@@ -97,6 +100,7 @@ impl Target {
                 wanted: spare,
                 keep: Some(spare),
                 automatic: false,
+                hit_rate: None,
                 reason: format!("the policy asks for {spare} spare"),
             },
             Spare::Auto => Self::of_demand(world, policy, now),
@@ -125,8 +129,8 @@ impl Target {
         let most = policy.spare_max.min(policy.max_databases);
         let least = policy.spare_min.min(most);
         let restore = restores.mean + REPLENISH;
-        let hit_rate = policy.pool_hit_rate / 100.0;
-        let planned = 1.0 - (1.0 - hit_rate) * PLANNED_MISSES;
+        let hit_rate = policy.pool_hit_rate;
+        let planned = 1.0 - (1.0 - hit_rate / 100.0) * PLANNED_MISSES;
         let (price, rate) = demand.price(open, restore, planned, least, most);
         let (more, until) = latest(launches, world, now);
         let today = demand.today(launches, more, until, now);
@@ -141,11 +145,10 @@ impl Target {
         let keep = needed(ahead + HOLD, price * KEEP_PRICE).max(wanted);
         let expected = demand.expected(now, ahead, &today);
         let reason = format!(
-            "{wanted} spare for {expected:.1} launches expected in the next {} min: {:.1} % are to find a free database",
+            "{wanted} spare for {expected:.1} launches expected in the next {} min, so that {hit_rate} % find a free database",
             ahead.num_minutes(),
-            (rate * 1_000.0).floor() / 10.0
         );
-        Self::automatic(wanted, Some(keep), reason)
+        Self { hit_rate: Some(rate * 100.0), ..Self::automatic(wanted, Some(keep), reason) }
     }
 
     /// What is safe without any history: at least one in the fleet's hours, and nothing is given up.
@@ -157,7 +160,7 @@ impl Target {
     }
 
     fn automatic(wanted: u32, keep: Option<u32>, reason: String) -> Self {
-        Self { wanted, keep, automatic: true, reason }
+        Self { wanted, keep, automatic: true, hit_rate: None, reason }
     }
 }
 
