@@ -98,8 +98,9 @@ fn read_span(text: &str) -> Option<Span> {
 /// Minutes since midnight; 24:00 is the end of the day.
 fn minute(text: &str) -> Option<u32> {
     let (hour, minute) = text.split_once(':')?;
-    let digits = |text: &str| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits(minute) || !(digits(hour) || hour.len() == 1 && hour.as_bytes()[0].is_ascii_digit()) {
+    // `parse` alone would take a sign.
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if minute.len() != 2 || hour.len() > 2 || !is_number(minute) || !is_number(hour) {
         return None;
     }
     let (hour, minute): (u32, u32) = (hour.parse().ok()?, minute.parse().ok()?);

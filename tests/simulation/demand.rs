@@ -180,8 +180,9 @@ fn run(setup: &Setup, span: &Span) -> Outcome {
     runtime.block_on(live(setup, span))
 }
 
-async fn live(setup: &Setup, span: &Span) -> Outcome {
-    let clock = Clock::virtual_from(span.begin, 1.0);
+/// An account with nothing but a fleet, and an engine for it.
+fn fleet(setup: &Setup, begin: DateTime<Utc>) -> (Engine, SimCloud, Clock) {
+    let clock = Clock::virtual_from(begin, 1.0);
     let sim = SimCloud::new(Scenario { policy: setup.policy(), ..Scenario::default() }, 1, clock.clone());
     sim.keep_history(0);
     let config = Config {
@@ -191,14 +192,16 @@ async fn live(setup: &Setup, span: &Span) -> Outcome {
         seed: 1,
         version: semver::Version::new(1, 0, 0),
     };
-    let engine = Engine::new(sim.caller("schedule"), clock.clone(), config);
+    (Engine::new(sim.caller("schedule"), clock.clone(), config), sim, clock)
+}
+
+fn request() -> LaunchRequest {
+    LaunchRequest { name: "checkout-fix".parse().unwrap(), services: BTreeMap::new(), ttl: None, note: None }
+}
+
+async fn live(setup: &Setup, span: &Span) -> Outcome {
+    let (engine, sim, clock) = fleet(setup, span.begin);
     let office: Hours = OFFICE.parse().unwrap();
-    let request = LaunchRequest {
-        name: "checkout-fix".parse().unwrap(),
-        services: BTreeMap::new(),
-        ttl: None,
-        note: None,
-    };
     let mut outcome = Outcome {
         setup: setup.clone(),
         launches: 0,
@@ -233,7 +236,7 @@ async fn live(setup: &Setup, span: &Span) -> Outcome {
             continue;
         }
         coming.next();
-        let launched = engine.launch(&request).await.unwrap();
+        let launched = engine.launch(&request()).await.unwrap();
         let is = |id: &str| id == launched.database.as_str();
         let hit = sim.look(|state| state.databases().any(|(id, one)| is(id) && one.status == "available"));
         if !counts {
@@ -333,4 +336,29 @@ fn a_year_of_demand() {
     let comparison = Comparison::of(&Span::new(date(1, 1), 365, 0, crate::seeds().start));
     println!("{}", comparison.table());
     comparison.holds();
+}
+
+/// The history is asked for when a policy needs it, now and then, and never while somebody waits.
+#[tokio::test(start_paused = true)]
+async fn the_launch_history_is_read_sparingly() {
+    let begin = "2026-03-02T08:00:00Z".parse().unwrap();
+    let (engine, sim, clock) = fleet(&Setup::Auto(ALWAYS), begin);
+    let reads = || sim.look(|state| state.requests().get("FilterLogEvents").copied().unwrap_or_default());
+    engine.launch(&request()).await.unwrap();
+    assert_eq!(reads(), 0);
+    for _ in 0..12 {
+        engine.once(false).await.unwrap();
+        clock.sleep(PASS).await;
+    }
+    assert_eq!(reads(), 4, "every fifteen minutes of an hour");
+    engine.launch(&request()).await.unwrap();
+    assert_eq!(reads(), 4);
+    // The first launch had to wait for its database. The second one tells what a restore takes.
+    let launches = engine.cloud().launches(&engine.config().fleet, begin).await.unwrap();
+    let minutes: Vec<_> = launches.iter().map(|one| one.restore.map(|took| took.as_secs() / 60)).collect();
+    assert!(matches!(minutes[..], [None, Some(10..=30)]), "{minutes:?}");
+
+    let (engine, sim, _) = fleet(&Setup::Fixed(1), begin);
+    engine.once(false).await.unwrap();
+    assert_eq!(sim.look(|state| state.requests().get("FilterLogEvents").copied()), None);
 }
