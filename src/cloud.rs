@@ -11,8 +11,8 @@ use futures::stream::BoxStream;
 
 use crate::domain::{
     AuditEvent, CloudError, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image,
-    Instance, InstanceId, Listing, NewDatabase, NewFleet, NewRecord, Number, Record, RecordId, Snapshot,
-    Subnet, SubnetId, TagChanges,
+    Instance, InstanceId, Launch, Listing, NewDatabase, NewFleet, NewRecord, Number, Record, RecordId,
+    Snapshot, Subnet, SubnetId, TagChanges,
 };
 
 #[cfg(feature = "aws")]
@@ -314,6 +314,9 @@ pub trait Cloud: Send + Sync {
 
     /// The audit events from `since` on, oldest first; at most the latest `limit`.
     async fn audit(&self, fleet: &FleetName, since: DateTime<Utc>, limit: usize) -> Result<Vec<AuditEvent>>;
+
+    /// All launches from `since` on that the audit log says were done, in any order.
+    async fn launches(&self, fleet: &FleetName, since: DateTime<Utc>) -> Result<Vec<Launch>>;
 
     /// The log lines that are there, oldest first.
     async fn logs(&self, query: &LogQuery) -> Result<Vec<LogLine>>;

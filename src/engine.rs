@@ -19,6 +19,7 @@ use crate::failure::Failure;
 mod act;
 mod audit;
 mod extend;
+mod history;
 mod launch;
 mod look;
 pub mod network;
@@ -177,6 +178,7 @@ pub struct Engine {
     config: Arc<Config>,
     random: Arc<Mutex<ChaCha8Rng>>,
     remembered: Arc<Mutex<Option<observe::Remembered>>>,
+    history: Arc<Mutex<Option<history::Remembered>>>,
     /// Records that this engine's person asked something of: their steps do not wait.
     mine: Arc<Mutex<HashSet<RecordId>>>,
     events: Option<mpsc::UnboundedSender<Event>>,
@@ -193,6 +195,7 @@ impl Engine {
             config: Arc::new(config),
             random: Arc::new(Mutex::new(random)),
             remembered: Arc::default(),
+            history: Arc::default(),
             mine: Arc::default(),
             events: None,
         }
@@ -216,12 +219,22 @@ impl Engine {
         &self.config
     }
 
-    /// Looks at everything once. Listings that fail are incomplete.
+    /// Looks at everything once, except the launches of the last weeks. Listings that fail are incomplete.
     ///
     /// # Errors
     /// Where the fleet itself cannot be read, or there is none of that name.
     pub async fn observe(&self) -> Result<World, Failure> {
         self.observe_with(|_| {}).await
+    }
+
+    /// Looks at everything once, also at the launches of the last weeks where the policy sizes the pool by them.
+    ///
+    /// # Errors
+    /// As [`Self::observe`].
+    pub async fn observe_pool(&self) -> Result<World, Failure> {
+        let mut world = self.observe().await?;
+        self.recall_launches(&mut world).await;
+        Ok(world)
     }
 
     /// Launches an environment: claims a database, and asks for the instance.

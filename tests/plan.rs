@@ -12,8 +12,8 @@ use hatchery::domain::instance::InstanceFacts;
 use hatchery::domain::policy::RestoreFailures;
 use hatchery::domain::record::{GivenUp, Termination};
 use hatchery::domain::{
-    Database, DatabaseId, Instance, InstanceId, InstanceState, Number, Record, RecordId, TagChanges, Tags,
-    World,
+    Database, DatabaseId, Instance, InstanceId, InstanceState, Number, Record, RecordId, Spare, TagChanges,
+    Tags, Target, World,
 };
 use hatchery::engine::plan::{self, Plan, plan};
 use hatchery::engine::step::{Choice, Orphan, Rank, Step, Warrant};
@@ -290,7 +290,7 @@ proptest! {
         if !created.is_empty() {
             prop_assert!(used.len() + created.len() <= world.fleet.policy.max_databases as usize);
             prop_assert!(created.iter().all(|number| !used.contains(number) && *number > world.fleet.policy.last_number));
-            prop_assert!(created.len() <= world.fleet.policy.spare as usize);
+            prop_assert!(created.len() <= Target::of(&world, &world.fleet.policy, now()).wanted as usize);
         }
     }
 }
@@ -448,7 +448,7 @@ fn a_stale_database_stays_until_its_successor_is_free() {
 #[test]
 fn the_pool_counts_what_is_on_its_way_and_stops_when_restores_keep_failing() {
     let mut world = empty();
-    world.fleet.policy.spare = 2;
+    world.fleet.policy.spare = Spare::Fixed(2);
     assert_eq!(planned(&world).steps.len(), 2);
     let mut failed = database(1);
     failed.status = "incompatible-network".into();

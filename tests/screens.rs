@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use fixture::{blank, lines, model, moment, options, press, screen, seeing, send, throttled, type_in, world};
 use hatchery::cloud::LogItem;
-use hatchery::domain::{Listing, World};
+use hatchery::domain::{Listing, Spare, World};
 use hatchery::engine::{Event, Refusal};
 use hatchery::failure::{Failure, Kind};
 use hatchery::tui::app::{Effect, Model, Msg};
@@ -54,6 +54,16 @@ fn loading_is_not_empty() {
     empty.instances.items.clear();
     empty.databases.items.clear();
     assert_snapshot!("empty", screen(&seeing(options(), empty, 80, 24)));
+}
+
+#[test]
+fn an_automatic_target_says_so_and_why() {
+    let mut automatic = world();
+    automatic.fleet.policy.spare = Spare::Auto;
+    let mut model = seeing(options(), automatic, 120, 30);
+    assert!(screen(&model).contains("target 1 (auto)"));
+    press(&mut model, &["!"]);
+    assert!(screen(&model).contains("target 1 (auto): the launch history has not been read"));
 }
 
 #[test]

@@ -198,7 +198,7 @@ fn picture(path: &Path, args: &DemoArgs, global: &Global, config: &Config) -> Re
 /// The dashboard's model after its first look.
 async fn still(engine: &Engine, options: TuiOptions, epoch: DateTime<Utc>) -> Result<Model, Failure> {
     let fleet = engine.config().fleet.clone();
-    let world = engine.observe().await?;
+    let world = engine.observe_pool().await?;
     let since = epoch - chrono::TimeDelta::hours(12);
     let activity = engine.cloud().audit(&fleet, since, 50).await;
     let activity = activity.map_err(|error| Failure::cloud("the demo's audit log", &error))?;

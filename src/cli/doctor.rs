@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::cloud::DynCloud;
 use crate::config::Config;
 use crate::domain::health::{self, Level};
-use crate::domain::{Fleet, World};
+use crate::domain::{Fleet, Target, World};
 use crate::engine::{Engine, network, plan};
 use crate::failure::Failure;
 
@@ -104,7 +104,7 @@ async fn examine(global: &Global, config: &Config, findings: &mut Findings) -> R
         }
     };
     let engine = Engine::new(cloud.clone(), Clock::system(), engine_config(name, owner(config)?));
-    match engine.observe().await {
+    match engine.observe_pool().await {
         Ok(world) => {
             examine_fleet(&world, &engine, findings);
             account(&cloud, &world.fleet, findings).await;
@@ -151,6 +151,8 @@ fn examine_fleet(world: &World, engine: &Engine, findings: &mut Findings) {
         ),
         Err(error) => findings.failure("subnets", &Failure::cloud("the subnets could not be read", error)),
     }
+    let target = Target::of(world, &fleet.policy, now);
+    findings.ok("pool", format!("target {target}: {}", target.reason));
     for verdict in health::verdicts(world, now) {
         let level = match verdict.level {
             Level::Error => "error",

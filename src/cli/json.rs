@@ -10,7 +10,7 @@ use crate::domain::environment::Environment;
 use crate::domain::health::{self, Verdict};
 use crate::domain::progress::Estimates;
 use crate::domain::{
-    AuditEvent, DatabaseState, EnvironmentId, EnvironmentState, FleetName, Phase, Policy, Pool, World,
+    AuditEvent, DatabaseState, EnvironmentId, EnvironmentState, FleetName, Phase, Policy, Pool, Target, World,
 };
 use crate::engine::Report;
 use crate::failure::Failure;
@@ -154,6 +154,9 @@ pub(crate) struct PoolDocument<'w> {
     version: u32,
     fleet: &'w FleetName,
     target: u32,
+    target_automatic: bool,
+    target_reason: String,
+    target_hit_rate: Option<f64>,
     free: usize,
     creating: usize,
     claimed: usize,
@@ -200,10 +203,14 @@ pub(crate) fn pool(world: &World, now: DateTime<Utc>) -> PoolDocument<'_> {
     });
     let snapshot = world.snapshot.as_ref().ok().and_then(Option::as_ref);
     let image = world.image.as_ref().ok().and_then(Option::as_ref);
+    let target = Target::of(world, &world.fleet.policy, now);
     PoolDocument {
         version: VERSION,
         fleet: &world.fleet.name,
-        target: world.fleet.policy.spare,
+        target: target.wanted,
+        target_automatic: target.automatic,
+        target_reason: target.reason,
+        target_hit_rate: target.hit_rate.map(|rate| (rate * 10.0).round() / 10.0),
         free: pool.count(DatabaseState::Free),
         creating: pool.count(DatabaseState::Creating),
         claimed: pool.count(DatabaseState::Claimed),

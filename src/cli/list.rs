@@ -8,7 +8,7 @@ use super::connect::Context;
 use super::{json, print, print_json, remark, table};
 use crate::domain::health::{self, Level};
 use crate::domain::progress::Estimates;
-use crate::domain::{DatabaseState, Environment, EnvironmentState, Pool, World, cost};
+use crate::domain::{DatabaseState, Environment, EnvironmentState, Pool, Target, World, cost};
 use crate::failure::Failure;
 
 /// The most events that are shown.
@@ -16,7 +16,10 @@ const MOST_EVENTS: usize = 1_000;
 
 /// Looks, and gives *now* as AWS has it.
 pub(crate) async fn observe(context: &Context) -> Result<(World, DateTime<Utc>), Failure> {
-    let world = context.engine.observe().await?;
+    seen(context, context.engine.observe().await?)
+}
+
+fn seen(context: &Context, world: World) -> Result<(World, DateTime<Utc>), Failure> {
     let now = world.now().unwrap_or_else(|| context.engine.clock().now());
     for problem in world.problems() {
         remark(&format!("not everything could be read: {problem}"));
@@ -76,7 +79,7 @@ fn row(
 }
 
 pub(crate) async fn pool(context: &Context) -> Result<(), Failure> {
-    let (world, now) = observe(context).await?;
+    let (world, now) = seen(context, context.engine.observe_pool().await?)?;
     if context.json {
         return print_json(&json::pool(&world, now));
     }
@@ -93,7 +96,7 @@ pub(crate) async fn pool(context: &Context) -> Result<(), Failure> {
     });
     let headings = ["ID", "STATE", "STATUS", "ENVIRONMENT", "SNAPSHOT", "ENDPOINT"];
     table::show(&headings, rows.collect(), "There are no databases.")?;
-    let spare = world.fleet.policy.spare;
+    let target = Target::of(&world, &world.fleet.policy, now);
     let (free, creating) = (pool.count(DatabaseState::Free), pool.count(DatabaseState::Creating));
     let verdicts = health::verdicts(&world, now).into_iter().map(|verdict| {
         let mark = match verdict.level {
@@ -103,7 +106,8 @@ pub(crate) async fn pool(context: &Context) -> Result<(), Failure> {
         };
         format!("{mark} {}: {}\n", verdict.level.word(), verdict.message)
     });
-    let summary = format!("\n{free} of {spare} free, {creating} on the way.\n");
+    let why = if target.automatic { format!(" Target: {}.", target.reason) } else { String::new() };
+    let summary = format!("\n{free} of {target} free, {creating} on the way.{why}\n");
     print(&std::iter::once(summary).chain(verdicts).collect::<String>())
 }
 

@@ -21,8 +21,8 @@ use super::{
 };
 use crate::domain::{
     AuditEvent, CloudError, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image,
-    Instance, InstanceId, NewDatabase, NewFleet, NewRecord, Number, Record, RecordId, Snapshot, Subnet,
-    SubnetId, TagChanges,
+    Instance, InstanceId, Launch, NewDatabase, NewFleet, NewRecord, Number, Record, RecordId, Snapshot,
+    Subnet, SubnetId, TagChanges,
 };
 
 mod account;
@@ -271,6 +271,10 @@ impl Cloud for AwsCloud {
 
     async fn audit(&self, fleet: &FleetName, since: DateTime<Utc>, limit: usize) -> Result<Vec<AuditEvent>> {
         self.read_audit(fleet, since, limit).await
+    }
+
+    async fn launches(&self, fleet: &FleetName, since: DateTime<Utc>) -> Result<Vec<Launch>> {
+        self.read_launches(fleet, since).await
     }
 
     async fn logs(&self, query: &LogQuery) -> Result<Vec<LogLine>> {

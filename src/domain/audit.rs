@@ -68,6 +68,9 @@ pub struct AuditEvent {
     /// What else there is to say: an error's text, or a new value.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
+    /// Of a launch that found a free database: how long that one's restore had taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore_seconds: Option<u64>,
 }
 
 impl AuditEvent {
@@ -120,7 +123,17 @@ mod tests {
         let at = DateTime::UNIX_EPOCH;
         let (who, target) = ("amy".to_owned(), "dev-12".to_owned());
         let (reason, detail) = (String::new(), String::new());
-        AuditEvent { at, who, action: action.to_owned(), target, reason, outcome, detail }.deed()
+        AuditEvent {
+            at,
+            who,
+            action: action.to_owned(),
+            target,
+            reason,
+            outcome,
+            detail,
+            restore_seconds: None,
+        }
+        .deed()
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! RDS instances of the pool, and the snapshots that they are restored from.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 
 use super::ids::{DatabaseId, EnvironmentId, FleetName, Number, SnapshotId};
@@ -107,6 +109,14 @@ impl Database {
     #[must_use]
     pub fn since(&self) -> Option<DateTime<Utc>> {
         self.requested_at.or(self.created_at)
+    }
+
+    /// How long its restore took, from the request to RDS's own time, which is that of the first availability. One that is
+    /// next to the request says nothing.
+    #[must_use]
+    pub fn restore_time(&self) -> Option<Duration> {
+        let took = (self.created_at? - self.requested_at?).to_std().ok()?;
+        Some(took).filter(|took| *took >= Duration::from_mins(1))
     }
 
     /// Whether it answers queries: `available` *and* an endpoint.

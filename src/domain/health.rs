@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::ErrorClass;
 use super::pool::{DatabaseState, Pool};
+use super::target::Target;
 use super::world::World;
 
 /// How bad it is.
@@ -52,7 +53,7 @@ pub fn verdicts(world: &World, now: DateTime<Utc>) -> Vec<Verdict> {
     of_policy(world, &mut say);
     of_listings(world, &mut say);
     of_sources(world, now, &mut say);
-    of_pool(world, &mut say);
+    of_pool(world, now, &mut say);
     verdicts.sort_by_key(|verdict| std::cmp::Reverse(verdict.level));
     verdicts
 }
@@ -116,10 +117,11 @@ fn of_sources(world: &World, now: DateTime<Utc>, say: Say<'_>) {
     }
 }
 
-fn of_pool(world: &World, say: Say<'_>) {
+fn of_pool(world: &World, now: DateTime<Utc>, say: Say<'_>) {
     let policy = &world.fleet.policy;
     let pool = Pool::of(world);
-    let spare = policy.spare as usize;
+    let target = Target::of(world, policy, now);
+    let spare = target.wanted as usize;
     let (free, creating) = (pool.count(DatabaseState::Free), pool.count(DatabaseState::Creating));
     if world.databases.complete && free < spare {
         if free + creating == 0 {
@@ -135,9 +137,17 @@ fn of_pool(world: &World, say: Say<'_>) {
             say(
                 Level::Info,
                 "pool-low",
-                format!("{free} of {spare} databases are free; {creating} on the way"),
+                format!("{free} of {target} databases are free; {creating} on the way"),
             );
         }
+    }
+    if let Some(rate) = target.hit_rate.filter(|rate| *rate < policy.pool_hit_rate) {
+        let message = format!(
+            "with spare-max={} only {rate:.0} % of the launches are to find a free database and the policy wants {} %; raise \
+             spare-max, or lower pool-hit-rate",
+            policy.spare_max, policy.pool_hit_rate
+        );
+        say(Level::Warning, "hit-rate", message);
     }
     let failed = pool.count(DatabaseState::Failed);
     if failed > 0 {

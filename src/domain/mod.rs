@@ -5,17 +5,22 @@
 pub mod audit;
 pub mod cost;
 pub mod database;
+pub mod demand;
 pub mod environment;
 pub mod error;
 pub mod fleet;
 pub mod health;
+pub mod hours;
 pub mod ids;
 pub mod instance;
+pub mod launches;
 pub mod policy;
 pub mod pool;
 pub mod progress;
 pub mod record;
+pub mod spare;
 pub mod tags;
+pub mod target;
 pub mod text;
 pub mod world;
 
@@ -24,13 +29,17 @@ pub use database::{Database, NewDatabase, Snapshot, StatusClass};
 pub use environment::{Environment, EnvironmentState, Lookup};
 pub use error::{CloudError, ErrorClass};
 pub use fleet::{Fleet, Image, NewFleet, Subnet};
+pub use hours::Hours;
 pub use ids::{
     DatabaseId, EnvironmentId, FleetName, ImageId, InstanceId, InvalidName, Label, Number, RecordId,
     SnapshotId, SubnetId,
 };
 pub use instance::{Instance, InstanceState, Phase};
+pub use launches::{Launch, Launches};
 pub use policy::Policy;
 pub use pool::{DatabaseState, Pool};
 pub use record::{GivenUp, NewEnvironment, NewRecord, Purpose, Record, Termination};
+pub use spare::Spare;
 pub use tags::{TagChanges, Tags};
+pub use target::Target;
 pub use world::{Listing, World};

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::hours::Hours;
 use super::ids::{FleetName, InvalidName, Number, SubnetId};
+use super::spare::Spare;
 use super::tags::{self, MAX_VALUE_CHARS, Tags};
 use super::text;
 
@@ -13,7 +15,15 @@ use super::text;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     /// How many free databases to hold: the "+1" of n+1.
-    pub spare: u32,
+    pub spare: Spare,
+    /// Of a hundred launches, how many are to find a free database; for `spare=auto`.
+    pub pool_hit_rate: f64,
+    /// The fewest free databases that `spare=auto` holds within [`Self::hours`].
+    pub spare_min: u32,
+    /// The most free databases that `spare=auto` holds.
+    pub spare_max: u32,
+    /// When the fleet works. Outside, `spare=auto` holds no free database. `None`: always.
+    pub hours: Option<Hours>,
     /// How long an environment lives unless its owner says otherwise.
     pub ttl: Duration,
     /// The longest that an environment may live, extensions included.
@@ -110,7 +120,11 @@ impl Policy {
     #[must_use]
     pub fn for_fleet(fleet: &FleetName) -> Self {
         Self {
-            spare: 1,
+            spare: Spare::Fixed(1),
+            pool_hit_rate: 99.0,
+            spare_min: 0,
+            spare_max: 10,
+            hours: None,
             ttl: Duration::from_hours(8),
             max_lifetime: Duration::from_hours(7 * 24),
             grace: Duration::from_mins(15),
@@ -170,8 +184,17 @@ impl Policy {
         if self.ttl > self.max_lifetime {
             gaps.push("setting ttl is longer than max-lifetime".to_owned());
         }
-        if self.spare > self.max_databases {
-            gaps.push("setting spare is higher than max-databases".to_owned());
+        match self.spare {
+            Spare::Fixed(spare) if spare > self.max_databases => {
+                gaps.push("setting spare is higher than max-databases".to_owned());
+            }
+            Spare::Auto if self.spare_min > self.max_databases => {
+                gaps.push("setting spare-min is higher than max-databases".to_owned());
+            }
+            _ => {}
+        }
+        if self.spare_min > self.spare_max {
+            gaps.push("setting spare-min is higher than spare-max".to_owned());
         }
         gaps
     }
@@ -238,7 +261,11 @@ macro_rules! setting {
 
 /// Every setting, in the order in which it is shown.
 pub static SETTINGS: &[Setting] = &[
-    setting!("spare", "free databases to hold", count spare),
+    setting!("spare", "free databases to hold, or auto: as many as the launches of the last weeks say", spare spare),
+    setting!("pool-hit-rate", "spare=auto: percent of the launches that are to find a free database", percent pool_hit_rate),
+    setting!("spare-min", "spare=auto: the fewest free databases within the hours", count spare_min),
+    setting!("spare-max", "spare=auto: the most free databases", count spare_max),
+    setting!("hours", "spare=auto: when the fleet works, such as Mon-Fri 07:00-19:00 Europe/Berlin; empty is always", hours hours),
     setting!("ttl", "how long an environment lives by default", duration ttl),
     setting!("max-lifetime", "the longest an environment may live, extensions included", duration max_lifetime),
     setting!("grace", "how long an expired environment is kept after it was marked", duration grace),
@@ -290,6 +317,16 @@ kind!(count: u32, |v| match v.parse() {
     Ok(n) if n <= 1_000 => Ok(n),
     _ => Err("use a whole number from 0 to 1000"),
 }, u32::to_string);
+kind!(spare: Spare, str::parse, Spare::to_string);
+kind!(percent: f64, |v| match v.trim_end_matches('%').trim_end().parse() {
+    Ok(percent) if (1.0..=100.0).contains(&percent) => Ok(percent),
+    _ => Err("use percent from 1 to 100, such as 99"),
+}, f64::to_string);
+kind!(hours: Option<Hours>, |v| if v.is_empty() { Ok(None) } else if v.chars().count() > MAX_VALUE_CHARS {
+    Err("use up to 256 characters")
+} else {
+    v.parse().map(Some)
+}, |hours| hours.as_ref().map(Hours::to_string).unwrap_or_default());
 kind!(number: Number, |v| v.parse().map(Number).map_err(|_| "use a whole number"), Number::to_string);
 kind!(duration: Duration, |v| match humantime::parse_duration(v) {
     Ok(d) if d <= Duration::from_hours(366 * 24) => Ok(Duration::from_secs(d.as_secs())),
@@ -365,7 +402,11 @@ mod tests {
     fn every_setting_reads_what_it_writes() {
         let mut policy = Policy::for_fleet(&dev());
         for (name, value) in [
-            ("spare", "3"),
+            ("spare", "auto"),
+            ("pool-hit-rate", "99.5 %"),
+            ("spare-min", "1"),
+            ("spare-max", "6"),
+            ("hours", "mon-fri 7:00-19:00, Sat 09:00-12:00 Europe/Berlin"),
             ("ttl", "2h 30m"),
             ("source-database", "integration"),
             ("database-subnet-group", "private"),
@@ -404,6 +445,14 @@ mod tests {
         for (name, value) in [
             ("spare", "-1"),
             ("spare", "many"),
+            ("spare", "1001"),
+            ("spare", "Auto 3"),
+            ("pool-hit-rate", "0"),
+            ("pool-hit-rate", "101"),
+            ("pool-hit-rate", "NaN"),
+            ("spare-max", "lots"),
+            ("hours", "office"),
+            ("hours", "Mon-Fri 07:00-19:00 Berlin"),
             ("ttl", "soon"),
             ("ttl", "9999999h"),
             ("source-database", ""),

@@ -57,11 +57,7 @@ impl Estimates {
                 learnt.phases[index] = Duration::from_secs(at);
             }
         }
-        // RDS's own time is that of the first availability; one that is equal to the request says nothing.
-        let restores = world.databases.iter().filter_map(|database| {
-            let took = (database.created_at? - database.requested_at?).num_seconds();
-            u64::try_from(took).ok().filter(|&seconds| seconds >= 60)
-        });
+        let restores = world.databases.iter().filter_map(|database| Some(database.restore_time()?.as_secs()));
         if let Some(seconds) = median(restores.collect()) {
             learnt.restore = Duration::from_secs(seconds);
         }

@@ -1,5 +1,6 @@
 //! One observation of everything that a fleet owns.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -9,6 +10,7 @@ use super::error::CloudError;
 use super::fleet::{Fleet, Image, Subnet};
 use super::ids::{EnvironmentId, Number};
 use super::instance::Instance;
+use super::launches::Launches;
 use super::record::Record;
 
 /// What one listing gave, and whether that is all of it.
@@ -69,6 +71,8 @@ pub struct World {
     pub image: Result<Option<Image>, CloudError>,
     /// The subnets of the policy.
     pub subnets: Result<Vec<Subnet>, CloudError>,
+    /// The launches of the last weeks, which only a pool sized by the demand needs. `Ok(None)`: nobody has asked for them.
+    pub launches: Result<Option<Arc<Launches>>, CloudError>,
 }
 
 impl World {
@@ -83,6 +87,7 @@ impl World {
             snapshot: Ok(None),
             image: Ok(None),
             subnets: Ok(Vec::new()),
+            launches: Ok(None),
         }
     }
 
@@ -123,6 +128,7 @@ impl World {
             .chain(self.snapshot.as_ref().err())
             .chain(self.image.as_ref().err())
             .chain(self.subnets.as_ref().err())
+            .chain(self.launches.as_ref().err())
     }
 
     /// The record of an environment.

@@ -1,9 +1,11 @@
 //! Writing the audit log: one event a step, and whoever reads the screen is told where that fails.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 
 use super::{Engine, Event, StepReport};
-use crate::domain::{AuditEvent, EnvironmentId, Outcome};
+use crate::domain::{AuditEvent, EnvironmentId, Label, Launch, Outcome};
 
 impl Engine {
     /// Logs what a person did.
@@ -23,6 +25,29 @@ impl Engine {
             reason: reason.to_owned(),
             outcome,
             detail,
+            restore_seconds: None,
+        };
+        self.log(vec![event]).await;
+    }
+
+    /// Logs a launch, with what its database's restore took where that is known: from this the demand is learnt.
+    pub(super) async fn log_launch(
+        &self,
+        launched: &EnvironmentId,
+        name: &Label,
+        restore: Option<Duration>,
+        outcome: Outcome,
+        detail: String,
+    ) {
+        let event = AuditEvent {
+            at: self.clock.now(),
+            who: self.config.person.clone(),
+            action: Launch::ACTION.to_owned(),
+            target: launched.to_string(),
+            reason: format!("as {name}"),
+            outcome,
+            detail,
+            restore_seconds: restore.map(|restore| restore.as_secs()),
         };
         self.log(vec![event]).await;
     }
@@ -40,6 +65,7 @@ impl Engine {
                 reason: report.reason.clone(),
                 outcome: report.outcome,
                 detail: report.detail.clone(),
+                restore_seconds: None,
             })
             .collect();
         self.log(events).await;

@@ -13,8 +13,9 @@ use crate::cloud::{LaunchInstance, Result};
 use crate::domain::record::{MAX_NOTE_CHARS, MAX_SERVICES};
 use crate::domain::tags::key;
 use crate::domain::{
-    CloudError, EnvironmentId, ErrorClass, Fleet, GivenUp, Image, InstanceId, NewEnvironment, NewRecord,
-    Number, Outcome, Policy, Pool, Purpose, Record, RecordId, StatusClass, Subnet, TagChanges, World, text,
+    CloudError, Database, EnvironmentId, ErrorClass, Fleet, GivenUp, Image, InstanceId, NewEnvironment,
+    NewRecord, Number, Outcome, Policy, Pool, Purpose, Record, RecordId, StatusClass, Subnet, TagChanges,
+    World, text,
 };
 use crate::failure::{Failure, Kind};
 
@@ -79,7 +80,9 @@ impl Engine {
             Ok(None) => (Outcome::Unknown, format!("no instance yet, with {database}")),
             Err(failure) => (Outcome::Failed, failure.message.clone()),
         };
-        self.log_person("launch", &claim.environment, &format!("as {}", request.name), outcome, detail).await;
+        let taken = world.databases.iter().find(|taken| taken.number == claim.environment.number);
+        let restore = taken.filter(|taken| taken.is_ready()).and_then(Database::restore_time);
+        self.log_launch(&claim.environment, &request.name, restore, outcome, detail).await;
         Ok(Launched {
             environment: claim.environment,
             record: claim.record,

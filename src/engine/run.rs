@@ -58,7 +58,8 @@ const AUDIT_MOST: usize = 200;
 impl Engine {
     /// One pass without any wait, for `engine --once` and the schedule.
     pub(super) async fn pass(&self, dry_run: bool) -> Result<Report, Failure> {
-        let world = self.observe_afresh().await?;
+        let mut world = self.observe_afresh().await?;
+        self.recall_launches(&mut world).await;
         let (plan, now) = self.plan(&world);
         let mut report = Report { steps: Vec::new(), refused: plan.refused, incomplete: world.incomplete() };
         if dry_run {
@@ -197,13 +198,14 @@ impl Looper {
     async fn turn(&mut self) -> Result<Arc<World>, Failure> {
         let first = self.waiting.is_empty() && self.audit_read.is_none();
         let engine = self.engine.clone();
-        let world = engine
+        let mut world = engine
             .observe_with(|world| {
                 if first {
                     engine.tell(Event::World(observe::share(world)));
                 }
             })
             .await?;
+        self.engine.recall_launches(&mut world).await;
         let world = Arc::new(world);
         self.engine.tell(Event::World(Arc::clone(&world)));
         self.audit_due |= self.last.as_ref().is_none_or(|last| !holds_the_same(last, &world));

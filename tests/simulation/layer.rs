@@ -10,8 +10,8 @@ use hatchery::cloud::{
 };
 use hatchery::domain::{
     AuditEvent, CloudError, Database, DatabaseId, EnvironmentId, Fleet, FleetName, Image, Instance,
-    InstanceId, NewDatabase, NewFleet, NewRecord, Number, Record, RecordId, Snapshot, Subnet, SubnetId,
-    TagChanges,
+    InstanceId, Launch, NewDatabase, NewFleet, NewRecord, Number, Record, RecordId, Snapshot, Subnet,
+    SubnetId, TagChanges,
 };
 
 /// What a call is for.
@@ -372,6 +372,10 @@ impl<H: Hook> Cloud for Layer<H> {
 
     async fn audit(&self, fleet: &FleetName, since: DateTime<Utc>, limit: usize) -> Result<Vec<AuditEvent>> {
         self.call(Verb::Read, "read audit", fleet, self.inner.audit(fleet, since, limit)).await
+    }
+
+    async fn launches(&self, fleet: &FleetName, since: DateTime<Utc>) -> Result<Vec<Launch>> {
+        self.inner.launches(fleet, since).await
     }
 
     async fn logs(&self, query: &LogQuery) -> Result<Vec<LogLine>> {

@@ -9,6 +9,7 @@
 
 mod checks;
 mod crowd;
+mod demand;
 mod flaws;
 mod frail;
 mod latency;

@@ -9,7 +9,7 @@ use hatchery::cloud::{Cloud, LaunchInstance, LogQuery, Template, collect};
 use hatchery::domain::tags::key;
 use hatchery::domain::{
     AuditEvent, ErrorClass, Fleet, FleetName, InstanceState, NewDatabase, NewEnvironment, NewFleet,
-    NewRecord, Number, Outcome, Policy, Purpose, RecordId, SubnetId, TagChanges,
+    NewRecord, Number, Outcome, Policy, Purpose, RecordId, Spare, SubnetId, TagChanges,
 };
 
 /// What the account holds before the suite begins.
@@ -55,8 +55,11 @@ async fn fleets(cloud: &dyn Cloud, ground: &Ground) -> Fleet {
         volume_gib: Some(80),
     };
     let template = cloud.create_fleet(&new).await.unwrap();
-    let again =
-        NewFleet { user_data: None, policy: Policy { spare: 3, ..new.policy.clone() }, ..new.clone() };
+    let again = NewFleet {
+        user_data: None,
+        policy: Policy { spare: Spare::Fixed(3), ..new.policy.clone() },
+        ..new.clone()
+    };
     assert_eq!(cloud.create_fleet(&again).await.unwrap_err().class, ErrorClass::AlreadyExists);
     let fleet = cloud.fleet(&name()).await.unwrap().unwrap();
     assert_eq!((&fleet.template, &fleet.policy), (&template, &new.policy));
@@ -65,7 +68,7 @@ async fn fleets(cloud: &dyn Cloud, ground: &Ground) -> Fleet {
     assert!(listed.complete && listed.iter().any(|found| found.name == name()));
     cloud.tag_fleet(&template, &TagChanges::new().set("hatchery:spare", "2")).await.unwrap();
     let fleet = cloud.fleet(&name()).await.unwrap().unwrap();
-    assert_eq!(fleet.policy.spare, 2);
+    assert_eq!(fleet.policy.spare, Spare::Fixed(2));
     let base = cloud.base_template(&template).await.unwrap();
     assert_eq!(base.security_groups, std::slice::from_ref(&ground.security_group));
     assert_eq!((base.instance_type.as_deref(), base.has_user_data), (Some("t3.2xlarge"), true));
@@ -246,6 +249,7 @@ async fn audit(cloud: &dyn Cloud, ground: &Ground, fleet: &Fleet) {
         reason: "a test".into(),
         outcome: Outcome::Done,
         detail: String::new(),
+        restore_seconds: None,
     };
     cloud.append_audit(&fleet.name, &[event(2, "launch"), event(3, "create-database")]).await.unwrap();
     cloud.append_audit(&fleet.name, &[event(1, "extend")]).await.unwrap();
@@ -254,6 +258,33 @@ async fn audit(cloud: &dyn Cloud, ground: &Ground, fleet: &Fleet) {
     assert_eq!(actions, ["create-database", "launch", "extend"]);
     let latest = cloud.audit(&fleet.name, since, 1).await.unwrap();
     assert_eq!(latest[0].action, "extend");
+    launches(cloud, ground, fleet, &event).await;
+}
+
+/// Only launches that were done, however old the event and whatever else its text says.
+async fn launches(
+    cloud: &dyn Cloud,
+    ground: &Ground,
+    fleet: &Fleet,
+    event: &(dyn Fn(i64, &str) -> AuditEvent + Sync),
+) {
+    let mut measured = event(50, "launch");
+    measured.restore_seconds = Some(1_040);
+    let mut failed = event(40, "launch");
+    failed.outcome = Outcome::Failed;
+    let mut other = event(30, "launch-instance");
+    other.reason = "launch".into();
+    cloud.append_audit(&fleet.name, &[measured, failed, other]).await.unwrap();
+    let all = async |minutes| {
+        let since = ground.now - TimeDelta::minutes(minutes);
+        let mut found = cloud.launches(&fleet.name, since).await.unwrap();
+        found.sort_by_key(|launch| launch.at);
+        found.into_iter().map(|launch| launch.restore.map(|restore| restore.as_secs())).collect::<Vec<_>>()
+    };
+    assert_eq!(all(60).await, [Some(1_040), None]);
+    assert_eq!(all(20).await, [None]);
+    assert_eq!(all(1).await, []);
+    assert_eq!(cloud.launches(&"nobody".parse().unwrap(), ground.now).await.unwrap(), []);
 }
 
 async fn absent(cloud: &dyn Cloud, fleet: &Fleet) {

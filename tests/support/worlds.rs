@@ -3,13 +3,15 @@
 #![allow(dead_code, clippy::unwrap_used)] // each test binary uses its own part
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use hatchery::domain::record::{GivenUp, Termination};
 use hatchery::domain::{
-    Database, EnvironmentId, Fleet, FleetName, Image, ImageId, Instance, InstanceId, InstanceState, Listing,
-    Number, Phase, Policy, Record, RecordId, Snapshot, SnapshotId, Subnet, SubnetId, World,
+    CloudError, Database, EnvironmentId, ErrorClass, Fleet, FleetName, Image, ImageId, Instance, InstanceId,
+    InstanceState, Launch, Launches, Listing, Number, Phase, Policy, Record, RecordId, Snapshot, SnapshotId,
+    Spare, Subnet, SubnetId, World,
 };
 use proptest::prelude::*;
 
@@ -62,6 +64,7 @@ pub(crate) fn empty() -> World {
             created_at: minutes_ago(600),
         })),
         subnets: Ok(vec![subnet("subnet-a", "eu-west-1a"), subnet("subnet-b", "eu-west-1b")]),
+        launches: Ok(None),
     }
 }
 
@@ -218,6 +221,26 @@ prop_compose! {
     }
 }
 
+/// The launches of some weeks: so many each day, the first at nine, the others an hour later each.
+pub(crate) fn history(days: i64, each_day: i64) -> Launches {
+    let midnight = minutes_ago(12 * 60);
+    let launches = (1..=days).flat_map(|day| {
+        (0..each_day).map(move |n| Launch {
+            at: midnight - chrono::TimeDelta::days(day) + chrono::TimeDelta::hours(9 + n % 10),
+            restore: Some(Duration::from_mins(15)),
+        })
+    });
+    Launches::new(midnight - chrono::TimeDelta::days(days), now(), launches.collect())
+}
+
+fn some_history() -> impl Strategy<Value = Result<Option<Arc<Launches>>, CloudError>> {
+    let unknown =
+        CloudError::new(ErrorClass::Throttled, "FilterLogEvents", "ThrottlingException", "slow down");
+    let known =
+        (0_i64..30, 0_i64..40).prop_map(|(days, each_day)| Ok(Some(Arc::new(history(days, each_day)))));
+    prop_oneof![1 => Just(Ok(None)), 1 => Just(Err(unknown)), 4 => known]
+}
+
 /// Any world, with things missing, doubled, foreign, half-done and failed.
 pub(crate) fn some_world() -> impl Strategy<Value = World> {
     let parts = (1_u32..7).prop_flat_map(|count| {
@@ -231,10 +254,18 @@ pub(crate) fn some_world() -> impl Strategy<Value = World> {
             })
             .collect::<Vec<_>>()
     });
-    let settings = (0_u32..4, 0_u32..12, 0_u32..9, prop::collection::btree_set(1_u32..7, 0..6), some_time());
+    let spare = prop_oneof![4 => (0_u32..4).prop_map(Spare::Fixed), 1 => Just(Spare::Auto)];
+    let settings = (
+        spare,
+        some_history(),
+        0_u32..12,
+        0_u32..9,
+        prop::collection::btree_set(1_u32..7, 0..6),
+        some_time(),
+    );
     let complete = (prop::bool::weighted(0.8), prop::bool::weighted(0.8), prop::bool::weighted(0.8));
     (parts, settings, complete).prop_map(|(parts, settings, complete)| {
-        let (spare, ceiling, hint, failed, failed_at) = settings;
+        let (spare, history, ceiling, hint, failed, failed_at) = settings;
         let mut world = empty();
         for (record, mut instances, database) in parts {
             world.records.items.extend(record);
@@ -242,6 +273,7 @@ pub(crate) fn some_world() -> impl Strategy<Value = World> {
             world.instances.items.extend(instances);
             world.databases.items.extend(database);
         }
+        world.launches = history;
         world.records.complete = complete.0;
         world.instances.complete = complete.1;
         world.databases.complete = complete.2;

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use super::AwsCloud;
 use super::call::{Bucket, Effect, call};
 use crate::cloud::{LogLine, LogQuery, Result, absent};
-use crate::domain::{AuditEvent, CloudError, ErrorClass, FleetName, text};
+use crate::domain::{AuditEvent, CloudError, ErrorClass, FleetName, Launch, text};
 
 /// How long the audit log is kept, days.
 const AUDIT_RETENTION: i32 = 365;
@@ -16,8 +16,28 @@ const AUDIT_RETENTION: i32 = 365;
 const MOST_EVENTS: usize = 1_000;
 const MOST_BYTES: usize = 900_000;
 
+/// Picks out the launches, so that weeks of them are few pages.
+/// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html>
+const LAUNCHES: &str = r#"{ $.action = "launch" && $.outcome = "done" }"#;
+
 /// The most lines that one look at a log gives.
 const MOST_LINES: usize = 10_000;
+
+/// Which events of a log group are read.
+pub(super) struct Filter<'a> {
+    /// Only of streams whose names begin so.
+    pub(super) prefix: Option<&'a str>,
+    /// Only those that match.
+    pub(super) pattern: Option<&'a str>,
+    /// Once there are this many, no further page is asked for.
+    pub(super) most: usize,
+}
+
+impl Default for Filter<'_> {
+    fn default() -> Self {
+        Self { prefix: None, pattern: None, most: MOST_LINES }
+    }
+}
 
 impl AwsCloud {
     pub(super) async fn write_audit(&self, fleet: &FleetName, events: &[AuditEvent]) -> Result<()> {
@@ -94,7 +114,7 @@ impl AwsCloud {
         since: DateTime<Utc>,
         limit: usize,
     ) -> Result<Vec<AuditEvent>> {
-        let found = self.filter_events(&fleet.audit_group(), None, since).await?;
+        let found = self.filter_events(&fleet.audit_group(), Filter::default(), since).await?;
         let mut events: Vec<AuditEvent> = found
             .iter()
             .filter_map(|event| serde_json::from_str::<AuditEvent>(event.message()?).ok())
@@ -105,9 +125,24 @@ impl AwsCloud {
         Ok(events.split_off(surplus))
     }
 
+    pub(super) async fn read_launches(&self, fleet: &FleetName, since: DateTime<Utc>) -> Result<Vec<Launch>> {
+        // One that was cut off would look like a time without launches.
+        let filter = Filter { pattern: Some(LAUNCHES), most: usize::MAX, ..Filter::default() };
+        let found = self.filter_events(&fleet.audit_group(), filter, since).await?;
+        // Not every endpoint knows patterns: what comes is judged here too.
+        let events = found.iter().filter_map(|event| serde_json::from_str(event.message()?).ok());
+        Ok(events.filter_map(|event: AuditEvent| Launch::read(&event)).collect())
+    }
+
     pub(super) async fn read_logs(&self, query: &LogQuery) -> Result<Vec<LogLine>> {
         let prefix = stream_prefix(query);
-        let events = self.filter_events(&query.fleet.log_group(), Some(&prefix), query.since).await?;
+        let events = self
+            .filter_events(
+                &query.fleet.log_group(),
+                Filter { prefix: Some(&prefix), ..Filter::default() },
+                query.since,
+            )
+            .await?;
         let mut lines: Vec<_> = events.iter().filter_map(|event| read_line(query, event)).collect();
         lines.sort_by_key(|line| line.at);
         Ok(lines)
@@ -117,14 +152,15 @@ impl AwsCloud {
     pub(super) async fn filter_events(
         &self,
         group: &str,
-        prefix: Option<&str>,
+        filter: Filter<'_>,
         since: DateTime<Utc>,
     ) -> Result<Vec<FilteredLogEvent>> {
         let mut pager = self
             .logs
             .filter_log_events()
             .log_group_name(group)
-            .set_log_stream_name_prefix(prefix.map(str::to_owned))
+            .set_log_stream_name_prefix(filter.prefix.map(str::to_owned))
+            .set_filter_pattern(filter.pattern.map(str::to_owned))
             .start_time(since.timestamp_millis())
             .into_paginator()
             .send();
@@ -134,7 +170,7 @@ impl AwsCloud {
             let page = call(&self.limits, Bucket::Log, Effect::Reads, "FilterLogEvents", next).await;
             let Some(page) = absent(page)?.and_then(|page| page.value) else { return Ok(events) };
             events.extend(page.events.unwrap_or_default());
-            if events.len() >= MOST_LINES {
+            if events.len() >= filter.most {
                 return Ok(events);
             }
         }

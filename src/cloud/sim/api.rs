@@ -22,8 +22,8 @@ use crate::cloud::{
 };
 use crate::domain::{
     AuditEvent, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image, Instance,
-    InstanceId, NewDatabase, NewFleet, NewRecord, Number, Purpose, Record, RecordId, Snapshot, Subnet,
-    SubnetId, TagChanges,
+    InstanceId, Launch, NewDatabase, NewFleet, NewRecord, Number, Purpose, Record, RecordId, Snapshot,
+    Subnet, SubnetId, TagChanges,
 };
 
 #[async_trait]
@@ -370,6 +370,16 @@ impl Cloud for Caller {
             events.sort_by_key(|event| event.at);
             let surplus = events.len().saturating_sub(limit);
             Ok(events.split_off(surplus))
+        });
+        Ok(found.await?.value)
+    }
+
+    async fn launches(&self, fleet: &FleetName, since: DateTime<Utc>) -> Result<Vec<Launch>> {
+        let own = fleet.as_str();
+        let found = self.read(LOGS, |state, _| {
+            let belongs = |event: &&AuditEvent| event.target.contains(own) || state.scenario.fleet == own;
+            let events = state.audit.iter().filter(|event| event.at >= since).filter(belongs);
+            Ok(events.filter_map(Launch::read).collect())
         });
         Ok(found.await?.value)
     }

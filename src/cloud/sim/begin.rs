@@ -142,6 +142,7 @@ impl State {
             reason: format!("as {}", resident.name),
             outcome: Outcome::Done,
             detail: format!("{id} with {database}"),
+            restore_seconds: None,
         });
     }
 
@@ -229,6 +230,7 @@ impl State {
             reason: format!("the policy asks for {} spare", policy.spare),
             outcome: Outcome::Done,
             detail: format!("from {}", new.snapshot.id),
+            restore_seconds: None,
         });
     }
 

@@ -1,7 +1,7 @@
-//! The pool's part of the plan: `spare` fresh databases, never more than the ceiling, failures within a budget.
+//! The pool's part of the plan: as many fresh databases as the target says, never more than the ceiling, failures within a budget.
 
 use super::{Planner, environment_of, is_stuck};
-use crate::domain::{Database, DatabaseState, Number, Pool, World};
+use crate::domain::{Database, DatabaseState, Number, Pool, Target, World};
 use crate::engine::step::{Restore, Step};
 
 pub(super) fn plan(planner: &mut Planner<'_>, pool: &Pool<'_>) {
@@ -17,11 +17,11 @@ pub(super) fn plan(planner: &mut Planner<'_>, pool: &Pool<'_>) {
         .in_state(DatabaseState::Creating)
         .partition(|database| is_stuck(database, DatabaseState::Creating, now));
     let free: Vec<_> = pool.in_state(DatabaseState::Free).collect();
-    let spare = planner.policy.spare as usize;
+    let target = Target::of(planner.world, planner.policy, now);
 
     failures(planner, pool, &stuck, &free);
-    surplus(planner, pool, &free, creating.len());
-    top_up(planner, spare.saturating_sub(free.len() + creating.len()));
+    surplus(planner, pool, &free, creating.len(), &target);
+    top_up(planner, (target.wanted as usize).saturating_sub(free.len() + creating.len()), &target);
 }
 
 /// The hint only moves up.
@@ -55,9 +55,16 @@ fn failures(planner: &mut Planner<'_>, pool: &Pool<'_>, stuck: &[&Database], fre
     }
 }
 
-/// Stale databases leave once enough fresh ones are free, and so do fresh ones beyond the policy's number.
-fn surplus(planner: &mut Planner<'_>, pool: &Pool<'_>, free: &[&Database], creating: usize) {
-    let spare = planner.policy.spare as usize;
+/// Stale databases leave once enough fresh ones are free, and so do fresh ones beyond the target. Where it is not known how many
+/// are needed, none leaves.
+fn surplus(planner: &mut Planner<'_>, pool: &Pool<'_>, free: &[&Database], creating: usize, target: &Target) {
+    let Some(keep) = target.keep else {
+        for database in pool.in_state(DatabaseState::Stale) {
+            planner.refuse("retire-database", database.id.to_string(), target.reason.clone());
+        }
+        return;
+    };
+    let (spare, keep) = (target.wanted as usize, keep as usize);
     for database in pool.in_state(DatabaseState::Stale) {
         let environment = environment_of(planner.world, database.number);
         if free.len() >= spare {
@@ -68,17 +75,17 @@ fn surplus(planner: &mut Planner<'_>, pool: &Pool<'_>, free: &[&Database], creat
         }
     }
     // Those that are on their way are waited for first: a launch may take them.
-    if creating == 0 && free.len() > spare {
+    if creating == 0 && free.len() > keep {
         let mut oldest: Vec<_> = free.to_vec();
         oldest.sort_by_key(|database| (database.snapshot_at, database.number));
-        for database in oldest.into_iter().take(free.len() - spare) {
+        for database in oldest.into_iter().take(free.len() - keep) {
             let environment = environment_of(planner.world, database.number);
-            planner.want(Step::Retire { environment }, format!("the policy asks for {spare} spare"));
+            planner.want(Step::Retire { environment }, target.reason.clone());
         }
     }
 }
 
-fn top_up(planner: &mut Planner<'_>, missing: usize) {
+fn top_up(planner: &mut Planner<'_>, missing: usize, target: &Target) {
     if missing == 0 {
         return;
     }
@@ -106,9 +113,8 @@ fn top_up(planner: &mut Planner<'_>, missing: usize) {
         match restore(planner.world, number) {
             Ok(restore) => {
                 let database = planner.world.fleet.name.database_id(number);
-                let spare = planner.policy.spare;
                 let step = Step::CreateDatabase { number, database, restore };
-                planner.want(step, format!("the policy asks for {spare} spare and {missing} are missing"));
+                planner.want(step, format!("{}; {missing} missing", target.reason));
             }
             Err(reason) => return planner.refuse("create-database", "pool", reason),
         }

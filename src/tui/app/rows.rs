@@ -14,7 +14,7 @@ use crate::domain::health::{self, Verdict};
 use crate::domain::progress::Progress;
 use crate::domain::{
     Database, DatabaseState, Environment, EnvironmentId, Instance, Number, Phase, Policy, Pool, Record,
-    RecordId, StatusClass, World,
+    RecordId, StatusClass, Target, World,
 };
 use crate::tui::text;
 use crate::tui::units::{self, Shown};
@@ -120,6 +120,10 @@ pub struct PoolView {
     pub creating: usize,
     /// How many are to be free.
     pub target: usize,
+    /// The same in words, with whether it is automatic.
+    pub target_text: String,
+    /// Why this many, where the number is not the policy's own.
+    pub target_reason: Option<String>,
     /// How old the latest snapshot is.
     pub snapshot: Option<String>,
     /// How old the latest image is.
@@ -258,11 +262,14 @@ impl Model {
         };
         let snapshot = old(world.snapshot.as_ref().ok().and_then(|s| s.as_ref()).map(|s| s.created_at));
         let image = old(world.image.as_ref().ok().and_then(|i| i.as_ref()).map(|i| i.created_at));
+        let target = Target::of(world, policy, now);
         self.pool = PoolView {
             rows,
             free: pool.count(DatabaseState::Free),
             creating: pool.count(DatabaseState::Creating),
-            target: policy.spare as usize,
+            target: target.wanted as usize,
+            target_text: target.to_string(),
+            target_reason: target.automatic.then_some(target.reason),
             snapshot,
             image,
             per_hour: cost::of_fleet(world).filter(|_| world.instances.complete && world.databases.complete),

@@ -329,6 +329,12 @@ fn health(model: &Model, width: usize) -> Vec<Line<'static>> {
         };
         page.paragraph(&span(model, role, format!("{sign} ")), "text", text);
     }
+    if let Some(reason) = &model.pool.target_reason {
+        page.heading("Warm pool");
+        let text = format!("target {}: {reason}", model.pool.target_text);
+        let text = crate::domain::text::clean(&text);
+        page.paragraph(&span(model, "level.info", format!("{} ", glyphs.dot)), "text", &text);
+    }
     page.heading("The engine would not");
     if model.refused.is_empty() {
         page.paragraph(

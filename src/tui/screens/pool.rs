@@ -39,7 +39,7 @@ pub fn pool(model: &Model, buf: &mut Buffer, area: Rect) {
     let glyphs = &model.options.glyphs;
     let mut parts = Vec::new();
     if model.seen.is_some() {
-        parts.push(format!("target {}", view.target));
+        parts.push(format!("target {}", view.target_text));
         parts.extend(view.snapshot.as_ref().map(|age| format!("snapshot {age} old")));
         parts.extend(view.image.as_ref().map(|age| format!("image {age} old")));
     }

@@ -1,0 +1,138 @@
+//! The launches of the last weeks, as the audit log has them: what the demand for databases is learnt from.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::audit::{AuditEvent, Outcome};
+
+/// A launch that was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Launch {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// How long the restore of its database had taken; `None` where it was still under way, or is not known.
+    pub restore: Option<Duration>,
+}
+
+impl Launch {
+    /// The action of an event that tells of a launch.
+    pub const ACTION: &'static str = "launch";
+
+    /// The launch that an event of the audit log tells of, if it does.
+    #[must_use]
+    pub fn read(event: &AuditEvent) -> Option<Self> {
+        (event.action == Self::ACTION && event.outcome == Outcome::Done)
+            .then(|| Self { at: event.at, restore: event.restore_seconds.map(Duration::from_secs) })
+    }
+}
+
+/// All launches of a stretch of time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Launches {
+    since: DateTime<Utc>,
+    until: DateTime<Utc>,
+    items: Vec<Launch>,
+}
+
+impl Launches {
+    /// The launches from one instant to another, in any order. Those outside are left out.
+    #[must_use]
+    pub fn new(since: DateTime<Utc>, until: DateTime<Utc>, launches: Vec<Launch>) -> Self {
+        let mut items = launches;
+        items.retain(|launch| (since..until).contains(&launch.at));
+        items.sort_unstable_by_key(|launch| launch.at);
+        Self { since, until, items }
+    }
+
+    /// The same with what was read of the time after an instant, and without what is older than another.
+    #[must_use]
+    pub fn continued(
+        &self,
+        from: DateTime<Utc>,
+        until: DateTime<Utc>,
+        later: Vec<Launch>,
+        keep: DateTime<Utc>,
+    ) -> Self {
+        let known = self.items.iter().copied().filter(|launch| launch.at < from);
+        let items = known.chain(later.into_iter().filter(|launch| launch.at >= from)).collect();
+        Self::new(self.since.max(keep), until, items)
+    }
+
+    /// From when on all launches are known: nothing is said of the time before the first one, in which the fleet may not
+    /// have been there yet.
+    #[must_use]
+    pub fn since(&self) -> Option<DateTime<Utc>> {
+        self.items.first().map(|launch| launch.at.max(self.since))
+    }
+
+    /// Until when all launches are known.
+    #[must_use]
+    pub fn until(&self) -> DateTime<Utc> {
+        self.until
+    }
+
+    /// The launches, oldest first.
+    pub fn iter(&self) -> std::slice::Iter<'_, Launch> {
+        self.items.iter()
+    }
+
+    /// How many launches there were from an instant on.
+    #[must_use]
+    pub fn count_since(&self, at: DateTime<Utc>) -> usize {
+        self.items.len() - self.items.partition_point(|launch| launch.at < at)
+    }
+}
+
+impl<'a> IntoIterator for &'a Launches {
+    type Item = &'a Launch;
+    type IntoIter = std::slice::Iter<'a, Launch>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(minute: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(minute * 60, 0).unwrap()
+    }
+
+    fn launch(minute: i64) -> Launch {
+        Launch { at: at(minute), restore: None }
+    }
+
+    #[test]
+    fn a_history_goes_on_without_counting_twice() {
+        let first = Launches::new(at(0), at(100), vec![launch(90), launch(10), launch(100)]);
+        assert_eq!((first.since(), first.iter().count()), (Some(at(10)), 2));
+        let more =
+            first.continued(at(80), at(120), vec![launch(90), launch(95), launch(110), launch(70)], at(5));
+        let minutes: Vec<_> = more.iter().map(|launch| launch.at.timestamp() / 60).collect();
+        assert_eq!(minutes, [10, 90, 95, 110]);
+        assert_eq!((more.until(), more.count_since(at(95))), (at(120), 2));
+        let later = more.continued(at(110), at(130), vec![launch(110)], at(50));
+        assert_eq!((later.since(), later.iter().count()), (Some(at(90)), 3));
+    }
+
+    #[test]
+    fn only_launches_that_were_done_count() {
+        let event = |action: &str, outcome| AuditEvent {
+            at: at(1),
+            who: "amy".into(),
+            action: action.into(),
+            target: "dev-1".into(),
+            reason: String::new(),
+            outcome,
+            detail: String::new(),
+            restore_seconds: Some(900),
+        };
+        let launch = Launch::read(&event("launch", Outcome::Done)).unwrap();
+        assert_eq!(launch, Launch { at: at(1), restore: Some(Duration::from_mins(15)) });
+        assert_eq!(Launch::read(&event("launch", Outcome::Failed)), None);
+        assert_eq!(Launch::read(&event("launch-instance", Outcome::Done)), None);
+    }
+}
