@@ -243,7 +243,7 @@ proptest! {
     /// Whatever else an account holds, a world has only what the fleet's name *and* tags say is its own.
     #[test]
     fn what_lacks_the_name_or_the_tags_is_never_seen(
-        called in proptest::sample::select(vec!["dev/3", "devx/3", "dev/03", "dev/3/4", "dev", "copy", "DEV/3", "dev/0"]),
+        called in proptest::sample::select(vec!["dev/3", "devx/3", "dev/03", "dev/3/4", "dev", "copy", "DEV/3"]),
         fleet in proptest::sample::select(vec![None, Some("dev"), Some("devx"), Some("")]),
         role in proptest::sample::select(vec![None, Some("environment"), Some("retirement"), Some("pool"), Some("fleet")]),
         environment in proptest::sample::select(vec![None, Some("dev-3"), Some("devx-3"), Some("3")]),
