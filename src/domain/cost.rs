@@ -22,13 +22,13 @@ pub fn of_environment(environment: &Environment<'_>, policy: &Policy, now: DateT
     if policy.price_instance.is_none() && policy.price_database.is_none() {
         return None;
     }
-    let parts = [
-        (policy.price_instance, environment.instance.filter(|i| !i.state.is_ending()).map(|i| i.launched_at)),
-        (policy.price_database, environment.database.map(|_| environment.record.created_at)),
-    ];
-    Some(parts.into_iter().fold(Cost::default(), |cost, (price, since)| match (price, since) {
-        (Some(price), Some(since)) => Cost {
-            per_hour: cost.per_hour + price,
+    // What is ending costs no more by the hour, and what it has cost does not go away.
+    let instance = environment.instance.map(|i| (i.launched_at, !i.state.is_ending()));
+    let database = environment.database.map(|_| (environment.record.created_at, true));
+    let parts = [(policy.price_instance, instance), (policy.price_database, database)];
+    Some(parts.into_iter().fold(Cost::default(), |cost, part| match part {
+        (Some(price), Some((since, runs))) => Cost {
+            per_hour: cost.per_hour + if runs { price } else { 0.0 },
             accrued: cost.accrued + price * hours_between(since, now),
         },
         _ => cost,

@@ -1,0 +1,113 @@
+//! What the domain says of whole worlds: what they cost, and what is wrong with them.
+
+#![allow(clippy::unwrap_used)]
+
+mod support {
+    pub(crate) mod worlds;
+}
+
+use hatchery::domain::cost::{self, Cost};
+use hatchery::domain::health::{Level, verdicts};
+use hatchery::domain::{CloudError, Environment, ErrorClass, InstanceState, World};
+use support::worlds::*;
+
+/// One environment that was launched two hours ago, and a spare; an instance costs a dollar, a database half of one.
+fn priced() -> World {
+    let mut world = of_size(1);
+    world.fleet.policy.price_instance = Some(1.0);
+    world.fleet.policy.price_database = Some(0.5);
+    world.records.items[0].created_at = minutes_ago(120);
+    world.instances.items[0].launched_at = minutes_ago(120);
+    world
+}
+
+fn cost_of(world: &World) -> Option<Cost> {
+    cost::of_environment(&Environment::all(world, now())[0], &world.fleet.policy, now())
+}
+
+#[test]
+fn an_environment_costs_what_its_parts_cost() {
+    let mut world = priced();
+    assert_eq!(cost_of(&world), Some(Cost { per_hour: 1.5, accrued: 3.0 }));
+    assert_eq!(cost::of_fleet(&world), Some(2.0), "the spare costs too");
+
+    // What has been spent stays spent.
+    world.instances.items[0].state = InstanceState::ShuttingDown;
+    assert_eq!(cost_of(&world), Some(Cost { per_hour: 0.5, accrued: 3.0 }));
+    assert_eq!(cost::of_fleet(&world), Some(1.0));
+
+    world.fleet.policy.price_instance = None;
+    assert_eq!(cost_of(&world), Some(Cost { per_hour: 0.5, accrued: 1.0 }));
+    assert_eq!(cost::of_fleet(&world), Some(1.0));
+}
+
+#[test]
+fn without_prices_nobody_knows_what_it_costs() {
+    let mut world = priced();
+    (world.fleet.policy.price_instance, world.fleet.policy.price_database) = (None, None);
+    assert_eq!((cost_of(&world), cost::of_fleet(&world)), (None, None));
+}
+
+fn said(world: &World) -> Vec<(Level, String)> {
+    verdicts(world, now()).into_iter().map(|verdict| (verdict.level, verdict.code)).collect()
+}
+
+#[track_caller]
+fn says(change: impl FnOnce(&mut World), level: Level, code: &str) {
+    let mut world = of_size(1);
+    assert_eq!(said(&world), [], "a fleet at rest is well");
+    change(&mut world);
+    assert!(said(&world).contains(&(level, code.to_owned())), "{code}: {:?}", verdicts(&world, now()));
+}
+
+#[test]
+fn what_is_wrong_is_said_and_how_bad_it_is() {
+    says(|world| world.fleet.problems.push("setting ttl is odd".into()), Level::Error, "policy");
+    says(|world| world.fleet.policy.paused = true, Level::Warning, "paused");
+    says(|world| world.snapshot = Ok(None), Level::Error, "no-snapshot");
+    says(|world| world.image = Ok(None), Level::Error, "no-image");
+    let age = |minutes| {
+        move |world: &mut World| {
+            world.snapshot.as_mut().unwrap().as_mut().unwrap().created_at = minutes_ago(minutes);
+        }
+    };
+    says(age(48 * 60), Level::Warning, "snapshot-old");
+    let age = |minutes| {
+        move |world: &mut World| {
+            world.image.as_mut().unwrap().as_mut().unwrap().created_at = minutes_ago(minutes);
+        }
+    };
+    says(age(72 * 60), Level::Warning, "image-old");
+    says(|world| drop(world.databases.items.pop()), Level::Error, "pool-empty");
+    says(|world| world.databases.items[1].status = "creating".into(), Level::Warning, "pool-low");
+    says(|world| world.databases.items[1].status = "failed".into(), Level::Warning, "restore-failed");
+    says(
+        |world| {
+            world.databases.items.pop();
+            world.fleet.policy.max_databases = 1;
+        },
+        Level::Error,
+        "ceiling",
+    );
+}
+
+#[test]
+fn a_listing_that_failed_is_said_by_its_cause() {
+    for (class, level, code) in [
+        (ErrorClass::Throttled, Level::Warning, "throttled"),
+        (ErrorClass::Auth, Level::Error, "auth"),
+        (ErrorClass::Transient, Level::Warning, "incomplete"),
+    ] {
+        let problem = CloudError::new(class, "DescribeInstances", "Code", "why");
+        says(|world| world.instances.problem = Some(problem), level, code);
+    }
+}
+
+#[test]
+fn the_worst_comes_first() {
+    let mut world = of_size(1);
+    world.fleet.policy.paused = true;
+    world.image = Ok(None);
+    assert!(said(&world).is_sorted_by_key(|(level, _)| std::cmp::Reverse(*level)));
+    assert_eq!(said(&world)[0].0, Level::Error);
+}
