@@ -227,7 +227,7 @@ async fn ask(command: Command, global: &Global, config: &Config) -> Result<ExitC
         return doctor::run(global, config).await;
     }
     let context = connect::context(global, config).await?;
-    match command {
+    let done = match command {
         Command::Ls => list::environments(&context).await,
         Command::Pool => list::pool(&context).await,
         Command::Activity { since } => list::activity(&context, since).await,
@@ -244,7 +244,12 @@ async fn ask(command: Command, global: &Global, config: &Config) -> Result<ExitC
         | Command::Completions { .. }
         | Command::Man => Ok(()),
     }
-    .map(|()| done)
+    .map(|()| done);
+    // Whatever is done is in the audit log, or whoever had it done is told that it is not.
+    if let Some(error) = context.engine.unlogged() {
+        remark(&format!("the audit log cannot be written: {error}"));
+    }
+    done
 }
 
 impl Command {

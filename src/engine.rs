@@ -182,6 +182,8 @@ pub struct Engine {
     /// Records that this engine's person asked something of: their steps do not wait.
     mine: Arc<Mutex<HashSet<RecordId>>>,
     events: Option<mpsc::UnboundedSender<Event>>,
+    /// Why what was done last is not in the audit log, where nobody listens to `events`.
+    unlogged: Arc<Mutex<Option<CloudError>>>,
 }
 
 impl Engine {
@@ -198,6 +200,7 @@ impl Engine {
             history: Arc::default(),
             mine: Arc::default(),
             events: None,
+            unlogged: Arc::default(),
         }
     }
 
@@ -217,6 +220,13 @@ impl Engine {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Why what this engine was asked to do last is not in the audit log. What it does by itself while it runs, it tells
+    /// by [`Event::Unlogged`].
+    #[must_use]
+    pub fn unlogged(&self) -> Option<CloudError> {
+        self.unlogged.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Looks at everything once, except the launches of the last weeks. Listings that fail are incomplete.

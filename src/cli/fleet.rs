@@ -8,7 +8,7 @@ use super::{Global, json, print, print_json, remark, table};
 use crate::cloud::{self, DynCloud};
 use crate::config::Config;
 use crate::domain::policy::{SETTINGS, Setting};
-use crate::domain::{Fleet, FleetName, Policy, TagChanges};
+use crate::domain::{CloudError, Fleet, FleetName, Policy, TagChanges};
 use crate::failure::{Failure, Kind};
 
 /// What can be done with fleets.
@@ -139,7 +139,7 @@ async fn set(
     }
     init::check_references(cloud, &fleet.policy, &policy).await?;
     let tagged = cloud.tag_fleet(&fleet.template, &changes).await;
-    tagged.map_err(|error| Failure::cloud(format!("cannot change fleet {name}"), &error))?;
+    tagged.map_err(|error| unwritten(format!("cannot change fleet {name}"), &error))?;
     let changed: Vec<_> = SETTINGS
         .iter()
         .filter(|setting| setting.get(&fleet.policy) != setting.get(&policy))
@@ -190,4 +190,13 @@ fn change(fleet: &Fleet, settings: &[String]) -> Result<(Policy, TagChanges), Fa
         }
     }
     Ok((policy, changes))
+}
+
+/// A fleet that could not be written. Whether it was, environments do not tell.
+pub(crate) fn unwritten(what: impl std::fmt::Display, error: &CloudError) -> Failure {
+    let failure = Failure::cloud(what, error);
+    if failure.kind == Kind::UnknownOutcome {
+        return Failure { hint: "look with hatchery fleet show before you try again".to_owned(), ..failure };
+    }
+    failure
 }

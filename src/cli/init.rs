@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use futures::join;
 
+use super::fleet::unwritten;
 use super::{json, print, print_json};
 use crate::cloud::{DynCloud, SecurityGroup};
 use crate::domain::policy::{SETTINGS, Setting};
@@ -180,7 +181,7 @@ pub(crate) async fn run(
                 let message = format!("fleet {} exists already", new.name);
                 Failure::new(Kind::Refused, message, "change it with: hatchery fleet set")
             }
-            _ => Failure::cloud(format!("cannot create fleet {}", new.name), &error),
+            _ => unwritten(format!("cannot create fleet {}", new.name), &error),
         })?;
         tracing::info!(fleet = %new.name, owner, "created");
     }

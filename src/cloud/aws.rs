@@ -15,6 +15,7 @@ use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
 
 use self::call::{Limits, ReadDate};
+use self::whole::OnlyWhole;
 use super::{
     BaseTemplate, Cloud, Identity, LaunchInstance, LogItem, LogLine, LogQuery, Pages, Permission, Quota,
     Result, SecurityGroup, Seen, SourceDatabase, Template,
@@ -35,6 +36,7 @@ mod network;
 mod rds;
 mod records;
 mod template;
+mod whole;
 
 /// How long one attempt may take, and a whole call with its retries.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -108,12 +110,22 @@ impl AwsCloud {
             region,
             emulated: !endpoint.contains(".amazonaws.com"),
             ec2: aws_sdk_ec2::Client::from_conf(
-                aws_sdk_ec2::config::Builder::from(config).interceptor(ReadDate).build(),
+                aws_sdk_ec2::config::Builder::from(config)
+                    .interceptor(ReadDate)
+                    .interceptor(OnlyWhole)
+                    .retry_classifier(OnlyWhole)
+                    .build(),
             ),
             rds: aws_sdk_rds::Client::from_conf(
-                aws_sdk_rds::config::Builder::from(config).interceptor(ReadDate).build(),
+                aws_sdk_rds::config::Builder::from(config)
+                    .interceptor(ReadDate)
+                    .interceptor(OnlyWhole)
+                    .retry_classifier(OnlyWhole)
+                    .build(),
             ),
-            logs: aws_sdk_cloudwatchlogs::Client::new(config),
+            logs: aws_sdk_cloudwatchlogs::Client::from_conf(
+                aws_sdk_cloudwatchlogs::config::Builder::from(config).retry_classifier(OnlyWhole).build(),
+            ),
             sts: aws_sdk_sts::Client::new(config),
             quotas: aws_sdk_servicequotas::Client::new(config),
             limits: Arc::new(Limits::new()),

@@ -1,5 +1,6 @@
 //! Writing the audit log: one event a step, and whoever reads the screen is told where that fails.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -81,6 +82,10 @@ impl Engine {
             tracing::warn!(%error, events = events.len(), "the audit log could not be written");
         }
         self.tell(Event::Activity(events));
-        self.tell(Event::Unlogged(written.err()));
+        if self.events.is_some() {
+            self.tell(Event::Unlogged(written.err()));
+        } else {
+            *self.unlogged.lock().unwrap_or_else(PoisonError::into_inner) = written.err();
+        }
     }
 }

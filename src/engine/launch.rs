@@ -298,7 +298,7 @@ impl Engine {
         let failure = GivenUp { at: self.clock.now(), reason: error.to_string() };
         let termination = crate::domain::Termination { at: failure.at, by: self.config.person.clone() };
         let changes = TagChanges::terminate(&termination).set(key::FAILURE, failure.write());
-        if let Err(error) = self.cloud.tag_record(record, &changes).await {
+        if let Err(error) = retry(self, || self.cloud.tag_record(record, &changes)).await {
             tracing::warn!(%environment, %error, "the failed launch could not be withdrawn; it ends with its ttl");
         }
     }

@@ -292,7 +292,10 @@ impl<S: Surface> Driver<S> {
                 }
                 _ => return,
             };
-            let _ = sender.send(Wake::Msg(msg)).await;
+            let unlogged = Msg::Engine(crate::engine::Event::Unlogged(engine.unlogged()));
+            for msg in [msg, unlogged] {
+                let _ = sender.send(Wake::Msg(msg)).await;
+            }
         });
     }
 

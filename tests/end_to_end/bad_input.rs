@@ -138,8 +138,7 @@ async fn a_ttl_beyond_the_cap() {
 #[tokio::test]
 async fn a_quota_that_is_reached() {
     let moto = ground().await;
-    let upstream = moto.url().trim_start_matches("http://").to_owned();
-    let url = proxy::start(Some(upstream), |action| {
+    let url = proxy::start(Some(moto.address()), |action| {
         (action == "RunInstances")
             .then_some(("VcpuLimitExceeded", "You have requested more vCPU capacity than your limit"))
     });

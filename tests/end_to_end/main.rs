@@ -11,6 +11,7 @@
 mod support;
 
 mod bad_input;
+mod faults;
 mod many;
 mod screen;
 mod story;

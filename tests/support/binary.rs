@@ -53,8 +53,13 @@ impl From<Output> for Run {
 
 /// The binary, in an environment that holds nothing but what a test gives it.
 pub(crate) fn command(moto: &Moto) -> Command {
+    command_through(moto, &moto.url())
+}
+
+/// The same, with something between it and the server.
+pub(crate) fn command_through(moto: &Moto, url: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hatchery"));
-    command.env_clear().envs(moto.env()).env("HATCHERY_OWNER", "amy").stdin(Stdio::null());
+    command.env_clear().envs(moto.env_through(url)).env("HATCHERY_OWNER", "amy").stdin(Stdio::null());
     command
 }
 

@@ -6,15 +6,21 @@ use std::time::Duration;
 use aws_sdk_ec2::types::{Filter, InstanceStateName, ResourceType, Tag, TagSpecification};
 
 use super::binary::hatchery;
-use super::moto::Moto;
+use super::moto::{Moto, Seed};
 
 type Tags = BTreeMap<String, String>;
 
 /// Creates a fleet with the binary, over what the server was seeded with.
 pub(crate) async fn init(moto: &Moto, name: &str, more: &[&str]) {
     let seed = moto.seed(name).await;
+    let arguments = init_arguments(&seed, name, more);
+    hatchery(moto, &arguments.iter().map(String::as_str).collect::<Vec<_>>()).ok();
+}
+
+/// The command line that creates a fleet over what the server was seeded with.
+pub(crate) fn init_arguments(seed: &Seed, name: &str, more: &[&str]) -> Vec<String> {
     let subnets = seed.subnets.join(" ");
-    let mut arguments = vec![
+    let arguments = [
         "fleet",
         "init",
         name,
@@ -29,8 +35,7 @@ pub(crate) async fn init(moto: &Moto, name: &str, more: &[&str]) {
         "--instance-type",
         "t3.2xlarge",
     ];
-    arguments.extend(more);
-    hatchery(moto, &arguments).ok();
+    arguments.iter().chain(more).map(|&argument| argument.to_owned()).collect()
 }
 
 /// An instance as EC2 lists it.
@@ -190,6 +195,12 @@ impl<'m> Account<'m> {
         }
         put.send().await.unwrap();
         tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
+    /// A log group, by its whole name.
+    pub(crate) async fn log_group(&self, name: &str) -> aws_sdk_cloudwatchlogs::types::LogGroup {
+        let found = self.logs.describe_log_groups().log_group_name_prefix(name).send().await.unwrap();
+        found.log_groups.unwrap().into_iter().find(|group| group.log_group_name() == Some(name)).unwrap()
     }
 
     /// Makes ready environments directly, as many as asked for.

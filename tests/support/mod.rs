@@ -5,6 +5,8 @@
 pub(crate) mod binary;
 pub(crate) mod contract;
 pub(crate) mod fleet;
+pub(crate) mod microburst;
 pub(crate) mod moto;
 pub(crate) mod proxy;
+pub(crate) mod server;
 pub(crate) mod terminal;

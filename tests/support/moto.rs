@@ -5,14 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufReader, Read as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
 
 use aws_config::{BehaviorVersion, Region};
+
+use super::server::Server;
 
 const REQUIREMENTS: [&str; 2] = ["moto[server,ec2,rds,logs,servicequotas,sts]==5.2.5", "microburst==0.10.0"];
 pub(crate) const REGION: &str = "eu-west-1";
@@ -31,8 +31,7 @@ pub(crate) struct Seed {
 
 /// A running server; it ends when this is dropped.
 pub(crate) struct Moto {
-    server: Child,
-    port: u16,
+    server: Server,
     home: tempfile::TempDir,
     seeds: Mutex<BTreeMap<String, Seed>>,
 }
@@ -40,43 +39,32 @@ pub(crate) struct Moto {
 impl Moto {
     /// Starts a server with an empty account.
     pub(crate) fn start() -> Self {
-        let environment = virtual_environment();
-        // Another process may take the port between the question and the answer, so it is asked again.
-        for _ in 0..5 {
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            let mut server = Command::new(environment.join("bin/moto_server"))
-                .args(["-H", "127.0.0.1", "-p", &port.to_string()])
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .expect("moto_server starts");
-            let begun = Instant::now();
-            while begun.elapsed() < Duration::from_mins(1) {
-                if server.try_wait().unwrap().is_some() {
-                    break;
-                }
-                if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                    let home = tempfile::tempdir().unwrap();
-                    return Self { server, port, home, seeds: Mutex::default() };
-                }
-                std::thread::park_timeout(Duration::from_millis(50));
-            }
-            let _ = server.kill();
-            let _ = server.wait();
-        }
-        panic!("moto_server did not come up");
+        let server = Server::start("moto_server", |port| {
+            ["-H", "127.0.0.1", "-p", &port.to_string()].map(str::to_owned).into()
+        });
+        Self { server, home: tempfile::tempdir().unwrap(), seeds: Mutex::default() }
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        self.server.url()
+    }
+
+    /// Host and port.
+    pub(crate) fn address(&self) -> String {
+        self.server.address()
     }
 
     /// Everything that the binary may know of its surroundings.
     pub(crate) fn env(&self) -> Vec<(String, String)> {
+        self.env_through(&self.url())
+    }
+
+    /// The same, for a binary that reaches this server by another URL.
+    pub(crate) fn env_through(&self, url: &str) -> Vec<(String, String)> {
         let path = std::env::var("PATH").unwrap_or_default();
         let home = self.home.path().to_string_lossy().into_owned();
         [
-            ("AWS_ENDPOINT_URL", self.url().as_str()),
+            ("AWS_ENDPOINT_URL", url),
             ("AWS_REGION", REGION),
             ("AWS_ACCESS_KEY_ID", "testing"),
             ("AWS_SECRET_ACCESS_KEY", "testing"),
@@ -216,13 +204,6 @@ impl Moto {
     }
 }
 
-impl Drop for Moto {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
-}
-
 /// Credentials that moto takes for those of an account.
 pub(crate) fn credentials() -> aws_sdk_ec2::config::Credentials {
     aws_sdk_ec2::config::Credentials::new("testing", "testing", None, None, "tests")
@@ -255,10 +236,4 @@ fn run(command: &mut Command, needs: &str) {
     let mut errors = String::new();
     BufReader::new(child.stderr.take().unwrap()).read_to_string(&mut errors).unwrap();
     assert!(child.wait().unwrap().success(), "these tests need {needs}: {errors}");
-}
-
-/// The first line of a child's output that holds these words.
-pub(crate) fn line_with(child: &mut Child, words: &str) -> String {
-    let output = BufReader::new(child.stdout.take().unwrap());
-    output.lines().map_while(Result::ok).find(|line| line.contains(words)).unwrap_or_default()
 }

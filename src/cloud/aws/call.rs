@@ -160,6 +160,10 @@ where
     let lost = if effect == Effect::Changes { ErrorClass::Unknown } else { ErrorClass::Transient };
     let chain = DisplayErrorContext(error).to_string();
     match error {
+        // It was done, but what came of it cannot be read.
+        SdkError::ServiceError(service) if service.raw().status().is_success() => {
+            CloudError::new(lost, operation, "BadAnswer", "the answer made no sense")
+        }
         SdkError::ServiceError(service) => {
             let status = service.raw().status().as_u16();
             let code = service.err().code().unwrap_or("");
@@ -300,7 +304,24 @@ fn shorten(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+    use aws_smithy_types::body::SdkBody;
+    use aws_smithy_types::error::ErrorMetadata;
+
     use super::*;
+
+    #[test]
+    fn an_answer_that_cannot_be_read_is_lost() {
+        let class = |effect, status: u16| {
+            let response = HttpResponse::new(status.try_into().unwrap(), SdkBody::empty());
+            let error = SdkError::service_error(ErrorMetadata::builder().build(), response);
+            classify("RunInstances", effect, &error).class
+        };
+        assert_eq!(class(Effect::Changes, 200), ErrorClass::Unknown);
+        assert_eq!(class(Effect::Reads, 200), ErrorClass::Transient);
+        assert_eq!(class(Effect::Changes, 502), ErrorClass::Unknown);
+        assert_eq!(class(Effect::Changes, 400), ErrorClass::Invalid);
+    }
 
     #[test]
     fn codes_have_classes() {

@@ -79,33 +79,26 @@ impl AwsCloud {
         call(&self.limits, Bucket::Other, Effect::Changes, "PutLogEvents", request).await.map(|_| ())
     }
 
-    /// Creates a stream, and its group where that is missing too. Somebody else may be faster with either.
+    /// Creates a stream, and before it what is missing of its group. Somebody else may be faster with each.
     async fn create_stream(&self, group: &str, stream: &str) -> Result<()> {
-        let create = || async {
-            let request = self.logs.create_log_stream().log_group_name(group).log_stream_name(stream).send();
-            there(
-                call(&self.limits, Bucket::Other, Effect::Changes, "CreateLogStream", request)
-                    .await
-                    .map(|_| ()),
-            )
-        };
-        match create().await {
-            Err(error) if error.is(ErrorClass::NotFound) => {
-                let request = self.logs.create_log_group().log_group_name(group).send();
-                let created =
-                    call(&self.limits, Bucket::Other, Effect::Changes, "CreateLogGroup", request).await;
-                there(created.map(|_| ()))?;
-                let request = self
-                    .logs
-                    .put_retention_policy()
-                    .log_group_name(group)
-                    .retention_in_days(AUDIT_RETENTION)
-                    .send();
-                call(&self.limits, Bucket::Other, Effect::Changes, "PutRetentionPolicy", request).await?;
-                create().await
-            }
-            result => result,
+        let request = self.logs.describe_log_groups().log_group_name_prefix(group).send();
+        let found = call(&self.limits, Bucket::Other, Effect::Reads, "DescribeLogGroups", request).await?;
+        let groups = found.value.log_groups.unwrap_or_default();
+        let own = groups.into_iter().find(|own| own.log_group_name() == Some(group));
+        if own.is_none() {
+            let request = self.logs.create_log_group().log_group_name(group).send();
+            let created = call(&self.limits, Bucket::Other, Effect::Changes, "CreateLogGroup", request).await;
+            there(created.map(|_| ()))?;
         }
+        // One that keeps its events for ever was left half-made: this failed after its creation.
+        if own.and_then(|own| own.retention_in_days).is_none() {
+            let request = self.logs.put_retention_policy().log_group_name(group);
+            let request = request.retention_in_days(AUDIT_RETENTION).send();
+            call(&self.limits, Bucket::Other, Effect::Changes, "PutRetentionPolicy", request).await?;
+        }
+        let request = self.logs.create_log_stream().log_group_name(group).log_stream_name(stream).send();
+        let created = call(&self.limits, Bucket::Other, Effect::Changes, "CreateLogStream", request).await;
+        there(created.map(|_| ()))
     }
 
     pub(super) async fn read_audit(

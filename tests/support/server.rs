@@ -1,0 +1,53 @@
+//! A server in a process of its own, on a port that was free.
+
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::moto::virtual_environment;
+
+/// A running server; it ends when this is dropped.
+pub(crate) struct Server {
+    process: Child,
+    pub(crate) port: u16,
+}
+
+impl Server {
+    /// Starts a program of the virtual environment with what it wants to be told for a port.
+    pub(crate) fn start(program: &str, arguments: impl Fn(u16) -> Vec<String>) -> Self {
+        let program = virtual_environment().join("bin").join(program);
+        // Another process may take the port between the question and the answer, so it is asked again.
+        for _ in 0..5 {
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let mut command = Command::new(&program);
+            command.args(arguments(port)).stdout(Stdio::null()).stderr(Stdio::null());
+            let process = command.spawn().unwrap_or_else(|error| panic!("{error}: {}", program.display()));
+            let mut server = Self { process, port };
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_mins(1) && server.process.try_wait().unwrap().is_none() {
+                if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                    return server;
+                }
+                std::thread::park_timeout(Duration::from_millis(50));
+            }
+        }
+        panic!("{} did not come up", program.display());
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address())
+    }
+
+    /// Host and port.
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
