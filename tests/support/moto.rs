@@ -39,8 +39,8 @@ pub(crate) struct Moto {
 impl Moto {
     /// Starts a server with an empty account.
     pub(crate) fn start() -> Self {
-        let server = Server::start("moto_server", |port| {
-            ["-H", "127.0.0.1", "-p", &port.to_string()].map(str::to_owned).into()
+        let server = Server::start("python", |port| {
+            ["-c", include_str!("moto_server.py"), &port.to_string()].map(str::to_owned).into()
         });
         Self { server, home: tempfile::tempdir().unwrap(), seeds: Mutex::default() }
     }
