@@ -83,7 +83,15 @@ impl Engine {
         }
         match world.now() {
             Some(now) => (plan::plan(world, &world.fleet.policy, now), Some(now)),
-            None => (refuse("AWS did not say what time it is, so nothing is judged".to_owned()), None),
+            None => {
+                let why = match world.problems().next() {
+                    Some(problem) => {
+                        format!("not everything could be listed, so nothing is judged: {problem}")
+                    }
+                    None => "AWS did not say what time it is, so nothing is judged".to_owned(),
+                };
+                (refuse(why), None)
+            }
         }
     }
 
