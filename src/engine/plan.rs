@@ -59,7 +59,7 @@ pub fn plan(world: &World, policy: &Policy, now: DateTime<Utc>) -> Plan {
     let mut steps = planner.steps;
     steps.sort_by(|(a, _), (b, _)| a.cmp(b));
     steps.dedup_by(|(a, _), (b, _)| a == b);
-    Plan { steps: steps.into_iter().map(|(_, planned)| planned).collect(), refused: planner.refused }
+    Plan { steps: steps.into_iter().map(|(_, planned)| *planned).collect(), refused: planner.refused }
 }
 
 /// Why an engine of this version only looks at a fleet, if it does.
@@ -112,13 +112,14 @@ struct Planner<'w> {
     world: &'w World,
     policy: &'w Policy,
     now: DateTime<Utc>,
-    steps: Vec<(Key, Planned)>,
+    /// Boxed, since sorting moves them.
+    steps: Vec<(Key, Box<Planned>)>,
     refused: Vec<super::Refusal>,
 }
 
 impl Planner<'_> {
     fn want(&mut self, step: Step, reason: impl Into<String>) {
-        self.steps.push((step.key(), Planned { step, reason: reason.into() }));
+        self.steps.push((step.key(), Box::new(Planned { step, reason: reason.into() })));
     }
 
     fn refuse(&mut self, action: &'static str, target: impl Into<String>, reason: impl Into<String>) {
