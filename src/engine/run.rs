@@ -81,18 +81,14 @@ impl Engine {
         if let Some(reason) = plan::only_looks(world, &self.config.version) {
             return (refuse(reason), None);
         }
-        match world.now() {
-            Some(now) => (plan::plan(world, &world.fleet.policy, now), Some(now)),
-            None => {
-                let why = match world.problems().next() {
-                    Some(problem) => {
-                        format!("not everything could be listed, so nothing is judged: {problem}")
-                    }
-                    None => "AWS did not say what time it is, so nothing is judged".to_owned(),
-                };
-                (refuse(why), None)
-            }
+        if let Some(now) = world.now() {
+            return (plan::plan(world, &world.fleet.policy, now), Some(now));
         }
+        let why = match world.problems().next() {
+            Some(problem) => format!("not everything could be listed, so nothing is judged: {problem}"),
+            None => "AWS did not say what time it is, so nothing is judged".to_owned(),
+        };
+        (refuse(why), None)
     }
 
     pub(super) fn start(&self, options: RunOptions) -> (Handle, mpsc::UnboundedReceiver<Event>) {
