@@ -15,7 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::layer::{Call, Hook, Layer, Verb};
-use crate::run::dev;
+use crate::run::{dev, on_paused_time};
 
 /// How long people are at work, and how long the rest after it is measured.
 const BUSY: Duration = Duration::from_hours(3);
@@ -120,12 +120,7 @@ async fn watch(mut events: UnboundedReceiver<Event>, sightings: Arc<Mutex<Sighti
 
 /// Runs so many dashboards.
 pub(crate) fn crowd(dashboards: usize, seed: u64) -> Crowd {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .expect("a runtime");
-    runtime.block_on(async { Account::new(seed).run(dashboards).await })
+    on_paused_time(async { Account::new(seed).run(dashboards).await })
 }
 
 struct Account {

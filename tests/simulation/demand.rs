@@ -175,9 +175,7 @@ impl Outcome {
 
 /// Runs one pool on tokio's paused clock.
 fn run(setup: &Setup, span: &Span) -> Outcome {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    runtime.block_on(live(setup, span))
+    crate::run::on_paused_time(live(setup, span))
 }
 
 /// An account with nothing but a fleet, and an engine for it.

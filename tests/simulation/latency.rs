@@ -16,7 +16,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use crate::layer::{Call, Hook, Layer};
-use crate::run::dev;
+use crate::run::{dev, on_paused_time};
 
 /// Measures the time in which none of a process's calls is at AWS.
 #[derive(Clone)]
@@ -112,11 +112,6 @@ fn quantiles(mut values: Vec<f64>) -> [f64; 3] {
 #[allow(clippy::cast_precision_loss)]
 fn seconds(time: TimeDelta) -> f64 {
     time.num_milliseconds() as f64 / 1_000.0
-}
-
-fn on_paused_time<T>(run: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.expect("a runtime").block_on(run)
 }
 
 /// Launches, a quarter of an hour or so apart, on a pool that has time to fill up again.

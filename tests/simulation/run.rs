@@ -19,7 +19,7 @@ use crate::flaws::{Broken, Flaw};
 use crate::frail::{Frail, Life, Weather};
 use crate::layer::Layer;
 use crate::people::Person;
-use crate::witness::{Rebirth, Sent, Witness};
+use crate::witness::{Rebirth, Witness};
 
 /// The versions of the engines: some are not kept up to date.
 const OLD: Version = Version::new(0, 9, 0);
@@ -97,13 +97,17 @@ impl Outcome {
 
 /// Runs one seed.
 pub(crate) fn simulate(seed: u64, setting: &Setting) -> Outcome {
+    on_paused_time(async { Simulation::new(seed, setting.clone()).run().await })
+}
+
+/// Runs something on tokio's paused clock. Clocks are made inside of it, or they would not begin at its own instant.
+pub(crate) fn on_paused_time<T>(run: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .expect("a runtime");
-    // Made in the runtime: its clock begins at the runtime's own paused instant.
-    runtime.block_on(async { Simulation::new(seed, setting.clone()).run().await })
+    runtime.block_on(run)
 }
 
 struct Simulation {
@@ -373,8 +377,8 @@ impl Maker {
         let frail =
             Frail::new(self.setting.hostile, seed, self.truth.clone(), life, Arc::clone(&self.weather));
         let network: DynCloud = Arc::new(Layer { inner: self.sim.caller(&self.who), hook: frail });
-        let (book, sent) = (Arc::clone(&self.book), Sent::default());
-        let (witness, rebirth) = Witness::new(&self.who, self.truth.clone(), book, sent, self.old);
+        let book = Arc::clone(&self.book);
+        let (witness, rebirth) = Witness::new(&self.who, self.truth.clone(), book, self.old);
         let watched: DynCloud = Arc::new(Layer { inner: network, hook: witness });
         let cloud = match flaw {
             Some(_) => Arc::new(Layer { inner: watched, hook: Broken::new(flaw, self.clock.clone()) }),

@@ -1,7 +1,7 @@
 //! What one engine does, seen from outside of it: that it takes nothing away on a listing that was not complete (I6), that
-//! everything it changes is in the audit log (I9), that it obeys `min-version`, and how much it asks of the account.
+//! everything it changes is in the audit log (I9), and that it obeys `min-version`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -26,15 +26,11 @@ struct Seen {
     looked_at: Option<DateTime<Utc>>,
 }
 
-/// Changes that were sent, by what they were: how often.
-pub(crate) type Sent = Arc<Mutex<BTreeMap<String, u64>>>;
-
 /// The witness of one process.
 pub(crate) struct Witness {
     pub(crate) who: String,
     pub(crate) clock: Clock,
     pub(crate) book: SharedBook,
-    pub(crate) sent: Sent,
     /// Whether it is older than what the fleet may come to want.
     pub(crate) old: bool,
     seen: Arc<Mutex<Seen>>,
@@ -51,21 +47,15 @@ impl Rebirth {
 }
 
 impl Witness {
-    pub(crate) fn new(who: &str, clock: Clock, book: SharedBook, sent: Sent, old: bool) -> (Self, Rebirth) {
+    pub(crate) fn new(who: &str, clock: Clock, book: SharedBook, old: bool) -> (Self, Rebirth) {
         let seen = Arc::<Mutex<Seen>>::default();
         let rebirth = Rebirth(Arc::clone(&seen));
-        (Self { who: who.to_owned(), clock, book, sent, old, seen }, rebirth)
+        (Self { who: who.to_owned(), clock, book, old, seen }, rebirth)
     }
 
     fn violation(&self, invariant: &str, what: impl std::fmt::Display) {
         let line = format!("{invariant} at {}: {} {what}", self.clock.now().format("%F %T%.3f"), self.who);
         self.book.lock().unwrap().violations.push(line);
-    }
-
-    /// Two changes are the same if their records, instances and databases are, whatever the time in their tags.
-    fn count(&self, call: &Call) {
-        let what = format!("{} {}", call.operation, call.target);
-        *self.sent.lock().unwrap().entry(what).or_default() += 1;
     }
 }
 
@@ -75,7 +65,6 @@ impl Hook for Witness {
         if !matches!(call.verb, Verb::Write | Verb::Remove) {
             return;
         }
-        self.count(call);
         let (missing, own, looked_at) = {
             let seen = self.seen.lock().unwrap();
             let missing: Vec<_> = seen.incomplete.iter().copied().collect();
