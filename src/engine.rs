@@ -1,6 +1,6 @@
 //! The engine: observe → plan → act, and the requests of people. Every face of hatchery works through it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -179,8 +179,8 @@ pub struct Engine {
     random: Arc<Mutex<ChaCha8Rng>>,
     remembered: Arc<Mutex<Option<observe::Remembered>>>,
     history: Arc<Mutex<Option<history::Remembered>>>,
-    /// Records that this engine's person asked something of: their steps do not wait.
-    mine: Arc<Mutex<HashSet<RecordId>>>,
+    /// Records that this engine's person asked something of, and when: their steps do not wait.
+    mine: Arc<Mutex<HashMap<RecordId, Duration>>>,
     events: Option<mpsc::UnboundedSender<Event>>,
     /// Why what was done last is not in the audit log, where nobody listens to `events`.
     unlogged: Arc<Mutex<Option<CloudError>>>,
@@ -306,6 +306,7 @@ impl Engine {
     }
 
     fn mine(&self, record: &RecordId) {
-        self.mine.lock().unwrap_or_else(PoisonError::into_inner).insert(record.clone());
+        let mut mine = self.mine.lock().unwrap_or_else(PoisonError::into_inner);
+        mine.insert(record.clone(), self.clock.elapsed());
     }
 }

@@ -2,6 +2,7 @@
 //! look still wants it.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::RangeInclusive;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -25,8 +26,10 @@ const SPREAD_FOR_PEOPLE: Duration = Duration::from_secs(8);
 /// The number of engines that is assumed before anything is known.
 const MANY: usize = 100;
 
-/// Time between two looks while an environment of this engine's own person comes up.
-const MINE: Duration = Duration::from_secs(5);
+/// Time between two looks while this engine's own person waits for something: a twelfth of the time that they have waited so
+/// far, within these bounds. What has taken minutes may be seen seconds late.
+const MINE: RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_secs(20);
+const MINE_SHARE: u32 = 12;
 
 /// Time between two looks while nobody watches.
 const UNWATCHED: Duration = Duration::from_mins(3);
@@ -268,8 +271,8 @@ impl Looper {
         let jitter = 0.8 + 0.4 * self.engine.random();
         let resting = if self.changed {
             AFTER_CHANGE
-        } else if self.engine.awaits(world) {
-            MINE
+        } else if let Some(waited) = self.engine.awaits(world) {
+            (waited / MINE_SHARE).clamp(*MINE.start(), *MINE.end())
         } else if self.watched {
             self.options.refresh
         } else {
@@ -355,18 +358,24 @@ pub fn wait(seed: u64, key: &Key, engines: usize) -> Duration {
 impl Engine {
     fn is_mine(&self, step: &Step) -> bool {
         let mine = self.mine.lock().unwrap_or_else(PoisonError::into_inner);
-        step.record().is_some_and(|record| mine.contains(record))
+        step.record().is_some_and(|record| mine.contains_key(record))
     }
 
-    /// Whether an environment comes up that this engine's own person waits for.
-    fn awaits(&self, world: &World) -> bool {
-        let environments = Environment::all(world, world.now().unwrap_or_default());
+    /// How long this engine's own person has waited for what they asked for last, or for the latest of their environments that
+    /// come up.
+    fn awaits(&self, world: &World) -> Option<Duration> {
+        let (now, elapsed) = (world.now().unwrap_or_default(), self.clock.elapsed());
         let asked = self.mine.lock().unwrap_or_else(PoisonError::into_inner);
-        let mine = |record: &Record| asked.contains(&record.id) || record.owner == self.config.person;
-        environments.iter().any(|environment| {
-            let comes_up =
-                matches!(environment.state, EnvironmentState::Launching | EnvironmentState::Starting);
-            comes_up && mine(environment.record)
-        })
+        // What was asked for just now may not be seen yet: reads lag.
+        let just_now = asked.values().map(|at| elapsed.saturating_sub(*at)).filter(|waited| *waited < SETTLE);
+        let mine = |record: &Record| asked.contains_key(&record.id) || record.owner == self.config.person;
+        let environments = Environment::all(world, now);
+        let coming_up = environments.iter().filter(|environment| {
+            matches!(environment.state, EnvironmentState::Launching | EnvironmentState::Starting)
+                && mine(environment.record)
+        });
+        let waited =
+            coming_up.map(|environment| (now - environment.record.created_at).to_std().unwrap_or_default());
+        just_now.chain(waited).min()
     }
 }
