@@ -340,3 +340,6 @@ fn slots_in(length: TimeDelta) -> f64 {
 fn as_f64(count: usize) -> f64 {
     count as f64
 }
+
+#[cfg(test)]
+mod tests;
