@@ -261,7 +261,14 @@ fn as_many_are_needed_as_are_worth_their_price() {
 }
 
 /// How often a week's launches find a database, where each slot has as many as are worth this price.
-fn rate_at(demand: &Demand, open: impl Fn(usize) -> bool, width: f64, price: f64, least: u32, most: u32) -> f64 {
+fn rate_at(
+    demand: &Demand,
+    open: impl Fn(usize) -> bool,
+    width: f64,
+    price: f64,
+    least: u32,
+    most: u32,
+) -> f64 {
     let (mut served, mut all) = (0.0, 0.0);
     for index in (0..SLOTS).filter(|index| open(*index)) {
         let gains: Vec<f64> = demand.window(index, width, None).gains().take(most as usize).collect();

@@ -1,15 +1,9 @@
-//! What the domain says of whole worlds: what they cost, and what is wrong with them.
+//! What whole worlds cost, and what is wrong with them.
 
-#![allow(clippy::unwrap_used)]
-
-mod support {
-    pub(crate) mod worlds;
-}
-
+use crate::support::worlds::*;
 use hatchery::domain::cost::{self, Cost};
 use hatchery::domain::health::{Level, verdicts};
 use hatchery::domain::{CloudError, Environment, ErrorClass, InstanceState, World};
-use support::worlds::*;
 
 /// One environment that was launched two hours ago, and a spare; an instance costs a dollar, a database half of one.
 fn priced() -> World {

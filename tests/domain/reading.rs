@@ -1,0 +1,433 @@
+//! What is read from names and tags, and what is written there.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use hatchery::domain::database::DatabaseFacts;
+use hatchery::domain::instance::{InstanceFacts, read_timeline, write_timeline};
+use hatchery::domain::record::{parse_service, read_services};
+use hatchery::domain::tags::{self, key, role};
+use hatchery::domain::{
+    CloudError, Database, DatabaseId, Environment, ErrorClass, Fleet, GivenUp, Instance, InstanceId,
+    InstanceState, Label, NewDatabase, NewEnvironment, NewFleet, NewRecord, Number, Phase, Policy, Purpose,
+    Record, RecordId, Snapshot, SnapshotId, StatusClass, SubnetId, TagChanges, Tags, Termination, World,
+};
+
+use crate::support::worlds::*;
+
+fn tags_of<const N: usize>(pairs: [(&str, &str); N]) -> Tags {
+    pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
+}
+
+fn time(text: &str) -> DateTime<Utc> {
+    format!("2026-03-02T{text}Z").parse().unwrap()
+}
+
+/// Everything that can be said of an instance.
+fn instance_tags() -> Tags {
+    tags_of([
+        (key::FLEET, "dev"),
+        (key::ROLE, role::ENVIRONMENT),
+        (key::ENVIRONMENT, "dev-7"),
+        (key::AWS_TEMPLATE_ID, "lt-7"),
+        (key::EXPIRES_AT, "2026-03-02T20:00:00Z"),
+        (key::PHASE, "images"),
+        (key::DETAIL, "pulling \u{1b}[1mpayments"),
+        (key::READY_AT, "2026-03-02T10:00:00Z"),
+        (key::TIMELINE, "booting=0 database=26 nonsense images=x ready=240"),
+        (key::ORPHAN_SINCE, "2026-03-02T11:00:00Z"),
+    ])
+}
+
+fn instance_facts() -> InstanceFacts {
+    let Instance { id, state, instance_type, public_ip, private_ip, zone, launched_at, .. } = instance(7);
+    InstanceFacts { id, state, instance_type, public_ip, private_ip, zone, launched_at }
+}
+
+#[test]
+fn an_instance_is_read_from_its_tags() {
+    let read = |tags: &Tags| Instance::read(&name(), instance_facts(), tags);
+    let timeline = BTreeMap::from([(Phase::Booting, 0), (Phase::Database, 26), (Phase::Ready, 240)]);
+    assert_eq!(write_timeline(&timeline), "booting=0 database=26 ready=240");
+    assert_eq!(read_timeline(&write_timeline(&timeline)), timeline);
+    let whole = Instance {
+        expires_at: Some(time("20:00:00")),
+        phase: Some(Phase::Images),
+        detail: Some("pulling payments".into()),
+        ready_at: Some(time("10:00:00")),
+        timeline,
+        orphan_since: Some(time("11:00:00")),
+        ..instance(7)
+    };
+    assert_eq!(read(&instance_tags()), Some(whole));
+    let foreign =
+        [(key::FLEET, "qa"), (key::ROLE, role::POOL), (key::ENVIRONMENT, "qa-7"), (key::ENVIRONMENT, "dev")];
+    for (key, value) in foreign {
+        let mut tags = instance_tags();
+        tags.insert(key.into(), value.into());
+        assert_eq!(read(&tags), None, "{key}={value}");
+    }
+    let mut empty = instance_tags();
+    empty.insert(key::DETAIL.into(), "\u{7}".into());
+    assert_eq!(read(&empty).unwrap().detail, None);
+}
+
+fn database_tags() -> Tags {
+    tags_of([
+        (key::FLEET, "dev"),
+        (key::ROLE, role::POOL),
+        (key::CREATED_AT, "2026-03-02T07:00:00Z"),
+        (key::ZONE, "eu-west-1b"),
+        (key::SNAPSHOT, "rds:integration-1"),
+        (key::SNAPSHOT_AT, "2026-03-02T06:00:00Z"),
+        (key::ENVIRONMENT, "dev-7"),
+        (key::ORPHAN_SINCE, "2026-03-02T11:00:00Z"),
+    ])
+}
+
+fn database_facts(id: &str) -> DatabaseFacts {
+    DatabaseFacts {
+        id: DatabaseId::new(id),
+        status: "avail\u{1b}[0mable".into(),
+        endpoint: Some("db.example:5432".into()),
+        created_at: Some(time("07:15:00")),
+        zone: Some("eu-west-1a".into()),
+    }
+}
+
+#[test]
+fn a_database_is_read_from_its_name_and_its_tags() {
+    let read = |id: &str, tags: &Tags| Database::read(&name(), database_facts(id), tags);
+    let whole = Database {
+        requested_at: Some(time("07:00:00")),
+        created_at: Some(time("07:15:00")),
+        zone: Some("eu-west-1b".into()),
+        snapshot_at: Some(time("06:00:00")),
+        orphan_since: Some(time("11:00:00")),
+        ..claimed(7)
+    };
+    assert_eq!(read("hatchery-dev-7", &database_tags()), Some(whole));
+    assert_eq!(read("integration", &database_tags()), None, "the name is another's");
+    for (key, value) in [(key::FLEET, "qa"), (key::ROLE, role::ENVIRONMENT)] {
+        let mut tags = database_tags();
+        tags.insert(key.into(), value.into());
+        assert_eq!(read("hatchery-dev-7", &tags), None, "{key}={value}");
+    }
+    let bare = tags_of([(key::FLEET, "dev"), (key::ROLE, role::POOL), (key::ENVIRONMENT, "?")]);
+    let bare = read("hatchery-dev-7", &bare).unwrap();
+    assert_eq!(bare.zone.as_deref(), Some("eu-west-1a"));
+    assert_eq!(bare.environment, Some(id(7)), "a claim that nobody can read is a claim");
+    assert_eq!(bare.since(), Some(time("07:15:00")));
+}
+
+#[test]
+fn a_status_says_whether_a_database_answers() {
+    for (status, class) in [
+        ("available", StatusClass::Usable),
+        ("storage-optimization", StatusClass::Usable),
+        ("creating", StatusClass::Pending),
+        ("backing-up", StatusClass::Pending),
+        ("deleting", StatusClass::Deleting),
+        ("failed", StatusClass::Failed),
+        ("restore-error", StatusClass::Failed),
+        ("incompatible-network", StatusClass::Failed),
+    ] {
+        let database = Database { status: status.into(), ..database(1) };
+        assert_eq!(database.status_class(), class, "{status}");
+        assert_eq!(database.is_ready(), class == StatusClass::Usable);
+    }
+    let unreachable = Database { endpoint: None, ..database(1) };
+    assert_eq!((unreachable.status_class(), unreachable.is_ready()), (StatusClass::Pending, false));
+}
+
+#[test]
+fn a_restore_took_from_the_request_to_the_first_availability() {
+    let took = |requested_at, created_at| {
+        Database { requested_at, created_at, ..database(1) }.restore_time().map(|took| took.as_secs())
+    };
+    assert_eq!(took(Some(minutes_ago(300)), Some(minutes_ago(285))), Some(900));
+    assert_eq!(took(Some(minutes_ago(300)), Some(minutes_ago(299))), Some(60));
+    assert_eq!(took(Some(minutes_ago(300)), Some(minutes_ago(299) - Duration::from_secs(1))), None);
+    assert_eq!(took(Some(minutes_ago(285)), Some(minutes_ago(300))), None);
+    assert_eq!((took(None, Some(now())), took(Some(now()), None)), (None, None));
+    assert_eq!(database(1).since(), Some(minutes_ago(300)));
+}
+
+fn record_tags() -> Tags {
+    tags_of([
+        (key::FLEET, "dev"),
+        (key::ROLE, role::ENVIRONMENT),
+        (key::NAME, "check\u{1b}[31mout"),
+        (key::OWNER, "am\u{7}y"),
+        (key::CREATED_AT, "2026-03-02T09:00:00Z"),
+        (key::EXPIRES_AT, "2026-03-02T18:00:00Z"),
+        (key::REAPING_SINCE, "2026-03-02T18:01:00Z"),
+        (key::TERMINATE, "2026-03-02T12:00:00Z bob"),
+        (key::ATTEMPT, "2"),
+        (key::INSTANCE, "i-7"),
+        (key::FAILURE, "2026-03-02T13:00:00Z no room left"),
+        (key::CLAIM, "c0ffee"),
+        (key::ORPHAN_SINCE, "2026-03-02T14:00:00Z"),
+        (key::NOTE, "for the\u{202e} demo"),
+        ("hatchery:service.payments", "f-1"),
+        ("hatchery:service.search", "f-\u{1b}[0m2"),
+        ("hatchery:services", "none of them"),
+    ])
+}
+
+fn read_record(template_name: &str, tags: &Tags) -> Option<Record> {
+    Record::read(&name(), RecordId::new("lt-7"), template_name, time("08:59:00"), tags)
+}
+
+#[test]
+fn a_record_is_read_from_its_name_and_its_tags() {
+    let services = [("payments", "f-1"), ("search", "f-2")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+    let whole = Record {
+        id: RecordId::new("lt-7"),
+        environment: id(7),
+        name: "checkout".into(),
+        owner: "amy".into(),
+        created_at: time("09:00:00"),
+        expires_at: Some(time("18:00:00")),
+        reaping_since: Some(time("18:01:00")),
+        terminate: Some(Termination { at: time("12:00:00"), by: "bob".into() }),
+        attempt: 2,
+        instance: Some(InstanceId::new("i-7")),
+        retirement: false,
+        failure: Some(GivenUp { at: time("13:00:00"), reason: "no room left".into() }),
+        claim: Some("c0ffee".into()),
+        orphan_since: Some(time("14:00:00")),
+        services: services.into(),
+        note: Some("for the demo".into()),
+    };
+    assert_eq!(read_record("hatchery/dev/7", &record_tags()), Some(whole));
+    assert_eq!(read_record("hatchery/qa/7", &record_tags()), None);
+    for (key, value) in [(key::FLEET, "qa"), (key::ROLE, role::POOL)] {
+        let mut tags = record_tags();
+        tags.insert(key.into(), value.into());
+        assert_eq!(read_record("hatchery/dev/7", &tags), None, "{key}={value}");
+    }
+}
+
+#[test]
+fn a_record_of_which_little_can_be_read_is_still_a_record() {
+    let bare = tags_of([(key::FLEET, "dev"), (key::ROLE, role::RETIREMENT), (key::TERMINATE, "soon")]);
+    let bare = read_record("hatchery/dev/7", &bare).unwrap();
+    assert!(bare.retirement);
+    assert_eq!((bare.name.as_str(), bare.owner.as_str()), ("dev-7", "unknown"));
+    assert_eq!((bare.created_at, bare.attempt), (time("08:59:00"), 0));
+    assert_eq!(bare.terminate, Some(Termination { at: time("08:59:00"), by: "soon".into() }));
+    let odd = Termination::read("yesterday bob", time("08:00:00"));
+    assert_eq!(odd, Termination { at: time("08:00:00"), by: "yesterday bob".into() });
+    let policy = Policy { max_lifetime: Duration::from_hours(5), ..policy() };
+    assert_eq!(bare.ends_at(&policy), time("13:59:00"));
+    assert_eq!(record(1).ends_at(&policy), record(1).expires_at.unwrap());
+}
+
+#[test]
+fn a_record_is_wanted_until_anybody_says_otherwise() {
+    assert!(record(1).is_wanted());
+    let ended = Termination { at: now(), by: "amy".into() };
+    assert!(!Record { terminate: Some(ended), ..record(1) }.is_wanted());
+    assert!(!Record { reaping_since: Some(now()), ..record(1) }.is_wanted());
+    let failure = GivenUp { at: now(), reason: "no room".into() };
+    assert!(!Record { failure: Some(failure), ..record(1) }.is_wanted());
+}
+
+fn new_record(purpose: Purpose) -> NewRecord {
+    NewRecord {
+        environment: id(7),
+        owner: "amy".into(),
+        created_at: time("09:00:00"),
+        claim: "c0ffee".into(),
+        purpose,
+    }
+}
+
+#[test]
+fn what_is_written_of_a_launch_is_read_back() {
+    let new = new_record(Purpose::Launch(Box::new(NewEnvironment {
+        name: "checkout".parse::<Label>().unwrap(),
+        expires_at: time("17:00:00"),
+        services: BTreeMap::from([("payments".to_owned(), "f-1".to_owned())]),
+        note: Some("for the demo".into()),
+        image: hatchery::domain::ImageId::new("ami-1"),
+        subnet: SubnetId::new("subnet-a"),
+    })));
+    let tags = new.tags();
+    let read = read_record("hatchery/dev/7", &tags).unwrap();
+    let written = Record {
+        name: "checkout".into(),
+        created_at: time("09:00:00"),
+        expires_at: Some(time("17:00:00")),
+        instance: None,
+        services: BTreeMap::from([("payments".to_owned(), "f-1".to_owned())]),
+        note: Some("for the demo".into()),
+        ..record(7)
+    };
+    assert_eq!(read, written);
+    assert_eq!(tags[key::DATABASE], "hatchery-dev-7");
+    // What the instance is born with is the record's, without what is the record's alone.
+    let mut identity = tags.clone();
+    identity.retain(|key, _| ![key::CLAIM, key::NOTE].contains(&key.as_str()));
+    assert_eq!(new.identity_tags(), identity);
+}
+
+#[test]
+fn a_retirement_asks_for_its_own_end() {
+    let new = new_record(Purpose::Retire { reason: "stale".into() });
+    let read = read_record("hatchery/dev/7", &new.tags()).unwrap();
+    assert!(read.retirement && !read.is_wanted());
+    assert_eq!(read.terminate, Some(Termination { at: time("09:00:00"), by: "amy".into() }));
+    assert_eq!((read.note.as_deref(), read.expires_at), (Some("stale"), None));
+}
+
+#[test]
+fn a_stamped_word_survives_and_fits_its_tag() {
+    let failure = GivenUp { at: time("09:00:00"), reason: "no\u{1b}[1m room".into() };
+    let read = GivenUp::read(&failure.write(), now());
+    assert_eq!(read, GivenUp { at: time("09:00:00"), reason: "no room".into() });
+    let termination = Termination { at: time("09:00:00"), by: "é".repeat(400) };
+    assert_eq!(termination.write().chars().count(), tags::MAX_VALUE_CHARS);
+    assert_eq!(Termination::read(&termination.write(), now()).at, time("09:00:00"));
+}
+
+#[test]
+fn the_changes_of_the_protocols_are_tags() {
+    let failure = GivenUp { at: now(), reason: "no room".into() };
+    let termination = Termination { at: now(), by: "amy".into() };
+    for (changes, key, value) in [
+        (TagChanges::expire_at(now()), key::EXPIRES_AT, "2026-03-02T12:00:00Z"),
+        (TagChanges::reaping_since(now()), key::REAPING_SINCE, "2026-03-02T12:00:00Z"),
+        (TagChanges::give_up(&failure), key::FAILURE, "2026-03-02T12:00:00Z no room"),
+        (TagChanges::terminate(&termination), key::TERMINATE, "2026-03-02T12:00:00Z amy"),
+    ] {
+        assert_eq!((changes.set, changes.remove.len()), (tags_of([(key, value)]), 0));
+    }
+}
+
+#[test]
+fn changes_remove_first_and_write_then() {
+    assert!(TagChanges::new().is_empty());
+    assert!(!TagChanges::new().remove("a").is_empty());
+    assert!(!TagChanges::new().set("a", "1").is_empty());
+    let mut tags = tags_of([("a", "1"), ("b", "2"), ("c", "3")]);
+    TagChanges::new().remove("a").remove("b").set("b", "9").apply_to(&mut tags);
+    assert_eq!(tags, tags_of([("b", "9"), ("c", "3")]));
+}
+
+#[test]
+fn a_service_is_what_kubernetes_and_a_registry_take() {
+    let longest = format!("{}={}", "s".repeat(40), "t".repeat(128));
+    for good in ["payments=f-123", "a=1", "a-b=_x.y-Z", &longest] {
+        let (name, tag) = parse_service(good).unwrap();
+        assert_eq!(format!("{name}={tag}"), good);
+    }
+    let too_long = [format!("{}=1", "s".repeat(41)), format!("a={}", "t".repeat(129))];
+    let bad = ["payments", "=1", "a=", "-a=1", "a-=1", "A=1", "a b=1", "a=.x", "a=-x", "a=x y", "a=x/y"];
+    for bad in bad.iter().copied().chain(too_long.iter().map(String::as_str)) {
+        assert!(parse_service(bad).is_err(), "{bad}");
+    }
+    assert_eq!(read_services(&tags_of([("hatchery:zone", "a"), ("hatchery:service", "x")])), BTreeMap::new());
+}
+
+fn new_fleet() -> NewFleet {
+    NewFleet {
+        name: name(),
+        policy: Policy { max_databases: 12, ..policy() },
+        instance_type: "t3.2xlarge".into(),
+        security_groups: Vec::new(),
+        instance_profile: None,
+        public_address: true,
+        user_data: None,
+        key_name: None,
+        volume_gib: None,
+    }
+}
+
+#[test]
+fn a_fleet_is_read_from_its_name_and_its_tags() {
+    let read = |template: &str, tags: &Tags| Fleet::read(RecordId::new("lt-0"), template, tags);
+    let tags = new_fleet().tags();
+    let fleet = read("hatchery/dev", &tags).unwrap();
+    assert_eq!((fleet.name, fleet.policy, fleet.problems), (name(), new_fleet().policy, Vec::new()));
+    assert_eq!(read("hatchery/qa", &tags), None);
+    assert_eq!(read("hatchery/dev/7", &tags), None);
+    let mut odd = tags.clone();
+    odd.insert("hatchery:ttl".into(), "soon".into());
+    assert_eq!(read("hatchery/dev", &odd).unwrap().problems.len(), 1);
+    odd.insert(key::ROLE.into(), role::POOL.into());
+    assert_eq!(read("hatchery/dev", &odd), None);
+}
+
+#[test]
+fn a_restore_is_given_its_tags_whole() {
+    let new = |environment| NewDatabase {
+        fleet: name(),
+        number: Number(7),
+        snapshot: Snapshot { id: SnapshotId::new("rds:integration-1"), created_at: time("06:00:00") },
+        environment,
+        requested_at: time("07:00:00"),
+        zone: "eu-west-1b".into(),
+        class: "db.t4g.small".into(),
+        subnet_group: "private".into(),
+        security_groups: Vec::new(),
+        parameter_group: None,
+    };
+    let mut tags = database_tags();
+    tags.remove(key::ORPHAN_SINCE);
+    assert_eq!((new(Some(id(7))).tags(), new(None).id().as_str()), (tags.clone(), "hatchery-dev-7"));
+    tags.remove(key::ENVIRONMENT);
+    assert_eq!(new(None).tags(), tags);
+}
+
+#[test]
+fn a_world_is_as_old_as_the_oldest_of_its_answers() {
+    let mut world = of_size(2);
+    world.instances.as_of = Some(minutes_ago(3));
+    assert_eq!((world.now(), world.age(now())), (Some(minutes_ago(3)), Some(Duration::from_mins(3))));
+    assert_eq!(world.age(minutes_ago(5)), Some(Duration::ZERO));
+    world.databases.as_of = None;
+    assert_eq!((world.now(), world.age(now())), (None, None));
+}
+
+#[test]
+fn a_world_says_what_is_missing_and_why() {
+    let mut world = of_size(1);
+    assert!(world.is_complete() && world.incomplete().is_empty() && world.problems().next().is_none());
+    for (number, part) in ["records", "instances", "databases"].into_iter().enumerate() {
+        let mut world = world.clone();
+        *[&mut world.records.complete, &mut world.instances.complete, &mut world.databases.complete]
+            [number] = false;
+        assert_eq!((world.is_complete(), world.incomplete()), (false, vec![part]));
+    }
+    let error = |code: &str| CloudError::new(ErrorClass::Transient, "Describe", code, "why\u{1b}[1m");
+    world.records.problem = Some(error("1"));
+    world.instances.problem = Some(error("2"));
+    world.databases.problem = Some(error("3"));
+    (world.snapshot, world.image) = (Err(error("4")), Err(error("5")));
+    (world.subnets, world.launches) = (Err(error("6")), Err(error("7")));
+    let codes: Vec<_> = world.problems().map(|problem| problem.code.as_str()).collect();
+    assert_eq!(codes, ["1", "2", "3", "4", "5", "6", "7"]);
+    assert_eq!(error("1").to_string(), "Describe: why (1)");
+    assert!(error("1").is(ErrorClass::Transient) && !error("1").is(ErrorClass::Auth));
+}
+
+#[test]
+fn the_next_number_was_never_given_out() {
+    let next = |change: fn(&mut World)| {
+        let mut world = of_size(2);
+        change(&mut world);
+        world.next_number().0
+    };
+    assert_eq!(next(|_| ()), 4);
+    assert_eq!(next(|world| world.databases.items.push(database(9))), 10);
+    assert_eq!(next(|world| world.records.items.push(record(8))), 9);
+    assert_eq!(next(|world| world.fleet.policy.last_number = Number(20)), 21);
+    assert_eq!(of_size(2).record(&id(2)).unwrap().number(), Number(2));
+    assert_eq!(of_size(2).record(&id(3)), None);
+    let unseen = World::unseen(of_size(1).fleet);
+    assert!(!unseen.is_complete() && Environment::all(&unseen, now()).is_empty());
+    assert_eq!(InstanceState::Pending.to_string(), "pending");
+}
