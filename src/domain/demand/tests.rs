@@ -1,5 +1,7 @@
 //! The forecast's arithmetic, against numbers worked out by hand and against the textbook's formulas.
 
+#![allow(clippy::float_cmp)] // where it is exact
+
 use std::iter::zip;
 
 use chrono_tz::Europe::Berlin;
