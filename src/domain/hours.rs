@@ -163,6 +163,11 @@ mod tests {
             "Mon 07:00-19:00 Mars/Olympus",
             "Mon 07:00-19:00 x UTC",
             "Mon +7:00-19:00 UTC",
+            "Mon 07:00-07:00 UTC",
+            "Mon 007:00-19:00 UTC",
+            "Mon 7:0-19:00 UTC",
+            "Mon 7:+0-19:00 UTC",
+            "Mon :00-19:00 UTC",
             "Mon 07:00-99999999999:00 UTC",
         ] {
             assert!(text.parse::<Hours>().is_err(), "{text:?}");

@@ -361,6 +361,61 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_names_are_taken() {
+        let (fleet, label) = (format!("a{}", "-9".repeat(14)), "9".repeat(40));
+        assert_eq!(fleet.parse::<FleetName>().unwrap().as_str(), fleet);
+        assert!(format!("{fleet}90").parse::<FleetName>().is_err());
+        for good in ["9", "a._-", &label] {
+            assert_eq!(good.parse::<Label>().unwrap().as_str(), good);
+        }
+        assert!("é".parse::<FleetName>().is_err());
+    }
+
+    #[test]
+    fn everything_of_a_fleet_is_named_after_it() {
+        let dev: FleetName = "dev".parse().unwrap();
+        assert_eq!(dev.template_name(), "hatchery/dev");
+        assert_eq!(dev.audit_group(), "/hatchery/dev/audit");
+        assert_eq!(dev.log_group(), "/hatchery/dev/environments");
+        let id = dev.environment(Number(0));
+        assert_eq!(
+            (id.record_name(), id.database_id().to_string()),
+            ("hatchery/dev/0".into(), "hatchery-dev-0".into())
+        );
+        assert_eq!((Number(7).next(), Number(u32::MAX).next()), (Number(8), Number(u32::MAX)));
+    }
+
+    #[test]
+    fn names_take_a_width_and_survive_json() {
+        let dev: FleetName = "dev".parse().unwrap();
+        let label: Label = "checkout-fix".parse().unwrap();
+        let shown = format!(
+            "{dev:>5}{:>7}{label:>14}{:>6}{:>4}",
+            dev.environment(Number(12)),
+            RecordId::new("lt-1"),
+            Number(3)
+        );
+        assert_eq!(shown, "  dev dev-12  checkout-fix  lt-1   3");
+        let all = (dev.clone(), label, dev.environment(Number(12)), ImageId::new("ami-1"), Number(3));
+        let json = serde_json::to_string(&all).unwrap();
+        assert_eq!(json, r#"["dev","checkout-fix","dev-12","ami-1",3]"#);
+        assert_eq!(
+            serde_json::from_str::<(FleetName, Label, EnvironmentId, ImageId, Number)>(&json).unwrap(),
+            all
+        );
+        assert!(serde_json::from_str::<FleetName>(r#""Dev""#).is_err());
+        assert!(serde_json::from_str::<Label>(r#""a b""#).is_err());
+        assert!(serde_json::from_str::<EnvironmentId>(r#""dev""#).is_err());
+    }
+
+    #[test]
+    fn a_name_that_is_refused_is_shown_with_escapes() {
+        let error = "dev\u{1b}-".parse::<EnvironmentId>().unwrap_err().to_string();
+        let rule = "an id is the fleet's name, a hyphen and a number, such as dev-12";
+        assert_eq!(error, format!(r#"environment id "dev\u{{1b}}-" is not valid: {rule}"#));
+    }
+
+    #[test]
     fn the_client_token_depends_on_record_and_attempt() {
         let record = RecordId::new("lt-1");
         assert_eq!(record.client_token(0).len(), 64);

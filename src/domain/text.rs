@@ -95,7 +95,57 @@ mod tests {
     }
 
     #[test]
+    fn what_a_sequence_hides_ends_where_it_ends() {
+        for (text, kept) in [
+            ("a\u{1b}[12;5@b", "ab"),
+            ("a\u{1b}[1~b", "ab"),
+            ("a\u{9b}1mb", "ab"),
+            // A string ends with the bell, the terminator, or an escape and a backslash, and with nothing else.
+            ("a\u{1b}Pq\u{1b}x\u{1b}\\b", "ab"),
+            ("a\u{1b}^m\\n\u{9c}b", "ab"),
+            ("a\u{1b}_m\u{7}b", "ab"),
+            ("a\u{1b}Xm\u{1b}\\b", "ab"),
+            ("a\u{1b}]0;never ends", "a"),
+            ("a\u{1b}[", "a"),
+            ("a\u{1b}", "a"),
+            ("a\u{1b}cb", "ab"),
+            ("line\nline", "line line"),
+        ] {
+            assert_eq!(clean(text), kept, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn marks_that_cannot_be_seen_are_not_plain() {
+        for mark in [
+            '\u{ad}',
+            '\u{61c}',
+            '\u{180e}',
+            '\u{200b}',
+            '\u{200f}',
+            '\u{2028}',
+            '\u{202e}',
+            '\u{2060}',
+            '\u{206f}',
+            '\u{feff}',
+            '\u{fff9}',
+            '\u{fffb}',
+            '\u{e0000}',
+            '\u{e007f}',
+            '\u{7}',
+            '\u{9b}',
+        ] {
+            assert!(!is_plain(&mark.to_string(), 1), "{mark:?}");
+        }
+        assert!(is_plain("naïve", 5) && !is_plain("naïve", 4));
+    }
+
+    #[test]
     fn long_lines_are_capped() {
+        for (length, kept) in [(MAX_LINE_CHARS, MAX_LINE_CHARS), (MAX_LINE_CHARS + 1, MAX_LINE_CHARS + 1)] {
+            assert_eq!(clean(&"é".repeat(length)).chars().count(), kept);
+        }
+        assert!(clean(&"x".repeat(MAX_LINE_CHARS)).ends_with('x'));
         let capped = clean(&"x".repeat(90_000));
         assert_eq!(capped.chars().count(), MAX_LINE_CHARS + 1);
         assert!(capped.ends_with('…'));

@@ -175,9 +175,9 @@ fn new_expiry(
         let message = format!("{what}: it has reached the fleet's max-lifetime of {most}");
         return Err(Failure::new(Kind::Refused, message, "launch a new one"));
     }
-    let wanted = from.checked_add_signed(chrono::TimeDelta::from_std(by).unwrap_or(chrono::TimeDelta::MAX));
-    let wanted = wanted.unwrap_or(cap);
+    let by = chrono::TimeDelta::from_std(by).unwrap_or(chrono::TimeDelta::MAX);
+    let wanted = from.checked_add_signed(by).filter(|wanted| *wanted <= cap);
     // Tags keep whole seconds.
-    let expires_at = chrono::SubsecRound::trunc_subsecs(wanted.min(cap), 0);
-    Ok((expires_at, wanted > cap))
+    let expires_at = chrono::SubsecRound::trunc_subsecs(wanted.unwrap_or(cap), 0);
+    Ok((expires_at, wanted.is_none()))
 }

@@ -105,3 +105,102 @@ fn the_worst_comes_first() {
     assert!(said(&world).is_sorted_by_key(|(level, _)| std::cmp::Reverse(*level)));
     assert_eq!(said(&world)[0].0, Level::Error);
 }
+
+#[track_caller]
+fn says_nothing(change: impl FnOnce(&mut World)) {
+    let mut world = of_size(1);
+    change(&mut world);
+    assert_eq!(said(&world), []);
+}
+
+#[test]
+fn what_is_not_old_yet_is_not_said_to_be() {
+    let snapshot = |world: &mut World, minutes| {
+        world.snapshot.as_mut().unwrap().as_mut().unwrap().created_at = minutes_ago(minutes);
+    };
+    let image = |world: &mut World, minutes| {
+        world.image.as_mut().unwrap().as_mut().unwrap().created_at = minutes_ago(minutes);
+    };
+    says_nothing(|world| {
+        snapshot(world, 48 * 60 - 1);
+        image(world, 72 * 60 - 1);
+        // With it the pool's own is as old.
+        world.databases.items[1].snapshot_at = Some(minutes_ago(48 * 60 - 1));
+    });
+    let mut world = of_size(1);
+    (snapshot(&mut world, 50 * 60), image(&mut world, 100 * 60));
+    let messages: Vec<_> = verdicts(&world, now()).into_iter().map(|verdict| verdict.message).collect();
+    assert_eq!(
+        messages,
+        [
+            "the latest snapshot is 2 days old; look at the backups of integration",
+            "the latest image is 4 days old; look at the image pipeline",
+        ]
+    );
+}
+
+#[test]
+fn what_could_not_be_listed_is_not_said_to_be_missing() {
+    says_nothing(|world| {
+        (world.snapshot, world.image) = (Ok(None), Ok(None));
+        world.databases.items.clear();
+        world.databases.complete = false;
+    });
+}
+
+#[test]
+fn a_pool_below_its_target_says_by_how_much() {
+    let pool = |statuses: &[&str]| {
+        let mut world = of_size(1);
+        world.fleet.policy.spare = hatchery::domain::Spare::Fixed(2);
+        world.databases.items.pop();
+        for (number, status) in (2..).zip(statuses) {
+            let mut database = database(number);
+            database.status = (*status).into();
+            world.databases.items.push(database);
+        }
+        verdicts(&world, now())
+            .into_iter()
+            .map(|verdict| (verdict.level, verdict.message))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(pool(&["available", "available"]), []);
+    assert_eq!(
+        pool(&["available", "creating"]),
+        [(Level::Info, "1 of 2 databases are free; 1 on the way".to_owned())]
+    );
+    assert_eq!(
+        pool(&["creating", "creating"]),
+        [(Level::Warning, "no database is free; 2 on the way".to_owned())]
+    );
+    assert_eq!(
+        pool(&[]),
+        [(Level::Error, "no database is free or on its way; the next launch waits".to_owned())]
+    );
+    assert_eq!(
+        pool(&["available", "available", "failed"]),
+        [(Level::Warning, "1 restores failed; the engine replaces them".to_owned())]
+    );
+}
+
+#[test]
+fn a_ceiling_is_said_only_where_it_is_in_the_way() {
+    says_nothing(|world| world.fleet.policy.max_databases = 2);
+    // The one that is missing is on its way.
+    says(
+        |world| {
+            world.fleet.policy.max_databases = 2;
+            world.databases.items[1].status = "creating".into();
+        },
+        Level::Warning,
+        "pool-low",
+    );
+    let mut world = of_size(1);
+    world.fleet.policy.max_databases = 2;
+    world.databases.items[1].status = "creating".into();
+    assert!(said(&world).iter().all(|(_, code)| code != "ceiling"));
+    world.databases.items[1].environment = Some(id(2));
+    assert!(said(&world).iter().any(|(_, code)| code == "ceiling"));
+    world.fleet.policy.max_databases = 3;
+    assert!(said(&world).iter().all(|(_, code)| code != "ceiling"));
+}

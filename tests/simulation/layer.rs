@@ -44,6 +44,11 @@ pub(crate) trait Hook: Send + Sync + 'static {
     /// Before a call reaches the account.
     async fn before(&self, _: &Call) {}
 
+    /// What goes wrong with a call, if anything does.
+    fn failure(&self, _: &Call) -> Option<Failure> {
+        None
+    }
+
     /// After its answer is back.
     async fn after(&self, _: &Call, _: Option<&CloudError>) {}
 
@@ -102,6 +107,15 @@ pub(crate) trait Hook: Send + Sync + 'static {
     }
 }
 
+/// How a call fails.
+#[derive(Debug, Clone)]
+pub(crate) enum Failure {
+    /// It does nothing.
+    Refused(CloudError),
+    /// It does what it is to do, and its answer is lost.
+    Lost(CloudError),
+}
+
 /// What has become of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Listing {
@@ -136,7 +150,11 @@ impl<H: Hook> Layer<H> {
     ) -> Result<T> {
         let call = Call { verb, operation, target: target.to_string() };
         self.hook.before(&call).await;
-        let answer = answer.await;
+        let answer = match self.hook.failure(&call) {
+            None => answer.await,
+            Some(Failure::Refused(error)) => Err(error),
+            Some(Failure::Lost(error)) => answer.await.and(Err(error)),
+        };
         self.hook.after(&call, answer.as_ref().err()).await;
         answer
     }
@@ -161,10 +179,14 @@ impl<H: Hook> Layer<H> {
     /// Each page of a listing is a call of its own.
     fn watched<'a, T: Send + 'a>(&'a self, what: &'static str, pages: Pages<'a, T>) -> Pages<'a, T> {
         self.hook.listing(what, Listing::Begun);
-        futures::stream::unfold(pages, move |mut pages| async move {
+        futures::stream::unfold(Some(pages), move |pages| async move {
+            let mut pages = pages?;
             let call = Call { verb: Verb::Read, operation: what, target: String::new() };
             self.hook.before(&call).await;
-            let page = pages.next().await;
+            let (page, rest) = match self.hook.failure(&call) {
+                None => (pages.next().await, Some(pages)),
+                Some(Failure::Refused(error) | Failure::Lost(error)) => (Some(Err(error)), None),
+            };
             self.hook.after(&call, page.as_ref().and_then(|page| page.as_ref().err())).await;
             match &page {
                 None => self.hook.listing(what, Listing::Complete),
@@ -172,7 +194,7 @@ impl<H: Hook> Layer<H> {
                 Some(Ok(_)) => {}
             }
             let clocked = |page: Page<T>| Page { as_of: self.hook.clock(page.as_of), ..page };
-            Some((page?.map(clocked), pages))
+            Some((page?.map(clocked), rest))
         })
         .boxed()
     }

@@ -10,12 +10,15 @@
 mod checks;
 mod crowd;
 mod demand;
+mod extending;
 mod flaws;
 mod frail;
 mod latency;
+mod launching;
 mod layer;
 mod people;
 mod run;
+mod script;
 mod witness;
 
 use std::collections::BTreeMap;

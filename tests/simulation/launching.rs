@@ -1,0 +1,447 @@
+//! A launch, whatever becomes of each of its calls: it ends with one environment, or with a clear refusal that leaves nothing.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hatchery::cloud::sim::Scenario;
+use hatchery::domain::tags::key;
+use hatchery::domain::{CloudError, ErrorClass, Outcome, TagChanges};
+use hatchery::engine::{LaunchRequest, Launched};
+use hatchery::failure::Kind;
+
+use crate::layer::LAUNCH;
+use crate::run::on_paused_time;
+use crate::script::{ALWAYS, Stage, error, request};
+
+/// Everything of an environment is there, once.
+#[track_caller]
+fn stands(stage: &Stage, launched: &Launched) {
+    assert_eq!(stage.records(), [launched.environment.clone()]);
+    let tags = stage.record(&launched.environment).unwrap();
+    let alive = stage.alive();
+    let [(instance, born)] = &alive[..] else { panic!("{alive:?}") };
+    assert_eq!(tags.get(key::INSTANCE), Some(instance));
+    assert_eq!(born[key::ENVIRONMENT], launched.environment.to_string());
+    let database = stage.database(&launched.environment).unwrap();
+    assert_eq!(database.tags[key::ENVIRONMENT], launched.environment.to_string());
+}
+
+/// Once others have cleared up, nothing is left of a launch that failed, and the pool is as before.
+async fn nothing_is_left(stage: &Stage) {
+    stage.script.end();
+    stage.others_work(90).await;
+    assert_eq!((stage.records().len(), stage.alive().len()), (0, 0));
+    let databases = stage.sim.look(|state| {
+        state
+            .databases()
+            .map(|(_, database)| database.tags.contains_key(key::ENVIRONMENT))
+            .collect::<Vec<_>>()
+    });
+    assert_eq!(databases, [false], "one free database");
+}
+
+#[test]
+fn a_launch_takes_a_free_database_and_says_what_came_of_it() {
+    on_paused_time(async {
+        let stage = Stage::with([("ttl", "3h")]);
+        stage.clock.sleep(Duration::from_millis(700)).await;
+        let launched = stage.launch().await.unwrap();
+        stands(&stage, &launched);
+        assert_eq!(
+            launched.instance.as_ref().map(ToString::to_string),
+            stage.alive().pop().map(|(id, _)| id)
+        );
+        assert_eq!(launched.expires_at.to_rfc3339(), "2026-03-02T11:00:00+00:00");
+        assert_eq!(stage.expiry(&launched.environment), Some(launched.expires_at));
+        let [event] = &stage.audit("launch")[..] else { panic!() };
+        assert_eq!((event.who.as_str(), event.outcome), ("amy", Outcome::Done));
+        assert_eq!(event.target, launched.environment.to_string());
+        assert!(event.detail.contains(launched.database.as_str()), "{event:?}");
+        assert!(event.restore_seconds.is_some_and(|seconds| seconds >= 600), "the demand is learnt from it");
+        assert_eq!(stage.engine.unlogged(), None);
+    });
+}
+
+#[test]
+fn a_call_of_unknown_outcome_is_looked_up_and_not_done_twice() {
+    for operation in ["create record", "tag database", LAUNCH, "tag record", "audit"] {
+        for times in [1, 3] {
+            on_paused_time(async {
+                let stage = Stage::new();
+                stage.script.lose(operation, times);
+                let launched =
+                    stage.launch().await.unwrap_or_else(|failure| panic!("{operation}: {failure}"));
+                if operation == "tag record" {
+                    stage.others_work(2).await;
+                }
+                stands(&stage, &launched);
+            });
+        }
+    }
+}
+
+#[test]
+fn a_call_that_did_nothing_is_tried_again_some_times() {
+    for (operation, class) in [
+        ("create record", ErrorClass::Throttled),
+        ("create record", ErrorClass::Transient),
+        ("create record", ErrorClass::Unknown),
+        ("tag database", ErrorClass::Throttled),
+        (LAUNCH, ErrorClass::Transient),
+        ("audit", ErrorClass::Throttled),
+    ] {
+        on_paused_time(async {
+            let stage = Stage::new();
+            stage.script.refuse(operation, 4, error(class));
+            let begun = stage.clock.elapsed();
+            let launched = stage.launch().await.unwrap();
+            stands(&stage, &launched);
+            assert_eq!(stage.script.calls(operation), 5, "{operation}");
+            assert_eq!((stage.clock.elapsed() - begun).as_secs(), 8, "{operation}: two seconds each");
+        });
+    }
+}
+
+#[test]
+fn a_claim_that_fails_leaves_nothing() {
+    for (class, kind) in [
+        (ErrorClass::Auth, Kind::NotPermitted),
+        (ErrorClass::Invalid, Kind::Failed),
+        (ErrorClass::Throttled, Kind::Throttled),
+        (ErrorClass::Unknown, Kind::UnknownOutcome),
+    ] {
+        on_paused_time(async {
+            let stage = Stage::new();
+            stage.script.refuse("create record", ALWAYS, error(class));
+            let failure = stage.launch().await.unwrap_err();
+            assert_eq!((failure.kind, stage.records().len()), (kind, 0));
+            assert!(failure.message.starts_with("cannot claim hatchery-dev-"), "{failure}");
+            nothing_is_left(&stage).await;
+        });
+    }
+}
+
+#[test]
+fn a_name_that_seems_to_be_taken_by_nobody_is_left_alone() {
+    on_paused_time(async {
+        let stage = Stage::with([("max-databases", "2")]);
+        stage.script.refuse("create record", 5, error(ErrorClass::AlreadyExists));
+        let launched = stage.launch().await.unwrap();
+        // After that the next number was taken.
+        assert_eq!(stage.script.calls("record of"), 5);
+        assert_eq!(stage.script.calls("create record"), 6);
+        assert_eq!(stage.database(&launched.environment).unwrap().status, "creating");
+    });
+}
+
+#[test]
+fn what_somebody_else_has_claimed_is_theirs() {
+    on_paused_time(async {
+        let stage = Stage::new();
+        // They claim it between this engine's look and its claim.
+        let (other, request) = (stage.other(), request());
+        let (mine, theirs) = futures::join!(stage.launch(), other.launch(&request));
+        let (mine, theirs) = (mine.unwrap(), theirs.unwrap());
+        assert_ne!(mine.database, theirs.database);
+        assert_eq!((stage.records().len(), stage.alive().len()), (2, 2));
+    });
+}
+
+#[test]
+fn a_database_that_cannot_be_bound_is_given_back_by_others() {
+    on_paused_time(async {
+        let stage = Stage::new();
+        stage.script.refuse("tag database", ALWAYS, error(ErrorClass::Transient));
+        let failure = stage.launch().await.unwrap_err();
+        assert_eq!(stage.script.calls("tag database"), 5);
+        assert!(failure.message.starts_with("cannot bind hatchery-dev-"), "{failure}");
+        let tags = stage.record(&stage.records()[0]).unwrap();
+        assert!(tags[key::FAILURE].ends_with("Operation: it is so (Code)"), "{tags:?}");
+        assert!(tags[key::TERMINATE].ends_with(" amy"), "{tags:?}");
+        nothing_is_left(&stage).await;
+    });
+}
+
+#[test]
+fn a_withdrawal_is_tried_again_too() {
+    on_paused_time(async {
+        let stage = Stage::new();
+        stage.script.refuse("tag database", ALWAYS, error(ErrorClass::Auth));
+        stage.script.refuse("tag record", 4, error(ErrorClass::Throttled));
+        stage.launch().await.unwrap_err();
+        assert_eq!((stage.script.calls("tag database"), stage.script.calls("tag record")), (1, 5));
+        assert!(stage.record(&stage.records()[0]).unwrap().contains_key(key::TERMINATE));
+        nothing_is_left(&stage).await;
+    });
+}
+
+#[test]
+fn a_launch_that_cannot_even_be_withdrawn_ends_with_its_ttl() {
+    on_paused_time(async {
+        let stage = Stage::with([("ttl", "10m"), ("grace", "5m")]);
+        stage.script.refuse("tag database", ALWAYS, error(ErrorClass::Auth));
+        stage.script.refuse("tag record", ALWAYS, error(ErrorClass::Auth));
+        let failure = stage.launch().await.unwrap_err();
+        assert_eq!((failure.kind, stage.script.calls("tag record")), (Kind::NotPermitted, 1));
+        nothing_is_left(&stage).await;
+    });
+}
+
+#[test]
+fn a_claim_on_a_database_that_turns_out_unfit_is_let_go() {
+    for class in [ErrorClass::Transient, ErrorClass::Auth] {
+        on_paused_time(async {
+            let stage = Stage::new();
+            stage.script.refuse("database", ALWAYS, error(class));
+            let failure = stage.launch().await.unwrap_err();
+            assert!(failure.message.starts_with("cannot bind hatchery-dev-"), "{failure}");
+            assert_eq!(stage.records(), []);
+            nothing_is_left(&stage).await;
+        });
+    }
+    on_paused_time(async {
+        let stage = Stage::new();
+        stage.script.refuse("database", ALWAYS, error(ErrorClass::Auth));
+        stage.script.refuse("delete record", ALWAYS, error(ErrorClass::Auth));
+        stage.launch().await.unwrap_err();
+        assert!(stage.record(&stage.records()[0]).unwrap().contains_key(key::TERMINATE));
+        nothing_is_left(&stage).await;
+    });
+}
+
+#[test]
+fn without_a_free_database_one_is_restored() {
+    for (operation, class, times) in [
+        ("create database", ErrorClass::Transient, 0),
+        ("create database", ErrorClass::Throttled, 4),
+        ("create database", ErrorClass::AlreadyExists, 0),
+    ] {
+        on_paused_time(async {
+            let stage = Stage::of(Scenario::default());
+            stage.script.refuse(operation, times, error(class));
+            let launched = stage.launch().await.unwrap();
+            stands(&stage, &launched);
+            assert_eq!(stage.database(&launched.environment).unwrap().status, "creating");
+            assert_eq!(stage.audit("launch")[0].restore_seconds, None);
+        });
+    }
+}
+
+#[test]
+fn a_restore_that_is_refused_is_no_launch() {
+    on_paused_time(async {
+        let stage = Stage::with([("max-databases", "1")]);
+        let first = stage.launch().await.unwrap();
+        let failure = stage.launch().await.unwrap_err();
+        assert_eq!((failure.kind, stage.records()), (Kind::Refused, vec![first.environment]));
+        assert!(failure.message.contains("the fleet's 1 databases are all in use"), "{failure}");
+    });
+    for (class, kind) in [(ErrorClass::Quota, Kind::Quota), (ErrorClass::Transient, Kind::Failed)] {
+        on_paused_time(async {
+            let stage = Stage::of(Scenario::default());
+            stage.script.refuse("create database", ALWAYS, error(class));
+            let failure = stage.launch().await.unwrap_err();
+            assert_eq!(failure.kind, kind);
+            assert!(failure.message.starts_with("cannot restore hatchery-dev-"), "{failure}");
+            nothing_is_left(&stage).await;
+        });
+    }
+}
+
+#[test]
+fn where_there_is_no_room_another_subnet_and_another_type_are_tried() {
+    for refused in 1..=3 {
+        on_paused_time(async {
+            let stage = Stage::with([("fallback-instance-types", "m5.2xlarge")]);
+            stage.script.refuse(LAUNCH, refused, error(ErrorClass::Capacity));
+            let launched = stage.launch().await.unwrap();
+            stands(&stage, &launched);
+            assert_eq!(stage.record(&launched.environment).unwrap()[key::ATTEMPT], refused.to_string());
+        });
+    }
+}
+
+#[test]
+fn a_launch_for_which_there_is_no_room_at_all_is_given_up() {
+    for (class, attempts, kind) in [
+        // The record's own subnet and the fleet's three.
+        (ErrorClass::Capacity, 4, Kind::Failed),
+        (ErrorClass::Quota, 1, Kind::Quota),
+        (ErrorClass::Auth, 1, Kind::NotPermitted),
+        (ErrorClass::Invalid, 1, Kind::Failed),
+    ] {
+        on_paused_time(async {
+            let stage = Stage::new();
+            stage.script.refuse(LAUNCH, ALWAYS, error(class));
+            let failure = stage.launch().await.unwrap_err();
+            assert_eq!((failure.kind, stage.script.calls(LAUNCH)), (kind, attempts));
+            assert!(failure.message.starts_with("cannot launch dev-"), "{failure}");
+            let tags = stage.record(&stage.records()[0]).unwrap();
+            assert!(tags[key::FAILURE].contains("it is so"), "{tags:?}");
+            assert_eq!(stage.audit("launch")[0].outcome, Outcome::Failed);
+            nothing_is_left(&stage).await;
+        });
+    }
+}
+
+#[test]
+fn a_token_that_is_used_up_is_followed_by_the_next() {
+    on_paused_time(async {
+        let stage = Stage::new();
+        let burnt = CloudError { code: "IdempotentParameterMismatch".into(), ..error(ErrorClass::Invalid) };
+        stage.script.refuse(LAUNCH, 1, burnt);
+        let launched = stage.launch().await.unwrap();
+        stands(&stage, &launched);
+        assert_eq!(stage.record(&launched.environment).unwrap()[key::ATTEMPT], "1");
+    });
+}
+
+#[test]
+fn what_was_launched_already_is_found_before_another_is_launched() {
+    for class in [ErrorClass::Capacity, ErrorClass::Quota] {
+        on_paused_time(async {
+            let stage = Stage::new();
+            // The first answer is lost; the second says no.
+            stage.script.lose(LAUNCH, 1);
+            stage.script.refuse(LAUNCH, ALWAYS, error(class));
+            let launched = stage.launch().await.unwrap();
+            assert_eq!(stage.alive().len(), 1);
+            assert_eq!(launched.instance.map(|id| id.to_string()), stage.alive().pop().map(|(id, _)| id));
+        });
+    }
+}
+
+#[test]
+fn an_instance_that_does_not_come_is_left_to_any_engine() {
+    on_paused_time(async {
+        let stage = Stage::new();
+        stage.script.refuse(LAUNCH, ALWAYS, error(ErrorClass::Transient));
+        let launched = stage.launch().await.unwrap();
+        assert_eq!((launched.instance.clone(), stage.script.calls(LAUNCH)), (None, 5));
+        assert_eq!(stage.audit("launch")[0].outcome, Outcome::Unknown);
+        stage.others_work(3).await;
+        stands(&stage, &launched);
+    });
+}
+
+#[test]
+fn an_instance_that_could_not_be_noted_is_noted_by_any_engine() {
+    on_paused_time(async {
+        let stage = Stage::new();
+        stage.script.refuse("tag record", ALWAYS, error(ErrorClass::Auth));
+        let launched = stage.launch().await.unwrap();
+        assert!(!stage.record(&launched.environment).unwrap().contains_key(key::INSTANCE));
+        stage.others_work(1).await;
+        stands(&stage, &launched);
+    });
+}
+
+#[test]
+fn who_is_terminated_while_launching_is_too_late() {
+    on_paused_time(async {
+        let stage = Stage::new();
+        stage.script.refuse(LAUNCH, ALWAYS, error(ErrorClass::NotFound));
+        let failure = stage.launch().await.unwrap_err();
+        assert_eq!((failure.kind, stage.script.calls(LAUNCH)), (Kind::TooLate, 1));
+        assert_eq!(failure.hint, "launch again if it is still wanted");
+    });
+}
+
+#[test]
+fn what_cannot_be_seen_is_not_launched_on() {
+    for (operation, class, kind) in [
+        ("records", ErrorClass::Throttled, Kind::Throttled),
+        ("databases", ErrorClass::Auth, Kind::NotPermitted),
+        ("latest image", ErrorClass::Transient, Kind::Failed),
+        ("subnets", ErrorClass::Auth, Kind::NotPermitted),
+        ("fleet", ErrorClass::Throttled, Kind::Throttled),
+        ("base template", ErrorClass::Auth, Kind::NotPermitted),
+        ("security groups", ErrorClass::Throttled, Kind::Throttled),
+    ] {
+        on_paused_time(async {
+            let stage = Stage::new();
+            stage.script.refuse(operation, ALWAYS, error(class));
+            let failure = stage.launch().await.unwrap_err();
+            assert_eq!(failure.kind, kind, "{operation}: {failure}");
+            assert!(failure.message.starts_with("cannot "), "{failure}");
+            assert_eq!(stage.script.calls("create record"), 0, "{operation}");
+        });
+    }
+    // A launch needs neither the instances nor, with a free database, the snapshot.
+    for operation in ["instances", "latest snapshot"] {
+        on_paused_time(async {
+            let stage = Stage::new();
+            stage.script.refuse(operation, ALWAYS, error(ErrorClass::Throttled));
+            let launched = stage.launch().await.unwrap();
+            stands(&stage, &launched);
+        });
+    }
+}
+
+#[test]
+fn a_policy_may_say_no() {
+    for (setting, value, kind, word) in [
+        ("min-version", "9.0.0", Kind::Refused, "newer hatchery than 1.0.0"),
+        ("ttl", "8d", Kind::Refused, "ttl is longer than max-lifetime"),
+        ("image-tag", "none", Kind::NotFound, "hatchery:image=none"),
+    ] {
+        on_paused_time(async {
+            let stage = Stage::with([(setting, value)]);
+            let failure = stage.launch().await.unwrap_err();
+            assert_eq!(failure.kind, kind, "{failure}");
+            assert!(failure.message.contains(word), "{failure}");
+            assert_eq!(stage.records(), []);
+        });
+    }
+    on_paused_time(async {
+        let stage = Stage::with([("min-version", "1.0.0")]);
+        stage.launch().await.unwrap();
+    });
+}
+
+#[test]
+fn a_request_that_makes_no_sense_is_refused_before_anything_is_asked() {
+    let services =
+        |count: usize| (0..count).map(|n| (format!("s{n}"), "1".to_owned())).collect::<BTreeMap<_, _>>();
+    let note = |text: &str| Some(text.to_owned());
+    let hours = |hours| Some(Duration::from_hours(hours));
+    let long = "n".repeat(200);
+    for (good, request) in [
+        (true, LaunchRequest { services: services(25), note: note(&long), ..request() }),
+        (false, LaunchRequest { services: services(26), ..request() }),
+        (false, LaunchRequest { note: note(&format!("{long}n")), ..request() }),
+        (false, LaunchRequest { note: note("a\u{7}b"), ..request() }),
+        (true, LaunchRequest { ttl: hours(7 * 24), ..request() }),
+        (false, LaunchRequest { ttl: hours(7 * 24 + 1), ..request() }),
+        (true, LaunchRequest { ttl: Some(Duration::from_mins(1)), ..request() }),
+        (false, LaunchRequest { ttl: Some(Duration::from_secs(59)), ..request() }),
+    ] {
+        on_paused_time(async {
+            let stage = Stage::new();
+            let answer = stage.engine.launch(&request).await;
+            assert_eq!(answer.is_ok(), good, "{request:?}: {answer:?}");
+            assert_eq!(stage.records().len(), usize::from(good));
+            if let Err(failure) = answer {
+                assert!(matches!(failure.kind, Kind::Usage | Kind::Refused), "{failure}");
+            }
+        });
+    }
+}
+
+#[test]
+fn a_pass_finishes_what_a_launch_left_and_skips_what_is_not_wanted_any_more() {
+    on_paused_time(async {
+        let stage = Stage::new();
+        stage.script.refuse(LAUNCH, ALWAYS, error(ErrorClass::Transient));
+        let launched = stage.launch().await.unwrap();
+        // Bob's engine has looked, and before it acts somebody else has gone on.
+        let changes = TagChanges::new().set(key::ATTEMPT, "3");
+        stage.clock.sleep(Duration::from_mins(2)).await;
+        stage.script.end();
+        stage.tag(&launched.record, &changes).await;
+        let report = stage.engine.once(false).await.unwrap();
+        let step = report.steps.iter().find(|step| step.action == "launch-instance").unwrap();
+        assert_eq!(step.outcome, Outcome::Done, "{step:?}");
+        stands(&stage, &launched);
+    });
+}

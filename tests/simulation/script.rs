@@ -1,0 +1,195 @@
+//! A stage for one engine: an account in which nothing goes wrong but what a script says.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use hatchery::clock::Clock;
+use hatchery::cloud::DynCloud;
+use hatchery::cloud::sim::{Rds, Scenario, SimCloud};
+use hatchery::domain::tags::{self, key};
+use hatchery::domain::{AuditEvent, CloudError, EnvironmentId, ErrorClass, RecordId, TagChanges, Tags};
+use hatchery::engine::{Config, Engine, LaunchRequest, Launched};
+use hatchery::failure;
+
+use crate::layer::{Call, Failure, Hook, Layer};
+use crate::run::dev;
+
+/// Which calls fail, and which were made.
+#[derive(Clone, Default)]
+pub(crate) struct Script(Arc<Mutex<Pages>>);
+
+#[derive(Default)]
+struct Pages {
+    lines: Vec<Line>,
+    calls: Vec<Call>,
+}
+
+struct Line {
+    operation: &'static str,
+    times: usize,
+    failure: Failure,
+}
+
+/// More often than anybody tries.
+pub(crate) const ALWAYS: usize = usize::MAX;
+
+pub(crate) fn error(class: ErrorClass) -> CloudError {
+    CloudError::new(class, "Operation", "Code", "it is so")
+}
+
+impl Script {
+    /// The next calls of an operation fail so many times, and do nothing.
+    pub(crate) fn refuse(&self, operation: &'static str, times: usize, error: CloudError) {
+        self.add(Line { operation, times, failure: Failure::Refused(error) });
+    }
+
+    /// The answers to the next calls of an operation are lost.
+    pub(crate) fn lose(&self, operation: &'static str, times: usize) {
+        self.add(Line { operation, times, failure: Failure::Lost(error(ErrorClass::Unknown)) });
+    }
+
+    fn add(&self, line: Line) {
+        self.0.lock().unwrap().lines.push(line);
+    }
+
+    /// From now on all goes well.
+    pub(crate) fn end(&self) {
+        self.0.lock().unwrap().lines.clear();
+    }
+
+    /// How often an operation was called.
+    pub(crate) fn calls(&self, operation: &str) -> usize {
+        self.0.lock().unwrap().calls.iter().filter(|call| call.operation == operation).count()
+    }
+}
+
+#[async_trait::async_trait]
+impl Hook for Script {
+    fn failure(&self, call: &Call) -> Option<Failure> {
+        let mut pages = self.0.lock().unwrap();
+        pages.calls.push(call.clone());
+        let line = pages.lines.iter_mut().find(|line| line.operation == call.operation && line.times > 0)?;
+        line.times = line.times.saturating_sub(1);
+        Some(line.failure.clone())
+    }
+}
+
+/// An account, an engine of Amy's whose calls follow the script, and whatever others do.
+pub(crate) struct Stage {
+    pub(crate) sim: SimCloud,
+    pub(crate) clock: Clock,
+    pub(crate) script: Script,
+    pub(crate) engine: Engine,
+}
+
+impl Stage {
+    /// An account with one free database.
+    pub(crate) fn new() -> Self {
+        Self::of(Scenario { free: 1, ..Scenario::default() })
+    }
+
+    /// As [`Self::new`], with settings of the policy.
+    pub(crate) fn with<const N: usize>(settings: [(&str, &str); N]) -> Self {
+        let policy = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        Self::of(Scenario { free: 1, policy, ..Scenario::default() })
+    }
+
+    pub(crate) fn of(scenario: Scenario) -> Self {
+        let clock = Clock::virtual_from("2026-03-02T08:00:00Z".parse().unwrap(), 1.0);
+        let sim = SimCloud::new(scenario, 1, clock.clone());
+        tokio::spawn({
+            let sim = sim.clone();
+            async move { sim.live().await }
+        });
+        let script = Script::default();
+        let engine = engine(&sim, &clock, script.clone(), "amy");
+        Self { sim, clock, script, engine }
+    }
+
+    /// Somebody else's engine, with which all goes well.
+    pub(crate) fn other(&self) -> Engine {
+        engine(&self.sim, &self.clock, Script::default(), "bob")
+    }
+
+    pub(crate) async fn launch(&self) -> Result<Launched, failure::Failure> {
+        self.engine.launch(&request()).await
+    }
+
+    /// Others' engines do whatever is to do, for so many minutes.
+    pub(crate) async fn others_work(&self, minutes: u32) {
+        let other = self.other();
+        for _ in 0..minutes {
+            other.once(false).await.expect("a pass");
+            self.clock.sleep(Duration::from_mins(1)).await;
+        }
+    }
+
+    /// The tags of what stands for an environment.
+    pub(crate) fn record(&self, environment: &EnvironmentId) -> Option<Tags> {
+        let name = environment.record_name();
+        self.sim.look(|state| {
+            state.templates().find(|(_, template)| template.name == name).map(|(_, found)| found.tags.clone())
+        })
+    }
+
+    /// The environments that have a record.
+    pub(crate) fn records(&self) -> Vec<EnvironmentId> {
+        self.sim.look(|state| {
+            let numbers = state.templates().filter_map(|(_, template)| dev().record_number(&template.name));
+            numbers.map(|number| dev().environment(number)).collect()
+        })
+    }
+
+    /// The environments that have an instance that lives, with its tags.
+    pub(crate) fn alive(&self) -> Vec<(String, Tags)> {
+        self.sim.look(|state| {
+            let alive = state.machines().filter(|(_, machine)| !machine.state.is_ending());
+            alive.map(|(id, machine)| (id.to_owned(), machine.tags.clone())).collect()
+        })
+    }
+
+    pub(crate) fn database(&self, environment: &EnvironmentId) -> Option<Rds> {
+        let wanted = environment.database_id();
+        self.sim.look(|state| {
+            state.databases().find(|(id, _)| *id == wanted.as_str()).map(|(_, database)| database.clone())
+        })
+    }
+
+    /// What is in the audit log of an action, in order.
+    pub(crate) fn audit(&self, action: &str) -> Vec<AuditEvent> {
+        self.sim.look(|state| state.audit().iter().filter(|event| event.action == action).cloned().collect())
+    }
+
+    /// Somebody changes a record's tags.
+    pub(crate) async fn tag(&self, record: &RecordId, changes: &TagChanges) {
+        self.caller().tag_record(record, changes).await.expect("tags");
+    }
+
+    /// Somebody who is not scripted.
+    pub(crate) fn caller(&self) -> DynCloud {
+        self.sim.caller("bob")
+    }
+
+    /// When the environment's time is over, by its record.
+    pub(crate) fn expiry(&self, environment: &EnvironmentId) -> Option<DateTime<Utc>> {
+        tags::read_time(&self.record(environment)?, key::EXPIRES_AT)
+    }
+}
+
+fn engine(sim: &SimCloud, clock: &Clock, hook: Script, who: &str) -> Engine {
+    let cloud: DynCloud = Arc::new(Layer { inner: sim.caller(who), hook });
+    let config = Config {
+        fleet: dev(),
+        person: who.to_owned(),
+        host: format!("engine@{who}"),
+        seed: 7,
+        version: semver::Version::new(1, 0, 0),
+    };
+    Engine::new(cloud, clock.clone(), config)
+}
+
+pub(crate) fn request() -> LaunchRequest {
+    LaunchRequest { name: "checkout".parse().unwrap(), services: BTreeMap::new(), ttl: None, note: None }
+}
