@@ -7,6 +7,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod acting;
 mod checks;
 mod crowd;
 mod demand;
@@ -18,6 +19,7 @@ mod launching;
 mod layer;
 mod people;
 mod run;
+mod running;
 mod script;
 mod witness;
 

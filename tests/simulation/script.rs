@@ -5,11 +5,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use hatchery::clock::Clock;
 use hatchery::cloud::DynCloud;
 use hatchery::cloud::sim::{Rds, Scenario, SimCloud};
 use hatchery::domain::tags::{self, key};
-use hatchery::domain::{AuditEvent, CloudError, EnvironmentId, ErrorClass, RecordId, TagChanges, Tags};
+use hatchery::domain::{
+    AuditEvent, CloudError, EnvironmentId, ErrorClass, Outcome, RecordId, TagChanges, Tags,
+};
 use hatchery::engine::{Config, Engine, LaunchRequest, Launched};
 use hatchery::failure;
 
@@ -24,6 +28,7 @@ pub(crate) struct Script(Arc<Mutex<Pages>>);
 struct Pages {
     lines: Vec<Line>,
     calls: Vec<Call>,
+    meanwhile: Vec<(&'static str, BoxFuture<'static, ()>)>,
 }
 
 struct Line {
@@ -50,6 +55,11 @@ impl Script {
         self.add(Line { operation, times, failure: Failure::Lost(error(ErrorClass::Unknown)) });
     }
 
+    /// This happens right before the next call of an operation.
+    pub(crate) fn before(&self, operation: &'static str, happens: impl Future<Output = ()> + Send + 'static) {
+        self.0.lock().unwrap().meanwhile.push((operation, happens.boxed()));
+    }
+
     fn add(&self, line: Line) {
         self.0.lock().unwrap().lines.push(line);
     }
@@ -67,6 +77,17 @@ impl Script {
 
 #[async_trait::async_trait]
 impl Hook for Script {
+    async fn before(&self, call: &Call) {
+        let happens = {
+            let meanwhile = &mut self.0.lock().unwrap().meanwhile;
+            let place = meanwhile.iter().position(|(operation, _)| *operation == call.operation);
+            place.map(|place| meanwhile.remove(place).1)
+        };
+        if let Some(happens) = happens {
+            happens.await;
+        }
+    }
+
     fn failure(&self, call: &Call) -> Option<Failure> {
         let mut pages = self.0.lock().unwrap();
         pages.calls.push(call.clone());
@@ -165,6 +186,20 @@ impl Stage {
     /// Somebody changes a record's tags.
     pub(crate) async fn tag(&self, record: &RecordId, changes: &TagChanges) {
         self.caller().tag_record(record, changes).await.expect("tags");
+    }
+
+    /// Somebody changes a record's tags right before the next call of an operation.
+    pub(crate) fn tag_before(&self, operation: &'static str, record: &RecordId, changes: TagChanges) {
+        let (cloud, record) = (self.caller(), record.clone());
+        self.script.before(operation, async move {
+            cloud.tag_record(&record, &changes).await.expect("tags");
+        });
+    }
+
+    /// One pass of Amy's engine: what it did, how it ended, and what else there is to say.
+    pub(crate) async fn pass(&self) -> Vec<(&'static str, Outcome, String)> {
+        let report = self.engine.once(false).await.expect("a pass");
+        report.steps.into_iter().map(|step| (step.action, step.outcome, step.detail)).collect()
     }
 
     /// Somebody who is not scripted.

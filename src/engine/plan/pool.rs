@@ -1,6 +1,7 @@
 //! The pool's part of the plan: as many fresh databases as the target says, never more than the ceiling, failures within a budget.
 
 use super::{Planner, environment_of, is_stuck};
+use crate::domain::policy::RestoreFailures;
 use crate::domain::{Database, DatabaseState, Number, Pool, Target, World};
 use crate::engine::step::{Restore, Step};
 
@@ -19,9 +20,10 @@ pub(super) fn plan(planner: &mut Planner<'_>, pool: &Pool<'_>) {
     let free: Vec<_> = pool.in_state(DatabaseState::Free).collect();
     let target = Target::of(planner.world, planner.policy, now);
 
-    failures(planner, pool, &stuck, &free);
+    let failures = failures(planner, pool, &stuck, &free);
     surplus(planner, pool, &free, creating.len(), &target);
-    top_up(planner, (target.wanted as usize).saturating_sub(free.len() + creating.len()), &target);
+    let missing = (target.wanted as usize).saturating_sub(free.len() + creating.len());
+    top_up(planner, missing, &failures, &target);
 }
 
 /// The hint only moves up.
@@ -34,9 +36,16 @@ fn hint(planner: &mut Planner<'_>) {
     }
 }
 
-/// Each failed restore is counted first and then leaves the pool; one that came through clears the count.
-fn failures(planner: &mut Planner<'_>, pool: &Pool<'_>, stuck: &[&Database], free: &[&Database]) {
+/// Each failed restore is counted first and then leaves the pool; one that came through clears the count. Gives the count with
+/// those that are noticed now: the next restore is to wait for them too.
+fn failures(
+    planner: &mut Planner<'_>,
+    pool: &Pool<'_>,
+    stuck: &[&Database],
+    free: &[&Database],
+) -> RestoreFailures {
     let counted = &planner.policy.restore_failures;
+    let mut known = counted.clone();
     let failed = pool.in_state(DatabaseState::Failed).map(|database| (database, database.status.clone()));
     let stuck = stuck.iter().map(|database| (*database, "still not there after two hours".to_owned()));
     for (database, why) in failed.chain(stuck) {
@@ -46,6 +55,7 @@ fn failures(planner: &mut Planner<'_>, pool: &Pool<'_>, stuck: &[&Database], fre
             planner.want(step, format!("its restore failed: it is {why}"));
         } else {
             planner.want(Step::NoteFailedRestore { number }, format!("{} is {why}", database.id));
+            known = known.and(number, planner.now);
         }
     }
     if let Some(last) = counted.last
@@ -53,6 +63,7 @@ fn failures(planner: &mut Planner<'_>, pool: &Pool<'_>, stuck: &[&Database], fre
     {
         planner.want(Step::ForgetFailedRestores, "a restore after them came through");
     }
+    known
 }
 
 /// Stale databases leave once enough fresh ones are free, and so do fresh ones beyond the target. Where it is not known how many
@@ -85,11 +96,10 @@ fn surplus(planner: &mut Planner<'_>, pool: &Pool<'_>, free: &[&Database], creat
     }
 }
 
-fn top_up(planner: &mut Planner<'_>, missing: usize, target: &Target) {
+fn top_up(planner: &mut Planner<'_>, missing: usize, failures: &RestoreFailures, target: &Target) {
     if missing == 0 {
         return;
     }
-    let failures = &planner.policy.restore_failures;
     if failures.is_spent() {
         let reason = format!(
             "{} restores failed in a row; find out why, then clear it with: hatchery fleet set restore-failures=",

@@ -1,0 +1,531 @@
+//! Steps: each looks again right before it changes anything, and is not taken where the look shows something else.
+
+use std::time::Duration;
+
+use hatchery::cloud::sim::Scenario;
+use hatchery::domain::tags::{key, role};
+use hatchery::domain::{ErrorClass, NewDatabase, Number, Outcome, TagChanges, Termination};
+use hatchery::engine::Launched;
+
+use crate::layer::LAUNCH;
+use crate::run::{dev, on_paused_time};
+use crate::script::{ALWAYS, Stage, error};
+
+const HOUR: Duration = Duration::from_hours(1);
+
+/// A stage with an environment that lives for an hour, and its pool as it is to be.
+async fn stage() -> (Stage, Launched) {
+    let stage = Stage::with([("ttl", "1h"), ("grace", "15m")]);
+    let launched = stage.launch().await.unwrap();
+    stage.others_work(40).await;
+    assert_eq!(stage.pass().await, []);
+    (stage, launched)
+}
+
+/// As [`stage`], after the expiry and marked.
+async fn marked() -> (Stage, Launched) {
+    let (stage, launched) = stage().await;
+    stage.clock.sleep(Duration::from_mins(21)).await;
+    assert_eq!(stage.pass().await, [done("mark-reaping")]);
+    (stage, launched)
+}
+
+/// As [`stage`], after its owner asked for its end.
+async fn ending() -> (Stage, Launched) {
+    let (stage, launched) = stage().await;
+    stage.other().terminate(&launched.environment).await.unwrap();
+    (stage, launched)
+}
+
+fn done(action: &'static str) -> (&'static str, Outcome, String) {
+    (action, Outcome::Done, String::new())
+}
+
+fn skipped(action: &'static str, why: &str) -> (&'static str, Outcome, String) {
+    (action, Outcome::Skipped, why.to_owned())
+}
+
+fn extended(stage: &Stage) -> TagChanges {
+    TagChanges::expire_at(stage.clock.now() + 9 * HOUR).remove(key::REAPING_SINCE)
+}
+
+#[test]
+fn an_end_takes_its_time_and_its_order() {
+    on_paused_time(async {
+        let (stage, launched) = marked().await;
+        let tags = stage.record(&launched.environment).unwrap();
+        assert_eq!(tags[key::REAPING_SINCE], "2026-03-02T09:01:00Z");
+        stage.clock.sleep(Duration::from_mins(15)).await;
+        assert_eq!(stage.pass().await, [done("delete-database"), done("terminate-instance")]);
+        assert_eq!(stage.pass().await, [], "both are on their way");
+        stage.clock.sleep(Duration::from_mins(8)).await;
+        assert_eq!(stage.pass().await, [done("delete-record")]);
+        assert_eq!((stage.records().len(), stage.alive().len()), (0, 0));
+        assert!(stage.database(&launched.environment).is_none());
+        let events = stage.audit("terminate-instance");
+        assert_eq!(events.len(), 1);
+        assert_eq!((events[0].who.as_str(), events[0].outcome), ("engine@amy", Outcome::Done));
+        assert_eq!(events[0].reason, "its time and its grace are over");
+    });
+}
+
+#[test]
+fn what_was_extended_meanwhile_is_not_marked_and_not_ended() {
+    on_paused_time(async {
+        let (stage, launched) = stage().await;
+        stage.clock.sleep(Duration::from_mins(21)).await;
+        stage.tag_before("record", &launched.record, extended(&stage));
+        assert_eq!(stage.pass().await, [skipped("mark-reaping", "it was marked already, or extended")]);
+        assert!(stage.audit("mark-reaping").is_empty(), "what was not done is not logged");
+    });
+    on_paused_time(async {
+        let (stage, launched) = stage().await;
+        stage.clock.sleep(Duration::from_mins(21)).await;
+        stage.tag_before("record", &launched.record, TagChanges::reaping_since(stage.clock.now()));
+        assert_eq!(stage.pass().await, [skipped("mark-reaping", "it was marked already, or extended")]);
+    });
+    on_paused_time(async {
+        let (stage, launched) = marked().await;
+        stage.clock.sleep(Duration::from_mins(15)).await;
+        stage.tag_before("record", &launched.record, extended(&stage));
+        let (a, b) = ("delete-database", "terminate-instance");
+        assert_eq!(stage.pass().await, [skipped(a, "it was extended"), skipped(b, "it was extended")]);
+    });
+    on_paused_time(async {
+        let (stage, launched) = marked().await;
+        stage.tag(&launched.record, &TagChanges::expire_at(stage.clock.now() + HOUR)).await;
+        stage.tag_before("record", &launched.record, TagChanges::new().remove(key::REAPING_SINCE));
+        let why = "it is not marked, or its time is over";
+        assert_eq!(stage.pass().await, [skipped("unmark-reaping", why), done("mirror-expiry")][..1]);
+        stage.tag(&launched.record, &TagChanges::reaping_since(stage.clock.now())).await;
+        assert_eq!(stage.pass().await, [done("unmark-reaping")]);
+        assert_eq!(stage.pass().await, [done("mirror-expiry")]);
+    });
+}
+
+#[test]
+fn a_look_does_not_hold_for_long() {
+    let slow = |stage: &Stage, operation, seconds| {
+        let clock = stage.clock.clone();
+        stage.script.before(operation, async move { clock.sleep(Duration::from_secs(seconds)).await });
+    };
+    on_paused_time(async {
+        let (stage, _) = ending().await;
+        slow(&stage, "terminate", 6);
+        slow(&stage, "delete database", 4);
+        let late = "TerminateInstances: no answer while the last look held (NoAnswer)".to_owned();
+        let expected = [done("delete-database"), ("terminate-instance", Outcome::Unknown, late)];
+        assert_eq!(stage.pass().await, expected);
+    });
+    on_paused_time(async {
+        let (stage, _) = ending().await;
+        stage.others_work(10).await;
+        assert_eq!(stage.records(), []);
+    });
+    on_paused_time(async {
+        let (stage, launched) = ending().await;
+        assert_eq!(stage.pass().await.len(), 2);
+        stage.clock.sleep(Duration::from_mins(8)).await;
+        slow(&stage, "instances of", 3);
+        slow(&stage, "database", 3);
+        let why = "the last look had grown too old; it is looked at again";
+        assert_eq!(stage.pass().await, [skipped("delete-record", why)]);
+        slow(&stage, "instances of", 2);
+        slow(&stage, "database", 2);
+        assert_eq!(stage.pass().await, [done("delete-record")]);
+        assert!(stage.record(&launched.environment).is_none());
+    });
+}
+
+#[test]
+fn a_record_goes_last() {
+    on_paused_time(async {
+        let (stage, launched) = ending().await;
+        assert_eq!(stage.pass().await.len(), 2);
+        stage.clock.sleep(Duration::from_mins(8)).await;
+        // A launch that was on its way all the time comes through, and is not in this engine's listing yet.
+        let (cloud, record) = (stage.caller(), launched.record.clone());
+        stage.script.before("record", async move {
+            let token = record.client_token(7);
+            let request =
+                hatchery::cloud::LaunchInstance { record, token, subnet: None, instance_type: None };
+            cloud.launch_instance(&request).await.expect("an instance");
+        });
+        assert_eq!(stage.pass().await, [skipped("delete-record", "its instance is still there")]);
+    });
+    on_paused_time(async {
+        let (stage, launched) = ending().await;
+        assert_eq!(stage.pass().await.len(), 2);
+        stage.clock.sleep(Duration::from_mins(8)).await;
+        stage.tag_before("record", &launched.record, TagChanges::new().remove(key::TERMINATE));
+        assert_eq!(stage.pass().await, [skipped("delete-record", "it was extended")]);
+    });
+}
+
+#[test]
+fn a_database_of_somebody_else_is_not_deleted() {
+    on_paused_time(async {
+        let (stage, launched) = ending().await;
+        let (cloud, database) = (stage.caller(), launched.database.clone());
+        stage.script.before("database", async move {
+            let changes = TagChanges::new().set(key::ENVIRONMENT, "dev-999");
+            cloud.tag_database(&database, &changes).await.expect("tags");
+        });
+        let steps = stage.pass().await;
+        assert_eq!(steps[0], skipped("delete-database", "its tag names another environment"));
+    });
+    on_paused_time(async {
+        let (stage, launched) = ending().await;
+        let (cloud, clock, database) = (stage.caller(), stage.clock.clone(), launched.database.clone());
+        stage.script.before("database", async move {
+            cloud.delete_database(&database).await.expect("deleted");
+            clock.sleep(Duration::from_mins(8)).await;
+        });
+        assert_eq!(stage.pass().await[0], skipped("delete-database", "it is gone"));
+    });
+}
+
+/// A stage with a launch whose instance has not come, and which is old enough for any engine to finish.
+async fn unfinished() -> (Stage, Launched) {
+    let stage = Stage::new();
+    stage.script.refuse(LAUNCH, ALWAYS, error(ErrorClass::Transient));
+    let launched = stage.launch().await.unwrap();
+    stage.script.end();
+    stage.clock.sleep(Duration::from_mins(1)).await;
+    (stage, launched)
+}
+
+#[test]
+fn a_launch_is_only_finished_as_long_as_it_is_wanted_and_nobody_else_does() {
+    let why_unwanted = "its record is not wanted any more";
+    for (changes, why) in [
+        (TagChanges::terminate(&Termination { at: chrono::Utc::now(), by: "bob".into() }), why_unwanted),
+        (TagChanges::new().set(key::FAILURE, "2026-03-02T08:00:00Z no room"), why_unwanted),
+        (TagChanges::new().set(key::ATTEMPT, "1"), "another engine has gone on with it"),
+        (TagChanges::new().set(key::INSTANCE, "i-1"), "another engine has gone on with it"),
+    ] {
+        on_paused_time(async {
+            let (stage, launched) = unfinished().await;
+            stage.tag_before("record", &launched.record, changes);
+            assert_eq!(stage.pass().await[0], skipped("launch-instance", why));
+            assert_eq!(stage.alive(), []);
+        });
+    }
+    on_paused_time(async {
+        let (stage, launched) = unfinished().await;
+        let (action, outcome, detail) = stage.pass().await.remove(0);
+        let instance = stage.alive().remove(0).0;
+        assert_eq!((action, outcome, detail), ("launch-instance", Outcome::Done, instance.clone()));
+        assert_eq!(stage.record(&launched.environment).unwrap()[key::INSTANCE], instance);
+    });
+    on_paused_time(async {
+        let (stage, launched) = unfinished().await;
+        stage.script.refuse(LAUNCH, 1, error(ErrorClass::Capacity));
+        let detail = "the next attempt goes another way: Operation: it is so (Code)".to_owned();
+        assert_eq!(stage.pass().await[0], ("launch-instance", Outcome::Done, detail));
+        assert_eq!(stage.record(&launched.environment).unwrap()[key::ATTEMPT], "1");
+        stage.script.refuse(LAUNCH, 1, error(ErrorClass::Quota));
+        let detail = "given up: Operation: it is so (Code)".to_owned();
+        assert_eq!(stage.pass().await[0], ("launch-instance", Outcome::Done, detail));
+        let failure = &stage.record(&launched.environment).unwrap()[key::FAILURE];
+        assert!(failure.ends_with(" Operation: it is so (Code)"), "{failure}");
+    });
+}
+
+/// A record that its launch left before anything else, and that is not younger than a minute.
+async fn claim_only(stage: &Stage, operation: &'static str) {
+    stage.script.refuse(operation, ALWAYS, error(ErrorClass::Auth));
+    stage.script.refuse("tag record", ALWAYS, error(ErrorClass::Auth));
+    stage.launch().await.unwrap_err();
+    stage.script.end();
+    stage.clock.sleep(Duration::from_mins(1)).await;
+}
+
+#[test]
+fn a_claim_is_made_good_by_any_engine() {
+    on_paused_time(async {
+        let stage = Stage::new();
+        claim_only(&stage, "tag database").await;
+        let environment = stage.records().remove(0);
+        assert_eq!(stage.pass().await[0], done("claim-database"));
+        let tags = stage.database(&environment).unwrap().tags;
+        assert_eq!(tags[key::ENVIRONMENT], environment.to_string());
+        assert_eq!(stage.pass().await[0].0, "launch-instance");
+    });
+    on_paused_time(async {
+        let stage = Stage::of(Scenario::default());
+        claim_only(&stage, "create database").await;
+        let environment = stage.records().remove(0);
+        let (action, outcome, detail) = stage.pass().await.remove(0);
+        assert_eq!((action, outcome), ("create-database", Outcome::Done));
+        assert!(detail.starts_with("from rds:integration-"), "{detail}");
+        let tags = stage.database(&environment).unwrap().tags;
+        assert_eq!(
+            (tags[key::ENVIRONMENT].clone(), tags[key::ROLE].as_str()),
+            (environment.to_string(), role::POOL)
+        );
+    });
+    for (operation, action) in [("tag database", "claim-database"), ("create database", "create-database")] {
+        on_paused_time(async {
+            let free = u32::from(operation == "tag database");
+            let stage = Stage::of(Scenario { free, ..Scenario::default() });
+            claim_only(&stage, operation).await;
+            let environment = stage.records().remove(0);
+            let record = stage.caller().record_of(&environment).await.unwrap().value.unwrap().id;
+            let ended = Termination { at: stage.clock.now(), by: "bob".into() };
+            stage.tag_before("record", &record, TagChanges::terminate(&ended));
+            assert_eq!(stage.pass().await[0], skipped(action, "its record is not wanted any more"));
+        });
+    }
+}
+
+#[test]
+fn who_is_given_up_is_looked_at_once_more() {
+    on_paused_time(async {
+        let (stage, launched) = stage().await;
+        let (cloud, instance) = (stage.caller(), launched.instance.clone().unwrap());
+        cloud.terminate_instance(&instance).await.unwrap();
+        assert_eq!(stage.pass().await, [done("give-up")]);
+        let failure = &stage.record(&launched.environment).unwrap()[key::FAILURE];
+        assert!(failure.contains(&format!("its instance {instance} is shutting-down")), "{failure}");
+    });
+    on_paused_time(async {
+        let (stage, launched) = stage().await;
+        stage.caller().terminate_instance(&launched.instance.unwrap()).await.unwrap();
+        let ended = Termination { at: stage.clock.now(), by: "bob".into() };
+        stage.tag_before("record", &launched.record, TagChanges::terminate(&ended));
+        assert_eq!(stage.pass().await, [skipped("give-up", "its record is not wanted any more")]);
+    });
+    on_paused_time(async {
+        let (stage, launched) = stage().await;
+        stage.caller().terminate_instance(&launched.instance.unwrap()).await.unwrap();
+        let (cloud, record) = (stage.caller(), launched.record.clone());
+        stage.script.before("instances of", async move {
+            let token = record.client_token(7);
+            let request =
+                hatchery::cloud::LaunchInstance { record, token, subnet: None, instance_type: None };
+            cloud.launch_instance(&request).await.expect("an instance");
+        });
+        assert_eq!(stage.pass().await, [skipped("give-up", "everything of it is there after all")]);
+    });
+}
+
+#[test]
+fn of_two_instances_the_later_goes() {
+    let doubled = async || {
+        let (stage, launched) = stage().await;
+        let (record, token) = (launched.record.clone(), launched.record.client_token(7));
+        let request = hatchery::cloud::LaunchInstance { record, token, subnet: None, instance_type: None };
+        let second = stage.caller().launch_instance(&request).await.unwrap();
+        (stage, launched, second)
+    };
+    on_paused_time(async {
+        let (stage, launched, second) = doubled().await;
+        assert_eq!(stage.pass().await, [done("terminate-instance")]);
+        let alive: Vec<_> = stage.alive().into_iter().map(|(id, _)| id).collect();
+        assert_eq!(alive, [launched.instance.unwrap().to_string()]);
+        assert_eq!(stage.audit("terminate-instance")[0].target, second.to_string());
+    });
+    on_paused_time(async {
+        let (stage, launched, second) = doubled().await;
+        let (cloud, first) = (stage.caller(), launched.instance.unwrap());
+        stage.script.before("instances of", async move { cloud.terminate_instance(&first).await.unwrap() });
+        assert_eq!(
+            stage.pass().await[0],
+            skipped("terminate-instance", "another one is the record's own now")
+        );
+        assert_eq!(stage.alive().remove(0).0, second.to_string());
+    });
+    on_paused_time(async {
+        let (stage, launched, _) = doubled().await;
+        let (cloud, record) = (stage.caller(), launched.record.clone());
+        stage.script.before("record", async move { cloud.delete_record(&record).await.unwrap() });
+        assert_eq!(stage.pass().await[0], skipped("terminate-instance", "its record is gone"));
+        assert_eq!(stage.alive().len(), 2);
+    });
+}
+
+#[test]
+fn what_lost_its_record_is_marked_and_ended_later() {
+    let orphaned = async || {
+        let (stage, launched) = stage().await;
+        stage.caller().delete_record(&launched.record).await.unwrap();
+        assert_eq!(stage.pass().await, [done("mark-orphan"), done("mark-orphan")]);
+        stage.clock.sleep(Duration::from_mins(9)).await;
+        assert_eq!(stage.pass().await, []);
+        stage.clock.sleep(Duration::from_mins(1)).await;
+        (stage, launched)
+    };
+    on_paused_time(async {
+        let (stage, launched) = orphaned().await;
+        assert_eq!(stage.pass().await, [done("retire-database"), done("terminate-instance")]);
+        assert_eq!(stage.alive(), []);
+        assert_eq!(stage.record(&launched.environment).unwrap()[key::ROLE], role::RETIREMENT);
+        // Its claim is the retirement's now.
+        assert_eq!(stage.pass().await, [done("unmark-orphan"), done("delete-database")]);
+        stage.others_work(10).await;
+        assert_eq!((stage.records().len(), stage.database(&launched.environment).is_none()), (0, true));
+    });
+    on_paused_time(async {
+        let (stage, launched) = orphaned().await;
+        let (cloud, instance) = (stage.caller(), launched.instance.clone().unwrap());
+        stage.script.before("instance", async move {
+            let changes = TagChanges::new().remove(key::ORPHAN_SINCE);
+            cloud.tag_instance(&instance, &changes).await.unwrap();
+        });
+        let (cloud, database) = (stage.caller(), launched.database.clone());
+        stage.script.before("database", async move {
+            let changes = TagChanges::new().remove(key::ORPHAN_SINCE);
+            cloud.tag_database(&database, &changes).await.unwrap();
+        });
+        let kept = [
+            skipped("retire-database", "it was claimed meanwhile"),
+            skipped("terminate-instance", "it is gone, or not marked any more"),
+        ];
+        assert_eq!(stage.pass().await, kept);
+        assert_eq!(stage.alive().len(), 1);
+    });
+}
+
+#[test]
+fn the_pool_takes_numbers_in_turn_and_gives_way_to_others() {
+    on_paused_time(async {
+        let stage = Stage::of(Scenario::default());
+        let (action, outcome, detail) = stage.pass().await.remove(0);
+        assert_eq!((action, outcome), ("create-database", Outcome::Done));
+        assert!(detail.starts_with("from rds:integration-"), "{detail}");
+        let hint = stage.pass().await;
+        assert_eq!(hint, [done("move-hint")]);
+        assert_eq!(stage.pass().await, []);
+    });
+    on_paused_time(async {
+        let stage = Stage::of(Scenario::default());
+        // Another engine is faster by a moment: with the same number, or with the one before.
+        let other = stage.other();
+        stage.script.before("create database", async move {
+            other.once(false).await.expect("a pass");
+        });
+        assert_eq!(stage.pass().await, [skipped("create-database", "somebody else was first")]);
+    });
+    // The number before was given out, and is not in this engine's listing yet.
+    for (claimed, ends) in [(false, Outcome::Skipped), (true, Outcome::Done)] {
+        on_paused_time(async {
+            let stage = Stage::with([("last-number", "6")]);
+            let cloud = stage.caller();
+            stage.caller().delete_database(&dev().database_id(Number(6))).await.unwrap();
+            stage.clock.sleep(Duration::from_mins(8)).await;
+            stage.script.before("database", async move {
+                let snapshot = cloud.latest_snapshot("integration").await.unwrap().unwrap();
+                let new = NewDatabase {
+                    fleet: dev(),
+                    number: Number(6),
+                    snapshot,
+                    environment: claimed.then(|| dev().environment(Number(6))),
+                    requested_at: "2026-03-02T08:08:00Z".parse().unwrap(),
+                    zone: "eu-west-1a".into(),
+                    class: "db.t4g.small".into(),
+                    subnet_group: "private".into(),
+                    security_groups: Vec::new(),
+                    parameter_group: None,
+                };
+                cloud.create_database(&new).await.unwrap();
+            });
+            let (action, outcome, _) = stage.pass().await.remove(0);
+            assert_eq!((action, outcome), ("create-database", ends));
+        });
+    }
+}
+
+#[test]
+fn a_restore_that_failed_is_counted_once_and_forgotten_when_one_came_through() {
+    on_paused_time(async {
+        let mut scenario = Scenario::default();
+        scenario.faults.restore_fails = 1.0;
+        let stage = Stage::of(scenario);
+        stage.others_work(40).await;
+        let failures = |stage: &Stage| {
+            stage.sim.look(|state| {
+                let (_, fleet) = state.templates().find(|(_, found)| found.name == "hatchery/dev").unwrap();
+                fleet.tags.get("hatchery:restore-failures").cloned().unwrap_or_default()
+            })
+        };
+        assert!(failures(&stage).split(' ').count() >= 2, "{}", failures(&stage));
+        assert_eq!(stage.audit("note-failed-restore").len(), failures(&stage).split(' ').count() - 1);
+        stage.sim.calm();
+        stage.others_work(120).await;
+        assert_eq!(failures(&stage), "");
+        assert_eq!(stage.audit("forget-failed-restores").len(), 1);
+    });
+    on_paused_time(async {
+        let mut scenario = Scenario::default();
+        scenario.faults.restore_fails = 1.0;
+        let stage = Stage::of(scenario);
+        stage.other().once(false).await.unwrap();
+        stage.clock.sleep(Duration::from_mins(31)).await;
+        let other = stage.other();
+        // The listing has been read; the fleet's own tags are read right before.
+        stage.script.before("fleet", async {});
+        stage.script.before("fleet", async move {
+            other.once(false).await.expect("a pass");
+        });
+        let steps = stage.pass().await;
+        assert_eq!(steps[0], skipped("note-failed-restore", "another engine was first"));
+    });
+}
+
+#[test]
+fn a_step_that_fails_does_not_stop_the_others() {
+    on_paused_time(async {
+        let (stage, _) = ending().await;
+        stage.script.refuse("delete database", 1, error(ErrorClass::Transient));
+        let failed = ("delete-database", Outcome::Failed, "Operation: it is so (Code)".to_owned());
+        assert_eq!(stage.pass().await, [failed, done("terminate-instance")]);
+        let [event] = &stage.audit("delete-database")[..] else { panic!() };
+        assert_eq!((event.outcome, event.detail.as_str()), (Outcome::Failed, "Operation: it is so (Code)"));
+    });
+    on_paused_time(async {
+        let (stage, _) = ending().await;
+        stage.script.lose("delete database", 1);
+        assert_eq!(stage.pass().await[0].1, Outcome::Unknown);
+    });
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_done_and_does_nothing() {
+    on_paused_time(async {
+        let (stage, launched) = ending().await;
+        let report = stage.engine.once(true).await.unwrap();
+        let steps: Vec<_> = report.steps.iter().map(|step| (step.action, step.outcome)).collect();
+        assert_eq!(steps, [("delete-database", Outcome::DryRun), ("terminate-instance", Outcome::DryRun)]);
+        assert!(report.steps.iter().all(|step| step.reason == "bob asked for it"), "{report:?}");
+        assert!(stage.database(&launched.environment).is_some() && stage.alive().len() == 1);
+        assert!(stage.audit("delete-database").is_empty());
+    });
+}
+
+#[test]
+fn an_engine_that_may_only_look_says_why() {
+    for (setting, value, why) in [
+        ("paused", "true", "the policy pauses every background step"),
+        ("min-version", "1.0.1", "the policy wants engines of version 1.0.1 or later, and this is 1.0.0"),
+        ("ttl", "8d", "the fleet's policy cannot be followed: setting ttl is longer than max-lifetime"),
+    ] {
+        on_paused_time(async {
+            let stage = Stage::of(Scenario {
+                policy: [(setting.to_owned(), value.to_owned())].into(),
+                ..Scenario::default()
+            });
+            let report = stage.engine.once(false).await.unwrap();
+            assert_eq!((report.steps.len(), report.refused.len()), (0, 1));
+            assert_eq!((report.refused[0].target.as_str(), report.refused[0].reason.as_str()), ("dev", why));
+        });
+    }
+    on_paused_time(async {
+        let stage = Stage::of(Scenario::default());
+        stage.script.refuse("databases", ALWAYS, error(ErrorClass::Auth));
+        let report = stage.engine.once(false).await.unwrap();
+        assert_eq!((report.steps.len(), report.incomplete), (0, vec!["databases"]));
+        let why = "not everything could be listed, so nothing is judged: Operation: it is so (Code)";
+        assert_eq!(report.refused[0].reason, why);
+    });
+}

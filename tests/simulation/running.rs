@@ -1,0 +1,398 @@
+//! The run loop: how often it looks, what it tells, and when it acts.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use hatchery::cloud::sim::Scenario;
+use hatchery::domain::{ErrorClass, Outcome};
+use hatchery::engine::run::wait;
+use hatchery::engine::step::{Key, Rank};
+use hatchery::engine::{Event, Handle, RunOptions};
+use hatchery::failure::Kind;
+
+use crate::run::on_paused_time;
+use crate::script::{ALWAYS, Stage, error};
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// What a running engine has told, and when.
+#[derive(Clone, Default)]
+struct Told(Arc<Mutex<Vec<(f64, Event)>>>);
+
+impl Told {
+    fn take(&self) -> Vec<(f64, Event)> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+
+    /// Seconds between the complete looks since the last time, the first one counted from `from`.
+    fn gaps(&self, from: &mut f64) -> Vec<f64> {
+        let looks = self.take().into_iter().filter_map(|(at, event)| match event {
+            Event::World(_) | Event::Trouble(_) => Some(at),
+            _ => None,
+        });
+        looks.map(|at| at - std::mem::replace(from, at)).collect()
+    }
+}
+
+fn run(stage: &Stage, options: RunOptions) -> (Handle, Told) {
+    let (handle, mut events) = stage.engine.run(options);
+    let (told, clock) = (Told::default(), stage.clock.clone());
+    tokio::spawn({
+        let told = told.clone();
+        async move {
+            while let Some(event) = events.recv().await {
+                told.0.lock().unwrap().push((clock.elapsed().as_secs_f64(), event));
+            }
+            told.0.lock().unwrap().push((f64::INFINITY, Event::Working(usize::MAX)));
+        }
+    });
+    (handle, told)
+}
+
+fn watching() -> RunOptions {
+    RunOptions { background: true, refresh: MINUTE }
+}
+
+/// A stage whose fleet is at rest, and what an engine on it tells after its first look.
+async fn at_rest(options: RunOptions) -> (Stage, Handle, Told, f64) {
+    let stage = Stage::new();
+    let (handle, told) = run(&stage, options);
+    stage.clock.sleep(Duration::from_millis(100)).await;
+    let mut from = 0.0;
+    assert!(!told.gaps(&mut from).is_empty());
+    (stage, handle, told, from)
+}
+
+#[track_caller]
+fn all_about(gaps: &[f64], seconds: f64) {
+    assert!(!gaps.is_empty());
+    let fit = gaps.iter().all(|gap| (seconds * 0.8 - 0.1..=seconds * 1.2 + 0.1).contains(gap));
+    assert!(fit, "{gaps:?} are not about {seconds} s");
+}
+
+#[test]
+fn it_looks_once_a_minute_and_never_in_step_with_others() {
+    on_paused_time(async {
+        let (stage, _handle, told, mut from) = at_rest(watching()).await;
+        stage.clock.sleep(60 * MINUTE).await;
+        let gaps = told.gaps(&mut from);
+        all_about(&gaps, 60.0);
+        let (least, most) =
+            (gaps.iter().copied().fold(f64::MAX, f64::min), gaps.iter().copied().fold(0.0, f64::max));
+        assert!(most - least > 10.0, "{gaps:?}");
+    });
+}
+
+#[test]
+fn it_looks_less_often_while_nobody_watches_and_at_once_when_somebody_does() {
+    on_paused_time(async {
+        let (stage, handle, told, mut from) = at_rest(watching()).await;
+        handle.focus(false);
+        stage.clock.sleep(2 * MINUTE).await;
+        told.gaps(&mut from);
+        stage.clock.sleep(60 * MINUTE).await;
+        all_about(&told.gaps(&mut from), 180.0);
+        let now = stage.clock.elapsed().as_secs_f64();
+        handle.focus(true);
+        stage.clock.sleep(Duration::from_secs(1)).await;
+        assert_eq!((told.gaps(&mut from).len(), from), (1, now));
+        // It is watched already: that is no news.
+        handle.focus(true);
+        stage.clock.sleep(Duration::from_secs(1)).await;
+        assert!(told.gaps(&mut from).is_empty());
+        handle.look();
+        stage.clock.sleep(Duration::from_secs(1)).await;
+        assert_eq!(told.gaps(&mut from).len(), 1);
+    });
+    on_paused_time(async {
+        let options = RunOptions { refresh: 10 * MINUTE, ..watching() };
+        let (stage, handle, told, mut from) = at_rest(options).await;
+        handle.focus(false);
+        stage.clock.sleep(200 * MINUTE).await;
+        all_about(&told.gaps(&mut from), 600.0);
+    });
+}
+
+#[test]
+fn who_waits_is_shown_how_it_goes() {
+    on_paused_time(async {
+        // The steps that it takes would be looked at too.
+        let options = RunOptions { background: false, ..watching() };
+        let (stage, handle, told, mut from) = at_rest(options).await;
+        let launched = stage.launch().await.unwrap();
+        handle.look();
+        let begun = stage.clock.elapsed().as_secs_f64();
+        stage.clock.sleep(MINUTE).await;
+        all_about(&told.gaps(&mut from)[1..], 5.0);
+        stage.clock.sleep(Duration::from_secs(60)).await;
+        for gap in told.gaps(&mut from) {
+            assert!((0.8 * 5.0..=1.2 * 10.1).contains(&gap), "{gap}");
+        }
+        assert!(from - begun > 100.0);
+        stage.clock.sleep(20 * MINUTE).await;
+        told.gaps(&mut from);
+        stage.clock.sleep(20 * MINUTE).await;
+        all_about(&told.gaps(&mut from), 60.0);
+        // Whoever asked for something wants to see it.
+        stage.engine.terminate(&launched.environment).await.unwrap();
+        handle.look();
+        stage.clock.sleep(Duration::from_secs(29)).await;
+        assert!(told.gaps(&mut from).len() >= 5);
+    });
+    on_paused_time(async {
+        let (stage, _handle, told, mut from) = at_rest(watching()).await;
+        stage.other().launch(&crate::script::request()).await.unwrap();
+        stage.clock.sleep(2 * MINUTE).await;
+        told.gaps(&mut from);
+        stage.clock.sleep(MINUTE).await;
+        assert!(told.gaps(&mut from).len() <= 3, "others wait for theirs");
+    });
+}
+
+#[test]
+fn what_fails_is_tried_again_later_and_later() {
+    on_paused_time(async {
+        let stage = Stage::new();
+        stage.script.refuse("fleet", ALWAYS, error(ErrorClass::Transient));
+        let (_handle, told) = run(&stage, watching());
+        stage.clock.sleep(60 * MINUTE).await;
+        let mut from = 0.0;
+        let gaps = told.gaps(&mut from);
+        for (gap, seconds) in
+            gaps[1..].iter().zip([2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 300.0, 300.0])
+        {
+            all_about(&[*gap], seconds);
+        }
+        stage.script.end();
+        stage.clock.sleep(10 * MINUTE).await;
+        told.gaps(&mut from);
+        // Once it has gone well, it begins anew.
+        stage.clock.sleep(10 * MINUTE).await;
+        all_about(&told.gaps(&mut from), 60.0);
+    });
+}
+
+#[test]
+fn without_permission_it_waits_for_a_person() {
+    on_paused_time(async {
+        let stage = Stage::new();
+        stage.script.refuse("fleet", 1, error(ErrorClass::Auth));
+        let (handle, told) = run(&stage, watching());
+        stage.clock.sleep(60 * MINUTE).await;
+        let first = told.take();
+        assert!(matches!(&first[..], [(_, Event::Trouble(failure))] if failure.kind == Kind::NotPermitted));
+        handle.look();
+        stage.clock.sleep(Duration::from_secs(1)).await;
+        assert!(told.take().iter().any(|(_, event)| matches!(event, Event::World(_))));
+    });
+}
+
+#[test]
+fn all_slow_down_while_aws_throttles_and_come_back_bit_by_bit() {
+    on_paused_time(async {
+        let (stage, _handle, told, mut from) = at_rest(watching()).await;
+        stage.script.refuse("instances", ALWAYS, error(ErrorClass::Throttled));
+        stage.clock.sleep(60 * MINUTE).await;
+        let gaps = told.gaps(&mut from);
+        for (gap, seconds) in gaps.iter().zip([60.0, 120.0, 240.0, 480.0, 480.0]) {
+            all_about(&[*gap], seconds);
+        }
+        stage.script.end();
+        stage.clock.sleep(60 * MINUTE).await;
+        let gaps = told.gaps(&mut from);
+        for (gap, seconds) in
+            gaps[1..].iter().zip([360.0, 270.0, 202.5, 151.9, 113.9, 85.4, 64.1, 60.0, 60.0])
+        {
+            all_about(&[*gap], seconds);
+        }
+    });
+}
+
+#[test]
+fn it_ends_with_its_handle() {
+    on_paused_time(async {
+        let (stage, handle, told, _) = at_rest(watching()).await;
+        drop(handle);
+        stage.clock.sleep(Duration::from_secs(1)).await;
+        assert!(matches!(told.take()[..], [(_, Event::Working(usize::MAX))]));
+    });
+}
+
+#[test]
+fn the_first_look_is_shown_as_it_comes_in_and_the_others_whole() {
+    on_paused_time(async {
+        let stage = Stage::new();
+        let (_handle, told) = run(&stage, watching());
+        stage.clock.sleep(10 * MINUTE).await;
+        let complete: Vec<_> = told
+            .take()
+            .into_iter()
+            .filter_map(|(_, event)| match event {
+                Event::World(world) => Some(world.is_complete()),
+                _ => None,
+            })
+            .collect();
+        let partial = complete.iter().filter(|complete| !**complete).count();
+        assert!((1..=4).contains(&partial), "{complete:?}");
+        assert!(complete[partial..].iter().all(|complete| *complete));
+    });
+}
+
+#[test]
+fn who_only_looks_changes_nothing() {
+    on_paused_time(async {
+        let stage = Stage::of(Scenario::default());
+        let (_handle, told) = run(&stage, RunOptions { background: false, ..watching() });
+        stage.clock.sleep(30 * MINUTE).await;
+        assert!(stage.sim.look(|state| state.databases().next().is_none()));
+        assert!(!told.take().iter().any(|(_, event)| matches!(event, Event::Refused(_) | Event::Working(_))));
+    });
+}
+
+#[test]
+fn a_step_waits_for_its_moment_is_told_and_is_looked_at_soon_after() {
+    on_paused_time(async {
+        let stage = Stage::of(Scenario::default());
+        let (_handle, told) = run(&stage, watching());
+        stage.clock.sleep(5 * MINUTE).await;
+        let events = told.take();
+        let working: Vec<_> = events
+            .iter()
+            .filter_map(|(at, event)| match event {
+                Event::Working(steps) => Some((*at, *steps)),
+                _ => None,
+            })
+            .collect();
+        // The database, and once it is there, the hint.
+        assert_eq!(working.iter().map(|(_, steps)| *steps).collect::<Vec<_>>(), [1, 0, 1, 0], "{working:?}");
+        let key = Key(Rank::Create, "create-database", "hatchery-dev-6".into());
+        let moment = wait(7, &key, 0).as_secs_f64();
+        assert!((working[0].0 - moment).abs() < 0.6, "{} is not {moment}", working[0].0);
+        let next = events.iter().find(|(at, event)| *at > working[1].0 && matches!(event, Event::World(_)));
+        all_about(&[next.unwrap().0 - working[1].0], 2.0);
+        let activity: Vec<_> = events
+            .iter()
+            .filter_map(|(_, event)| match event {
+                Event::Activity(events) => {
+                    Some(events.iter().map(|event| event.action.as_str()).collect::<Vec<_>>())
+                }
+                _ => None,
+            })
+            .flatten()
+            .collect();
+        assert!(activity.contains(&"create-database") && activity.contains(&"move-hint"), "{activity:?}");
+    });
+}
+
+#[test]
+fn a_step_that_was_done_and_is_not_seen_is_not_sent_again_at_once() {
+    on_paused_time(async {
+        let mut scenario = Scenario::default();
+        scenario.faults.lag = 4.0;
+        let stage = Stage::of(scenario);
+        let (_handle, _told) = run(&stage, watching());
+        stage.clock.sleep(5 * MINUTE).await;
+        assert_eq!(stage.script.calls("create database"), 1);
+    });
+    on_paused_time(async {
+        let stage = Stage::of(Scenario::default());
+        stage.script.refuse("create database", ALWAYS, error(ErrorClass::Transient));
+        let (_handle, told) = run(&stage, watching());
+        stage.clock.sleep(10 * MINUTE).await;
+        let failed: Vec<_> = told
+            .take()
+            .into_iter()
+            .filter_map(|(at, event)| match event {
+                Event::Activity(events) => {
+                    events.iter().any(|event| event.outcome == Outcome::Failed).then_some(at)
+                }
+                _ => None,
+            })
+            .collect();
+        let gaps: Vec<_> = failed.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        for (gap, seconds) in gaps.iter().zip([2.0, 4.0, 8.0, 16.0, 32.0]) {
+            assert!((seconds..seconds + 3.0).contains(gap), "{gaps:?}");
+        }
+    });
+}
+
+#[test]
+fn what_ones_person_asked_for_is_done_at_once() {
+    on_paused_time(async {
+        let (stage, handle, told, _) = at_rest(watching()).await;
+        let launched = stage.launch().await.unwrap();
+        stage.clock.sleep(30 * MINUTE).await;
+        told.take();
+        stage.engine.terminate(&launched.environment).await.unwrap();
+        let asked = stage.clock.elapsed().as_secs_f64();
+        handle.look();
+        stage.clock.sleep(Duration::from_secs(5)).await;
+        let begun = told.take().into_iter().find(|(_, event)| matches!(event, Event::Working(2)));
+        assert!(begun.is_some_and(|(at, _)| at - asked < 0.1));
+        stage.clock.sleep(10 * MINUTE).await;
+        assert!(stage.records().is_empty());
+    });
+}
+
+#[test]
+fn what_others_did_is_told_once() {
+    on_paused_time(async {
+        let (stage, _handle, told, _) = at_rest(RunOptions { background: false, ..watching() }).await;
+        let launched = stage.other().launch(&crate::script::request()).await.unwrap();
+        stage.clock.sleep(5 * MINUTE).await;
+        stage.other().terminate(&launched.environment).await.unwrap();
+        stage.clock.sleep(30 * MINUTE).await;
+        let told: Vec<_> = told
+            .take()
+            .into_iter()
+            .filter_map(|(_, event)| match event {
+                Event::Activity(events) => Some(events),
+                _ => None,
+            })
+            .flatten()
+            .map(|event| format!("{} {}", event.who, event.action))
+            .collect();
+        assert_eq!(told, ["bob launch", "bob terminate"]);
+        // Once in five minutes, and two minutes after a change.
+        assert!((6..=10).contains(&stage.script.calls("read audit")), "{}", stage.script.calls("read audit"));
+    });
+}
+
+#[test]
+fn a_log_that_cannot_be_written_is_told() {
+    on_paused_time(async {
+        let stage = Stage::of(Scenario::default());
+        stage.script.refuse("audit", ALWAYS, error(ErrorClass::Auth));
+        let (_handle, told) = run(&stage, watching());
+        stage.clock.sleep(5 * MINUTE).await;
+        let unlogged = told.take().into_iter().find_map(|(_, event)| match event {
+            Event::Unlogged(why) => Some(why.map(|error| error.class)),
+            _ => None,
+        });
+        assert_eq!(unlogged, Some(Some(ErrorClass::Auth)));
+    });
+}
+
+#[test]
+fn engines_wait_for_moments_of_their_own_that_crowd_towards_the_end() {
+    let key = Key(Rank::Create, "create-database", "hatchery-dev-6".into());
+    let people = Key(Rank::People, "launch-instance", "dev-6".into());
+    for (engines, spread) in [(0, 24.0), (1, 24.0), (100, 24.0 * (100.0_f64.ln() + 1.0))] {
+        let moments: Vec<f64> = (0..2_000).map(|seed| wait(seed, &key, engines).as_secs_f64()).collect();
+        assert!(moments.iter().all(|moment| (0.0..=spread).contains(moment)));
+        let late = moments.iter().filter(|moment| **moment > spread / 2.0).count();
+        // A density that grows by e^lambda over the interval has this much of it in the second half.
+        let lambda = f64::from(u32::try_from(engines).unwrap().max(1)).ln() + 1.0;
+        let share = 1.0 - ((lambda / 2.0).exp() - 1.0) / (lambda.exp() - 1.0);
+        let found = f64::from(u32::try_from(late).unwrap()) / 2_000.0;
+        assert!((found - share).abs() < 0.04, "{found} is not {share}");
+        let different: BTreeSet<_> = moments.iter().map(|moment| moment.to_bits()).collect();
+        assert!(different.len() > 1_990);
+        let first = (0..2_000).map(|seed| wait(seed, &people, engines).as_secs_f64() * 3.0);
+        assert!(first.into_iter().all(|moment| moment <= spread));
+    }
+    assert_eq!(wait(7, &key, 5), wait(7, &key, 5));
+    assert_ne!(wait(7, &key, 5), wait(8, &key, 5));
+    assert_ne!(wait(7, &key, 5), wait(7, &people, 5) * 3);
+}
