@@ -85,7 +85,7 @@ impl RestoreTimes {
         took.sort_unstable();
         let count = u32::try_from(took.len()).unwrap_or(u32::MAX);
         let mean = took.iter().sum::<Duration>() / count;
-        let slow = took[(took.len() * 95 / 100).min(took.len() - 1)];
+        let slow = took[took.len() * 95 / 100];
         let delta = |time| TimeDelta::from_std(time).unwrap_or(USUAL_RESTORE.slow);
         Self { mean: delta(mean), slow: delta(slow) }
     }
@@ -191,3 +191,6 @@ fn opens_within(policy: &Policy, now: DateTime<Utc>, length: TimeDelta) -> bool 
 fn instants(from: DateTime<Utc>, length: TimeDelta) -> impl Iterator<Item = DateTime<Utc>> {
     std::iter::successors(Some(from), |at| Some(*at + STEP)).take_while(move |at| *at <= from + length)
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,13 +45,13 @@ fn without_any_experience_the_published_figures_count() {
 
 #[test]
 fn a_fleet_learns_from_what_came_to_be_ready() {
-    let mut world = of_size(4);
-    for (instance, factor) in world.instances.items.iter_mut().zip([3, 1, 2, 9]) {
+    let mut world = of_size(6);
+    for (instance, factor) in world.instances.items.iter_mut().zip([3, 1, 2, 4, 2, 9]) {
         instance.timeline = Phase::PATH.into_iter().zip(USUAL.map(|at| at * factor)).collect();
     }
     // The last one is not ready, and says nothing.
-    world.instances.items[3].timeline.remove(&Phase::Ready);
-    for (database, minutes) in world.databases.items.iter_mut().zip([10, 30, 20, 0, 0]) {
+    world.instances.items[5].timeline.remove(&Phase::Ready);
+    for (database, minutes) in world.databases.items.iter_mut().zip([10, 30, 20, 40, 15, 0, 0]) {
         database.created_at = database.requested_at.map(|at| at + Duration::from_mins(minutes));
     }
     let learnt = Estimates::learn(&world);

@@ -199,7 +199,13 @@ async fn unfinished() -> (Stage, Launched) {
 fn a_launch_is_only_finished_as_long_as_it_is_wanted_and_nobody_else_does() {
     let why_unwanted = "its record is not wanted any more";
     for (changes, why) in [
-        (TagChanges::terminate(&Termination { at: chrono::Utc::now(), by: "bob".into() }), why_unwanted),
+        (
+            TagChanges::terminate(&Termination {
+                at: "2026-03-02T08:00:00Z".parse().unwrap(),
+                by: "bob".into(),
+            }),
+            why_unwanted,
+        ),
         (TagChanges::new().set(key::FAILURE, "2026-03-02T08:00:00Z no room"), why_unwanted),
         (TagChanges::new().set(key::ATTEMPT, "1"), "another engine has gone on with it"),
         (TagChanges::new().set(key::INSTANCE, "i-1"), "another engine has gone on with it"),

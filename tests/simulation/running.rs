@@ -125,7 +125,7 @@ fn who_waits_is_shown_how_it_goes() {
         let begun = stage.clock.elapsed().as_secs_f64();
         stage.clock.sleep(MINUTE).await;
         all_about(&told.gaps(&mut from)[1..], 5.0);
-        stage.clock.sleep(Duration::from_secs(60)).await;
+        stage.clock.sleep(MINUTE).await;
         for gap in told.gaps(&mut from) {
             assert!((0.8 * 5.0..=1.2 * 10.1).contains(&gap), "{gap}");
         }

@@ -304,6 +304,14 @@ fn the_price_is_the_highest_at_which_enough_is_served() {
 }
 
 #[test]
+fn next_to_nothing_is_left_out() {
+    let demand = steady(1.0);
+    let (price, rate) = demand.price(at_all_hours, TimeDelta::minutes(60), 0.9999, 0, 1_000);
+    assert!(price > 0.0);
+    assert!(rate >= 0.9999 * (1.0 - 1e-7), "{rate}");
+}
+
+#[test]
 fn where_little_can_be_had_the_share_of_that_is_what_is_wanted() {
     let demand = steady(2.0);
     let restore = TimeDelta::minutes(60);

@@ -42,6 +42,13 @@ fn every_setting_reads_what_it_writes() {
 }
 
 #[test]
+fn a_fleet_begins_with_the_published_figures() {
+    let Policy { ttl, max_lifetime, grace, snapshot_drift, .. } = Policy::for_fleet(&dev());
+    let minutes = [ttl, max_lifetime, grace, snapshot_drift].map(|length| length.as_secs() / 60);
+    assert_eq!(minutes, [8 * 60, 7 * 24 * 60, 15, 24 * 60]);
+}
+
+#[test]
 fn an_empty_fleet_says_what_is_missing() {
     let (policy, problems) = Policy::read(&Tags::new(), &dev());
     assert_eq!(policy, Policy::for_fleet(&dev()));

@@ -1,0 +1,170 @@
+//! What a target is made of: how long restores take, what is open, and what has come since the history was read.
+
+use std::sync::Arc;
+
+use super::super::database::Database;
+use super::super::fleet::Fleet;
+use super::super::ids::{FleetName, Number, RecordId};
+use super::super::launches::Launch;
+use super::super::world::Listing;
+use super::*;
+
+fn at(text: &str) -> DateTime<Utc> {
+    format!("2026-03-02T{text}Z").parse().unwrap()
+}
+
+fn minutes(minutes: u64) -> Duration {
+    Duration::from_secs(minutes * 60)
+}
+
+/// A complete world of a fleet that sizes its pool by itself and works by day.
+fn world() -> World {
+    let name: FleetName = "dev".parse().unwrap();
+    let mut policy = Policy::for_fleet(&name);
+    (policy.spare, policy.hours) = (Spare::Auto, Some("Mon 07:00-19:00 UTC".parse().unwrap()));
+    let fleet = Fleet { name, template: RecordId::new("lt-0"), policy, problems: Vec::new() };
+    World { records: Listing::complete(Vec::new(), at("12:00:00")), ..World::unseen(fleet) }
+}
+
+fn target(world: &World, now: &str) -> Target {
+    Target::of(world, &world.fleet.policy, at(now))
+}
+
+/// Launches a minute apart, the last one at eleven, whose restores took so many minutes.
+fn took(restores: impl IntoIterator<Item = u64>) -> Launches {
+    let restores: Vec<_> = restores.into_iter().collect();
+    let first = at("11:00:00") - TimeDelta::minutes(i64::try_from(restores.len()).unwrap());
+    let launches = (1..).zip(&restores).map(|(number, restore)| Launch {
+        at: first + TimeDelta::minutes(number),
+        restore: Some(minutes(*restore)),
+    });
+    Launches::new(first, at("12:00:00"), launches.collect())
+}
+
+#[track_caller]
+fn measured(restores: impl IntoIterator<Item = u64>, mean: i64, slow: i64) {
+    let found = RestoreTimes::measure(&took(restores), &world());
+    assert_eq!(found, RestoreTimes { mean: TimeDelta::minutes(mean), slow: TimeDelta::minutes(slow) });
+}
+
+#[test]
+fn restores_take_what_they_took_lately_once_there_are_enough() {
+    measured([60; 4], 20, 30);
+    measured([60; 5], 60, 60);
+    // Of a hundred, five are slower.
+    measured((1..=100).map(|n| if n > 95 { 50 } else { 10 }), 12, 50);
+    measured((1..=100).map(|n| if n > 96 { 45 } else { 20 }), 21, 20);
+    // Only the latest two hundred count.
+    measured((0..250).map(|n| if n < 50 { 90 } else { 10 }), 10, 10);
+}
+
+#[test]
+fn restores_that_are_listed_count_too() {
+    let mut world = world();
+    let name = world.fleet.name.clone();
+    world.databases.items.extend((1..=5).map(|number| Database {
+        id: name.database_id(Number(number)),
+        number: Number(number),
+        status: "available".into(),
+        endpoint: None,
+        requested_at: Some(at("09:00:00")),
+        created_at: Some(at("09:40:00")),
+        zone: None,
+        snapshot: None,
+        snapshot_at: None,
+        environment: None,
+        orphan_since: None,
+    }));
+    let found = RestoreTimes::measure(&took([]), &world);
+    assert_eq!(found, RestoreTimes { mean: TimeDelta::minutes(40), slow: TimeDelta::minutes(40) });
+}
+
+#[test]
+fn what_is_on_its_way_when_the_hours_begin_is_asked_for_before() {
+    let mut world = world();
+    // A slow restore, and the time until it is asked for: 35 minutes before seven.
+    for (now, wanted) in [("06:20:00", 0), ("06:25:00", 1), ("07:00:00", 1), ("18:59:00", 1), ("19:00:00", 0)]
+    {
+        assert_eq!((target(&world, now).wanted, target(&world, now).keep), (wanted, None), "{now}");
+    }
+    world.launches = Ok(Some(Arc::new(took([]))));
+    // Until an hour before that, those that are left over leave.
+    for (now, keep) in [("05:20:00", Some(0)), ("05:25:00", None), ("06:20:00", None), ("19:00:00", Some(0))]
+    {
+        assert_eq!((target(&world, now).wanted, target(&world, now).keep), (0, keep), "{now}");
+    }
+    world.fleet.policy.hours = None;
+    assert_eq!(target(&world, "03:00:00").wanted, 1);
+    for (least, most, ceiling, wanted) in [(3, 9, 9, 3), (0, 0, 9, 0), (3, 9, 2, 2), (0, 9, 9, 1)] {
+        let policy = &mut world.fleet.policy;
+        (policy.spare_min, policy.spare_max, policy.max_databases) = (least, most, ceiling);
+        assert_eq!(target(&world, "03:00:00").wanted, wanted);
+    }
+}
+
+fn record(number: u32, created_at: DateTime<Utc>) -> Record {
+    let name: FleetName = "dev".parse().unwrap();
+    let mut tags = super::super::tags::Tags::new();
+    tags.insert("hatchery:fleet".into(), "dev".into());
+    tags.insert("hatchery:role".into(), "environment".into());
+    let template = name.record_name(Number(number));
+    Record::read(&name, RecordId::new("lt-1"), &template, created_at, &tags).unwrap()
+}
+
+#[test]
+fn the_records_tell_of_the_launches_that_the_history_does_not_know_yet() {
+    let history = took([10]);
+    let mut world = world();
+    let mut retirement = record(4, at("12:10:00"));
+    retirement.retirement = true;
+    world.records.items.extend([
+        record(1, at("11:59:59")),
+        record(2, at("12:00:00")),
+        record(3, at("12:10:00")),
+        retirement,
+    ]);
+    let latest = |world: &World, now| latest(&history, world, at(now));
+    assert_eq!(latest(&world, "12:30:00"), (2, at("12:30:00")));
+    assert_eq!(latest(&world, "13:00:00"), (2, at("13:00:00")));
+    // After that some of them may have ended.
+    assert_eq!(latest(&world, "13:00:01"), (0, at("12:00:00")));
+    world.records.complete = false;
+    assert_eq!(latest(&world, "12:30:00"), (0, at("12:00:00")));
+}
+
+#[test]
+fn as_many_are_wanted_as_the_forecast_needs_until_one_more_could_be_there() {
+    let mut world = world();
+    world.fleet.policy.hours = None;
+    let now = at("12:00:00");
+    let since = now - TimeDelta::weeks(8);
+    // Every quarter of an hour one, all day long, four more within the hour, and restores of ten minutes.
+    let launch = |minute| Launch { at: since + TimeDelta::minutes(minute), restore: Some(minutes(10)) };
+    let usual = (0..8 * 7 * 96).map(|slot| launch(15 * slot));
+    let busy = (0..8 * 7).flat_map(|day| (50..54).map(move |minute| day * 24 * 60 + minute)).map(launch);
+    let launches = Launches::new(since, now, usual.chain(busy).collect());
+    let always = |_, _| true;
+    let demand = Demand::learn(&launches, Tz::UTC, always, now).unwrap();
+    world.launches = Ok(Some(Arc::new(launches.clone())));
+    let today = demand.today(&launches, 0, now, now);
+    let (restore, most) = (TimeDelta::minutes(15), 10);
+    let half_the_misses = 0.995;
+    let (price, rate) = demand.price(always, restore, half_the_misses, 0, most);
+    let needed = |minutes: i64, price| {
+        let at = |step: i64| now + TimeDelta::minutes(5 * step);
+        (0..=minutes / 5).map(|step| demand.needed(at(step), &today, restore, price, most)).max().unwrap()
+    };
+    let found = target(&world, "12:00:00");
+    assert_eq!((found.wanted, found.keep), (needed(15, price), Some(needed(75, price / 2.0))));
+    assert_eq!(found.hit_rate, Some(rate * 100.0));
+    assert!(found.keep.unwrap() > found.wanted, "there is something to tell them apart by: {found:?}");
+    let faster = demand.price(always, TimeDelta::minutes(5), half_the_misses, 0, most).0;
+    assert!((faster - price).abs() > 0.01, "a database is worth something else then");
+    assert_eq!(
+        found.reason,
+        format!(
+            "{} spare for 1.1 launches expected in the next 15 min, so that 99 % find a free database",
+            found.wanted
+        )
+    );
+}
