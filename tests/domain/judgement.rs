@@ -128,7 +128,8 @@ fn what_is_not_old_yet_is_not_said_to_be() {
         world.databases.items[1].snapshot_at = Some(minutes_ago(48 * 60 - 1));
     });
     let mut world = of_size(1);
-    (snapshot(&mut world, 50 * 60), image(&mut world, 100 * 60));
+    snapshot(&mut world, 50 * 60);
+    image(&mut world, 100 * 60);
     let messages: Vec<_> = verdicts(&world, now()).into_iter().map(|verdict| verdict.message).collect();
     assert_eq!(
         messages,
