@@ -426,6 +426,7 @@ fn the_next_number_was_never_given_out() {
     assert_eq!(next(|world| world.records.items.push(record(8))), 9);
     assert_eq!(next(|world| world.fleet.policy.last_number = Number(20)), 21);
     assert_eq!(of_size(2).record(&id(2)).unwrap().number(), Number(2));
+    assert_eq!((&of_size(2).records).into_iter().count(), of_size(2).records.iter().count());
     assert_eq!(of_size(2).record(&id(3)), None);
     let unseen = World::unseen(of_size(1).fleet);
     assert!(!unseen.is_complete() && Environment::all(&unseen, now()).is_empty());

@@ -284,6 +284,8 @@ fn class_of(code: &str, message: &str, status: u16) -> Option<ErrorClass> {
         _ if is_not_found(code) => ErrorClass::NotFound,
         _ if status == 429 || message.contains("Rate exceeded") => ErrorClass::Throttled,
         _ if status >= 500 => return None,
+        // Refused, so nothing has changed; but the answer broke off before it said why, and may have meant throttling.
+        "" => ErrorClass::Transient,
         _ => ErrorClass::Invalid,
     };
     Some(class)
@@ -320,7 +322,7 @@ mod tests {
         assert_eq!(class(Effect::Changes, 200), ErrorClass::Unknown);
         assert_eq!(class(Effect::Reads, 200), ErrorClass::Transient);
         assert_eq!(class(Effect::Changes, 502), ErrorClass::Unknown);
-        assert_eq!(class(Effect::Changes, 400), ErrorClass::Invalid);
+        assert_eq!(class(Effect::Changes, 400), ErrorClass::Transient);
     }
 
     #[test]
