@@ -184,3 +184,42 @@ fn finish<T>(listing: &mut Listing<T>) {
 pub(super) fn share(world: &World) -> Arc<World> {
     Arc::new(world.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ErrorClass;
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(second, 0).unwrap()
+    }
+
+    fn listed(pages: &[(&[u32], Option<i64>)]) -> Listing<u32> {
+        let mut listing = Listing::default();
+        for (items, second) in pages {
+            add(&mut listing, Ok(Page { value: items.to_vec(), as_of: second.map(at) }));
+        }
+        finish(&mut listing);
+        listing
+    }
+
+    #[test]
+    fn a_listing_is_as_old_as_the_oldest_of_its_pages() {
+        let whole = listed(&[(&[1], Some(7)), (&[2, 3], Some(9)), (&[], Some(8))]);
+        assert_eq!(whole, Listing::complete(vec![1, 2, 3], at(7)));
+        assert_eq!(listed(&[(&[1], Some(9)), (&[2], Some(7))]).as_of, Some(at(7)));
+        assert_eq!(listed(&[(&[], Some(9)), (&[1], Some(7))]).as_of, Some(at(7)));
+        for unknown in [[Some(7), None], [None, Some(7)]] {
+            assert_eq!(listed(&unknown.map(|second| (&[1][..], second))).as_of, None);
+        }
+    }
+
+    #[test]
+    fn a_page_that_failed_leaves_the_listing_incomplete() {
+        let problem = CloudError::new(ErrorClass::Throttled, "DescribeInstances", "Throttling", "slow down");
+        let mut listing = listed(&[(&[1], Some(7))]);
+        add(&mut listing, Err(problem.clone()));
+        finish(&mut listing);
+        assert_eq!((listing.complete, listing.items, listing.problem), (false, vec![1], Some(problem)));
+    }
+}
