@@ -7,8 +7,8 @@ use hatchery::domain::tags::{key, role};
 use hatchery::domain::{ErrorClass, NewDatabase, Number, Outcome, TagChanges, Termination};
 use hatchery::engine::Launched;
 
+use crate::account::{dev, on_paused_time};
 use crate::layer::LAUNCH;
-use crate::run::{dev, on_paused_time};
 use crate::script::{ALWAYS, Stage, error};
 
 const HOUR: Duration = Duration::from_hours(1);

@@ -10,14 +10,14 @@ use chrono::{DateTime, Utc};
 use hatchery::clock::Clock;
 use hatchery::cloud::DynCloud;
 use hatchery::cloud::sim::{Change, Scenario, SimCloud};
-use hatchery::engine::{Config, Engine, Event, Handle, LaunchRequest, RunOptions};
+use hatchery::engine::{Engine, Event, Handle, RunOptions};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use crate::account::{config, live, on_paused_time, request};
 use crate::layer::{Call, Hook, Layer, Verb};
 use crate::on_all_cores;
-use crate::run::{dev, on_paused_time};
 
 /// How long people are at work, and how long the rest after it is measured.
 const BUSY: Duration = Duration::from_hours(3);
@@ -174,11 +174,8 @@ impl Account {
 
     async fn run(mut self, dashboards: usize) -> Crowd {
         self.note_records();
-        let live = tokio::spawn({
-            let sim = self.sim.clone();
-            async move { sim.live().await }
-        });
-        let scheduled = self.engine("schedule", 0, self.sent.clone());
+        let live = live(&self.sim);
+        let scheduled = self.engine("schedule");
         let schedule = tokio::spawn(async move {
             loop {
                 let _ = scheduled.once(false).await;
@@ -218,20 +215,13 @@ impl Account {
         }
     }
 
-    fn engine(&mut self, who: &str, number: usize, sent: Sent) -> Engine {
-        let cloud: DynCloud = Arc::new(Layer { inner: self.sim.caller(who), hook: sent });
-        let config = Config {
-            fleet: dev(),
-            person: format!("person-{number}"),
-            host: format!("engine@{who}"),
-            seed: self.random.random(),
-            version: semver::Version::new(1, 0, 0),
-        };
-        Engine::new(cloud, self.clock.clone(), config)
+    fn engine(&mut self, who: &str) -> Engine {
+        let cloud: DynCloud = Arc::new(Layer { inner: self.sim.caller(who), hook: self.sent.clone() });
+        Engine::new(cloud, self.clock.clone(), config(who, self.random.random()))
     }
 
     fn dashboard(&mut self, number: usize) -> (Engine, Handle) {
-        let engine = self.engine(&format!("host-{number}"), number, self.sent.clone());
+        let engine = self.engine(&format!("host-{number}"));
         let (handle, events) = engine.run(RunOptions { background: true, refresh: Duration::from_mins(1) });
         tokio::spawn(watch(events, Arc::clone(&self.sightings), self.clock.clone()));
         (engine, handle)
@@ -244,12 +234,8 @@ impl Account {
         while self.clock.now() < end {
             self.clock.sleep(Duration::from_secs(self.random.random_range(60..420))).await;
             let (engine, handle) = &screens[self.random.random_range(0..screens.len())];
-            let request = LaunchRequest {
-                name: format!("work-{launches}").parse().unwrap(),
-                services: BTreeMap::new(),
-                ttl: Some(Duration::from_mins(self.random.random_range(30..60))),
-                note: None,
-            };
+            let ttl = Duration::from_mins(self.random.random_range(30..60));
+            let request = request(format!("work-{launches}"), Some(ttl));
             if ASKED_FOR.scope((), engine.launch(&request)).await.is_ok() {
                 launches += 1;
                 handle.look();

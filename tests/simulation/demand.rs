@@ -13,9 +13,11 @@ use hatchery::clock::Clock;
 use hatchery::cloud::sim::{Scenario, SimCloud};
 use hatchery::domain::Hours;
 use hatchery::domain::tags::key;
-use hatchery::engine::{Config, Engine, LaunchRequest};
+use hatchery::engine::Engine;
 use rand::{Rng, RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
+
+use crate::account::{config, on_paused_time, request};
 
 const ENGINEERS: u32 = 50;
 
@@ -175,7 +177,7 @@ impl Outcome {
 
 /// Runs one pool on tokio's paused clock.
 fn run(setup: &Setup, span: &Span) -> Outcome {
-    crate::run::on_paused_time(live(setup, span))
+    on_paused_time(live(setup, span))
 }
 
 /// An account with nothing but a fleet, and an engine for it.
@@ -183,18 +185,7 @@ fn fleet(setup: &Setup, begin: DateTime<Utc>) -> (Engine, SimCloud, Clock) {
     let clock = Clock::virtual_from(begin, 1.0);
     let sim = SimCloud::new(Scenario { policy: setup.policy(), ..Scenario::default() }, 1, clock.clone());
     sim.keep_history(0);
-    let config = Config {
-        fleet: "dev".parse().unwrap(),
-        person: "amy".into(),
-        host: "engine@schedule".into(),
-        seed: 1,
-        version: semver::Version::new(1, 0, 0),
-    };
-    (Engine::new(sim.caller("schedule"), clock.clone(), config), sim, clock)
-}
-
-fn request() -> LaunchRequest {
-    LaunchRequest { name: "checkout-fix".parse().unwrap(), services: BTreeMap::new(), ttl: None, note: None }
+    (Engine::new(sim.caller("schedule"), clock.clone(), config("schedule", 1)), sim, clock)
 }
 
 async fn live(setup: &Setup, span: &Span) -> Outcome {
@@ -234,7 +225,7 @@ async fn live(setup: &Setup, span: &Span) -> Outcome {
             continue;
         }
         coming.next();
-        let launched = engine.launch(&request()).await.unwrap();
+        let launched = engine.launch(&request("checkout-fix", None)).await.unwrap();
         let is = |id: &str| id == launched.database.as_str();
         let hit = sim.look(|state| state.databases().any(|(id, one)| is(id) && one.status == "available"));
         if !counts {
@@ -342,14 +333,14 @@ async fn the_launch_history_is_read_sparingly() {
     let begin = "2026-03-02T08:00:00Z".parse().unwrap();
     let (engine, sim, clock) = fleet(&Setup::Auto(ALWAYS), begin);
     let reads = || sim.look(|state| state.requests().get("FilterLogEvents").copied().unwrap_or_default());
-    engine.launch(&request()).await.unwrap();
+    engine.launch(&request("checkout-fix", None)).await.unwrap();
     assert_eq!(reads(), 0);
     for _ in 0..12 {
         engine.once(false).await.unwrap();
         clock.sleep(PASS).await;
     }
     assert_eq!(reads(), 4, "every fifteen minutes of an hour");
-    engine.launch(&request()).await.unwrap();
+    engine.launch(&request("checkout-fix", None)).await.unwrap();
     assert_eq!(reads(), 4);
     // The first launch had to wait for its database. The second one tells what a restore takes.
     let launches = engine.cloud().launches(&engine.config().fleet, begin).await.unwrap();

@@ -7,7 +7,7 @@ use hatchery::domain::{EnvironmentId, ErrorClass, GivenUp, Outcome, TagChanges, 
 use hatchery::engine::{Extended, Launched};
 use hatchery::failure::{Failure, Kind};
 
-use crate::run::on_paused_time;
+use crate::account::on_paused_time;
 use crate::script::{ALWAYS, Stage, error};
 
 const HOUR: Duration = Duration::from_hours(1);

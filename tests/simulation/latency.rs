@@ -10,13 +10,13 @@ use hatchery::cloud::DynCloud;
 use hatchery::cloud::sim::{Change, Scenario, SimCloud};
 use hatchery::domain::tags::{self, key};
 use hatchery::domain::{CloudError, RecordId};
-use hatchery::engine::{Config, Engine, LaunchRequest, Launched, RunOptions};
+use hatchery::engine::{Engine, LaunchRequest, Launched, RunOptions};
 use hatchery::failure::Failure;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
+use crate::account::{config, live, on_paused_time, request};
 use crate::layer::{Call, Hook, Layer};
-use crate::run::{dev, on_paused_time};
 
 /// Measures the time in which none of a process's calls is at AWS.
 #[derive(Clone)]
@@ -149,10 +149,7 @@ impl Account {
         scenario.faults.throttling = true;
         let sim = SimCloud::new(scenario, seed, clock.clone());
         sim.keep_history(0);
-        tokio::spawn({
-            let sim = sim.clone();
-            async move { sim.live().await }
-        });
+        live(&sim);
         let account = Self { sim, clock, random: ChaCha8Rng::seed_from_u64(seed), restores: Arc::default() };
         account.note_restores();
         account
@@ -175,14 +172,7 @@ impl Account {
     fn engine(&mut self, who: &str) -> (Engine, Stopwatch) {
         let watch = Stopwatch::new(self.clock.clone());
         let cloud: DynCloud = Arc::new(Layer { inner: self.sim.caller(who), hook: watch.clone() });
-        let config = Config {
-            fleet: dev(),
-            person: who.to_owned(),
-            host: format!("engine@{who}"),
-            seed: self.random.random(),
-            version: semver::Version::new(1, 0, 0),
-        };
-        (Engine::new(cloud, self.clock.clone(), config), watch)
+        (Engine::new(cloud, self.clock.clone(), config(who, self.random.random())), watch)
     }
 
     /// Dashboards of other people, which top the pool up.
@@ -206,7 +196,7 @@ impl Account {
             let (engine, watch) = self.engine("amy");
             let begun = self.clock.now();
             watch.start();
-            let launched = engine.launch(&request(number)).await.expect("a launch");
+            let launched = engine.launch(&work(number)).await.expect("a launch");
             own.push(watch.idle().as_secs_f64());
             confirmed.push(seconds(self.clock.now() - begun));
             let came = self
@@ -267,7 +257,7 @@ impl Account {
         let clock = self.clock.clone();
         async move {
             clock.sleep(wait).await;
-            (clock.now(), engine.launch(&request(number)).await)
+            (clock.now(), engine.launch(&work(number)).await)
         }
     }
 
@@ -282,11 +272,6 @@ impl Account {
     }
 }
 
-fn request(number: usize) -> LaunchRequest {
-    LaunchRequest {
-        name: format!("work-{number}").parse().unwrap(),
-        services: BTreeMap::new(),
-        ttl: Some(Duration::from_hours(1)),
-        note: None,
-    }
+fn work(number: usize) -> LaunchRequest {
+    request(format!("work-{number}"), Some(Duration::from_hours(1)))
 }

@@ -9,9 +9,9 @@ use hatchery::domain::{CloudError, ErrorClass, Outcome, TagChanges};
 use hatchery::engine::{LaunchRequest, Launched};
 use hatchery::failure::Kind;
 
+use crate::account::on_paused_time;
 use crate::layer::LAUNCH;
-use crate::run::on_paused_time;
-use crate::script::{ALWAYS, Stage, error, request};
+use crate::script::{ALWAYS, Stage, checkout, error};
 
 /// Everything of an environment is there, once.
 #[track_caller]
@@ -143,7 +143,7 @@ fn what_somebody_else_has_claimed_is_theirs() {
     on_paused_time(async {
         let stage = Stage::new();
         // They claim it between this engine's look and its claim.
-        let (other, request) = (stage.other(), request());
+        let (other, request) = (stage.other(), checkout());
         let (mine, theirs) = futures::join!(stage.launch(), other.launch(&request));
         let (mine, theirs) = (mine.unwrap(), theirs.unwrap());
         assert_ne!(mine.database, theirs.database);
@@ -411,14 +411,14 @@ fn a_request_that_makes_no_sense_is_refused_before_anything_is_asked() {
     let hours = |hours| Some(Duration::from_hours(hours));
     let long = "n".repeat(200);
     for (good, request) in [
-        (true, LaunchRequest { services: services(25), note: note(&long), ..request() }),
-        (false, LaunchRequest { services: services(26), ..request() }),
-        (false, LaunchRequest { note: note(&format!("{long}n")), ..request() }),
-        (false, LaunchRequest { note: note("a\u{7}b"), ..request() }),
-        (true, LaunchRequest { ttl: hours(7 * 24), ..request() }),
-        (false, LaunchRequest { ttl: hours(7 * 24 + 1), ..request() }),
-        (true, LaunchRequest { ttl: Some(Duration::from_mins(1)), ..request() }),
-        (false, LaunchRequest { ttl: Some(Duration::from_secs(59)), ..request() }),
+        (true, LaunchRequest { services: services(25), note: note(&long), ..checkout() }),
+        (false, LaunchRequest { services: services(26), ..checkout() }),
+        (false, LaunchRequest { note: note(&format!("{long}n")), ..checkout() }),
+        (false, LaunchRequest { note: note("a\u{7}b"), ..checkout() }),
+        (true, LaunchRequest { ttl: hours(7 * 24), ..checkout() }),
+        (false, LaunchRequest { ttl: hours(7 * 24 + 1), ..checkout() }),
+        (true, LaunchRequest { ttl: Some(Duration::from_mins(1)), ..checkout() }),
+        (false, LaunchRequest { ttl: Some(Duration::from_secs(59)), ..checkout() }),
     ] {
         on_paused_time(async {
             let stage = Stage::new();

@@ -8,12 +8,13 @@ use chrono::TimeDelta;
 use hatchery::clock::Clock;
 use hatchery::cloud::DynCloud;
 use hatchery::cloud::sim::{Scenario, SimCloud};
-use hatchery::domain::{FleetName, NewFleet, Policy, TagChanges};
+use hatchery::domain::{NewFleet, Policy, TagChanges};
 use hatchery::engine::{Config, Engine, RunOptions};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use semver::Version;
 
+use crate::account::{config, dev, live, on_paused_time};
 use crate::checks::{Book, REST, SharedBook};
 use crate::flaws::{Broken, Flaw};
 use crate::frail::{Frail, Life, Weather};
@@ -100,16 +101,6 @@ pub(crate) fn simulate(seed: u64, setting: &Setting) -> Outcome {
     on_paused_time(async { Simulation::new(seed, setting.clone()).run().await })
 }
 
-/// Runs something on tokio's paused clock. Clocks are made inside of it, or they would not begin at its own instant.
-pub(crate) fn on_paused_time<T>(run: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .expect("a runtime");
-    runtime.block_on(run)
-}
-
 struct Simulation {
     seed: u64,
     setting: Setting,
@@ -120,10 +111,6 @@ struct Simulation {
     launched: Arc<Mutex<u64>>,
     weather: Arc<Weather>,
     spare: usize,
-}
-
-pub(crate) fn dev() -> FleetName {
-    "dev".parse().unwrap()
 }
 
 impl Simulation {
@@ -143,10 +130,7 @@ impl Simulation {
     async fn run(mut self) -> Outcome {
         let grace = self.make_strangers().await;
         self.open_book(grace);
-        let live = tokio::spawn({
-            let sim = self.sim.clone();
-            async move { sim.live().await }
-        });
+        let live = live(&self.sim);
         let engines: Vec<_> = (0..self.setting.engines).map(|n| tokio::spawn(self.engine_life(n))).collect();
         let people: Vec<_> =
             (0..self.setting.people).map(|n| tokio::spawn(self.person(n, grace).live())).collect();
@@ -384,13 +368,8 @@ impl Maker {
             Some(_) => Arc::new(Layer { inner: watched, hook: Broken::new(flaw, self.clock.clone()) }),
             None => watched,
         };
-        let config = Config {
-            fleet: dev(),
-            person: self.who.clone(),
-            host: format!("engine@{}", self.who),
-            seed: self.random.random(),
-            version: if self.old && flaw != Some(Flaw::AnyVersion) { OLD } else { NEW },
-        };
+        let version = if self.old && flaw != Some(Flaw::AnyVersion) { OLD } else { NEW };
+        let config = Config { version, ..config(&self.who, self.random.random()) };
         (Engine::new(cloud, self.clock.clone(), config), rebirth)
     }
 }

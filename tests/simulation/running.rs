@@ -11,7 +11,7 @@ use hatchery::engine::step::{Key, Rank};
 use hatchery::engine::{Event, Handle, RunOptions};
 use hatchery::failure::Kind;
 
-use crate::run::on_paused_time;
+use crate::account::on_paused_time;
 use crate::script::{ALWAYS, Stage, error};
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -142,7 +142,7 @@ fn who_waits_is_shown_how_it_goes() {
     });
     on_paused_time(async {
         let (stage, _handle, told, mut from) = at_rest(watching()).await;
-        stage.other().launch(&crate::script::request()).await.unwrap();
+        stage.other().launch(&crate::script::checkout()).await.unwrap();
         stage.clock.sleep(2 * MINUTE).await;
         told.gaps(&mut from);
         stage.clock.sleep(MINUTE).await;
@@ -339,7 +339,7 @@ fn what_ones_person_asked_for_is_done_at_once() {
 fn what_others_did_is_told_once() {
     on_paused_time(async {
         let (stage, _handle, told, _) = at_rest(RunOptions { background: false, ..watching() }).await;
-        let launched = stage.other().launch(&crate::script::request()).await.unwrap();
+        let launched = stage.other().launch(&crate::script::checkout()).await.unwrap();
         stage.clock.sleep(5 * MINUTE).await;
         stage.other().terminate(&launched.environment).await.unwrap();
         stage.clock.sleep(30 * MINUTE).await;

@@ -1,6 +1,5 @@
 //! A stage for one engine: an account in which nothing goes wrong but what a script says.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,11 +13,11 @@ use hatchery::domain::tags::{self, key};
 use hatchery::domain::{
     AuditEvent, CloudError, EnvironmentId, ErrorClass, Outcome, RecordId, TagChanges, Tags,
 };
-use hatchery::engine::{Config, Engine, LaunchRequest, Launched};
+use hatchery::engine::{Engine, LaunchRequest, Launched};
 use hatchery::failure;
 
+use crate::account::{config, dev, live, request};
 use crate::layer::{Call, Failure, Hook, Layer};
-use crate::run::dev;
 
 /// Which calls fail, and which were made.
 #[derive(Clone, Default)]
@@ -120,10 +119,7 @@ impl Stage {
     pub(crate) fn of(scenario: Scenario) -> Self {
         let clock = Clock::virtual_from("2026-03-02T08:00:00Z".parse().unwrap(), 1.0);
         let sim = SimCloud::new(scenario, 1, clock.clone());
-        tokio::spawn({
-            let sim = sim.clone();
-            async move { sim.live().await }
-        });
+        live(&sim);
         let script = Script::default();
         let engine = engine(&sim, &clock, script.clone(), "amy");
         Self { sim, clock, script, engine }
@@ -135,7 +131,7 @@ impl Stage {
     }
 
     pub(crate) async fn launch(&self) -> Result<Launched, failure::Failure> {
-        self.engine.launch(&request()).await
+        self.engine.launch(&checkout()).await
     }
 
     /// Others' engines do whatever is to do, for so many minutes.
@@ -215,16 +211,10 @@ impl Stage {
 
 fn engine(sim: &SimCloud, clock: &Clock, hook: Script, who: &str) -> Engine {
     let cloud: DynCloud = Arc::new(Layer { inner: sim.caller(who), hook });
-    let config = Config {
-        fleet: dev(),
-        person: who.to_owned(),
-        host: format!("engine@{who}"),
-        seed: 7,
-        version: semver::Version::new(1, 0, 0),
-    };
-    Engine::new(cloud, clock.clone(), config)
+    Engine::new(cloud, clock.clone(), config(who, 7))
 }
 
-pub(crate) fn request() -> LaunchRequest {
-    LaunchRequest { name: "checkout".parse().unwrap(), services: BTreeMap::new(), ttl: None, note: None }
+/// A launch without anything special.
+pub(crate) fn checkout() -> LaunchRequest {
+    request("checkout", None)
 }
