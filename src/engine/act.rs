@@ -1,5 +1,7 @@
 //! Taking steps. Each looks again right before it changes anything; one that fails never stops the others.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use chrono::{DateTime, Utc};
 use futures::{FutureExt as _, StreamExt as _};
 
@@ -50,7 +52,8 @@ impl Done {
 impl Engine {
     /// Takes steps in order: all of one rank, several at once, before any of the next.
     pub(super) async fn act(&self, world: &World, now: DateTime<Utc>, steps: &[&Planned]) -> Vec<StepReport> {
-        let actor = Actor { engine: self, world, policy: &world.fleet.policy, now };
+        let actor =
+            Actor { engine: self, world, policy: &world.fleet.policy, now, created: Mutex::default() };
         let mut reports = Vec::with_capacity(steps.len());
         for group in steps.chunk_by(|a, b| a.step.rank() == b.step.rank()) {
             // The pool's creates take numbers in turn, and each tells whether the next is still wanted.
@@ -67,6 +70,8 @@ struct Actor<'a> {
     world: &'a World,
     policy: &'a Policy,
     now: DateTime<Utc>,
+    /// The last database that it has created for the pool.
+    created: Mutex<Option<Number>>,
 }
 
 impl Actor<'_> {
@@ -180,13 +185,21 @@ impl Actor<'_> {
         // asked for.
         let before = Number(number.0.saturating_sub(1));
         let known = self.world.databases.iter().any(|database| database.number == before);
-        if !known {
+        if !known && *self.created() != Some(before) {
             let seen = self.engine.cloud.database(&self.world.fleet.name, before).await?;
             if seen.value.is_some_and(|database| database.environment.is_none()) {
                 return Ok(Done::skip("another engine has just created one"));
             }
         }
-        self.restore(number, None, restore).await
+        let done = self.restore(number, None, restore).await?;
+        if matches!(done, Done::Yes(_)) {
+            *self.created() = Some(number);
+        }
+        Ok(done)
+    }
+
+    fn created(&self) -> MutexGuard<'_, Option<Number>> {
+        self.created.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn launch_instance(&self, record: &RecordId, environment: &EnvironmentId, attempt: u32) -> Acted {

@@ -371,6 +371,9 @@ fn what_lost_its_record_is_marked_and_ended_later() {
         assert_eq!(stage.pass().await, [done("unmark-orphan"), done("delete-database")]);
         stage.others_work(10).await;
         assert_eq!((stage.records().len(), stage.database(&launched.environment).is_none()), (0, true));
+        let reason = "it was claimed, and no record has known it for ten minutes";
+        assert_eq!(stage.audit("retire-database")[0].reason, reason);
+        assert_eq!(stage.audit("delete-database")[0].reason, reason);
     });
     on_paused_time(async {
         let (stage, launched) = orphaned().await;
@@ -440,6 +443,74 @@ fn the_pool_takes_numbers_in_turn_and_gives_way_to_others() {
             assert_eq!((action, outcome), ("create-database", ends));
         });
     }
+}
+
+#[test]
+fn the_hint_moves_once() {
+    on_paused_time(async {
+        let stage = Stage::new();
+        let cloud = stage.caller();
+        let fleet = cloud.fleet(&dev()).await.unwrap().unwrap();
+        let changes = TagChanges::new().set("hatchery:last-number", "0");
+        cloud.tag_fleet(&fleet.template, &changes).await.unwrap();
+        let other = stage.other();
+        stage.script.before("fleet", async {});
+        stage.script.before("fleet", async move {
+            other.once(false).await.expect("a pass");
+        });
+        assert_eq!(stage.pass().await, [skipped("move-hint", "another engine was first")]);
+    });
+}
+
+#[test]
+fn steps_of_one_rank_share_the_wire_and_the_ranks_follow_each_other() {
+    let slow = |stage: &Stage, operation| {
+        let clock = stage.clock.clone();
+        stage.script.before(operation, async move { clock.sleep(Duration::from_secs(3)).await });
+    };
+    let took = async |stage: &Stage| {
+        let begun = stage.clock.elapsed();
+        let steps: Vec<_> = stage.pass().await.into_iter().map(|(action, _, _)| action).collect();
+        (steps, stage.clock.elapsed().saturating_sub(begun).as_secs())
+    };
+    on_paused_time(async {
+        let (stage, _) = ending().await;
+        let second = stage.launch().await.unwrap();
+        stage.others_work(1).await;
+        stage.caller().terminate_instance(&second.instance.unwrap()).await.unwrap();
+        stage.engine.terminate(&second.environment).await.unwrap();
+        slow(&stage, "delete database");
+        slow(&stage, "terminate");
+        slow(&stage, "create database");
+        let (steps, seconds) = took(&stage).await;
+        assert_eq!(seconds, 3, "{steps:?}");
+    });
+    on_paused_time(async {
+        let (stage, launched) = ending().await;
+        let cloud = stage.caller();
+        stage.clock.sleep(Duration::from_secs(1)).await;
+        // A mirror for one, and the end of another.
+        let other = stage.launch().await.unwrap();
+        let changes = TagChanges::expire_at(stage.clock.now());
+        cloud.tag_instance(&other.instance.unwrap(), &changes).await.unwrap();
+        slow(&stage, "tag instance");
+        slow(&stage, "terminate");
+        slow(&stage, "delete database");
+        let (steps, seconds) = took(&stage).await;
+        assert_eq!(&steps[..3], ["mirror-expiry", "delete-database", "terminate-instance"]);
+        assert_eq!(seconds, 6, "{steps:?}");
+        drop(launched);
+    });
+    on_paused_time(async {
+        let stage = Stage::of(Scenario {
+            policy: [("spare".to_owned(), "3".to_owned())].into(),
+            ..Scenario::default()
+        });
+        (0..3).for_each(|_| slow(&stage, "create database"));
+        assert_eq!(took(&stage).await, (vec!["create-database"; 3], 9), "in turn");
+        assert!(stage.audit("create-database").iter().all(|event| event.outcome == Outcome::Done));
+        assert_eq!(stage.audit("create-database").len(), 3);
+    });
 }
 
 #[test]

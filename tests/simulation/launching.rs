@@ -143,9 +143,12 @@ fn what_somebody_else_has_claimed_is_theirs() {
     on_paused_time(async {
         let stage = Stage::new();
         // They claim it between this engine's look and its claim.
-        let (other, request) = (stage.other(), checkout());
-        let (mine, theirs) = futures::join!(stage.launch(), other.launch(&request));
-        let (mine, theirs) = (mine.unwrap(), theirs.unwrap());
+        let other = stage.other();
+        let (theirs, told) = tokio::sync::oneshot::channel();
+        stage.script.before("create record", async move {
+            theirs.send(other.launch(&checkout()).await.unwrap()).unwrap();
+        });
+        let (mine, theirs) = (stage.launch().await.unwrap(), told.await.unwrap());
         assert_ne!(mine.database, theirs.database);
         assert_eq!((stage.records().len(), stage.alive().len()), (2, 2));
     });

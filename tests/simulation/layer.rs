@@ -397,7 +397,7 @@ impl<H: Hook> Cloud for Layer<H> {
     }
 
     async fn launches(&self, fleet: &FleetName, since: DateTime<Utc>) -> Result<Vec<Launch>> {
-        self.inner.launches(fleet, since).await
+        self.call(Verb::Read, "launches", fleet, self.inner.launches(fleet, since)).await
     }
 
     async fn logs(&self, query: &LogQuery) -> Result<Vec<LogLine>> {

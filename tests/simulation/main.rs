@@ -19,6 +19,7 @@ mod latency;
 mod launching;
 mod layer;
 mod people;
+mod recalling;
 mod run;
 mod running;
 mod script;

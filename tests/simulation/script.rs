@@ -121,13 +121,13 @@ impl Stage {
         let sim = SimCloud::new(scenario, 1, clock.clone());
         live(&sim);
         let script = Script::default();
-        let engine = engine(&sim, &clock, script.clone(), "amy");
+        let engine = engine(&sim, &clock, script.clone(), "amy", 7);
         Self { sim, clock, script, engine }
     }
 
     /// Somebody else's engine, with which all goes well.
     pub(crate) fn other(&self) -> Engine {
-        engine(&self.sim, &self.clock, Script::default(), "bob")
+        engine(&self.sim, &self.clock, Script::default(), "bob", 8)
     }
 
     pub(crate) async fn launch(&self) -> Result<Launched, failure::Failure> {
@@ -209,9 +209,9 @@ impl Stage {
     }
 }
 
-fn engine(sim: &SimCloud, clock: &Clock, hook: Script, who: &str) -> Engine {
+fn engine(sim: &SimCloud, clock: &Clock, hook: Script, who: &str, seed: u64) -> Engine {
     let cloud: DynCloud = Arc::new(Layer { inner: sim.caller(who), hook });
-    Engine::new(cloud, clock.clone(), config(who, 7))
+    Engine::new(cloud, clock.clone(), config(who, seed))
 }
 
 /// A launch without anything special.

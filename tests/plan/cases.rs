@@ -1,0 +1,301 @@
+//! Cases that must come out in one way.
+
+use super::*;
+
+/// A world with one ready environment, its database and one spare.
+fn one() -> World {
+    let mut world = of_size(1);
+    world.instances.items[0].expires_at = world.records.items[0].expires_at;
+    world
+}
+
+fn with(change: impl FnOnce(&mut Record, &mut Instance, &mut Database)) -> Vec<(&'static str, String)> {
+    let mut world = one();
+    change(&mut world.records.items[0], &mut world.instances.items[0], &mut world.databases.items[0]);
+    actions(&planned(&world))
+}
+
+fn over(record: &mut Record, minutes: i64) {
+    record.expires_at = Some(minutes_ago(minutes));
+}
+
+#[test]
+fn a_fleet_at_rest_wants_nothing() {
+    assert_eq!(actions(&planned(&one())), []);
+}
+
+#[test]
+fn an_expired_environment_is_marked_first_and_ended_after_its_grace() {
+    let marked = with(|record, instance, _| {
+        over(record, 1);
+        instance.expires_at = record.expires_at;
+    });
+    assert_eq!(marked, [("mark-reaping", "dev-1".to_owned())]);
+    let in_grace = with(|record, _, _| {
+        over(record, 11);
+        record.reaping_since = Some(minutes_ago(10));
+    });
+    assert_eq!(in_grace, []);
+    let mut world = one();
+    over(&mut world.records.items[0], 11);
+    world.records.items[0].reaping_since = Some(minutes_ago(10));
+    let refused = planned(&world).refused;
+    assert_eq!(refused[0].reason, "its grace lasts until 2026-03-02 12:05:00");
+    let after = with(|record, _, _| {
+        over(record, 20);
+        record.reaping_since = Some(minutes_ago(16));
+    });
+    assert_eq!(
+        after,
+        [("delete-database", "hatchery-dev-1".to_owned()), ("terminate-instance", "i-1".to_owned())]
+    );
+}
+
+#[test]
+fn an_extension_after_the_mark_takes_the_mark_back() {
+    let steps = with(|record, _, _| record.reaping_since = Some(minutes_ago(60)));
+    assert_eq!(steps, [("unmark-reaping", "dev-1".to_owned())]);
+}
+
+#[test]
+fn an_unreadable_expiry_means_keep() {
+    assert_eq!(with(|record, _, _| record.expires_at = None), []);
+}
+
+#[test]
+fn the_record_goes_last() {
+    let mut world = one();
+    world.records.items[0].terminate = Some(Termination { at: minutes_ago(1), by: "amy".into() });
+    world.instances.items[0].state = InstanceState::ShuttingDown;
+    world.databases.items[0].status = "deleting".into();
+    assert_eq!(actions(&planned(&world)), []);
+    world.instances.items[0].state = InstanceState::Terminated;
+    assert_eq!(actions(&planned(&world)), []);
+    world.databases.items.remove(0);
+    assert_eq!(actions(&planned(&world)), [("delete-record", "dev-1".to_owned())]);
+    world.instances.items[0].state = InstanceState::ShuttingDown;
+    assert_eq!(actions(&planned(&world)), []);
+}
+
+#[test]
+fn a_database_that_nothing_can_have_touched_goes_back_to_the_pool() {
+    let mut world = one();
+    let record = &mut world.records.items[0];
+    record.terminate = Some(Termination { at: minutes_ago(1), by: "amy".into() });
+    record.instance = None;
+    world.instances.items.clear();
+    world.databases.items[0].environment = None;
+    assert_eq!(actions(&planned(&world)), [("delete-record", "dev-1".to_owned())]);
+    world.records.items[0].created_at = minutes_ago(1);
+    assert_eq!(actions(&planned(&world)), [], "its launch may still be under way");
+}
+
+#[test]
+fn a_retirement_says_why_its_database_goes() {
+    let mut world = one();
+    let record = &mut world.records.items[0];
+    (record.retirement, record.expires_at, record.note) = (true, None, Some("it is stale".into()));
+    record.terminate = Some(Termination { at: minutes_ago(1), by: "engine@host".into() });
+    world.instances.items.clear();
+    assert_eq!(planned(&world).steps[0].reason, "it is stale");
+    world.records.items[0].note = None;
+    assert_eq!(planned(&world).steps[0].reason, "it leaves the pool");
+}
+
+#[test]
+fn a_part_that_is_missing_is_marked_and_given_up_later() {
+    let missing = |instance: bool, marked: Option<i64>| {
+        let mut world = one();
+        if instance {
+            world.instances.items.clear();
+        } else {
+            world.databases.items.remove(0);
+        }
+        world.records.items[0].orphan_since = marked.map(minutes_ago);
+        world
+    };
+    for instance in [true, false] {
+        let why = if instance { "its instance is gone" } else { "its database is gone" };
+        let first = planned(&missing(instance, None));
+        assert_eq!(actions(&first), [("mark-orphan", "dev-1".to_owned())]);
+        assert_eq!(first.steps[0].reason, why);
+        let waiting = planned(&missing(instance, Some(9)));
+        assert_eq!(actions(&waiting), []);
+        assert_eq!(waiting.refused[0].reason, format!("{why}, and it is looked at again later"));
+        let given_up = planned(&missing(instance, Some(10)));
+        assert_eq!(actions(&given_up), [("give-up", "dev-1".to_owned())]);
+        assert_eq!(given_up.steps[0].reason, why);
+        // On an incomplete world absence means nothing.
+        for marked in [None, Some(9), Some(10)] {
+            let mut world = missing(instance, marked);
+            world.instances.complete = false;
+            let plan = planned(&world);
+            assert_eq!(actions(&plan), []);
+            assert!(plan.refused.iter().all(|refusal| refusal.action != "give-up"));
+        }
+        let mut young = missing(instance, None);
+        young.records.items[0].created_at = minutes_ago(9);
+        assert_eq!(actions(&planned(&young)), []);
+    }
+    let mut whole = one();
+    whole.records.items[0].orphan_since = Some(minutes_ago(20));
+    assert_eq!(actions(&planned(&whole)), [("unmark-orphan", "dev-1".to_owned())]);
+}
+
+#[test]
+fn a_restore_that_takes_too_long_has_failed() {
+    let hanging = |minutes: i64| {
+        let mut world = one();
+        let database = &mut world.databases.items[1];
+        (database.status, database.requested_at) = ("creating".into(), Some(minutes_ago(minutes)));
+        world
+    };
+    assert_eq!(actions(&planned(&hanging(119))), []);
+    let stuck = planned(&hanging(120));
+    assert_eq!(actions(&stuck), [("note-failed-restore", "number 2".to_owned())]);
+    assert_eq!(stuck.steps[0].reason, "hatchery-dev-2 is still not there after two hours");
+    // The next one is tried a minute later.
+    assert_eq!(stuck.refused[0].reason, "a restore failed; the next one is tried at 12:01:00");
+    let mut claimed = hanging(120);
+    claimed.databases.items[1].environment = Some(id(2));
+    claimed.records.items.push(record(2));
+    assert!(planned(&claimed).steps.iter().all(|planned| planned.step.action() != "note-failed-restore"));
+}
+
+#[test]
+fn what_is_promised_counts_towards_the_ceiling_and_what_has_left_does_not() {
+    let mut world = one();
+    world.databases.items.remove(1);
+    world.fleet.policy.max_databases = 2;
+    // A launch has claimed a number whose database does not exist yet.
+    let mut promised = world.clone();
+    let mut record = record(2);
+    (record.instance, record.created_at) = (None, minutes_ago(0));
+    promised.records.items.push(record.clone());
+    let refused = planned(&promised).refused;
+    let why = "2 databases are in use or promised and the ceiling is 2";
+    assert!(refused.iter().any(|refusal| refusal.reason == why), "{refused:?}");
+    // The database of a retirement is gone; its record goes next.
+    record.retirement = true;
+    world.records.items.push(record);
+    assert!(actions(&planned(&world)).contains(&("create-database", "hatchery-dev-3".to_owned())));
+}
+
+#[test]
+fn a_launch_is_finished_by_others_only_after_a_while() {
+    let unfinished = |minutes: i64| {
+        let mut world = one();
+        world.records.items[0].instance = None;
+        world.records.items[0].created_at = minutes_ago(minutes);
+        world.instances.items.clear();
+        world
+    };
+    assert_eq!(actions(&planned(&unfinished(0))), []);
+    assert_eq!(actions(&planned(&unfinished(2))), [("launch-instance", "dev-1".to_owned())]);
+    let mut untagged = unfinished(2);
+    untagged.databases.items[0].environment = None;
+    assert_eq!(actions(&planned(&untagged)), [("claim-database", "hatchery-dev-1".to_owned())]);
+    let mut without = unfinished(2);
+    without.databases.items.remove(0);
+    assert_eq!(actions(&planned(&without)), [("create-database", "hatchery-dev-1".to_owned())]);
+}
+
+#[test]
+fn an_instance_that_is_not_seen_is_not_launched_again() {
+    let mut world = one();
+    world.instances.items.clear();
+    assert_eq!(actions(&planned(&world)), [("mark-orphan", "dev-1".to_owned())]);
+    world.records.items[0].created_at = minutes_ago(5);
+    assert_eq!(actions(&planned(&world)), [], "listings lag");
+}
+
+#[test]
+fn the_oldest_of_two_instances_stays() {
+    let mut world = one();
+    let mut second = instance(1);
+    second.id = hatchery::domain::InstanceId::new("i-0");
+    second.launched_at = minutes_ago(100);
+    world.instances.items.push(second);
+    assert_eq!(actions(&planned(&world)), [("terminate-instance", "i-0".to_owned())]);
+}
+
+#[test]
+fn an_instance_of_an_earlier_record_of_the_same_id_is_an_orphan() {
+    let mut world = one();
+    let mut old = instance(1);
+    old.id = hatchery::domain::InstanceId::new("i-old");
+    old.record = Some(RecordId::new("lt-earlier"));
+    world.instances.items.push(old);
+    assert_eq!(actions(&planned(&world)), [("mark-orphan", "i-old".to_owned())]);
+    world.instances.items[1].orphan_since = Some(minutes_ago(11));
+    assert_eq!(actions(&planned(&world)), [("terminate-instance", "i-old".to_owned())]);
+}
+
+#[test]
+fn a_stale_database_stays_until_its_successor_is_free() {
+    let mut world = empty();
+    let mut stale = database(3);
+    stale.snapshot_at = Some(minutes_ago(3 * 24 * 60));
+    world.databases.items.push(stale);
+    world.fleet.policy.last_number = Number(3);
+    assert_eq!(actions(&planned(&world)), [("create-database", "hatchery-dev-4".to_owned())]);
+    let mut creating = database(4);
+    creating.status = "creating".into();
+    creating.endpoint = None;
+    creating.requested_at = Some(minutes_ago(5));
+    world.databases.items.push(creating);
+    world.fleet.policy.last_number = Number(4);
+    assert_eq!(actions(&planned(&world)), []);
+    world.databases.items[1] = database(4);
+    assert_eq!(actions(&planned(&world)), [("retire-database", "hatchery-dev-3".to_owned())]);
+}
+
+#[test]
+fn the_pool_counts_what_is_on_its_way_and_stops_when_restores_keep_failing() {
+    let mut world = empty();
+    world.fleet.policy.spare = Spare::Fixed(2);
+    assert_eq!(planned(&world).steps.len(), 2);
+    let mut failed = database(1);
+    failed.status = "incompatible-network".into();
+    failed.requested_at = Some(minutes_ago(20));
+    world.databases.items.push(failed);
+    world.fleet.policy.last_number = Number(1);
+    let counted = planned(&world);
+    assert!(actions(&counted).contains(&("note-failed-restore", "number 1".to_owned())));
+    for number in 1..=5 {
+        let failures = &mut world.fleet.policy.restore_failures;
+        *failures = failures.and(Number(number), minutes_ago(600));
+    }
+    let stopped = planned(&world);
+    assert_eq!(actions(&stopped), [("retire-database", "hatchery-dev-1".to_owned())]);
+    assert!(stopped.refused.iter().any(|refusal| refusal.reason.contains("5 restores failed in a row")));
+}
+
+#[test]
+fn an_engine_that_is_too_old_or_paused_only_looks() {
+    let mut world = empty();
+    let version = |text: &str| semver::Version::parse(text).unwrap();
+    assert_eq!(plan::only_looks(&world, &version("1.0.0")), None);
+    world.fleet.policy.min_version = Some(version("1.1.0"));
+    assert!(plan::only_looks(&world, &version("1.0.0")).is_some());
+    assert_eq!(plan::only_looks(&world, &version("1.1.0")), None);
+    world.fleet.policy.paused = true;
+    assert!(plan::only_looks(&world, &version("1.1.0")).is_some());
+}
+
+#[test]
+fn every_subnet_and_type_is_tried_once() {
+    let mut policy = policy();
+    policy.fallback_instance_types = vec!["m6i.2xlarge".into()];
+    let choices: Vec<_> = (0..).map_while(|attempt| plan::choice(&policy, attempt)).collect();
+    assert_eq!(choices.len(), 6);
+    assert_eq!(choices[0], Choice::default());
+    assert!(choices.iter().enumerate().all(|(index, choice)| !choices[..index].contains(choice)));
+}
+
+#[test]
+fn orphan_marks_are_tags() {
+    assert_eq!(Orphan::changes(false, now()), TagChanges::new().remove("hatchery:orphan-since"));
+    assert!(!Orphan::changes(true, now()).is_empty());
+    assert!(Duration::from_mins(1) <= plan::ORPHAN_AFTER);
+}
