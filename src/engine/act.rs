@@ -5,11 +5,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, Utc};
 use futures::{FutureExt as _, StreamExt as _};
 
-use super::look::Look;
+use super::look::{CREATE_HOLDS, Look};
 use super::plan::{self, Planned};
 use super::step::{Orphan, Rank, Restore, Step, Warrant};
 use super::{Engine, StepReport};
-use crate::cloud::Result;
+use crate::cloud::{Result, Seen};
 use crate::domain::environment::is_instance_of;
 use crate::domain::policy::Setting;
 use crate::domain::tags::key;
@@ -168,30 +168,46 @@ impl Actor<'_> {
         if !look.value.as_ref().is_some_and(Record::is_wanted) {
             return Ok(Done::skip("its record is not wanted any more"));
         }
-        self.restore(environment.number, Some(environment.clone()), restore).await
+        self.restore(&look, environment.number, Some(environment.clone()), restore).await
     }
 
-    async fn restore(&self, number: Number, environment: Option<EnvironmentId>, restore: &Restore) -> Acted {
+    async fn restore<L>(
+        &self,
+        look: &Look<L>,
+        number: Number,
+        environment: Option<EnvironmentId>,
+        restore: &Restore,
+    ) -> Acted {
         let new = restore.database(&self.world.fleet, number, environment, self.now);
-        match self.engine.cloud.create_database(&new).await {
-            Ok(()) => Ok(Done::Yes(format!("from {}", restore.snapshot.id))),
+        let call = self.engine.cloud.create_database(&new);
+        let held = self.engine.act_within(CREATE_HOLDS, look, "RestoreDBInstanceFromDBSnapshot", call).await;
+        match held {
+            Ok(Some(())) => Ok(Done::Yes(format!("from {}", restore.snapshot.id))),
+            Ok(None) => Ok(Done::while_held(None)),
             Err(error) if error.is(ErrorClass::AlreadyExists) => Ok(Done::skip("somebody else was first")),
             Err(error) => Err(error),
         }
     }
 
     async fn create_database(&self, number: Number, restore: &Restore) -> Acted {
+        let (cloud, fleet) = (&self.engine.cloud, &self.world.fleet.name);
+        // Whoever slept since the listing would bring a number back that has been used and is gone.
+        let fleet_now = async { Ok(Seen { value: cloud.fleet(fleet).await?, as_of: None }) };
+        let (found, look) = self.engine.look(fleet_now).await?.split();
+        if found.is_none_or(|found| found.policy.last_number >= number) {
+            return Ok(Done::skip("its number was given out meanwhile, or the fleet is gone"));
+        }
         // A number that was given out and is not to be seen is most likely a database that another engine has just
         // asked for.
         let before = Number(number.0.saturating_sub(1));
         let known = self.world.databases.iter().any(|database| database.number == before);
         if !known && *self.created() != Some(before) {
-            let seen = self.engine.cloud.database(&self.world.fleet.name, before).await?;
+            let seen = cloud.database(fleet, before).await?;
             if seen.value.is_some_and(|database| database.environment.is_none()) {
                 return Ok(Done::skip("another engine has just created one"));
             }
         }
-        let done = self.restore(number, None, restore).await?;
+        let done = self.restore(&look, number, None, restore).await?;
         if matches!(done, Done::Yes(_)) {
             *self.created() = Some(number);
         }

@@ -13,6 +13,10 @@ use crate::domain::{CloudError, ErrorClass};
 /// an engine that looked before the write does not act on it any more.
 pub(super) const LOOK_HOLDS: Duration = Duration::from_secs(5);
 
+/// How long a look holds that a database is restored on. Its number is not in use then, and cannot have been used and come
+/// free again within this time: a database takes longer than that to come.
+pub(super) const CREATE_HOLDS: Duration = Duration::from_mins(1);
+
 /// Something that was just read again.
 pub(super) struct Look<T> {
     /// What was read.
@@ -39,19 +43,33 @@ impl Engine {
         Ok(Look { value: seen.value, now: seen.as_of, begun, begun_wall })
     }
 
-    /// Acts on a look while it holds. The clock that has moved most counts: one stands still while a laptop sleeps.
+    /// Acts on a look while it holds: for [`LOOK_HOLDS`].
     ///
     /// # Errors
-    /// Those of the call; class `Unknown` where it did not answer in time.
+    /// As [`Self::act_within`].
     pub(super) async fn act_on<L, T>(
         &self,
         look: &Look<L>,
         operation: &'static str,
         call: impl Future<Output = Result<T>>,
     ) -> Result<Option<T>> {
+        self.act_within(LOOK_HOLDS, look, operation, call).await
+    }
+
+    /// Acts on a look while it holds, or not at all where that time is over. The clock that has moved most counts: one stands still while a laptop sleeps.
+    ///
+    /// # Errors
+    /// Those of the call; class `Unknown` where it did not answer in time.
+    pub(super) async fn act_within<L, T>(
+        &self,
+        holds: Duration,
+        look: &Look<L>,
+        operation: &'static str,
+        call: impl Future<Output = Result<T>>,
+    ) -> Result<Option<T>> {
         let wall = (self.clock.now() - look.begun_wall).to_std().unwrap_or_default();
         let spent = wall.max(self.clock.elapsed().saturating_sub(look.begun));
-        let Some(left) = LOOK_HOLDS.checked_sub(spent) else { return Ok(None) };
+        let Some(left) = holds.checked_sub(spent) else { return Ok(None) };
         match tokio::time::timeout(self.clock.real(left), call).await {
             Ok(result) => result.map(Some),
             Err(_) => Err(CloudError::new(

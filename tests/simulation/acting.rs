@@ -416,6 +416,32 @@ fn the_pool_takes_numbers_in_turn_and_gives_way_to_others() {
         });
         assert_eq!(stage.pass().await, [skipped("create-database", "somebody else was first")]);
     });
+    // Whoever sleeps for hours does not bring a number back that has come and gone.
+    for operation in ["fleet", "database", "create database"] {
+        on_paused_time(async {
+            let stage = Stage::of(Scenario::default());
+            let (cloud, other, clock) = (stage.caller(), stage.other(), stage.clock.clone());
+            if operation == "fleet" {
+                stage.script.before(operation, async {});
+            }
+            stage.script.before(operation, async move {
+                for _ in 0..60 {
+                    other.once(false).await.expect("a pass");
+                    clock.sleep(Duration::from_mins(1)).await;
+                }
+                cloud.delete_database(&dev().database_id(Number(6))).await.unwrap();
+                clock.sleep(Duration::from_mins(10)).await;
+            });
+            let outcome = stage.pass().await[0].1;
+            if operation == "create database" {
+                // It is not waited for so long.
+                assert_eq!(outcome, Outcome::Unknown);
+            } else {
+                assert_eq!(outcome, Outcome::Skipped, "{operation}");
+                assert!(stage.database(&dev().environment(Number(6))).is_none(), "{operation}");
+            }
+        });
+    }
     // The number before was given out, and is not in this engine's listing yet.
     for (claimed, ends) in [(false, Outcome::Skipped), (true, Outcome::Done)] {
         on_paused_time(async {

@@ -35,7 +35,7 @@ use flaws::Flaw;
 use run::{Outcome, Setting, simulate};
 
 /// Seeds that once failed. They stay.
-const REGRESSIONS: &[u64] = &[6, 10, 26, 287];
+const REGRESSIONS: &[u64] = &[6, 10, 26, 287, 294, 298];
 
 /// Seeds of every `cargo test`: about a minute's worth.
 const SEEDS: Range<u64> = 1..301;

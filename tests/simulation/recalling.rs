@@ -62,7 +62,7 @@ fn they_are_read_again_after_a_quarter_of_an_hour_and_after_a_failure_sooner() {
         logs(&stage, stage.clock.now() - MINUTE).await;
         assert_eq!(known(&stage).await, 1);
         logs(&stage, stage.clock.now()).await;
-        stage.clock.sleep(15 * MINUTE - Duration::from_secs(1)).await;
+        stage.clock.sleep(Duration::from_secs(15 * 60 - 1)).await;
         assert_eq!((known(&stage).await, stage.script.calls("launches")), (1, 1));
         stage.clock.sleep(Duration::from_secs(1)).await;
         assert_eq!((known(&stage).await, stage.script.calls("launches")), (2, 2));
@@ -71,11 +71,11 @@ fn they_are_read_again_after_a_quarter_of_an_hour_and_after_a_failure_sooner() {
         stage.script.refuse("launches", ALWAYS, error(ErrorClass::Throttled));
         stage.clock.sleep(15 * MINUTE).await;
         assert_eq!((known(&stage).await, stage.script.calls("launches")), (2, 3));
-        stage.clock.sleep(MINUTE - Duration::from_secs(1)).await;
+        stage.clock.sleep(Duration::from_secs(59)).await;
         assert_eq!((known(&stage).await, stage.script.calls("launches")), (2, 3));
         stage.clock.sleep(Duration::from_secs(1)).await;
         assert_eq!((known(&stage).await, stage.script.calls("launches")), (2, 4));
-        stage.clock.sleep(Duration::from_hours(24) - 16 * MINUTE - Duration::from_secs(1)).await;
+        stage.clock.sleep(Duration::from_secs((24 * 60 - 16) * 60 - 1)).await;
         assert_eq!(known(&stage).await, 2);
         stage.clock.sleep(MINUTE).await;
         assert_eq!(launches(&stage).await, Err(ErrorClass::Throttled));
