@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use hatchery::cloud::sim::Scenario;
-use hatchery::domain::{ErrorClass, Outcome};
+use hatchery::domain::{AuditEvent, ErrorClass, Number, Outcome};
 use hatchery::engine::run::wait;
 use hatchery::engine::step::{Key, Rank};
 use hatchery::engine::{Event, Handle, RunOptions};
 use hatchery::failure::Kind;
 
-use crate::account::on_paused_time;
+use crate::account::{dev, on_paused_time};
 use crate::script::{ALWAYS, Stage, error};
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -289,7 +290,7 @@ fn a_step_waits_for_its_moment_is_told_and_is_looked_at_soon_after() {
 fn a_step_that_was_done_and_is_not_seen_is_not_sent_again_at_once() {
     on_paused_time(async {
         let mut scenario = Scenario::default();
-        scenario.faults.lag = 4.0;
+        scenario.faults.lag = 20.0;
         let stage = Stage::of(scenario);
         let (_handle, _told) = run(&stage, watching());
         stage.clock.sleep(5 * MINUTE).await;
@@ -343,19 +344,78 @@ fn what_others_did_is_told_once() {
         stage.clock.sleep(5 * MINUTE).await;
         stage.other().terminate(&launched.environment).await.unwrap();
         stage.clock.sleep(30 * MINUTE).await;
-        let told: Vec<_> = told
-            .take()
-            .into_iter()
-            .filter_map(|(_, event)| match event {
-                Event::Activity(events) => Some(events),
-                _ => None,
-            })
-            .flatten()
-            .map(|event| format!("{} {}", event.who, event.action))
-            .collect();
+        let told: Vec<_> = activity(told.take());
+        let (launch, termination) = (told[0].0, told[1].0);
+        let told: Vec<_> = told.iter().map(|(_, event)| format!("{} {}", event.who, event.action)).collect();
         assert_eq!(told, ["bob launch", "bob terminate"]);
+        // After a change it is read sooner, also where only a record has changed.
+        assert!(launch <= 200.0 && termination <= 400.0, "{launch} {termination}");
         // Once in five minutes, and two minutes after a change.
         assert!((6..=10).contains(&stage.script.calls("read audit")), "{}", stage.script.calls("read audit"));
+    });
+}
+
+/// What was told that somebody did, and when.
+fn activity(told: Vec<(f64, Event)>) -> Vec<(f64, AuditEvent)> {
+    let events = told.into_iter().filter_map(|(at, event)| match event {
+        Event::Activity(events) => Some(events.into_iter().map(move |event| (at, event))),
+        _ => None,
+    });
+    events.flatten().collect()
+}
+
+fn by(who: &str, at: DateTime<Utc>) -> AuditEvent {
+    AuditEvent {
+        at,
+        who: who.into(),
+        action: "keep".into(),
+        target: "dev-1".into(),
+        reason: String::new(),
+        outcome: Outcome::Done,
+        detail: String::new(),
+        restore_seconds: None,
+    }
+}
+
+#[test]
+fn an_event_that_comes_late_is_told_too() {
+    on_paused_time(async {
+        let (stage, _handle, told, _) = at_rest(watching()).await;
+        let read = stage.clock.now();
+        stage.clock.sleep(MINUTE).await;
+        let late = [by("bob", read - Duration::from_secs(50)), by("eve", read - Duration::from_secs(70))];
+        stage.caller().append_audit(&dev(), &late).await.unwrap();
+        stage.clock.sleep(10 * MINUTE).await;
+        let who: Vec<_> = activity(told.take()).into_iter().map(|(_, event)| event.who).collect();
+        assert_eq!(who, ["bob"], "a minute late is too late");
+    });
+}
+
+#[test]
+fn the_more_engines_there_seem_to_be_the_longer_it_waits() {
+    on_paused_time(async {
+        let (stage, handle, told, _) = at_rest(watching()).await;
+        let now = stage.clock.now();
+        let others = ["engine@a", "engine@b", "engine@c", "dave"].map(|who| by(who, now));
+        stage.caller().append_audit(&dev(), &others).await.unwrap();
+        stage.clock.sleep(10 * MINUTE).await;
+        // Somebody deletes the free one; the next look wants another, and takes the step at its moment.
+        // With the one that made the free database there are four.
+        for (number, engines) in [(7, 4), (8, 0)] {
+            stage.caller().delete_database(&dev().database_id(Number(number - 1))).await.unwrap();
+            stage.clock.sleep(Duration::from_millis(1)).await;
+            told.take();
+            let seen = stage.clock.elapsed().as_secs_f64();
+            handle.look();
+            stage.clock.sleep(5 * MINUTE).await;
+            let begun =
+                told.take().into_iter().find(|(_, event)| matches!(event, Event::Working(1))).unwrap().0;
+            let key = Key(Rank::Create, "create-database", format!("hatchery-dev-{number}"));
+            let moment = wait(7, &key, engines).as_secs_f64();
+            assert!((begun - seen - moment).abs() < 0.6, "{} is not {moment}", begun - seen);
+            // After a day they are forgotten, this one's own steps too.
+            stage.clock.sleep(Duration::from_hours(25)).await;
+        }
     });
 }
 
