@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hatchery::cloud::DynCloud;
 use hatchery::cloud::sim::Scenario;
 use hatchery::domain::tags::{key, role};
 use hatchery::domain::{ErrorClass, NewDatabase, Number, Outcome, TagChanges, Termination};
@@ -11,10 +12,10 @@ use crate::account::{dev, on_paused_time};
 use crate::layer::LAUNCH;
 use crate::script::{ALWAYS, Stage, error};
 
-const HOUR: Duration = Duration::from_hours(1);
+pub(crate) const HOUR: Duration = Duration::from_hours(1);
 
 /// A stage with an environment that lives for an hour, and its pool as it is to be.
-async fn stage() -> (Stage, Launched) {
+pub(crate) async fn stage() -> (Stage, Launched) {
     let stage = Stage::with([("ttl", "1h"), ("grace", "15m")]);
     let launched = stage.launch().await.unwrap();
     stage.others_work(40).await;
@@ -23,7 +24,7 @@ async fn stage() -> (Stage, Launched) {
 }
 
 /// As [`stage`], after the expiry and marked.
-async fn marked() -> (Stage, Launched) {
+pub(crate) async fn marked() -> (Stage, Launched) {
     let (stage, launched) = stage().await;
     stage.clock.sleep(Duration::from_mins(21)).await;
     assert_eq!(stage.pass().await, [done("mark-reaping")]);
@@ -31,158 +32,41 @@ async fn marked() -> (Stage, Launched) {
 }
 
 /// As [`stage`], after its owner asked for its end.
-async fn ending() -> (Stage, Launched) {
+pub(crate) async fn ending() -> (Stage, Launched) {
     let (stage, launched) = stage().await;
     stage.other().terminate(&launched.environment).await.unwrap();
     (stage, launched)
 }
 
-fn done(action: &'static str) -> (&'static str, Outcome, String) {
+pub(crate) fn done(action: &'static str) -> (&'static str, Outcome, String) {
     (action, Outcome::Done, String::new())
 }
 
-fn skipped(action: &'static str, why: &str) -> (&'static str, Outcome, String) {
+pub(crate) fn skipped(action: &'static str, why: &str) -> (&'static str, Outcome, String) {
     (action, Outcome::Skipped, why.to_owned())
 }
 
-fn extended(stage: &Stage) -> TagChanges {
-    TagChanges::expire_at(stage.clock.now() + 9 * HOUR).remove(key::REAPING_SINCE)
-}
-
-#[test]
-fn an_end_takes_its_time_and_its_order() {
-    on_paused_time(async {
-        let (stage, launched) = marked().await;
-        let tags = stage.record(&launched.environment).unwrap();
-        assert_eq!(tags[key::REAPING_SINCE], "2026-03-02T09:01:00Z");
-        stage.clock.sleep(Duration::from_mins(15)).await;
-        assert_eq!(stage.pass().await, [done("delete-database"), done("terminate-instance")]);
-        assert_eq!(stage.pass().await, [], "both are on their way");
-        stage.clock.sleep(Duration::from_mins(8)).await;
-        assert_eq!(stage.pass().await, [done("delete-record")]);
-        assert_eq!((stage.records().len(), stage.alive().len()), (0, 0));
-        assert!(stage.database(&launched.environment).is_none());
-        let events = stage.audit("terminate-instance");
-        assert_eq!(events.len(), 1);
-        assert_eq!((events[0].who.as_str(), events[0].outcome), ("engine@amy", Outcome::Done));
-        assert_eq!(events[0].reason, "its time and its grace are over");
-    });
-}
-
-#[test]
-fn what_was_extended_meanwhile_is_not_marked_and_not_ended() {
-    on_paused_time(async {
-        let (stage, launched) = stage().await;
-        stage.clock.sleep(Duration::from_mins(21)).await;
-        stage.tag_before("record", &launched.record, extended(&stage));
-        assert_eq!(stage.pass().await, [skipped("mark-reaping", "it was marked already, or extended")]);
-        assert!(stage.audit("mark-reaping").is_empty(), "what was not done is not logged");
-    });
-    on_paused_time(async {
-        let (stage, launched) = stage().await;
-        stage.clock.sleep(Duration::from_mins(21)).await;
-        stage.tag_before("record", &launched.record, TagChanges::reaping_since(stage.clock.now()));
-        assert_eq!(stage.pass().await, [skipped("mark-reaping", "it was marked already, or extended")]);
-    });
-    on_paused_time(async {
-        let (stage, launched) = marked().await;
-        stage.clock.sleep(Duration::from_mins(15)).await;
-        stage.tag_before("record", &launched.record, extended(&stage));
-        let (a, b) = ("delete-database", "terminate-instance");
-        assert_eq!(stage.pass().await, [skipped(a, "it was extended"), skipped(b, "it was extended")]);
-    });
-    on_paused_time(async {
-        let (stage, launched) = marked().await;
-        stage.tag(&launched.record, &TagChanges::expire_at(stage.clock.now() + HOUR)).await;
-        stage.tag_before("record", &launched.record, TagChanges::new().remove(key::REAPING_SINCE));
-        let why = "it is not marked, or its time is over";
-        assert_eq!(stage.pass().await, [skipped("unmark-reaping", why), done("mirror-expiry")][..1]);
-        stage.tag(&launched.record, &TagChanges::reaping_since(stage.clock.now())).await;
-        assert_eq!(stage.pass().await, [done("unmark-reaping")]);
-        assert_eq!(stage.pass().await, [done("mirror-expiry")]);
-    });
-}
-
-#[test]
-fn a_look_does_not_hold_for_long() {
-    let slow = |stage: &Stage, operation, seconds| {
-        let clock = stage.clock.clone();
-        stage.script.before(operation, async move { clock.sleep(Duration::from_secs(seconds)).await });
+/// Somebody has a database restored.
+pub(crate) async fn restore(cloud: &DynCloud, number: u32, claimed: bool) {
+    let number = Number(number);
+    let snapshot = cloud.latest_snapshot("integration").await.unwrap().unwrap();
+    let new = NewDatabase {
+        fleet: dev(),
+        number,
+        snapshot,
+        environment: claimed.then(|| dev().environment(number)),
+        requested_at: "2026-03-02T08:08:00Z".parse().unwrap(),
+        zone: "eu-west-1a".into(),
+        class: "db.t4g.small".into(),
+        subnet_group: "private".into(),
+        security_groups: Vec::new(),
+        parameter_group: None,
     };
-    on_paused_time(async {
-        let (stage, _) = ending().await;
-        slow(&stage, "terminate", 6);
-        slow(&stage, "delete database", 4);
-        let late = "TerminateInstances: no answer while the last look held (NoAnswer)".to_owned();
-        let expected = [done("delete-database"), ("terminate-instance", Outcome::Unknown, late)];
-        assert_eq!(stage.pass().await, expected);
-    });
-    on_paused_time(async {
-        let (stage, _) = ending().await;
-        stage.others_work(10).await;
-        assert_eq!(stage.records(), []);
-    });
-    on_paused_time(async {
-        let (stage, launched) = ending().await;
-        assert_eq!(stage.pass().await.len(), 2);
-        stage.clock.sleep(Duration::from_mins(8)).await;
-        slow(&stage, "instances of", 3);
-        slow(&stage, "database", 3);
-        let why = "the last look had grown too old; it is looked at again";
-        assert_eq!(stage.pass().await, [skipped("delete-record", why)]);
-        slow(&stage, "instances of", 2);
-        slow(&stage, "database", 2);
-        assert_eq!(stage.pass().await, [done("delete-record")]);
-        assert!(stage.record(&launched.environment).is_none());
-    });
+    cloud.create_database(&new).await.unwrap();
 }
 
-#[test]
-fn a_record_goes_last() {
-    on_paused_time(async {
-        let (stage, launched) = ending().await;
-        assert_eq!(stage.pass().await.len(), 2);
-        stage.clock.sleep(Duration::from_mins(8)).await;
-        // A launch that was on its way all the time comes through, and is not in this engine's listing yet.
-        let (cloud, record) = (stage.caller(), launched.record.clone());
-        stage.script.before("record", async move {
-            let token = record.client_token(7);
-            let request =
-                hatchery::cloud::LaunchInstance { record, token, subnet: None, instance_type: None };
-            cloud.launch_instance(&request).await.expect("an instance");
-        });
-        assert_eq!(stage.pass().await, [skipped("delete-record", "its instance is still there")]);
-    });
-    on_paused_time(async {
-        let (stage, launched) = ending().await;
-        assert_eq!(stage.pass().await.len(), 2);
-        stage.clock.sleep(Duration::from_mins(8)).await;
-        stage.tag_before("record", &launched.record, TagChanges::new().remove(key::TERMINATE));
-        assert_eq!(stage.pass().await, [skipped("delete-record", "it was extended")]);
-    });
-}
-
-#[test]
-fn a_database_of_somebody_else_is_not_deleted() {
-    on_paused_time(async {
-        let (stage, launched) = ending().await;
-        let (cloud, database) = (stage.caller(), launched.database.clone());
-        stage.script.before("database", async move {
-            let changes = TagChanges::new().set(key::ENVIRONMENT, "dev-999");
-            cloud.tag_database(&database, &changes).await.expect("tags");
-        });
-        let steps = stage.pass().await;
-        assert_eq!(steps[0], skipped("delete-database", "its tag names another environment"));
-    });
-    on_paused_time(async {
-        let (stage, launched) = ending().await;
-        let (cloud, clock, database) = (stage.caller(), stage.clock.clone(), launched.database.clone());
-        stage.script.before("database", async move {
-            cloud.delete_database(&database).await.expect("deleted");
-            clock.sleep(Duration::from_mins(8)).await;
-        });
-        assert_eq!(stage.pass().await[0], skipped("delete-database", "it is gone"));
-    });
+pub(crate) fn extended(stage: &Stage) -> TagChanges {
+    TagChanges::expire_at(stage.clock.now() + 9 * HOUR).remove(key::REAPING_SINCE)
 }
 
 /// A stage with a launch whose instance has not come, and which is old enough for any engine to finish.
@@ -239,7 +123,7 @@ fn a_launch_is_only_finished_as_long_as_it_is_wanted_and_nobody_else_does() {
 }
 
 /// A record that its launch left before anything else, and that is not younger than a minute.
-async fn claim_only(stage: &Stage, operation: &'static str) {
+pub(crate) async fn claim_only(stage: &Stage, operation: &'static str) {
     stage.script.refuse(operation, ALWAYS, error(ErrorClass::Auth));
     stage.script.refuse("tag record", ALWAYS, error(ErrorClass::Auth));
     stage.launch().await.unwrap_err();
@@ -317,86 +201,6 @@ fn who_is_given_up_is_looked_at_once_more() {
 }
 
 #[test]
-fn of_two_instances_the_later_goes() {
-    let doubled = async || {
-        let (stage, launched) = stage().await;
-        let (record, token) = (launched.record.clone(), launched.record.client_token(7));
-        let request = hatchery::cloud::LaunchInstance { record, token, subnet: None, instance_type: None };
-        let second = stage.caller().launch_instance(&request).await.unwrap();
-        (stage, launched, second)
-    };
-    on_paused_time(async {
-        let (stage, launched, second) = doubled().await;
-        assert_eq!(stage.pass().await, [done("terminate-instance")]);
-        let alive: Vec<_> = stage.alive().into_iter().map(|(id, _)| id).collect();
-        assert_eq!(alive, [launched.instance.unwrap().to_string()]);
-        assert_eq!(stage.audit("terminate-instance")[0].target, second.to_string());
-    });
-    on_paused_time(async {
-        let (stage, launched, second) = doubled().await;
-        let (cloud, first) = (stage.caller(), launched.instance.unwrap());
-        stage.script.before("instances of", async move { cloud.terminate_instance(&first).await.unwrap() });
-        assert_eq!(
-            stage.pass().await[0],
-            skipped("terminate-instance", "another one is the record's own now")
-        );
-        assert_eq!(stage.alive().remove(0).0, second.to_string());
-    });
-    on_paused_time(async {
-        let (stage, launched, _) = doubled().await;
-        let (cloud, record) = (stage.caller(), launched.record.clone());
-        stage.script.before("record", async move { cloud.delete_record(&record).await.unwrap() });
-        assert_eq!(stage.pass().await[0], skipped("terminate-instance", "its record is gone"));
-        assert_eq!(stage.alive().len(), 2);
-    });
-}
-
-#[test]
-fn what_lost_its_record_is_marked_and_ended_later() {
-    let orphaned = async || {
-        let (stage, launched) = stage().await;
-        stage.caller().delete_record(&launched.record).await.unwrap();
-        assert_eq!(stage.pass().await, [done("mark-orphan"), done("mark-orphan")]);
-        stage.clock.sleep(Duration::from_mins(9)).await;
-        assert_eq!(stage.pass().await, []);
-        stage.clock.sleep(Duration::from_mins(1)).await;
-        (stage, launched)
-    };
-    on_paused_time(async {
-        let (stage, launched) = orphaned().await;
-        assert_eq!(stage.pass().await, [done("retire-database"), done("terminate-instance")]);
-        assert_eq!(stage.alive(), []);
-        assert_eq!(stage.record(&launched.environment).unwrap()[key::ROLE], role::RETIREMENT);
-        // Its claim is the retirement's now.
-        assert_eq!(stage.pass().await, [done("unmark-orphan"), done("delete-database")]);
-        stage.others_work(10).await;
-        assert_eq!((stage.records().len(), stage.database(&launched.environment).is_none()), (0, true));
-        let reason = "it was claimed, and no record has known it for ten minutes";
-        assert_eq!(stage.audit("retire-database")[0].reason, reason);
-        assert_eq!(stage.audit("delete-database")[0].reason, reason);
-    });
-    on_paused_time(async {
-        let (stage, launched) = orphaned().await;
-        let (cloud, instance) = (stage.caller(), launched.instance.clone().unwrap());
-        stage.script.before("instance", async move {
-            let changes = TagChanges::new().remove(key::ORPHAN_SINCE);
-            cloud.tag_instance(&instance, &changes).await.unwrap();
-        });
-        let (cloud, database) = (stage.caller(), launched.database.clone());
-        stage.script.before("database", async move {
-            let changes = TagChanges::new().remove(key::ORPHAN_SINCE);
-            cloud.tag_database(&database, &changes).await.unwrap();
-        });
-        let kept = [
-            skipped("retire-database", "it was claimed meanwhile"),
-            skipped("terminate-instance", "it is gone, or not marked any more"),
-        ];
-        assert_eq!(stage.pass().await, kept);
-        assert_eq!(stage.alive().len(), 1);
-    });
-}
-
-#[test]
 fn the_pool_takes_numbers_in_turn_and_gives_way_to_others() {
     on_paused_time(async {
         let stage = Stage::of(Scenario::default());
@@ -415,6 +219,11 @@ fn the_pool_takes_numbers_in_turn_and_gives_way_to_others() {
             other.once(false).await.expect("a pass");
         });
         assert_eq!(stage.pass().await, [skipped("create-database", "somebody else was first")]);
+    });
+    on_paused_time(async {
+        let stage = Stage::with([("spare", "2")]);
+        assert_eq!(stage.pass().await[0].1, Outcome::Done);
+        assert_eq!(stage.script.calls("database"), 0, "the one before is to be seen");
     });
     // Whoever sleeps for hours does not bring a number back that has come and gone.
     for operation in ["fleet", "database", "create database"] {
@@ -450,20 +259,7 @@ fn the_pool_takes_numbers_in_turn_and_gives_way_to_others() {
             stage.caller().delete_database(&dev().database_id(Number(6))).await.unwrap();
             stage.clock.sleep(Duration::from_mins(8)).await;
             stage.script.before("database", async move {
-                let snapshot = cloud.latest_snapshot("integration").await.unwrap().unwrap();
-                let new = NewDatabase {
-                    fleet: dev(),
-                    number: Number(6),
-                    snapshot,
-                    environment: claimed.then(|| dev().environment(Number(6))),
-                    requested_at: "2026-03-02T08:08:00Z".parse().unwrap(),
-                    zone: "eu-west-1a".into(),
-                    class: "db.t4g.small".into(),
-                    subnet_group: "private".into(),
-                    security_groups: Vec::new(),
-                    parameter_group: None,
-                };
-                cloud.create_database(&new).await.unwrap();
+                restore(&cloud, 6, claimed).await;
             });
             let (action, outcome, _) = stage.pass().await.remove(0);
             assert_eq!((action, outcome), ("create-database", ends));

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use hatchery::cloud::sim::Scenario;
 use hatchery::domain::tags::key;
-use hatchery::domain::{CloudError, ErrorClass, Outcome, TagChanges};
+use hatchery::domain::{CloudError, ErrorClass, InstanceId, Number, Outcome, TagChanges};
 use hatchery::engine::{LaunchRequest, Launched};
 use hatchery::failure::Kind;
 
-use crate::account::on_paused_time;
+use crate::account::{dev, on_paused_time};
 use crate::layer::LAUNCH;
 use crate::script::{ALWAYS, Stage, checkout, error};
 
@@ -59,6 +59,23 @@ fn a_launch_takes_a_free_database_and_says_what_came_of_it() {
         assert!(event.detail.contains(launched.database.as_str()), "{event:?}");
         assert!(event.restore_seconds.is_some_and(|seconds| seconds >= 600), "the demand is learnt from it");
         assert_eq!(stage.engine.unlogged(), None);
+    });
+}
+
+#[test]
+fn an_instance_is_launched_beside_its_database() {
+    on_paused_time(async {
+        let stage = Stage::new();
+        let (first, second) = (stage.launch().await.unwrap(), stage.launch().await.unwrap());
+        let zones = [first, second].map(|launched| {
+            let instance = launched.instance.unwrap().to_string();
+            let machine = stage.sim.look(|state| {
+                state.machines().find(|(id, _)| *id == instance).map(|(_, machine)| machine.zone.clone())
+            });
+            assert_eq!(machine, stage.database(&launched.environment).map(|database| database.zone));
+            machine
+        });
+        assert_ne!(zones[0], zones[1]);
     });
 }
 
@@ -119,6 +136,8 @@ fn a_claim_that_fails_leaves_nothing() {
             stage.script.refuse("create record", ALWAYS, error(class));
             let failure = stage.launch().await.unwrap_err();
             assert_eq!((failure.kind, stage.records().len()), (kind, 0));
+            let again = matches!(class, ErrorClass::Throttled | ErrorClass::Unknown);
+            assert_eq!(stage.script.calls("create record"), if again { 5 } else { 1 });
             assert!(failure.message.starts_with("cannot claim hatchery-dev-"), "{failure}");
             nothing_is_left(&stage).await;
         });
@@ -217,12 +236,60 @@ fn a_claim_on_a_database_that_turns_out_unfit_is_let_go() {
 }
 
 #[test]
+fn a_database_that_is_lost_before_it_is_bound_is_left_alone() {
+    for gone in [true, false] {
+        on_paused_time(async {
+            let stage = Stage::new();
+            let (cloud, database) = (stage.caller(), dev().database_id(Number(6)));
+            stage.script.before("database", async move {
+                if gone {
+                    cloud.delete_database(&database).await.unwrap();
+                } else {
+                    let changes = TagChanges::new().set(key::ENVIRONMENT, "dev-999");
+                    cloud.tag_database(&database, &changes).await.unwrap();
+                }
+            });
+            let launched = stage.launch().await.unwrap();
+            assert_eq!(launched.environment.to_string(), "dev-7");
+            stands(&stage, &launched);
+        });
+    }
+}
+
+#[test]
+fn a_restore_whose_answer_was_lost_is_ones_own() {
+    on_paused_time(async {
+        let stage = Stage::of(Scenario::default());
+        stage.script.lose("create database", 1);
+        let launched = stage.launch().await.unwrap();
+        stands(&stage, &launched);
+        assert_eq!(stage.script.calls("create database"), 2);
+    });
+}
+
+#[test]
+fn an_instance_that_has_died_is_not_what_was_launched() {
+    on_paused_time(async {
+        let stage = Stage::new();
+        stage.script.lose(LAUNCH, 1);
+        stage.script.refuse(LAUNCH, 1, error(ErrorClass::Capacity));
+        let (cloud, sim) = (stage.caller(), stage.sim.clone());
+        stage.script.before(LAUNCH, async {});
+        stage.script.before(LAUNCH, async move {
+            let first = sim.look(|state| state.machines().next().map(|(id, _)| InstanceId::new(id)));
+            cloud.terminate_instance(&first.unwrap()).await.unwrap();
+        });
+        let launched = stage.launch().await.unwrap();
+        stands(&stage, &launched);
+        assert_eq!(stage.record(&launched.environment).unwrap()[key::ATTEMPT], "1");
+    });
+}
+
+#[test]
 fn without_a_free_database_one_is_restored() {
-    for (operation, class, times) in [
-        ("create database", ErrorClass::Transient, 0),
-        ("create database", ErrorClass::Throttled, 4),
-        ("create database", ErrorClass::AlreadyExists, 0),
-    ] {
+    for (operation, class, times) in
+        [("create database", ErrorClass::Transient, 0), ("create database", ErrorClass::Throttled, 4)]
+    {
         on_paused_time(async {
             let stage = Stage::of(Scenario::default());
             stage.script.refuse(operation, times, error(class));

@@ -12,6 +12,7 @@ mod acting;
 mod checks;
 mod crowd;
 mod demand;
+mod ending;
 mod extending;
 mod flaws;
 mod frail;

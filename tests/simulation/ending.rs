@@ -1,0 +1,292 @@
+//! Ends: in two sweeps, in their order, and never of what is wanted or touched after all.
+
+use std::time::Duration;
+
+use hatchery::domain::tags::{key, role};
+use hatchery::domain::{Outcome, TagChanges};
+
+use crate::account::on_paused_time;
+use crate::acting::{HOUR, claim_only, done, ending, extended, marked, restore, skipped, stage};
+use crate::script::Stage;
+
+#[test]
+fn an_end_takes_its_time_and_its_order() {
+    on_paused_time(async {
+        let (stage, launched) = marked().await;
+        let tags = stage.record(&launched.environment).unwrap();
+        assert_eq!(tags[key::REAPING_SINCE], "2026-03-02T09:01:00Z");
+        stage.clock.sleep(Duration::from_mins(15)).await;
+        assert_eq!(stage.pass().await, [done("delete-database"), done("terminate-instance")]);
+        assert_eq!(stage.pass().await, [], "both are on their way");
+        stage.clock.sleep(Duration::from_mins(8)).await;
+        assert_eq!(stage.pass().await, [done("delete-record")]);
+        assert_eq!((stage.records().len(), stage.alive().len()), (0, 0));
+        assert!(stage.database(&launched.environment).is_none());
+        let events = stage.audit("terminate-instance");
+        assert_eq!(events.len(), 1);
+        assert_eq!((events[0].who.as_str(), events[0].outcome), ("engine@amy", Outcome::Done));
+        assert_eq!(events[0].reason, "its time and its grace are over");
+    });
+}
+
+#[test]
+fn what_was_extended_meanwhile_is_not_marked_and_not_ended() {
+    on_paused_time(async {
+        let (stage, launched) = stage().await;
+        stage.clock.sleep(Duration::from_mins(21)).await;
+        stage.tag_before("record", &launched.record, extended(&stage));
+        assert_eq!(stage.pass().await, [skipped("mark-reaping", "it was marked already, or extended")]);
+        assert!(stage.audit("mark-reaping").is_empty(), "what was not done is not logged");
+    });
+    on_paused_time(async {
+        let (stage, launched) = stage().await;
+        stage.clock.sleep(Duration::from_mins(21)).await;
+        stage.tag_before("record", &launched.record, TagChanges::reaping_since(stage.clock.now()));
+        assert_eq!(stage.pass().await, [skipped("mark-reaping", "it was marked already, or extended")]);
+    });
+    on_paused_time(async {
+        let (stage, launched) = marked().await;
+        stage.clock.sleep(Duration::from_mins(15)).await;
+        stage.tag_before("record", &launched.record, extended(&stage));
+        let (a, b) = ("delete-database", "terminate-instance");
+        assert_eq!(stage.pass().await, [skipped(a, "it was extended"), skipped(b, "it was extended")]);
+    });
+    on_paused_time(async {
+        let (stage, launched) = marked().await;
+        stage.tag(&launched.record, &TagChanges::expire_at(stage.clock.now() + HOUR)).await;
+        stage.tag_before("record", &launched.record, TagChanges::new().remove(key::REAPING_SINCE));
+        let why = "it is not marked, or its time is over";
+        assert_eq!(stage.pass().await, [skipped("unmark-reaping", why), done("mirror-expiry")][..1]);
+        stage.tag(&launched.record, &TagChanges::reaping_since(stage.clock.now())).await;
+        assert_eq!(stage.pass().await, [done("unmark-reaping")]);
+        assert_eq!(stage.pass().await, [done("mirror-expiry")]);
+    });
+}
+
+#[test]
+fn a_look_does_not_hold_for_long() {
+    let slow = |stage: &Stage, operation, seconds| {
+        let clock = stage.clock.clone();
+        stage.script.before(operation, async move { clock.sleep(Duration::from_secs(seconds)).await });
+    };
+    on_paused_time(async {
+        let (stage, _) = ending().await;
+        slow(&stage, "terminate", 6);
+        slow(&stage, "delete database", 4);
+        let late = "TerminateInstances: no answer while the last look held (NoAnswer)".to_owned();
+        let expected = [done("delete-database"), ("terminate-instance", Outcome::Unknown, late)];
+        assert_eq!(stage.pass().await, expected);
+    });
+    on_paused_time(async {
+        let (stage, _) = ending().await;
+        stage.others_work(10).await;
+        assert_eq!(stage.records(), []);
+    });
+    on_paused_time(async {
+        let (stage, launched) = ending().await;
+        assert_eq!(stage.pass().await.len(), 2);
+        stage.clock.sleep(Duration::from_mins(8)).await;
+        slow(&stage, "instances of", 3);
+        slow(&stage, "database", 3);
+        let why = "the last look had grown too old; it is looked at again";
+        assert_eq!(stage.pass().await, [skipped("delete-record", why)]);
+        slow(&stage, "instances of", 2);
+        slow(&stage, "database", 2);
+        assert_eq!(stage.pass().await, [done("delete-record")]);
+        assert!(stage.record(&launched.environment).is_none());
+    });
+}
+
+#[test]
+fn a_record_goes_last() {
+    on_paused_time(async {
+        let (stage, launched) = ending().await;
+        assert_eq!(stage.pass().await.len(), 2);
+        stage.clock.sleep(Duration::from_mins(8)).await;
+        // A launch that was on its way all the time comes through, and is not in this engine's listing yet.
+        let (cloud, record) = (stage.caller(), launched.record.clone());
+        stage.script.before("record", async move {
+            let token = record.client_token(7);
+            let request =
+                hatchery::cloud::LaunchInstance { record, token, subnet: None, instance_type: None };
+            cloud.launch_instance(&request).await.expect("an instance");
+        });
+        assert_eq!(stage.pass().await, [skipped("delete-record", "its instance is still there")]);
+    });
+    on_paused_time(async {
+        let (stage, launched) = ending().await;
+        assert_eq!(stage.pass().await.len(), 2);
+        stage.clock.sleep(Duration::from_mins(8)).await;
+        stage.tag_before("record", &launched.record, TagChanges::new().remove(key::TERMINATE));
+        assert_eq!(stage.pass().await, [skipped("delete-record", "it was extended")]);
+    });
+}
+
+#[test]
+fn a_database_that_was_never_bound_goes_back_to_the_pool() {
+    let unbound = async || {
+        let stage = Stage::new();
+        claim_only(&stage, "tag database").await;
+        let environment = stage.records().remove(0);
+        stage.other().terminate(&environment).await.unwrap();
+        stage.clock.sleep(Duration::from_mins(5)).await;
+        let record = stage.caller().record_of(&environment).await.unwrap().value.unwrap().id;
+        (stage, environment, record)
+    };
+    let kept = skipped("delete-record", "its database is still there");
+    on_paused_time(async {
+        let (stage, environment, _) = unbound().await;
+        assert_eq!(stage.pass().await[0], done("delete-record"));
+        assert_eq!(stage.records(), []);
+        assert_eq!(stage.database(&environment).unwrap().status, "available");
+    });
+    // Something may have touched it after all.
+    on_paused_time(async {
+        let (stage, environment, _) = unbound().await;
+        let cloud = stage.caller();
+        stage.script.before("database", async move {
+            let changes = TagChanges::new().set(key::ENVIRONMENT, environment.to_string());
+            cloud.tag_database(&environment.database_id(), &changes).await.unwrap();
+        });
+        assert_eq!(stage.pass().await[0], kept);
+    });
+    on_paused_time(async {
+        let (stage, _, record) = unbound().await;
+        stage.tag_before("record", &record, TagChanges::new().set(key::INSTANCE, "i-0"));
+        assert_eq!(stage.pass().await[0], kept);
+    });
+    on_paused_time(async {
+        let (stage, _, record) = unbound().await;
+        let (cloud, clock) = (stage.caller(), stage.clock.clone());
+        stage.script.before("record", async move {
+            let token = record.client_token(0);
+            let request =
+                hatchery::cloud::LaunchInstance { record, token, subnet: None, instance_type: None };
+            let id = cloud.launch_instance(&request).await.unwrap();
+            cloud.terminate_instance(&id).await.unwrap();
+            clock.sleep(Duration::from_mins(2)).await;
+        });
+        assert_eq!(stage.pass().await[0], kept);
+    });
+}
+
+#[test]
+fn a_retirement_stays_as_long_as_its_database() {
+    on_paused_time(async {
+        let (stage, launched) = stage().await;
+        let cloud = stage.caller();
+        cloud.terminate_instance(&launched.instance.unwrap()).await.unwrap();
+        cloud.delete_record(&launched.record).await.unwrap();
+        stage.others_work(13).await;
+        assert_eq!(stage.record(&launched.environment).unwrap()[key::ROLE], role::RETIREMENT);
+        stage.clock.sleep(Duration::from_mins(7)).await;
+        let cloud = stage.caller();
+        stage.script.before("database", async move {
+            restore(&cloud, 6, false).await;
+        });
+        assert_eq!(stage.pass().await, [skipped("delete-record", "its database is still there")]);
+    });
+}
+
+#[test]
+fn a_database_of_somebody_else_is_not_deleted() {
+    on_paused_time(async {
+        let (stage, launched) = ending().await;
+        let (cloud, database) = (stage.caller(), launched.database.clone());
+        stage.script.before("database", async move {
+            let changes = TagChanges::new().set(key::ENVIRONMENT, "dev-999");
+            cloud.tag_database(&database, &changes).await.expect("tags");
+        });
+        let steps = stage.pass().await;
+        assert_eq!(steps[0], skipped("delete-database", "its tag names another environment"));
+    });
+    on_paused_time(async {
+        let (stage, launched) = ending().await;
+        let (cloud, clock, database) = (stage.caller(), stage.clock.clone(), launched.database.clone());
+        stage.script.before("database", async move {
+            cloud.delete_database(&database).await.expect("deleted");
+            clock.sleep(Duration::from_mins(8)).await;
+        });
+        assert_eq!(stage.pass().await[0], skipped("delete-database", "it is gone"));
+    });
+}
+
+#[test]
+fn of_two_instances_the_later_goes() {
+    let doubled = async || {
+        let (stage, launched) = stage().await;
+        let (record, token) = (launched.record.clone(), launched.record.client_token(7));
+        let request = hatchery::cloud::LaunchInstance { record, token, subnet: None, instance_type: None };
+        let second = stage.caller().launch_instance(&request).await.unwrap();
+        (stage, launched, second)
+    };
+    on_paused_time(async {
+        let (stage, launched, second) = doubled().await;
+        assert_eq!(stage.pass().await, [done("terminate-instance")]);
+        let alive: Vec<_> = stage.alive().into_iter().map(|(id, _)| id).collect();
+        assert_eq!(alive, [launched.instance.unwrap().to_string()]);
+        assert_eq!(stage.audit("terminate-instance")[0].target, second.to_string());
+    });
+    on_paused_time(async {
+        let (stage, launched, second) = doubled().await;
+        let (cloud, first) = (stage.caller(), launched.instance.unwrap());
+        stage.script.before("instances of", async move { cloud.terminate_instance(&first).await.unwrap() });
+        assert_eq!(
+            stage.pass().await[0],
+            skipped("terminate-instance", "another one is the record's own now")
+        );
+        assert_eq!(stage.alive().remove(0).0, second.to_string());
+    });
+    on_paused_time(async {
+        let (stage, launched, _) = doubled().await;
+        let (cloud, record) = (stage.caller(), launched.record.clone());
+        stage.script.before("record", async move { cloud.delete_record(&record).await.unwrap() });
+        assert_eq!(stage.pass().await[0], skipped("terminate-instance", "its record is gone"));
+        assert_eq!(stage.alive().len(), 2);
+    });
+}
+
+#[test]
+fn what_lost_its_record_is_marked_and_ended_later() {
+    let orphaned = async || {
+        let (stage, launched) = stage().await;
+        stage.caller().delete_record(&launched.record).await.unwrap();
+        assert_eq!(stage.pass().await, [done("mark-orphan"), done("mark-orphan")]);
+        stage.clock.sleep(Duration::from_mins(9)).await;
+        assert_eq!(stage.pass().await, []);
+        stage.clock.sleep(Duration::from_mins(1)).await;
+        (stage, launched)
+    };
+    on_paused_time(async {
+        let (stage, launched) = orphaned().await;
+        assert_eq!(stage.pass().await, [done("retire-database"), done("terminate-instance")]);
+        assert_eq!(stage.alive(), []);
+        assert_eq!(stage.record(&launched.environment).unwrap()[key::ROLE], role::RETIREMENT);
+        // Its claim is the retirement's now.
+        assert_eq!(stage.pass().await, [done("unmark-orphan"), done("delete-database")]);
+        stage.others_work(10).await;
+        assert_eq!((stage.records().len(), stage.database(&launched.environment).is_none()), (0, true));
+        let reason = "it was claimed, and no record has known it for ten minutes";
+        assert_eq!(stage.audit("retire-database")[0].reason, reason);
+        assert_eq!(stage.audit("delete-database")[0].reason, reason);
+    });
+    on_paused_time(async {
+        let (stage, launched) = orphaned().await;
+        let (cloud, instance) = (stage.caller(), launched.instance.clone().unwrap());
+        stage.script.before("instance", async move {
+            let changes = TagChanges::new().remove(key::ORPHAN_SINCE);
+            cloud.tag_instance(&instance, &changes).await.unwrap();
+        });
+        let (cloud, database) = (stage.caller(), launched.database.clone());
+        stage.script.before("database", async move {
+            let changes = TagChanges::new().remove(key::ORPHAN_SINCE);
+            cloud.tag_database(&database, &changes).await.unwrap();
+        });
+        let kept = [
+            skipped("retire-database", "it was claimed meanwhile"),
+            skipped("terminate-instance", "it is gone, or not marked any more"),
+        ];
+        assert_eq!(stage.pass().await, kept);
+        assert_eq!(stage.alive().len(), 1);
+    });
+}
