@@ -21,6 +21,7 @@ mod launching;
 mod layer;
 mod people;
 mod recalling;
+mod refusing;
 mod run;
 mod running;
 mod script;
