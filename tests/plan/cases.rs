@@ -163,6 +163,61 @@ fn a_restore_that_takes_too_long_has_failed() {
 }
 
 #[test]
+fn more_than_is_wanted_leaves_the_oldest_snapshot_first() {
+    let mut world = one();
+    for (number, minutes) in [(3, 500), (4, 400)] {
+        let mut spare = database(number);
+        spare.snapshot_at = Some(minutes_ago(minutes));
+        world.databases.items.push(spare);
+    }
+    world.fleet.policy.last_number = Number(4);
+    let retired: Vec<_> = [("retire-database", "hatchery-dev-3"), ("retire-database", "hatchery-dev-4")]
+        .map(|(action, id)| (action, id.to_owned()))
+        .into();
+    assert_eq!(actions(&planned(&world)), retired);
+    // One that is on its way is waited for.
+    let coming = &mut world.databases.items[1];
+    (coming.status, coming.requested_at) = ("creating".into(), Some(minutes_ago(5)));
+    assert_eq!(actions(&planned(&world)), []);
+}
+
+#[test]
+fn a_failure_delays_the_next_restore_and_is_forgotten_by_a_later_one() {
+    let failed = |minutes: i64| {
+        let mut world = one();
+        world.fleet.policy.restore_failures = RestoreFailures::default().and(Number(9), minutes_ago(minutes));
+        world
+    };
+    let forgets = |requested: i64| {
+        let mut world = failed(300);
+        world.databases.items[1].requested_at = Some(minutes_ago(requested));
+        !actions(&planned(&world)).is_empty()
+    };
+    assert_eq!([forgets(301), forgets(300), forgets(299)], [false, false, true]);
+    let created = |minutes: i64| {
+        let mut world = failed(minutes);
+        world.databases.items.remove(1);
+        !actions(&planned(&world)).is_empty()
+    };
+    assert_eq!([created(0), created(1), created(2)], [false, true, true]);
+}
+
+#[test]
+fn the_ceiling_is_only_mentioned_where_it_is_in_the_way() {
+    let plan = |ceiling| {
+        let mut world = one();
+        world.databases.items.remove(1);
+        world.fleet.policy.spare = Spare::Fixed(2);
+        world.fleet.policy.max_databases = ceiling;
+        planned(&world)
+    };
+    for (ceiling, created, refused) in [(1, 0, 1), (2, 1, 1), (3, 2, 0), (4, 2, 0)] {
+        let plan = plan(ceiling);
+        assert_eq!((plan.steps.len(), plan.refused.len()), (created, refused), "{ceiling}: {plan:?}");
+    }
+}
+
+#[test]
 fn what_is_promised_counts_towards_the_ceiling_and_what_has_left_does_not() {
     let mut world = one();
     world.databases.items.remove(1);

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use hatchery::domain::tags::{key, role};
-use hatchery::domain::{Outcome, TagChanges};
+use hatchery::domain::{ErrorClass, Outcome, TagChanges};
 
 use crate::account::on_paused_time;
 use crate::acting::{HOUR, claim_only, done, ending, extended, marked, restore, skipped, stage};
-use crate::script::Stage;
+use crate::script::{Stage, checkout, error};
 
 #[test]
 fn an_end_takes_its_time_and_its_order() {
@@ -288,5 +288,29 @@ fn what_lost_its_record_is_marked_and_ended_later() {
         ];
         assert_eq!(stage.pass().await, kept);
         assert_eq!(stage.alive().len(), 1);
+    });
+}
+
+#[test]
+fn a_database_is_only_retired_while_nobody_has_it() {
+    let retire = "retire-database";
+    on_paused_time(async {
+        let stage = Stage::with([("spare", "0")]);
+        assert_eq!(stage.pass().await, [done(retire)]);
+        assert_eq!(stage.pass().await, [done("delete-database")]);
+    });
+    on_paused_time(async {
+        let stage = Stage::with([("spare", "0")]);
+        let other = stage.other();
+        stage.script.before("create record", async move {
+            other.launch(&checkout()).await.unwrap();
+        });
+        assert_eq!(stage.pass().await, [skipped(retire, "it was claimed meanwhile")]);
+    });
+    on_paused_time(async {
+        let stage = Stage::with([("spare", "0")]);
+        stage.script.refuse("create record", 1, error(ErrorClass::Auth));
+        let why = "Operation: hatchery-dev-6: it is so (Code)".to_owned();
+        assert_eq!(stage.pass().await, [(retire, Outcome::Failed, why)]);
     });
 }

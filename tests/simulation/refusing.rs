@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hatchery::domain::ErrorClass;
-use hatchery::engine::LaunchRequest;
+use hatchery::cloud::SecurityGroup;
+use hatchery::domain::{ErrorClass, NewFleet, Policy};
+use hatchery::engine::network::{refusal, too_open};
+use hatchery::engine::{Config, Engine, LaunchRequest};
 use hatchery::failure::Kind;
 
-use crate::account::on_paused_time;
+use crate::account::{config, dev, on_paused_time};
 use crate::launching::stands;
 use crate::script::{ALWAYS, Stage, checkout, error};
 
@@ -90,4 +92,48 @@ fn a_request_that_makes_no_sense_is_refused_before_anything_is_asked() {
             }
         });
     }
+}
+
+#[test]
+fn a_group_that_admits_the_internet_must_be_allowed_by_name() {
+    let group = |id: &str, open_to: &[&str]| SecurityGroup {
+        id: id.into(),
+        name: format!("group {id}"),
+        vpc: "vpc-1".into(),
+        open_to: open_to.iter().map(ToString::to_string).collect(),
+    };
+    let groups = [group("sg-1", &[]), group("sg-2", &["0.0.0.0/0", "::/0"]), group("sg-3", &["::/0"])];
+    let policy = Policy { allow_public: vec!["sg-3".into()], ..Policy::for_fleet(&dev()) };
+    let open = too_open(&groups, &policy);
+    assert_eq!(open, [&groups[1]]);
+    let refusal = refusal(open[0]);
+    assert_eq!(refusal.message, "security group sg-2 (group sg-2) admits 0.0.0.0/0 and ::/0");
+    assert!(refusal.hint.ends_with("allow-public=sg-2"), "{refusal:?}");
+}
+
+#[test]
+fn nobody_is_launched_where_the_internet_can_reach_them() {
+    on_paused_time(async {
+        let stage = Stage::new();
+        let cloud = stage.caller();
+        let policy = cloud.fleet(&dev()).await.unwrap().unwrap().policy;
+        let open = NewFleet {
+            name: "open".parse().unwrap(),
+            policy,
+            instance_type: "t3.large".into(),
+            security_groups: vec!["sg-0open".into()],
+            instance_profile: None,
+            public_address: true,
+            user_data: None,
+            key_name: None,
+            volume_gib: None,
+        };
+        cloud.create_fleet(&open).await.unwrap();
+        let config = Config { fleet: open.name, ..config("amy", 7) };
+        let engine = Engine::new(cloud, stage.clock.clone(), config);
+        let failure = engine.launch(&checkout()).await.unwrap_err();
+        assert_eq!(failure.kind, Kind::Refused);
+        assert!(failure.message.starts_with("cannot launch: security group sg-0open ("), "{failure}");
+        assert!(stage.records().is_empty());
+    });
 }
