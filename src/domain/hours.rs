@@ -123,6 +123,7 @@ mod tests {
         assert!(open(hours, "2026-07-06T05:00:00Z"));
         assert!(!open(hours, "2026-07-06T17:00:00Z"));
         assert!(!open(hours, "2026-03-07T12:00:00Z"), "a Saturday");
+        assert_eq!(hours.parse::<Hours>().unwrap().zone(), Tz::Europe__Berlin);
     }
 
     #[test]
