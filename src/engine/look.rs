@@ -56,7 +56,8 @@ impl Engine {
         self.act_within(LOOK_HOLDS, look, operation, call).await
     }
 
-    /// Acts on a look while it holds, or not at all where that time is over. The clock that has moved most counts: one stands still while a laptop sleeps.
+    /// Acts on a look while it holds, or not at all where that time is over. The clock that has moved most counts: one
+    /// stands still while a laptop sleeps.
     ///
     /// # Errors
     /// Those of the call; class `Unknown` where it did not answer in time.
