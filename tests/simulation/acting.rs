@@ -384,6 +384,24 @@ fn a_step_that_fails_does_not_stop_the_others() {
 }
 
 #[test]
+fn what_is_gone_needs_no_change_and_every_other_error_is_one() {
+    for (class, outcome) in [
+        (ErrorClass::NotFound, Outcome::Skipped),
+        (ErrorClass::Auth, Outcome::Failed),
+        (ErrorClass::Unknown, Outcome::Unknown),
+    ] {
+        on_paused_time(async {
+            let stage = Stage::new();
+            claim_only(&stage, "tag database").await;
+            stage.script.refuse("tag database", 1, error(class));
+            let (action, ended, why) = stage.pass().await.remove(0);
+            assert_eq!((action, ended), ("claim-database", outcome));
+            assert_eq!(why == "it is gone", outcome == Outcome::Skipped, "{why}");
+        });
+    }
+}
+
+#[test]
 fn a_dry_run_says_what_would_be_done_and_does_nothing() {
     on_paused_time(async {
         let (stage, launched) = ending().await;
