@@ -19,6 +19,7 @@ mod frail;
 mod latency;
 mod launching;
 mod layer;
+mod observing;
 mod people;
 mod recalling;
 mod refusing;

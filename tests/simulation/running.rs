@@ -10,10 +10,10 @@ use hatchery::domain::tags::key;
 use hatchery::domain::{AuditEvent, ErrorClass, Number, Outcome, TagChanges};
 use hatchery::engine::run::wait;
 use hatchery::engine::step::{Key, Rank};
-use hatchery::engine::{Event, Handle, RunOptions};
+use hatchery::engine::{Engine, Event, Handle, RunOptions};
 use hatchery::failure::Kind;
 
-use crate::account::{dev, on_paused_time};
+use crate::account::{config, dev, on_paused_time};
 use crate::script::{ALWAYS, Stage, error};
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -149,6 +149,13 @@ fn who_waits_is_shown_how_it_goes() {
         told.gaps(&mut from);
         stage.clock.sleep(MINUTE).await;
         assert!(told.gaps(&mut from).len() <= 3, "others wait for theirs");
+        // One's own is one's own, from whichever machine it was launched.
+        let elsewhere = Engine::new(stage.caller(), stage.clock.clone(), config("amy", 9));
+        elsewhere.launch(&crate::script::checkout()).await.unwrap();
+        stage.clock.sleep(MINUTE + MINUTE / 2).await;
+        told.gaps(&mut from);
+        stage.clock.sleep(MINUTE).await;
+        assert!(told.gaps(&mut from).len() >= 4);
     });
 }
 
