@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use hatchery::cloud::DynCloud;
 use hatchery::cloud::sim::Scenario;
+use hatchery::cloud::{DynCloud, LaunchInstance};
 use hatchery::domain::tags::{key, role};
-use hatchery::domain::{ErrorClass, NewDatabase, Number, Outcome, TagChanges, Termination};
+use hatchery::domain::{
+    ErrorClass, InstanceId, NewDatabase, Number, Outcome, RecordId, TagChanges, Termination,
+};
 use hatchery::engine::Launched;
 
 use crate::account::{dev, on_paused_time};
@@ -63,6 +65,13 @@ pub(crate) async fn restore(cloud: &DynCloud, number: u32, claimed: bool) {
         parameter_group: None,
     };
     cloud.create_database(&new).await.unwrap();
+}
+
+/// Another instance comes of a record, by the token of another attempt.
+pub(crate) async fn launch_again(cloud: &DynCloud, record: RecordId, attempt: u32) -> InstanceId {
+    let token = record.client_token(attempt);
+    let request = LaunchInstance { record, token, subnet: None, instance_type: None };
+    cloud.launch_instance(&request).await.expect("an instance")
 }
 
 pub(crate) fn extended(stage: &Stage) -> TagChanges {
@@ -191,10 +200,7 @@ fn who_is_given_up_is_looked_at_once_more() {
         stage.caller().terminate_instance(&launched.instance.unwrap()).await.unwrap();
         let (cloud, record) = (stage.caller(), launched.record.clone());
         stage.script.before("instances of", async move {
-            let token = record.client_token(7);
-            let request =
-                hatchery::cloud::LaunchInstance { record, token, subnet: None, instance_type: None };
-            cloud.launch_instance(&request).await.expect("an instance");
+            launch_again(&cloud, record, 7).await;
         });
         assert_eq!(stage.pass().await, [skipped("give-up", "everything of it is there after all")]);
     });
@@ -286,10 +292,6 @@ fn the_hint_moves_once() {
 
 #[test]
 fn steps_of_one_rank_share_the_wire_and_the_ranks_follow_each_other() {
-    let slow = |stage: &Stage, operation| {
-        let clock = stage.clock.clone();
-        stage.script.before(operation, async move { clock.sleep(Duration::from_secs(3)).await });
-    };
     let took = async |stage: &Stage| {
         let begun = stage.clock.elapsed();
         let steps: Vec<_> = stage.pass().await.into_iter().map(|(action, _, _)| action).collect();
@@ -297,8 +299,8 @@ fn steps_of_one_rank_share_the_wire_and_the_ranks_follow_each_other() {
     };
     on_paused_time(async {
         let (stage, _) = ending().await;
-        slow(&stage, "delete database");
-        slow(&stage, "terminate");
+        stage.slow("delete database", 3);
+        stage.slow("terminate", 3);
         assert_eq!(took(&stage).await, (vec!["delete-database", "terminate-instance"], 3));
     });
     on_paused_time(async {
@@ -309,9 +311,9 @@ fn steps_of_one_rank_share_the_wire_and_the_ranks_follow_each_other() {
         let other = stage.launch().await.unwrap();
         let changes = TagChanges::expire_at(stage.clock.now());
         cloud.tag_instance(&other.instance.unwrap(), &changes).await.unwrap();
-        slow(&stage, "tag instance");
-        slow(&stage, "terminate");
-        slow(&stage, "delete database");
+        stage.slow("tag instance", 3);
+        stage.slow("terminate", 3);
+        stage.slow("delete database", 3);
         let (steps, seconds) = took(&stage).await;
         assert_eq!(&steps[..3], ["mirror-expiry", "delete-database", "terminate-instance"]);
         assert_eq!(seconds, 6, "{steps:?}");
@@ -322,7 +324,7 @@ fn steps_of_one_rank_share_the_wire_and_the_ranks_follow_each_other() {
             policy: [("spare".to_owned(), "3".to_owned())].into(),
             ..Scenario::default()
         });
-        (0..3).for_each(|_| slow(&stage, "create database"));
+        (0..3).for_each(|_| stage.slow("create database", 3));
         assert_eq!(took(&stage).await, (vec!["create-database"; 3], 9), "in turn");
         assert!(stage.audit("create-database").iter().all(|event| event.outcome == Outcome::Done));
         assert_eq!(stage.audit("create-database").len(), 3);

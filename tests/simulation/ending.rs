@@ -6,7 +6,9 @@ use hatchery::domain::tags::{key, role};
 use hatchery::domain::{ErrorClass, Outcome, TagChanges};
 
 use crate::account::on_paused_time;
-use crate::acting::{HOUR, claim_only, done, ending, extended, marked, restore, skipped, stage};
+use crate::acting::{
+    HOUR, claim_only, done, ending, extended, launch_again, marked, restore, skipped, stage,
+};
 use crate::script::{Stage, checkout, error};
 
 #[test]
@@ -65,14 +67,10 @@ fn what_was_extended_meanwhile_is_not_marked_and_not_ended() {
 
 #[test]
 fn a_look_does_not_hold_for_long() {
-    let slow = |stage: &Stage, operation, seconds| {
-        let clock = stage.clock.clone();
-        stage.script.before(operation, async move { clock.sleep(Duration::from_secs(seconds)).await });
-    };
     on_paused_time(async {
         let (stage, _) = ending().await;
-        slow(&stage, "terminate", 6);
-        slow(&stage, "delete database", 4);
+        stage.slow("terminate", 6);
+        stage.slow("delete database", 4);
         let late = "TerminateInstances: no answer while the last look held (NoAnswer)".to_owned();
         let expected = [done("delete-database"), ("terminate-instance", Outcome::Unknown, late)];
         assert_eq!(stage.pass().await, expected);
@@ -86,12 +84,12 @@ fn a_look_does_not_hold_for_long() {
         let (stage, launched) = ending().await;
         assert_eq!(stage.pass().await.len(), 2);
         stage.clock.sleep(Duration::from_mins(8)).await;
-        slow(&stage, "instances of", 3);
-        slow(&stage, "database", 3);
+        stage.slow("instances of", 3);
+        stage.slow("database", 3);
         let why = "the last look had grown too old; it is looked at again";
         assert_eq!(stage.pass().await, [skipped("delete-record", why)]);
-        slow(&stage, "instances of", 2);
-        slow(&stage, "database", 2);
+        stage.slow("instances of", 2);
+        stage.slow("database", 2);
         assert_eq!(stage.pass().await, [done("delete-record")]);
         assert!(stage.record(&launched.environment).is_none());
     });
@@ -106,10 +104,7 @@ fn a_record_goes_last() {
         // A launch that was on its way all the time comes through, and is not in this engine's listing yet.
         let (cloud, record) = (stage.caller(), launched.record.clone());
         stage.script.before("record", async move {
-            let token = record.client_token(7);
-            let request =
-                hatchery::cloud::LaunchInstance { record, token, subnet: None, instance_type: None };
-            cloud.launch_instance(&request).await.expect("an instance");
+            launch_again(&cloud, record, 7).await;
         });
         assert_eq!(stage.pass().await, [skipped("delete-record", "its instance is still there")]);
     });
@@ -159,10 +154,7 @@ fn a_database_that_was_never_bound_goes_back_to_the_pool() {
         let (stage, _, record) = unbound().await;
         let (cloud, clock) = (stage.caller(), stage.clock.clone());
         stage.script.before("record", async move {
-            let token = record.client_token(0);
-            let request =
-                hatchery::cloud::LaunchInstance { record, token, subnet: None, instance_type: None };
-            let id = cloud.launch_instance(&request).await.unwrap();
+            let id = launch_again(&cloud, record, 0).await;
             cloud.terminate_instance(&id).await.unwrap();
             clock.sleep(Duration::from_mins(2)).await;
         });
@@ -215,9 +207,7 @@ fn a_database_of_somebody_else_is_not_deleted() {
 fn of_two_instances_the_later_goes() {
     let doubled = async || {
         let (stage, launched) = stage().await;
-        let (record, token) = (launched.record.clone(), launched.record.client_token(7));
-        let request = hatchery::cloud::LaunchInstance { record, token, subnet: None, instance_type: None };
-        let second = stage.caller().launch_instance(&request).await.unwrap();
+        let second = launch_again(&stage.caller(), launched.record.clone(), 7).await;
         (stage, launched, second)
     };
     on_paused_time(async {

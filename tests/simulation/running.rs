@@ -280,17 +280,10 @@ fn a_step_waits_for_its_moment_is_told_and_is_looked_at_soon_after() {
         assert!((working[0].0 - moment).abs() < 0.6, "{} is not {moment}", working[0].0);
         let next = events.iter().find(|(at, event)| *at > working[1].0 && matches!(event, Event::World(_)));
         all_about(&[next.unwrap().0 - working[1].0], 2.0);
-        let activity: Vec<_> = events
-            .iter()
-            .filter_map(|(_, event)| match event {
-                Event::Activity(events) => {
-                    Some(events.iter().map(|event| event.action.as_str()).collect::<Vec<_>>())
-                }
-                _ => None,
-            })
-            .flatten()
-            .collect();
-        assert!(activity.contains(&"create-database") && activity.contains(&"move-hint"), "{activity:?}");
+        let actions: Vec<_> = activity(events).into_iter().map(|(_, event)| event.action).collect();
+        for action in ["create-database", "move-hint"] {
+            assert!(actions.iter().any(|told| told == action), "{actions:?}");
+        }
     });
 }
 
@@ -309,15 +302,9 @@ fn a_step_that_was_done_and_is_not_seen_is_not_sent_again_at_once() {
         stage.script.refuse("create database", ALWAYS, error(ErrorClass::Transient));
         let (_handle, told) = run(&stage, watching());
         stage.clock.sleep(10 * MINUTE).await;
-        let failed: Vec<_> = told
-            .take()
+        let failed: Vec<_> = activity(told.take())
             .into_iter()
-            .filter_map(|(at, event)| match event {
-                Event::Activity(events) => {
-                    events.iter().any(|event| event.outcome == Outcome::Failed).then_some(at)
-                }
-                _ => None,
-            })
+            .filter_map(|(at, event)| (event.outcome == Outcome::Failed).then_some(at))
             .collect();
         assert!(failed.len() > 5, "{failed:?}");
         let gaps: Vec<_> = failed.windows(2).map(|pair| pair[1] - pair[0]).collect();

@@ -192,6 +192,12 @@ impl Stage {
         });
     }
 
+    /// The next call of an operation takes so many seconds.
+    pub(crate) fn slow(&self, operation: &'static str, seconds: u64) {
+        let clock = self.clock.clone();
+        self.script.before(operation, async move { clock.sleep(Duration::from_secs(seconds)).await });
+    }
+
     /// One pass of Amy's engine: what it did, how it ended, and what else there is to say.
     pub(crate) async fn pass(&self) -> Vec<(&'static str, Outcome, String)> {
         let report = self.engine.once(false).await.expect("a pass");
