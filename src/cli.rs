@@ -10,7 +10,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::config::Config;
 use crate::failure::{Failure, Kind};
-use crate::telemetry;
+use crate::logging;
 
 mod connect;
 mod dashboard;
@@ -183,7 +183,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let global = cli.global;
     let config = Config::load(global.config.as_deref())?;
     let headless = matches!(cli.command, Some(Command::Engine { once: false, .. }));
-    telemetry::start(global.log_file.as_deref(), headless)?;
+    logging::start(global.log_file.as_deref(), headless)?;
     match cli.command {
         None => dashboard::run(&global, &config).map(|()| ExitCode::SUCCESS),
         Some(Command::Demo(args)) => demo::run(&args, &global, &config).map(|()| ExitCode::SUCCESS),
@@ -246,7 +246,7 @@ async fn ask(command: Command, global: &Global, config: &Config) -> Result<ExitC
     }
     .map(|()| done);
     // Whatever is done is in the audit log, or whoever had it done is told that it is not.
-    if let Some(error) = context.engine.unlogged() {
+    if let Some(error) = context.engine.audit_failure() {
         remark(&format!("the audit log cannot be written: {error}"));
     }
     done
@@ -276,7 +276,7 @@ fn fail(failure: &Failure, json: bool) -> ExitCode {
         // Even where stdout is gone, the exit code tells.
         let _ = print_json(&json::error(failure));
     }
-    let _ = writeln!(std::io::stderr(), "hatchery: {}", crate::domain::text::clean(&failure.sentence()));
+    let _ = writeln!(std::io::stderr(), "hatchery: {}", crate::domain::text::sanitize(&failure.sentence()));
     ExitCode::from(failure.kind.exit_code())
 }
 
@@ -302,7 +302,7 @@ pub(crate) fn print_json(document: &impl serde::Serialize) -> Result<(), Failure
 
 /// A remark that is no part of the answer.
 pub(crate) fn remark(text: &str) {
-    let _ = writeln!(std::io::stderr(), "hatchery: {}", crate::domain::text::clean(text));
+    let _ = writeln!(std::io::stderr(), "hatchery: {}", crate::domain::text::sanitize(text));
 }
 
 /// Whether a person is there to answer a question.

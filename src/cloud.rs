@@ -24,7 +24,7 @@ pub type Result<T, E = CloudError> = std::result::Result<T, E>;
 
 /// One answer, with AWS's clock (the response's `Date` header) when it was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen<T> {
+pub struct Observed<T> {
     /// What was read.
     pub value: T,
     /// AWS's clock. `None` where the answer did not say.
@@ -32,7 +32,7 @@ pub struct Seen<T> {
 }
 
 /// One page of a listing.
-pub type Page<T> = Seen<Vec<T>>;
+pub type Page<T> = Observed<Vec<T>>;
 
 /// The pages of a listing. An error ends it.
 pub type Pages<'a, T> = BoxStream<'a, Result<Page<T>>>;
@@ -236,19 +236,19 @@ pub trait Cloud: Send + Sync {
     async fn subnets(&self, ids: &[SubnetId]) -> Result<Vec<Subnet>>;
 
     /// The record with this id, read again.
-    async fn record(&self, fleet: &FleetName, id: &RecordId) -> Result<Seen<Option<Record>>>;
+    async fn record(&self, fleet: &FleetName, id: &RecordId) -> Result<Observed<Option<Record>>>;
 
     /// Whoever holds the claim on an environment's number.
-    async fn record_of(&self, environment: &EnvironmentId) -> Result<Seen<Option<Record>>>;
+    async fn find_record(&self, environment: &EnvironmentId) -> Result<Observed<Option<Record>>>;
 
     /// The instance with this id, read again.
-    async fn instance(&self, fleet: &FleetName, id: &InstanceId) -> Result<Seen<Option<Instance>>>;
+    async fn instance(&self, fleet: &FleetName, id: &InstanceId) -> Result<Observed<Option<Instance>>>;
 
     /// The instances of one environment id, those of earlier records of the same id included.
-    async fn instances_of(&self, environment: &EnvironmentId) -> Result<Seen<Vec<Instance>>>;
+    async fn instances_of(&self, environment: &EnvironmentId) -> Result<Observed<Vec<Instance>>>;
 
     /// The database with this number, read again.
-    async fn database(&self, fleet: &FleetName, number: Number) -> Result<Seen<Option<Database>>>;
+    async fn database(&self, fleet: &FleetName, number: Number) -> Result<Observed<Option<Database>>>;
 
     /// Claims a database by creating the record of its number, with everything that the base template has.
     /// Class `AlreadyExists` where somebody else holds the claim.
@@ -301,7 +301,7 @@ pub trait Cloud: Send + Sync {
     async fn zones_offering(&self, instance_type: &str, zones: &[String]) -> Result<Vec<String>>;
 
     /// Asks EC2 whether a launch with these values would be accepted, without launching.
-    async fn rehearse_launch(&self, new: &NewFleet, image: Option<&Image>) -> Result<()>;
+    async fn dry_run_launch(&self, new: &NewFleet, image: Option<&Image>) -> Result<()>;
 
     /// What the caller may do.
     async fn permissions(&self, fleet: &Fleet) -> Vec<Permission>;

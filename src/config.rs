@@ -84,7 +84,7 @@ impl Config {
         })?;
         toml::from_str(&content).map_err(|error| {
             let line = error.span().map_or(1, |span| content[..span.start].matches('\n').count() + 1);
-            let what = text::clean(error.message());
+            let what = text::sanitize(error.message());
             let message = format!("the configuration {shown} makes no sense in line {line}: {what}");
             Failure::new(Kind::Usage, message, "correct the file")
         })
@@ -95,7 +95,7 @@ impl Config {
 mod tests {
     use super::*;
 
-    fn read(content: &str) -> Result<Config, Failure> {
+    fn parse(content: &str) -> Result<Config, Failure> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.toml");
         std::fs::write(&path, content).unwrap();
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn a_file_says_what_a_person_likes() {
         let config =
-            read("theme = \"dark\"\nrefresh = \"1m\"\n[keys]\nlaunch = \"n\"\nquit = [\"q\", \"ctrl-q\"]\n");
+            parse("theme = \"dark\"\nrefresh = \"1m\"\n[keys]\nlaunch = \"n\"\nquit = [\"q\", \"ctrl-q\"]\n");
         let config = config.unwrap();
         assert_eq!(config.theme.as_deref(), Some("dark"));
         assert_eq!(config.refresh, Some(Duration::from_mins(1)));
@@ -119,7 +119,7 @@ mod tests {
             ("refresh = \"1s\"\n", "throttle"),
             ("theme = [", "line 1"),
         ] {
-            let failure = read(content).unwrap_err();
+            let failure = parse(content).unwrap_err();
             assert!(failure.message.contains(words) && failure.message.contains("config.toml"), "{failure}");
         }
         assert!(Config::load(Some(Path::new("/no/such/file"))).is_err());

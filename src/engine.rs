@@ -18,11 +18,11 @@ use crate::failure::Failure;
 
 mod act;
 mod audit;
+pub mod exposure;
 mod extend;
-mod history;
+mod fresh_read;
 mod launch;
-mod look;
-pub mod network;
+mod launch_history;
 mod observe;
 pub mod plan;
 pub mod run;
@@ -125,13 +125,13 @@ pub enum Event {
     /// A new observation. While the first one comes in page by page, its listings are not complete yet.
     World(Arc<World>),
     /// An observation could not be made at all; the last world stands and grows old.
-    Trouble(Failure),
+    ObserveFailed(Failure),
     /// Something happened: a step of this engine, or of another one as the audit log has it. Oldest first.
     Activity(Vec<AuditEvent>),
     /// What the last plan would not do, and why.
     Refused(Vec<Refusal>),
     /// Whether the last events could be written to the audit log.
-    Unlogged(Option<CloudError>),
+    AuditWriteFailed(Option<CloudError>),
     /// Steps under way; 0 when the engine rests.
     Working(usize),
 }
@@ -148,25 +148,25 @@ pub struct RunOptions {
 /// Controls a running engine. It stops when this is dropped.
 #[derive(Debug)]
 pub struct Handle {
-    pokes: mpsc::Sender<Poke>,
+    commands: mpsc::Sender<Command>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Poke {
-    Look,
+enum Command {
+    Refresh,
     Focus(bool),
 }
 
 impl Handle {
     /// Looks again soon.
-    pub fn look(&self) {
+    pub fn refresh(&self) {
         // A full queue means that a look is due anyway.
-        let _ = self.pokes.try_send(Poke::Look);
+        let _ = self.commands.try_send(Command::Refresh);
     }
 
     /// Says whether anybody is watching; without, it looks less often.
     pub fn focus(&self, watching: bool) {
-        let _ = self.pokes.try_send(Poke::Focus(watching));
+        let _ = self.commands.try_send(Command::Focus(watching));
     }
 }
 
@@ -177,13 +177,13 @@ pub struct Engine {
     clock: Clock,
     config: Arc<Config>,
     random: Arc<Mutex<ChaCha8Rng>>,
-    remembered: Arc<Mutex<Option<observe::Remembered>>>,
-    history: Arc<Mutex<Option<history::Remembered>>>,
+    source_cache: Arc<Mutex<Option<observe::SourceCache>>>,
+    history_cache: Arc<Mutex<Option<launch_history::HistoryCache>>>,
     /// Records that this engine's person asked something of, and when: their steps do not wait.
-    mine: Arc<Mutex<HashMap<RecordId, Duration>>>,
+    own_requests: Arc<Mutex<HashMap<RecordId, Duration>>>,
     events: Option<mpsc::UnboundedSender<Event>>,
     /// Why what was done last is not in the audit log, where nobody listens to `events`.
-    unlogged: Arc<Mutex<Option<CloudError>>>,
+    audit_failure: Arc<Mutex<Option<CloudError>>>,
 }
 
 impl Engine {
@@ -196,11 +196,11 @@ impl Engine {
             clock,
             config: Arc::new(config),
             random: Arc::new(Mutex::new(random)),
-            remembered: Arc::default(),
-            history: Arc::default(),
-            mine: Arc::default(),
+            source_cache: Arc::default(),
+            history_cache: Arc::default(),
+            own_requests: Arc::default(),
             events: None,
-            unlogged: Arc::default(),
+            audit_failure: Arc::default(),
         }
     }
 
@@ -223,10 +223,10 @@ impl Engine {
     }
 
     /// Why what this engine was asked to do last is not in the audit log. What it does by itself while it runs, it tells
-    /// by [`Event::Unlogged`].
+    /// by [`Event::AuditWriteFailed`].
     #[must_use]
-    pub fn unlogged(&self) -> Option<CloudError> {
-        self.unlogged.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn audit_failure(&self) -> Option<CloudError> {
+        self.audit_failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Looks at everything once, except the launches of the last weeks. Listings that fail are incomplete.
@@ -243,52 +243,11 @@ impl Engine {
     /// As [`Self::observe`].
     pub async fn observe_pool(&self) -> Result<World, Failure> {
         let mut world = self.observe().await?;
-        self.recall_launches(&mut world).await;
+        self.load_launch_history(&mut world).await;
         Ok(world)
     }
 
-    /// Launches an environment: claims a database, and asks for the instance.
-    ///
-    /// # Errors
-    /// Where the request makes no sense, the policy refuses it, or AWS does. What was begun by then is either undone or
-    /// written down as failed, and reaped.
-    pub async fn launch(&self, request: &LaunchRequest) -> Result<Launched, Failure> {
-        self.launch_now(request).await
-    }
-
-    /// Extends an environment by this much from its expiry (or from now, whichever is later), never beyond the policy's
-    /// `max-lifetime`, and reads back. In its grace period that takes some twenty-five seconds and keeps the environment.
-    ///
-    /// # Errors
-    /// `TooLate` where it is ending, `Refused` where it has reached its longest life, `UnknownOutcome` where the
-    /// change could not be confirmed.
-    pub async fn extend(&self, environment: &EnvironmentId, by: Duration) -> Result<Extended, Failure> {
-        self.extend_now(environment, by).await
-    }
-
-    /// Writes down that an environment is to end; any engine finishes it. Asking again is no error.
-    ///
-    /// # Errors
-    /// Where there is no such environment, or its record cannot be written.
-    pub async fn terminate(&self, environment: &EnvironmentId) -> Result<(), Failure> {
-        self.terminate_now(environment).await
-    }
-
-    /// One pass. With `dry_run` the steps are planned and reported but not taken.
-    ///
-    /// # Errors
-    /// Where the fleet itself cannot be read. Everything else is in the report.
-    pub async fn once(&self, dry_run: bool) -> Result<Report, Failure> {
-        self.pass(dry_run).await
-    }
-
-    /// Runs until the handle is dropped.
-    #[must_use]
-    pub fn run(&self, options: RunOptions) -> (Handle, mpsc::UnboundedReceiver<Event>) {
-        self.start(options)
-    }
-
-    fn tell(&self, event: Event) {
+    fn emit(&self, event: Event) {
         if let Some(events) = &self.events {
             // Nobody listens any more: the loop ends with the handle.
             let _ = events.send(event);
@@ -305,8 +264,8 @@ impl Engine {
         self.random.lock().unwrap_or_else(PoisonError::into_inner).random()
     }
 
-    fn mine(&self, record: &RecordId) {
-        let mut mine = self.mine.lock().unwrap_or_else(PoisonError::into_inner);
+    fn register_own_request(&self, record: &RecordId) {
+        let mut mine = self.own_requests.lock().unwrap_or_else(PoisonError::into_inner);
         mine.insert(record.clone(), self.clock.elapsed());
     }
 }

@@ -36,7 +36,7 @@ pub enum Kind {
 impl Kind {
     /// The word in JSON errors.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Failed => "failed",
             Self::Usage => "usage",

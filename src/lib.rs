@@ -9,5 +9,5 @@ pub mod config;
 pub mod domain;
 pub mod engine;
 pub mod failure;
-pub mod telemetry;
+pub mod logging;
 pub mod tui;

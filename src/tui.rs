@@ -103,7 +103,7 @@ impl TuiOptions {
         asked: Option<&str>,
         no_color: bool,
     ) -> Result<(), crate::failure::Failure> {
-        self.theme = self.themes.named(asked.unwrap_or(if no_color { "mono" } else { "ansi" }))?;
+        self.theme = self.themes.find(asked.unwrap_or(if no_color { "mono" } else { "ansi" }))?;
         Ok(())
     }
 }

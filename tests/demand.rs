@@ -49,7 +49,7 @@ fn mornings(until: DateTime<Utc>, each_day: i64) -> Launches {
 }
 
 fn target(world: &World, at: DateTime<Utc>) -> Target {
-    Target::of(world, &world.fleet.policy, at)
+    Target::new(world, &world.fleet.policy, at)
 }
 
 fn wanted(each_day: i64, text: &str) -> u32 {

@@ -43,7 +43,7 @@ impl Surface for Paper {
         Ok(true)
     }
 
-    fn forget(&mut self) -> io::Result<()> {
+    fn invalidate(&mut self) -> io::Result<()> {
         Ok(())
     }
 

@@ -80,7 +80,7 @@ fn trouble_is_a_sentence_and_the_rows_stay() {
     let mut model = model(100, 24);
     let failure =
         Failure::new(Kind::Unreachable, "cannot reach EC2: connection refused", "check the network");
-    send(&mut model, Msg::Engine(Event::Trouble(failure)));
+    send(&mut model, Msg::Engine(Event::ObserveFailed(failure)));
     assert_snapshot!("trouble", screen(&model));
 }
 
@@ -241,7 +241,7 @@ fn an_address_without_a_browser() {
 #[test]
 fn a_picture_is_an_svg() {
     let model = model(100, 24);
-    let theme = model.options.themes.named("dark").unwrap();
+    let theme = model.options.themes.find("dark").unwrap();
     let svg = hatchery::tui::picture(&model, &theme, 120, 30);
     assert!(svg.starts_with("<svg") && svg.contains("checkout-fix"));
     assert_eq!(model.size.width, 100);

@@ -122,7 +122,7 @@ async fn hostile_history(seed: u64) -> Vec<String> {
         }
         tokio::time::sleep(Duration::from_mins(30)).await;
     }
-    sim.look(|state| state.history().map(|entry| format!("{entry:?}")).collect())
+    sim.inspect(|state| state.history().map(|entry| format!("{entry:?}")).collect())
 }
 
 #[tokio::test(start_paused = true)]

@@ -45,7 +45,7 @@ pub(crate) fn engine_config(fleet: FleetName, person: String) -> engine::Config 
     let host = whoami::hostname().unwrap_or_else(|_| "unknown".to_owned());
     engine::Config {
         fleet,
-        host: engine_name(&text::clean(&host)),
+        host: engine_name(&text::sanitize(&host)),
         person,
         seed: rand::random(),
         version: version(),
@@ -100,7 +100,7 @@ fn check_region(region: Option<&str>) -> Result<(), Failure> {
 pub(crate) fn owner(config: &Config) -> Result<String, Failure> {
     let named = std::env::var("HATCHERY_OWNER").ok().or_else(|| config.owner.clone());
     let owner = named.or_else(|| whoami::username().ok()).unwrap_or_else(|| "unknown".to_owned());
-    if owner.is_empty() || !text::is_plain(&owner, 64) {
+    if owner.is_empty() || !text::is_printable(&owner, 64) {
         let message = format!("the owner {owner:?} is not valid");
         return Err(Failure::new(
             Kind::Usage,

@@ -121,7 +121,7 @@ fn live(args: &DemoArgs, global: &Global, config: &Config) -> Result<(), Failure
 /// Everybody else: the cloud itself, the schedule's engine, and the colleagues. They end with the runtime.
 fn populate(sim: &SimCloud, clock: &Clock, fleet: &FleetName, seed: u64) {
     let cloud = sim.clone();
-    tokio::spawn(async move { cloud.live().await });
+    tokio::spawn(async move { cloud.run_events().await });
     let schedule = engine(sim, clock, fleet, "schedule", seed ^ 0x5c4e);
     tokio::spawn(async move {
         let options = RunOptions { background: true, refresh: Duration::from_mins(1) };
@@ -184,7 +184,7 @@ fn picture(path: &Path, args: &DemoArgs, global: &Global, config: &Config) -> Re
         let mut options = dashboard::options(global, config, clock, YOU)?;
         options.zone = FixedOffset::east_opt(0).unwrap_or_else(|| Utc.fix());
         options.demo = Some(DemoInfo { about: "30 times as fast".to_owned() });
-        let theme = options.themes.named(global.theme.as_deref().unwrap_or("dark"))?;
+        let theme = options.themes.find(global.theme.as_deref().unwrap_or("dark"))?;
         let model = still(&engine, options, epoch).await?;
         Ok::<_, Failure>(tui::picture(&model, &theme, PICTURE.0, PICTURE.1))
     })?;

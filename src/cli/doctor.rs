@@ -13,7 +13,7 @@ use crate::cloud::DynCloud;
 use crate::config::Config;
 use crate::domain::health::{self, Level};
 use crate::domain::{Fleet, Target, World};
-use crate::engine::{Engine, network, plan};
+use crate::engine::{Engine, exposure, plan};
 use crate::failure::Failure;
 
 /// A laptop whose clock is wrong by more than this has its requests refused by AWS.
@@ -117,7 +117,7 @@ async fn examine(global: &Global, config: &Config, findings: &mut Findings) -> R
 
 fn examine_fleet(world: &World, engine: &Engine, findings: &mut Findings) {
     let fleet = &world.fleet;
-    match plan::only_looks(world, &engine.config().version) {
+    match plan::observe_only_reason(world, &engine.config().version) {
         Some(reason) => {
             findings.say("warning", "engine", reason, "until then engines of this version only look");
         }
@@ -151,7 +151,7 @@ fn examine_fleet(world: &World, engine: &Engine, findings: &mut Findings) {
         ),
         Err(error) => findings.failure("subnets", &Failure::cloud("the subnets could not be read", error)),
     }
-    let target = Target::of(world, &fleet.policy, now);
+    let target = Target::new(world, &fleet.policy, now);
     findings.ok("pool", format!("target {target}: {}", target.reason));
     for verdict in health::verdicts(world, now) {
         let level = match verdict.level {
@@ -165,12 +165,12 @@ fn examine_fleet(world: &World, engine: &Engine, findings: &mut Findings) {
 
 async fn account(cloud: &DynCloud, fleet: &Fleet, findings: &mut Findings) {
     let (groups, permissions, quotas) =
-        join!(network::groups_of(&**cloud, fleet), cloud.permissions(fleet), cloud.quotas());
+        join!(exposure::security_groups_of(&**cloud, fleet), cloud.permissions(fleet), cloud.quotas());
     match groups {
         Ok(groups) => {
-            let open = network::too_open(&groups, &fleet.policy);
+            let open = exposure::exposed_groups(&groups, &fleet.policy);
             for group in &open {
-                findings.failure("network", &network::refusal(group));
+                findings.failure("network", &exposure::refusal(group));
             }
             if open.is_empty() {
                 findings.ok("network", "no security group admits the whole internet");

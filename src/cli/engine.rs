@@ -32,7 +32,7 @@ async fn single(context: &Context, dry_run: bool) -> Result<(), Failure> {
 fn text(report: &Report) -> String {
     let steps = report.steps.iter().map(|step| {
         let detail = if step.detail.is_empty() { String::new() } else { format!(" ({})", step.detail) };
-        format!("{:<8} {} {}: {}{detail}\n", step.outcome.word(), step.action, step.target, step.reason)
+        format!("{:<8} {} {}: {}{detail}\n", step.outcome.as_str(), step.action, step.target, step.reason)
     });
     let refused = report.refused.iter().map(|refusal| {
         format!("{:<8} {} {}: {}\n", "not now", refusal.action, refusal.target, refusal.reason)
@@ -63,8 +63,8 @@ async fn forever(context: &Context) -> Result<(), Failure> {
         tokio::select! {
             event = events.recv() => match event {
                 None => return Ok(()),
-                Some(Event::Trouble(failure)) => remark(&failure.sentence()),
-                Some(Event::Unlogged(Some(error))) => remark(&format!("the audit log cannot be written: {error}")),
+                Some(Event::ObserveFailed(failure)) => remark(&failure.sentence()),
+                Some(Event::AuditWriteFailed(Some(error))) => remark(&format!("the audit log cannot be written: {error}")),
                 Some(_) => {}
             },
             _ = terminated.recv() => return Ok(()),

@@ -169,7 +169,7 @@ fn change(fleet: &Fleet, settings: &[String]) -> Result<(Policy, TagChanges), Fa
         let (name, value) = text.split_once('=').ok_or_else(|| {
             Failure::new(Kind::Usage, format!("{text:?} is no SETTING=VALUE"), "write it as spare=2, say")
         })?;
-        let setting = Setting::named(name).ok_or_else(|| {
+        let setting = Setting::find(name).ok_or_else(|| {
             let names: Vec<_> = SETTINGS.iter().map(|setting| setting.name).collect();
             let message = format!("there is no setting {name:?}");
             Failure::new(Kind::Usage, message, format!("there are: {}", names.join(", ")))

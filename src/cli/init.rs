@@ -11,7 +11,7 @@ use super::{json, print, print_json};
 use crate::cloud::{DynCloud, SecurityGroup};
 use crate::domain::policy::{SETTINGS, Setting};
 use crate::domain::{CloudError, ErrorClass, FleetName, Image, NewFleet, Policy, Subnet, text};
-use crate::engine::network;
+use crate::engine::exposure;
 use crate::failure::{Failure, Kind};
 
 /// The most that EC2 takes as user data, before Base64.
@@ -110,7 +110,7 @@ impl InitArgs {
         let name: FleetName = self.name.parse()?;
         let mut policy = Policy::for_fleet(&name);
         for (name, value) in &self.settings.0 {
-            if let Some(setting) = Setting::named(name) {
+            if let Some(setting) = Setting::find(name) {
                 setting.set(&mut policy, value)?;
             }
         }
@@ -119,7 +119,7 @@ impl InitArgs {
         }
         let words = [Some(&self.instance_type), self.instance_profile.as_ref(), self.key_name.as_ref()];
         for word in words.into_iter().flatten().chain(&self.security_groups) {
-            if word.is_empty() || !text::is_plain(word, 256) || word.contains(char::is_whitespace) {
+            if word.is_empty() || !text::is_printable(word, 256) || word.contains(char::is_whitespace) {
                 let message = format!("{word:?} is not a name that AWS takes");
                 return Err(Failure::new(Kind::Usage, message, "correct the flags"));
             }
@@ -239,7 +239,8 @@ fn keep<T>(read: Result<T, CloudError>, what: &str, problems: &mut Vec<Failure>)
 }
 
 fn network_problems(subnets: &[Subnet], groups: &[SecurityGroup], policy: &Policy) -> Vec<Failure> {
-    let mut problems: Vec<_> = network::too_open(groups, policy).into_iter().map(network::refusal).collect();
+    let mut problems: Vec<_> =
+        exposure::exposed_groups(groups, policy).into_iter().map(exposure::refusal).collect();
     let mut vpcs: Vec<_> =
         subnets.iter().map(|subnet| &subnet.vpc).chain(groups.iter().map(|g| &g.vpc)).collect();
     vpcs.sort_unstable();
@@ -292,7 +293,7 @@ async fn type_problems(
     }
     // Only a rehearsal tells whether the parts fit together and the profile may be passed on.
     if problems.is_empty()
-        && let Err(error) = cloud.rehearse_launch(new, image).await
+        && let Err(error) = cloud.dry_run_launch(new, image).await
     {
         problems.push(Failure::cloud("a launch would be refused", &error));
     }

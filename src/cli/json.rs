@@ -32,7 +32,7 @@ struct ErrorBody<'a> {
 }
 
 pub(crate) fn error(failure: &Failure) -> ErrorDocument<'_> {
-    let error = ErrorBody { code: failure.kind.word(), message: &failure.message, hint: &failure.hint };
+    let error = ErrorBody { code: failure.kind.as_str(), message: &failure.message, hint: &failure.hint };
     ErrorDocument { version: VERSION, error }
 }
 
@@ -190,7 +190,7 @@ struct Source<'w> {
 
 /// The document of `pool`.
 pub(crate) fn pool(world: &World, now: DateTime<Utc>) -> PoolDocument<'_> {
-    let pool = Pool::of(world);
+    let pool = Pool::new(world);
     let databases = pool.databases.iter().map(|(state, database)| PoolDatabase {
         id: database.id.as_str(),
         state: *state,
@@ -203,7 +203,7 @@ pub(crate) fn pool(world: &World, now: DateTime<Utc>) -> PoolDocument<'_> {
     });
     let snapshot = world.snapshot.as_ref().ok().and_then(Option::as_ref);
     let image = world.image.as_ref().ok().and_then(Option::as_ref);
-    let target = Target::of(world, &world.fleet.policy, now);
+    let target = Target::new(world, &world.fleet.policy, now);
     PoolDocument {
         version: VERSION,
         fleet: &world.fleet.name,

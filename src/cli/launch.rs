@@ -140,7 +140,7 @@ fn say(
     now: chrono::DateTime<chrono::Utc>,
     said: &str,
 ) -> String {
-    let phase = environment.phase().map_or(environment.state.word(), |phase| phase.word());
+    let phase = environment.phase().map_or(environment.state.as_str(), |phase| phase.as_str());
     let mut err = std::io::stderr().lock();
     // Progress is a courtesy: whoever closed stderr does not want it.
     if err.is_terminal() {
@@ -233,7 +233,7 @@ pub(crate) async fn find(context: &Context, word: &str) -> Result<Record, Failur
     if let Ok(id) = word.parse::<EnvironmentId>()
         && id.fleet == *context.fleet()
     {
-        let seen = context.cloud().record_of(&id).await;
+        let seen = context.cloud().find_record(&id).await;
         let seen = seen.map_err(|error| Failure::cloud(format!("cannot read {id}"), &error))?;
         if let Some(record) = seen.value.filter(|record| !record.retirement) {
             return Ok(record);

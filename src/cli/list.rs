@@ -51,10 +51,10 @@ fn row(
     let record = environment.record;
     let state = match estimates.environment(environment, now) {
         Some(progress) => {
-            let phase = environment.phase().map_or(environment.state.word(), |phase| phase.word());
+            let phase = environment.phase().map_or(environment.state.as_str(), |phase| phase.as_str());
             format!("{phase} {:.0}%", progress.ratio * 100.0)
         }
-        None => environment.state.word().to_owned(),
+        None => environment.state.as_str().to_owned(),
     };
     let left = match environment.state {
         EnvironmentState::Terminating | EnvironmentState::Failed => String::new(),
@@ -83,7 +83,7 @@ pub(crate) async fn pool(context: &Context) -> Result<(), Failure> {
     if context.json {
         return print_json(&json::pool(&world, now));
     }
-    let pool = Pool::of(&world);
+    let pool = Pool::new(&world);
     let rows = pool.databases.iter().map(|(state, database)| {
         vec![
             database.id.to_string(),
@@ -96,7 +96,7 @@ pub(crate) async fn pool(context: &Context) -> Result<(), Failure> {
     });
     let headings = ["ID", "STATE", "STATUS", "ENVIRONMENT", "SNAPSHOT", "ENDPOINT"];
     table::show(&headings, rows.collect(), "There are no databases.")?;
-    let target = Target::of(&world, &world.fleet.policy, now);
+    let target = Target::new(&world, &world.fleet.policy, now);
     let (free, creating) = (pool.count(DatabaseState::Free), pool.count(DatabaseState::Creating));
     let verdicts = health::verdicts(&world, now).into_iter().map(|verdict| {
         let mark = match verdict.level {
@@ -104,7 +104,7 @@ pub(crate) async fn pool(context: &Context) -> Result<(), Failure> {
             Level::Warning => "!",
             Level::Info => "·",
         };
-        format!("{mark} {}: {}\n", verdict.level.word(), verdict.message)
+        format!("{mark} {}: {}\n", verdict.level.as_str(), verdict.message)
     });
     let why = if target.automatic { format!(" Target: {}.", target.reason) } else { String::new() };
     let summary = format!("\n{free} of {target} free, {creating} on the way.{why}\n");

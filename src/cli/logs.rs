@@ -31,7 +31,7 @@ pub(crate) struct LogsArgs {
 
 pub(crate) async fn run(context: &Context, args: LogsArgs) -> Result<(), Failure> {
     if let Some(source) =
-        args.source.as_ref().filter(|source| !text::is_plain(source, 64) || source.contains('/'))
+        args.source.as_ref().filter(|source| !text::is_printable(source, 64) || source.contains('/'))
     {
         let message = format!("the source {source:?} is not valid");
         return Err(Failure::new(Kind::Usage, message, "use a name such as bootstrap"));

@@ -27,7 +27,7 @@ pub(crate) fn show(headings: &[&str], rows: Vec<Vec<String>>, nothing: &str) -> 
 
 /// A length of time in its two largest units, such as `5h 12m`.
 pub(crate) fn length(duration: Duration) -> String {
-    crate::domain::text::length(duration)
+    crate::domain::text::format_duration(duration)
 }
 
 /// The time until an instant, or how long ago it was.

@@ -15,10 +15,10 @@ use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
 
 use self::call::{Limits, ReadDate};
-use self::whole::OnlyWhole;
+use self::truncation::RejectTruncated;
 use super::{
-    BaseTemplate, Cloud, Identity, LaunchInstance, LogItem, LogLine, LogQuery, Pages, Permission, Quota,
-    Result, SecurityGroup, Seen, SourceDatabase, Template,
+    BaseTemplate, Cloud, Identity, LaunchInstance, LogItem, LogLine, LogQuery, Observed, Pages, Permission,
+    Quota, Result, SecurityGroup, SourceDatabase, Template,
 };
 use crate::domain::{
     AuditEvent, CloudError, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image,
@@ -28,15 +28,15 @@ use crate::domain::{
 
 mod account;
 mod call;
-mod emulator;
-mod follow;
+mod databases;
 mod instances;
+mod launch_template_copy;
+mod launch_templates;
+mod log_tail;
 mod logs;
+mod moto;
 mod network;
-mod rds;
-mod records;
-mod template;
-mod whole;
+mod truncation;
 
 /// How long one attempt may take, and a whole call with its retries.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -112,19 +112,21 @@ impl AwsCloud {
             ec2: aws_sdk_ec2::Client::from_conf(
                 aws_sdk_ec2::config::Builder::from(config)
                     .interceptor(ReadDate)
-                    .interceptor(OnlyWhole)
-                    .retry_classifier(OnlyWhole)
+                    .interceptor(RejectTruncated)
+                    .retry_classifier(RejectTruncated)
                     .build(),
             ),
             rds: aws_sdk_rds::Client::from_conf(
                 aws_sdk_rds::config::Builder::from(config)
                     .interceptor(ReadDate)
-                    .interceptor(OnlyWhole)
-                    .retry_classifier(OnlyWhole)
+                    .interceptor(RejectTruncated)
+                    .retry_classifier(RejectTruncated)
                     .build(),
             ),
             logs: aws_sdk_cloudwatchlogs::Client::from_conf(
-                aws_sdk_cloudwatchlogs::config::Builder::from(config).retry_classifier(OnlyWhole).build(),
+                aws_sdk_cloudwatchlogs::config::Builder::from(config)
+                    .retry_classifier(RejectTruncated)
+                    .build(),
             ),
             sts: aws_sdk_sts::Client::new(config),
             quotas: aws_sdk_servicequotas::Client::new(config),
@@ -181,23 +183,23 @@ impl Cloud for AwsCloud {
         self.read_subnets(ids).await
     }
 
-    async fn record(&self, fleet: &FleetName, id: &RecordId) -> Result<Seen<Option<Record>>> {
+    async fn record(&self, fleet: &FleetName, id: &RecordId) -> Result<Observed<Option<Record>>> {
         self.read_record(fleet, id).await
     }
 
-    async fn record_of(&self, environment: &EnvironmentId) -> Result<Seen<Option<Record>>> {
+    async fn find_record(&self, environment: &EnvironmentId) -> Result<Observed<Option<Record>>> {
         self.read_record_of(environment).await
     }
 
-    async fn instance(&self, fleet: &FleetName, id: &InstanceId) -> Result<Seen<Option<Instance>>> {
+    async fn instance(&self, fleet: &FleetName, id: &InstanceId) -> Result<Observed<Option<Instance>>> {
         self.read_instance(fleet, id).await
     }
 
-    async fn instances_of(&self, environment: &EnvironmentId) -> Result<Seen<Vec<Instance>>> {
+    async fn instances_of(&self, environment: &EnvironmentId) -> Result<Observed<Vec<Instance>>> {
         self.read_instances_of(environment).await
     }
 
-    async fn database(&self, fleet: &FleetName, number: Number) -> Result<Seen<Option<Database>>> {
+    async fn database(&self, fleet: &FleetName, number: Number) -> Result<Observed<Option<Database>>> {
         self.read_database(fleet, number).await
     }
 
@@ -265,7 +267,7 @@ impl Cloud for AwsCloud {
         self.read_zones_offering(instance_type, zones).await
     }
 
-    async fn rehearse_launch(&self, new: &NewFleet, image: Option<&Image>) -> Result<()> {
+    async fn dry_run_launch(&self, new: &NewFleet, image: Option<&Image>) -> Result<()> {
         self.try_launch(new, image).await
     }
 

@@ -5,24 +5,25 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Clock;
-use crate::cloud::{DynCloud, Result, Seen};
+use crate::cloud::{DynCloud, Observed, Result};
 
-mod answers;
 mod api;
-mod begin;
-mod fate;
-mod happen;
-mod kinds;
+mod events;
+mod faults;
+mod listings;
 mod logs;
-mod rules;
+mod mutations;
+mod operations;
 mod scenario;
+mod setup;
 mod state;
-mod versions;
+mod throttle;
+mod versioned;
 
-pub use scenario::{Faults, Latency, Promise, Resident, Scenario};
-pub use state::{Change, Entry, LaunchData, Machine, Observer, Rds, State, Template};
+pub use scenario::{Faults, Guarantee, InitialEnvironment, Latency, Scenario};
+pub use state::{Change, Entry, LaunchData, Observer, SimDatabase, SimInstance, State, Template};
 
-use fate::Kind;
+use operations::Operation;
 
 /// A simulated account. Clones share it.
 #[derive(Clone)]
@@ -44,7 +45,7 @@ impl SimCloud {
     pub fn new(scenario: Scenario, seed: u64, clock: Clock) -> Self {
         let region = scenario.region.as_str().into();
         let mut state = State::new(scenario, seed, clock.now());
-        state.begin();
+        state.populate();
         Self { state: Arc::new(Mutex::new(state)), clock, region }
     }
 
@@ -55,7 +56,7 @@ impl SimCloud {
     }
 
     /// Looks at the account as it truly is.
-    pub fn look<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+    pub fn inspect<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         let mut state = self.lock();
         let now = self.clock.now();
         state.advance(now);
@@ -73,7 +74,7 @@ impl SimCloud {
     }
 
     /// Turns every fault off: from now on everything goes well.
-    pub fn calm(&self) {
+    pub fn clear_faults(&self) {
         let mut state = self.lock();
         let page = state.scenario.faults.page;
         state.scenario.faults = Faults { page, lag: 0.0, ..Faults::default() };
@@ -81,7 +82,7 @@ impl SimCloud {
     }
 
     /// Lets things happen by themselves also while nobody calls. Ends when it is dropped.
-    pub async fn live(&self) {
+    pub async fn run_events(&self) {
         loop {
             let next = {
                 let mut state = self.lock();
@@ -107,11 +108,11 @@ impl SimCloud {
 }
 
 /// What a reader saw, for the history.
-fn said<T: std::fmt::Debug>(kind: Kind, lag: chrono::TimeDelta, answer: &Result<T>) -> String {
+fn said<T: std::fmt::Debug>(operation: Operation, lag: chrono::TimeDelta, answer: &Result<T>) -> String {
     const MOST: usize = 400;
     let mut text = match answer {
-        Ok(value) => format!("{} saw, {} ms old: {value:?}", kind.operation, lag.num_milliseconds()),
-        Err(error) => format!("{}: {error}", kind.operation),
+        Ok(value) => format!("{} saw, {} ms old: {value:?}", operation.name, lag.num_milliseconds()),
+        Err(error) => format!("{}: {error}", operation.name),
     };
     if let Some((end, _)) = text.char_indices().nth(MOST) {
         text.truncate(end);
@@ -120,52 +121,52 @@ fn said<T: std::fmt::Debug>(kind: Kind, lag: chrono::TimeDelta, answer: &Result<
 }
 
 impl Caller {
-    /// Reads, at the age that the call's fate draws.
+    /// Reads, at the age that the call's outcome draws.
     async fn read<T: std::fmt::Debug>(
         &self,
-        kind: Kind,
+        operation: Operation,
         read: impl FnOnce(&mut State, chrono::DateTime<chrono::Utc>) -> Result<T> + Send,
-    ) -> Result<Seen<T>> {
-        let fate = self.cloud.advanced().fate(kind);
-        self.pass(fate.there).await;
+    ) -> Result<Observed<T>> {
+        let outcome = self.cloud.advanced().draw_outcome(operation);
+        self.pass(outcome.there).await;
         let answer = {
             let mut state = self.cloud.advanced();
             let now = state.now;
-            match fate.refused {
+            match outcome.refused {
                 Some(error) => Err(error),
-                None if !fate.arrives => Err(fate::no_answer(kind)),
+                None if !outcome.arrives => Err(faults::no_answer(operation)),
                 None => {
-                    let answer = read(&mut state, now - fate.lag);
-                    state.note(&self.who, || said(kind, fate.lag, &answer));
-                    answer.map(|value| Seen { value, as_of: Some(now) })
+                    let answer = read(&mut state, now - outcome.lag);
+                    state.note(&self.who, || said(operation, outcome.lag, &answer));
+                    answer.map(|value| Observed { value, as_of: Some(now) })
                 }
             }
         };
-        self.pass(fate.back).await;
+        self.pass(outcome.back).await;
         answer
     }
 
     /// Changes something: at once, not at all, twice, or without an answer.
     async fn change<T: Send + 'static>(
         &self,
-        kind: Kind,
+        operation: Operation,
         change: impl FnMut(&mut State, &str) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let mut change = change;
-        let fate = self.cloud.advanced().fate(kind);
-        self.pass(fate.there).await;
+        let outcome = self.cloud.advanced().draw_outcome(operation);
+        self.pass(outcome.there).await;
         let answer = {
             let mut state = self.cloud.advanced();
-            match fate.refused {
+            match outcome.refused {
                 Some(error) => Err(error),
-                None if !fate.arrives => Err(fate::no_answer(kind)),
+                None if !outcome.arrives => Err(faults::no_answer(operation)),
                 None => {
                     let answer = change(&mut state, &self.who);
                     state.note(&self.who, || {
                         let outcome = answer.as_ref().err().map_or("done".to_owned(), ToString::to_string);
-                        format!("{}: {outcome}", kind.operation)
+                        format!("{}: {outcome}", operation.name)
                     });
-                    if let Some(seconds) = fate.again {
+                    if let Some(seconds) = outcome.again {
                         let serial = state.next_serial();
                         let who = self.who.clone();
                         // Nobody waits for the answer to the copy.
@@ -176,8 +177,8 @@ impl Caller {
                 }
             }
         };
-        self.pass(fate.back).await;
-        if fate.answer_lost { Err(fate::no_answer(kind)) } else { answer }
+        self.pass(outcome.back).await;
+        if outcome.answer_lost { Err(faults::no_answer(operation)) } else { answer }
     }
 
     async fn pass(&self, time: std::time::Duration) {

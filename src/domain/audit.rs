@@ -24,7 +24,7 @@ pub enum Outcome {
 impl Outcome {
     /// The word for screens and JSON.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Done => "done",
             Self::Skipped => "skipped",
@@ -37,7 +37,7 @@ impl Outcome {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.word())
+        f.pad(self.as_str())
     }
 }
 
@@ -76,7 +76,7 @@ pub struct AuditEvent {
 impl AuditEvent {
     /// What happened, as one reads it: `launched`, `created database`, `failed to launch instance`.
     #[must_use]
-    pub fn deed(&self) -> String {
+    pub fn summary(&self) -> String {
         let words = self.action.replace('-', " ");
         match self.outcome {
             Outcome::Done => {}
@@ -102,8 +102,8 @@ impl AuditEvent {
 
     /// The event with everything that a terminal would act on removed. Events come from a log that others can write.
     #[must_use]
-    pub fn cleaned(self) -> Self {
-        let clean = |text: String| super::text::clean(&text);
+    pub fn sanitized(self) -> Self {
+        let clean = |text: String| super::text::sanitize(&text);
         Self {
             who: clean(self.who),
             action: clean(self.action),
@@ -119,7 +119,7 @@ impl AuditEvent {
 mod tests {
     use super::*;
 
-    fn deed(action: &str, outcome: Outcome) -> String {
+    fn summary(action: &str, outcome: Outcome) -> String {
         let at = DateTime::UNIX_EPOCH;
         let (who, target) = ("amy".to_owned(), "dev-12".to_owned());
         let (reason, detail) = (String::new(), String::new());
@@ -133,15 +133,15 @@ mod tests {
             detail,
             restore_seconds: None,
         }
-        .deed()
+        .summary()
     }
 
     #[test]
     fn an_event_says_what_happened() {
-        assert_eq!(deed("launch", Outcome::Done), "launched");
-        assert_eq!(deed("create-database", Outcome::Done), "created database");
-        assert_eq!(deed("give-up", Outcome::Done), "gave up");
-        assert_eq!(deed("create-database", Outcome::Failed), "failed to create database");
-        assert_eq!(deed("delete-record", Outcome::Unknown), "delete record");
+        assert_eq!(summary("launch", Outcome::Done), "launched");
+        assert_eq!(summary("create-database", Outcome::Done), "created database");
+        assert_eq!(summary("give-up", Outcome::Done), "gave up");
+        assert_eq!(summary("create-database", Outcome::Failed), "failed to create database");
+        assert_eq!(summary("delete-record", Outcome::Unknown), "delete record");
     }
 }

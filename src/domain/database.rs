@@ -24,7 +24,7 @@ pub enum StatusClass {
 impl StatusClass {
     /// Classifies a status string; unknown strings are pending.
     #[must_use]
-    pub fn of(status: &str) -> Self {
+    pub fn from_status(status: &str) -> Self {
         match status {
             "available" | "storage-optimization" => Self::Usable,
             "deleting" => Self::Deleting,
@@ -76,30 +76,30 @@ pub struct DatabaseFacts {
 impl Database {
     /// Reads a database, if its name *and* tags say that it is one of the fleet's pool.
     #[must_use]
-    pub fn read(fleet: &FleetName, facts: DatabaseFacts, tags: &Tags) -> Option<Self> {
+    pub fn parse(fleet: &FleetName, facts: DatabaseFacts, tags: &Tags) -> Option<Self> {
         let number = fleet.database_number(facts.id.as_str())?;
         tags::belongs(tags, fleet.as_str(), role::POOL).then(|| Self {
             id: facts.id,
             number,
-            status: super::text::clean(&facts.status),
+            status: super::text::sanitize(&facts.status),
             endpoint: facts.endpoint,
-            requested_at: tags::read_time(tags, key::CREATED_AT),
+            requested_at: tags::parse_time(tags, key::CREATED_AT),
             created_at: facts.created_at,
             zone: tags.get(key::ZONE).cloned().or(facts.zone),
             snapshot: tags.get(key::SNAPSHOT).map(SnapshotId::new),
-            snapshot_at: tags::read_time(tags, key::SNAPSHOT_AT),
+            snapshot_at: tags::parse_time(tags, key::SNAPSHOT_AT),
             // An unreadable claim is still a claim: by construction the number is the environment's.
             environment: tags
                 .get(key::ENVIRONMENT)
                 .map(|id| id.parse().unwrap_or_else(|_| fleet.environment(number))),
-            orphan_since: tags::read_time(tags, key::ORPHAN_SINCE),
+            orphan_since: tags::parse_time(tags, key::ORPHAN_SINCE),
         })
     }
 
     /// What its status means. `available` without an endpoint is still pending.
     #[must_use]
     pub fn status_class(&self) -> StatusClass {
-        match StatusClass::of(&self.status) {
+        match StatusClass::from_status(&self.status) {
             StatusClass::Usable if self.endpoint.is_none() => StatusClass::Pending,
             class => class,
         }
@@ -166,10 +166,10 @@ impl NewDatabase {
             [
                 (key::FLEET, self.fleet.to_string()),
                 (key::ROLE, role::POOL.to_owned()),
-                (key::CREATED_AT, tags::write_time(self.requested_at)),
+                (key::CREATED_AT, tags::format_time(self.requested_at)),
                 (key::ZONE, self.zone.clone()),
                 (key::SNAPSHOT, self.snapshot.id.to_string()),
-                (key::SNAPSHOT_AT, tags::write_time(self.snapshot.created_at)),
+                (key::SNAPSHOT_AT, tags::format_time(self.snapshot.created_at)),
             ]
             .map(|(key, value)| (key.to_owned(), value)),
         );

@@ -37,7 +37,7 @@ pub enum EnvironmentState {
 impl EnvironmentState {
     /// The word for screens and JSON.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Launching => "launching",
             Self::Starting => "starting",
@@ -53,7 +53,7 @@ impl EnvironmentState {
 
 impl fmt::Display for EnvironmentState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.word())
+        f.pad(self.as_str())
     }
 }
 
@@ -87,8 +87,8 @@ impl<'w> Environment<'w> {
         let policy = &world.fleet.policy;
         let mut records: Vec<&Record> = world.records.iter().collect();
         records.sort_unstable_by_key(|record| record.number());
-        let mut databases = ByNumber::of(world.databases.iter(), |database| database.number);
-        let mut instances = ByNumber::of(world.instances.iter(), |instance| instance.environment.number);
+        let mut databases = ByNumber::new(world.databases.iter(), |database| database.number);
+        let mut instances = ByNumber::new(world.instances.iter(), |instance| instance.environment.number);
         let claim = |record: &'w Record| {
             let (instance, surplus) = choose_instance(record, instances.next(record.number()));
             let database = databases.next(record.number()).first().copied();
@@ -174,7 +174,7 @@ pub(crate) struct ByNumber<'w, T> {
 }
 
 impl<'w, T> ByNumber<'w, T> {
-    pub(crate) fn of(things: impl Iterator<Item = &'w T>, number: fn(&T) -> Number) -> Self {
+    pub(crate) fn new(things: impl Iterator<Item = &'w T>, number: fn(&T) -> Number) -> Self {
         let mut sorted: Vec<&T> = things.collect();
         sorted.sort_by_key(|thing| number(thing));
         Self { sorted, number, at: 0 }

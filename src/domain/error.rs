@@ -31,7 +31,7 @@ pub enum ErrorClass {
 impl ErrorClass {
     /// The word for logs and JSON.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Throttled => "throttled",
             Self::Auth => "auth",
@@ -48,7 +48,7 @@ impl ErrorClass {
 
 impl fmt::Display for ErrorClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.word())
+        f.pad(self.as_str())
     }
 }
 
@@ -74,7 +74,7 @@ impl CloudError {
         code: impl Into<String>,
         message: impl AsRef<str>,
     ) -> Self {
-        Self { class, operation, code: code.into(), message: super::text::clean(message.as_ref()) }
+        Self { class, operation, code: code.into(), message: super::text::sanitize(message.as_ref()) }
     }
 
     /// Whether it is of this class.

@@ -23,10 +23,10 @@ pub struct Fleet {
 impl Fleet {
     /// Reads a fleet, if the template's name *and* tags say that it is one.
     #[must_use]
-    pub fn read(template: RecordId, template_name: &str, tags: &Tags) -> Option<Self> {
+    pub fn parse(template: RecordId, template_name: &str, tags: &Tags) -> Option<Self> {
         let name = FleetName::of_template(template_name)?;
         tags::belongs(tags, name.as_str(), role::FLEET).then(|| {
-            let (policy, problems) = Policy::read(tags, &name);
+            let (policy, problems) = Policy::parse(tags, &name);
             Self { name, template, policy, problems }
         })
     }

@@ -23,7 +23,7 @@ pub enum Level {
 impl Level {
     /// The word for screens and JSON.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Info => "info",
             Self::Warning => "warning",
@@ -119,8 +119,8 @@ fn of_sources(world: &World, now: DateTime<Utc>, say: Say<'_>) {
 
 fn of_pool(world: &World, now: DateTime<Utc>, say: Say<'_>) {
     let policy = &world.fleet.policy;
-    let pool = Pool::of(world);
-    let target = Target::of(world, policy, now);
+    let pool = Pool::new(world);
+    let target = Target::new(world, policy, now);
     let spare = target.wanted as usize;
     let (free, creating) = (pool.count(DatabaseState::Free), pool.count(DatabaseState::Creating));
     if world.databases.complete && free < spare {

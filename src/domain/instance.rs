@@ -92,7 +92,7 @@ impl Phase {
 
     /// The word that is written in tags and shown on screen.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Booting => "booting",
             Self::Database => "database",
@@ -106,14 +106,14 @@ impl Phase {
 
     /// The phase that a tag names.
     #[must_use]
-    pub fn of_word(word: &str) -> Option<Self> {
-        Self::PATH.into_iter().chain([Self::Failed]).find(|phase| phase.word() == word)
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::PATH.into_iter().chain([Self::Failed]).find(|phase| phase.as_str() == text)
     }
 }
 
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.word())
+        f.pad(self.as_str())
     }
 }
 
@@ -168,7 +168,7 @@ pub struct InstanceFacts {
 impl Instance {
     /// Reads an instance, if its tags say that it is one of the fleet's environments.
     #[must_use]
-    pub fn read(fleet: &FleetName, facts: InstanceFacts, tags: &Tags) -> Option<Self> {
+    pub fn parse(fleet: &FleetName, facts: InstanceFacts, tags: &Tags) -> Option<Self> {
         if !tags::belongs(tags, fleet.as_str(), role::ENVIRONMENT) {
             return None;
         }
@@ -183,33 +183,33 @@ impl Instance {
             private_ip: facts.private_ip,
             zone: facts.zone,
             launched_at: facts.launched_at,
-            expires_at: tags::read_time(tags, key::EXPIRES_AT),
-            phase: tags.get(key::PHASE).and_then(|word| Phase::of_word(word)),
+            expires_at: tags::parse_time(tags, key::EXPIRES_AT),
+            phase: tags.get(key::PHASE).and_then(|word| Phase::parse(word)),
             detail: tags
                 .get(key::DETAIL)
-                .map(|detail| text::clean(detail))
+                .map(|detail| text::sanitize(detail))
                 .filter(|detail| !detail.is_empty()),
-            ready_at: tags::read_time(tags, key::READY_AT),
-            timeline: tags.get(key::TIMELINE).map(|value| read_timeline(value)).unwrap_or_default(),
-            orphan_since: tags::read_time(tags, key::ORPHAN_SINCE),
+            ready_at: tags::parse_time(tags, key::READY_AT),
+            timeline: tags.get(key::TIMELINE).map(|value| parse_timeline(value)).unwrap_or_default(),
+            orphan_since: tags::parse_time(tags, key::ORPHAN_SINCE),
         })
     }
 }
 
 /// Reads `booting=12 database=20 …`; what is not of that form is left out.
 #[must_use]
-pub fn read_timeline(value: &str) -> BTreeMap<Phase, u64> {
+pub fn parse_timeline(value: &str) -> BTreeMap<Phase, u64> {
     value
         .split_whitespace()
         .filter_map(|entry| {
             let (phase, seconds) = entry.split_once('=')?;
-            Some((Phase::of_word(phase)?, seconds.parse().ok()?))
+            Some((Phase::parse(phase)?, seconds.parse().ok()?))
         })
         .collect()
 }
 
 /// Writes a timeline as [`read_timeline`] reads it.
 #[must_use]
-pub fn write_timeline(timeline: &BTreeMap<Phase, u64>) -> String {
+pub fn format_timeline(timeline: &BTreeMap<Phase, u64>) -> String {
     timeline.iter().map(|(phase, seconds)| format!("{phase}={seconds}")).collect::<Vec<_>>().join(" ")
 }

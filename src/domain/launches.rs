@@ -21,7 +21,7 @@ impl Launch {
 
     /// The launch that an event of the audit log tells of, if it does.
     #[must_use]
-    pub fn read(event: &AuditEvent) -> Option<Self> {
+    pub fn parse(event: &AuditEvent) -> Option<Self> {
         (event.action == Self::ACTION && event.outcome == Outcome::Done)
             .then(|| Self { at: event.at, restore: event.restore_seconds.map(Duration::from_secs) })
     }
@@ -130,9 +130,9 @@ mod tests {
             detail: String::new(),
             restore_seconds: Some(900),
         };
-        let launch = Launch::read(&event("launch", Outcome::Done)).unwrap();
+        let launch = Launch::parse(&event("launch", Outcome::Done)).unwrap();
         assert_eq!(launch, Launch { at: at(1), restore: Some(Duration::from_mins(15)) });
-        assert_eq!(Launch::read(&event("launch", Outcome::Failed)), None);
-        assert_eq!(Launch::read(&event("launch-instance", Outcome::Done)), None);
+        assert_eq!(Launch::parse(&event("launch", Outcome::Failed)), None);
+        assert_eq!(Launch::parse(&event("launch-instance", Outcome::Done)), None);
     }
 }

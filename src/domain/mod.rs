@@ -38,7 +38,7 @@ pub use instance::{Instance, InstanceState, Phase};
 pub use launches::{Launch, Launches};
 pub use policy::Policy;
 pub use pool::{DatabaseState, Pool};
-pub use record::{GivenUp, NewEnvironment, NewRecord, Purpose, Record, Termination};
+pub use record::{LaunchFailure, NewEnvironment, NewRecord, Purpose, Record, Termination};
 pub use spare::Spare;
 pub use tags::{TagChanges, Tags};
 pub use target::Target;

@@ -108,10 +108,10 @@ impl RestoreFailures {
 
     /// `<RFC 3339> <number> …`; empty where there is none.
     #[must_use]
-    pub fn write(&self) -> String {
+    pub fn to_tag(&self) -> String {
         let Some(last) = self.last else { return String::new() };
         let numbers = self.numbers.iter().map(Number::to_string);
-        std::iter::once(tags::write_time(last)).chain(numbers).collect::<Vec<_>>().join(" ")
+        std::iter::once(tags::format_time(last)).chain(numbers).collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -154,7 +154,7 @@ impl Policy {
     /// Reads the policy from the base template's tags, with one sentence for each thing that is wrong. A setting that
     /// cannot be read keeps its default.
     #[must_use]
-    pub fn read(tags: &Tags, fleet: &FleetName) -> (Self, Vec<String>) {
+    pub fn parse(tags: &Tags, fleet: &FleetName) -> (Self, Vec<String>) {
         let mut policy = Self::for_fleet(fleet);
         let mut problems = Vec::new();
         for setting in SETTINGS {
@@ -221,7 +221,7 @@ pub struct Setting {
 impl Setting {
     /// The setting with this name.
     #[must_use]
-    pub fn named(name: &str) -> Option<&'static Self> {
+    pub fn find(name: &str) -> Option<&'static Self> {
         SETTINGS.iter().find(|setting| setting.name == name)
     }
 
@@ -247,14 +247,14 @@ macro_rules! setting {
             tag: concat!("hatchery:", $name),
             about: $about,
             set: |policy, value| {
-                policy.$field = $kind::read(value).map_err(|rule| InvalidName {
+                policy.$field = $kind::parse(value).map_err(|rule| InvalidName {
                     what: concat!("setting ", $name),
                     value: value.to_owned(),
                     rule,
                 })?;
                 Ok(())
             },
-            get: |policy| $kind::write(&policy.$field),
+            get: |policy| $kind::to_tag(&policy.$field),
         }
     };
 }
@@ -298,12 +298,12 @@ macro_rules! kind {
             #[allow(clippy::wildcard_imports, unused_imports)]
             use super::*;
 
-            pub(super) fn read(value: &str) -> Result<$type, &'static str> {
+            pub(super) fn parse(value: &str) -> Result<$type, &'static str> {
                 let read: fn(&str) -> Result<$type, &'static str> = $read;
                 read(value)
             }
 
-            pub(super) fn write(value: &$type) -> String {
+            pub(super) fn to_tag(value: &$type) -> String {
                 let write: fn(&$type) -> String = $write;
                 write(value)
             }
@@ -334,14 +334,14 @@ kind!(duration: Duration, |v| match humantime::parse_duration(v) {
 }, |d| humantime::format_duration(*d).to_string());
 kind!(word: String, |v| if v.is_empty() { Err("it must not be empty") } else { one_word(v) }, Clone::clone);
 kind!(maybe_word: Option<String>, |v| Ok(Some(one_word(v)?).filter(|w| !w.is_empty())), |w| w.clone().unwrap_or_default());
-kind!(words: Vec<String>, |v| if text::is_plain(v, MAX_VALUE_CHARS) {
+kind!(words: Vec<String>, |v| if text::is_printable(v, MAX_VALUE_CHARS) {
     Ok(split(v).map(str::to_owned).collect())
 } else {
     Err("use up to 256 printable characters, words separated by spaces")
 }, |words| words.join(" "));
 kind!(subnets: Vec<SubnetId>, |v| {
     let subnets: Vec<_> = split(v).map(SubnetId::new).collect();
-    if subnets.is_empty() || subnets.iter().any(|s| !s.as_str().starts_with("subnet-")) || !text::is_plain(v, MAX_VALUE_CHARS) {
+    if subnets.is_empty() || subnets.iter().any(|s| !s.as_str().starts_with("subnet-")) || !text::is_printable(v, MAX_VALUE_CHARS) {
         return Err("use subnet ids separated by spaces, such as subnet-0abc subnet-0def");
     }
     Ok(subnets)
@@ -371,10 +371,10 @@ kind!(failures: RestoreFailures, |v| {
     let last = DateTime::parse_from_rfc3339(last).map_err(|_| "leave it empty to clear it")?.to_utc();
     let numbers = words.map(|word| word.parse().map(Number)).collect::<Result<_, _>>();
     Ok(RestoreFailures { last: Some(last), numbers: numbers.map_err(|_| "leave it empty to clear it")? })
-}, RestoreFailures::write);
+}, RestoreFailures::to_tag);
 
 fn one_word(value: &str) -> Result<String, &'static str> {
-    if text::is_plain(value, MAX_VALUE_CHARS) && !value.contains(char::is_whitespace) {
+    if text::is_printable(value, MAX_VALUE_CHARS) && !value.contains(char::is_whitespace) {
         Ok(value.to_owned())
     } else {
         Err(WORD_RULE)

@@ -32,7 +32,7 @@ pub enum DatabaseState {
 impl DatabaseState {
     /// The word for screens and JSON.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Free => "free",
             Self::Creating => "creating",
@@ -46,7 +46,7 @@ impl DatabaseState {
 
 impl fmt::Display for DatabaseState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.word())
+        f.pad(self.as_str())
     }
 }
 
@@ -60,8 +60,8 @@ pub struct Pool<'w> {
 impl<'w> Pool<'w> {
     /// Looks at the pool. A database is claimed if its own tag says so *or* a record has its number.
     #[must_use]
-    pub fn of(world: &'w World) -> Self {
-        let mut claims = ByNumber::of(world.records.iter(), Record::number);
+    pub fn new(world: &'w World) -> Self {
+        let mut claims = ByNumber::new(world.records.iter(), Record::number);
         let latest = world.snapshot.as_ref().ok().and_then(Option::as_ref);
         let mut databases: Vec<&Database> = world.databases.iter().collect();
         databases.sort_unstable_by_key(|database| database.number);

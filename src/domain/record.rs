@@ -29,7 +29,7 @@ pub struct Termination {
 
 /// Why and when an environment was given up.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GivenUp {
+pub struct LaunchFailure {
     /// When.
     pub at: DateTime<Utc>,
     /// Why, in one sentence.
@@ -62,7 +62,7 @@ pub struct Record {
     /// Whether it only holds the claim on a database that is being retired from the pool.
     pub retirement: bool,
     /// Why it was given up, and when.
-    pub failure: Option<GivenUp>,
+    pub failure: Option<LaunchFailure>,
     /// The random word of whoever created it.
     pub claim: Option<String>,
     /// When a sweep first found that its database is gone.
@@ -76,7 +76,7 @@ pub struct Record {
 impl Record {
     /// Reads a record, if the template's name *and* tags say that it is one of the fleet's.
     #[must_use]
-    pub fn read(
+    pub fn parse(
         fleet: &FleetName,
         id: RecordId,
         template_name: &str,
@@ -89,23 +89,23 @@ impl Record {
             return None;
         }
         let environment = fleet.environment(number);
-        let text_of = |key: &str| tags.get(key).map(|value| text::clean(value));
+        let text_of = |key: &str| tags.get(key).map(|value| text::sanitize(value));
         Some(Self {
             id,
             name: text_of(key::NAME).unwrap_or_else(|| environment.to_string()),
             environment,
             owner: text_of(key::OWNER).unwrap_or_else(|| "unknown".to_owned()),
-            created_at: tags::read_time(tags, key::CREATED_AT).unwrap_or(template_created_at),
-            expires_at: tags::read_time(tags, key::EXPIRES_AT),
-            reaping_since: tags::read_time(tags, key::REAPING_SINCE),
-            terminate: tags.get(key::TERMINATE).map(|value| Termination::read(value, template_created_at)),
+            created_at: tags::parse_time(tags, key::CREATED_AT).unwrap_or(template_created_at),
+            expires_at: tags::parse_time(tags, key::EXPIRES_AT),
+            reaping_since: tags::parse_time(tags, key::REAPING_SINCE),
+            terminate: tags.get(key::TERMINATE).map(|value| Termination::parse(value, template_created_at)),
             attempt: tags.get(key::ATTEMPT).and_then(|value| value.parse().ok()).unwrap_or(0),
             instance: tags.get(key::INSTANCE).map(InstanceId::new),
             retirement,
-            failure: tags.get(key::FAILURE).map(|value| GivenUp::read(value, template_created_at)),
+            failure: tags.get(key::FAILURE).map(|value| LaunchFailure::parse(value, template_created_at)),
             claim: tags.get(key::CLAIM).cloned(),
-            orphan_since: tags::read_time(tags, key::ORPHAN_SINCE),
-            services: read_services(tags),
+            orphan_since: tags::parse_time(tags, key::ORPHAN_SINCE),
+            services: parse_services(tags),
             note: text_of(key::NOTE),
         })
     }
@@ -132,45 +132,45 @@ impl Record {
 impl Termination {
     /// The tag's value.
     #[must_use]
-    pub fn write(&self) -> String {
+    pub fn to_tag(&self) -> String {
         write_stamped(self.at, &self.by)
     }
 
     /// Reads the tag's value. The tag's presence is what counts, so an unreadable time falls back to `fallback`.
     #[must_use]
-    pub fn read(value: &str, fallback: DateTime<Utc>) -> Self {
+    pub fn parse(value: &str, fallback: DateTime<Utc>) -> Self {
         let (at, by) = read_stamped(value, fallback);
         Self { at, by }
     }
 }
 
-impl GivenUp {
+impl LaunchFailure {
     /// The tag's value.
     #[must_use]
-    pub fn write(&self) -> String {
+    pub fn to_tag(&self) -> String {
         write_stamped(self.at, &self.reason)
     }
 
     /// Reads the tag's value. The tag's presence is what counts, so an unreadable time falls back to `fallback`.
     #[must_use]
-    pub fn read(value: &str, fallback: DateTime<Utc>) -> Self {
+    pub fn parse(value: &str, fallback: DateTime<Utc>) -> Self {
         let (at, reason) = read_stamped(value, fallback);
         Self { at, reason }
     }
 }
 
 fn write_stamped(at: DateTime<Utc>, text: &str) -> String {
-    let value = format!("{} {}", tags::write_time(at), text::clean(text));
+    let value = format!("{} {}", tags::format_time(at), text::sanitize(text));
     value.chars().take(tags::MAX_VALUE_CHARS).collect()
 }
 
 fn read_stamped(value: &str, fallback: DateTime<Utc>) -> (DateTime<Utc>, String) {
     match value.split_once(' ') {
         Some((at, text)) => match DateTime::parse_from_rfc3339(at) {
-            Ok(at) => (at.to_utc(), text::clean(text)),
-            Err(_) => (fallback, text::clean(value)),
+            Ok(at) => (at.to_utc(), text::sanitize(text)),
+            Err(_) => (fallback, text::sanitize(value)),
         },
-        None => (fallback, text::clean(value)),
+        None => (fallback, text::sanitize(value)),
     }
 }
 
@@ -229,7 +229,7 @@ impl NewRecord {
                 (key::ENVIRONMENT, environment.to_string()),
                 (key::OWNER, self.owner.clone()),
                 (key::DATABASE, environment.database_id().to_string()),
-                (key::CREATED_AT, tags::write_time(self.created_at)),
+                (key::CREATED_AT, tags::format_time(self.created_at)),
             ]
             .map(|(key, value)| (key.to_owned(), value)),
         );
@@ -237,7 +237,7 @@ impl NewRecord {
             Purpose::Launch(new) => {
                 tags.insert(key::ROLE.to_owned(), role::ENVIRONMENT.to_owned());
                 tags.insert(key::NAME.to_owned(), new.name.to_string());
-                tags.insert(key::EXPIRES_AT.to_owned(), tags::write_time(new.expires_at));
+                tags.insert(key::EXPIRES_AT.to_owned(), tags::format_time(new.expires_at));
                 let services = new.services.iter();
                 tags.extend(
                     services.map(|(name, tag)| (format!("{}{name}", key::SERVICE_PREFIX), tag.clone())),
@@ -261,7 +261,7 @@ impl NewRecord {
             }
             Purpose::Retire { reason } => {
                 let termination = Termination { at: self.created_at, by: self.owner.clone() };
-                tags.insert(key::TERMINATE.to_owned(), termination.write());
+                tags.insert(key::TERMINATE.to_owned(), termination.to_tag());
                 tags.insert(key::NOTE.to_owned(), reason.clone());
             }
         }
@@ -285,14 +285,14 @@ impl TagChanges {
 
     /// It has failed for good.
     #[must_use]
-    pub fn give_up(failure: &GivenUp) -> Self {
-        Self::new().set(key::FAILURE, failure.write())
+    pub fn fail(failure: &LaunchFailure) -> Self {
+        Self::new().set(key::FAILURE, failure.to_tag())
     }
 
     /// Somebody wants it gone.
     #[must_use]
     pub fn terminate(termination: &Termination) -> Self {
-        Self::new().set(key::TERMINATE, termination.write())
+        Self::new().set(key::TERMINATE, termination.to_tag())
     }
 }
 
@@ -322,8 +322,10 @@ pub fn parse_service(text: &str) -> Result<(String, String), InvalidName> {
 
 /// The services named in tags.
 #[must_use]
-pub fn read_services(tags: &Tags) -> BTreeMap<String, String> {
+pub fn parse_services(tags: &Tags) -> BTreeMap<String, String> {
     tags.range(key::SERVICE_PREFIX.to_owned()..)
-        .map_while(|(key, tag)| Some((text::clean(key.strip_prefix(key::SERVICE_PREFIX)?), text::clean(tag))))
+        .map_while(|(key, tag)| {
+            Some((text::sanitize(key.strip_prefix(key::SERVICE_PREFIX)?), text::sanitize(tag)))
+        })
         .collect()
 }

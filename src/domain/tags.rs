@@ -110,7 +110,7 @@ impl TagChanges {
     /// Also writes an instant.
     #[must_use]
     pub fn set_time(self, key: &str, at: DateTime<Utc>) -> Self {
-        self.set(key, write_time(at))
+        self.set(key, format_time(at))
     }
 
     /// Also removes one tag.
@@ -135,13 +135,13 @@ impl TagChanges {
 
 /// An instant as it is written in tags: RFC 3339, UTC, whole seconds.
 #[must_use]
-pub fn write_time(at: DateTime<Utc>) -> String {
+pub fn format_time(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// The instant in a tag, if the tag is present and readable.
 #[must_use]
-pub fn read_time(tags: &Tags, key: &str) -> Option<DateTime<Utc>> {
+pub fn parse_time(tags: &Tags, key: &str) -> Option<DateTime<Utc>> {
     Some(DateTime::parse_from_rfc3339(tags.get(key)?).ok()?.to_utc())
 }
 

@@ -94,7 +94,7 @@ impl RestoreTimes {
 impl Target {
     /// The target at an instant, which is AWS's *now*.
     #[must_use]
-    pub fn of(world: &World, policy: &Policy, now: DateTime<Utc>) -> Self {
+    pub fn new(world: &World, policy: &Policy, now: DateTime<Utc>) -> Self {
         match policy.spare {
             Spare::Fixed(spare) => Self {
                 wanted: spare,

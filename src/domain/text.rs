@@ -6,7 +6,7 @@ pub const MAX_LINE_CHARS: usize = 4_000;
 /// A line of text without anything that a terminal would act on: escape sequences, control characters, and the
 /// Unicode marks that reorder or hide text are dropped, tabs become spaces, and the length is capped.
 #[must_use]
-pub fn clean(text: &str) -> String {
+pub fn sanitize(text: &str) -> String {
     let mut kept = String::with_capacity(text.len().min(MAX_LINE_CHARS));
     let mut chars = text.chars().peekable();
     let mut count = 0;
@@ -28,13 +28,13 @@ pub fn clean(text: &str) -> String {
 
 /// Whether a value can be written to a tag as it is: no control or invisible characters, within the length.
 #[must_use]
-pub fn is_plain(text: &str, max_chars: usize) -> bool {
+pub fn is_printable(text: &str, max_chars: usize) -> bool {
     text.chars().count() <= max_chars && !text.chars().any(|c| c.is_control() || is_invisible(c))
 }
 
 /// A length of time in its two largest units, such as `5h 12m`, `2d 3h` or `45s`.
 #[must_use]
-pub fn length(duration: std::time::Duration) -> String {
+pub fn format_duration(duration: std::time::Duration) -> String {
     let seconds = duration.as_secs();
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
@@ -86,12 +86,12 @@ mod tests {
 
     #[test]
     fn sequences_go_and_text_stays() {
-        assert_eq!(clean("a\u{1b}[31mred\u{1b}[0m b"), "ared b");
-        assert_eq!(clean("x\u{1b}]0;title\u{7}y\u{1b}]8;;http://e\u{1b}\\z"), "xyz");
-        assert_eq!(clean("tab\there\r"), "tab here");
-        assert_eq!(clean("\u{9b}2Jgone"), "gone");
-        assert_eq!(clean("ab\u{202e}cd\u{200b}"), "abcd");
-        assert_eq!(clean("naïve 日本 🚀"), "naïve 日本 🚀");
+        assert_eq!(sanitize("a\u{1b}[31mred\u{1b}[0m b"), "ared b");
+        assert_eq!(sanitize("x\u{1b}]0;title\u{7}y\u{1b}]8;;http://e\u{1b}\\z"), "xyz");
+        assert_eq!(sanitize("tab\there\r"), "tab here");
+        assert_eq!(sanitize("\u{9b}2Jgone"), "gone");
+        assert_eq!(sanitize("ab\u{202e}cd\u{200b}"), "abcd");
+        assert_eq!(sanitize("naïve 日本 🚀"), "naïve 日本 🚀");
     }
 
     #[test]
@@ -111,7 +111,7 @@ mod tests {
             ("a\u{1b}cb", "ab"),
             ("line\nline", "line line"),
         ] {
-            assert_eq!(clean(text), kept, "{text:?}");
+            assert_eq!(sanitize(text), kept, "{text:?}");
         }
     }
 
@@ -135,18 +135,18 @@ mod tests {
             '\u{7}',
             '\u{9b}',
         ] {
-            assert!(!is_plain(&mark.to_string(), 1), "{mark:?}");
+            assert!(!is_printable(&mark.to_string(), 1), "{mark:?}");
         }
-        assert!(is_plain("naïve", 5) && !is_plain("naïve", 4));
+        assert!(is_printable("naïve", 5) && !is_printable("naïve", 4));
     }
 
     #[test]
     fn long_lines_are_capped() {
         for (length, kept) in [(MAX_LINE_CHARS, MAX_LINE_CHARS), (MAX_LINE_CHARS + 1, MAX_LINE_CHARS + 1)] {
-            assert_eq!(clean(&"é".repeat(length)).chars().count(), kept);
+            assert_eq!(sanitize(&"é".repeat(length)).chars().count(), kept);
         }
-        assert!(clean(&"x".repeat(MAX_LINE_CHARS)).ends_with('x'));
-        let capped = clean(&"x".repeat(90_000));
+        assert!(sanitize(&"x".repeat(MAX_LINE_CHARS)).ends_with('x'));
+        let capped = sanitize(&"x".repeat(90_000));
         assert_eq!(capped.chars().count(), MAX_LINE_CHARS + 1);
         assert!(capped.ends_with('…'));
     }
@@ -156,16 +156,16 @@ mod tests {
         for (seconds, text) in
             [(0, "0s"), (59, "59s"), (130, "2m 10s"), (18_720, "5h 12m"), (183_600, "2d 03h")]
         {
-            assert_eq!(length(std::time::Duration::from_secs(seconds)), text);
+            assert_eq!(format_duration(std::time::Duration::from_secs(seconds)), text);
         }
     }
 
     proptest! {
         #[test]
         fn nothing_a_terminal_acts_on_gets_through(text in any::<String>()) {
-            let cleaned = clean(&text);
-            prop_assert!(is_plain(&cleaned, MAX_LINE_CHARS + 1), "{cleaned:?}");
-            prop_assert_eq!(clean(&cleaned), cleaned);
+            let cleaned = sanitize(&text);
+            prop_assert!(is_printable(&cleaned, MAX_LINE_CHARS + 1), "{cleaned:?}");
+            prop_assert_eq!(sanitize(&cleaned), cleaned);
         }
     }
 }

@@ -5,20 +5,20 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, Utc};
 use futures::{FutureExt as _, StreamExt as _};
 
-use super::look::{CREATE_HOLDS, Look};
+use super::fresh_read::{CREATE_TTL, FreshRead};
 use super::plan::{self, Planned};
-use super::step::{Orphan, Rank, Restore, Step, Warrant};
+use super::step::{Orphan, Priority, Restore, Step, TerminationReason};
 use super::{Engine, StepReport};
-use crate::cloud::{Result, Seen};
+use crate::cloud::{Observed, Result};
 use crate::domain::environment::is_instance_of;
 use crate::domain::policy::Setting;
 use crate::domain::tags::key;
 use crate::domain::{
-    CloudError, DatabaseId, EnvironmentId, ErrorClass, GivenUp, InstanceId, InstanceState, NewRecord, Number,
-    Outcome, Policy, Purpose, Record, RecordId, StatusClass, TagChanges, World,
+    CloudError, DatabaseId, EnvironmentId, ErrorClass, InstanceId, InstanceState, LaunchFailure, NewRecord,
+    Number, Outcome, Policy, Purpose, Record, RecordId, StatusClass, TagChanges, World,
 };
 
-mod remove;
+mod teardown;
 
 /// How many steps of one rank are on the wire at once.
 const IN_FLIGHT: usize = 8;
@@ -40,8 +40,8 @@ impl Done {
         Self::Skipped(why.into())
     }
 
-    /// What [`Engine::act_on`] gave.
-    fn while_held(held: Option<()>) -> Self {
+    /// What [`Engine::act_while_fresh`] gave.
+    fn from_fresh(held: Option<()>) -> Self {
         match held {
             Some(()) => Self::plainly(),
             None => Self::skip("the last look had grown too old; it is looked at again"),
@@ -55,9 +55,9 @@ impl Engine {
         let actor =
             Actor { engine: self, world, policy: &world.fleet.policy, now, created: Mutex::default() };
         let mut reports = Vec::with_capacity(steps.len());
-        for group in steps.chunk_by(|a, b| a.step.rank() == b.step.rank()) {
+        for group in steps.chunk_by(|a, b| a.step.priority() == b.step.priority()) {
             // The pool's creates take numbers in turn, and each tells whether the next is still wanted.
-            let in_flight = if group[0].step.rank() == Rank::Create { 1 } else { IN_FLIGHT };
+            let in_flight = if group[0].step.priority() == Priority::Create { 1 } else { IN_FLIGHT };
             let taken: Vec<_> = group.iter().map(|planned| actor.report(planned).boxed()).collect();
             reports.extend(futures::stream::iter(taken).buffered(in_flight).collect::<Vec<_>>().await);
         }
@@ -77,7 +77,7 @@ struct Actor<'a> {
 impl Actor<'_> {
     async fn report(&self, planned: &Planned) -> StepReport {
         let step = &planned.step;
-        let (outcome, detail) = match self.take(step, &planned.reason).await {
+        let (outcome, detail) = match self.apply(step, &planned.reason).await {
             Ok(Done::Yes(detail)) => (Outcome::Done, detail),
             Ok(Done::Skipped(why)) => (Outcome::Skipped, why),
             Err(error) if error.is(ErrorClass::Unknown) => (Outcome::Unknown, error.to_string()),
@@ -93,7 +93,7 @@ impl Actor<'_> {
         }
     }
 
-    async fn take(&self, step: &Step, reason: &str) -> Acted {
+    async fn apply(&self, step: &Step, reason: &str) -> Acted {
         let cloud = &self.engine.cloud;
         match step {
             Step::ClaimDatabase { record, environment } => self.claim_database(record, environment).await,
@@ -103,7 +103,7 @@ impl Actor<'_> {
             Step::LaunchInstance { record, environment, attempt, .. } => {
                 self.launch_instance(record, environment, *attempt).await
             }
-            Step::NoteInstance { record, instance, .. } => {
+            Step::RecordInstance { record, instance, .. } => {
                 let changes = TagChanges::new().set(key::INSTANCE, instance.as_str());
                 gone_is_fine(cloud.tag_record(record, &changes).await)
             }
@@ -121,22 +121,22 @@ impl Actor<'_> {
                     Orphan::Record(id, _) => cloud.tag_record(id, &changes).await,
                 })
             }
-            Step::TerminateInstance { environment, instance, warrant } => {
-                self.terminate_instance(environment, instance, warrant).await
+            Step::TerminateInstance { environment, instance, reason } => {
+                self.terminate_instance(environment, instance, reason).await
             }
             Step::DeleteDatabase { record, environment } => self.delete_database(record, environment).await,
             Step::DeleteRecord { record, environment } => self.delete_record(record, environment).await,
             Step::Retire { environment } => self.retire(environment, reason).await,
-            Step::NoteFailedRestore { number } => {
+            Step::CountFailedRestore { number } => {
                 self.set_policy("restore-failures", |policy| {
                     let counted = &policy.restore_failures;
-                    (!counted.numbers.contains(number)).then(|| counted.and(*number, self.now).write())
+                    (!counted.numbers.contains(number)).then(|| counted.and(*number, self.now).to_tag())
                 })
                 .await
             }
-            Step::ForgetFailedRestores => self.set_policy("restore-failures", |_| Some(String::new())).await,
+            Step::ResetFailedRestores => self.set_policy("restore-failures", |_| Some(String::new())).await,
             Step::CreateDatabase { number, restore, .. } => self.create_database(*number, restore).await,
-            Step::MoveHint { number } => {
+            Step::RaiseNumberHint { number } => {
                 self.set_policy("last-number", |policy| {
                     (policy.last_number < *number).then(|| number.to_string())
                 })
@@ -145,12 +145,12 @@ impl Actor<'_> {
         }
     }
 
-    async fn look(&self, record: &RecordId) -> Result<Look<Option<Record>>> {
-        self.engine.look(self.engine.cloud.record(&self.world.fleet.name, record)).await
+    async fn read_record(&self, record: &RecordId) -> Result<FreshRead<Option<Record>>> {
+        self.engine.read_fresh(self.engine.cloud.record(&self.world.fleet.name, record)).await
     }
 
     async fn claim_database(&self, record: &RecordId, environment: &EnvironmentId) -> Acted {
-        let look = self.look(record).await?;
+        let look = self.read_record(record).await?;
         if !look.value.as_ref().is_some_and(Record::is_wanted) {
             return Ok(Done::skip("its record is not wanted any more"));
         }
@@ -164,7 +164,7 @@ impl Actor<'_> {
         environment: &EnvironmentId,
         restore: &Restore,
     ) -> Acted {
-        let look = self.look(record).await?;
+        let look = self.read_record(record).await?;
         if !look.value.as_ref().is_some_and(Record::is_wanted) {
             return Ok(Done::skip("its record is not wanted any more"));
         }
@@ -173,17 +173,17 @@ impl Actor<'_> {
 
     async fn restore<L>(
         &self,
-        look: &Look<L>,
+        look: &FreshRead<L>,
         number: Number,
         environment: Option<EnvironmentId>,
         restore: &Restore,
     ) -> Acted {
         let new = restore.database(&self.world.fleet, number, environment, self.now);
         let call = self.engine.cloud.create_database(&new);
-        let held = self.engine.act_within(CREATE_HOLDS, look, "RestoreDBInstanceFromDBSnapshot", call).await;
+        let held = self.engine.act_within(CREATE_TTL, look, "RestoreDBInstanceFromDBSnapshot", call).await;
         match held {
             Ok(Some(())) => Ok(Done::Yes(format!("from {}", restore.snapshot.id))),
-            Ok(None) => Ok(Done::while_held(None)),
+            Ok(None) => Ok(Done::from_fresh(None)),
             Err(error) if error.is(ErrorClass::AlreadyExists) => Ok(Done::skip("somebody else was first")),
             Err(error) => Err(error),
         }
@@ -192,8 +192,8 @@ impl Actor<'_> {
     async fn create_database(&self, number: Number, restore: &Restore) -> Acted {
         let (cloud, fleet) = (&self.engine.cloud, &self.world.fleet.name);
         // Whoever slept since the listing would bring a number back that has been used and is gone.
-        let fleet_now = async { Ok(Seen { value: cloud.fleet(fleet).await?, as_of: None }) };
-        let (found, look) = self.engine.look(fleet_now).await?.split();
+        let fleet_now = async { Ok(Observed { value: cloud.fleet(fleet).await?, as_of: None }) };
+        let (found, look) = self.engine.read_fresh(fleet_now).await?.split();
         if found.is_none_or(|found| found.policy.last_number >= number) {
             return Ok(Done::skip("its number was given out meanwhile, or the fleet is gone"));
         }
@@ -219,7 +219,7 @@ impl Actor<'_> {
     }
 
     async fn launch_instance(&self, record: &RecordId, environment: &EnvironmentId, attempt: u32) -> Acted {
-        let look = self.look(record).await?;
+        let look = self.read_record(record).await?;
         let Some(found) = look.value.filter(Record::is_wanted) else {
             return Ok(Done::skip("its record is not wanted any more"));
         };
@@ -232,7 +232,7 @@ impl Actor<'_> {
 
     async fn give_up(&self, record: &RecordId, reason: &str) -> Acted {
         let fleet = &self.world.fleet.name;
-        let look = self.look(record).await?;
+        let look = self.read_record(record).await?;
         let Some(found) = look.value.filter(Record::is_wanted) else {
             return Ok(Done::skip("its record is not wanted any more"));
         };
@@ -244,12 +244,12 @@ impl Actor<'_> {
         if alive && usable {
             return Ok(Done::skip("everything of it is there after all"));
         }
-        let failure = GivenUp { at: look.now.unwrap_or(self.now), reason: reason.to_owned() };
-        gone_is_fine(self.engine.cloud.tag_record(record, &TagChanges::give_up(&failure)).await)
+        let failure = LaunchFailure { at: look.now.unwrap_or(self.now), reason: reason.to_owned() };
+        gone_is_fine(self.engine.cloud.tag_record(record, &TagChanges::fail(&failure)).await)
     }
 
     async fn mark_reaping(&self, record: &RecordId) -> Acted {
-        let look = self.look(record).await?;
+        let look = self.read_record(record).await?;
         let (Some(found), Some(now)) = (&look.value, look.now) else {
             return Ok(Done::skip("its record is gone, or AWS did not say what time it is"));
         };
@@ -258,11 +258,11 @@ impl Actor<'_> {
         }
         let changes = TagChanges::reaping_since(now);
         let call = self.engine.cloud.tag_record(record, &changes);
-        self.engine.act_on(&look, "CreateTags", call).await.map(Done::while_held)
+        self.engine.act_while_fresh(&look, "CreateTags", call).await.map(Done::from_fresh)
     }
 
     async fn unmark_reaping(&self, record: &RecordId) -> Acted {
-        let look = self.look(record).await?;
+        let look = self.read_record(record).await?;
         let (Some(found), Some(now)) = (&look.value, look.now) else {
             return Ok(Done::skip("its record is gone, or AWS did not say what time it is"));
         };
@@ -277,7 +277,7 @@ impl Actor<'_> {
     async fn set_policy(&self, name: &str, value: impl FnOnce(&Policy) -> Option<String>) -> Acted {
         let fleet = self.engine.cloud.fleet(&self.world.fleet.name).await?;
         let Some(fleet) = fleet else { return Ok(Done::skip("the fleet is gone")) };
-        let (Some(value), Some(setting)) = (value(&fleet.policy), Setting::named(name)) else {
+        let (Some(value), Some(setting)) = (value(&fleet.policy), Setting::find(name)) else {
             return Ok(Done::skip("another engine was first"));
         };
         let changes = if value.is_empty() {

@@ -81,11 +81,11 @@ impl Engine {
         if let Err(error) = &written {
             tracing::warn!(%error, events = events.len(), "the audit log could not be written");
         }
-        self.tell(Event::Activity(events));
+        self.emit(Event::Activity(events));
         if self.events.is_some() {
-            self.tell(Event::Unlogged(written.err()));
+            self.emit(Event::AuditWriteFailed(written.err()));
         } else {
-            *self.unlogged.lock().unwrap_or_else(PoisonError::into_inner) = written.err();
+            *self.audit_failure.lock().unwrap_or_else(PoisonError::into_inner) = written.err();
         }
     }
 }

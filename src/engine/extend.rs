@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::launch::retry;
 use super::{Engine, Extended, plan};
-use crate::cloud::{Result, Seen};
+use crate::cloud::{Observed, Result};
 use crate::domain::environment::is_instance_of;
 use crate::domain::tags::key;
 use crate::domain::{
@@ -15,7 +15,7 @@ use crate::domain::{
 use crate::failure::{Failure, Kind};
 
 /// In the grace period, how long after the write it is read back: an engine whose last look lagged may act for as long as
-/// that look holds ([`super::look::LOOK_HOLDS`]), and the read that must show what it did lags too. This is enough for
+/// that look holds ([`super::fresh_read::READ_TTL`]), and the read that must show what it did lags too. This is enough for
 /// reads that lag by ten seconds.
 const GRACE_READ_BACK: Duration = Duration::from_secs(25);
 
@@ -27,7 +27,13 @@ const READ_BACKS: u32 = 6;
 const READ_BACK_PAUSE: Duration = Duration::from_secs(2);
 
 impl Engine {
-    pub(super) async fn extend_now(&self, id: &EnvironmentId, by: Duration) -> Result<Extended, Failure> {
+    /// Extends an environment by this much from its expiry (or from now, whichever is later), never beyond the policy's
+    /// `max-lifetime`, and reads back. In its grace period that takes some twenty-five seconds and keeps the environment.
+    ///
+    /// # Errors
+    /// `TooLate` where it is ending, `Refused` where it has reached its longest life, `UnknownOutcome` where the
+    /// change could not be confirmed.
+    pub async fn extend(&self, id: &EnvironmentId, by: Duration) -> Result<Extended, Failure> {
         let what = format!("cannot extend {id}");
         let (record, now) = self.standing(id, &what).await?;
         let fleet = self.cloud.fleet(&id.fleet).await.map_err(|error| Failure::cloud(&what, &error))?;
@@ -59,10 +65,14 @@ impl Engine {
         confirmed.map(|()| Extended { environment: id.clone(), expires_at, capped })
     }
 
-    pub(super) async fn terminate_now(&self, id: &EnvironmentId) -> Result<(), Failure> {
+    /// Writes down that an environment is to end; any engine finishes it. Asking again is no error.
+    ///
+    /// # Errors
+    /// Where there is no such environment, or its record cannot be written.
+    pub async fn terminate(&self, id: &EnvironmentId) -> Result<(), Failure> {
         let what = format!("cannot terminate {id}");
         let (record, now) = self.standing(id, &what).await?;
-        self.mine(&record.id);
+        self.register_own_request(&record.id);
         if record.terminate.is_some() {
             return Ok(());
         }
@@ -79,7 +89,7 @@ impl Engine {
     /// The record that stands for an environment now.
     async fn standing(&self, id: &EnvironmentId, what: &str) -> Result<(Record, DateTime<Utc>), Failure> {
         let seen =
-            retry(self, || self.cloud.record_of(id)).await.map_err(|error| Failure::cloud(what, &error))?;
+            retry(self, || self.cloud.find_record(id)).await.map_err(|error| Failure::cloud(what, &error))?;
         let now = seen.as_of.ok_or_else(|| {
             let message = format!("{what}: AWS did not say what time it is");
             Failure::new(Kind::Failed, message, "try again")
@@ -113,7 +123,7 @@ impl Engine {
         let lost =
             |error| Failure::cloud(format!("{what}: it was written and could not be read back"), &error);
         for _ in 0..READ_BACKS {
-            let Seen { value, .. } =
+            let Observed { value, .. } =
                 retry(self, || self.cloud.record(&id.fleet, &record.id)).await.map_err(lost)?;
             let Some(seen) = value else { return Err(too_late("it is gone")) };
             if seen.terminate.is_some() {

@@ -7,41 +7,41 @@ use std::time::Duration;
 use chrono::{DateTime, SubsecRound as _, Utc};
 
 use super::plan;
-use super::step::{Choice, Restore};
+use super::step::{Placement, Restore};
 use super::{Engine, LaunchRequest, Launched};
 use crate::cloud::{LaunchInstance, Result};
 use crate::domain::record::{MAX_NOTE_CHARS, MAX_SERVICES};
 use crate::domain::tags::key;
 use crate::domain::{
-    CloudError, Database, EnvironmentId, ErrorClass, Fleet, GivenUp, Image, InstanceId, NewEnvironment,
+    CloudError, Database, EnvironmentId, ErrorClass, Fleet, Image, InstanceId, LaunchFailure, NewEnvironment,
     NewRecord, Number, Outcome, Policy, Pool, Purpose, Record, RecordId, StatusClass, Subnet, TagChanges,
     World, text,
 };
 use crate::failure::{Failure, Kind};
 
 /// How often a claim is tried on new numbers before a launch is refused.
-const MOST_CLAIMS: u32 = 64;
+const MAX_CLAIMS: u32 = 64;
 
 /// How often a call of unknown outcome is looked up or sent again, and how long is waited before each.
-const TRIES: u32 = 5;
-const PAUSE: Duration = Duration::from_secs(2);
+const MAX_TRIES: u32 = 5;
+const RETRY_DELAY: Duration = Duration::from_secs(2);
 
 /// What one attempt to get an instance came to.
-pub(super) enum Attempted {
+pub(super) enum AttemptOutcome {
     /// The instance.
     Instance(InstanceId),
     /// This way will not do; the next attempt goes another.
     NextAttempt(CloudError),
     /// There is no other way; the record says so.
-    GivenUp(CloudError),
+    LaunchFailure(CloudError),
 }
 
-impl fmt::Display for Attempted {
+impl fmt::Display for AttemptOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Instance(id) => write!(f, "{id}"),
             Self::NextAttempt(error) => write!(f, "the next attempt goes another way: {error}"),
-            Self::GivenUp(error) => write!(f, "given up: {error}"),
+            Self::LaunchFailure(error) => write!(f, "given up: {error}"),
         }
     }
 }
@@ -54,7 +54,7 @@ struct Claim {
 }
 
 /// Everything that a launch needs to know, from one look.
-struct Ground<'a> {
+struct LaunchContext<'a> {
     world: &'a World,
     image: Image,
     subnets: &'a [Subnet],
@@ -62,17 +62,22 @@ struct Ground<'a> {
 }
 
 impl Engine {
-    pub(super) async fn launch_now(&self, request: &LaunchRequest) -> Result<Launched, Failure> {
+    /// Launches an environment: claims a database, and asks for the instance.
+    ///
+    /// # Errors
+    /// Where the request makes no sense, the policy refuses it, or AWS does. What was begun by then is either undone or
+    /// written down as failed, and reaped.
+    pub async fn launch(&self, request: &LaunchRequest) -> Result<Launched, Failure> {
         check_request(request)?;
         let world = self.observe_afresh().await?;
         let now = world.now().unwrap_or_else(|| self.clock.now());
-        let ground = self.ground(&world, now)?;
+        let context = self.launch_context(&world, now)?;
         let ttl = request.ttl.unwrap_or(world.fleet.policy.ttl);
         check_ttl(ttl, &world.fleet.policy)?;
         self.check_network(&world.fleet).await?;
 
-        let claim = self.claim(&ground, request, ttl).await?;
-        self.mine(&claim.record);
+        let claim = self.claim(&context, request, ttl).await?;
+        self.register_own_request(&claim.record);
         let instance = self.instance_of(&world, &claim).await;
         let database = claim.environment.database_id();
         let (outcome, detail) = match &instance {
@@ -92,7 +97,7 @@ impl Engine {
         })
     }
 
-    fn ground<'a>(&self, world: &'a World, now: DateTime<Utc>) -> Result<Ground<'a>, Failure> {
+    fn launch_context<'a>(&self, world: &'a World, now: DateTime<Utc>) -> Result<LaunchContext<'a>, Failure> {
         let cannot = "cannot launch";
         let policy = &world.fleet.policy;
         if let Some(problem) = world.fleet.problems.first() {
@@ -118,62 +123,62 @@ impl Engine {
                 )
             },
         )?;
-        Ok(Ground { world, image, subnets, now })
+        Ok(LaunchContext { world, image, subnets, now })
     }
 
     /// Claims a database: the pool's best first, then a number that has none yet.
     async fn claim(
         &self,
-        ground: &Ground<'_>,
+        context: &LaunchContext<'_>,
         request: &LaunchRequest,
         ttl: Duration,
     ) -> Result<Claim, Failure> {
         // Tags keep whole seconds.
-        let expires_at = ground.now.trunc_subsecs(0) + ttl;
-        let fleet = &ground.world.fleet;
+        let expires_at = context.now.trunc_subsecs(0) + ttl;
+        let fleet = &context.world.fleet;
         let mut taken = BTreeSet::new();
-        for database in Pool::of(ground.world).claimable() {
+        for database in Pool::new(context.world).claimable() {
             let environment = fleet.name.environment(database.number);
-            let new = self.new_record(ground, request, &environment, database.zone.as_deref(), expires_at);
+            let new = self.new_record(context, request, &environment, database.zone.as_deref(), expires_at);
             taken.insert(database.number);
-            let Some(record) = self.take(fleet, &new).await? else { continue };
+            let Some(record) = self.try_claim(fleet, &new).await? else { continue };
             if self.bind(&environment, &record).await? {
                 return Ok(Claim { environment, record, expires_at });
             }
         }
-        self.claim_new(ground, request, expires_at, taken).await
+        self.claim_new(context, request, expires_at, taken).await
     }
 
     /// Claims the next number and has its database restored. The claim comes first, so that nobody can take the
     /// database away while it is on its way.
     async fn claim_new(
         &self,
-        ground: &Ground<'_>,
+        context: &LaunchContext<'_>,
         request: &LaunchRequest,
         expires_at: DateTime<Utc>,
         mut taken: BTreeSet<Number>,
     ) -> Result<Claim, Failure> {
-        let fleet = &ground.world.fleet;
+        let fleet = &context.world.fleet;
         let ceiling = fleet.policy.max_databases as usize;
-        taken.extend(ground.world.databases.iter().map(|database| database.number));
-        taken.extend(ground.world.records.iter().map(Record::number));
-        let mut number = ground.world.next_number();
-        for _ in 0..MOST_CLAIMS {
+        taken.extend(context.world.databases.iter().map(|database| database.number));
+        taken.extend(context.world.records.iter().map(Record::number));
+        let mut number = context.world.next_number();
+        for _ in 0..MAX_CLAIMS {
             if taken.len() >= ceiling {
                 let message =
                     format!("cannot launch: the fleet's {ceiling} databases are all in use or promised");
                 let hint = "terminate an environment, or raise it with: hatchery fleet set max-databases=N";
                 return Err(Failure::new(Kind::Refused, message, hint));
             }
-            let restore = plan::restore(ground.world, number).map_err(|reason| {
+            let restore = plan::restore(context.world, number).map_err(|reason| {
                 let message =
                     format!("cannot launch: no database is free and none can be restored: {reason}");
                 Failure::new(Kind::Failed, message, "see hatchery doctor")
             })?;
             let environment = fleet.name.environment(number);
-            let new = self.new_record(ground, request, &environment, Some(&restore.zone), expires_at);
-            if let Some(record) = self.take(fleet, &new).await? {
-                self.restore_for(fleet, &environment, &record, &restore, ground.now).await?;
+            let new = self.new_record(context, request, &environment, Some(&restore.zone), expires_at);
+            if let Some(record) = self.try_claim(fleet, &new).await? {
+                self.restore_for(fleet, &environment, &record, &restore, context.now).await?;
                 return Ok(Claim { environment, record, expires_at });
             }
             taken.insert(number);
@@ -185,33 +190,33 @@ impl Engine {
 
     fn new_record(
         &self,
-        ground: &Ground<'_>,
+        context: &LaunchContext<'_>,
         request: &LaunchRequest,
         environment: &EnvironmentId,
         zone: Option<&str>,
         expires_at: DateTime<Utc>,
     ) -> NewRecord {
-        let near = ground.subnets.iter().find(|subnet| Some(subnet.zone.as_str()) == zone);
-        // `ground` has at least one subnet: a fleet without is refused, and one that does not exist is an error.
-        let subnet = near.or(ground.subnets.first()).map(|subnet| subnet.id.clone());
+        let near = context.subnets.iter().find(|subnet| Some(subnet.zone.as_str()) == zone);
+        // `context` has at least one subnet: a fleet without is refused, and one that does not exist is an error.
+        let subnet = near.or(context.subnets.first()).map(|subnet| subnet.id.clone());
         NewRecord {
             environment: environment.clone(),
             owner: self.config.person.clone(),
-            created_at: ground.now,
+            created_at: context.now,
             claim: self.nonce(),
             purpose: Purpose::Launch(Box::new(NewEnvironment {
                 name: request.name.clone(),
                 expires_at,
                 services: request.services.clone(),
                 note: request.note.clone(),
-                image: ground.image.id.clone(),
+                image: context.image.id.clone(),
                 subnet: subnet.unwrap_or_else(|| crate::domain::SubnetId::new("")),
             })),
         }
     }
 
     /// Takes the claim, or `None` where somebody else has it. An answer that was lost is looked up.
-    async fn take(&self, fleet: &Fleet, new: &NewRecord) -> Result<Option<RecordId>, Failure> {
+    async fn try_claim(&self, fleet: &Fleet, new: &NewRecord) -> Result<Option<RecordId>, Failure> {
         let what = format!("cannot claim {}", new.environment.database_id());
         let mut tries = 0;
         loop {
@@ -223,21 +228,23 @@ impl Engine {
             match error.class {
                 // The SDK sends again by itself, so even this answer may be about our own first request.
                 ErrorClass::AlreadyExists | ErrorClass::Unknown => {
-                    match self.cloud.record_of(&new.environment).await.map(|seen| seen.value) {
+                    match self.cloud.find_record(&new.environment).await.map(|seen| seen.value) {
                         Ok(Some(found)) if found.claim.as_ref() == Some(&new.claim) => {
                             return Ok(Some(found.id));
                         }
                         Ok(Some(_)) => return Ok(None),
                         // Not to be seen yet, or deleted again: only for a name that is taken is that an answer.
-                        Ok(None) if error.is(ErrorClass::AlreadyExists) && tries >= TRIES => return Ok(None),
-                        Ok(None) | Err(_) if tries < TRIES => {}
+                        Ok(None) if error.is(ErrorClass::AlreadyExists) && tries >= MAX_TRIES => {
+                            return Ok(None);
+                        }
+                        Ok(None) | Err(_) if tries < MAX_TRIES => {}
                         Ok(None) | Err(_) => return Err(Failure::cloud(what, &error)),
                     }
                 }
-                ErrorClass::Throttled | ErrorClass::Transient if tries < TRIES => {}
+                ErrorClass::Throttled | ErrorClass::Transient if tries < MAX_TRIES => {}
                 _ => return Err(Failure::cloud(what, &error)),
             }
-            self.clock.sleep(PAUSE).await;
+            self.clock.sleep(RETRY_DELAY).await;
         }
     }
 
@@ -255,7 +262,7 @@ impl Engine {
         if !fit {
             // Nothing has touched the database, so letting go of the name is all there is to undo.
             if let Err(error) = retry(self, || self.cloud.delete_record(record)).await {
-                self.withdraw(environment, record, &error).await;
+                self.abort(environment, record, &error).await;
             }
             return seen.map(|_| false).map_err(|error| Failure::cloud(what, &error));
         }
@@ -264,7 +271,7 @@ impl Engine {
         match retry(self, || self.cloud.tag_database(&database, &changes)).await {
             Ok(()) => Ok(true),
             Err(error) => {
-                self.withdraw(environment, record, &error).await;
+                self.abort(environment, record, &error).await;
                 Err(Failure::cloud(what, &error))
             }
         }
@@ -286,7 +293,7 @@ impl Engine {
                 self.bind(environment, record).await.map(|_| ())
             }
             Err(error) => {
-                self.withdraw(environment, record, &error).await;
+                self.abort(environment, record, &error).await;
                 Err(Failure::cloud(format!("cannot restore {}", environment.database_id()), &error))
             }
         }
@@ -294,10 +301,10 @@ impl Engine {
 
     /// A launch that failed before anything was launched: its record asks for its own end, so that any engine clears
     /// up whatever may have come of it.
-    async fn withdraw(&self, environment: &EnvironmentId, record: &RecordId, error: &CloudError) {
-        let failure = GivenUp { at: self.clock.now(), reason: error.to_string() };
+    async fn abort(&self, environment: &EnvironmentId, record: &RecordId, error: &CloudError) {
+        let failure = LaunchFailure { at: self.clock.now(), reason: error.to_string() };
         let termination = crate::domain::Termination { at: failure.at, by: self.config.person.clone() };
-        let changes = TagChanges::terminate(&termination).set(key::FAILURE, failure.write());
+        let changes = TagChanges::terminate(&termination).set(key::FAILURE, failure.to_tag());
         if let Err(error) = retry(self, || self.cloud.tag_record(record, &changes)).await {
             tracing::warn!(%environment, %error, "the failed launch could not be withdrawn; it ends with its ttl");
         }
@@ -308,11 +315,11 @@ impl Engine {
         let policy = &world.fleet.policy;
         let mut attempt = 0;
         let mut tries = 0;
-        while tries < TRIES {
+        while tries < MAX_TRIES {
             match self.attempt(policy, &claim.environment, &claim.record, attempt, world.now()).await {
-                Ok(Attempted::Instance(id)) => return Ok(Some(id)),
-                Ok(Attempted::NextAttempt(_)) => attempt += 1,
-                Ok(Attempted::GivenUp(error)) => {
+                Ok(AttemptOutcome::Instance(id)) => return Ok(Some(id)),
+                Ok(AttemptOutcome::NextAttempt(_)) => attempt += 1,
+                Ok(AttemptOutcome::LaunchFailure(error)) => {
                     return Err(Failure::cloud(format!("cannot launch {}", claim.environment), &error));
                 }
                 Err(error) if error.is(ErrorClass::NotFound) => {
@@ -322,7 +329,7 @@ impl Engine {
                 Err(error) => {
                     tracing::warn!(environment = %claim.environment, %error, "the launch is tried again");
                     tries += 1;
-                    self.clock.sleep(PAUSE).await;
+                    self.clock.sleep(RETRY_DELAY).await;
                 }
             }
         }
@@ -340,8 +347,8 @@ impl Engine {
         record: &RecordId,
         attempt: u32,
         now: Option<DateTime<Utc>>,
-    ) -> Result<Attempted> {
-        let Choice { subnet, instance_type } = plan::choice(policy, attempt).unwrap_or_default();
+    ) -> Result<AttemptOutcome> {
+        let Placement { subnet, instance_type } = plan::placement(policy, attempt).unwrap_or_default();
         let request = LaunchInstance {
             record: record.clone(),
             token: record.client_token(attempt),
@@ -355,28 +362,29 @@ impl Engine {
                 if let Err(error) = self.cloud.tag_record(record, &changes).await {
                     tracing::warn!(%environment, %error, "the instance could not be noted on the record");
                 }
-                return Ok(Attempted::Instance(instance));
+                return Ok(AttemptOutcome::Instance(instance));
             }
             Err(error) => error,
         };
         let burnt = error.code == "IdempotentParameterMismatch";
         let next = match error.class {
-            ErrorClass::Capacity => plan::choice(policy, attempt + 1).map(|_| attempt + 1),
+            ErrorClass::Capacity => plan::placement(policy, attempt + 1).map(|_| attempt + 1),
             // Another engine asked with another policy; whatever came of it is looked for before going on.
             ErrorClass::Invalid if burnt => Some(attempt + 1),
             ErrorClass::Quota | ErrorClass::Auth | ErrorClass::Invalid => None,
             _ => return Err(error),
         };
         if let Some(found) = self.launched_already(environment, record).await? {
-            return Ok(Attempted::Instance(found));
+            return Ok(AttemptOutcome::Instance(found));
         }
         if let Some(next) = next {
             self.cloud.tag_record(record, &TagChanges::new().set(key::ATTEMPT, next.to_string())).await?;
-            return Ok(Attempted::NextAttempt(error));
+            return Ok(AttemptOutcome::NextAttempt(error));
         }
-        let failure = GivenUp { at: now.unwrap_or_else(|| self.clock.now()), reason: error.to_string() };
-        self.cloud.tag_record(record, &TagChanges::give_up(&failure)).await?;
-        Ok(Attempted::GivenUp(error))
+        let failure =
+            LaunchFailure { at: now.unwrap_or_else(|| self.clock.now()), reason: error.to_string() };
+        self.cloud.tag_record(record, &TagChanges::fail(&failure)).await?;
+        Ok(AttemptOutcome::LaunchFailure(error))
     }
 
     async fn launched_already(
@@ -402,14 +410,14 @@ where
     loop {
         match call().await {
             Err(error)
-                if tries < TRIES
+                if tries < MAX_TRIES
                     && matches!(
                         error.class,
                         ErrorClass::Unknown | ErrorClass::Transient | ErrorClass::Throttled
                     ) =>
             {
                 tries += 1;
-                engine.clock.sleep(PAUSE).await;
+                engine.clock.sleep(RETRY_DELAY).await;
             }
             result => return result,
         }
@@ -421,7 +429,7 @@ fn check_request(request: &LaunchRequest) -> Result<(), Failure> {
         let message = format!("{} services are too many: at most {MAX_SERVICES}", request.services.len());
         return Err(Failure::new(Kind::Usage, message, "leave those out that are not under test"));
     }
-    if request.note.as_ref().is_some_and(|note| !text::is_plain(note, MAX_NOTE_CHARS)) {
+    if request.note.as_ref().is_some_and(|note| !text::is_printable(note, MAX_NOTE_CHARS)) {
         let message = "the note is too long or has control characters";
         return Err(Failure::new(
             Kind::Usage,

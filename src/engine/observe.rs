@@ -23,7 +23,7 @@ pub(super) struct Sources {
 }
 
 /// What changes seldom, since when it is known, and for which fleet's policy.
-pub(super) struct Remembered {
+pub(super) struct SourceCache {
     at: Duration,
     of: Fleet,
     sources: Sources,
@@ -39,7 +39,7 @@ enum Part {
 impl Engine {
     /// Looks at everything anew, also at what changes seldom.
     pub(super) async fn observe_afresh(&self) -> Result<World, Failure> {
-        *self.remembered() = None;
+        *self.source_cache() = None;
         self.observe_with(|_| {}).await
     }
 
@@ -47,7 +47,7 @@ impl Engine {
     pub(super) async fn observe_with(&self, mut partial: impl FnMut(&World)) -> Result<World, Failure> {
         let name = &self.config.fleet;
         // The listing has the fleet too. What was known of it before says where its sources are.
-        let known = self.remembered().as_ref().map(|remembered| remembered.of.clone());
+        let known = self.source_cache().as_ref().map(|remembered| remembered.of.clone());
         let fleet = match known {
             Some(fleet) => fleet,
             None => self.read_fleet().await?,
@@ -83,9 +83,9 @@ impl Engine {
             world.fleet = self.read_fleet().await?;
         }
         if !same_sources(&fleet, &world.fleet) {
-            *self.remembered() = None;
+            *self.source_cache() = None;
             world.set_sources(self.sources(&world.fleet).await);
-        } else if let Some(remembered) = &mut *self.remembered() {
+        } else if let Some(remembered) = &mut *self.source_cache() {
             remembered.of.clone_from(&world.fleet);
         }
         finish(&mut world.records);
@@ -109,13 +109,13 @@ impl Engine {
         })
     }
 
-    fn remembered(&self) -> MutexGuard<'_, Option<Remembered>> {
-        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
+    fn source_cache(&self) -> MutexGuard<'_, Option<SourceCache>> {
+        self.source_cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn sources(&self, fleet: &Fleet) -> Sources {
         let now = self.clock.elapsed();
-        if let Some(remembered) = &*self.remembered()
+        if let Some(remembered) = &*self.source_cache()
             && now.saturating_sub(remembered.at) < SOURCES_HOLD
         {
             return remembered.sources.clone();
@@ -129,8 +129,8 @@ impl Engine {
         let sources = Sources { snapshot, image, subnets };
         // A failure is not remembered: the next look asks again.
         if sources.snapshot.is_ok() && sources.image.is_ok() && sources.subnets.is_ok() {
-            let remembered = Remembered { at: now, of: fleet.clone(), sources: sources.clone() };
-            *self.remembered() = Some(remembered);
+            let remembered = SourceCache { at: now, of: fleet.clone(), sources: sources.clone() };
+            *self.source_cache() = Some(remembered);
         }
         sources
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::step::{Choice, Key, Orphan, Step, Warrant};
+use super::step::{Key, Orphan, Placement, Step, TerminationReason};
 use crate::domain::environment::{ByNumber, is_instance_of};
 use crate::domain::{
     Database, DatabaseState, Environment, EnvironmentId, Number, Policy, Pool, Record, StatusClass, World,
@@ -55,7 +55,7 @@ pub fn plan(world: &World, policy: &Policy, now: DateTime<Utc>) -> Plan {
         planner.claim(claim);
     }
     planner.orphans();
-    pool::plan(&mut planner, &Pool::of(world));
+    pool::plan(&mut planner, &Pool::new(world));
     let mut steps = planner.steps;
     steps.sort_by(|(a, _), (b, _)| a.cmp(b));
     steps.dedup_by(|(a, _), (b, _)| a == b);
@@ -64,7 +64,7 @@ pub fn plan(world: &World, policy: &Policy, now: DateTime<Utc>) -> Plan {
 
 /// Why an engine of this version only looks at a fleet, if it does.
 #[must_use]
-pub fn only_looks(world: &World, version: &semver::Version) -> Option<String> {
+pub fn observe_only_reason(world: &World, version: &semver::Version) -> Option<String> {
     let policy = &world.fleet.policy;
     if let Some(problem) = world.fleet.problems.first() {
         return Some(format!("the fleet's policy cannot be followed: {problem}"));
@@ -83,11 +83,11 @@ pub fn only_looks(world: &World, version: &semver::Version) -> Option<String> {
 /// Where and as what an attempt launches: the record's own subnet and type first, then the policy's other subnets,
 /// then its other types. `None` once all are used up. The same for every engine, since attempts share a client token.
 #[must_use]
-pub fn choice(policy: &Policy, attempt: u32) -> Option<Choice> {
+pub fn placement(policy: &Policy, attempt: u32) -> Option<Placement> {
     let types = std::iter::once(None).chain(policy.fallback_instance_types.iter().cloned().map(Some));
     let others = || std::iter::once(None).chain(policy.subnets.iter().cloned().map(Some));
     let mut choices = types.flat_map(|instance_type| {
-        others().map(move |subnet| Choice { subnet, instance_type: instance_type.clone() })
+        others().map(move |subnet| Placement { subnet, instance_type: instance_type.clone() })
     });
     choices.nth(attempt as usize)
 }
@@ -118,7 +118,7 @@ struct Planner<'w> {
 }
 
 impl Planner<'_> {
-    fn want(&mut self, step: Step, reason: impl Into<String>) {
+    fn push(&mut self, step: Step, reason: impl Into<String>) {
         self.steps.push((step.key(), Box::new(Planned { step, reason: reason.into() })));
     }
 
@@ -129,7 +129,7 @@ impl Planner<'_> {
     /// Plans a delete, unless the world is incomplete: unknown means keep.
     fn delete(&mut self, step: Step, reason: impl Into<String>) {
         if self.world.is_complete() {
-            self.want(step, reason);
+            self.push(step, reason);
         } else {
             let missing = self.world.incomplete().join(", ");
             self.refuse(step.action(), step.target(), format!("not everything could be listed ({missing})"));
@@ -145,15 +145,15 @@ impl Planner<'_> {
         let environment = &record.environment;
         for surplus in &claim.surplus {
             let Some(keep) = claim.instance else { continue };
-            let warrant = if is_ending(record, self.policy, self.now) {
-                Warrant::Ending(record.id.clone())
+            let reason = if is_ending(record, self.policy, self.now) {
+                TerminationReason::Ending(record.id.clone())
             } else {
-                Warrant::Surplus { record: record.id.clone(), keep: keep.id.clone() }
+                TerminationReason::Surplus { record: record.id.clone(), keep: keep.id.clone() }
             };
             let step = Step::TerminateInstance {
                 environment: environment.clone(),
                 instance: surplus.id.clone(),
-                warrant,
+                reason,
             };
             self.delete(step, format!("{environment} has another instance, {}, that is older", keep.id));
         }
@@ -163,9 +163,9 @@ impl Planner<'_> {
             self.mark_over(record);
         } else if record.reaping_since.is_some() {
             let step = Step::UnmarkReaping { record: record.id.clone(), environment: environment.clone() };
-            self.want(step, "it was extended after it had been marked");
+            self.push(step, "it was extended after it had been marked");
         } else if !record.retirement {
-            self.keep_up(claim);
+            self.maintain(claim);
         }
     }
 
@@ -178,7 +178,7 @@ impl Planner<'_> {
                     Some(failure) => format!("it failed: {}", failure.reason),
                     None => format!("its time was over at {}", record.ends_at(self.policy).format("%F %T")),
                 };
-                self.want(Step::MarkReaping { record: record.id.clone(), environment }, reason);
+                self.push(Step::MarkReaping { record: record.id.clone(), environment }, reason);
             }
             Some(since) => {
                 let until = since + self.policy.grace;
@@ -207,14 +207,14 @@ impl Planner<'_> {
                 let step = Step::TerminateInstance {
                     environment: environment.clone(),
                     instance: instance.id.clone(),
-                    warrant: Warrant::Ending(record.id.clone()),
+                    reason: TerminationReason::Ending(record.id.clone()),
                 };
                 self.delete(step, reason.clone());
             }
             rest |= instance.state != crate::domain::InstanceState::Terminated;
         }
         if let Some(database) = claim.database {
-            if goes_back(record, claim, database) {
+            if returns_to_pool(record, claim, database) {
                 if !self.is_older(record.created_at, UNTAGGED_WAIT) {
                     rest = true;
                     let reason =
@@ -237,17 +237,17 @@ impl Planner<'_> {
     }
 
     /// Finishes what a launch began, and notices what has gone wrong.
-    fn keep_up(&mut self, claim: &Environment<'_>) {
+    fn maintain(&mut self, claim: &Environment<'_>) {
         let record = claim.record;
         let environment = &record.environment;
         if let Some(instance) = claim.instance.filter(|instance| !instance.state.is_ending()) {
             if record.instance.as_ref() != Some(&instance.id) {
-                let step = Step::NoteInstance {
+                let step = Step::RecordInstance {
                     record: record.id.clone(),
                     environment: environment.clone(),
                     instance: instance.id.clone(),
                 };
-                self.want(step, "the record does not name its instance yet");
+                self.push(step, "the record does not name its instance yet");
             }
             if let Some(expires_at) = record.expires_at.filter(|at| instance.expires_at != Some(*at)) {
                 let step = Step::MirrorExpiry {
@@ -255,7 +255,7 @@ impl Planner<'_> {
                     instance: instance.id.clone(),
                     expires_at,
                 };
-                self.want(step, "the instance's dead man's switch knows another expiry");
+                self.push(step, "the instance's dead man's switch knows another expiry");
             }
         }
         if let Some(database) =
@@ -273,7 +273,7 @@ impl Planner<'_> {
 
     fn give_up(&mut self, record: &Record, reason: String) {
         let step = Step::GiveUp { record: record.id.clone(), environment: record.environment.clone() };
-        self.want(step, reason);
+        self.push(step, reason);
     }
 
     fn finish_launch(&mut self, claim: &Environment<'_>) {
@@ -293,19 +293,19 @@ impl Planner<'_> {
             None => match pool::restore(self.world, environment.number) {
                 Ok(restore) => {
                     let step = Step::CreateClaimed { record: record_id, environment, restore };
-                    self.want(step, "it claimed a number that has no database yet");
+                    self.push(step, "it claimed a number that has no database yet");
                 }
                 Err(reason) => self.refuse("create-database", environment.database_id().to_string(), reason),
             },
             Some(database) if database.environment.is_none() => {
                 let step = Step::ClaimDatabase { record: record_id, environment };
-                self.want(step, "its record claims the database and its tag does not say so yet");
+                self.push(step, "its record claims the database and its tag does not say so yet");
             }
-            Some(_) => match choice(self.policy, record.attempt) {
-                Some(choice) => {
+            Some(_) => match placement(self.policy, record.attempt) {
+                Some(placement) => {
                     let attempt = record.attempt;
-                    let step = Step::LaunchInstance { record: record_id, environment, attempt, choice };
-                    self.want(step, "its launch was begun and not finished");
+                    let step = Step::LaunchInstance { record: record_id, environment, attempt, placement };
+                    self.push(step, "its launch was begun and not finished");
                 }
                 None => self.give_up(record, "every subnet and instance type was tried".to_owned()),
             },
@@ -324,11 +324,11 @@ impl Planner<'_> {
         match (missing, record.orphan_since) {
             (None, None) => {}
             (None, Some(_)) => {
-                self.want(Step::Orphan { what, marked: false }, "everything of it is there again");
+                self.push(Step::Orphan { what, marked: false }, "everything of it is there again");
             }
             (Some(_), _) if !self.world.is_complete() => {}
             (Some(missing), None) if self.is_older(record.created_at, ORPHAN_AFTER) => {
-                self.want(Step::Orphan { what, marked: true }, missing);
+                self.push(Step::Orphan { what, marked: true }, missing);
             }
             (Some(missing), Some(since)) if self.is_older(since, ORPHAN_AFTER) => {
                 self.give_up(record, missing.to_owned());
@@ -347,7 +347,7 @@ impl Planner<'_> {
         }
         let mut instances: Vec<_> = self.world.instances.iter().collect();
         instances.sort_by_key(|instance| instance.environment.number);
-        let mut records = ByNumber::of(self.world.records.iter(), Record::number);
+        let mut records = ByNumber::new(self.world.records.iter(), Record::number);
         for instance in instances.into_iter().filter(|instance| !instance.state.is_ending()) {
             let owned = records.next(instance.environment.number).iter().any(|r| is_instance_of(instance, r));
             let what = Orphan::Instance(instance.id.clone());
@@ -356,14 +356,14 @@ impl Planner<'_> {
                 let step = Step::TerminateInstance {
                     environment: instance.environment.clone(),
                     instance: instance.id.clone(),
-                    warrant: Warrant::Orphan,
+                    reason: TerminationReason::Orphan,
                 };
-                self.want(step, "no record has known it for ten minutes");
+                self.push(step, "no record has known it for ten minutes");
             }
         }
         let mut databases: Vec<_> = self.world.databases.iter().collect();
         databases.sort_by_key(|database| database.number);
-        let mut records = ByNumber::of(self.world.records.iter(), Record::number);
+        let mut records = ByNumber::new(self.world.records.iter(), Record::number);
         for database in databases {
             let claimed = !records.next(database.number).is_empty();
             let owned = database.environment.is_none() || claimed;
@@ -374,7 +374,7 @@ impl Planner<'_> {
             let old = database.since().is_none_or(|since| self.is_older(since, ORPHAN_AFTER));
             if self.orphan(what, owned, database.orphan_since, old, "it is claimed, and no record knows it") {
                 let environment = environment_of(self.world, database.number);
-                self.want(
+                self.push(
                     Step::Retire { environment },
                     "it was claimed, and no record has known it for ten minutes",
                 );
@@ -392,9 +392,9 @@ impl Planner<'_> {
         reason: &str,
     ) -> bool {
         match since {
-            Some(_) if owned => self.want(Step::Orphan { what, marked: false }, "its record is there again"),
+            Some(_) if owned => self.push(Step::Orphan { what, marked: false }, "its record is there again"),
             Some(since) => return self.is_older(since, ORPHAN_AFTER),
-            None if !owned && old => self.want(Step::Orphan { what, marked: true }, reason),
+            None if !owned && old => self.push(Step::Orphan { what, marked: true }, reason),
             None => {}
         }
         false
@@ -410,7 +410,7 @@ impl Planner<'_> {
 
 /// Whether a database whose environment ends goes back to the pool: it was never bound to it and no instance was seen,
 /// so nothing can have touched it.
-fn goes_back(record: &Record, claim: &Environment<'_>, database: &Database) -> bool {
+fn returns_to_pool(record: &Record, claim: &Environment<'_>, database: &Database) -> bool {
     !record.retirement
         && database.environment.is_none()
         && record.instance.is_none()

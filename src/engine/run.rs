@@ -11,8 +11,8 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
 use super::plan::{self, Plan, Planned};
-use super::step::{Key, Rank, Step};
-use super::{Engine, Event, Handle, Poke, Refusal, Report, RunOptions, StepReport, observe};
+use super::step::{Key, Priority, Step};
+use super::{Command, Engine, Event, Handle, Refusal, Report, RunOptions, StepReport, observe};
 use crate::domain::{Environment, EnvironmentState, ErrorClass, Outcome, Record, World};
 use crate::failure::{Failure, Kind};
 
@@ -59,10 +59,13 @@ const AUDIT_BACK: Duration = Duration::from_hours(24);
 const AUDIT_MOST: usize = 200;
 
 impl Engine {
-    /// One pass without any wait, for `engine --once` and the schedule.
-    pub(super) async fn pass(&self, dry_run: bool) -> Result<Report, Failure> {
+    /// One pass. With `dry_run` the steps are planned and reported but not taken.
+    ///
+    /// # Errors
+    /// Where the fleet itself cannot be read. Everything else is in the report.
+    pub async fn once(&self, dry_run: bool) -> Result<Report, Failure> {
         let mut world = self.observe_afresh().await?;
-        self.recall_launches(&mut world).await;
+        self.load_launch_history(&mut world).await;
         let (plan, now) = self.plan(&world);
         let mut report = Report { steps: Vec::new(), refused: plan.refused, incomplete: world.incomplete() };
         if dry_run {
@@ -81,7 +84,7 @@ impl Engine {
             steps: Vec::new(),
             refused: vec![Refusal { action: "engine", target: world.fleet.name.to_string(), reason }],
         };
-        if let Some(reason) = plan::only_looks(world, &self.config.version) {
+        if let Some(reason) = plan::observe_only_reason(world, &self.config.version) {
             return (refuse(reason), None);
         }
         if let Some(now) = world.now() {
@@ -94,15 +97,17 @@ impl Engine {
         (refuse(why), None)
     }
 
-    pub(super) fn start(&self, options: RunOptions) -> (Handle, mpsc::UnboundedReceiver<Event>) {
-        let (pokes, queue) = mpsc::channel(16);
+    /// Runs until the handle is dropped.
+    #[must_use]
+    pub fn run(&self, options: RunOptions) -> (Handle, mpsc::UnboundedReceiver<Event>) {
+        let (commands, queue) = mpsc::channel(16);
         let (events, told) = mpsc::unbounded_channel();
         let engine = Self { events: Some(events), ..self.clone() };
-        let looper = Looper {
+        let engine_loop = EngineLoop {
             engine,
             options,
             watched: true,
-            waiting: BTreeMap::new(),
+            scheduled: BTreeMap::new(),
             failures: 0,
             slower: 1.0,
             audit_read: None,
@@ -112,8 +117,8 @@ impl Engine {
             last: None,
             changed: false,
         };
-        tokio::spawn(looper.run(queue));
-        (Handle { pokes }, told)
+        tokio::spawn(engine_loop.run(queue));
+        (Handle { commands }, told)
     }
 }
 
@@ -128,16 +133,16 @@ fn unstarted(planned: &Planned, outcome: Outcome) -> StepReport {
 }
 
 /// A step that was planned and waits for its moment.
-struct Waiting {
+struct Scheduled {
     due: Duration,
     failures: u32,
 }
 
-struct Looper {
+struct EngineLoop {
     engine: Engine,
     options: RunOptions,
     watched: bool,
-    waiting: BTreeMap<Key, Waiting>,
+    scheduled: BTreeMap<Key, Scheduled>,
     failures: u32,
     /// By how much it looks less often than usual, because AWS throttles.
     slower: f64,
@@ -152,29 +157,34 @@ struct Looper {
     changed: bool,
 }
 
-impl Looper {
-    async fn run(mut self, mut poked: mpsc::Receiver<Poke>) {
+impl EngineLoop {
+    async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         loop {
-            let pause = match self.turn().await {
+            let pause = match self.tick().await {
                 Ok(world) => {
                     self.failures = 0;
-                    Some(self.pause(&world))
+                    Some(self.poll_interval(&world))
                 }
                 Err(failure) => {
                     // Without credentials there is nothing to try again: a person has to act, and then pokes.
-                    let pause = if failure.kind == Kind::NotPermitted { None } else { Some(self.backoff()) };
-                    self.engine.tell(Event::Trouble(failure));
+                    let pause =
+                        if failure.kind == Kind::NotPermitted { None } else { Some(self.next_backoff()) };
+                    self.engine.emit(Event::ObserveFailed(failure));
                     pause
                 }
             };
-            if !self.rest(pause, &mut poked).await {
+            if !self.sleep_or_wake(pause, &mut commands).await {
                 return;
             }
         }
     }
 
     /// Waits until the next look is due or somebody wants one; `false` once nobody holds the handle.
-    async fn rest(&mut self, pause: Option<Duration>, poked: &mut mpsc::Receiver<Poke>) -> bool {
+    async fn sleep_or_wake(
+        &mut self,
+        pause: Option<Duration>,
+        commands: &mut mpsc::Receiver<Command>,
+    ) -> bool {
         let engine = self.engine.clone();
         let rested = async {
             match pause {
@@ -188,40 +198,40 @@ impl Looper {
             tokio::select! {
                 biased;
                 () = &mut rested => return true,
-                poke = poked.recv() => match poke {
+                command = commands.recv() => match command {
                     None => return false,
-                    Some(Poke::Focus(watching)) => {
+                    Some(Command::Focus(watching)) => {
                         let returned = watching && !self.watched;
                         self.watched = watching;
                         if returned { return true }
                     }
-                    Some(Poke::Look) => return true,
+                    Some(Command::Refresh) => return true,
                 },
             }
         }
     }
 
     /// One look, and the steps whose moment has come.
-    async fn turn(&mut self) -> Result<Arc<World>, Failure> {
-        let first = self.waiting.is_empty() && self.audit_read.is_none();
+    async fn tick(&mut self) -> Result<Arc<World>, Failure> {
+        let first = self.scheduled.is_empty() && self.audit_read.is_none();
         let engine = self.engine.clone();
         let mut world = engine
             .observe_with(|world| {
                 if first {
-                    engine.tell(Event::World(observe::share(world)));
+                    engine.emit(Event::World(observe::share(world)));
                 }
             })
             .await?;
-        self.engine.recall_launches(&mut world).await;
+        self.engine.load_launch_history(&mut world).await;
         let world = Arc::new(world);
-        self.engine.tell(Event::World(Arc::clone(&world)));
+        self.engine.emit(Event::World(Arc::clone(&world)));
         self.audit_due |= self.last.as_ref().is_none_or(|last| !holds_the_same(last, &world));
         self.last = Some(Arc::clone(&world));
         self.read_audit(world.now()).await;
         self.changed = false;
         if self.options.background {
             let (plan, now) = self.engine.plan(&world);
-            self.engine.tell(Event::Refused(plan.refused));
+            self.engine.emit(Event::Refused(plan.refused));
             if let Some(now) = now {
                 self.take_due(&world, now, &plan.steps).await;
             }
@@ -233,16 +243,16 @@ impl Looper {
     async fn take_due(&mut self, world: &World, now: DateTime<Utc>, steps: &[Planned]) {
         let elapsed = self.engine.clock.elapsed();
         let wanted: HashSet<Key> = steps.iter().map(|planned| planned.step.key()).collect();
-        self.waiting.retain(|key, _| wanted.contains(key));
+        self.scheduled.retain(|key, _| wanted.contains(key));
         let mut due = Vec::new();
         let engines = if self.audit_read.is_some() { self.engines.len() } else { MANY };
         for planned in steps {
             let key = planned.step.key();
             let seed = self.engine.config.seed;
-            let mine = self.engine.is_mine(&planned.step);
-            let waiting = self.waiting.entry(key).or_insert_with_key(|key| {
-                let wait = if mine { Duration::ZERO } else { wait(seed, key, engines) };
-                Waiting { due: elapsed + wait, failures: 0 }
+            let mine = self.engine.is_own(&planned.step);
+            let waiting = self.scheduled.entry(key).or_insert_with_key(|key| {
+                let wait = if mine { Duration::ZERO } else { jitter(seed, key, engines) };
+                Scheduled { due: elapsed + wait, failures: 0 }
             });
             if waiting.due <= elapsed {
                 due.push(planned);
@@ -251,14 +261,14 @@ impl Looper {
         if due.is_empty() {
             return;
         }
-        self.engine.tell(Event::Working(due.len()));
+        self.engine.emit(Event::Working(due.len()));
         let reports = self.engine.act(world, now, &due).await;
         self.engine.log_steps(&reports, now).await;
-        self.engine.tell(Event::Working(0));
+        self.engine.emit(Event::Working(0));
         self.changed = true;
         let elapsed = self.engine.clock.elapsed();
         for (planned, report) in due.iter().zip(&reports) {
-            let Some(waiting) = self.waiting.get_mut(&planned.step.key()) else { continue };
+            let Some(waiting) = self.scheduled.get_mut(&planned.step.key()) else { continue };
             // Skipped: somebody else has done it, and this engine does not see it yet.
             let done = matches!(report.outcome, Outcome::Done | Outcome::Skipped);
             waiting.failures = if done { 0 } else { waiting.failures + 1 };
@@ -267,11 +277,11 @@ impl Looper {
     }
 
     /// How long to wait for the next look.
-    fn pause(&mut self, world: &World) -> Duration {
+    fn poll_interval(&mut self, world: &World) -> Duration {
         let jitter = 0.8 + 0.4 * self.engine.random();
         let resting = if self.changed {
             AFTER_CHANGE
-        } else if let Some(waited) = self.engine.awaits(world) {
+        } else if let Some(waited) = self.engine.time_waited(world) {
             (waited / MINE_SHARE).clamp(*MINE.start(), *MINE.end())
         } else if self.watched {
             self.options.refresh
@@ -284,11 +294,11 @@ impl Looper {
             if throttled { (self.slower * 2.0).min(SLOWEST) } else { (self.slower * 0.75).max(1.0) };
         let resting = resting.mul_f64(self.slower);
         let elapsed = self.engine.clock.elapsed();
-        let due = self.waiting.values().map(|waiting| waiting.due.saturating_sub(elapsed)).min();
+        let due = self.scheduled.values().map(|waiting| waiting.due.saturating_sub(elapsed)).min();
         resting.mul_f64(jitter).min(due.unwrap_or(resting)).max(Duration::from_millis(500))
     }
 
-    fn backoff(&mut self) -> Duration {
+    fn next_backoff(&mut self) -> Duration {
         self.failures += 1;
         backoff(self.failures).mul_f64(0.8 + 0.4 * self.engine.random())
     }
@@ -318,7 +328,7 @@ impl Looper {
                 self.engines.extend(engines.map(|event| (event.who.clone(), event.at)));
                 self.engines.retain(|_, at| *at > now - AUDIT_BACK);
                 if !new.is_empty() {
-                    self.engine.tell(Event::Activity(new));
+                    self.engine.emit(Event::Activity(new));
                 }
             }
             Err(error) => tracing::warn!(%error, "the audit log could not be read"),
@@ -345,27 +355,27 @@ fn holds_the_same(a: &World, b: &World) -> bool {
 /// however many engines there are, the first of them is alone for a while and the others see what it did.
 /// (Nonnenmacher and Biersack, "Scalable feedback for large groups", 1999.)
 #[must_use]
-pub fn wait(seed: u64, key: &Key, engines: usize) -> Duration {
+pub fn jitter(seed: u64, key: &Key, engines: usize) -> Duration {
     let digest = Sha256::digest(format!("{seed} {key}"));
     let word = digest.iter().take(8).fold(0_u64, |word, byte| word << 8 | u64::from(*byte));
     #[allow(clippy::cast_precision_loss)]
     let (uniform, lambda) = (word as f64 / u64::MAX as f64, (engines.max(1) as f64).ln() + 1.0);
     let moment = (uniform * (lambda.exp() - 1.0) + 1.0).ln() / lambda;
-    let spread = if key.0 == Rank::People { SPREAD_FOR_PEOPLE } else { SPREAD };
+    let spread = if key.0 == Priority::People { SPREAD_FOR_PEOPLE } else { SPREAD };
     spread.mul_f64(lambda * moment.clamp(0.0, 1.0))
 }
 
 impl Engine {
-    fn is_mine(&self, step: &Step) -> bool {
-        let mine = self.mine.lock().unwrap_or_else(PoisonError::into_inner);
+    fn is_own(&self, step: &Step) -> bool {
+        let mine = self.own_requests.lock().unwrap_or_else(PoisonError::into_inner);
         step.record().is_some_and(|record| mine.contains_key(record))
     }
 
     /// How long this engine's own person has waited for what they asked for last, or for the latest of their environments that
     /// come up.
-    fn awaits(&self, world: &World) -> Option<Duration> {
+    fn time_waited(&self, world: &World) -> Option<Duration> {
         let (now, elapsed) = (world.now().unwrap_or_default(), self.clock.elapsed());
-        let asked = self.mine.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = self.own_requests.lock().unwrap_or_else(PoisonError::into_inner);
         // What was asked for just now may not be seen yet: reads lag.
         let just_now = asked.values().map(|at| elapsed.saturating_sub(*at)).filter(|waited| *waited < SETTLE);
         let mine = |record: &Record| asked.contains_key(&record.id) || record.owner == self.config.person;

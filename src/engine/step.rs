@@ -37,10 +37,10 @@ pub enum Step {
         /// How many attempts have failed before.
         attempt: u32,
         /// Where and as what.
-        choice: Choice,
+        placement: Placement,
     },
     /// Writes on the record which instance it has, so that nobody launches another.
-    NoteInstance {
+    RecordInstance {
         /// The record.
         record: RecordId,
         /// Its environment.
@@ -92,7 +92,7 @@ pub enum Step {
         /// The instance.
         instance: InstanceId,
         /// By which right.
-        warrant: Warrant,
+        reason: TerminationReason,
     },
     /// Deletes the database of an environment that ends.
     DeleteDatabase {
@@ -114,12 +114,12 @@ pub enum Step {
         environment: EnvironmentId,
     },
     /// Counts a restore that failed.
-    NoteFailedRestore {
+    CountFailedRestore {
         /// The database's number.
         number: Number,
     },
     /// Forgets the restores that failed, because one came through.
-    ForgetFailedRestores,
+    ResetFailedRestores,
     /// Restores a database for the pool.
     CreateDatabase {
         /// Its number.
@@ -130,7 +130,7 @@ pub enum Step {
         restore: Restore,
     },
     /// Moves the hint of the highest number up.
-    MoveHint {
+    RaiseNumberHint {
         /// The highest number seen.
         number: Number,
     },
@@ -173,7 +173,7 @@ impl Restore {
 
 /// Where an instance is launched, and as what. Empty: as the record says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Choice {
+pub struct Placement {
     /// Another subnet than the record's.
     pub subnet: Option<SubnetId>,
     /// Another type than the record's.
@@ -182,7 +182,7 @@ pub struct Choice {
 
 /// By which right an instance is terminated; each is looked at again right before.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Warrant {
+pub enum TerminationReason {
     /// Its environment's time is over.
     Ending(RecordId),
     /// It is one too many: the record's own is this other one.
@@ -222,7 +222,7 @@ impl Orphan {
 
 /// The order of steps, and how they may share the wire: people first, deletes before creates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Rank {
+pub enum Priority {
     /// Somebody waits for it.
     People,
     /// A mark that costs nothing and can be taken back.
@@ -238,25 +238,25 @@ pub enum Rank {
 impl Step {
     /// Its place in the order.
     #[must_use]
-    pub fn rank(&self) -> Rank {
+    pub fn priority(&self) -> Priority {
         match self {
             Self::ClaimDatabase { .. }
             | Self::CreateClaimed { .. }
             | Self::LaunchInstance { .. }
-            | Self::NoteInstance { .. }
+            | Self::RecordInstance { .. }
             | Self::MirrorExpiry { .. }
             | Self::GiveUp { .. }
-            | Self::UnmarkReaping { .. } => Rank::People,
+            | Self::UnmarkReaping { .. } => Priority::People,
             Self::MarkReaping { .. }
             | Self::Orphan { .. }
-            | Self::NoteFailedRestore { .. }
-            | Self::ForgetFailedRestores => Rank::Mark,
+            | Self::CountFailedRestore { .. }
+            | Self::ResetFailedRestores => Priority::Mark,
             Self::TerminateInstance { .. }
             | Self::DeleteDatabase { .. }
             | Self::DeleteRecord { .. }
-            | Self::Retire { .. } => Rank::Delete,
-            Self::CreateDatabase { .. } => Rank::Create,
-            Self::MoveHint { .. } => Rank::Hint,
+            | Self::Retire { .. } => Priority::Delete,
+            Self::CreateDatabase { .. } => Priority::Create,
+            Self::RaiseNumberHint { .. } => Priority::Hint,
         }
     }
 
@@ -267,7 +267,7 @@ impl Step {
             Self::ClaimDatabase { .. } => "claim-database",
             Self::CreateClaimed { .. } | Self::CreateDatabase { .. } => "create-database",
             Self::LaunchInstance { .. } => "launch-instance",
-            Self::NoteInstance { .. } => "note-instance",
+            Self::RecordInstance { .. } => "note-instance",
             Self::MirrorExpiry { .. } => "mirror-expiry",
             Self::GiveUp { .. } => "give-up",
             Self::MarkReaping { .. } => "mark-reaping",
@@ -278,9 +278,9 @@ impl Step {
             Self::DeleteDatabase { .. } => "delete-database",
             Self::DeleteRecord { .. } => "delete-record",
             Self::Retire { .. } => "retire-database",
-            Self::NoteFailedRestore { .. } => "note-failed-restore",
-            Self::ForgetFailedRestores => "forget-failed-restores",
-            Self::MoveHint { .. } => "move-hint",
+            Self::CountFailedRestore { .. } => "note-failed-restore",
+            Self::ResetFailedRestores => "forget-failed-restores",
+            Self::RaiseNumberHint { .. } => "move-hint",
         }
     }
 
@@ -293,7 +293,7 @@ impl Step {
             | Self::DeleteDatabase { environment, .. }
             | Self::Retire { environment } => environment.database_id().to_string(),
             Self::LaunchInstance { environment, .. }
-            | Self::NoteInstance { environment, .. }
+            | Self::RecordInstance { environment, .. }
             | Self::GiveUp { environment, .. }
             | Self::MarkReaping { environment, .. }
             | Self::UnmarkReaping { environment, .. }
@@ -305,8 +305,10 @@ impl Step {
             Self::Orphan { what: Orphan::Database(database), .. } | Self::CreateDatabase { database, .. } => {
                 database.to_string()
             }
-            Self::NoteFailedRestore { number } | Self::MoveHint { number } => format!("number {number}"),
-            Self::ForgetFailedRestores => "the fleet".to_owned(),
+            Self::CountFailedRestore { number } | Self::RaiseNumberHint { number } => {
+                format!("number {number}")
+            }
+            Self::ResetFailedRestores => "the fleet".to_owned(),
         }
     }
 
@@ -317,7 +319,7 @@ impl Step {
             Self::ClaimDatabase { record, .. }
             | Self::CreateClaimed { record, .. }
             | Self::LaunchInstance { record, .. }
-            | Self::NoteInstance { record, .. }
+            | Self::RecordInstance { record, .. }
             | Self::GiveUp { record, .. }
             | Self::MarkReaping { record, .. }
             | Self::UnmarkReaping { record, .. }
@@ -325,7 +327,7 @@ impl Step {
             | Self::DeleteRecord { record, .. }
             | Self::Orphan { what: Orphan::Record(record, _), .. }
             | Self::TerminateInstance {
-                warrant: Warrant::Ending(record) | Warrant::Surplus { record, .. },
+                reason: TerminationReason::Ending(record) | TerminationReason::Surplus { record, .. },
                 ..
             } => Some(record),
             _ => None,
@@ -335,13 +337,13 @@ impl Step {
 
 /// Two plans mean the same step if its key is the same.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(pub Rank, pub &'static str, pub String);
+pub struct Key(pub Priority, pub &'static str, pub String);
 
 impl Step {
     /// Its key: unique within a plan, and in the order of work.
     #[must_use]
     pub fn key(&self) -> Key {
-        Key(self.rank(), self.action(), self.target())
+        Key(self.priority(), self.action(), self.target())
     }
 }
 

@@ -2,13 +2,13 @@
 
 pub mod act;
 pub mod dialog;
+pub mod fleet_view;
 pub mod form;
 pub mod input;
 pub mod layout;
 pub mod logs;
 pub mod rows;
-pub mod seen;
-pub mod select;
+pub mod selection;
 pub mod time;
 
 use std::collections::VecDeque;
@@ -29,10 +29,10 @@ use crate::engine::{Event, Extended, LaunchRequest, Launched, Refusal};
 use crate::failure::Failure;
 
 use dialog::Dialog;
+use fleet_view::FleetView;
 use logs::LogView;
 use rows::{EnvironmentRow, Filter, PoolView, SortBy};
-use seen::Seen;
-use select::Cursor;
+use selection::Selection;
 
 /// The most events that the activity list keeps.
 const MAX_ACTIVITY: usize = 500;
@@ -51,7 +51,7 @@ pub struct Moment {
 impl Moment {
     /// Now, by a clock, this long after the start.
     #[must_use]
-    pub fn of(clock: &Clock, real: Duration) -> Self {
+    pub fn new(clock: &Clock, real: Duration) -> Self {
         Self { clock: clock.elapsed(), real, wall: clock.now() }
     }
 }
@@ -127,7 +127,7 @@ pub enum Effect {
 
 /// How the dashboard stands with its fleet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Link {
+pub enum Connection {
     /// On the way.
     Connecting,
     /// It did not work.
@@ -164,7 +164,7 @@ pub enum Screen {
 
 /// How a message at the bottom is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tone {
+pub enum Severity {
     /// Under way.
     Busy,
     /// It worked.
@@ -181,7 +181,7 @@ pub struct Toast {
     /// What it belongs to; 0 for nothing.
     pub token: u64,
     /// How it is meant.
-    pub tone: Tone,
+    pub severity: Severity,
     /// The text.
     pub text: String,
     /// When it goes, in real time; `None`: when what it belongs to has ended.
@@ -200,11 +200,11 @@ pub struct Model {
     /// Now.
     pub now: Moment,
     /// How the dashboard stands with its fleet.
-    pub link: Link,
+    pub connection: Connection,
     /// What was seen of the fleet.
-    pub seen: Option<Seen>,
+    pub fleet_view: Option<FleetView>,
     /// The last look that failed as a whole; cleared by one that did not.
-    pub trouble: Option<Failure>,
+    pub last_error: Option<Failure>,
     /// All environments.
     pub all: Vec<EnvironmentRow>,
     /// Those that are shown, in order: indices of `all`.
@@ -222,9 +222,9 @@ pub struct Model {
     /// The part that has the keys.
     pub pane: Pane,
     /// The selected environment.
-    pub environments: Cursor<RecordId>,
+    pub environments: Selection<RecordId>,
     /// The selected database.
-    pub databases: Cursor<Number>,
+    pub databases: Selection<Number>,
     /// How far the activity is scrolled.
     pub activity_offset: usize,
     /// What fills the terminal.
@@ -242,7 +242,7 @@ pub struct Model {
     /// Messages at the bottom, oldest first.
     pub toasts: Vec<Toast>,
     /// Select this environment as soon as it is there.
-    pub awaited: Option<RecordId>,
+    pub select_when_listed: Option<RecordId>,
     /// When and where the mouse was last pressed, in real time.
     pub pressed: Option<(Duration, u16, u16)>,
     tokens: u64,
@@ -257,9 +257,9 @@ impl Model {
             options,
             size,
             now,
-            link: Link::Connecting,
-            seen: None,
-            trouble: None,
+            connection: Connection::Connecting,
+            fleet_view: None,
+            last_error: None,
             all: Vec::new(),
             shown: Vec::new(),
             pool: PoolView::default(),
@@ -268,8 +268,8 @@ impl Model {
             unlogged: None,
             working: 0,
             pane: Pane::Environments,
-            environments: Cursor::default(),
-            databases: Cursor::default(),
+            environments: Selection::default(),
+            databases: Selection::default(),
             activity_offset: 0,
             screen: Screen::Main,
             scroll: 0,
@@ -278,7 +278,7 @@ impl Model {
             sort: SortBy::Number,
             descending: false,
             toasts: Vec::new(),
-            awaited: None,
+            select_when_listed: None,
             pressed: None,
             tokens: 0,
         }
@@ -312,7 +312,7 @@ impl Model {
     /// AWS's clock, as well as it is known.
     #[must_use]
     pub fn aws_now(&self) -> DateTime<Utc> {
-        self.seen.as_ref().and_then(|seen| seen.aws_now(self.now.clock)).unwrap_or(self.now.wall)
+        self.fleet_view.as_ref().and_then(|seen| seen.aws_now(self.now.clock)).unwrap_or(self.now.wall)
     }
 
     /// The environment that actions mean: that of the open screen, else the selected one.
@@ -327,22 +327,27 @@ impl Model {
     }
 
     /// Shows a message for a while.
-    pub fn tell(&mut self, tone: Tone, text: impl AsRef<str>) {
-        self.settle(0, tone, text);
+    pub fn tell(&mut self, severity: Severity, text: impl AsRef<str>) {
+        self.settle(0, severity, text);
     }
 
     /// Replaces what was said about something under way by how it ended.
-    fn settle(&mut self, token: u64, tone: Tone, text: impl AsRef<str>) {
-        self.toasts.retain(|toast| toast.token != token || (token == 0 && toast.tone == Tone::Busy));
-        let seconds = if tone == Tone::Error { 15 } else { 5 };
+    fn settle(&mut self, token: u64, severity: Severity, text: impl AsRef<str>) {
+        self.toasts.retain(|toast| toast.token != token || (token == 0 && toast.severity == Severity::Busy));
+        let seconds = if severity == Severity::Error { 15 } else { 5 };
         let until = Some(self.now.real + Duration::from_secs(seconds));
-        self.toasts.push(Toast { token, tone, text: crate::domain::text::clean(text.as_ref()), until });
+        self.toasts.push(Toast {
+            token,
+            severity,
+            text: crate::domain::text::sanitize(text.as_ref()),
+            until,
+        });
     }
 
     /// Says that something is under way; the number names it.
     fn begin(&mut self, text: String) -> u64 {
         self.tokens += 1;
-        self.toasts.push(Toast { token: self.tokens, tone: Tone::Busy, text, until: None });
+        self.toasts.push(Toast { token: self.tokens, severity: Severity::Busy, text, until: None });
         self.tokens
     }
 
@@ -380,13 +385,13 @@ fn apply(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Mouse(mouse) => input::mouse(model, mouse),
         Msg::Focus(watching) => vec![Effect::Focus(watching)],
         Msg::Connected { fleet, region } => {
-            model.link = Link::Up;
+            model.connection = Connection::Up;
             model.options.fleet = Some(fleet);
             model.options.region = region;
             Vec::new()
         }
         Msg::NotConnected(failure) => {
-            model.link = Link::Failed(failure);
+            model.connection = Connection::Failed(failure);
             Vec::new()
         }
         Msg::Engine(event) => {
@@ -409,7 +414,7 @@ fn apply(model: &mut Model, msg: Msg) -> Vec<Effect> {
 fn engine(model: &mut Model, event: Event) {
     match event {
         Event::World(world) => see(model, world),
-        Event::Trouble(failure) => model.trouble = Some(failure),
+        Event::ObserveFailed(failure) => model.last_error = Some(failure),
         Event::Activity(events) => {
             for event in events {
                 if !model.activity.contains(&event) {
@@ -425,10 +430,10 @@ fn engine(model: &mut Model, event: Event) {
             model.reveal();
         }
         Event::Refused(refused) => model.refused = refused,
-        Event::Unlogged(error) => {
+        Event::AuditWriteFailed(error) => {
             if let Some(error) = error.as_ref().filter(|_| model.unlogged.is_none()) {
                 let token = model.token();
-                model.settle(token, Tone::Error, format!("the audit log cannot be written: {error}"));
+                model.settle(token, Severity::Error, format!("the audit log cannot be written: {error}"));
             }
             model.unlogged = error;
         }
@@ -437,16 +442,16 @@ fn engine(model: &mut Model, event: Event) {
 }
 
 fn see(model: &mut Model, world: Arc<crate::domain::World>) {
-    let seen = Seen::after(model.seen.take(), world, model.now.clock);
-    model.seen = Some(seen);
-    model.trouble = None;
+    let seen = FleetView::after(model.fleet_view.take(), world, model.now.clock);
+    model.fleet_view = Some(seen);
+    model.last_error = None;
     model.derive();
     model.sample_pool();
-    if let Some(record) = model.awaited.take() {
+    if let Some(record) = model.select_when_listed.take() {
         if model.shown.iter().any(|&index| model.all[index].record == record) {
             model.select_environment(&record);
         } else {
-            model.awaited = Some(record);
+            model.select_when_listed = Some(record);
         }
     }
 }
@@ -455,22 +460,26 @@ fn answered(model: &mut Model, msg: Msg) -> Vec<Effect> {
     match msg {
         Msg::Launched(token, Ok(launched)) => {
             let text = format!("{} launches on {}", launched.environment, launched.database);
-            model.settle(token, Tone::Done, text);
-            model.awaited = Some(launched.record);
+            model.settle(token, Severity::Done, text);
+            model.select_when_listed = Some(launched.record);
         }
         Msg::Extended(token, Ok(extended)) => {
             let until = super::units::when(extended.expires_at, model.aws_now(), model.options.zone);
             let capped = if extended.capped { ", the most that the policy allows" } else { "" };
-            model.settle(token, Tone::Done, format!("{} lives until {until}{capped}", extended.environment));
+            model.settle(
+                token,
+                Severity::Done,
+                format!("{} lives until {until}{capped}", extended.environment),
+            );
         }
         Msg::Terminated(token, id, Ok(())) => {
-            model.settle(token, Tone::Done, format!("{id} is being terminated; any engine finishes it"));
+            model.settle(token, Severity::Done, format!("{id} is being terminated; any engine finishes it"));
         }
         Msg::Launched(token, Err(failure))
         | Msg::Extended(token, Err(failure))
         | Msg::Terminated(token, _, Err(failure)) => {
             let late = if failure.kind == crate::failure::Kind::TooLate { "too late: " } else { "" };
-            model.settle(token, Tone::Error, format!("{late}{}", failure.sentence()));
+            model.settle(token, Severity::Error, format!("{late}{}", failure.sentence()));
         }
         _ => {}
     }

@@ -16,7 +16,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::app::{Effect, Model, Moment, Msg, update};
-use super::terminal::{Screen, Surface};
+use super::terminal::{CrosstermSurface, Surface};
 use super::{Connected, TuiOptions, screens};
 use crate::cloud::LogQuery;
 use crate::engine::{Engine, Handle, RunOptions};
@@ -49,7 +49,7 @@ where
     C: Fn() -> F + Send + Sync + 'static,
     F: Future<Output = Result<Connected, Failure>> + Send + 'static,
 {
-    let screen = Screen::enter(options.mouse).map_err(|error| no_terminal(&error))?;
+    let screen = CrosstermSurface::enter(options.mouse).map_err(|error| no_terminal(&error))?;
     run_on(screen, EventStream::new(), connect, options).await
 }
 
@@ -103,7 +103,7 @@ impl<S: Surface> Driver<S> {
         let (sender, wakes) = mpsc::channel(QUEUE);
         let started = Instant::now();
         let size = surface.size()?;
-        let now = Moment::of(&options.clock, started.elapsed());
+        let now = Moment::new(&options.clock, started.elapsed());
         Ok(Self {
             surface,
             model: Model::new(options, size, now),
@@ -189,7 +189,7 @@ impl<S: Surface> Driver<S> {
     }
 
     fn draw(&mut self) -> io::Result<()> {
-        self.model.at(Moment::of(&self.model.options.clock, self.started.elapsed()));
+        self.model.at(Moment::new(&self.model.options.clock, self.started.elapsed()));
         let mut buf = Buffer::empty(Rect::new(0, 0, self.model.size.width, self.model.size.height));
         let cursor = screens::draw(&self.model, &mut buf);
         self.surface.show(buf, cursor)?;
@@ -216,7 +216,7 @@ impl<S: Surface> Driver<S> {
     }
 
     fn update(&mut self, msg: Msg) -> io::Result<()> {
-        self.model.at(Moment::of(&self.model.options.clock, self.started.elapsed()));
+        self.model.at(Moment::new(&self.model.options.clock, self.started.elapsed()));
         for effect in update(&mut self.model, msg) {
             self.effect(effect)?;
         }
@@ -237,7 +237,7 @@ impl<S: Surface> Driver<S> {
             }
             let failure =
                 Failure::new(Kind::Failed, "the engine has stopped", "quit and start hatchery again");
-            let _ = sender.send(Wake::Msg(Msg::Engine(crate::engine::Event::Trouble(failure)))).await;
+            let _ = sender.send(Wake::Msg(Msg::Engine(crate::engine::Event::ObserveFailed(failure)))).await;
         });
         self.update(Msg::Connected { fleet: connected.fleet, region: connected.region })
     }
@@ -245,7 +245,7 @@ impl<S: Surface> Driver<S> {
     fn effect(&mut self, effect: Effect) -> io::Result<()> {
         match effect {
             Effect::Quit => self.quit = true,
-            Effect::Redraw => self.surface.forget()?,
+            Effect::Redraw => self.surface.invalidate()?,
             Effect::Copy(text) => self.surface.copy(&text)?,
             Effect::Connect => {
                 let (connecting, sender) = ((self.connect)(), self.sender.clone());
@@ -259,7 +259,7 @@ impl<S: Surface> Driver<S> {
             }
             Effect::Look => {
                 if let Some((_, handle)) = &self.engine {
-                    handle.look();
+                    handle.refresh();
                 }
             }
             Effect::Focus(watching) => {
@@ -292,7 +292,7 @@ impl<S: Surface> Driver<S> {
                 }
                 _ => return,
             };
-            let unlogged = Msg::Engine(crate::engine::Event::Unlogged(engine.unlogged()));
+            let unlogged = Msg::Engine(crate::engine::Event::AuditWriteFailed(engine.audit_failure()));
             for msg in [msg, unlogged] {
                 let _ = sender.send(Wake::Msg(msg)).await;
             }

@@ -117,7 +117,7 @@ impl Default for Glyphs {
 impl Glyphs {
     /// The set with this name.
     #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn find(name: &str) -> Option<Self> {
         [UNICODE, ASCII].into_iter().find(|glyphs| glyphs.name == name)
     }
 

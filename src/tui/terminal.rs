@@ -45,7 +45,7 @@ pub trait Surface {
     ///
     /// # Errors
     /// Where it is gone.
-    fn forget(&mut self) -> io::Result<()>;
+    fn invalidate(&mut self) -> io::Result<()>;
 
     /// Sends a text to the terminal's clipboard (OSC 52). Terminals that do not know it ignore it.
     ///
@@ -55,13 +55,13 @@ pub trait Surface {
 }
 
 /// The terminal while it is ours.
-pub struct Screen {
+pub struct CrosstermSurface {
     /// Never dropped: ratatui's own drop reports what fails on stderr, and that panics once the terminal is gone.
     terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
     shown: Option<(Buffer, Option<Position>)>,
 }
 
-impl Screen {
+impl CrosstermSurface {
     /// Takes the terminal over.
     ///
     /// # Errors
@@ -90,7 +90,7 @@ impl Screen {
     }
 }
 
-impl Surface for Screen {
+impl Surface for CrosstermSurface {
     fn size(&self) -> io::Result<Size> {
         self.terminal.size()
     }
@@ -125,7 +125,7 @@ impl Surface for Screen {
         Ok(true)
     }
 
-    fn forget(&mut self) -> io::Result<()> {
+    fn invalidate(&mut self) -> io::Result<()> {
         self.shown = None;
         self.terminal.clear()
     }
@@ -139,7 +139,7 @@ impl Surface for Screen {
     }
 }
 
-impl Drop for Screen {
+impl Drop for CrosstermSurface {
     fn drop(&mut self) {
         restore();
     }

@@ -153,7 +153,7 @@ impl Themes {
     ///
     /// # Errors
     /// Where there is none.
-    pub fn named(&self, name: &str) -> Result<Theme, Failure> {
+    pub fn find(&self, name: &str) -> Result<Theme, Failure> {
         self.themes.iter().find(|theme| theme.name == name).cloned().ok_or_else(|| {
             let names = self.names().collect::<Vec<_>>().join(", ");
             Failure::new(Kind::Usage, format!("there is no theme {name:?}"), format!("choose one of {names}"))
@@ -293,7 +293,7 @@ mod tests {
         const QUIET: &[&str] =
             &["background", "border", "border.focus", "border.demo", "border.read-only", "bar.rest"];
         for name in ["dark", "light", "deuteranopia"] {
-            let theme = Themes::default().named(name).unwrap();
+            let theme = Themes::default().find(name).unwrap();
             let screen = theme.style("background");
             for role in ROLES.iter().filter(|role| !QUIET.contains(role)) {
                 let style = theme.style(role);
@@ -318,9 +318,9 @@ mod tests {
     #[test]
     fn mono_has_no_colour_and_ansi_only_names() {
         for role in ROLES {
-            let mono = Themes::default().named("mono").unwrap().style(role);
+            let mono = Themes::default().find("mono").unwrap().style(role);
             assert_eq!((mono.fg, mono.bg), (None, None), "{role}");
-            let ansi = Themes::default().named("ansi").unwrap().style(role);
+            let ansi = Themes::default().find("ansi").unwrap().style(role);
             for color in [ansi.fg, ansi.bg].into_iter().flatten() {
                 assert!(!matches!(color, Color::Rgb(..) | Color::Indexed(_)), "{role}");
             }
@@ -333,7 +333,7 @@ mod tests {
             "own".to_owned(),
             "[palette]\nsky = '#0000ff'\n[roles]\ntext = 'white'\nstate = 'sky'\n'state.ready' = { fg = 'green', bold = true }".to_owned(),
         )]);
-        let theme = Themes::with_sources(&own).unwrap().named("own").unwrap();
+        let theme = Themes::with_sources(&own).unwrap().find("own").unwrap();
         assert_eq!(theme.style("state.ready"), Style::new().green().bold());
         assert_eq!(theme.style("state.failed").fg, Some(Color::Rgb(0, 0, 255)));
         assert_eq!(theme.style("pool.free").fg, Some(Color::White));

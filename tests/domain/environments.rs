@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use hatchery::domain::environment::{find, is_instance_of};
 use hatchery::domain::{
-    Database, DatabaseState, Environment, EnvironmentState, GivenUp, Instance, InstanceId, InstanceState,
-    Lookup, Number, Phase, Pool, Record, RecordId, Termination, World,
+    Database, DatabaseState, Environment, EnvironmentState, Instance, InstanceId, InstanceState,
+    LaunchFailure, Lookup, Number, Phase, Pool, Record, RecordId, Termination, World,
 };
 
 use crate::support::worlds::*;
@@ -36,7 +36,7 @@ fn an_environment_is_what_its_record_its_instance_and_its_database_are_together(
     is(State::Failed, |_, instance, _| instance.phase = Some(Phase::Failed));
     is(State::Failed, |_, _, database| database.status = "failed".into());
     is(State::Failed, |record, _, _| {
-        record.failure = Some(GivenUp { at: now(), reason: "no room".into() });
+        record.failure = Some(LaunchFailure { at: now(), reason: "no room".into() });
     });
     is(State::Terminating, |record, _, _| {
         record.terminate = Some(Termination { at: now(), by: "amy".into() });
@@ -108,7 +108,7 @@ fn problems(change: impl FnOnce(&mut Record, &mut Instance, &mut Database)) -> S
 fn what_is_wrong_with_an_environment_is_said_in_words() {
     assert_eq!(problems(|_, _, _| ()), "");
     assert_eq!(
-        problems(|record, _, _| record.failure = Some(GivenUp { at: now(), reason: "no room".into() })),
+        problems(|record, _, _| record.failure = Some(LaunchFailure { at: now(), reason: "no room".into() })),
         "no room"
     );
     assert_eq!(
@@ -206,7 +206,7 @@ fn database_is(state: DatabaseState, change: impl FnOnce(&mut World)) {
     let mut world = empty();
     world.databases.items.push(database(1));
     change(&mut world);
-    let pool = Pool::of(&world);
+    let pool = Pool::new(&world);
     assert_eq!(pool.databases.iter().map(|(state, _)| *state).collect::<Vec<_>>(), [state]);
     assert_eq!((pool.count(state), pool.in_state(state).count()), (1, 1));
 }
@@ -255,8 +255,8 @@ fn a_launch_takes_the_best_that_there_is() {
     add(7, |database| (database.requested_at, database.created_at) = (None, None), 0);
     add(8, |database| database.environment = Some(id(8)), 99);
     add(9, |_| (), 60);
-    let order: Vec<_> = Pool::of(&world).claimable().iter().map(|database| database.number.0).collect();
+    let order: Vec<_> = Pool::new(&world).claimable().iter().map(|database| database.number.0).collect();
     assert_eq!(order, [6, 9, 5, 7, 4, 3, 2, 1]);
-    assert!(Pool::of(&world).databases.is_sorted_by_key(|(_, database)| database.number));
-    assert_eq!(Pool::of(&world).databases.last().unwrap().1.number, Number(9));
+    assert!(Pool::new(&world).databases.is_sorted_by_key(|(_, database)| database.number));
+    assert_eq!(Pool::new(&world).databases.last().unwrap().1.number, Number(9));
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use hatchery::domain::database::DatabaseFacts;
-use hatchery::domain::instance::{InstanceFacts, read_timeline, write_timeline};
-use hatchery::domain::record::{parse_service, read_services};
+use hatchery::domain::instance::{InstanceFacts, format_timeline, parse_timeline};
+use hatchery::domain::record::{parse_service, parse_services};
 use hatchery::domain::tags::{self, key, role};
 use hatchery::domain::{
-    CloudError, Database, DatabaseId, Environment, ErrorClass, Fleet, GivenUp, Instance, InstanceId,
-    InstanceState, Label, NewDatabase, NewEnvironment, NewFleet, NewRecord, Number, Phase, Policy, Purpose,
+    CloudError, Database, DatabaseId, Environment, ErrorClass, Fleet, Instance, InstanceId, InstanceState,
+    Label, LaunchFailure, NewDatabase, NewEnvironment, NewFleet, NewRecord, Number, Phase, Policy, Purpose,
     Record, RecordId, Snapshot, SnapshotId, StatusClass, SubnetId, TagChanges, Tags, Termination, World,
 };
 
@@ -47,10 +47,10 @@ fn instance_facts() -> InstanceFacts {
 
 #[test]
 fn an_instance_is_read_from_its_tags() {
-    let read = |tags: &Tags| Instance::read(&name(), instance_facts(), tags);
+    let read = |tags: &Tags| Instance::parse(&name(), instance_facts(), tags);
     let timeline = BTreeMap::from([(Phase::Booting, 0), (Phase::Database, 26), (Phase::Ready, 240)]);
-    assert_eq!(write_timeline(&timeline), "booting=0 database=26 ready=240");
-    assert_eq!(read_timeline(&write_timeline(&timeline)), timeline);
+    assert_eq!(format_timeline(&timeline), "booting=0 database=26 ready=240");
+    assert_eq!(parse_timeline(&format_timeline(&timeline)), timeline);
     let whole = Instance {
         expires_at: Some(time("20:00:00")),
         phase: Some(Phase::Images),
@@ -98,7 +98,7 @@ fn database_facts(id: &str) -> DatabaseFacts {
 
 #[test]
 fn a_database_is_read_from_its_name_and_its_tags() {
-    let read = |id: &str, tags: &Tags| Database::read(&name(), database_facts(id), tags);
+    let read = |id: &str, tags: &Tags| Database::parse(&name(), database_facts(id), tags);
     let whole = Database {
         requested_at: Some(time("07:00:00")),
         created_at: Some(time("07:15:00")),
@@ -177,7 +177,7 @@ fn record_tags() -> Tags {
 }
 
 fn read_record(template_name: &str, tags: &Tags) -> Option<Record> {
-    Record::read(&name(), RecordId::new("lt-7"), template_name, time("08:59:00"), tags)
+    Record::parse(&name(), RecordId::new("lt-7"), template_name, time("08:59:00"), tags)
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn a_record_is_read_from_its_name_and_its_tags() {
         attempt: 2,
         instance: Some(InstanceId::new("i-7")),
         retirement: false,
-        failure: Some(GivenUp { at: time("13:00:00"), reason: "no room left".into() }),
+        failure: Some(LaunchFailure { at: time("13:00:00"), reason: "no room left".into() }),
         claim: Some("c0ffee".into()),
         orphan_since: Some(time("14:00:00")),
         services: services.into(),
@@ -218,7 +218,7 @@ fn a_record_of_which_little_can_be_read_is_still_a_record() {
     assert_eq!((bare.name.as_str(), bare.owner.as_str()), ("dev-7", "unknown"));
     assert_eq!((bare.created_at, bare.attempt), (time("08:59:00"), 0));
     assert_eq!(bare.terminate, Some(Termination { at: time("08:59:00"), by: "soon".into() }));
-    let odd = Termination::read("yesterday bob", time("08:00:00"));
+    let odd = Termination::parse("yesterday bob", time("08:00:00"));
     assert_eq!(odd, Termination { at: time("08:00:00"), by: "yesterday bob".into() });
     let policy = Policy { max_lifetime: Duration::from_hours(5), ..policy() };
     assert_eq!(bare.ends_at(&policy), time("13:59:00"));
@@ -231,7 +231,7 @@ fn a_record_is_wanted_until_anybody_says_otherwise() {
     let ended = Termination { at: now(), by: "amy".into() };
     assert!(!Record { terminate: Some(ended), ..record(1) }.is_wanted());
     assert!(!Record { reaping_since: Some(now()), ..record(1) }.is_wanted());
-    let failure = GivenUp { at: now(), reason: "no room".into() };
+    let failure = LaunchFailure { at: now(), reason: "no room".into() };
     assert!(!Record { failure: Some(failure), ..record(1) }.is_wanted());
 }
 
@@ -285,22 +285,22 @@ fn a_retirement_asks_for_its_own_end() {
 
 #[test]
 fn a_stamped_word_survives_and_fits_its_tag() {
-    let failure = GivenUp { at: time("09:00:00"), reason: "no\u{1b}[1m room".into() };
-    let read = GivenUp::read(&failure.write(), now());
-    assert_eq!(read, GivenUp { at: time("09:00:00"), reason: "no room".into() });
+    let failure = LaunchFailure { at: time("09:00:00"), reason: "no\u{1b}[1m room".into() };
+    let read = LaunchFailure::parse(&failure.to_tag(), now());
+    assert_eq!(read, LaunchFailure { at: time("09:00:00"), reason: "no room".into() });
     let termination = Termination { at: time("09:00:00"), by: "é".repeat(400) };
-    assert_eq!(termination.write().chars().count(), tags::MAX_VALUE_CHARS);
-    assert_eq!(Termination::read(&termination.write(), now()).at, time("09:00:00"));
+    assert_eq!(termination.to_tag().chars().count(), tags::MAX_VALUE_CHARS);
+    assert_eq!(Termination::parse(&termination.to_tag(), now()).at, time("09:00:00"));
 }
 
 #[test]
 fn the_changes_of_the_protocols_are_tags() {
-    let failure = GivenUp { at: now(), reason: "no room".into() };
+    let failure = LaunchFailure { at: now(), reason: "no room".into() };
     let termination = Termination { at: now(), by: "amy".into() };
     for (changes, key, value) in [
         (TagChanges::expire_at(now()), key::EXPIRES_AT, "2026-03-02T12:00:00Z"),
         (TagChanges::reaping_since(now()), key::REAPING_SINCE, "2026-03-02T12:00:00Z"),
-        (TagChanges::give_up(&failure), key::FAILURE, "2026-03-02T12:00:00Z no room"),
+        (TagChanges::fail(&failure), key::FAILURE, "2026-03-02T12:00:00Z no room"),
         (TagChanges::terminate(&termination), key::TERMINATE, "2026-03-02T12:00:00Z amy"),
     ] {
         assert_eq!((changes.set, changes.remove.len()), (tags_of([(key, value)]), 0));
@@ -329,7 +329,10 @@ fn a_service_is_what_kubernetes_and_a_registry_take() {
     for bad in bad.iter().copied().chain(too_long.iter().map(String::as_str)) {
         assert!(parse_service(bad).is_err(), "{bad}");
     }
-    assert_eq!(read_services(&tags_of([("hatchery:zone", "a"), ("hatchery:service", "x")])), BTreeMap::new());
+    assert_eq!(
+        parse_services(&tags_of([("hatchery:zone", "a"), ("hatchery:service", "x")])),
+        BTreeMap::new()
+    );
 }
 
 fn new_fleet() -> NewFleet {
@@ -348,7 +351,7 @@ fn new_fleet() -> NewFleet {
 
 #[test]
 fn a_fleet_is_read_from_its_name_and_its_tags() {
-    let read = |template: &str, tags: &Tags| Fleet::read(RecordId::new("lt-0"), template, tags);
+    let read = |template: &str, tags: &Tags| Fleet::parse(RecordId::new("lt-0"), template, tags);
     let tags = new_fleet().tags();
     let fleet = read("hatchery/dev", &tags).unwrap();
     assert_eq!((fleet.name, fleet.policy, fleet.problems), (name(), new_fleet().policy, Vec::new()));

@@ -57,7 +57,7 @@ fn every_state_has_its_word() {
 #[test]
 fn levels_and_classes_have_their_words() {
     for (level, word) in [(Level::Info, "info"), (Level::Warning, "warning"), (Level::Error, "error")] {
-        assert_eq!((level.word(), serde_json::to_value(level).unwrap()), (word, word.into()));
+        assert_eq!((level.as_str(), serde_json::to_value(level).unwrap()), (word, word.into()));
     }
     for (class, word) in [
         (ErrorClass::Throttled, "throttled"),
@@ -91,10 +91,10 @@ fn what_ec2_and_the_bootstrap_say_is_read_as_it_is_written() {
     }
     is_called(InstanceState::ShuttingDown, "shutting-down");
     for phase in Phase::PATH.into_iter().chain([Phase::Failed]) {
-        assert_eq!(Phase::of_word(phase.word()), Some(phase));
-        is_called(phase, phase.word());
+        assert_eq!(Phase::parse(phase.as_str()), Some(phase));
+        is_called(phase, phase.as_str());
     }
-    assert_eq!(Phase::of_word("asleep"), None);
+    assert_eq!(Phase::parse("asleep"), None);
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn an_engine_is_known_by_its_name() {
 
 #[test]
 fn an_event_from_a_log_that_others_write_is_cleaned_whole() {
-    let clean = event("amy\u{1b}[31m", "launch\r").cleaned();
+    let clean = event("amy\u{1b}[31m", "launch\r").sanitized();
     let expected = AuditEvent {
         target: "dev-12".into(),
         reason: "why".into(),
@@ -148,10 +148,10 @@ fn every_deed_is_told_in_the_past() {
         ("extend", "extended"),
         ("note-instance", "noted instance"),
     ] {
-        assert_eq!(event("amy", action).deed(), told);
+        assert_eq!(event("amy", action).summary(), told);
     }
     let dry = AuditEvent { outcome: Outcome::DryRun, ..event("amy", "launch-instance") };
-    assert_eq!(dry.deed(), "launch instance");
+    assert_eq!(dry.summary(), "launch instance");
 }
 
 #[test]
@@ -164,6 +164,6 @@ fn a_length_of_time_has_its_two_largest_units() {
         (86_400, "1d 00h"),
         (86_400 + 3_600 * 5 + 59, "1d 05h"),
     ] {
-        assert_eq!(hatchery::domain::text::length(Duration::from_secs(seconds)), text);
+        assert_eq!(hatchery::domain::text::format_duration(Duration::from_secs(seconds)), text);
     }
 }

@@ -330,21 +330,21 @@ fn the_pool_counts_what_is_on_its_way_and_stops_when_restores_keep_failing() {
 fn an_engine_that_is_too_old_or_paused_only_looks() {
     let mut world = empty();
     let version = |text: &str| semver::Version::parse(text).unwrap();
-    assert_eq!(plan::only_looks(&world, &version("1.0.0")), None);
+    assert_eq!(plan::observe_only_reason(&world, &version("1.0.0")), None);
     world.fleet.policy.min_version = Some(version("1.1.0"));
-    assert!(plan::only_looks(&world, &version("1.0.0")).is_some());
-    assert_eq!(plan::only_looks(&world, &version("1.1.0")), None);
+    assert!(plan::observe_only_reason(&world, &version("1.0.0")).is_some());
+    assert_eq!(plan::observe_only_reason(&world, &version("1.1.0")), None);
     world.fleet.policy.paused = true;
-    assert!(plan::only_looks(&world, &version("1.1.0")).is_some());
+    assert!(plan::observe_only_reason(&world, &version("1.1.0")).is_some());
 }
 
 #[test]
 fn every_subnet_and_type_is_tried_once() {
     let mut policy = policy();
     policy.fallback_instance_types = vec!["m6i.2xlarge".into()];
-    let choices: Vec<_> = (0..).map_while(|attempt| plan::choice(&policy, attempt)).collect();
+    let choices: Vec<_> = (0..).map_while(|attempt| plan::placement(&policy, attempt)).collect();
     assert_eq!(choices.len(), 6);
-    assert_eq!(choices[0], Choice::default());
+    assert_eq!(choices[0], Placement::default());
     assert!(choices.iter().enumerate().all(|(index, choice)| !choices[..index].contains(choice)));
 }
 

@@ -13,13 +13,13 @@ use std::time::Duration;
 use hatchery::domain::database::DatabaseFacts;
 use hatchery::domain::instance::InstanceFacts;
 use hatchery::domain::policy::RestoreFailures;
-use hatchery::domain::record::{GivenUp, Termination};
+use hatchery::domain::record::{LaunchFailure, Termination};
 use hatchery::domain::{
     Database, DatabaseId, Instance, InstanceId, InstanceState, Number, Record, RecordId, Spare, TagChanges,
     Tags, Target, World,
 };
 use hatchery::engine::plan::{self, Plan, plan};
-use hatchery::engine::step::{Choice, Orphan, Rank, Step, Warrant};
+use hatchery::engine::step::{Orphan, Placement, Priority, Step, TerminationReason};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use support::worlds::*;
@@ -33,7 +33,7 @@ fn actions(plan: &Plan) -> Vec<(&'static str, String)> {
 }
 
 fn takes_away(step: &Step) -> bool {
-    step.rank() == Rank::Delete
+    step.priority() == Priority::Delete
 }
 
 /// What a step does to the world when it succeeds at once.
@@ -66,7 +66,7 @@ fn apply(world: &mut World, step: &Step) {
             }
             world.instances.items.push(new);
         }
-        Step::NoteInstance { record, instance, .. } => {
+        Step::RecordInstance { record, instance, .. } => {
             if let Some(record) = of(world, record) {
                 record.instance = Some(instance.clone());
             }
@@ -78,7 +78,7 @@ fn apply(world: &mut World, step: &Step) {
         }
         Step::GiveUp { record, .. } => {
             if let Some(record) = of(world, record) {
-                record.failure = Some(GivenUp { at: now(), reason: "given up".into() });
+                record.failure = Some(LaunchFailure { at: now(), reason: "given up".into() });
             }
         }
         Step::MarkReaping { record, .. } => {
@@ -135,18 +135,18 @@ fn apply(world: &mut World, step: &Step) {
             retirement.terminate = Some(Termination { at: now(), by: "engine".into() });
             world.records.items.push(retirement);
         }
-        Step::NoteFailedRestore { number } => {
+        Step::CountFailedRestore { number } => {
             let failures = &mut world.fleet.policy.restore_failures;
             *failures = failures.and(*number, now());
         }
-        Step::ForgetFailedRestores => world.fleet.policy.restore_failures = RestoreFailures::default(),
+        Step::ResetFailedRestores => world.fleet.policy.restore_failures = RestoreFailures::default(),
         Step::CreateDatabase { number, restore, .. } => {
             let mut new = database(number.0);
             new.requested_at = Some(now());
             new.snapshot_at = Some(restore.snapshot.created_at);
             world.databases.items.push(new);
         }
-        Step::MoveHint { number } => world.fleet.policy.last_number = *number,
+        Step::RaiseNumberHint { number } => world.fleet.policy.last_number = *number,
     }
 }
 
@@ -216,7 +216,7 @@ proptest! {
         };
         for planned in planned(&world).steps {
             match &planned.step {
-                Step::TerminateInstance { environment, warrant: Warrant::Ending(_), .. }
+                Step::TerminateInstance { environment, reason: TerminationReason::Ending(_), .. }
                 | Step::DeleteDatabase { environment, .. }
                 | Step::DeleteRecord { environment, .. }
                 | Step::MarkReaping { environment, .. } => {
@@ -255,7 +255,7 @@ proptest! {
         let tags: Tags = tags.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned()))).collect();
         let (own, named) = (fleet == Some("dev"), called == "dev/3");
 
-        let record = Record::read(&name(), RecordId::new("lt-1"), &format!("hatchery/{called}"), now(), &tags);
+        let record = Record::parse(&name(), RecordId::new("lt-1"), &format!("hatchery/{called}"), now(), &tags);
         let is_record = matches!(role, Some("environment" | "retirement"));
         prop_assert_eq!(record.is_some(), own && named && is_record);
 
@@ -266,7 +266,7 @@ proptest! {
             created_at: None,
             zone: None,
         };
-        prop_assert_eq!(Database::read(&name(), facts, &tags).is_some(), own && named && role == Some("pool"));
+        prop_assert_eq!(Database::parse(&name(), facts, &tags).is_some(), own && named && role == Some("pool"));
 
         // Instances have no names: their tags are all that there is.
         let facts = InstanceFacts {
@@ -279,7 +279,7 @@ proptest! {
             launched_at: now(),
         };
         let is_instance = own && role == Some("environment") && environment == Some("dev-3");
-        prop_assert_eq!(Instance::read(&name(), facts, &tags).is_some(), is_instance);
+        prop_assert_eq!(Instance::parse(&name(), facts, &tags).is_some(), is_instance);
     }
 
     #[test]
@@ -293,7 +293,7 @@ proptest! {
         if !created.is_empty() {
             prop_assert!(used.len() + created.len() <= world.fleet.policy.max_databases as usize);
             prop_assert!(created.iter().all(|number| !used.contains(number) && *number > world.fleet.policy.last_number));
-            prop_assert!(created.len() <= Target::of(&world, &world.fleet.policy, now()).wanted as usize);
+            prop_assert!(created.len() <= Target::new(&world, &world.fleet.policy, now()).wanted as usize);
         }
     }
 }

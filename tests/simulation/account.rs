@@ -25,7 +25,7 @@ pub(crate) fn dev() -> FleetName {
 /// Has happen in the account what happens by itself.
 pub(crate) fn live(sim: &SimCloud) -> JoinHandle<()> {
     let sim = sim.clone();
-    tokio::spawn(async move { sim.live().await })
+    tokio::spawn(async move { sim.run_events().await })
 }
 
 /// Somebody's engine.

@@ -170,7 +170,7 @@ fn a_claim_is_made_good_by_any_engine() {
             let stage = Stage::of(Scenario { free, ..Scenario::default() });
             claim_only(&stage, operation).await;
             let environment = stage.records().remove(0);
-            let record = stage.caller().record_of(&environment).await.unwrap().value.unwrap().id;
+            let record = stage.caller().find_record(&environment).await.unwrap().value.unwrap().id;
             let ended = Termination { at: stage.clock.now(), by: "bob".into() };
             stage.tag_before("record", &record, TagChanges::terminate(&ended));
             assert_eq!(stage.pass().await[0], skipped(action, "its record is not wanted any more"));
@@ -339,14 +339,14 @@ fn a_restore_that_failed_is_counted_once_and_forgotten_when_one_came_through() {
         let stage = Stage::of(scenario);
         stage.others_work(40).await;
         let failures = |stage: &Stage| {
-            stage.sim.look(|state| {
+            stage.sim.inspect(|state| {
                 let (_, fleet) = state.templates().find(|(_, found)| found.name == "hatchery/dev").unwrap();
                 fleet.tags.get("hatchery:restore-failures").cloned().unwrap_or_default()
             })
         };
         assert!(failures(&stage).split(' ').count() >= 2, "{}", failures(&stage));
         assert_eq!(stage.audit("note-failed-restore").len(), failures(&stage).split(' ').count() - 1);
-        stage.sim.calm();
+        stage.sim.clear_faults();
         stage.others_work(120).await;
         assert_eq!(failures(&stage), "");
         assert_eq!(stage.audit("forget-failed-restores").len(), 1);

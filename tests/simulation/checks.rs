@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use hatchery::cloud::sim::{Change, Machine, State};
+use hatchery::cloud::sim::{Change, SimInstance, State};
 use hatchery::domain::tags::{self, Tags, key};
 
 /// How long after an extension was written, and not confirmed yet, an engine may still act on what it saw before: a last look
@@ -65,7 +65,7 @@ impl Book {
     pub(crate) fn begin(&mut self, state: &State) {
         let all = state.templates().map(|(id, own)| (id.to_owned(), (own.name.clone(), own.tags.clone())));
         self.templates = all.collect();
-        self.born = state.machines().map(|(id, _)| id.to_owned()).collect();
+        self.born = state.instances().map(|(id, _)| id.to_owned()).collect();
     }
 
     /// Checks everything that a change can have broken.
@@ -104,7 +104,7 @@ impl Book {
     fn note_template(&mut self, state: &State, id: &str) {
         let Some((_, template)) = state.templates().find(|(own, _)| *own == id) else { return };
         self.templates.insert(id.to_owned(), (template.name.clone(), template.tags.clone()));
-        let since = tags::read_time(&template.tags, key::REAPING_SINCE);
+        let since = tags::parse_time(&template.tags, key::REAPING_SINCE);
         match (since, self.marks.get_mut(id)) {
             (Some(since), _) => {
                 self.marks.insert(id.to_owned(), Mark { since, removed: None });
@@ -119,7 +119,7 @@ impl Book {
     /// Once the expiry was taken off by hand, nobody knows what it was, and an extension counts from then.
     fn note_lost_expiry(&mut self, id: &str) {
         let Some((_, tags)) = self.templates.get(id) else { return };
-        match tags::read_time(tags, key::EXPIRES_AT) {
+        match tags::parse_time(tags, key::EXPIRES_AT) {
             None => {
                 self.lost_expiry.insert(id.to_owned());
             }
@@ -131,13 +131,13 @@ impl Book {
     }
 
     fn instance(&mut self, state: &State, who: &str, id: &str) {
-        let Some((_, machine)) = state.machines().find(|(own, _)| *own == id) else { return };
+        let Some((_, machine)) = state.instances().find(|(own, _)| *own == id) else { return };
         if let Some(database) = machine.tags.get(key::DATABASE) {
             self.touched.insert(database.clone());
         }
         // I1: an instance is born of a record that stands, or nobody knows whose it is.
         if self.born.insert(id.to_owned()) && is_engine(who) {
-            let record = record_of(machine).unwrap_or_default();
+            let record = find_record(machine).unwrap_or_default();
             if !state.templates().any(|(own, _)| own == record) {
                 self.violation(state, "I1", format!("{who} launched {id} from {record}, which is deleted"));
             }
@@ -145,8 +145,9 @@ impl Book {
         // I1: no database serves two environments.
         let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
         let mut shared = Vec::new();
-        for (other, machine) in state.machines().filter(|(_, machine)| !machine.state.is_ending()) {
-            let (Some(database), Some(record)) = (machine.tags.get(key::DATABASE), record_of(machine)) else {
+        for (other, machine) in state.instances().filter(|(_, machine)| !machine.state.is_ending()) {
+            let (Some(database), Some(record)) = (machine.tags.get(key::DATABASE), find_record(machine))
+            else {
                 continue;
             };
             if owners.insert(database, record).is_some_and(|before| before != record) {
@@ -158,9 +159,10 @@ impl Book {
         }
         if machine.state.is_ending() && self.ended.insert(id.to_owned()) && is_engine(who) {
             self.foreign(state, who, id);
-            let record = record_of(machine).unwrap_or_default();
-            let other = |machine: &Machine| record_of(machine) == Some(record) && !machine.state.is_ending();
-            let surplus = state.machines().any(|(_, machine)| other(machine));
+            let record = find_record(machine).unwrap_or_default();
+            let other =
+                |machine: &SimInstance| find_record(machine) == Some(record) && !machine.state.is_ending();
+            let surplus = state.instances().any(|(_, machine)| other(machine));
             // Where the record was deleted by hand, nothing is left to tell whose it was.
             let stands = state.templates().any(|(own, _)| own == record);
             if stands && !surplus {
@@ -204,11 +206,11 @@ impl Book {
         if is_engine(who) {
             self.foreign(state, who, id);
             // A claim that turned out to be unfit is given back by whoever took it, before anything was launched.
-            let launched = state.machines().any(|(_, machine)| record_of(machine) == Some(id));
+            let launched = state.instances().any(|(_, machine)| find_record(machine) == Some(id));
             if launched || self.confirmed.contains_key(id) {
                 self.may_end(state, who, id, id);
             }
-            let alive = state.machines().find(|(_, m)| record_of(m) == Some(id) && !m.state.is_ending());
+            let alive = state.instances().find(|(_, m)| find_record(m) == Some(id) && !m.state.is_ending());
             if let Some((machine, _)) = alive {
                 self.violation(state, "I7", format!("{who} deleted {id} and left {machine}"));
             }
@@ -224,7 +226,7 @@ impl Book {
         }
         let now = state.now();
         let confirmed = self.confirmed.get(record).copied();
-        let expiry = confirmed.or_else(|| tags::read_time(tags, key::EXPIRES_AT));
+        let expiry = confirmed.or_else(|| tags::parse_time(tags, key::EXPIRES_AT));
         let over = tags.contains_key(key::FAILURE) || expiry.is_none_or(|at| at <= now);
         let mark = self.marks.get(record);
         let swept = mark.is_some_and(|mark| {
@@ -245,7 +247,7 @@ impl Book {
     /// I5: nothing that lacks the fleet's name or its tags is touched.
     fn foreign(&mut self, state: &State, who: &str, id: &str) {
         let template = self.templates.get(id).map(|(name, tags)| is_template(name, tags));
-        let machine = state.machines().find(|(own, _)| *own == id).map(|(_, own)| is_instance(&own.tags));
+        let machine = state.instances().find(|(own, _)| *own == id).map(|(_, own)| is_instance(&own.tags));
         let database = state.databases().find(|(own, _)| *own == id).map(|(_, own)| is_pool(id, &own.tags));
         if template.or(machine).or(database) == Some(false) {
             self.violation(state, "I5", format!("{who} touched {id}, which is not the fleet's"));
@@ -273,8 +275,8 @@ impl Book {
         for (id, template) in state.templates().filter(|(_, own)| records(&own.name, &own.tags)) {
             left.push(format!("record {id} {} {:?}", template.name, template.tags));
         }
-        let alive = |machine: &Machine| !machine.state.is_ending() && is_instance(&machine.tags);
-        for (id, machine) in state.machines().filter(|(_, machine)| alive(machine)) {
+        let alive = |machine: &SimInstance| !machine.state.is_ending() && is_instance(&machine.tags);
+        for (id, machine) in state.instances().filter(|(_, machine)| alive(machine)) {
             left.push(format!("instance {id} {:?}", machine.tags));
         }
         let databases: Vec<_> = state.databases().filter(|(id, own)| is_pool(id, &own.tags)).collect();
@@ -308,7 +310,7 @@ fn is_pool(id: &str, tags: &Tags) -> bool {
     id.starts_with("hatchery-dev-") && is_fleets(tags)
 }
 
-fn record_of(machine: &Machine) -> Option<&str> {
+fn find_record(machine: &SimInstance) -> Option<&str> {
     machine.tags.get(key::AWS_TEMPLATE_ID).map(String::as_str)
 }
 

@@ -202,7 +202,8 @@ impl Account {
         let at_rest = (self.requests() - all) as f64 / dashboards as f64;
         schedule.abort();
         live.abort();
-        let throttled = self.sim.look(|state| state.faults().get("throttled").copied().unwrap_or_default());
+        let throttled =
+            self.sim.inspect(|state| state.faults().get("throttled").copied().unwrap_or_default());
         Crowd {
             dashboards,
             at_rest,
@@ -238,7 +239,7 @@ impl Account {
             let request = request(format!("work-{launches}"), Some(ttl));
             if ASKED_FOR.scope((), engine.launch(&request)).await.is_ok() {
                 launches += 1;
-                handle.look();
+                handle.refresh();
             }
         }
         launches
@@ -257,13 +258,13 @@ impl Account {
     }
 
     fn requests(&self) -> u64 {
-        self.sim.look(|state| state.requests().values().sum())
+        self.sim.inspect(|state| state.requests().values().sum())
     }
 
     /// Requests that EC2's bucket for `Describe*` has seen.
     fn describes(&self) -> u64 {
         let is_describe = |operation: &str| operation.starts_with("Describe") && !operation.contains("DB");
-        self.sim.look(|state| {
+        self.sim.inspect(|state| {
             let own = state.requests().iter().filter(|(operation, _)| is_describe(operation));
             own.map(|(_, count)| count).sum()
         })

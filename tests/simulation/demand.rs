@@ -204,7 +204,7 @@ async fn live(setup: &Setup, span: &Span) -> Outcome {
     let (mut now, mut pass) = (span.begin, span.begin);
     while pass < span.end {
         let next = coming.peek().map_or(pass, |at| (*at).min(pass));
-        let idle = sim.look(|state| {
+        let idle = sim.inspect(|state| {
             let unclaimed =
                 state.databases().filter(|(_, database)| !database.tags.contains_key(key::ENVIRONMENT));
             unclaimed.map(|(id, _)| id.to_owned()).collect::<Vec<_>>()
@@ -227,7 +227,7 @@ async fn live(setup: &Setup, span: &Span) -> Outcome {
         coming.next();
         let launched = engine.launch(&request("checkout-fix", None)).await.unwrap();
         let is = |id: &str| id == launched.database.as_str();
-        let hit = sim.look(|state| state.databases().any(|(id, one)| is(id) && one.status == "available"));
+        let hit = sim.inspect(|state| state.databases().any(|(id, one)| is(id) && one.status == "available"));
         if !counts {
             continue;
         }
@@ -332,7 +332,7 @@ fn a_year_of_demand() {
 async fn the_launch_history_is_read_sparingly() {
     let begin = "2026-03-02T08:00:00Z".parse().unwrap();
     let (engine, sim, clock) = fleet(&Setup::Auto(ALWAYS), begin);
-    let reads = || sim.look(|state| state.requests().get("FilterLogEvents").copied().unwrap_or_default());
+    let reads = || sim.inspect(|state| state.requests().get("FilterLogEvents").copied().unwrap_or_default());
     engine.launch(&request("checkout-fix", None)).await.unwrap();
     assert_eq!(reads(), 0);
     for _ in 0..12 {
@@ -349,5 +349,5 @@ async fn the_launch_history_is_read_sparingly() {
 
     let (engine, sim, _) = fleet(&Setup::Fixed(1), begin);
     engine.once(false).await.unwrap();
-    assert_eq!(sim.look(|state| state.requests().get("FilterLogEvents").copied()), None);
+    assert_eq!(sim.inspect(|state| state.requests().get("FilterLogEvents").copied()), None);
 }

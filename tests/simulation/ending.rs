@@ -125,7 +125,7 @@ fn a_database_that_was_never_bound_goes_back_to_the_pool() {
         let environment = stage.records().remove(0);
         stage.other().terminate(&environment).await.unwrap();
         stage.clock.sleep(Duration::from_mins(5)).await;
-        let record = stage.caller().record_of(&environment).await.unwrap().value.unwrap().id;
+        let record = stage.caller().find_record(&environment).await.unwrap().value.unwrap().id;
         (stage, environment, record)
     };
     let kept = skipped("delete-record", "its database is still there");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hatchery::domain::tags::key;
-use hatchery::domain::{EnvironmentId, ErrorClass, GivenUp, Outcome, TagChanges, Termination};
+use hatchery::domain::{EnvironmentId, ErrorClass, LaunchFailure, Outcome, TagChanges, Termination};
 use hatchery::engine::{Extended, Launched};
 use hatchery::failure::{Failure, Kind};
 
@@ -117,8 +117,8 @@ fn what_is_ending_cannot_be_extended() {
     });
     on_paused_time(async {
         let (stage, launched) = stage().await;
-        let failure = GivenUp { at: stage.clock.now(), reason: "no room".into() };
-        stage.tag(&launched.record, &TagChanges::give_up(&failure)).await;
+        let failure = LaunchFailure { at: stage.clock.now(), reason: "no room".into() };
+        stage.tag(&launched.record, &TagChanges::fail(&failure)).await;
         fails(&stage, &launched, Kind::TooLate, "it has failed: no room").await;
     });
     on_paused_time(async {
@@ -285,9 +285,9 @@ fn what_is_not_in_the_audit_log_is_said() {
         let (stage, launched) = stage().await;
         stage.script.refuse("audit", ALWAYS, error(ErrorClass::Auth));
         extend(&stage, &launched, HOUR).await.unwrap();
-        assert_eq!(stage.engine.unlogged().map(|error| error.class), Some(ErrorClass::Auth));
+        assert_eq!(stage.engine.audit_failure().map(|error| error.class), Some(ErrorClass::Auth));
         stage.script.end();
         extend(&stage, &launched, HOUR).await.unwrap();
-        assert_eq!(stage.engine.unlogged(), None);
+        assert_eq!(stage.engine.audit_failure(), None);
     });
 }

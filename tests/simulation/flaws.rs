@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt as _;
 use hatchery::clock::Clock;
-use hatchery::cloud::sim::Promise;
+use hatchery::cloud::sim::Guarantee;
 use hatchery::cloud::{DynCloud, Pages, Result, Template};
 use hatchery::domain::tags::key;
 use hatchery::domain::{
@@ -86,10 +86,10 @@ impl Flaw {
     }
 
     /// The promise of the cloud's that this flaw is about, if it is not the engine's.
-    pub(crate) fn broken_promise(self) -> Option<Promise> {
+    pub(crate) fn broken_promise(self) -> Option<Guarantee> {
         match self {
-            Self::NoClaim => Some(Promise::UniqueNames),
-            Self::NoFence => Some(Promise::Fencing),
+            Self::NoClaim => Some(Guarantee::UniqueNames),
+            Self::NoFence => Some(Guarantee::Fencing),
             _ => None,
         }
     }

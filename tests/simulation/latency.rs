@@ -263,11 +263,11 @@ impl Account {
 
     /// When the environment of a record was ready.
     fn ready_at(&self, record: &RecordId) -> Option<DateTime<Utc>> {
-        self.sim.look(|state| {
+        self.sim.inspect(|state| {
             let own =
                 |tags: &tags::Tags| tags.get(key::AWS_TEMPLATE_ID).is_some_and(|id| id == record.as_str());
-            let (_, machine) = state.machines().find(|(_, machine)| own(&machine.tags))?;
-            tags::read_time(&machine.tags, key::READY_AT)
+            let (_, machine) = state.instances().find(|(_, machine)| own(&machine.tags))?;
+            tags::parse_time(&machine.tags, key::READY_AT)
         })
     }
 }

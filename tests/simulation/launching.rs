@@ -30,7 +30,7 @@ async fn nothing_is_left(stage: &Stage) {
     stage.script.end();
     stage.others_work(90).await;
     assert_eq!((stage.records().len(), stage.alive().len()), (0, 0));
-    let databases = stage.sim.look(|state| {
+    let databases = stage.sim.inspect(|state| {
         state
             .databases()
             .map(|(_, database)| database.tags.contains_key(key::ENVIRONMENT))
@@ -57,7 +57,7 @@ fn a_launch_takes_a_free_database_and_says_what_came_of_it() {
         assert_eq!(event.target, launched.environment.to_string());
         assert!(event.detail.contains(launched.database.as_str()), "{event:?}");
         assert!(event.restore_seconds.is_some_and(|seconds| seconds >= 600), "the demand is learnt from it");
-        assert_eq!(stage.engine.unlogged(), None);
+        assert_eq!(stage.engine.audit_failure(), None);
     });
 }
 
@@ -68,8 +68,8 @@ fn an_instance_is_launched_beside_its_database() {
         let (first, second) = (stage.launch().await.unwrap(), stage.launch().await.unwrap());
         let zones = [first, second].map(|launched| {
             let instance = launched.instance.unwrap().to_string();
-            let machine = stage.sim.look(|state| {
-                state.machines().find(|(id, _)| *id == instance).map(|(_, machine)| machine.zone.clone())
+            let machine = stage.sim.inspect(|state| {
+                state.instances().find(|(id, _)| *id == instance).map(|(_, machine)| machine.zone.clone())
             });
             assert_eq!(machine, stage.database(&launched.environment).map(|database| database.zone));
             machine
@@ -275,7 +275,7 @@ fn an_instance_that_has_died_is_not_what_was_launched() {
         let (cloud, sim) = (stage.caller(), stage.sim.clone());
         stage.script.before(LAUNCH, async {});
         stage.script.before(LAUNCH, async move {
-            let first = sim.look(|state| state.machines().next().map(|(id, _)| InstanceId::new(id)));
+            let first = sim.inspect(|state| state.instances().next().map(|(id, _)| InstanceId::new(id)));
             cloud.terminate_instance(&first.unwrap()).await.unwrap();
         });
         let launched = stage.launch().await.unwrap();

@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use hatchery::cloud::{
-    BaseTemplate, Cloud, DynCloud, Identity, LaunchInstance, LogItem, LogLine, LogQuery, Page, Pages,
-    Permission, Quota, Result, SecurityGroup, Seen, SourceDatabase, Template,
+    BaseTemplate, Cloud, DynCloud, Identity, LaunchInstance, LogItem, LogLine, LogQuery, Observed, Page,
+    Pages, Permission, Quota, Result, SecurityGroup, SourceDatabase, Template,
 };
 use hatchery::domain::{
     AuditEvent, CloudError, Database, DatabaseId, EnvironmentId, Fleet, FleetName, Image, Instance,
@@ -199,8 +199,8 @@ impl<H: Hook> Layer<H> {
         .boxed()
     }
 
-    fn seen<T>(&self, seen: Seen<T>) -> Seen<T> {
-        Seen { as_of: self.hook.clock(seen.as_of), ..seen }
+    fn seen<T>(&self, seen: Observed<T>) -> Observed<T> {
+        Observed { as_of: self.hook.clock(seen.as_of), ..seen }
     }
 }
 
@@ -258,37 +258,37 @@ impl<H: Hook> Cloud for Layer<H> {
         self.call(Verb::Read, "subnets", "", self.inner.subnets(ids)).await
     }
 
-    async fn record(&self, fleet: &FleetName, id: &RecordId) -> Result<Seen<Option<Record>>> {
+    async fn record(&self, fleet: &FleetName, id: &RecordId) -> Result<Observed<Option<Record>>> {
         if let Some((record, now)) = self.hook.instead_of_looking(id) {
-            return Ok(Seen { value: Some(record), as_of: Some(now) });
+            return Ok(Observed { value: Some(record), as_of: Some(now) });
         }
         let seen = self.call(Verb::Read, "record", id, self.inner.record(fleet, id)).await?;
-        let Seen { value, as_of } = self.seen(seen);
-        Ok(Seen { value: self.hook.record(id, value), as_of })
+        let Observed { value, as_of } = self.seen(seen);
+        Ok(Observed { value: self.hook.record(id, value), as_of })
     }
 
-    async fn record_of(&self, environment: &EnvironmentId) -> Result<Seen<Option<Record>>> {
-        let read = self.inner.record_of(environment);
+    async fn find_record(&self, environment: &EnvironmentId) -> Result<Observed<Option<Record>>> {
+        let read = self.inner.find_record(environment);
         Ok(self.seen(self.call(Verb::Read, "record of", environment, read).await?))
     }
 
-    async fn instance(&self, fleet: &FleetName, id: &InstanceId) -> Result<Seen<Option<Instance>>> {
+    async fn instance(&self, fleet: &FleetName, id: &InstanceId) -> Result<Observed<Option<Instance>>> {
         let read = self.inner.instance(fleet, id);
-        let Seen { value, as_of } = self.seen(self.call(Verb::Read, "instance", id, read).await?);
-        Ok(Seen { value: self.hook.instances_of(value.into_iter().collect()).pop(), as_of })
+        let Observed { value, as_of } = self.seen(self.call(Verb::Read, "instance", id, read).await?);
+        Ok(Observed { value: self.hook.instances_of(value.into_iter().collect()).pop(), as_of })
     }
 
-    async fn instances_of(&self, environment: &EnvironmentId) -> Result<Seen<Vec<Instance>>> {
+    async fn instances_of(&self, environment: &EnvironmentId) -> Result<Observed<Vec<Instance>>> {
         let read = self.inner.instances_of(environment);
-        let Seen { value, as_of } =
+        let Observed { value, as_of } =
             self.seen(self.call(Verb::Read, "instances of", environment, read).await?);
-        Ok(Seen { value: self.hook.instances_of(value), as_of })
+        Ok(Observed { value: self.hook.instances_of(value), as_of })
     }
 
-    async fn database(&self, fleet: &FleetName, number: Number) -> Result<Seen<Option<Database>>> {
+    async fn database(&self, fleet: &FleetName, number: Number) -> Result<Observed<Option<Database>>> {
         let read = self.inner.database(fleet, number);
-        let Seen { value, as_of } = self.seen(self.call(Verb::Read, "database", number, read).await?);
-        Ok(Seen { value: self.hook.database(number, value), as_of })
+        let Observed { value, as_of } = self.seen(self.call(Verb::Read, "database", number, read).await?);
+        Ok(Observed { value: self.hook.database(number, value), as_of })
     }
 
     async fn create_record(&self, fleet: &Fleet, new: &NewRecord) -> Result<RecordId> {
@@ -375,8 +375,8 @@ impl<H: Hook> Cloud for Layer<H> {
         self.inner.zones_offering(instance_type, zones).await
     }
 
-    async fn rehearse_launch(&self, new: &NewFleet, image: Option<&Image>) -> Result<()> {
-        self.inner.rehearse_launch(new, image).await
+    async fn dry_run_launch(&self, new: &NewFleet, image: Option<&Image>) -> Result<()> {
+        self.inner.dry_run_launch(new, image).await
     }
 
     async fn permissions(&self, fleet: &Fleet) -> Vec<Permission> {

@@ -80,7 +80,7 @@ impl Person {
         if let Ok(done) = launched {
             let who = self.engine.config().person.clone();
             let book = Arc::clone(&self.book);
-            self.sim.look(|state| {
+            self.sim.inspect(|state| {
                 book.lock().unwrap().confirm(state, &who, done.record.as_str(), done.expires_at);
             });
             *self.launched.lock().unwrap() += 1;
@@ -106,12 +106,12 @@ impl Person {
 
     async fn extend(&mut self, id: &EnvironmentId) {
         let by = Duration::from_secs(self.random.random_range(600..7_200));
-        let record = self.engine.cloud().record_of(id).await.ok().and_then(|seen| seen.value);
+        let record = self.engine.cloud().find_record(id).await.ok().and_then(|seen| seen.value);
         let Some(record) = record else { return };
         if let Ok(done) = self.engine.extend(id, by).await {
             let who = self.engine.config().person.clone();
             let book = Arc::clone(&self.book);
-            self.sim.look(|state| {
+            self.sim.inspect(|state| {
                 book.lock().unwrap().extended(state, &who, record.id.as_str(), done.expires_at);
             });
         }
@@ -121,7 +121,7 @@ impl Person {
     async fn keep_at_the_last_moment(&mut self) {
         let mut ends = Vec::new();
         for id in self.own.clone() {
-            let record = self.engine.cloud().record_of(&id).await.ok().and_then(|seen| seen.value);
+            let record = self.engine.cloud().find_record(&id).await.ok().and_then(|seen| seen.value);
             ends.extend(record.and_then(|record| Some((record.expires_at?, id))));
         }
         let Some((expires_at, id)) = ends.into_iter().min() else { return };
@@ -129,7 +129,7 @@ impl Person {
         if !self.sleep_until(expires_at + TimeDelta::minutes(2)).await {
             return;
         }
-        let record = self.engine.cloud().record_of(&id).await.ok().and_then(|seen| seen.value);
+        let record = self.engine.cloud().find_record(&id).await.ok().and_then(|seen| seen.value);
         let Some(since) = record.and_then(|record| record.reaping_since) else { return };
         let early = TimeDelta::milliseconds(self.random.random_range(-1_000..8_000));
         if self.sleep_until(since + self.grace - early).await {

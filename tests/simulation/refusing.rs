@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hatchery::cloud::SecurityGroup;
 use hatchery::domain::{ErrorClass, NewFleet, Policy};
-use hatchery::engine::network::{refusal, too_open};
+use hatchery::engine::exposure::{exposed_groups, refusal};
 use hatchery::engine::{Config, Engine, LaunchRequest};
 use hatchery::failure::Kind;
 
@@ -104,7 +104,7 @@ fn a_group_that_admits_the_internet_must_be_allowed_by_name() {
     };
     let groups = [group("sg-1", &[]), group("sg-2", &["0.0.0.0/0", "::/0"]), group("sg-3", &["::/0"])];
     let policy = Policy { allow_public: vec!["sg-3".into()], ..Policy::for_fleet(&dev()) };
-    let open = too_open(&groups, &policy);
+    let open = exposed_groups(&groups, &policy);
     assert_eq!(open, [&groups[1]]);
     let refusal = refusal(open[0]);
     assert_eq!(refusal.message, "security group sg-2 (group sg-2) admits 0.0.0.0/0 and ::/0");

@@ -141,7 +141,7 @@ impl Simulation {
         people.iter().for_each(tokio::task::JoinHandle::abort);
 
         // People go home and everything goes well again: the world comes to rest.
-        self.sim.calm();
+        self.sim.clear_faults();
         self.weather.calm();
         let cloud = self.sim.caller("cleaner");
         let _ = clear_failures(&cloud).await;
@@ -149,7 +149,7 @@ impl Simulation {
         let mut left = vec!["not looked at".to_owned()];
         while !left.is_empty() && self.clock.now() < end && !self.is_caught() {
             self.clock.sleep(Duration::from_mins(20)).await;
-            left = self.sim.look(|state| Book::at_rest(state, self.spare));
+            left = self.sim.inspect(|state| Book::at_rest(state, self.spare));
         }
         self.rest().await;
         engines.iter().for_each(tokio::task::JoinHandle::abort);
@@ -178,13 +178,13 @@ impl Simulation {
             (book.ceiling, book.grace) = (CEILING, grace);
         }
         let book = Arc::clone(&self.book);
-        self.sim.look(|state| book.lock().unwrap().begin(state));
+        self.sim.inspect(|state| book.lock().unwrap().begin(state));
         self.sim.observe(Box::new(move |state, who, change| book.lock().unwrap().check(state, who, change)));
     }
 
     /// I10: a fleet at rest asks for little.
     async fn rest(&self) {
-        let requests = || self.sim.look(|state| state.requests().values().sum::<u64>());
+        let requests = || self.sim.inspect(|state| state.requests().values().sum::<u64>());
         let before = requests();
         self.clock.sleep(Duration::from_hours(2)).await;
         let an_hour = (requests() - before) / 2;
@@ -215,7 +215,7 @@ impl Simulation {
     fn outcome(&self, left: Vec<String>) -> Outcome {
         let mut violations = self.book.lock().unwrap().violations.clone();
         violations.extend(left.into_iter().map(|left| format!("I7: not at rest: {left}")));
-        self.sim.look(|state| {
+        self.sim.inspect(|state| {
             let mut steps: BTreeMap<String, u64> = BTreeMap::new();
             state.audit().iter().for_each(|event| *steps.entry(event.action.clone()).or_default() += 1);
             let begun = "2026-03-02T06:00:00Z".parse::<chrono::DateTime<chrono::Utc>>().unwrap();

@@ -8,8 +8,8 @@ use chrono::{DateTime, Utc};
 use hatchery::cloud::sim::Scenario;
 use hatchery::domain::tags::key;
 use hatchery::domain::{AuditEvent, ErrorClass, Number, Outcome, TagChanges};
-use hatchery::engine::run::wait;
-use hatchery::engine::step::{Key, Rank};
+use hatchery::engine::run::jitter;
+use hatchery::engine::step::{Key, Priority};
 use hatchery::engine::{Engine, Event, Handle, RunOptions};
 use hatchery::failure::Kind;
 
@@ -30,7 +30,7 @@ impl Told {
     /// Seconds between the complete looks since the last time, the first one counted from `from`.
     fn gaps(&self, from: &mut f64) -> Vec<f64> {
         let looks = self.take().into_iter().filter_map(|(at, event)| match event {
-            Event::World(_) | Event::Trouble(_) => Some(at),
+            Event::World(_) | Event::ObserveFailed(_) => Some(at),
             _ => None,
         });
         looks.map(|at| at - std::mem::replace(from, at)).collect()
@@ -103,7 +103,7 @@ fn it_looks_less_often_while_nobody_watches_and_at_once_when_somebody_does() {
         handle.focus(true);
         stage.clock.sleep(Duration::from_secs(1)).await;
         assert!(told.gaps(&mut from).is_empty());
-        handle.look();
+        handle.refresh();
         stage.clock.sleep(Duration::from_secs(1)).await;
         assert_eq!(told.gaps(&mut from).len(), 1);
     });
@@ -123,7 +123,7 @@ fn who_waits_is_shown_how_it_goes() {
         let options = RunOptions { background: false, ..watching() };
         let (stage, handle, told, mut from) = at_rest(options).await;
         let launched = stage.launch().await.unwrap();
-        handle.look();
+        handle.refresh();
         let begun = stage.clock.elapsed().as_secs_f64();
         stage.clock.sleep(MINUTE).await;
         all_about(&told.gaps(&mut from)[1..], 5.0);
@@ -138,7 +138,7 @@ fn who_waits_is_shown_how_it_goes() {
         all_about(&told.gaps(&mut from), 60.0);
         // Whoever asked for something wants to see it.
         stage.engine.terminate(&launched.environment).await.unwrap();
-        handle.look();
+        handle.refresh();
         stage.clock.sleep(Duration::from_secs(29)).await;
         assert!(told.gaps(&mut from).len() >= 5);
     });
@@ -190,8 +190,10 @@ fn without_permission_it_waits_for_a_person() {
         let (handle, told) = run(&stage, watching());
         stage.clock.sleep(60 * MINUTE).await;
         let first = told.take();
-        assert!(matches!(&first[..], [(_, Event::Trouble(failure))] if failure.kind == Kind::NotPermitted));
-        handle.look();
+        assert!(
+            matches!(&first[..], [(_, Event::ObserveFailed(failure))] if failure.kind == Kind::NotPermitted)
+        );
+        handle.refresh();
         stage.clock.sleep(Duration::from_secs(1)).await;
         assert!(told.take().iter().any(|(_, event)| matches!(event, Event::World(_))));
     });
@@ -254,7 +256,7 @@ fn who_only_looks_changes_nothing() {
         let stage = Stage::of(Scenario::default());
         let (_handle, told) = run(&stage, RunOptions { background: false, ..watching() });
         stage.clock.sleep(30 * MINUTE).await;
-        assert!(stage.sim.look(|state| state.databases().next().is_none()));
+        assert!(stage.sim.inspect(|state| state.databases().next().is_none()));
         assert!(!told.take().iter().any(|(_, event)| matches!(event, Event::Refused(_) | Event::Working(_))));
     });
 }
@@ -275,8 +277,8 @@ fn a_step_waits_for_its_moment_is_told_and_is_looked_at_soon_after() {
             .collect();
         // The database, and once it is there, the hint.
         assert_eq!(working.iter().map(|(_, steps)| *steps).collect::<Vec<_>>(), [1, 0, 1, 0], "{working:?}");
-        let key = Key(Rank::Create, "create-database", "hatchery-dev-6".into());
-        let moment = wait(7, &key, 0).as_secs_f64();
+        let key = Key(Priority::Create, "create-database", "hatchery-dev-6".into());
+        let moment = jitter(7, &key, 0).as_secs_f64();
         assert!((working[0].0 - moment).abs() < 0.6, "{} is not {moment}", working[0].0);
         let next = events.iter().find(|(at, event)| *at > working[1].0 && matches!(event, Event::World(_)));
         all_about(&[next.unwrap().0 - working[1].0], 2.0);
@@ -323,7 +325,7 @@ fn what_ones_person_asked_for_is_done_at_once() {
         told.take();
         stage.engine.terminate(&launched.environment).await.unwrap();
         let asked = stage.clock.elapsed().as_secs_f64();
-        handle.look();
+        handle.refresh();
         stage.clock.sleep(Duration::from_secs(5)).await;
         let begun = told.take().into_iter().find(|(_, event)| matches!(event, Event::Working(2)));
         assert!(begun.is_some_and(|(at, _)| at - asked < 0.1));
@@ -427,12 +429,12 @@ fn the_more_engines_there_seem_to_be_the_longer_it_waits() {
             stage.clock.sleep(Duration::from_millis(1)).await;
             told.take();
             let seen = stage.clock.elapsed().as_secs_f64();
-            handle.look();
+            handle.refresh();
             stage.clock.sleep(5 * MINUTE).await;
             let begun =
                 told.take().into_iter().find(|(_, event)| matches!(event, Event::Working(1))).unwrap().0;
-            let key = Key(Rank::Create, "create-database", format!("hatchery-dev-{number}"));
-            let moment = wait(7, &key, engines).as_secs_f64();
+            let key = Key(Priority::Create, "create-database", format!("hatchery-dev-{number}"));
+            let moment = jitter(7, &key, engines).as_secs_f64();
             assert!((begun - seen - moment).abs() < 0.6, "{} is not {moment}", begun - seen);
             // After a day they are forgotten, this one's own steps too.
             stage.clock.sleep(Duration::from_hours(25)).await;
@@ -448,7 +450,7 @@ fn a_log_that_cannot_be_written_is_told() {
         let (_handle, told) = run(&stage, watching());
         stage.clock.sleep(5 * MINUTE).await;
         let unlogged = told.take().into_iter().find_map(|(_, event)| match event {
-            Event::Unlogged(why) => Some(why.map(|error| error.class)),
+            Event::AuditWriteFailed(why) => Some(why.map(|error| error.class)),
             _ => None,
         });
         assert_eq!(unlogged, Some(Some(ErrorClass::Auth)));
@@ -457,10 +459,10 @@ fn a_log_that_cannot_be_written_is_told() {
 
 #[test]
 fn engines_wait_for_moments_of_their_own_that_crowd_towards_the_end() {
-    let key = Key(Rank::Create, "create-database", "hatchery-dev-6".into());
-    let people = Key(Rank::People, "launch-instance", "dev-6".into());
+    let key = Key(Priority::Create, "create-database", "hatchery-dev-6".into());
+    let people = Key(Priority::People, "launch-instance", "dev-6".into());
     for (engines, spread) in [(0, 24.0), (1, 24.0), (100, 24.0 * (100.0_f64.ln() + 1.0))] {
-        let moments: Vec<f64> = (0..2_000).map(|seed| wait(seed, &key, engines).as_secs_f64()).collect();
+        let moments: Vec<f64> = (0..2_000).map(|seed| jitter(seed, &key, engines).as_secs_f64()).collect();
         assert!(moments.iter().all(|moment| (0.0..=spread).contains(moment)));
         let late = moments.iter().filter(|moment| **moment > spread / 2.0).count();
         // A density that grows by e^lambda over the interval has this much of it in the second half.
@@ -470,10 +472,10 @@ fn engines_wait_for_moments_of_their_own_that_crowd_towards_the_end() {
         assert!((found - share).abs() < 0.04, "{found} is not {share}");
         let different: BTreeSet<_> = moments.iter().map(|moment| moment.to_bits()).collect();
         assert!(different.len() > 1_990);
-        let first = (0..2_000).map(|seed| wait(seed, &people, engines).as_secs_f64() * 3.0);
+        let first = (0..2_000).map(|seed| jitter(seed, &people, engines).as_secs_f64() * 3.0);
         assert!(first.into_iter().all(|moment| moment <= spread));
     }
-    assert_eq!(wait(7, &key, 5), wait(7, &key, 5));
-    assert_ne!(wait(7, &key, 5), wait(8, &key, 5));
-    assert_ne!(wait(7, &key, 5), wait(7, &people, 5) * 3);
+    assert_eq!(jitter(7, &key, 5), jitter(7, &key, 5));
+    assert_ne!(jitter(7, &key, 5), jitter(8, &key, 5));
+    assert_ne!(jitter(7, &key, 5), jitter(7, &people, 5) * 3);
 }

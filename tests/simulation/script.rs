@@ -8,7 +8,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use hatchery::clock::Clock;
 use hatchery::cloud::DynCloud;
-use hatchery::cloud::sim::{Rds, Scenario, SimCloud};
+use hatchery::cloud::sim::{Scenario, SimCloud, SimDatabase};
 use hatchery::domain::tags::{self, key};
 use hatchery::domain::{
     AuditEvent, CloudError, EnvironmentId, ErrorClass, Outcome, RecordId, TagChanges, Tags,
@@ -146,14 +146,14 @@ impl Stage {
     /// The tags of what stands for an environment.
     pub(crate) fn record(&self, environment: &EnvironmentId) -> Option<Tags> {
         let name = environment.record_name();
-        self.sim.look(|state| {
+        self.sim.inspect(|state| {
             state.templates().find(|(_, template)| template.name == name).map(|(_, found)| found.tags.clone())
         })
     }
 
     /// The environments that have a record.
     pub(crate) fn records(&self) -> Vec<EnvironmentId> {
-        self.sim.look(|state| {
+        self.sim.inspect(|state| {
             let numbers = state.templates().filter_map(|(_, template)| dev().record_number(&template.name));
             numbers.map(|number| dev().environment(number)).collect()
         })
@@ -161,22 +161,23 @@ impl Stage {
 
     /// The environments that have an instance that lives, with its tags.
     pub(crate) fn alive(&self) -> Vec<(String, Tags)> {
-        self.sim.look(|state| {
-            let alive = state.machines().filter(|(_, machine)| !machine.state.is_ending());
+        self.sim.inspect(|state| {
+            let alive = state.instances().filter(|(_, machine)| !machine.state.is_ending());
             alive.map(|(id, machine)| (id.to_owned(), machine.tags.clone())).collect()
         })
     }
 
-    pub(crate) fn database(&self, environment: &EnvironmentId) -> Option<Rds> {
+    pub(crate) fn database(&self, environment: &EnvironmentId) -> Option<SimDatabase> {
         let wanted = environment.database_id();
-        self.sim.look(|state| {
+        self.sim.inspect(|state| {
             state.databases().find(|(id, _)| *id == wanted.as_str()).map(|(_, database)| database.clone())
         })
     }
 
     /// What is in the audit log of an action, in order.
     pub(crate) fn audit(&self, action: &str) -> Vec<AuditEvent> {
-        self.sim.look(|state| state.audit().iter().filter(|event| event.action == action).cloned().collect())
+        self.sim
+            .inspect(|state| state.audit().iter().filter(|event| event.action == action).cloned().collect())
     }
 
     /// Somebody changes a record's tags.
@@ -211,7 +212,7 @@ impl Stage {
 
     /// When the environment's time is over, by its record.
     pub(crate) fn expiry(&self, environment: &EnvironmentId) -> Option<DateTime<Utc>> {
-        tags::read_time(&self.record(environment)?, key::EXPIRES_AT)
+        tags::parse_time(&self.record(environment)?, key::EXPIRES_AT)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::layer::{Call, Hook, Listing, Verb};
 
 /// What was seen of one process.
 #[derive(Default)]
-struct Seen {
+struct Observed {
     /// The listings that are not known to be complete.
     incomplete: BTreeSet<&'static str>,
     broken: BTreeSet<&'static str>,
@@ -33,22 +33,22 @@ pub(crate) struct Witness {
     pub(crate) book: SharedBook,
     /// Whether it is older than what the fleet may come to want.
     pub(crate) old: bool,
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<Observed>>,
 }
 
 /// Forgets what a process did not come to before it died.
 #[derive(Clone)]
-pub(crate) struct Rebirth(Arc<Mutex<Seen>>);
+pub(crate) struct Rebirth(Arc<Mutex<Observed>>);
 
 impl Rebirth {
     pub(crate) fn reborn(&self) {
-        *self.0.lock().unwrap() = Seen::default();
+        *self.0.lock().unwrap() = Observed::default();
     }
 }
 
 impl Witness {
     pub(crate) fn new(who: &str, clock: Clock, book: SharedBook, old: bool) -> (Self, Rebirth) {
-        let seen = Arc::<Mutex<Seen>>::default();
+        let seen = Arc::<Mutex<Observed>>::default();
         let rebirth = Rebirth(Arc::clone(&seen));
         (Self { who: who.to_owned(), clock, book, old, seen }, rebirth)
     }

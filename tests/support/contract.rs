@@ -119,7 +119,7 @@ async fn records(cloud: &dyn Cloud, ground: &Ground, fleet: &Fleet) {
     assert_eq!(record.services["payments"], "f-123");
     assert_eq!(record.note.as_deref(), Some("a note, with a comma"));
     assert!(!record.retirement && record.is_wanted());
-    assert_eq!(cloud.record_of(&new.environment).await.unwrap().value, Some(record));
+    assert_eq!(cloud.find_record(&new.environment).await.unwrap().value, Some(record));
 
     let changes = TagChanges::reaping_since(ground.now);
     cloud.tag_record(&id, &changes).await.unwrap();
@@ -147,7 +147,7 @@ async fn records(cloud: &dyn Cloud, ground: &Ground, fleet: &Fleet) {
     cloud.delete_record(&retired).await.unwrap();
     cloud.delete_record(&id).await.unwrap();
     assert_eq!(cloud.record(&name(), &id).await.unwrap().value, None);
-    assert_eq!(cloud.record_of(&new.environment).await.unwrap().value, None);
+    assert_eq!(cloud.find_record(&new.environment).await.unwrap().value, None);
 }
 
 async fn instances(cloud: &dyn Cloud, ground: &Ground, fleet: &Fleet) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use hatchery::domain::record::{GivenUp, Termination};
+use hatchery::domain::record::{LaunchFailure, Termination};
 use hatchery::domain::{
     CloudError, Database, EnvironmentId, ErrorClass, Fleet, FleetName, Image, ImageId, Instance, InstanceId,
     InstanceState, Launch, Launches, Listing, Number, Phase, Policy, Record, RecordId, Snapshot, SnapshotId,
@@ -167,7 +167,7 @@ prop_compose! {
             reaping_since,
             terminate: if retirement { Some(Termination { at: created_at, by: "engine".into() }) }
                 else { terminate.map(|at| Termination { at, by: "amy".into() }) },
-            failure: failure.map(|at| GivenUp { at, reason: "no room".into() }),
+            failure: failure.map(|at| LaunchFailure { at, reason: "no room".into() }),
             orphan_since,
             attempt,
             instance: has_instance.then(|| InstanceId::new(format!("i-{number}"))),

@@ -3,8 +3,8 @@
 use aws_sdk_ec2::types::{LaunchTemplateSpecification, Tag};
 
 use super::AwsCloud;
-use super::call::{Bucket, Effect, call};
-use super::records::profile_of;
+use super::call::{Access, Bucket, call};
+use super::launch_templates::profile_of;
 use crate::cloud::{Identity, Permission, Quota, Result};
 use crate::domain::{CloudError, ErrorClass, Fleet, Image, NewFleet};
 
@@ -20,7 +20,7 @@ impl AwsCloud {
     pub(super) async fn caller_identity(&self) -> Result<Identity> {
         let request = self.sts.get_caller_identity().send();
         let answer =
-            call(&self.limits, Bucket::Other, Effect::Reads, "GetCallerIdentity", request).await?.value;
+            call(&self.limits, Bucket::Other, Access::Read, "GetCallerIdentity", request).await?.value;
         Ok(Identity {
             account: answer.account().unwrap_or_default().to_owned(),
             arn: answer.arn().unwrap_or_default().to_owned(),
@@ -40,12 +40,12 @@ impl AwsCloud {
             .set_subnet_id(new.policy.subnets.first().map(ToString::to_string))
             .set_security_group_ids(Some(new.security_groups.clone()))
             .set_iam_instance_profile(new.instance_profile.as_deref().map(profile_of));
-        rehearsed(call(&self.limits, Bucket::Run, Effect::Reads, "RunInstances", request.send()).await)
+        rehearsed(call(&self.limits, Bucket::Run, Access::Read, "RunInstances", request.send()).await)
     }
 
     pub(super) async fn try_permissions(&self, fleet: &Fleet) -> Vec<Permission> {
         let limits = &self.limits;
-        let reads = Effect::Reads;
+        let access = Access::Read;
         let template = LaunchTemplateSpecification::builder()
             .launch_template_id(fleet.template.as_str())
             .version("$Default");
@@ -62,13 +62,13 @@ impl AwsCloud {
         let databases = self.rds.describe_db_instances().max_records(20);
         let groups = self.logs.describe_log_groups().limit(1);
         let (run, end, create, delete, tag, databases, groups) = futures::join!(
-            call(limits, Bucket::Run, reads, "RunInstances", run.send()),
-            call(limits, Bucket::Terminate, reads, "TerminateInstances", end.send()),
-            call(limits, Bucket::Change, reads, "CreateLaunchTemplate", create.send()),
-            call(limits, Bucket::Change, reads, "DeleteLaunchTemplate", delete.send()),
-            call(limits, Bucket::Tag, reads, "CreateTags", tag.send()),
-            call(limits, Bucket::Database, reads, "DescribeDBInstances", databases.send()),
-            call(limits, Bucket::Other, reads, "DescribeLogGroups", groups.send()),
+            call(limits, Bucket::Run, access, "RunInstances", run.send()),
+            call(limits, Bucket::Terminate, access, "TerminateInstances", end.send()),
+            call(limits, Bucket::Change, access, "CreateLaunchTemplate", create.send()),
+            call(limits, Bucket::Change, access, "DeleteLaunchTemplate", delete.send()),
+            call(limits, Bucket::Tag, access, "CreateTags", tag.send()),
+            call(limits, Bucket::Database, access, "DescribeDBInstances", databases.send()),
+            call(limits, Bucket::Other, access, "DescribeLogGroups", groups.send()),
         );
         vec![
             Permission { action: "ec2:RunInstances", allowed: allowed(rehearsed(run)) },
@@ -87,7 +87,7 @@ impl AwsCloud {
         let mut quotas = Vec::new();
         for (service, code) in [("ec2", "L-1216C47A"), ("rds", "L-7B6409FD")] {
             let request = self.quotas.get_service_quota().service_code(service).quota_code(code).send();
-            let answer = call(&self.limits, Bucket::Other, Effect::Reads, "GetServiceQuota", request).await?;
+            let answer = call(&self.limits, Bucket::Other, Access::Read, "GetServiceQuota", request).await?;
             if let Some(quota) = answer.value.quota() {
                 quotas.push(Quota {
                     name: quota.quota_name().unwrap_or(code).to_owned(),

@@ -15,7 +15,7 @@ use aws_smithy_types::config_bag::ConfigBag;
 use chrono::{DateTime, Utc};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
-use crate::cloud::{Result, Seen};
+use crate::cloud::{Observed, Result};
 use crate::domain::{CloudError, ErrorClass};
 
 tokio::task_local! {
@@ -107,19 +107,19 @@ impl Limits {
 
 /// Whether a call changes anything: then a lost answer means that nobody knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Effect {
-    Reads,
-    Changes,
+pub(super) enum Access {
+    Read,
+    Write,
 }
 
 /// Makes one call: waits for its turn, reads AWS's clock, and says what an error means.
 pub(super) fn call<'a, T, E, F>(
     limits: &'a Limits,
     bucket: Bucket,
-    effect: Effect,
+    access: Access,
     operation: &'static str,
     future: F,
-) -> impl Future<Output = Result<Seen<T>>> + Send + 'a
+) -> impl Future<Output = Result<Observed<T>>> + Send + 'a
 where
     F: Future<Output = std::result::Result<T, SdkError<E>>> + Send + 'a,
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
@@ -140,10 +140,10 @@ where
         match result {
             Ok(value) => {
                 tracing::debug!(operation, ?took, "call");
-                Ok(Seen { value, as_of })
+                Ok(Observed { value, as_of })
             }
             Err(error) => {
-                let error = classify(operation, effect, &error);
+                let error = classify(operation, access, &error);
                 tracing::debug!(operation, ?took, class = %error.class, code = error.code, error.message, "call");
                 Err(error)
             }
@@ -153,11 +153,11 @@ where
 
 /// What an error of the SDK means. EC2 models none of its errors, so codes are what there is.
 /// <https://docs.aws.amazon.com/ec2/latest/devguide/errors-overview.html>
-pub(super) fn classify<E>(operation: &'static str, effect: Effect, error: &SdkError<E>) -> CloudError
+pub(super) fn classify<E>(operation: &'static str, access: Access, error: &SdkError<E>) -> CloudError
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
-    let lost = if effect == Effect::Changes { ErrorClass::Unknown } else { ErrorClass::Transient };
+    let lost = if access == Access::Write { ErrorClass::Unknown } else { ErrorClass::Transient };
     let chain = DisplayErrorContext(error).to_string();
     match error {
         // It was done, but what came of it cannot be read.
@@ -314,15 +314,15 @@ mod tests {
 
     #[test]
     fn an_answer_that_cannot_be_read_is_lost() {
-        let class = |effect, status: u16| {
+        let class = |access, status: u16| {
             let response = HttpResponse::new(status.try_into().unwrap(), SdkBody::empty());
             let error = SdkError::service_error(ErrorMetadata::builder().build(), response);
-            classify("RunInstances", effect, &error).class
+            classify("RunInstances", access, &error).class
         };
-        assert_eq!(class(Effect::Changes, 200), ErrorClass::Unknown);
-        assert_eq!(class(Effect::Reads, 200), ErrorClass::Transient);
-        assert_eq!(class(Effect::Changes, 502), ErrorClass::Unknown);
-        assert_eq!(class(Effect::Changes, 400), ErrorClass::Transient);
+        assert_eq!(class(Access::Write, 200), ErrorClass::Unknown);
+        assert_eq!(class(Access::Read, 200), ErrorClass::Transient);
+        assert_eq!(class(Access::Write, 502), ErrorClass::Unknown);
+        assert_eq!(class(Access::Write, 400), ErrorClass::Transient);
     }
 
     #[test]

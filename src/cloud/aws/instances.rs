@@ -7,10 +7,10 @@ use aws_sdk_ec2::types::{
 use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 
-use super::call::{Bucket, Effect, call};
-use super::records::{filter, read_pages, read_tags};
+use super::call::{Access, Bucket, call};
+use super::launch_templates::{filter, read_pages, read_tags};
 use super::{AwsCloud, instant};
-use crate::cloud::{LaunchInstance, Page, Pages, Result, Seen, absent};
+use crate::cloud::{LaunchInstance, Observed, Page, Pages, Result, absent};
 use crate::domain::instance::InstanceFacts;
 use crate::domain::tags::key;
 use crate::domain::{
@@ -32,9 +32,9 @@ impl AwsCloud {
             .send();
         let pages = futures::stream::unfold(pager, move |mut pager| async move {
             let next = async { pager.next().await.transpose() };
-            match call(&self.limits, Bucket::Describe, Effect::Reads, "DescribeInstances", next).await {
-                Ok(Seen { value: None, .. }) => None,
-                Ok(Seen { value: Some(page), as_of }) => {
+            match call(&self.limits, Bucket::Describe, Access::Read, "DescribeInstances", next).await {
+                Ok(Observed { value: None, .. }) => None,
+                Ok(Observed { value: Some(page), as_of }) => {
                     let reservations = page.reservations.unwrap_or_default();
                     let value =
                         reservations.into_iter().flat_map(|r| r.instances.unwrap_or_default()).collect();
@@ -51,7 +51,10 @@ impl AwsCloud {
         read_pages(self.list_ec2_instances(filters), move |instance| read(fleet, instance))
     }
 
-    pub(super) async fn read_instances_of(&self, environment: &EnvironmentId) -> Result<Seen<Vec<Instance>>> {
+    pub(super) async fn read_instances_of(
+        &self,
+        environment: &EnvironmentId,
+    ) -> Result<Observed<Vec<Instance>>> {
         let id = environment.to_string();
         let filters = vec![filter(&format!("tag:{}", key::ENVIRONMENT), [id.as_str()])];
         self.all_of(&environment.fleet, filters).await
@@ -61,17 +64,17 @@ impl AwsCloud {
         &self,
         fleet: &FleetName,
         id: &InstanceId,
-    ) -> Result<Seen<Option<Instance>>> {
+    ) -> Result<Observed<Option<Instance>>> {
         let found = self.all_of(fleet, vec![filter("instance-id", [id.as_str()])]).await?;
-        Ok(Seen { value: found.value.into_iter().next(), as_of: found.as_of })
+        Ok(Observed { value: found.value.into_iter().next(), as_of: found.as_of })
     }
 
     async fn all_of(
         &self,
         fleet: &FleetName,
         filters: Vec<aws_sdk_ec2::types::Filter>,
-    ) -> Result<Seen<Vec<Instance>>> {
-        let mut all = Seen { value: Vec::new(), as_of: None };
+    ) -> Result<Observed<Vec<Instance>>> {
+        let mut all = Observed { value: Vec::new(), as_of: None };
         let mut pages = read_pages(self.list_ec2_instances(filters), |instance| read(fleet, instance));
         while let Some(page) = pages.next().await {
             let page = page?;
@@ -99,7 +102,7 @@ impl AwsCloud {
         if let Some(subnet) = &request.subnet {
             run = run.network_interfaces(self.interface_in(request, subnet).await?);
         }
-        let answer = call(&self.limits, Bucket::Run, Effect::Changes, OPERATION, run.send()).await?;
+        let answer = call(&self.limits, Bucket::Run, Access::Write, OPERATION, run.send()).await?;
         let id = answer.value.instances().first().and_then(|instance| instance.instance_id());
         id.map(InstanceId::new).ok_or_else(|| {
             CloudError::new(ErrorClass::Unknown, OPERATION, "BadAnswer", "the answer names no instance")
@@ -132,8 +135,7 @@ impl AwsCloud {
     pub(super) async fn end_instance(&self, id: &InstanceId) -> Result<()> {
         let request = self.ec2.terminate_instances().instance_ids(id.as_str());
         let ended =
-            call(&self.limits, Bucket::Terminate, Effect::Changes, "TerminateInstances", request.send())
-                .await;
+            call(&self.limits, Bucket::Terminate, Access::Write, "TerminateInstances", request.send()).await;
         absent(ended).map(|_| ())
     }
 
@@ -149,7 +151,7 @@ impl AwsCloud {
         let mut latest: Option<Image> = None;
         loop {
             let next = async { pager.next().await.transpose() };
-            let page = call(&self.limits, Bucket::Describe, Effect::Reads, "DescribeImages", next).await?;
+            let page = call(&self.limits, Bucket::Describe, Access::Read, "DescribeImages", next).await?;
             let Some(page) = page.value else { return Ok(latest) };
             for image in page.images().iter().filter_map(read_image) {
                 if latest.as_ref().is_none_or(|latest| latest.created_at < image.created_at) {

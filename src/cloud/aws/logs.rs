@@ -4,7 +4,7 @@ use aws_sdk_cloudwatchlogs::types::{FilteredLogEvent, InputLogEvent};
 use chrono::{DateTime, Utc};
 
 use super::AwsCloud;
-use super::call::{Bucket, Effect, call};
+use super::call::{Access, Bucket, call};
 use crate::cloud::{LogLine, LogQuery, Result, absent};
 use crate::domain::{AuditEvent, CloudError, ErrorClass, FleetName, Launch, text};
 
@@ -76,28 +76,28 @@ impl AwsCloud {
             })?;
         let request = self.logs.put_log_events().log_group_name(group).log_stream_name(stream);
         let request = request.set_log_events(Some(events)).send();
-        call(&self.limits, Bucket::Other, Effect::Changes, "PutLogEvents", request).await.map(|_| ())
+        call(&self.limits, Bucket::Other, Access::Write, "PutLogEvents", request).await.map(|_| ())
     }
 
     /// Creates a stream, and before it what is missing of its group. Somebody else may be faster with each.
     async fn create_stream(&self, group: &str, stream: &str) -> Result<()> {
         let request = self.logs.describe_log_groups().log_group_name_prefix(group).send();
-        let found = call(&self.limits, Bucket::Other, Effect::Reads, "DescribeLogGroups", request).await?;
+        let found = call(&self.limits, Bucket::Other, Access::Read, "DescribeLogGroups", request).await?;
         let groups = found.value.log_groups.unwrap_or_default();
         let own = groups.into_iter().find(|own| own.log_group_name() == Some(group));
         if own.is_none() {
             let request = self.logs.create_log_group().log_group_name(group).send();
-            let created = call(&self.limits, Bucket::Other, Effect::Changes, "CreateLogGroup", request).await;
+            let created = call(&self.limits, Bucket::Other, Access::Write, "CreateLogGroup", request).await;
             there(created.map(|_| ()))?;
         }
         // One that keeps its events for ever was left half-made: this failed after its creation.
         if own.and_then(|own| own.retention_in_days).is_none() {
             let request = self.logs.put_retention_policy().log_group_name(group);
             let request = request.retention_in_days(AUDIT_RETENTION).send();
-            call(&self.limits, Bucket::Other, Effect::Changes, "PutRetentionPolicy", request).await?;
+            call(&self.limits, Bucket::Other, Access::Write, "PutRetentionPolicy", request).await?;
         }
         let request = self.logs.create_log_stream().log_group_name(group).log_stream_name(stream).send();
-        let created = call(&self.limits, Bucket::Other, Effect::Changes, "CreateLogStream", request).await;
+        let created = call(&self.limits, Bucket::Other, Access::Write, "CreateLogStream", request).await;
         there(created.map(|_| ()))
     }
 
@@ -160,7 +160,7 @@ impl AwsCloud {
         let mut events = Vec::new();
         loop {
             let next = async { pager.next().await.transpose() };
-            let page = call(&self.limits, Bucket::Log, Effect::Reads, "FilterLogEvents", next).await;
+            let page = call(&self.limits, Bucket::Log, Access::Read, "FilterLogEvents", next).await;
             let Some(page) = absent(page)?.and_then(|page| page.value) else { return Ok(events) };
             events.extend(page.events.unwrap_or_default());
             if events.len() >= filter.most {

@@ -3,8 +3,8 @@
 use aws_sdk_ec2::types::LocationType;
 
 use super::AwsCloud;
-use super::call::{Bucket, Effect, call};
-use super::records::filter;
+use super::call::{Access, Bucket, call};
+use super::launch_templates::filter;
 use crate::cloud::{Result, SecurityGroup, absent};
 use crate::domain::{Subnet, SubnetId};
 
@@ -21,7 +21,7 @@ impl AwsCloud {
         let mut subnets = Vec::new();
         loop {
             let next = async { pager.next().await.transpose() };
-            let page = call(&self.limits, Bucket::Describe, Effect::Reads, "DescribeSubnets", next).await?;
+            let page = call(&self.limits, Bucket::Describe, Access::Read, "DescribeSubnets", next).await?;
             let Some(page) = page.value else { return Ok(subnets) };
             subnets.extend(page.subnets().iter().filter_map(|subnet| {
                 Some(Subnet {
@@ -43,7 +43,7 @@ impl AwsCloud {
         loop {
             let next = async { pager.next().await.transpose() };
             let page =
-                call(&self.limits, Bucket::Describe, Effect::Reads, "DescribeSecurityGroups", next).await?;
+                call(&self.limits, Bucket::Describe, Access::Read, "DescribeSecurityGroups", next).await?;
             let Some(page) = page.value else { return Ok(groups) };
             groups.extend(page.security_groups().iter().filter_map(read_group));
         }
@@ -65,7 +65,7 @@ impl AwsCloud {
         loop {
             let next = async { pager.next().await.transpose() };
             let operation = "DescribeInstanceTypeOfferings";
-            let page = call(&self.limits, Bucket::Describe, Effect::Reads, operation, next).await;
+            let page = call(&self.limits, Bucket::Describe, Access::Read, operation, next).await;
             let Some(page) = absent(page)?.and_then(|page| page.value) else { return Ok(offering) };
             let locations = page.instance_type_offerings().iter().filter_map(|offer| offer.location());
             offering.extend(locations.filter(|zone| zones.iter().any(|own| own == zone)).map(str::to_owned));

@@ -8,17 +8,18 @@ use futures::StreamExt as _;
 use futures::stream::BoxStream;
 
 use super::Caller;
-use super::answers::{Shown, read_database, read_fleet, read_machine, read_record, read_template};
-use super::begin::{GROUP, OPEN_GROUP, SUBNET_GROUP};
-use super::fate::{Bucket, error};
-use super::kinds::{
+use super::faults::error;
+use super::listings::{Shown, read_database, read_fleet, read_instance, read_record, read_template};
+use super::mutations::{create, name_taken, restore, run_instance};
+use super::operations::{
     AUDIT, CREATE_TEMPLATE, DATABASES, EC2_TAGS, INSTANCES, LOGS, RDS_TAGS, RUN, TEMPLATES, change, read,
 };
-use super::rules::{create, name_taken, restore, run_instance};
-use super::state::{Change, LaunchData, Machine, Rds, Template};
+use super::setup::{GROUP, OPEN_GROUP, SUBNET_GROUP};
+use super::state::{Change, LaunchData, SimDatabase, SimInstance, Template};
+use super::throttle::Bucket;
 use crate::cloud::{
-    BaseTemplate, Cloud, Identity, LaunchInstance, LogItem, LogLine, LogQuery, Pages, Permission, Quota,
-    Result, SecurityGroup, Seen, SourceDatabase,
+    BaseTemplate, Cloud, Identity, LaunchInstance, LogItem, LogLine, LogQuery, Observed, Pages, Permission,
+    Quota, Result, SecurityGroup, SourceDatabase,
 };
 use crate::domain::{
     AuditEvent, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image, Instance,
@@ -34,8 +35,8 @@ impl Cloud for Caller {
 
     async fn identity(&self) -> Result<Identity> {
         let arn = format!("arn:aws:sts::123456789012:assumed-role/engineer/{}", self.who);
-        let kind = read("GetCallerIdentity", Bucket::Database);
-        Ok(self.read(kind, |_, _| Ok(Identity { account: "123456789012".into(), arn })).await?.value)
+        let operation = read("GetCallerIdentity", Bucket::Database);
+        Ok(self.read(operation, |_, _| Ok(Identity { account: "123456789012".into(), arn })).await?.value)
     }
 
     fn fleets(&self) -> Pages<'_, Fleet> {
@@ -59,39 +60,40 @@ impl Cloud for Caller {
     }
 
     fn instances<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Instance> {
-        let show: Shown<'a, Machine, Instance> =
-            Box::new(move |id, machine, tags| read_machine(fleet, id, machine, tags));
-        self.pages(INSTANCES, |state| &state.machines, |machine| &machine.tags, show)
+        let show: Shown<'a, SimInstance, Instance> =
+            Box::new(move |id, instance, tags| read_instance(fleet, id, instance, tags));
+        self.pages(INSTANCES, |state| &state.instances, |instance| &instance.tags, show)
     }
 
     fn databases<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Database> {
-        let show: Shown<'a, Rds, Database> =
+        let show: Shown<'a, SimDatabase, Database> =
             Box::new(move |id, database, tags| read_database(fleet, id, database, tags));
         self.pages(DATABASES, |state| &state.databases, |database| &database.tags, show)
     }
 
     async fn latest_snapshot(&self, source: &str) -> Result<Option<Snapshot>> {
-        let kind = read("DescribeDBSnapshots", Bucket::Database);
-        let found = self.read(kind, |state, _| {
+        let operation = read("DescribeDBSnapshots", Bucket::Database);
+        let found = self.read(operation, |state, _| {
             Ok(state.snapshots.last().filter(|_| source == state.scenario.source_database).cloned())
         });
         Ok(found.await?.value)
     }
 
     async fn latest_image(&self, tag: &str) -> Result<Option<Image>> {
-        let kind = read("DescribeImages", Bucket::Describe);
-        let found = self
-            .read(kind, |state, _| Ok(state.images.last().filter(|_| tag == state.scenario.fleet).cloned()));
+        let operation = read("DescribeImages", Bucket::Describe);
+        let found = self.read(operation, |state, _| {
+            Ok(state.images.last().filter(|_| tag == state.scenario.fleet).cloned())
+        });
         Ok(found.await?.value)
     }
 
     async fn subnets(&self, ids: &[SubnetId]) -> Result<Vec<Subnet>> {
-        let kind = read("DescribeSubnets", Bucket::Describe);
-        let found = self.read(kind, |state, _| {
+        let operation = read("DescribeSubnets", Bucket::Describe);
+        let found = self.read(operation, |state, _| {
             let find = |id: &SubnetId| {
                 state.subnets.iter().find(|subnet| subnet.id == *id).cloned().ok_or_else(|| {
                     let message = format!("The subnet ID '{id}' does not exist");
-                    error(ErrorClass::NotFound, kind, "InvalidSubnetID.NotFound", &message)
+                    error(ErrorClass::NotFound, operation, "InvalidSubnetID.NotFound", &message)
                 })
             };
             ids.iter().map(find).collect()
@@ -99,7 +101,7 @@ impl Cloud for Caller {
         Ok(found.await?.value)
     }
 
-    async fn record(&self, fleet: &FleetName, id: &RecordId) -> Result<Seen<Option<Record>>> {
+    async fn record(&self, fleet: &FleetName, id: &RecordId) -> Result<Observed<Option<Record>>> {
         self.read(TEMPLATES, |state, at| {
             let found = state.templates.at(id.as_str(), at);
             Ok(found.and_then(|template| read_record(fleet, id.as_str(), template, &template.tags)))
@@ -107,7 +109,7 @@ impl Cloud for Caller {
         .await
     }
 
-    async fn record_of(&self, environment: &EnvironmentId) -> Result<Seen<Option<Record>>> {
+    async fn find_record(&self, environment: &EnvironmentId) -> Result<Observed<Option<Record>>> {
         let name = environment.record_name();
         self.read(TEMPLATES, |state, at| {
             let found = state.templates.page("", at).find(|(_, template)| template.name == name);
@@ -116,25 +118,25 @@ impl Cloud for Caller {
         .await
     }
 
-    async fn instance(&self, fleet: &FleetName, id: &InstanceId) -> Result<Seen<Option<Instance>>> {
+    async fn instance(&self, fleet: &FleetName, id: &InstanceId) -> Result<Observed<Option<Instance>>> {
         self.read(INSTANCES, |state, at| {
-            let found = state.machines.at(id.as_str(), at);
-            Ok(found.and_then(|machine| read_machine(fleet, id.as_str(), machine, &machine.tags)))
+            let found = state.instances.at(id.as_str(), at);
+            Ok(found.and_then(|instance| read_instance(fleet, id.as_str(), instance, &instance.tags)))
         })
         .await
     }
 
-    async fn instances_of(&self, environment: &EnvironmentId) -> Result<Seen<Vec<Instance>>> {
+    async fn instances_of(&self, environment: &EnvironmentId) -> Result<Observed<Vec<Instance>>> {
         let wanted = environment.to_string();
         self.read(INSTANCES, |state, at| {
-            let all = state.machines.page("", at);
-            let own = all.filter(|(_, machine)| machine.environment() == Some(wanted.as_str()));
-            Ok(own.filter_map(|(id, m)| read_machine(&environment.fleet, id, m, &m.tags)).collect())
+            let all = state.instances.page("", at);
+            let own = all.filter(|(_, instance)| instance.environment() == Some(wanted.as_str()));
+            Ok(own.filter_map(|(id, m)| read_instance(&environment.fleet, id, m, &m.tags)).collect())
         })
         .await
     }
 
-    async fn database(&self, fleet: &FleetName, number: Number) -> Result<Seen<Option<Database>>> {
+    async fn database(&self, fleet: &FleetName, number: Number) -> Result<Observed<Option<Database>>> {
         let id = fleet.database_id(number);
         self.read(DATABASES, |state, at| {
             let found = state.databases.at(id.as_str(), at);
@@ -212,8 +214,8 @@ impl Cloud for Caller {
         let missing = "InvalidInstanceID.NotFound";
         self.tag(
             EC2_TAGS,
-            |state| &mut state.machines,
-            |machine| &mut machine.tags,
+            |state| &mut state.instances,
+            |instance| &mut instance.tags,
             id.as_str(),
             changes,
             missing,
@@ -223,8 +225,8 @@ impl Cloud for Caller {
 
     async fn create_database(&self, new: &NewDatabase) -> Result<()> {
         let new = new.clone();
-        let kind = change("RestoreDBInstanceFromDBSnapshot", Bucket::Database);
-        self.change(kind, move |state, who| restore(state, who, kind, &new)).await
+        let operation = change("RestoreDBInstanceFromDBSnapshot", Bucket::Database);
+        self.change(operation, move |state, who| restore(state, who, operation, &new)).await
     }
 
     async fn tag_database(&self, id: &DatabaseId, changes: &TagChanges) -> Result<()> {
@@ -242,8 +244,8 @@ impl Cloud for Caller {
 
     async fn delete_database(&self, id: &DatabaseId) -> Result<()> {
         let id = id.to_string();
-        let kind = change("DeleteDBInstance", Bucket::Database);
-        self.change(kind, move |state, who| {
+        let operation = change("DeleteDBInstance", Bucket::Database);
+        self.change(operation, move |state, who| {
             match state.databases.get(&id).map(|database| database.status.clone()).as_deref() {
                 None | Some("deleting") => {}
                 Some(_) => state.begin_delete(&id, who),
@@ -271,12 +273,12 @@ impl Cloud for Caller {
     }
 
     async fn base_template(&self, template: &RecordId) -> Result<BaseTemplate> {
-        let kind = read("DescribeLaunchTemplateVersions", Bucket::Describe);
-        let found = self.read(kind, |state, _| {
+        let operation = read("DescribeLaunchTemplateVersions", Bucket::Describe);
+        let found = self.read(operation, |state, _| {
             state.templates.get(template.as_str()).map(|template| template.base.clone()).ok_or_else(|| {
                 error(
                     ErrorClass::NotFound,
-                    kind,
+                    operation,
                     "InvalidLaunchTemplateId.NotFound",
                     "the template does not exist",
                 )
@@ -286,7 +288,7 @@ impl Cloud for Caller {
     }
 
     async fn security_groups(&self, ids: &[String]) -> Result<Vec<SecurityGroup>> {
-        let kind = read("DescribeSecurityGroups", Bucket::Describe);
+        let operation = read("DescribeSecurityGroups", Bucket::Describe);
         let find = |id: &String| match id.as_str() {
             GROUP | OPEN_GROUP => Ok(SecurityGroup {
                 id: id.clone(),
@@ -296,10 +298,10 @@ impl Cloud for Caller {
             }),
             _ => {
                 let message = format!("The security group '{id}' does not exist");
-                Err(error(ErrorClass::NotFound, kind, "InvalidGroup.NotFound", &message))
+                Err(error(ErrorClass::NotFound, operation, "InvalidGroup.NotFound", &message))
             }
         };
-        Ok(self.read(kind, |_, _| ids.iter().map(find).collect()).await?.value)
+        Ok(self.read(operation, |_, _| ids.iter().map(find).collect()).await?.value)
     }
 
     async fn source_database(&self, id: &str) -> Result<Option<SourceDatabase>> {
@@ -315,20 +317,20 @@ impl Cloud for Caller {
     }
 
     async fn database_subnet_group(&self, name: &str) -> Result<Option<String>> {
-        let kind = read("DescribeDBSubnetGroups", Bucket::Database);
-        Ok(self.read(kind, |_, _| Ok((name == SUBNET_GROUP).then(|| "vpc-0a1".to_owned()))).await?.value)
+        let operation = read("DescribeDBSubnetGroups", Bucket::Database);
+        Ok(self.read(operation, |_, _| Ok((name == SUBNET_GROUP).then(|| "vpc-0a1".to_owned()))).await?.value)
     }
 
     async fn zones_offering(&self, instance_type: &str, zones: &[String]) -> Result<Vec<String>> {
-        let kind = read("DescribeInstanceTypeOfferings", Bucket::Describe);
+        let operation = read("DescribeInstanceTypeOfferings", Bucket::Describe);
         // A type is a family and a size.
         let offered = instance_type
             .split_once('.')
             .is_some_and(|(family, size)| !family.is_empty() && !size.is_empty());
-        Ok(self.read(kind, |_, _| Ok(if offered { zones.to_vec() } else { Vec::new() })).await?.value)
+        Ok(self.read(operation, |_, _| Ok(if offered { zones.to_vec() } else { Vec::new() })).await?.value)
     }
 
-    async fn rehearse_launch(&self, _: &NewFleet, _: Option<&Image>) -> Result<()> {
+    async fn dry_run_launch(&self, _: &NewFleet, _: Option<&Image>) -> Result<()> {
         let _: () = self.read(read("RunInstances", Bucket::Run), |_, _| Ok(())).await?.value;
         Ok(())
     }
@@ -340,8 +342,8 @@ impl Cloud for Caller {
     }
 
     async fn quotas(&self) -> Result<Vec<Quota>> {
-        let kind = read("GetServiceQuota", Bucket::Database);
-        let found = self.read(kind, |state, _| {
+        let operation = read("GetServiceQuota", Bucket::Database);
+        let found = self.read(operation, |state, _| {
             #[allow(clippy::cast_precision_loss)]
             let used = state.databases.iter().count() as f64;
             let limit = f64::from(state.scenario.faults.database_quota.unwrap_or(40));
@@ -366,7 +368,7 @@ impl Cloud for Caller {
         let found = self.read(LOGS, |state, _| {
             let belongs = |event: &&AuditEvent| event.target.contains(own) || state.scenario.fleet == own;
             let events = state.audit.iter().filter(belongs).filter(|event| event.at >= since);
-            let mut events: Vec<_> = events.cloned().map(AuditEvent::cleaned).collect();
+            let mut events: Vec<_> = events.cloned().map(AuditEvent::sanitized).collect();
             events.sort_by_key(|event| event.at);
             let surplus = events.len().saturating_sub(limit);
             Ok(events.split_off(surplus))
@@ -379,7 +381,7 @@ impl Cloud for Caller {
         let found = self.read(LOGS, |state, _| {
             let belongs = |event: &&AuditEvent| event.target.contains(own) || state.scenario.fleet == own;
             let events = state.audit.iter().filter(|event| event.at >= since).filter(belongs);
-            Ok(events.filter_map(Launch::read).collect())
+            Ok(events.filter_map(Launch::parse).collect())
         });
         Ok(found.await?.value)
     }

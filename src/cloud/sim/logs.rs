@@ -13,7 +13,7 @@ use crate::domain::{Phase, text};
 
 /// A line that was shipped.
 #[derive(Debug, Clone)]
-pub(super) struct Shipped {
+pub(super) struct StoredLine {
     pub(super) at: DateTime<Utc>,
     pub(super) text: String,
 }
@@ -34,22 +34,26 @@ impl State {
         if stream.len() >= MOST_LINES {
             stream.pop_front();
         }
-        stream.push_back(Shipped { at, text: text::clean(text) });
+        stream.push_back(StoredLine { at, text: text::sanitize(text) });
     }
 
     /// What the bootstrap says of a phase.
-    pub(super) fn ship_bootstrap(&mut self, instance: &str, phase: Phase) {
-        let Some(machine) = self.machines.get(instance).cloned() else { return };
-        let Some(record) = machine.tags.get(key::AWS_TEMPLATE_ID).cloned() else { return };
-        let of = |key: &str| machine.tags.get(key).cloned().unwrap_or_default();
+    pub(super) fn ship_bootstrap(&mut self, instance_id: &str, phase: Phase) {
+        let Some(instance) = self.instances.get(instance_id).cloned() else { return };
+        let Some(record) = instance.tags.get(key::AWS_TEMPLATE_ID).cloned() else { return };
+        let of = |key: &str| instance.tags.get(key).cloned().unwrap_or_default();
         let lines = match phase {
             Phase::Booting => vec![
-                format!("bootstrap of {} on {instance} ({})", of(key::ENVIRONMENT), machine.instance_type),
+                format!(
+                    "bootstrap of {} on {instance_id} ({})",
+                    of(key::ENVIRONMENT),
+                    instance.instance_type
+                ),
                 "docker is running".to_owned(),
             ],
             Phase::Database => vec![format!("waiting for {}", of(key::DATABASE))],
             Phase::Images => {
-                let services = crate::domain::record::read_services(&machine.tags);
+                let services = crate::domain::record::parse_services(&instance.tags);
                 let pulls = services.iter().map(|(name, tag)| format!("pulling {name}:{tag}"));
                 std::iter::once("the database answers".to_owned()).chain(pulls).collect()
             }
@@ -58,7 +62,7 @@ impl State {
                 vec!["applying 34 manifests".to_owned(), "waiting for 31 deployments".to_owned()]
             }
             Phase::Ready => vec!["31 of 31 deployments are available".to_owned(), "ready".to_owned()],
-            Phase::Failed => vec![format!("failed: {}", machine.fails.clone().unwrap_or_default())],
+            Phase::Failed => vec![format!("failed: {}", instance.fails.clone().unwrap_or_default())],
         };
         for line in lines {
             self.ship(&record, "bootstrap", &line);
@@ -85,9 +89,9 @@ impl State {
         }
         let of_record =
             |tags: &tags::Tags| tags.get(key::AWS_TEMPLATE_ID).is_some_and(|id| id == query.record.as_str());
-        for (_, machine) in self.machines.iter().filter(|(_, machine)| of_record(&machine.tags)) {
-            let Some(ready) = tags::read_time(&machine.tags, key::READY_AT) else { continue };
-            let services = crate::domain::record::read_services(&machine.tags);
+        for (_, instance) in self.instances.iter().filter(|(_, instance)| of_record(&instance.tags)) {
+            let Some(ready) = tags::parse_time(&instance.tags, key::READY_AT) else { continue };
+            let services = crate::domain::record::parse_services(&instance.tags);
             let names = services.into_keys().chain(["gateway".to_owned(), "orders".to_owned()]);
             for source in names.filter(|source| wanted(source)) {
                 lines.extend(service_lines(query, &source, ready, self.now));

@@ -19,14 +19,14 @@ pub struct Scenario {
     /// Settings of that fleet's policy, by their names.
     pub policy: BTreeMap<String, String>,
     /// Environments that are there from the beginning.
-    pub environments: Vec<Resident>,
+    pub environments: Vec<InitialEnvironment>,
     /// Free databases that are there from the beginning.
     pub free: u32,
     /// Databases that are on their way at the beginning.
     pub creating: u32,
     /// Whether the account also holds what only looks like the fleet's: things with its name and not its tags, and things with
     /// its tags and not its name, as copies of tagged things have.
-    pub bystanders: bool,
+    pub decoys: bool,
     /// Seconds that things take.
     pub latency: Latency,
     /// What goes wrong.
@@ -43,7 +43,7 @@ impl Default for Scenario {
             environments: Vec::new(),
             free: 0,
             creating: 0,
-            bystanders: false,
+            decoys: false,
             latency: Latency::default(),
             faults: Faults::default(),
         }
@@ -53,7 +53,7 @@ impl Default for Scenario {
 /// An environment that is there from the beginning.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Resident {
+pub struct InitialEnvironment {
     /// Its label.
     pub name: String,
     /// Its owner.
@@ -120,7 +120,7 @@ impl Default for Latency {
 /// Something that AWS promises and that the protocols stand on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Promise {
+pub enum Guarantee {
     /// A client token gives one instance, however often it is sent. Emulators break it.
     ClientTokens,
     /// No two launch templates have one name.
@@ -140,7 +140,7 @@ pub struct Faults {
     /// Whether the account's request buckets are those that AWS publishes.
     pub throttling: bool,
     /// How often a day others use up the account's buckets for some minutes. Only felt with `throttling`.
-    pub crowds_per_day: f64,
+    pub noisy_neighbours_per_day: f64,
     /// The chance that a change takes effect and its answer is lost.
     pub lost_answer: f64,
     /// The chance that a call never arrives and is never answered.
@@ -156,7 +156,7 @@ pub struct Faults {
     /// The chance that a launch with a used token and other values gives the earlier instance instead of a mismatch.
     pub mismatch_succeeds: f64,
     /// What AWS promises and this account does not keep: it shows what the promise is worth.
-    pub broken: BTreeSet<Promise>,
+    pub broken: BTreeSet<Guarantee>,
     /// The most live instances of the account.
     pub instance_quota: Option<u32>,
     /// The most databases of the account.
@@ -183,7 +183,7 @@ impl Default for Faults {
             lag: 0.0,
             missing_tags: 0.0,
             throttling: false,
-            crowds_per_day: 0.0,
+            noisy_neighbours_per_day: 0.0,
             lost_answer: 0.0,
             lost_request: 0.0,
             duplicate: 0.0,
@@ -210,7 +210,7 @@ impl Scenario {
     ///
     /// # Errors
     /// Where the text is no scenario; the message says where.
-    pub fn read(text: &str) -> Result<Self, toml::de::Error> {
+    pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
         toml::from_str(text)
     }
 
@@ -219,7 +219,7 @@ impl Scenario {
     /// # Errors
     /// Never: the text is part of the program, and a test reads it.
     pub fn demo() -> Result<Self, toml::de::Error> {
-        Self::read(include_str!("scenarios/demo.toml"))
+        Self::parse(include_str!("scenarios/demo.toml"))
     }
 
     /// The default mix of everything that goes wrong.
@@ -227,7 +227,7 @@ impl Scenario {
     /// # Errors
     /// Never: the text is part of the program, and a test reads it.
     pub fn hostile() -> Result<Self, toml::de::Error> {
-        Self::read(include_str!("scenarios/hostile.toml"))
+        Self::parse(include_str!("scenarios/hostile.toml"))
     }
 }
 
@@ -256,7 +256,7 @@ mod tests {
         assert!(Scenario::demo().unwrap().environments.len() >= 6);
         let hostile = Scenario::hostile().unwrap().faults;
         assert!(hostile.lag > 0.0 && hostile.lost_answer > 0.0 && hostile.throttling);
-        assert!(Scenario::read("nonsense = 1").is_err());
-        assert_eq!(Scenario::read("").unwrap(), Scenario::default());
+        assert!(Scenario::parse("nonsense = 1").is_err());
+        assert_eq!(Scenario::parse("").unwrap(), Scenario::default());
     }
 }

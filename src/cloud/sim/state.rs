@@ -8,9 +8,9 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest as _, Sha256};
 
-use super::fate::Buckets;
-use super::scenario::{Promise, Scenario};
-use super::versions::Store;
+use super::scenario::{Guarantee, Scenario};
+use super::throttle::Buckets;
+use super::versioned::Store;
 use crate::domain::tags::{self, Tags, key};
 use crate::domain::{AuditEvent, Image, ImageId, InstanceState, Snapshot, SnapshotId, Subnet, SubnetId};
 
@@ -45,7 +45,7 @@ pub struct LaunchData {
 
 /// An EC2 instance.
 #[derive(Debug, Clone)]
-pub struct Machine {
+pub struct SimInstance {
     /// Where it is in its life.
     pub state: InstanceState,
     /// Its type.
@@ -66,7 +66,7 @@ pub struct Machine {
 
 /// An RDS instance.
 #[derive(Debug, Clone)]
-pub struct Rds {
+pub struct SimDatabase {
     /// RDS's status string.
     pub status: String,
     /// `host:port`.
@@ -95,7 +95,7 @@ pub(super) enum Event {
     Image,
     Operator,
     ZoneOut,
-    Crowd,
+    NoisyNeighbour,
     /// A request that arrives a second time.
     Again(u64),
 }
@@ -139,14 +139,14 @@ pub struct State {
     pub(super) names: BTreeMap<String, String>,
     /// What deleted templates launched, where that is not forgotten.
     pub(super) deleted: BTreeMap<String, LaunchData>,
-    pub(super) machines: Store<Machine>,
-    pub(super) databases: Store<Rds>,
+    pub(super) instances: Store<SimInstance>,
+    pub(super) databases: Store<SimDatabase>,
     pub(super) tokens: BTreeMap<String, (String, String)>,
     pub(super) snapshots: Vec<Snapshot>,
     pub(super) images: Vec<Image>,
     pub(super) subnets: Vec<Subnet>,
     pub(super) audit: Vec<AuditEvent>,
-    pub(super) logs: BTreeMap<String, VecDeque<super::logs::Shipped>>,
+    pub(super) logs: BTreeMap<String, VecDeque<super::logs::StoredLine>>,
     pub(super) buckets: Buckets,
     pub(super) zone_out: Option<(String, DateTime<Utc>)>,
     pub(super) replays: BTreeMap<u64, Replay>,
@@ -177,7 +177,7 @@ impl State {
             templates: Store::new(keep),
             names: BTreeMap::new(),
             deleted: BTreeMap::new(),
-            machines: Store::new(keep),
+            instances: Store::new(keep),
             databases: Store::new(keep),
             tokens: BTreeMap::new(),
             snapshots: Vec::new(),
@@ -203,7 +203,7 @@ impl State {
         state.schedule(now + TimeDelta::hours(10), Event::Image);
         state.schedule_chance(state.scenario.faults.operator_per_day, Event::Operator);
         state.schedule_chance(state.scenario.faults.zone_out_per_day, Event::ZoneOut);
-        state.schedule_chance(state.scenario.faults.crowds_per_day, Event::Crowd);
+        state.schedule_chance(state.scenario.faults.noisy_neighbours_per_day, Event::NoisyNeighbour);
         state
     }
 
@@ -214,7 +214,7 @@ impl State {
 
     /// A number from a range that depends on the seed and on what it is for, and on nothing that happened before: the
     /// story is the same whoever looks at it.
-    pub(super) fn fated(&self, what: &str, [least, most]: [f64; 2]) -> f64 {
+    pub(super) fn sample(&self, what: &str, [least, most]: [f64; 2]) -> f64 {
         let digest = Sha256::digest(format!("{} {what}", self.seed));
         let word = digest.iter().take(8).fold(0_u64, |word, byte| word << 8 | u64::from(*byte));
         #[allow(clippy::cast_precision_loss)]
@@ -227,7 +227,7 @@ impl State {
         chance > 0.0 && self.random.random_bool(chance.min(1.0))
     }
 
-    pub(super) fn breaks(&self, promise: Promise) -> bool {
+    pub(super) fn breaks(&self, promise: Guarantee) -> bool {
         self.scenario.faults.broken.contains(&promise)
     }
 
@@ -264,7 +264,7 @@ impl State {
         while self.next_due().is_some_and(|at| at <= now) {
             let Some(Reverse((at, _, event))) = self.due.pop() else { break };
             self.now = self.now.max(at);
-            self.happen(event);
+            self.handle_event(event);
         }
         self.now = self.now.max(now);
     }
@@ -321,12 +321,12 @@ impl State {
     }
 
     /// The instances as they are, terminated ones included.
-    pub fn machines(&self) -> impl Iterator<Item = (&str, &Machine)> {
-        self.machines.iter()
+    pub fn instances(&self) -> impl Iterator<Item = (&str, &SimInstance)> {
+        self.instances.iter()
     }
 
     /// The databases as they are.
-    pub fn databases(&self) -> impl Iterator<Item = (&str, &Rds)> {
+    pub fn databases(&self) -> impl Iterator<Item = (&str, &SimDatabase)> {
         self.databases.iter()
     }
 
@@ -360,7 +360,7 @@ pub(super) fn span(seconds: f64) -> TimeDelta {
     TimeDelta::milliseconds((seconds * 1_000.0) as i64)
 }
 
-impl Machine {
+impl SimInstance {
     /// The environment that it is for.
     #[must_use]
     pub fn environment(&self) -> Option<&str> {
@@ -370,6 +370,6 @@ impl Machine {
     /// The expiry that its dead man's switch knows.
     #[must_use]
     pub fn expires_at(&self) -> Option<DateTime<Utc>> {
-        tags::read_time(&self.tags, key::EXPIRES_AT)
+        tags::parse_time(&self.tags, key::EXPIRES_AT)
     }
 }

@@ -10,7 +10,7 @@ fn dev() -> FleetName {
 
 fn set(name: &str, value: &str) -> Result<Policy, InvalidName> {
     let mut policy = Policy::for_fleet(&dev());
-    Setting::named(name).unwrap().set(&mut policy, value).map(|()| policy)
+    Setting::find(name).unwrap().set(&mut policy, value).map(|()| policy)
 }
 
 #[test]
@@ -36,9 +36,9 @@ fn every_setting_reads_what_it_writes() {
         ("last-number", "41"),
         ("restore-failures", "2026-01-05T03:10:00Z 7 9"),
     ] {
-        Setting::named(name).unwrap().set(&mut policy, value).unwrap();
+        Setting::find(name).unwrap().set(&mut policy, value).unwrap();
     }
-    assert_eq!(Policy::read(&policy.tags(), &dev()), (policy, Vec::new()));
+    assert_eq!(Policy::parse(&policy.tags(), &dev()), (policy, Vec::new()));
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn a_fleet_begins_with_the_published_figures() {
 
 #[test]
 fn an_empty_fleet_says_what_is_missing() {
-    let (policy, problems) = Policy::read(&Tags::new(), &dev());
+    let (policy, problems) = Policy::parse(&Tags::new(), &dev());
     assert_eq!(policy, Policy::for_fleet(&dev()));
     assert_eq!(
         problems,
@@ -83,10 +83,10 @@ fn the_most_that_a_setting_takes_is_taken() {
 #[test]
 fn a_setting_without_a_value_has_no_tag() {
     let policy = Policy::for_fleet(&dev());
-    let named = |name| Setting::named(name).unwrap();
+    let named = |name| Setting::find(name).unwrap();
     assert_eq!(named("paused").get(&policy), None);
     assert_eq!(named("spare").get(&policy).as_deref(), Some("1"));
-    assert!(Setting::named("spares").is_none());
+    assert!(Setting::find("spares").is_none());
     assert!(!policy.tags().contains_key("hatchery:paused"));
 }
 
@@ -122,7 +122,7 @@ fn failures_in_a_row_wait_longer_and_longer_and_then_stop() {
     let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
     let noon = at("2026-03-02T12:00:00Z");
     let mut failures = RestoreFailures::default();
-    assert_eq!((failures.retry_at(), failures.is_spent(), failures.write().as_str()), (None, false, ""));
+    assert_eq!((failures.retry_at(), failures.is_spent(), failures.to_tag().as_str()), (None, false, ""));
     for (number, minutes) in [(1, 1), (2, 2), (3, 4), (4, 8), (5, 16), (6, 32), (7, 64), (8, 64)] {
         failures = failures.and(Number(number), noon);
         // The same failure, seen by another engine.
@@ -130,7 +130,7 @@ fn failures_in_a_row_wait_longer_and_longer_and_then_stop() {
         assert_eq!(failures.retry_at(), Some(noon + Duration::from_mins(minutes)));
         assert_eq!(failures.is_spent(), number >= 5);
     }
-    assert_eq!(failures.write(), "2026-03-02T12:00:00Z 1 2 3 4 5 6 7 8");
+    assert_eq!(failures.to_tag(), "2026-03-02T12:00:00Z 1 2 3 4 5 6 7 8");
 }
 
 #[test]

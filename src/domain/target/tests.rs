@@ -27,7 +27,7 @@ fn world() -> World {
 }
 
 fn target(world: &World, now: &str) -> Target {
-    Target::of(world, &world.fleet.policy, at(now))
+    Target::new(world, &world.fleet.policy, at(now))
 }
 
 /// Launches a minute apart, the last one at eleven, whose restores took so many minutes.
@@ -108,7 +108,7 @@ fn record(number: u32, created_at: DateTime<Utc>) -> Record {
     tags.insert("hatchery:fleet".into(), "dev".into());
     tags.insert("hatchery:role".into(), "environment".into());
     let template = name.record_name(Number(number));
-    Record::read(&name, RecordId::new("lt-1"), &template, created_at, &tags).unwrap()
+    Record::parse(&name, RecordId::new("lt-1"), &template, created_at, &tags).unwrap()
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub(super) fn plan(planner: &mut Planner<'_>, pool: &Pool<'_>) {
         .in_state(DatabaseState::Creating)
         .partition(|database| is_stuck(database, DatabaseState::Creating, now));
     let free: Vec<_> = pool.in_state(DatabaseState::Free).collect();
-    let target = Target::of(planner.world, planner.policy, now);
+    let target = Target::new(planner.world, planner.policy, now);
 
     let failures = failures(planner, pool, &stuck, &free);
     surplus(planner, pool, &free, creating.len(), &target);
@@ -32,7 +32,10 @@ fn hint(planner: &mut Planner<'_>) {
     let databases = planner.world.databases.iter().map(|database| database.number);
     let records = planner.world.records.iter().map(crate::domain::Record::number);
     if let Some(highest) = databases.chain(records).max().filter(|highest| *highest > last) {
-        planner.want(Step::MoveHint { number: highest }, format!("numbers up to {highest} are given out"));
+        planner.push(
+            Step::RaiseNumberHint { number: highest },
+            format!("numbers up to {highest} are given out"),
+        );
     }
 }
 
@@ -52,16 +55,16 @@ fn failures(
         let number = database.number;
         if counted.numbers.contains(&number) {
             let step = Step::Retire { environment: environment_of(planner.world, number) };
-            planner.want(step, format!("its restore failed: it is {why}"));
+            planner.push(step, format!("its restore failed: it is {why}"));
         } else {
-            planner.want(Step::NoteFailedRestore { number }, format!("{} is {why}", database.id));
+            planner.push(Step::CountFailedRestore { number }, format!("{} is {why}", database.id));
             known = known.and(number, planner.now);
         }
     }
     if let Some(last) = counted.last
         && free.iter().any(|database| database.since().is_some_and(|since| since > last))
     {
-        planner.want(Step::ForgetFailedRestores, "a restore after them came through");
+        planner.push(Step::ResetFailedRestores, "a restore after them came through");
     }
     known
 }
@@ -79,7 +82,7 @@ fn surplus(planner: &mut Planner<'_>, pool: &Pool<'_>, free: &[&Database], creat
     for database in pool.in_state(DatabaseState::Stale) {
         let environment = environment_of(planner.world, database.number);
         if free.len() >= spare {
-            planner.want(Step::Retire { environment }, "its snapshot is older than the policy allows");
+            planner.push(Step::Retire { environment }, "its snapshot is older than the policy allows");
         } else {
             let reason = format!("{} of {spare} fresh databases are free; it stays until then", free.len());
             planner.refuse("retire-database", database.id.to_string(), reason);
@@ -91,7 +94,7 @@ fn surplus(planner: &mut Planner<'_>, pool: &Pool<'_>, free: &[&Database], creat
         oldest.sort_by_key(|database| (database.snapshot_at, database.number));
         for database in oldest.into_iter().take(free.len() - keep) {
             let environment = environment_of(planner.world, database.number);
-            planner.want(Step::Retire { environment }, target.reason.clone());
+            planner.push(Step::Retire { environment }, target.reason.clone());
         }
     }
 }
@@ -124,7 +127,7 @@ fn top_up(planner: &mut Planner<'_>, missing: usize, failures: &RestoreFailures,
             Ok(restore) => {
                 let database = planner.world.fleet.name.database_id(number);
                 let step = Step::CreateDatabase { number, database, restore };
-                planner.want(step, format!("{}; {missing} missing", target.reason));
+                planner.push(step, format!("{}; {missing} missing", target.reason));
             }
             Err(reason) => return planner.refuse("create-database", "pool", reason),
         }

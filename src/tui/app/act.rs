@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::dialog::{Dialog, ExtendPrompt, LaunchForm, OpenMenu, Palette, TerminatePrompt};
 use super::logs::LogView;
-use super::{Effect, Link, Model, Pane, Screen, Tone};
+use super::{Connection, Effect, Model, Pane, Screen, Severity};
 use crate::cloud::LogQuery;
 use crate::domain::RecordId;
 use crate::domain::environment::EnvironmentState;
@@ -21,7 +21,7 @@ impl Model {
         if entry.mutates && self.options.read_only {
             return Some("read-only");
         }
-        if entry.mutates && (self.link != Link::Up || self.seen.is_none()) {
+        if entry.mutates && (self.connection != Connection::Up || self.fleet_view.is_none()) {
             return Some("not connected yet");
         }
         let needs_environment = matches!(
@@ -52,7 +52,7 @@ impl Model {
         if self.options.no_browser {
             return show_url(self, url);
         }
-        self.tell(Tone::Info, format!("opening {url}"));
+        self.tell(Severity::Info, format!("opening {url}"));
         vec![Effect::OpenUrl(url)]
     }
 
@@ -60,7 +60,7 @@ impl Model {
     pub(super) fn is_gone(&mut self, record: &RecordId) -> bool {
         let gone = !self.all.iter().any(|row| row.record == *record);
         if gone {
-            self.tell(Tone::Error, "too late: the environment is gone");
+            self.tell(Severity::Error, "too late: the environment is gone");
         }
         gone
     }
@@ -81,7 +81,7 @@ impl Model {
 
 /// Shows an address and copies it.
 pub(super) fn show_url(model: &mut Model, url: String) -> Vec<Effect> {
-    model.toasts.retain(|toast| toast.tone != Tone::Info);
+    model.toasts.retain(|toast| toast.severity != Severity::Info);
     let lines = vec![
         url.clone(),
         String::new(),
@@ -94,7 +94,7 @@ pub(super) fn show_url(model: &mut Model, url: String) -> Vec<Effect> {
 /// Takes an action.
 pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
     if let Some(why) = model.why_not(action) {
-        model.tell(Tone::Info, format!("{}: {why}", action.entry().label));
+        model.tell(Severity::Info, format!("{}: {why}", action.entry().label));
         return Vec::new();
     }
     match action {
@@ -102,7 +102,7 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Refresh => refresh(model),
         Action::Theme => {
             if let Some(theme) = model.options.themes.after(&model.theme.name) {
-                model.tell(Tone::Info, format!("theme {}", theme.name));
+                model.tell(Severity::Info, format!("theme {}", theme.name));
                 model.theme = theme;
             }
             vec![Effect::Redraw]
@@ -160,14 +160,14 @@ pub(super) fn act(model: &mut Model, action: Action) -> Vec<Effect> {
 }
 
 fn refresh(model: &mut Model) -> Vec<Effect> {
-    match model.link {
-        Link::Failed(_) => {
-            model.link = Link::Connecting;
+    match model.connection {
+        Connection::Failed(_) => {
+            model.connection = Connection::Connecting;
             vec![Effect::Connect]
         }
-        Link::Connecting => Vec::new(),
-        Link::Up => {
-            model.tell(Tone::Info, "looking again");
+        Connection::Connecting => Vec::new(),
+        Connection::Up => {
+            model.tell(Severity::Info, "looking again");
             vec![Effect::Look]
         }
     }
@@ -253,7 +253,7 @@ fn travel(model: &mut Model, action: Action) {
 
 fn on_environment(model: &mut Model, action: Action) -> Vec<Effect> {
     if action == Action::Launch {
-        if let Some(seen) = &model.seen {
+        if let Some(seen) = &model.fleet_view {
             model.dialog = Some(Dialog::Launch(Box::new(LaunchForm::new(&seen.world.fleet.policy))));
         }
         return Vec::new();
@@ -274,11 +274,11 @@ fn on_environment(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::OpenMenu => model.dialog = Some(Dialog::Open(OpenMenu { record: row.record, index: 0 })),
         Action::Open => match row.urls[0].1.clone() {
             Some(url) => return model.open(url),
-            None => model.tell(Tone::Info, "it has no address yet; it gets one with its instance"),
+            None => model.tell(Severity::Info, "it has no address yet; it gets one with its instance"),
         },
         Action::CopyUrl => match row.urls[0].1.clone() {
             Some(url) => return copy(model, url),
-            None => model.tell(Tone::Info, "it has no address yet; it gets one with its instance"),
+            None => model.tell(Severity::Info, "it has no address yet; it gets one with its instance"),
         },
         Action::CopyId => return copy(model, row.id.to_string()),
         Action::Details => return go(model, Screen::Details(row.record)),
@@ -300,6 +300,6 @@ fn on_environment(model: &mut Model, action: Action) -> Vec<Effect> {
 }
 
 fn copy(model: &mut Model, text: String) -> Vec<Effect> {
-    model.tell(Tone::Done, format!("sent to the clipboard: {text}"));
+    model.tell(Severity::Done, format!("sent to the clipboard: {text}"));
     vec![Effect::Copy(text)]
 }

@@ -242,7 +242,7 @@ fn read_services(text: &str) -> Result<BTreeMap<String, String>, String> {
 }
 
 fn read_note(text: &str) -> Result<Option<String>, String> {
-    if !crate::domain::text::is_plain(text, MAX_NOTE_CHARS) {
+    if !crate::domain::text::is_printable(text, MAX_NOTE_CHARS) {
         return Err(format!("use up to {MAX_NOTE_CHARS} printable characters"));
     }
     Ok(Some(text.to_owned()).filter(|text| !text.is_empty()))
@@ -436,7 +436,7 @@ pub(super) fn answer(model: &mut Model, dialog: Dialog, answer: Answer) -> Vec<E
         Answer::Close => Vec::new(),
         Answer::Say(text) => {
             model.dialog = Some(dialog);
-            model.tell(super::Tone::Info, text);
+            model.tell(super::Severity::Info, text);
             Vec::new()
         }
         Answer::Launch(request) => {

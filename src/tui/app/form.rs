@@ -45,7 +45,7 @@ pub fn edit(input: &mut Input, key: KeyEvent) -> bool {
 
 /// Adds pasted text where the cursor is, in one line and without what a terminal would act on.
 pub fn insert(input: &mut Input, text: &str) {
-    let text: String = crate::domain::text::clean(text.trim()).chars().take(1_000).collect();
+    let text: String = crate::domain::text::sanitize(text.trim()).chars().take(1_000).collect();
     let cursor = input.cursor();
     let mut value: Vec<char> = input.value().chars().collect();
     let at = cursor.min(value.len());

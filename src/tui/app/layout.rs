@@ -2,7 +2,7 @@
 
 use ratatui::layout::{Position, Rect};
 
-use super::select::Cursor;
+use super::selection::Selection;
 use super::{Model, Pane, Screen};
 use crate::domain::{Number, RecordId};
 
@@ -111,7 +111,7 @@ impl Model {
         self.environments.follow(&keys, height);
         if self.pane != Pane::Pool {
             // Nobody has scrolled there: what is free comes first.
-            self.databases = Cursor::default();
+            self.databases = Selection::default();
         }
         let (keys, height) = (self.pool_keys(), self.pool_rows());
         self.databases.follow(&keys, height);
@@ -159,7 +159,7 @@ impl Model {
     #[must_use]
     pub fn notice(&self) -> Option<(crate::domain::health::Level, String)> {
         use crate::domain::health::Level;
-        if let Some(trouble) = &self.trouble {
+        if let Some(trouble) = &self.last_error {
             return Some((Level::Error, trouble.sentence()));
         }
         let first = self.pool.verdicts.iter().find(|verdict| verdict.level > Level::Info)?;

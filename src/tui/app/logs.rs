@@ -114,8 +114,8 @@ impl LogView {
     /// Adds lines; the oldest go where there is no more room.
     pub fn push(&mut self, lines: Vec<LogLine>) {
         for mut line in lines {
-            line.text = crate::domain::text::clean(&line.text);
-            line.source = crate::domain::text::clean(&line.source);
+            line.text = crate::domain::text::sanitize(&line.text);
+            line.source = crate::domain::text::sanitize(&line.source);
             let number = self.dropped + self.lines.len() as u64;
             let hit = !self.search.text().is_empty() && text::contains(&line.text, self.search.text());
             self.hits += usize::from(hit);
@@ -254,10 +254,10 @@ pub(super) fn receive(model: &mut Model, generation: u64, item: Result<LogItem, 
     match item {
         Ok(LogItem::Lines(lines)) => view.push(lines),
         Ok(LogItem::Mode(mode)) => {
-            view.mode = crate::domain::text::clean(&mode);
+            view.mode = crate::domain::text::sanitize(&mode);
             view.failure = None;
         }
-        Err(failure) => view.failure = Some(crate::domain::text::clean(&failure.sentence())),
+        Err(failure) => view.failure = Some(crate::domain::text::sanitize(&failure.sentence())),
     }
 }
 

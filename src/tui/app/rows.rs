@@ -54,12 +54,12 @@ pub struct EnvironmentRow {
     /// Addresses of the application, the dashboard and the log viewer.
     pub urls: [(&'static str, Option<String>); 3],
     /// Everything that the details show.
-    pub facts: Box<Facts>,
+    pub facts: Box<Details>,
 }
 
 /// What an environment is made of.
 #[derive(Debug, Clone)]
-pub struct Facts {
+pub struct Details {
     /// Its record.
     pub record: Record,
     /// Its instance.
@@ -71,11 +71,11 @@ pub struct Facts {
 impl EnvironmentRow {
     /// The word for where it stands: the phase while it comes up.
     #[must_use]
-    pub fn word(&self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match (self.state, self.phase) {
             _ if self.is_loading => "loading",
-            (EnvironmentState::Starting, Some(phase)) => phase.word(),
-            (state, _) => state.word(),
+            (EnvironmentState::Starting, Some(phase)) => phase.as_str(),
+            (state, _) => state.as_str(),
         }
     }
 
@@ -86,7 +86,7 @@ impl EnvironmentRow {
     }
 
     fn is_match(&self, needle: &str) -> bool {
-        [self.name.as_str(), &self.owner, self.state.word(), self.word(), &self.services]
+        [self.name.as_str(), &self.owner, self.state.as_str(), self.as_str(), &self.services]
             .into_iter()
             .chain(self.facts.record.note.as_deref())
             .any(|field| text::contains(field, needle))
@@ -172,7 +172,7 @@ impl SortBy {
 
     /// The word for it.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Number => "number",
             Self::Name => "name",
@@ -233,7 +233,7 @@ impl Deadlines {
 impl Model {
     /// Works out the rows again.
     pub fn derive(&mut self) {
-        let Some(seen) = &self.seen else { return };
+        let Some(seen) = &self.fleet_view else { return };
         let now = self.aws_now();
         let world = &seen.world;
         let policy = &world.fleet.policy;
@@ -243,7 +243,7 @@ impl Model {
             let progress = seen.estimates.environment(&environment, now);
             all.push(row(&environment, progress, world, now, &mut deadlines));
         }
-        let pool = Pool::of(world);
+        let pool = Pool::new(world);
         let mut rows: Vec<_> = pool
             .databases
             .iter()
@@ -262,7 +262,7 @@ impl Model {
         };
         let snapshot = old(world.snapshot.as_ref().ok().and_then(|s| s.as_ref()).map(|s| s.created_at));
         let image = old(world.image.as_ref().ok().and_then(|i| i.as_ref()).map(|i| i.created_at));
-        let target = Target::of(world, policy, now);
+        let target = Target::new(world, policy, now);
         self.pool = PoolView {
             rows,
             free: pool.count(DatabaseState::Free),
@@ -301,7 +301,7 @@ impl Model {
 
     /// Takes down how many databases are free.
     pub fn sample_pool(&mut self) {
-        if !self.seen.as_ref().is_some_and(|seen| seen.world.databases.complete) {
+        if !self.fleet_view.as_ref().is_some_and(|seen| seen.world.databases.complete) {
             return;
         }
         let free = self.pool.free;
@@ -359,7 +359,7 @@ fn row(
             ("dashboard", environment.url(&policy.url_dashboard)),
             ("logs", environment.url(&policy.url_logs)),
         ],
-        facts: Box::new(Facts {
+        facts: Box::new(Details {
             record: record.clone(),
             instance: environment.instance.cloned(),
             database: environment.database.cloned(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Link, Model};
+use super::{Connection, Model};
 use crate::domain::ErrorClass;
 use crate::failure::Kind;
 use crate::tui::units::{self, Shown};
@@ -40,7 +40,7 @@ impl Model {
     }
 
     fn shown_age(&self) -> Option<Shown> {
-        self.seen.as_ref().and_then(|seen| seen.age(self.now.clock)).map(units::age)
+        self.fleet_view.as_ref().and_then(|seen| seen.age(self.now.clock)).map(units::age)
     }
 
     /// What the header says about the data.
@@ -48,18 +48,18 @@ impl Model {
     pub fn data_age(&self) -> DataAge {
         let fresh = |text: String| DataAge { text, stale: false };
         let stale = |text: String| DataAge { text, stale: true };
-        match (&self.link, &self.seen) {
-            (Link::Connecting, _) => return fresh("connecting…".to_owned()),
-            (Link::Failed(_), _) => return stale("not connected".to_owned()),
-            (Link::Up, None) if self.trouble.is_some() => return stale("no data".to_owned()),
-            (Link::Up, None) => return fresh("loading…".to_owned()),
-            (Link::Up, Some(_)) => {}
+        match (&self.connection, &self.fleet_view) {
+            (Connection::Connecting, _) => return fresh("connecting…".to_owned()),
+            (Connection::Failed(_), _) => return stale("not connected".to_owned()),
+            (Connection::Up, None) if self.last_error.is_some() => return stale("no data".to_owned()),
+            (Connection::Up, None) => return fresh("loading…".to_owned()),
+            (Connection::Up, Some(_)) => {}
         }
-        let Some(seen) = &self.seen else { return fresh(String::new()) };
+        let Some(seen) = &self.fleet_view else { return fresh(String::new()) };
         let age = self
             .shown_age()
             .map_or_else(|| "of unknown age".to_owned(), |shown| format!("{} old", shown.text));
-        let why = match &self.trouble {
+        let why = match &self.last_error {
             Some(failure) => Some(match failure.kind {
                 Kind::Throttled => "throttled",
                 Kind::NotPermitted => "not logged in",

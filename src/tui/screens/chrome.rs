@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use super::span;
 use crate::domain::health::Level;
 use crate::tui::action::{ACTIONS, Action};
-use crate::tui::app::{Link, Model, Tone};
+use crate::tui::app::{Connection, Model, Severity};
 use crate::tui::units;
 use crate::tui::widgets::spans;
 
@@ -61,7 +61,7 @@ fn left_parts(model: &Model) -> Vec<Part> {
     if model.options.read_only {
         parts.push((96, vec![span(model, "badge.read-only", "READ-ONLY")]));
     }
-    if model.link == Link::Up {
+    if model.connection == Connection::Up {
         parts.push((30, engine(model)));
     }
     parts
@@ -69,12 +69,12 @@ fn left_parts(model: &Model) -> Vec<Part> {
 
 fn engine(model: &Model) -> Vec<Span<'static>> {
     let glyphs = &model.options.glyphs;
-    let paused = model.seen.as_ref().is_some_and(|seen| seen.world.fleet.policy.paused);
+    let paused = model.fleet_view.as_ref().is_some_and(|seen| seen.world.fleet.policy.paused);
     let (glyph, word, role) = if !model.options.engine_enabled || model.options.read_only {
         (glyphs.empty, "off".to_owned(), "engine.off")
     } else if paused {
         (glyphs.paused, "paused".to_owned(), "pool.low")
-    } else if model.seen.as_ref().is_some_and(|seen| !seen.world.fleet.problems.is_empty()) {
+    } else if model.fleet_view.as_ref().is_some_and(|seen| !seen.world.fleet.problems.is_empty()) {
         (glyphs.paused, "only looks".to_owned(), "pool.low")
     } else if model.working > 0 {
         let plural = if model.working == 1 { "" } else { "s" };
@@ -87,7 +87,7 @@ fn engine(model: &Model) -> Vec<Span<'static>> {
 
 fn right_parts(model: &Model) -> Vec<Part> {
     let mut parts = Vec::new();
-    if let Some(seen) = &model.seen {
+    if let Some(seen) = &model.fleet_view {
         let more = if seen.world.records.complete { "" } else { "+" };
         parts.push((
             50,
@@ -148,18 +148,18 @@ pub fn toasts(model: &Model, buf: &mut Buffer, area: Rect) {
     let glyphs = &model.options.glyphs;
     let skipped = model.toasts.len().saturating_sub(usize::from(area.height));
     for (y, toast) in (area.y..).zip(model.toasts.iter().skip(skipped)) {
-        let (glyph, role) = match toast.tone {
-            Tone::Busy => (glyphs.half, "state.starting"),
-            Tone::Done => (glyphs.check, "done"),
-            Tone::Info => (glyphs.dot, "level.info"),
-            Tone::Error => (glyphs.cross, "level.error"),
+        let (glyph, role) = match toast.severity {
+            Severity::Busy => (glyphs.half, "state.starting"),
+            Severity::Done => (glyphs.check, "done"),
+            Severity::Info => (glyphs.dot, "level.info"),
+            Severity::Error => (glyphs.cross, "level.error"),
         };
-        let more = if toast.tone == Tone::Busy { glyphs.ellipsis } else { "" };
+        let more = if toast.severity == Severity::Busy { glyphs.ellipsis } else { "" };
         let line = Line::from(vec![
             span(model, role, format!("{glyph} ")),
             span(
                 model,
-                if toast.tone == Tone::Error { role } else { "text" },
+                if toast.severity == Severity::Error { role } else { "text" },
                 format!("{}{more}", toast.text),
             ),
         ]);
@@ -189,7 +189,7 @@ pub fn footer(model: &Model, buf: &mut Buffer, area: Rect) {
         }
         let off = model.why_not(entry.action).is_some();
         let always = [Action::Refresh, Action::Palette, Action::Help, Action::Back, Action::Quit];
-        if model.link != Link::Up && !always.contains(&entry.action) {
+        if model.connection != Connection::Up && !always.contains(&entry.action) {
             continue;
         }
         let (key_role, label_role) = if off { ("key.off", "key.off") } else { ("key", "text") };

@@ -148,7 +148,7 @@ fn extend(model: &Model, prompt: &ExtendPrompt, buf: &mut Buffer) -> Option<Posi
     let until = prompt.by().and_then(|by| {
         let base = ends.map_or(now, |at| at.max(now));
         let cap = model
-            .seen
+            .fleet_view
             .as_ref()
             .zip(row)
             .map(|(seen, row)| row.facts.record.created_at + seen.world.fleet.policy.max_lifetime);

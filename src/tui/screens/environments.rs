@@ -8,7 +8,7 @@ use super::span;
 use crate::domain::StatusClass;
 use crate::domain::environment::EnvironmentState;
 use crate::tui::app::rows::{EnvironmentRow, SortBy};
-use crate::tui::app::{Link, Model, Pane};
+use crate::tui::app::{Connection, Model, Pane};
 use crate::tui::glyphs::Glyphs;
 use crate::tui::text;
 use crate::tui::units;
@@ -42,7 +42,7 @@ pub fn draw(model: &Model, buf: &mut Buffer, area: Rect) -> Option<Position> {
     if model.sort != SortBy::Number || model.descending {
         let glyphs = &model.options.glyphs;
         let way = if model.descending { glyphs.down } else { glyphs.up };
-        title.push(span(model, "text.muted", format!(" by {} {way}", model.sort.word())));
+        title.push(span(model, "text.muted", format!(" by {} {way}", model.sort.as_str())));
     }
     let mut right = Vec::new();
     if model.filter.editing || !filter.is_empty() {
@@ -90,9 +90,9 @@ fn empty(model: &Model, buf: &mut Buffer, area: Rect) {
     let refresh = model.options.keymap.shown(crate::tui::action::Action::Refresh, false);
     let quit = model.options.keymap.shown(crate::tui::action::Action::Quit, false);
     let mut lines: Vec<(&str, String)> = Vec::new();
-    match (&model.link, &model.seen) {
-        (Link::Connecting, _) => lines.push(("text.muted", "connecting…".to_owned())),
-        (Link::Failed(failure), _) => {
+    match (&model.connection, &model.fleet_view) {
+        (Connection::Connecting, _) => lines.push(("text.muted", "connecting…".to_owned())),
+        (Connection::Failed(failure), _) => {
             lines.push(("level.error", failure.message.clone()));
             if !failure.hint.is_empty() {
                 lines.push(("text", failure.hint.clone()));
@@ -100,21 +100,23 @@ fn empty(model: &Model, buf: &mut Buffer, area: Rect) {
             lines.push(("text.muted", String::new()));
             lines.push(("text.muted", format!("{refresh} tries again, {quit} quits")));
         }
-        (Link::Up, None) if model.trouble.is_some() => {
+        (Connection::Up, None) if model.last_error.is_some() => {
             lines.push(("text.muted", format!("nothing could be read yet; {refresh} looks again")));
         }
-        (Link::Up, None) => lines.push(("text.muted", "loading…".to_owned())),
-        (Link::Up, Some(_)) if !model.filter.text().is_empty() => {
+        (Connection::Up, None) => lines.push(("text.muted", "loading…".to_owned())),
+        (Connection::Up, Some(_)) if !model.filter.text().is_empty() => {
             lines.push(("text.muted", format!("none of {} matches; esc clears the filter", model.all.len())));
         }
-        (Link::Up, Some(seen)) if seen.is_loading() => lines.push(("text.muted", "loading…".to_owned())),
-        (Link::Up, Some(seen)) if !seen.world.records.complete => {
+        (Connection::Up, Some(seen)) if seen.is_loading() => {
+            lines.push(("text.muted", "loading…".to_owned()))
+        }
+        (Connection::Up, Some(seen)) if !seen.world.records.complete => {
             lines.push(("text.muted", "the environments could not be read".to_owned()));
         }
-        (Link::Up, Some(_)) if model.options.read_only => {
+        (Connection::Up, Some(_)) if model.options.read_only => {
             lines.push(("text.muted", "no environments".to_owned()));
         }
-        (Link::Up, Some(_)) => {
+        (Connection::Up, Some(_)) => {
             lines.push(("text.muted", format!("no environments; {launch} launches the first")));
         }
     }
@@ -146,7 +148,7 @@ fn table(model: &Model, focused: bool) -> Table {
     let owner = widest(&|row| text::width(&row.owner), 5, 14);
     let id = widest(&|row| text::width(&row.id.to_string()) + 2, 8, 24);
     let coming = model.all.iter().any(|row| row.progress.is_some());
-    let word = if coming { 2 + 11 } else { widest(&|row| 2 + row.word().len(), 7, 13) };
+    let word = if coming { 2 + 11 } else { widest(&|row| 2 + row.as_str().len(), 7, 13) };
     let bar = if coming { BAR + 6 } else { 0 };
     let column =
         |title: &str, least, most, right, rank| Column { title: title.to_owned(), least, most, right, rank };
@@ -212,7 +214,7 @@ fn state_cell(model: &Model, row: &EnvironmentRow, word: usize, room: usize) -> 
     let glyphs = &model.options.glyphs;
     let (glyph, role) =
         if row.is_loading { (glyphs.ellipsis, "text.muted") } else { state_sign(row.state, glyphs) };
-    let sign = format!("{glyph} {}", row.word());
+    let sign = format!("{glyph} {}", row.as_str());
     let mut cell =
         spans::highlighted(&sign, model.filter.text(), model.theme.style(role), model.theme.style("match"));
     if let Some(progress) = row.progress {
@@ -235,7 +237,7 @@ pub(super) fn bar(model: &Model, ratio: f64, columns: usize) -> Vec<Span<'static
 
 fn database(model: &Model, row: &EnvironmentRow, needle: &str) -> Vec<Span<'static>> {
     let glyphs = &model.options.glyphs;
-    let complete = model.seen.as_ref().is_some_and(|seen| seen.world.databases.complete);
+    let complete = model.fleet_view.as_ref().is_some_and(|seen| seen.world.databases.complete);
     let (glyph, role) = match row.database() {
         Some(StatusClass::Usable) => (glyphs.full, "pool.free"),
         Some(StatusClass::Pending) => (glyphs.half, "pool.creating"),

@@ -108,14 +108,14 @@ impl Page<'_> {
 fn details(model: &Model, record: &RecordId, width: usize) -> Vec<Line<'static>> {
     let mut page = Page { model, width, lines: Vec::new() };
     let Some(row) = model.all.iter().find(|row| row.record == *record) else {
-        let loading = model.seen.as_ref().is_none_or(|seen| !seen.world.records.complete);
+        let loading = model.fleet_view.as_ref().is_none_or(|seen| !seen.world.records.complete);
         let word = if loading { "loading…" } else { "this environment is gone" };
         page.lines.push(Line::from(span(model, "text.muted", word)));
         return page.lines;
     };
     let glyphs = &model.options.glyphs;
     let (glyph, role) = state_sign(row.state, glyphs);
-    let mut state = vec![span(model, role, format!("{glyph} {}", row.word()))];
+    let mut state = vec![span(model, role, format!("{glyph} {}", row.as_str()))];
     if let Some(progress) = row.progress {
         state.push(Span::raw("  "));
         state.extend(bar(model, progress.ratio, 18));
@@ -226,7 +226,7 @@ fn timeline(page: &mut Page<'_>, row: &EnvironmentRow) {
             let role = if phase == Phase::Ready { "state.ready" } else { "state.starting" };
             let word = if phase == Phase::Ready { "done" } else { "now" };
             page.spans(
-                phase.word(),
+                phase.as_str(),
                 vec![span(model, "text.muted", format!("{at:>8}  ")), span(model, role, word)],
             );
             continue;
@@ -238,7 +238,7 @@ fn timeline(page: &mut Page<'_>, row: &EnvironmentRow) {
             span(model, "text", format!("{:>7} ", units::length(took))),
             span(model, "bar", filled),
         ];
-        page.spans(phase.word(), line);
+        page.spans(phase.as_str(), line);
     }
     if let Some(detail) = &instance.detail {
         page.fact("Says", detail.clone());
@@ -302,7 +302,7 @@ fn health(model: &Model, width: usize) -> Vec<Line<'static>> {
     let mut page = Page { model, width, lines: Vec::new() };
     let glyphs = &model.options.glyphs;
     page.heading("Fleet");
-    if let Some(trouble) = &model.trouble {
+    if let Some(trouble) = &model.last_error {
         page.paragraph(
             &span(model, "level.error", format!("{} ", glyphs.cross)),
             "text",
@@ -321,8 +321,8 @@ fn health(model: &Model, width: usize) -> Vec<Line<'static>> {
         };
         page.paragraph(&span(model, role, format!("{glyph} ")), "text", &verdict.message);
     }
-    if model.trouble.is_none() && model.unlogged.is_none() && model.pool.verdicts.is_empty() {
-        let (role, sign, text) = if model.seen.as_ref().is_some_and(|seen| seen.world.is_complete()) {
+    if model.last_error.is_none() && model.unlogged.is_none() && model.pool.verdicts.is_empty() {
+        let (role, sign, text) = if model.fleet_view.as_ref().is_some_and(|seen| seen.world.is_complete()) {
             ("done", glyphs.check, "nothing is wrong with the fleet")
         } else {
             ("text.muted", glyphs.empty, "nothing is known yet")
@@ -332,7 +332,7 @@ fn health(model: &Model, width: usize) -> Vec<Line<'static>> {
     if let Some(reason) = &model.pool.target_reason {
         page.heading("Warm pool");
         let text = format!("target {}: {reason}", model.pool.target_text);
-        let text = crate::domain::text::clean(&text);
+        let text = crate::domain::text::sanitize(&text);
         page.paragraph(&span(model, "level.info", format!("{} ", glyphs.dot)), "text", &text);
     }
     page.heading("The engine would not");
@@ -345,7 +345,7 @@ fn health(model: &Model, width: usize) -> Vec<Line<'static>> {
     }
     for refusal in &model.refused {
         let text = format!("{} {}: {}", refusal.action.replace('-', " "), refusal.target, refusal.reason);
-        let text = crate::domain::text::clean(&text);
+        let text = crate::domain::text::sanitize(&text);
         page.paragraph(&span(model, "level.warning", format!("{} ", glyphs.paused)), "text", &text);
     }
     let ill = model.all.iter().filter(|row| !row.problems.is_empty());

@@ -8,7 +8,7 @@ use super::environments::bar;
 use super::span;
 use crate::domain::{AuditEvent, DatabaseState, Outcome};
 use crate::tui::app::rows::PoolRow;
-use crate::tui::app::{Link, Model, Pane};
+use crate::tui::app::{Connection, Model, Pane};
 use crate::tui::glyphs::Glyphs;
 use crate::tui::text;
 use crate::tui::units;
@@ -38,7 +38,7 @@ pub fn pool(model: &Model, buf: &mut Buffer, area: Rect) {
     let view = &model.pool;
     let glyphs = &model.options.glyphs;
     let mut parts = Vec::new();
-    if model.seen.is_some() {
+    if model.fleet_view.is_some() {
         parts.push(format!("target {}", view.target_text));
         parts.extend(view.snapshot.as_ref().map(|age| format!("snapshot {age} old")));
         parts.extend(view.image.as_ref().map(|age| format!("image {age} old")));
@@ -54,16 +54,16 @@ pub fn pool(model: &Model, buf: &mut Buffer, area: Rect) {
     }
     let inner = Frame { title, bottom: history(model), focused, ..Frame::default() }.draw(model, buf, area);
     if view.rows.is_empty() {
-        let complete = model.seen.as_ref().is_some_and(|seen| seen.world.databases.complete);
-        let word = match (&model.link, &model.seen) {
-            (Link::Up, Some(seen)) if complete || !seen.is_loading() => {
+        let complete = model.fleet_view.as_ref().is_some_and(|seen| seen.world.databases.complete);
+        let word = match (&model.connection, &model.fleet_view) {
+            (Connection::Up, Some(seen)) if complete || !seen.is_loading() => {
                 if complete {
                     "no databases"
                 } else {
                     "the databases could not be read"
                 }
             }
-            (Link::Up, _) if model.trouble.is_none() => "loading…",
+            (Connection::Up, _) if model.last_error.is_none() => "loading…",
             _ => "",
         };
         hint(model, buf, inner, word);
@@ -111,7 +111,7 @@ fn cells(model: &Model, row: &PoolRow) -> Vec<Line<'static>> {
     about.push(span(model, "text.muted", row.about.clone()));
     vec![
         Line::from(vec![span(model, role, format!("{glyph} ")), span(model, name_role, row.name.clone())]),
-        Line::from(span(model, role, row.state.word())),
+        Line::from(span(model, role, row.state.as_str())),
         Line::from(about),
     ]
 }
@@ -137,7 +137,7 @@ pub fn activity(model: &Model, buf: &mut Buffer, area: Rect) {
     }
     let inner = Frame { title, right, focused, ..Frame::default() }.draw(model, buf, area);
     if model.activity.is_empty() {
-        hint(model, buf, inner, if model.seen.is_some() { "nothing yet" } else { "" });
+        hint(model, buf, inner, if model.fleet_view.is_some() { "nothing yet" } else { "" });
         return;
     }
     let rows = model.activity.iter().skip(model.activity_offset);
@@ -161,7 +161,7 @@ pub(super) fn event_line(model: &Model, event: &AuditEvent) -> Line<'static> {
         span(model, "log.time", format!("{} ", units::time_of_day(event.at, model.options.zone))),
         span(model, role, format!("{glyph} ")),
         span(model, "text.strong", who),
-        span(model, "text", format!(" {} ", event.deed())),
+        span(model, "text", format!(" {} ", event.summary())),
         span(model, "text", event.target.trim_start_matches("hatchery-").to_owned()),
     ];
     if !matches!(event.outcome, Outcome::Done | Outcome::Failed) {

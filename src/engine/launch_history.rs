@@ -25,14 +25,14 @@ const OVERLAP: TimeDelta = TimeDelta::minutes(10);
 const STANDS_IN: TimeDelta = TimeDelta::days(1);
 
 /// The launches, and until when they are good enough, by the engine's clock.
-pub(super) struct Remembered {
+pub(super) struct HistoryCache {
     holds_until: Duration,
     launches: Result<Arc<Launches>>,
 }
 
 impl Engine {
     /// Adds the launches to a world whose policy sizes the pool by them.
-    pub(super) async fn recall_launches(&self, world: &mut World) {
+    pub(super) async fn load_launch_history(&self, world: &mut World) {
         if world.fleet.policy.spare == Spare::Auto {
             world.launches = self.launches().await.map(Some);
         }
@@ -40,7 +40,7 @@ impl Engine {
 
     async fn launches(&self) -> Result<Arc<Launches>> {
         let (elapsed, now) = (self.clock.elapsed(), self.clock.now());
-        let known = match &*self.history.lock().unwrap_or_else(PoisonError::into_inner) {
+        let known = match &*self.history_cache.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(known) if elapsed < known.holds_until => return known.launches.clone(),
             known => known.as_ref().and_then(|known| known.launches.as_ref().ok().cloned()),
         };
@@ -56,8 +56,8 @@ impl Engine {
             },
             read => read.map(Arc::new),
         };
-        let remembered = Remembered { holds_until: elapsed + holds, launches: launches.clone() };
-        *self.history.lock().unwrap_or_else(PoisonError::into_inner) = Some(remembered);
+        let remembered = HistoryCache { holds_until: elapsed + holds, launches: launches.clone() };
+        *self.history_cache.lock().unwrap_or_else(PoisonError::into_inner) = Some(remembered);
         launches
     }
 

@@ -14,9 +14,9 @@ use base64::Engine as _;
 use futures::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 
-use super::call::{Bucket, Effect, call};
+use super::call::{Access, Bucket, call};
 use super::{AwsCloud, instant, template};
-use crate::cloud::{BaseTemplate, Page, Pages, Result, Seen, Template, absent};
+use crate::cloud::{BaseTemplate, Observed, Page, Pages, Result, Template, absent};
 use crate::domain::tags::{key, role};
 use crate::domain::{
     CloudError, EnvironmentId, ErrorClass, Fleet, FleetName, NewEnvironment, NewFleet, NewRecord, Purpose,
@@ -45,10 +45,10 @@ impl AwsCloud {
         let pages = futures::stream::unfold(pager, move |mut pager| async move {
             let next = async { pager.next().await.transpose() };
             let page =
-                call(&self.limits, Bucket::Describe, Effect::Reads, "DescribeLaunchTemplates", next).await;
+                call(&self.limits, Bucket::Describe, Access::Read, "DescribeLaunchTemplates", next).await;
             match page {
-                Ok(Seen { value: None, .. }) => None,
-                Ok(Seen { value: Some(page), as_of }) => {
+                Ok(Observed { value: None, .. }) => None,
+                Ok(Observed { value: Some(page), as_of }) => {
                     Some((Ok(Page { value: page.launch_templates.unwrap_or_default(), as_of }), pager))
                 }
                 Err(error) => Some((Err(error), pager)),
@@ -76,19 +76,29 @@ impl AwsCloud {
         Ok(found.value.as_ref().and_then(read_fleet))
     }
 
-    pub(super) async fn read_record(&self, fleet: &FleetName, id: &RecordId) -> Result<Seen<Option<Record>>> {
+    pub(super) async fn read_record(
+        &self,
+        fleet: &FleetName,
+        id: &RecordId,
+    ) -> Result<Observed<Option<Record>>> {
         let request = self.ec2.describe_launch_templates().launch_template_ids(id.as_str());
         let found = self.one_template(request).await?;
-        Ok(Seen { value: found.value.and_then(|template| read_record(fleet, &template)), as_of: found.as_of })
+        Ok(Observed {
+            value: found.value.and_then(|template| read_record(fleet, &template)),
+            as_of: found.as_of,
+        })
     }
 
-    pub(super) async fn read_record_of(&self, environment: &EnvironmentId) -> Result<Seen<Option<Record>>> {
+    pub(super) async fn read_record_of(
+        &self,
+        environment: &EnvironmentId,
+    ) -> Result<Observed<Option<Record>>> {
         let found = self.template_named(&environment.record_name()).await?;
         let value = found.value.and_then(|template| read_record(&environment.fleet, &template));
-        Ok(Seen { value, as_of: found.as_of })
+        Ok(Observed { value, as_of: found.as_of })
     }
 
-    async fn template_named(&self, name: &str) -> Result<Seen<Option<LaunchTemplate>>> {
+    async fn template_named(&self, name: &str) -> Result<Observed<Option<LaunchTemplate>>> {
         self.one_template(
             self.ec2.describe_launch_templates().filters(filter("launch-template-name", [name])),
         )
@@ -98,13 +108,13 @@ impl AwsCloud {
     async fn one_template(
         &self,
         request: DescribeLaunchTemplatesFluentBuilder,
-    ) -> Result<Seen<Option<LaunchTemplate>>> {
+    ) -> Result<Observed<Option<LaunchTemplate>>> {
         let found =
-            call(&self.limits, Bucket::Describe, Effect::Reads, "DescribeLaunchTemplates", request.send())
+            call(&self.limits, Bucket::Describe, Access::Read, "DescribeLaunchTemplates", request.send())
                 .await;
-        let Seen { value, as_of } = match found {
+        let Observed { value, as_of } = match found {
             Ok(found) => found,
-            Err(error) if error.is(ErrorClass::NotFound) => return Ok(Seen { value: None, as_of: None }),
+            Err(error) if error.is(ErrorClass::NotFound) => return Ok(Observed { value: None, as_of: None }),
             Err(error) => return Err(error),
         };
         let mut template = value.launch_templates.unwrap_or_default().into_iter().next();
@@ -113,7 +123,7 @@ impl AwsCloud {
         {
             template = Some(self.with_live_tags(stale).await?);
         }
-        Ok(Seen { value: template, as_of })
+        Ok(Observed { value: template, as_of })
     }
 
     /// The data of a template's default version.
@@ -121,7 +131,7 @@ impl AwsCloud {
         const OPERATION: &str = "DescribeLaunchTemplateVersions";
         let request =
             self.ec2.describe_launch_template_versions().launch_template_id(id.as_str()).versions("$Default");
-        let found = call(&self.limits, Bucket::Describe, Effect::Reads, OPERATION, request.send()).await;
+        let found = call(&self.limits, Bucket::Describe, Access::Read, OPERATION, request.send()).await;
         let versions = absent(found)?.and_then(|found| found.value.launch_template_versions);
         Ok(versions.and_then(|versions| versions.into_iter().next()?.launch_template_data))
     }
@@ -143,7 +153,7 @@ impl AwsCloud {
         let base = self.template_data(&fleet.template).await?.ok_or_else(|| no_data(&fleet.template))?;
         let data = match &new.purpose {
             Purpose::Launch(environment) => {
-                launch_data(template::launch_data(base), environment, &new.identity_tags())
+                launch_data(launch_template_copy::launch_data(base), environment, &new.identity_tags())
             }
             // A template must say something, and this one is never launched from: it has no image.
             Purpose::Retire { .. } => {
@@ -176,8 +186,7 @@ impl AwsCloud {
             .client_token(token)
             .tag_specifications(specification(ResourceType::LaunchTemplate, tags));
         let created =
-            call(&self.limits, Bucket::Change, Effect::Changes, "CreateLaunchTemplate", request.send())
-                .await?;
+            call(&self.limits, Bucket::Change, Access::Write, "CreateLaunchTemplate", request.send()).await?;
         let id = created.value.launch_template.and_then(|template| template.launch_template_id);
         id.map(RecordId::new).ok_or_else(|| {
             let message = "the answer names no launch template";
@@ -188,7 +197,7 @@ impl AwsCloud {
     pub(super) async fn remove_template(&self, id: &RecordId) -> Result<()> {
         let request = self.ec2.delete_launch_template().launch_template_id(id.as_str());
         let deleted =
-            call(&self.limits, Bucket::Change, Effect::Changes, "DeleteLaunchTemplate", request.send()).await;
+            call(&self.limits, Bucket::Change, Access::Write, "DeleteLaunchTemplate", request.send()).await;
         absent(deleted).map(|_| ())
     }
 
@@ -196,12 +205,12 @@ impl AwsCloud {
     pub(super) async fn tag_ec2(&self, id: &str, changes: &TagChanges) -> Result<()> {
         if !changes.set.is_empty() {
             let request = self.ec2.create_tags().resources(id).set_tags(Some(ec2_tags(&changes.set)));
-            call(&self.limits, Bucket::Tag, Effect::Changes, "CreateTags", request.send()).await?;
+            call(&self.limits, Bucket::Tag, Access::Write, "CreateTags", request.send()).await?;
         }
         if !changes.remove.is_empty() {
             let tags = changes.remove.iter().map(|key| Tag::builder().key(key).build()).collect();
             let request = self.ec2.delete_tags().resources(id).set_tags(Some(tags));
-            call(&self.limits, Bucket::Tag, Effect::Changes, "DeleteTags", request.send()).await?;
+            call(&self.limits, Bucket::Tag, Access::Write, "DeleteTags", request.send()).await?;
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use futures::stream::BoxStream;
 use rand::RngExt as _;
 
 use super::AwsCloud;
-use super::call::{Bucket, Effect, call};
+use super::call::{Access, Bucket, call};
 use super::logs::{source_of, stream_prefix};
 use crate::cloud::{LogItem, LogLine, LogQuery, Result};
 use crate::domain::{CloudError, ErrorClass, text};
@@ -28,7 +28,7 @@ const OVERLAP: Duration = Duration::from_mins(1);
 /// How many ids of lines are remembered.
 const REMEMBERED: usize = 20_000;
 
-enum Stage {
+enum TailState {
     Begin,
     Tail(Box<StartLiveTailOutput>),
     Poll { waits: bool },
@@ -38,8 +38,8 @@ enum Stage {
 struct Follower<'a> {
     cloud: &'a AwsCloud,
     query: LogQuery,
-    stage: Stage,
-    seen: Seen,
+    state: TailState,
+    seen: Observed,
     latest: DateTime<Utc>,
     pending: VecDeque<LogItem>,
 }
@@ -50,8 +50,8 @@ impl AwsCloud {
         let follower = Follower {
             cloud: self,
             query,
-            stage: Stage::Begin,
-            seen: Seen::default(),
+            state: TailState::Begin,
+            seen: Observed::default(),
             latest,
             pending: VecDeque::new(),
         };
@@ -67,7 +67,7 @@ impl AwsCloud {
         let group = query.fleet.log_group();
         let request = self.logs.describe_log_groups().log_group_name_prefix(&group).send();
         let found =
-            call(&self.limits, Bucket::Other, Effect::Reads, "DescribeLogGroups", request).await?.value;
+            call(&self.limits, Bucket::Other, Access::Read, "DescribeLogGroups", request).await?.value;
         let own = found.log_groups().iter().find(|found| found.log_group_name() == Some(&group));
         let arn = own.and_then(|own| own.log_group_arn()).ok_or_else(|| {
             CloudError::new(
@@ -83,7 +83,7 @@ impl AwsCloud {
             .log_group_identifiers(arn)
             .log_stream_name_prefixes(stream_prefix(query))
             .send();
-        Ok(call(&self.limits, Bucket::Other, Effect::Reads, "StartLiveTail", request).await?.value)
+        Ok(call(&self.limits, Bucket::Other, Access::Read, "StartLiveTail", request).await?.value)
     }
 }
 
@@ -93,23 +93,23 @@ impl Follower<'_> {
             if let Some(item) = self.pending.pop_front() {
                 return Some(Ok(item));
             }
-            match &mut self.stage {
-                Stage::Begin => self.begin().await,
-                Stage::Tail(_) => self.tail().await,
-                Stage::Poll { waits } => {
+            match &mut self.state {
+                TailState::Begin => self.begin().await,
+                TailState::Tail(_) => self.tail().await,
+                TailState::Poll { waits } => {
                     if std::mem::replace(waits, true) {
                         let jitter = rand::rng().random_range(1.0..1.4);
                         tokio::time::sleep(POLL.mul_f64(jitter)).await;
                     }
                     if let Err(error) = self.poll().await {
                         if !error.is(ErrorClass::Throttled) && !error.is(ErrorClass::Transient) {
-                            self.stage = Stage::End;
+                            self.state = TailState::End;
                             return Some(Err(error));
                         }
                         self.pending.push_back(LogItem::Mode(format!("polling; {error}")));
                     }
                 }
-                Stage::End => return None,
+                TailState::End => return None,
             }
         }
     }
@@ -124,7 +124,7 @@ impl Follower<'_> {
                 } else {
                     self.pending.push_back(LogItem::Mode("live tail".to_owned()));
                 }
-                self.stage = Stage::Tail(Box::new(session));
+                self.state = TailState::Tail(Box::new(session));
             }
             Err(error) => self.fall_back(&error.to_string()),
         }
@@ -133,11 +133,11 @@ impl Follower<'_> {
     fn fall_back(&mut self, why: &str) {
         tracing::info!(why, "live tail is not to be had");
         self.pending.push_back(LogItem::Mode("polling".to_owned()));
-        self.stage = Stage::Poll { waits: false };
+        self.state = TailState::Poll { waits: false };
     }
 
     async fn tail(&mut self) {
-        let Stage::Tail(session) = &mut self.stage else { return };
+        let TailState::Tail(session) = &mut self.state else { return };
         match session.response_stream.recv().await {
             Ok(Some(StartLiveTailResponseStream::SessionUpdate(update))) => {
                 let events = update.session_results.unwrap_or_default();
@@ -178,14 +178,14 @@ fn read_tailed(query: &LogQuery, event: &LiveTailSessionLogEvent) -> Option<LogL
 
 /// The lines that were given out. Live Tail has no ids, so what is remembered is what a line says.
 #[derive(Default)]
-struct Seen {
+struct Observed {
     keys: HashSet<(i64, String, String)>,
     order: VecDeque<(i64, String, String)>,
     ids: HashSet<String>,
     id_order: VecDeque<String>,
 }
 
-impl Seen {
+impl Observed {
     fn is_new(&mut self, line: &LogLine) -> bool {
         let key = (line.at.timestamp_millis(), line.source.clone(), line.text.clone());
         if !line.id.is_empty() {

@@ -1,9 +1,9 @@
 //! What the simulated account does with the changes that matter, as strictly as AWS.
 
-use super::fate::{Kind, error};
-use super::kinds::{CREATE_TEMPLATE, RUN};
-use super::scenario::Promise;
-use super::state::{Change, Event, Rds, State, Template};
+use super::faults::error;
+use super::operations::{CREATE_TEMPLATE, Operation, RUN};
+use super::scenario::Guarantee;
+use super::state::{Change, Event, SimDatabase, State, Template};
 use crate::cloud::{LaunchInstance, Result};
 use crate::domain::{ErrorClass, InstanceId, NewDatabase, RecordId};
 
@@ -15,7 +15,7 @@ pub(super) fn name_taken() -> crate::domain::CloudError {
 
 /// Names are unique at every instant: that is what the claim stands on.
 pub(super) fn create(state: &mut State, who: &str, template: Template) -> Result<RecordId> {
-    if state.names.contains_key(&template.name) && !state.breaks(Promise::UniqueNames) {
+    if state.names.contains_key(&template.name) && !state.breaks(Guarantee::UniqueNames) {
         return Err(name_taken());
     }
     let name = template.name.clone();
@@ -42,7 +42,7 @@ pub(super) fn run_instance(state: &mut State, who: &str, request: &LaunchInstanc
         );
     };
     let said = format!("{request:?}");
-    if !state.breaks(Promise::ClientTokens)
+    if !state.breaks(Guarantee::ClientTokens)
         && let Some((before, id)) = state.tokens.get(&request.token).cloned()
     {
         let burnt = before.is_empty();
@@ -54,7 +54,7 @@ pub(super) fn run_instance(state: &mut State, who: &str, request: &LaunchInstanc
                 "the token was used with other values",
             );
         }
-        let ended = state.machines.get(&id).is_none_or(|machine| machine.state.is_ending());
+        let ended = state.instances.get(&id).is_none_or(|instance| instance.state.is_ending());
         return if ended {
             fail(
                 ErrorClass::Invalid,
@@ -87,7 +87,7 @@ pub(super) fn run_instance(state: &mut State, who: &str, request: &LaunchInstanc
             "there is no capacity in that zone",
         );
     }
-    let alive = state.machines.iter().filter(|(_, machine)| !machine.state.is_ending()).count();
+    let alive = state.instances.iter().filter(|(_, instance)| !instance.state.is_ending()).count();
     if faults.instance_quota.is_some_and(|quota| alive >= quota as usize) {
         state.fault("quota");
         return fail(
@@ -97,7 +97,7 @@ pub(super) fn run_instance(state: &mut State, who: &str, request: &LaunchInstanc
         );
     }
     let now = state.now;
-    let id = state.make_machine(request.record.as_str(), &launch, now);
+    let id = state.make_instance(request.record.as_str(), &launch, now);
     state.tokens.insert(request.token.clone(), (said, id.clone()));
     state.boot(&id);
     state.note(who, || format!("launched {id} from {}", request.record));
@@ -105,18 +105,23 @@ pub(super) fn run_instance(state: &mut State, who: &str, request: &LaunchInstanc
     Ok(InstanceId::new(id))
 }
 
-pub(super) fn restore(state: &mut State, who: &str, kind: Kind, new: &NewDatabase) -> Result<()> {
+pub(super) fn restore(state: &mut State, who: &str, operation: Operation, new: &NewDatabase) -> Result<()> {
     let id = new.id().to_string();
     if state.databases.get(&id).is_some() {
         return Err(error(
             ErrorClass::AlreadyExists,
-            kind,
+            operation,
             "DBInstanceAlreadyExists",
             "DB instance already exists",
         ));
     }
     if !state.snapshots.iter().any(|snapshot| snapshot.id == new.snapshot.id) {
-        return Err(error(ErrorClass::NotFound, kind, "DBSnapshotNotFound", "the snapshot does not exist"));
+        return Err(error(
+            ErrorClass::NotFound,
+            operation,
+            "DBSnapshotNotFound",
+            "the snapshot does not exist",
+        ));
     }
     let faults = state.scenario.faults.clone();
     let count = state.databases.iter().count();
@@ -124,12 +129,12 @@ pub(super) fn restore(state: &mut State, who: &str, kind: Kind, new: &NewDatabas
         state.fault("quota");
         return Err(error(
             ErrorClass::Quota,
-            kind,
+            operation,
             "InstanceQuotaExceeded",
             "the quota of DB instances is reached",
         ));
     }
-    let database = Rds {
+    let database = SimDatabase {
         status: "creating".into(),
         endpoint: None,
         created_at: None,
@@ -137,7 +142,7 @@ pub(super) fn restore(state: &mut State, who: &str, kind: Kind, new: &NewDatabas
         tags: new.tags(),
     };
     state.databases.set(&id, state.now, database);
-    let seconds = state.fated(&format!("{id} comes"), state.scenario.latency.restore);
+    let seconds = state.sample(&format!("{id} comes"), state.scenario.latency.restore);
     if state.happens(faults.restore_fails) {
         state.fault("restore failed");
         state.schedule_in(seconds, Event::RestoreFails(id.clone()));

@@ -3,9 +3,9 @@
 use chrono::TimeDelta;
 use rand::RngExt as _;
 
-use super::scenario::Promise;
+use super::scenario::Guarantee;
 use super::state::{Change, Event, State, span};
-use crate::domain::instance::{read_timeline, write_timeline};
+use crate::domain::instance::{format_timeline, parse_timeline};
 use crate::domain::tags::{self, key};
 use crate::domain::{InstanceState, Phase, StatusClass};
 
@@ -26,13 +26,13 @@ fn own_id<T>((id, _): (&str, T)) -> String {
 }
 
 impl State {
-    pub(super) fn happen(&mut self, event: Event) {
+    pub(super) fn handle_event(&mut self, event: Event) {
         match event {
             Event::Running(id) => self.set_state(&id, InstanceState::Pending, InstanceState::Running),
             Event::Bootstrap(id, phase) => self.bootstrap(&id, phase),
             Event::DeadMan(id) => self.dead_man(&id),
             Event::Dies(id) => {
-                if self.machines.get(&id).is_some_and(|machine| !machine.state.is_ending()) {
+                if self.instances.get(&id).is_some_and(|instance| !instance.state.is_ending()) {
                     self.fault("instance died");
                     self.shut_down(&id, CLOUD);
                 }
@@ -42,7 +42,7 @@ impl State {
                 self.schedule(self.now + LISTED_FOR, Event::Forgotten(id));
             }
             Event::Forgotten(id) => {
-                self.machines.remove(&id, self.now);
+                self.instances.remove(&id, self.now);
             }
             Event::Restored(id) => self.restored(&id),
             Event::RestoreFails(id) => self.set_status(&id, "creating", "incompatible-network"),
@@ -71,11 +71,11 @@ impl State {
                 self.zone_out = Some((self.subnets[index].zone.clone(), until));
                 self.schedule_chance(self.scenario.faults.zone_out_per_day, Event::ZoneOut);
             }
-            Event::Crowd => {
+            Event::NoisyNeighbour => {
                 let minutes = self.random.random_range(1..6);
-                self.fault("crowd");
-                self.buckets.crowd(self.now + TimeDelta::minutes(minutes));
-                self.schedule_chance(self.scenario.faults.crowds_per_day, Event::Crowd);
+                self.fault("noisy neighbour");
+                self.buckets.noisy_neighbour(self.now + TimeDelta::minutes(minutes));
+                self.schedule_chance(self.scenario.faults.noisy_neighbours_per_day, Event::NoisyNeighbour);
             }
             Event::Again(serial) => {
                 if let Some(mut replay) = self.replays.remove(&serial) {
@@ -87,8 +87,8 @@ impl State {
     }
 
     fn set_state(&mut self, id: &str, from: InstanceState, to: InstanceState) {
-        if self.machines.get(id).is_some_and(|machine| machine.state == from) {
-            self.machines.change(id, self.now, |machine| machine.state = to);
+        if self.instances.get(id).is_some_and(|instance| instance.state == from) {
+            self.instances.change(id, self.now, |instance| instance.state = to);
             self.note(CLOUD, || format!("{id} is {to}"));
             self.changed(CLOUD, &Change::Instance(id.to_owned()));
         }
@@ -115,13 +115,13 @@ impl State {
 
     /// Begins to end an instance.
     pub(super) fn shut_down(&mut self, id: &str, who: &str) {
-        let alive = self.machines.get(id).is_some_and(|machine| !machine.state.is_ending());
+        let alive = self.instances.get(id).is_some_and(|instance| !instance.state.is_ending());
         if alive {
-            self.machines.change(id, self.now, |machine| {
-                machine.state = InstanceState::ShuttingDown;
-                machine.public_ip = None;
+            self.instances.change(id, self.now, |instance| {
+                instance.state = InstanceState::ShuttingDown;
+                instance.public_ip = None;
             });
-            let seconds = self.fated(&format!("{id} ends"), self.scenario.latency.terminate);
+            let seconds = self.sample(&format!("{id} ends"), self.scenario.latency.terminate);
             self.schedule_in(seconds, Event::Terminated(id.to_owned()));
             self.note(who, || format!("{id} shuts down"));
             self.changed(who, &Change::Instance(id.to_owned()));
@@ -130,20 +130,20 @@ impl State {
 
     /// One phase of the bootstrap ends and the next begins; each is written to the instance's own tags.
     fn bootstrap(&mut self, id: &str, index: usize) {
-        let Some(machine) = self.machines.get(id).cloned() else { return };
-        if machine.state != InstanceState::Running {
+        let Some(instance) = self.instances.get(id).cloned() else { return };
+        if instance.state != InstanceState::Running {
             return;
         }
-        let database = machine.tags.get(key::DATABASE).and_then(|id| self.databases.get(id)).cloned();
+        let database = instance.tags.get(key::DATABASE).and_then(|id| self.databases.get(id)).cloned();
         let waits = index == 1 && database.as_ref().is_none_or(|database| database.endpoint.is_none());
         let phase = Phase::PATH[index];
-        if machine.tags.get(key::PHASE).map(String::as_str) != Some(phase.word()) {
-            self.enter(id, phase, &machine);
+        if instance.tags.get(key::PHASE).map(String::as_str) != Some(phase.as_str()) {
+            self.enter(id, phase, &instance);
         }
         if waits {
             // The bootstrap asks again until its database answers.
-            let failed =
-                database.is_some_and(|database| StatusClass::of(&database.status) == StatusClass::Failed);
+            let failed = database
+                .is_some_and(|database| StatusClass::from_status(&database.status) == StatusClass::Failed);
             if !failed {
                 self.schedule_in(10.0, Event::Bootstrap(id.to_owned(), index));
             }
@@ -158,29 +158,29 @@ impl State {
             Phase::Services => latency.services,
             Phase::Ready | Phase::Failed => return,
         };
-        if phase == Phase::Services && machine.fails.is_some() {
-            return self.enter(id, Phase::Failed, &machine);
+        if phase == Phase::Services && instance.fails.is_some() {
+            return self.enter(id, Phase::Failed, &instance);
         }
-        let environment = machine.environment().unwrap_or(id);
-        let seconds = self.fated(&format!("{environment} {phase}"), range);
+        let environment = instance.environment().unwrap_or(id);
+        let seconds = self.sample(&format!("{environment} {phase}"), range);
         self.schedule_in(seconds, Event::Bootstrap(id.to_owned(), index + 1));
     }
 
-    fn enter(&mut self, id: &str, phase: Phase, machine: &super::state::Machine) {
+    fn enter(&mut self, id: &str, phase: Phase, instance: &super::state::SimInstance) {
         let now = self.now;
-        let age = u64::try_from((now - machine.launched_at).num_seconds()).unwrap_or(0);
-        let fails = machine.fails.clone();
-        self.machines.change(id, now, |machine| {
-            let written = machine.tags.get(key::TIMELINE).map(|timeline| read_timeline(timeline));
+        let age = u64::try_from((now - instance.launched_at).num_seconds()).unwrap_or(0);
+        let fails = instance.fails.clone();
+        self.instances.change(id, now, |instance| {
+            let written = instance.tags.get(key::TIMELINE).map(|timeline| parse_timeline(timeline));
             let mut timeline = written.unwrap_or_default();
             timeline.insert(phase, age);
-            machine.tags.insert(key::PHASE.into(), phase.word().into());
-            machine.tags.insert(key::TIMELINE.into(), write_timeline(&timeline));
+            instance.tags.insert(key::PHASE.into(), phase.as_str().into());
+            instance.tags.insert(key::TIMELINE.into(), format_timeline(&timeline));
             if phase == Phase::Ready {
-                machine.tags.insert(key::READY_AT.into(), tags::write_time(now));
+                instance.tags.insert(key::READY_AT.into(), tags::format_time(now));
             }
             if phase == Phase::Failed {
-                machine.tags.insert(key::DETAIL.into(), fails.unwrap_or_default());
+                instance.tags.insert(key::DETAIL.into(), fails.unwrap_or_default());
             }
         });
         self.ship_bootstrap(id, phase);
@@ -190,10 +190,10 @@ impl State {
 
     /// The instance ends itself when it is well past the expiry in its own tags and no engine has come.
     fn dead_man(&mut self, id: &str) {
-        let Some(machine) = self.machines.get(id).filter(|machine| !machine.state.is_ending()) else {
+        let Some(instance) = self.instances.get(id).filter(|instance| !instance.state.is_ending()) else {
             return;
         };
-        let end = machine.expires_at().unwrap_or(self.now) + DEAD_MAN_WAITS;
+        let end = instance.expires_at().unwrap_or(self.now) + DEAD_MAN_WAITS;
         if end <= self.now {
             self.shut_down(id, CLOUD);
         } else {
@@ -203,7 +203,8 @@ impl State {
 
     /// When a new instance's dead man's switch looks first.
     pub(super) fn arm_dead_man(&mut self, id: &str) {
-        let expiry = self.machines.get(id).and_then(super::state::Machine::expires_at).unwrap_or(self.now);
+        let expiry =
+            self.instances.get(id).and_then(super::state::SimInstance::expires_at).unwrap_or(self.now);
         self.schedule(expiry + DEAD_MAN_WAITS, Event::DeadMan(id.to_owned()));
     }
 
@@ -229,9 +230,9 @@ impl State {
     fn things_to_tidy(&self, kind: u32) -> Vec<String> {
         let records = format!("hatchery/{}/", self.scenario.fleet);
         let databases = format!("hatchery-{}-", self.scenario.fleet);
-        let alive = |machine: &super::state::Machine| !machine.state.is_ending();
+        let alive = |instance: &super::state::SimInstance| !instance.state.is_ending();
         match kind {
-            0 => self.machines.iter().filter(|(_, machine)| alive(machine)).map(own_id).collect(),
+            0 => self.instances.iter().filter(|(_, instance)| alive(instance)).map(own_id).collect(),
             1 => self.databases.iter().filter(|(id, _)| id.starts_with(&databases)).map(own_id).collect(),
             _ => {
                 let own = self.templates.iter().filter(|(_, template)| template.name.starts_with(&records));
@@ -246,7 +247,7 @@ impl State {
         const LOSABLE: [&str; 4] = [key::NAME, key::OWNER, key::EXPIRES_AT, key::PHASE];
         let lost = LOSABLE[self.random.random_range(0..LOSABLE.len())];
         let now = self.now;
-        let gone = self.machines.change(id, now, |machine| drop(machine.tags.remove(lost)))
+        let gone = self.instances.change(id, now, |instance| drop(instance.tags.remove(lost)))
             || self.templates.change(id, now, |template| drop(template.tags.remove(lost)))
             || self.databases.change(id, now, |database| drop(database.tags.remove(lost)));
         if gone {
@@ -258,7 +259,7 @@ impl State {
     /// Begins to delete a database.
     pub(super) fn begin_delete(&mut self, id: &str, who: &str) {
         self.databases.change(id, self.now, |database| "deleting".clone_into(&mut database.status));
-        let seconds = self.fated(&format!("{id} goes"), self.scenario.latency.delete);
+        let seconds = self.sample(&format!("{id} goes"), self.scenario.latency.delete);
         self.schedule_in(seconds, Event::Deleted(id.to_owned()));
         self.note(who, || format!("{id} is being deleted"));
         self.changed(who, &Change::Database(id.to_owned()));
@@ -270,7 +271,7 @@ impl State {
             if self.names.get(&template.name).is_some_and(|own| own == id) {
                 self.names.remove(&template.name);
             }
-            if self.breaks(Promise::Fencing)
+            if self.breaks(Guarantee::Fencing)
                 && let Some(launch) = template.launch.clone()
             {
                 self.deleted.insert(id.to_owned(), launch);
@@ -282,10 +283,11 @@ impl State {
 
     /// Lets time pass for an instance that was launched earlier, at the making of a scenario.
     pub(super) fn boot(&mut self, id: &str) {
-        let environment = self.machines.get(id).and_then(|machine| machine.environment()).unwrap_or(id);
-        let running = self.fated(&format!("{environment} runs"), self.scenario.latency.running);
-        let boot = self.fated(&format!("{environment} boots"), self.scenario.latency.boot).max(running + 1.0);
-        let launched = self.machines.get(id).map_or(self.now, |machine| machine.launched_at);
+        let environment = self.instances.get(id).and_then(|instance| instance.environment()).unwrap_or(id);
+        let running = self.sample(&format!("{environment} runs"), self.scenario.latency.running);
+        let boot =
+            self.sample(&format!("{environment} boots"), self.scenario.latency.boot).max(running + 1.0);
+        let launched = self.instances.get(id).map_or(self.now, |instance| instance.launched_at);
         self.schedule(launched + span(running), Event::Running(id.to_owned()));
         self.schedule(launched + span(boot), Event::Bootstrap(id.to_owned(), 0));
         self.schedule_chance_of_death(id);

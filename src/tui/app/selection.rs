@@ -2,7 +2,7 @@
 
 /// The selected row of a table, and how far the table is scrolled.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cursor<K> {
+pub struct Selection<K> {
     /// What is selected.
     pub selected: Option<K>,
     /// The first row in sight.
@@ -11,13 +11,13 @@ pub struct Cursor<K> {
     index: usize,
 }
 
-impl<K> Default for Cursor<K> {
+impl<K> Default for Selection<K> {
     fn default() -> Self {
         Self { selected: None, offset: 0, index: 0 }
     }
 }
 
-impl<K: Clone + PartialEq> Cursor<K> {
+impl<K: Clone + PartialEq> Selection<K> {
     /// The rows are other ones now: finds the selected one again and keeps it at the same height on the screen. One
     /// that is gone hands over to whatever stands in its place.
     pub fn follow(&mut self, keys: &[K], height: usize) {
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn the_selection_follows_its_row_and_keeps_its_height() {
-        let mut cursor = Cursor::default();
+        let mut cursor = Selection::default();
         cursor.follow(&[1, 2, 3, 4, 5, 6], 3);
         assert_eq!(cursor.selected, Some(1));
         cursor.select(4, &[1, 2, 3, 4, 5, 6], 3);

@@ -3,10 +3,11 @@
 use futures::StreamExt as _;
 
 use super::Caller;
-use super::fate::{Kind, error};
-use super::state::{Change, Machine, Rds, State, Template};
-use super::versions::Store;
-use crate::cloud::{Page, Pages, Result, Seen};
+use super::faults::error;
+use super::operations::Operation;
+use super::state::{Change, SimDatabase, SimInstance, State, Template};
+use super::versioned::Store;
+use crate::cloud::{Observed, Page, Pages, Result};
 use crate::domain::database::DatabaseFacts;
 use crate::domain::instance::InstanceFacts;
 use crate::domain::tags::Tags;
@@ -15,11 +16,11 @@ use crate::domain::{
 };
 
 pub(super) fn read_fleet(id: &str, template: &Template, tags: &Tags) -> Option<Fleet> {
-    Fleet::read(RecordId::new(id), &template.name, tags)
+    Fleet::parse(RecordId::new(id), &template.name, tags)
 }
 
 pub(super) fn read_record(fleet: &FleetName, id: &str, template: &Template, tags: &Tags) -> Option<Record> {
-    Record::read(fleet, RecordId::new(id), &template.name, template.created_at, tags)
+    Record::parse(fleet, RecordId::new(id), &template.name, template.created_at, tags)
 }
 
 /// A template as the listing of one fleet shows it.
@@ -35,20 +36,30 @@ pub(super) fn read_template(
     record.or_else(|| own().map(|fleet| Shown::Fleet(Box::new(fleet))))
 }
 
-pub(super) fn read_machine(fleet: &FleetName, id: &str, machine: &Machine, tags: &Tags) -> Option<Instance> {
+pub(super) fn read_instance(
+    fleet: &FleetName,
+    id: &str,
+    instance: &SimInstance,
+    tags: &Tags,
+) -> Option<Instance> {
     let facts = InstanceFacts {
         id: InstanceId::new(id),
-        state: machine.state,
-        instance_type: machine.instance_type.clone(),
-        public_ip: machine.public_ip.clone(),
-        private_ip: Some(machine.private_ip.clone()),
-        zone: Some(machine.zone.clone()),
-        launched_at: machine.launched_at,
+        state: instance.state,
+        instance_type: instance.instance_type.clone(),
+        public_ip: instance.public_ip.clone(),
+        private_ip: Some(instance.private_ip.clone()),
+        zone: Some(instance.zone.clone()),
+        launched_at: instance.launched_at,
     };
-    Instance::read(fleet, facts, tags)
+    Instance::parse(fleet, facts, tags)
 }
 
-pub(super) fn read_database(fleet: &FleetName, id: &str, database: &Rds, tags: &Tags) -> Option<Database> {
+pub(super) fn read_database(
+    fleet: &FleetName,
+    id: &str,
+    database: &SimDatabase,
+    tags: &Tags,
+) -> Option<Database> {
     let facts = DatabaseFacts {
         id: DatabaseId::new(id),
         status: database.status.clone(),
@@ -56,7 +67,7 @@ pub(super) fn read_database(fleet: &FleetName, id: &str, database: &Rds, tags: &
         created_at: database.created_at,
         zone: Some(database.zone.clone()),
     };
-    Database::read(fleet, facts, tags)
+    Database::parse(fleet, facts, tags)
 }
 
 impl State {
@@ -75,10 +86,10 @@ impl State {
 pub(super) type Shown<'a, T, R> = Box<dyn Fn(&str, &T, &Tags) -> Option<R> + Send + Sync + 'a>;
 
 impl Caller {
-    /// The pages of a listing. Each page is a call of its own, with its own fate and its own age.
+    /// The pages of a listing. Each page is a call of its own, with its own outcome and its own age.
     pub(super) fn pages<'a, T, R>(
         &'a self,
-        kind: Kind,
+        operation: Operation,
         store: fn(&State) -> &Store<T>,
         tags: fn(&T) -> &Tags,
         show: Shown<'a, T, R>,
@@ -91,7 +102,7 @@ impl Caller {
         futures::stream::unfold((begin, show), move |(marker, show)| async move {
             let marker = marker?;
             let page = self
-                .read(kind, |state, at| {
+                .read(operation, |state, at| {
                     let most = state.scenario.faults.page.max(1);
                     let untagged = state.untagged(store(state).page(&marker, at).take(most).count());
                     let none = Tags::new();
@@ -107,7 +118,7 @@ impl Caller {
                 })
                 .await;
             Some(match page {
-                Ok(Seen { value: (value, next), as_of }) => (Ok(Page { value, as_of }), (next, show)),
+                Ok(Observed { value: (value, next), as_of }) => (Ok(Page { value, as_of }), (next, show)),
                 Err(error) => (Err(error), (None, show)),
             })
         })
@@ -116,7 +127,7 @@ impl Caller {
 
     pub(super) async fn tag<T: Clone + 'static>(
         &self,
-        kind: Kind,
+        operation: Operation,
         store: fn(&mut State) -> &mut Store<T>,
         tags: fn(&mut T) -> &mut Tags,
         id: &str,
@@ -124,10 +135,10 @@ impl Caller {
         missing: &'static str,
     ) -> Result<()> {
         let (id, changes) = (id.to_owned(), changes.clone());
-        self.change(kind, move |state, who| {
+        self.change(operation, move |state, who| {
             let now = state.now;
             if !store(state).change(&id, now, |thing| changes.apply_to(tags(thing))) {
-                return Err(error(ErrorClass::NotFound, kind, missing, &format!("{id} does not exist")));
+                return Err(error(ErrorClass::NotFound, operation, missing, &format!("{id} does not exist")));
             }
             state.note(who, || format!("tags of {id}: {:?} {:?}", changes.set, changes.remove));
             state.changed(who, &Change::Tags(id.clone()));

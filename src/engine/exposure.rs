@@ -8,14 +8,14 @@ use crate::failure::{Failure, Kind};
 
 /// The groups that admit the whole internet although the policy does not name them in `allow-public`.
 #[must_use]
-pub fn too_open<'g>(groups: &'g [SecurityGroup], policy: &Policy) -> Vec<&'g SecurityGroup> {
+pub fn exposed_groups<'g>(groups: &'g [SecurityGroup], policy: &Policy) -> Vec<&'g SecurityGroup> {
     groups
         .iter()
         .filter(|group| !group.open_to.is_empty() && !policy.allow_public.contains(&group.id))
         .collect()
 }
 
-/// What is wrong with a group that is [`too_open`], and what to do.
+/// What is wrong with a group that is [`exposed_groups`], and what to do.
 #[must_use]
 pub fn refusal(group: &SecurityGroup) -> Failure {
     let message =
@@ -28,7 +28,7 @@ pub fn refusal(group: &SecurityGroup) -> Failure {
 ///
 /// # Errors
 /// Where the base template or the groups cannot be read.
-pub async fn groups_of(cloud: &dyn Cloud, fleet: &Fleet) -> Result<Vec<SecurityGroup>, Failure> {
+pub async fn security_groups_of(cloud: &dyn Cloud, fleet: &Fleet) -> Result<Vec<SecurityGroup>, Failure> {
     let base = cloud.base_template(&fleet.template).await;
     let base = base.map_err(|error| Failure::cloud("cannot read the fleet's base template", &error))?;
     let groups = cloud.security_groups(&base.security_groups).await;
@@ -38,8 +38,8 @@ pub async fn groups_of(cloud: &dyn Cloud, fleet: &Fleet) -> Result<Vec<SecurityG
 impl Engine {
     /// Refuses a fleet whose instances the whole internet could reach.
     pub(super) async fn check_network(&self, fleet: &Fleet) -> Result<(), Failure> {
-        let groups = groups_of(&*self.cloud, fleet).await?;
-        match too_open(&groups, &fleet.policy).first() {
+        let groups = security_groups_of(&*self.cloud, fleet).await?;
+        match exposed_groups(&groups, &fleet.policy).first() {
             None => Ok(()),
             Some(group) => {
                 let refusal = refusal(group);

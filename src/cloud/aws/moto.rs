@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use aws_sdk_ec2::types::{Filter, LaunchTemplate, Tag};
 
 use super::AwsCloud;
-use super::call::{Bucket, Effect, call};
-use super::records::filter;
-use crate::cloud::{Page, Result, Seen};
+use super::call::{Access, Bucket, call};
+use super::launch_templates::filter;
+use crate::cloud::{Observed, Page, Result};
 
 /// How many templates are asked for by their ids at once.
 const CHUNK: usize = 200;
@@ -22,12 +22,12 @@ impl AwsCloud {
         let tags = self.live_tags(filter("resource-type", ["launch-template"])).await?;
         let wanted: Vec<String> =
             tags.value.iter().filter(|(_, tags)| matches(filters, tags)).map(|(id, _)| id.clone()).collect();
-        let mut page = Seen { value: Vec::new(), as_of: tags.as_of };
+        let mut page = Observed { value: Vec::new(), as_of: tags.as_of };
         for ids in wanted.chunks(CHUNK) {
             let request = self.ec2.describe_launch_templates().set_launch_template_ids(Some(ids.to_vec()));
             let request = request.max_results(200).send();
             let found =
-                call(&self.limits, Bucket::Describe, Effect::Reads, "DescribeLaunchTemplates", request)
+                call(&self.limits, Bucket::Describe, Access::Read, "DescribeLaunchTemplates", request)
                     .await?;
             page.value.extend(found.value.launch_templates.unwrap_or_default());
         }
@@ -46,12 +46,12 @@ impl AwsCloud {
         Ok(template)
     }
 
-    async fn live_tags(&self, filter: Filter) -> Result<Seen<BTreeMap<String, Vec<Tag>>>> {
+    async fn live_tags(&self, filter: Filter) -> Result<Observed<BTreeMap<String, Vec<Tag>>>> {
         let mut pager = self.ec2.describe_tags().filters(filter).into_paginator().send();
-        let mut tags = Seen { value: BTreeMap::<_, Vec<Tag>>::new(), as_of: None };
+        let mut tags = Observed { value: BTreeMap::<_, Vec<Tag>>::new(), as_of: None };
         loop {
             let next = async { pager.next().await.transpose() };
-            let page = call(&self.limits, Bucket::Describe, Effect::Reads, "DescribeTags", next).await?;
+            let page = call(&self.limits, Bucket::Describe, Access::Read, "DescribeTags", next).await?;
             let Some(found) = page.value else { return Ok(tags) };
             tags.as_of = tags.as_of.or(page.as_of);
             for tag in found.tags.unwrap_or_default() {

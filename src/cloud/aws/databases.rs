@@ -5,10 +5,10 @@ use std::sync::PoisonError;
 use aws_sdk_rds::types::{DbInstance, Tag};
 use futures::StreamExt as _;
 
-use super::call::{Bucket, Effect, call};
-use super::records::read_pages;
+use super::call::{Access, Bucket, call};
+use super::launch_templates::read_pages;
 use super::{AwsCloud, instant};
-use crate::cloud::{Page, Pages, Result, Seen, SourceDatabase, absent};
+use crate::cloud::{Observed, Page, Pages, Result, SourceDatabase, absent};
 use crate::domain::database::DatabaseFacts;
 use crate::domain::{
     CloudError, Database, DatabaseId, ErrorClass, FleetName, NewDatabase, Number, Snapshot, SnapshotId,
@@ -24,9 +24,9 @@ impl AwsCloud {
         let pager = self.rds.describe_db_instances().max_records(PAGE).into_paginator().send();
         let pages = futures::stream::unfold(pager, move |mut pager| async move {
             let next = async { pager.next().await.transpose() };
-            match call(&self.limits, Bucket::Database, Effect::Reads, "DescribeDBInstances", next).await {
-                Ok(Seen { value: None, .. }) => None,
-                Ok(Seen { value: Some(page), as_of }) => {
+            match call(&self.limits, Bucket::Database, Access::Read, "DescribeDBInstances", next).await {
+                Ok(Observed { value: None, .. }) => None,
+                Ok(Observed { value: Some(page), as_of }) => {
                     Some((Ok(Page { value: page.db_instances.unwrap_or_default(), as_of }), pager))
                 }
                 Err(error) => Some((Err(error), pager)),
@@ -39,14 +39,14 @@ impl AwsCloud {
         })
     }
 
-    async fn describe(&self, id: &str) -> Result<Seen<Option<DbInstance>>> {
+    async fn describe(&self, id: &str) -> Result<Observed<Option<DbInstance>>> {
         let request = self.rds.describe_db_instances().db_instance_identifier(id);
-        match call(&self.limits, Bucket::Database, Effect::Reads, "DescribeDBInstances", request.send()).await
+        match call(&self.limits, Bucket::Database, Access::Read, "DescribeDBInstances", request.send()).await
         {
-            Ok(Seen { value, as_of }) => {
-                Ok(Seen { value: value.db_instances.unwrap_or_default().into_iter().next(), as_of })
+            Ok(Observed { value, as_of }) => {
+                Ok(Observed { value: value.db_instances.unwrap_or_default().into_iter().next(), as_of })
             }
-            Err(error) if error.is(ErrorClass::NotFound) => Ok(Seen { value: None, as_of: None }),
+            Err(error) if error.is(ErrorClass::NotFound) => Ok(Observed { value: None, as_of: None }),
             Err(error) => Err(error),
         }
     }
@@ -55,14 +55,14 @@ impl AwsCloud {
         &self,
         fleet: &FleetName,
         number: Number,
-    ) -> Result<Seen<Option<Database>>> {
+    ) -> Result<Observed<Option<Database>>> {
         let found = self.describe(fleet.database_id(number).as_str()).await?;
         let value = found.value.and_then(|database| {
             let read = read(fleet, &database)?;
             self.remember_arn(&read.id, &database);
             Some(read)
         });
-        Ok(Seen { value, as_of: found.as_of })
+        Ok(Observed { value, as_of: found.as_of })
     }
 
     pub(super) async fn read_source_database(&self, id: &str) -> Result<Option<SourceDatabase>> {
@@ -78,7 +78,7 @@ impl AwsCloud {
     pub(super) async fn read_subnet_group(&self, name: &str) -> Result<Option<String>> {
         let request = self.rds.describe_db_subnet_groups().db_subnet_group_name(name);
         let found =
-            call(&self.limits, Bucket::Database, Effect::Reads, "DescribeDBSubnetGroups", request.send())
+            call(&self.limits, Bucket::Database, Access::Read, "DescribeDBSubnetGroups", request.send())
                 .await;
         let groups = absent(found)?.and_then(|found| found.value.db_subnet_groups).unwrap_or_default();
         Ok(groups.first().map(|group| group.vpc_id().unwrap_or_default().to_owned()))
@@ -95,7 +95,7 @@ impl AwsCloud {
         let mut latest: Option<Snapshot> = None;
         loop {
             let next = async { pager.next().await.transpose() };
-            let page = call(&self.limits, Bucket::Database, Effect::Reads, "DescribeDBSnapshots", next).await;
+            let page = call(&self.limits, Bucket::Database, Access::Read, "DescribeDBSnapshots", next).await;
             // RDS answers NotFound where the source itself is unknown: it has no snapshot either.
             let Some(page) = absent(page)?.and_then(|page| page.value) else { return Ok(latest) };
             for snapshot in
@@ -135,7 +135,7 @@ impl AwsCloud {
             .backup_retention_period(0)
             .set_tags(Some(rds_tags(&new.tags())));
         let operation = "RestoreDBInstanceFromDBSnapshot";
-        call(&self.limits, Bucket::Database, Effect::Changes, operation, request.send()).await.map(|_| ())
+        call(&self.limits, Bucket::Database, Access::Write, operation, request.send()).await.map(|_| ())
     }
 
     pub(super) async fn remove_database(&self, id: &DatabaseId) -> Result<()> {
@@ -145,8 +145,7 @@ impl AwsCloud {
             .db_instance_identifier(id.as_str())
             .skip_final_snapshot(true)
             .delete_automated_backups(true);
-        match call(&self.limits, Bucket::Database, Effect::Changes, "DeleteDBInstance", request.send()).await
-        {
+        match call(&self.limits, Bucket::Database, Access::Write, "DeleteDBInstance", request.send()).await {
             Err(error) if error.message.contains("already being deleted") => Ok(()),
             deleted => absent(deleted).map(|_| ()),
         }
@@ -157,13 +156,12 @@ impl AwsCloud {
         if !changes.set.is_empty() {
             let request =
                 self.rds.add_tags_to_resource().resource_name(&arn).set_tags(Some(rds_tags(&changes.set)));
-            call(&self.limits, Bucket::Database, Effect::Changes, "AddTagsToResource", request.send())
-                .await?;
+            call(&self.limits, Bucket::Database, Access::Write, "AddTagsToResource", request.send()).await?;
         }
         if !changes.remove.is_empty() {
             let keys = changes.remove.iter().cloned().collect();
             let request = self.rds.remove_tags_from_resource().resource_name(&arn).set_tag_keys(Some(keys));
-            call(&self.limits, Bucket::Database, Effect::Changes, "RemoveTagsFromResource", request.send())
+            call(&self.limits, Bucket::Database, Access::Write, "RemoveTagsFromResource", request.send())
                 .await?;
         }
         Ok(())

@@ -1,14 +1,17 @@
 //! The steps that take something away. Nothing is taken away on what was seen in a listing alone.
 
 use super::{
-    Acted, Actor, CloudError, DatabaseId, Done, EnvironmentId, ErrorClass, InstanceId, InstanceState, Look,
-    NewRecord, Purpose, Record, RecordId, Result, Warrant, is_instance_of, plan,
+    Acted, Actor, CloudError, DatabaseId, Done, EnvironmentId, ErrorClass, FreshRead, InstanceId,
+    InstanceState, NewRecord, Purpose, Record, RecordId, Result, TerminationReason, is_instance_of, plan,
 };
 
 impl Actor<'_> {
     /// The record, if it stands and its environment is to end: judged by AWS's clock of this very answer.
-    async fn look_at_ending(&self, record: &RecordId) -> Result<Result<(Look<()>, Record), &'static str>> {
-        let look = self.look(record).await?;
+    async fn look_at_ending(
+        &self,
+        record: &RecordId,
+    ) -> Result<Result<(FreshRead<()>, Record), &'static str>> {
+        let look = self.read_record(record).await?;
         let Some(now) = look.now else { return Ok(Err("AWS did not say what time it is")) };
         let (found, look) = look.split();
         Ok(match found {
@@ -22,18 +25,18 @@ impl Actor<'_> {
         &self,
         environment: &EnvironmentId,
         instance: &InstanceId,
-        warrant: &Warrant,
+        reason: &TerminationReason,
     ) -> Acted {
         let cloud = &self.engine.cloud;
-        let look = match warrant {
-            Warrant::Ending(record) => match self.look_at_ending(record).await? {
+        let look = match reason {
+            TerminationReason::Ending(record) => match self.look_at_ending(record).await? {
                 Ok((look, _)) => look,
                 Err(why) => return Ok(Done::skip(why)),
             },
-            Warrant::Surplus { record, keep } => {
-                let (found, _) = self.look(record).await?.split();
+            TerminationReason::Surplus { record, keep } => {
+                let (found, _) = self.read_record(record).await?.split();
                 let Some(found) = found else { return Ok(Done::skip("its record is gone")) };
-                let look = self.engine.look(cloud.instances_of(environment)).await?;
+                let look = self.engine.read_fresh(cloud.instances_of(environment)).await?;
                 let (mut alive, look) = look.split();
                 alive.retain(|other| !other.state.is_ending() && is_instance_of(other, &found));
                 alive.sort_unstable_by(|a, b| (a.launched_at, &a.id).cmp(&(b.launched_at, &b.id)));
@@ -42,8 +45,8 @@ impl Actor<'_> {
                 }
                 look
             }
-            Warrant::Orphan => {
-                let (found, look) = self.engine.look(cloud.record_of(environment)).await?.split();
+            TerminationReason::Orphan => {
+                let (found, look) = self.engine.read_fresh(cloud.find_record(environment)).await?.split();
                 let seen = cloud.instance(&self.world.fleet.name, instance).await?.value;
                 let Some(seen) = seen.filter(|seen| seen.orphan_since.is_some()) else {
                     return Ok(Done::skip("it is gone, or not marked any more"));
@@ -55,7 +58,7 @@ impl Actor<'_> {
             }
         };
         let call = cloud.terminate_instance(instance);
-        self.engine.act_on(&look, "TerminateInstances", call).await.map(Done::while_held)
+        self.engine.act_while_fresh(&look, "TerminateInstances", call).await.map(Done::from_fresh)
     }
 
     pub(super) async fn delete_database(&self, record: &RecordId, environment: &EnvironmentId) -> Acted {
@@ -70,7 +73,7 @@ impl Actor<'_> {
             Err(why) => return Ok(Done::skip(why)),
         };
         let call = cloud.delete_database(&database.id);
-        self.engine.act_on(&look, "DeleteDBInstance", call).await.map(Done::while_held)
+        self.engine.act_while_fresh(&look, "DeleteDBInstance", call).await.map(Done::from_fresh)
     }
 
     /// The record goes last: it is the finalizer.
@@ -97,7 +100,7 @@ impl Actor<'_> {
             }
         }
         let call = cloud.delete_record(record);
-        self.engine.act_on(&look, "DeleteLaunchTemplate", call).await.map(Done::while_held)
+        self.engine.act_while_fresh(&look, "DeleteLaunchTemplate", call).await.map(Done::from_fresh)
     }
 
     /// Takes the claim on a database for nobody. From then on it ends like any environment that somebody asked to end.

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::state::{LaunchData, Machine, Rds, State, Template, span};
+use super::state::{LaunchData, SimDatabase, SimInstance, State, Template, span};
 use crate::cloud::BaseTemplate;
 use crate::domain::policy::Setting;
 use crate::domain::record::{NewEnvironment, NewRecord, Purpose};
@@ -11,7 +11,7 @@ use crate::domain::{
     AuditEvent, FleetName, InstanceState, Label, NewDatabase, NewFleet, Number, Outcome, Policy, TagChanges,
 };
 
-use super::scenario::Resident;
+use super::scenario::InitialEnvironment;
 
 /// The security group that fleets of the account use, and the one that admits everybody.
 pub(super) const GROUP: &str = "sg-0a1";
@@ -22,7 +22,7 @@ pub(super) const SUBNET_GROUP: &str = "private";
 
 impl State {
     /// Makes the scenario's fleet and what it has. Names in it that make no sense are left out.
-    pub(super) fn begin(&mut self) {
+    pub(super) fn populate(&mut self) {
         let Ok(name) = self.scenario.fleet.parse::<FleetName>() else { return };
         let mut policy = Policy {
             source_database: self.scenario.source_database.clone(),
@@ -31,13 +31,14 @@ impl State {
             ..Policy::for_fleet(&name)
         };
         for (setting, value) in self.scenario.policy.clone() {
-            if let Some(setting) = Setting::named(&setting) {
+            if let Some(setting) = Setting::find(&setting) {
                 // A value that makes no sense keeps the default.
                 let _ = setting.set(&mut policy, &value);
             }
         }
-        let residents = self.scenario.environments.clone();
-        let databases = residents.len() + self.scenario.free as usize + self.scenario.creating as usize;
+        let initial_environments = self.scenario.environments.clone();
+        let databases =
+            initial_environments.len() + self.scenario.free as usize + self.scenario.creating as usize;
         policy.last_number = Number(u32::try_from(databases).unwrap_or(u32::MAX).saturating_add(5));
         self.make_fleet(&NewFleet {
             name: name.clone(),
@@ -51,8 +52,8 @@ impl State {
             volume_gib: None,
         });
         let mut number = Number(6);
-        for resident in &residents {
-            self.settle(&name, &policy, number, resident);
+        for initial in &initial_environments {
+            self.add_environment(&name, &policy, number, initial);
             number = number.next();
         }
         for _ in 0..self.scenario.free {
@@ -63,8 +64,8 @@ impl State {
             self.make_spare(&name, &policy, number, TimeDelta::minutes(6), false);
             number = number.next();
         }
-        if self.scenario.bystanders {
-            self.make_bystanders(&name);
+        if self.scenario.decoys {
+            self.make_decoys(&name);
         }
         self.audit.sort_by_key(|event| event.at);
         // What is already over happened at its own time.
@@ -93,21 +94,27 @@ impl State {
     }
 
     /// An environment that is there from the beginning: everything as its launch would have left it.
-    fn settle(&mut self, fleet: &FleetName, policy: &Policy, number: Number, resident: &Resident) {
-        let Ok(label) = resident.name.parse::<Label>() else { return };
-        let created_at = self.now - span(resident.age.as_secs_f64());
+    fn add_environment(
+        &mut self,
+        fleet: &FleetName,
+        policy: &Policy,
+        number: Number,
+        initial: &InitialEnvironment,
+    ) {
+        let Ok(label) = initial.name.parse::<Label>() else { return };
+        let created_at = self.now - span(initial.age.as_secs_f64());
         let index = number.0 as usize % self.subnets.len();
         let Some(image) = self.images.last().map(|image| image.id.clone()) else { return };
         let new = NewRecord {
             environment: fleet.environment(number),
-            owner: resident.owner.clone(),
+            owner: initial.owner.clone(),
             created_at,
-            claim: "resident".to_owned(),
+            claim: "initial".to_owned(),
             purpose: Purpose::Launch(Box::new(NewEnvironment {
                 name: label,
-                expires_at: created_at + resident.ttl,
-                services: resident.services.clone(),
-                note: resident.note.clone(),
+                expires_at: created_at + initial.ttl,
+                services: initial.services.clone(),
+                note: initial.note.clone(),
                 image,
                 subnet: self.subnets[index].id.clone(),
             })),
@@ -129,17 +136,17 @@ impl State {
             launch: Some(launch.clone()),
             base: BaseTemplate::default(),
         });
-        let id = self.make_machine(&record, &launch, created_at + TimeDelta::seconds(1));
-        self.machines.change(&id, self.now, |machine| machine.fails.clone_from(&resident.fails));
+        let id = self.make_instance(&record, &launch, created_at + TimeDelta::seconds(1));
+        self.instances.change(&id, self.now, |instance| instance.fails.clone_from(&initial.fails));
         let note = TagChanges::new().set(key::INSTANCE, id.as_str());
         self.templates.change(&record, self.now, |template| note.apply_to(&mut template.tags));
         self.boot(&id);
         self.audit.push(AuditEvent {
             at: created_at,
-            who: resident.owner.clone(),
+            who: initial.owner.clone(),
             action: "launch".to_owned(),
             target: new.environment.to_string(),
-            reason: format!("as {}", resident.name),
+            reason: format!("as {}", initial.name),
             outcome: Outcome::Done,
             detail: format!("{id} with {database}"),
             restore_seconds: None,
@@ -147,7 +154,7 @@ impl State {
     }
 
     /// What has the fleet's name but not its tags, and what has its tags but not its name.
-    fn make_bystanders(&mut self, fleet: &FleetName) {
+    fn make_decoys(&mut self, fleet: &FleetName) {
         let tags = |role: &str| -> Tags {
             [(key::FLEET, fleet.as_str()), (key::ROLE, role)]
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
@@ -174,14 +181,14 @@ impl State {
             let zone = self.subnets[0].zone.clone();
             let (status, created_at) = ("available".to_owned(), Some(self.now));
             let endpoint = Some(format!("{id}.c9akciq32.eu-west-1.rds.amazonaws.com:5432"));
-            self.databases.set(&id, self.now, Rds { status, endpoint, created_at, zone, tags });
+            self.databases.set(&id, self.now, SimDatabase { status, endpoint, created_at, zone, tags });
         }
         let launch = LaunchData {
             instance_type: "t3.large".to_owned(),
             subnet: self.subnets[0].id.clone(),
             tags: tags(role::ENVIRONMENT),
         };
-        self.make_machine("lt-of-somebody", &launch, self.now);
+        self.make_instance("lt-of-somebody", &launch, self.now);
     }
 
     /// A database of the pool that was asked for so long ago.
@@ -209,9 +216,9 @@ impl State {
             parameter_group: None,
         };
         let id = new.id().to_string();
-        let minutes = self.fated(&id, [11.0, 17.0]);
+        let minutes = self.sample(&id, [11.0, 17.0]);
         let created_at = requested_at + span(minutes * 60.0);
-        let database = Rds {
+        let database = SimDatabase {
             status: if there { "available" } else { "creating" }.to_owned(),
             endpoint: there.then(|| format!("{id}.c9akciq32.eu-west-1.rds.amazonaws.com:5432")),
             created_at: there.then_some(created_at),
@@ -235,7 +242,7 @@ impl State {
     }
 
     /// A new instance of a record. Its id.
-    pub(super) fn make_machine(
+    pub(super) fn make_instance(
         &mut self,
         record: &str,
         launch: &LaunchData,
@@ -247,7 +254,7 @@ impl State {
         let zone = zone.map(|subnet| subnet.zone.clone()).unwrap_or_default();
         let mut tags = launch.tags.clone();
         tags.insert(key::AWS_TEMPLATE_ID.to_owned(), record.to_owned());
-        let machine = Machine {
+        let instance = SimInstance {
             state: InstanceState::Pending,
             instance_type: launch.instance_type.clone(),
             zone,
@@ -257,7 +264,7 @@ impl State {
             tags,
             fails: None,
         };
-        self.machines.set(&id, self.now, machine);
+        self.instances.set(&id, self.now, instance);
         id
     }
 }

@@ -14,12 +14,12 @@ use aws_smithy_types::config_bag::ConfigBag;
 /// SDK's reader takes the end of the text for the end of every element. What was refused is asked for again, as is any other
 /// answer that says that all went well and cannot be read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct OnlyWhole;
+pub(super) struct RejectTruncated;
 
 #[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
-impl Intercept for OnlyWhole {
+impl Intercept for RejectTruncated {
     fn name(&self) -> &'static str {
-        "OnlyWhole"
+        "RejectTruncated"
     }
 
     fn read_after_deserialization(
@@ -36,9 +36,9 @@ impl Intercept for OnlyWhole {
     }
 }
 
-impl ClassifyRetry for OnlyWhole {
+impl ClassifyRetry for RejectTruncated {
     fn name(&self) -> &'static str {
-        "OnlyWhole"
+        "RejectTruncated"
     }
 
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {

@@ -10,7 +10,7 @@ use crate::domain::{CloudError, ErrorClass, Listing, World};
 
 /// The latest observation, as it is shown.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub struct FleetView {
     /// What is shown: of each listing the latest that was complete, else the latest.
     pub world: Arc<World>,
     /// What stood in the way the last time.
@@ -21,7 +21,7 @@ pub struct Seen {
     anchor: Option<(DateTime<Utc>, Duration)>,
 }
 
-impl Seen {
+impl FleetView {
     /// What is known after another observation.
     #[must_use]
     pub fn after(before: Option<Self>, world: Arc<World>, clock: Duration) -> Self {
