@@ -17,7 +17,7 @@ use hatchery::engine::Engine;
 use rand::{Rng, RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use crate::account::{config, on_paused_time, request};
+use crate::setup::{config, on_paused_time, request};
 
 const ENGINEERS: u32 = 50;
 

@@ -15,8 +15,8 @@ use hatchery::failure::Failure;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use crate::account::{config, live, on_paused_time, request};
-use crate::layer::{Call, Hook, Layer};
+use crate::cloud_layer::{Call, Hook, Layer};
+use crate::setup::{config, live, on_paused_time, request};
 
 /// Measures the time in which none of a process's calls is at AWS.
 #[derive(Clone)]
@@ -205,7 +205,7 @@ impl Account {
                 .unwrap()
                 .get(launched.database.as_str())
                 .and_then(|restore| restore.there);
-            // One that was there from the beginning is not in the book.
+            // One that was there from the beginning is not in the checker.
             let known = self.restores.lock().unwrap().contains_key(launched.database.as_str());
             warm += usize::from(!known || came.is_some_and(|came| came <= begun));
             self.clock.sleep(Duration::from_mins(8)).await;

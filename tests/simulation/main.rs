@@ -7,35 +7,35 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod account;
-mod acting;
-mod checks;
-mod crowd;
+mod cloud_layer;
+mod crash_injector;
 mod demand;
-mod ending;
-mod extending;
-mod flaws;
-mod frail;
+mod ends;
+mod engine_invariants;
+mod engine_loop;
+mod extend;
+mod harness;
+mod invariants;
 mod latency;
-mod launching;
-mod layer;
-mod observing;
-mod people;
-mod recalling;
-mod refusing;
-mod run;
-mod running;
-mod script;
-mod witness;
+mod launch;
+mod launch_history;
+mod many_dashboards;
+mod mutants;
+mod observe;
+mod refusals;
+mod setup;
+mod steps;
+mod test_bed;
+mod users;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use crowd::Crowd;
-use flaws::Flaw;
-use run::{Outcome, Setting, simulate};
+use harness::{Outcome, Setting, simulate};
+use many_dashboards::DashboardLoad;
+use mutants::Mutant;
 
 /// Seeds that once failed. They stay.
 const REGRESSIONS: &[u64] = &[6, 10, 26, 287, 294, 298];
@@ -141,12 +141,12 @@ fn the_same_seed_gives_the_same_history() {
 #[test]
 fn every_flaw_is_found() {
     let mut unfound = Vec::new();
-    for (flaw, invariant, known) in Flaw::ALL {
-        let setting = Setting { flaw: Some(flaw), ..Setting::default() };
-        let shown = |outcome: &Outcome| outcome.violations.iter().any(|line| flaw.shows_in(line));
+    for (mutant, invariant, known) in Mutant::ALL {
+        let setting = Setting { mutant: Some(mutant), ..Setting::default() };
+        let shown = |outcome: &Outcome| outcome.violations.iter().any(|line| mutant.shows_in(line));
         match first_on_all_cores(std::iter::once(known).chain(1..200), &setting, shown) {
-            Some(seed) => println!("{flaw:?}: {invariant} falls at seed {seed}"),
-            None => unfound.push(flaw),
+            Some(seed) => println!("{mutant:?}: {invariant} falls at seed {seed}"),
+            None => unfound.push(mutant),
         }
     }
     assert!(unfound.is_empty(), "nobody notices {unfound:?}");
@@ -154,13 +154,13 @@ fn every_flaw_is_found() {
 
 #[test]
 fn a_hundred_dashboards_are_light_and_do_each_thing_about_once() {
-    let crowd = Crowd::worst(100, 1..5);
-    assert!(crowd.launches > 20, "{crowd:?}");
-    assert_eq!(crowd.throttled, 0, "{crowd:?}");
-    assert!(crowd.describe_busy < 0.25 && crowd.describe_at_rest < 0.25, "{crowd:?}");
-    assert!(crowd.sent <= 1.2, "{crowd:?}");
-    let [_, _, all] = crowd.seen;
-    assert!(all < 90.0, "{crowd:?}");
+    let load = DashboardLoad::worst(100, 1..5);
+    assert!(load.launches > 20, "{load:?}");
+    assert_eq!(load.throttled, 0, "{load:?}");
+    assert!(load.describe_busy < 0.25 && load.describe_at_rest < 0.25, "{load:?}");
+    assert!(load.sent <= 1.2, "{load:?}");
+    let [_, _, all] = load.seen;
+    assert!(all < 90.0, "{load:?}");
 }
 
 #[test]
@@ -193,9 +193,9 @@ fn launches() {
 #[test]
 #[ignore = "prints what 1, 10, 100 and 300 dashboards ask of an account"]
 fn dashboards() {
-    println!("{}", Crowd::HEAD);
+    println!("{}", DashboardLoad::HEAD);
     for dashboards in [1, 10, 100, 300] {
-        println!("{}", Crowd::worst(dashboards, 1..9).row());
+        println!("{}", DashboardLoad::worst(dashboards, 1..9).row());
     }
 }
 

@@ -2,11 +2,11 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)] // each test binary uses its own part
 
+pub(crate) mod account;
 pub(crate) mod binary;
 pub(crate) mod contract;
-pub(crate) mod fleet;
 pub(crate) mod microburst;
 pub(crate) mod moto;
 pub(crate) mod proxy;
+pub(crate) mod pty;
 pub(crate) mod server;
-pub(crate) mod terminal;

@@ -1,0 +1,7 @@
+//! The domain: what is parsed from tags, what a world says of its environments, and what is formatted for people.
+
+mod environments;
+mod format;
+mod health;
+mod progress;
+mod tags;

@@ -1,0 +1,17 @@
+//! Everything that needs neither AWS nor an emulator: the domain, the plan, the dashboard, the simulated cloud's contract.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod architecture;
+mod demand;
+mod domain;
+mod plan;
+mod sim;
+mod tui;
+
+#[path = "../support"]
+mod support {
+    pub(crate) mod contract;
+    pub(crate) mod sample_fleet;
+    pub(crate) mod worlds;
+}

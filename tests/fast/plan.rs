@@ -1,0 +1,294 @@
+//! The plan, by properties over any world and by cases that must never happen.
+
+mod cases;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::support::worlds::*;
+use hatchery::domain::database::DatabaseFacts;
+use hatchery::domain::instance::InstanceFacts;
+use hatchery::domain::policy::RestoreFailures;
+use hatchery::domain::record::{LaunchFailure, Termination};
+use hatchery::domain::{
+    Database, DatabaseId, Instance, InstanceId, InstanceState, Number, Record, RecordId, Spare, TagChanges,
+    Tags, Target, World,
+};
+use hatchery::engine::plan::{self, Plan, plan};
+use hatchery::engine::step::{Orphan, Placement, Priority, Step, TerminationReason};
+use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+
+fn planned(world: &World) -> Plan {
+    plan(world, &world.fleet.policy, now())
+}
+
+fn actions(plan: &Plan) -> Vec<(&'static str, String)> {
+    plan.steps.iter().map(|planned| (planned.step.action(), planned.step.target())).collect()
+}
+
+fn takes_away(step: &Step) -> bool {
+    step.priority() == Priority::Delete
+}
+
+/// What a step does to the world when it succeeds at once.
+#[allow(clippy::too_many_lines)] // one short arm a step
+fn apply(world: &mut World, step: &Step) {
+    fn of<'w>(world: &'w mut World, id: &RecordId) -> Option<&'w mut Record> {
+        world.records.items.iter_mut().find(|record| record.id == *id)
+    }
+    match step {
+        Step::ClaimDatabase { environment, .. } => {
+            for database in world.databases.items.iter_mut().filter(|d| d.number == environment.number) {
+                database.environment = Some(environment.clone());
+            }
+        }
+        Step::CreateClaimed { environment, restore, .. } => {
+            let mut database = claimed(environment.number.0);
+            database.status = "creating".into();
+            database.endpoint = None;
+            database.requested_at = Some(now());
+            database.snapshot_at = Some(restore.snapshot.created_at);
+            world.databases.items.push(database);
+        }
+        Step::LaunchInstance { record, environment, .. } => {
+            let mut new = instance(environment.number.0);
+            new.id = hatchery::domain::InstanceId::new(format!("i-{}-new", environment.number));
+            new.launched_at = now();
+            if let Some(record) = of(world, record) {
+                record.instance = Some(new.id.clone());
+                new.expires_at = record.expires_at;
+            }
+            world.instances.items.push(new);
+        }
+        Step::RecordInstance { record, instance, .. } => {
+            if let Some(record) = of(world, record) {
+                record.instance = Some(instance.clone());
+            }
+        }
+        Step::MirrorExpiry { instance, expires_at, .. } => {
+            for found in world.instances.items.iter_mut().filter(|i| i.id == *instance) {
+                found.expires_at = Some(*expires_at);
+            }
+        }
+        Step::GiveUp { record, .. } => {
+            if let Some(record) = of(world, record) {
+                record.failure = Some(LaunchFailure { at: now(), reason: "given up".into() });
+            }
+        }
+        Step::MarkReaping { record, .. } => {
+            if let Some(record) = of(world, record) {
+                record.reaping_since = Some(now());
+            }
+        }
+        Step::UnmarkReaping { record, .. } => {
+            if let Some(record) = of(world, record) {
+                record.reaping_since = None;
+            }
+        }
+        Step::Orphan { what, marked } => {
+            let since = marked.then(now);
+            match what {
+                Orphan::Instance(id) => {
+                    world
+                        .instances
+                        .items
+                        .iter_mut()
+                        .filter(|i| i.id == *id)
+                        .for_each(|i| i.orphan_since = since);
+                }
+                Orphan::Database(id) => {
+                    world
+                        .databases
+                        .items
+                        .iter_mut()
+                        .filter(|d| d.id == *id)
+                        .for_each(|d| d.orphan_since = since);
+                }
+                Orphan::Record(id, _) => {
+                    if let Some(record) = of(world, id) {
+                        record.orphan_since = since;
+                    }
+                }
+            }
+        }
+        Step::TerminateInstance { instance, .. } => {
+            for found in world.instances.items.iter_mut().filter(|i| i.id == *instance) {
+                found.state = InstanceState::Terminated;
+            }
+        }
+        Step::DeleteDatabase { environment, .. } => {
+            world.databases.items.retain(|database| database.number != environment.number);
+        }
+        Step::DeleteRecord { record, .. } => world.records.items.retain(|found| found.id != *record),
+        Step::Retire { environment } => {
+            let mut retirement = record(environment.number.0);
+            retirement.id = RecordId::new(format!("lt-{}-retired", environment.number));
+            retirement.retirement = true;
+            retirement.expires_at = None;
+            retirement.instance = None;
+            retirement.terminate = Some(Termination { at: now(), by: "engine".into() });
+            world.records.items.push(retirement);
+        }
+        Step::CountFailedRestore { number } => {
+            let failures = &mut world.fleet.policy.restore_failures;
+            *failures = failures.and(*number, now());
+        }
+        Step::ResetFailedRestores => world.fleet.policy.restore_failures = RestoreFailures::default(),
+        Step::CreateDatabase { number, restore, .. } => {
+            let mut new = database(number.0);
+            new.requested_at = Some(now());
+            new.snapshot_at = Some(restore.snapshot.created_at);
+            world.databases.items.push(new);
+        }
+        Step::RaiseNumberHint { number } => world.fleet.policy.last_number = *number,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 1_000,
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct("tests/plan.regressions"))),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn nothing_is_taken_away_on_an_incomplete_world(mut world in some_world(), missing in 0..3) {
+        match missing {
+            0 => world.records.complete = false,
+            1 => world.instances.complete = false,
+            _ => world.databases.complete = false,
+        }
+        let plan = planned(&world);
+        for planned in &plan.steps {
+            prop_assert!(!takes_away(&planned.step), "{planned:?}");
+        }
+    }
+
+    #[test]
+    fn the_order_is_total_and_does_not_depend_on_the_listing(world in some_world()) {
+        let plan = planned(&world);
+        let keys: Vec<_> = plan.steps.iter().map(|planned| planned.step.key()).collect();
+        prop_assert!(keys.windows(2).all(|pair| pair[0] < pair[1]), "{keys:?}");
+        let mut reversed = world.clone();
+        reversed.records.items.reverse();
+        reversed.instances.items.reverse();
+        reversed.databases.items.reverse();
+        prop_assert_eq!(planned(&reversed).steps, plan.steps);
+    }
+
+    #[test]
+    fn a_step_that_was_taken_is_not_wanted_again(mut world in some_world()) {
+        let first = planned(&world);
+        for planned in &first.steps {
+            apply(&mut world, &planned.step);
+        }
+        let taken: BTreeSet<_> = first.steps.iter().map(|planned| planned.step.key()).collect();
+        for planned in planned(&world).steps {
+            // Creating the next number is another step; so is finishing with another attempt.
+            prop_assert!(!taken.contains(&planned.step.key()), "{planned:?} again in {world:#?}");
+        }
+    }
+
+    #[test]
+    fn taking_steps_comes_to_rest(mut world in some_world()) {
+        for _ in 0..20 {
+            let plan = planned(&world);
+            if plan.steps.is_empty() {
+                return Ok(());
+            }
+            plan.steps.iter().for_each(|planned| apply(&mut world, &planned.step));
+        }
+        prop_assert!(false, "still {:?}", actions(&planned(&world)));
+    }
+
+    #[test]
+    fn what_is_wanted_is_never_taken_away(world in some_world()) {
+        let wanted = |number: Number| {
+            world.records.iter().find(|record| {
+                record.number() == number && record.is_wanted() && record.expires_at.is_none_or(|at| at > now())
+            })
+        };
+        for planned in planned(&world).steps {
+            match &planned.step {
+                Step::TerminateInstance { environment, reason: TerminationReason::Ending(_), .. }
+                | Step::DeleteDatabase { environment, .. }
+                | Step::DeleteRecord { environment, .. }
+                | Step::MarkReaping { environment, .. } => {
+                    prop_assert!(wanted(environment.number).is_none(), "{planned:?}");
+                }
+                Step::Retire { environment } => {
+                    let record = world.records.iter().find(|record| record.number() == environment.number);
+                    prop_assert!(record.is_none(), "{planned:?} though {record:?}");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_is_there_is_changed(world in some_world()) {
+        for planned in planned(&world).steps {
+            if let Some(record) = planned.step.record() {
+                prop_assert!(world.records.iter().any(|found| found.id == *record), "{planned:?}");
+            }
+            if let Step::TerminateInstance { instance, .. } = &planned.step {
+                prop_assert!(world.instances.iter().any(|found| found.id == *instance), "{planned:?}");
+            }
+        }
+    }
+
+    /// Whatever else an account holds, a world has only what the fleet's name *and* tags say is its own.
+    #[test]
+    fn what_lacks_the_name_or_the_tags_is_never_seen(
+        called in proptest::sample::select(vec!["dev/3", "devx/3", "dev/03", "dev/3/4", "dev", "copy", "DEV/3"]),
+        fleet in proptest::sample::select(vec![None, Some("dev"), Some("devx"), Some("")]),
+        role in proptest::sample::select(vec![None, Some("environment"), Some("retirement"), Some("pool"), Some("fleet")]),
+        environment in proptest::sample::select(vec![None, Some("dev-3"), Some("devx-3"), Some("3")]),
+    ) {
+        let tags = [("hatchery:fleet", fleet), ("hatchery:role", role), ("hatchery:environment", environment)];
+        let tags: Tags = tags.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned()))).collect();
+        let (own, named) = (fleet == Some("dev"), called == "dev/3");
+
+        let record = Record::parse(&name(), RecordId::new("lt-1"), &format!("hatchery/{called}"), now(), &tags);
+        let is_record = matches!(role, Some("environment" | "retirement"));
+        prop_assert_eq!(record.is_some(), own && named && is_record);
+
+        let facts = DatabaseFacts {
+            id: DatabaseId::new(format!("hatchery-{}", called.replace('/', "-"))),
+            status: "available".into(),
+            endpoint: None,
+            created_at: None,
+            zone: None,
+        };
+        prop_assert_eq!(Database::parse(&name(), facts, &tags).is_some(), own && named && role == Some("pool"));
+
+        // Instances have no names: their tags are all that there is.
+        let facts = InstanceFacts {
+            id: InstanceId::new("i-1"),
+            state: InstanceState::Running,
+            instance_type: "t3.large".into(),
+            public_ip: None,
+            private_ip: None,
+            zone: None,
+            launched_at: now(),
+        };
+        let is_instance = own && role == Some("environment") && environment == Some("dev-3");
+        prop_assert_eq!(Instance::parse(&name(), facts, &tags).is_some(), is_instance);
+    }
+
+    #[test]
+    fn creates_keep_below_the_ceiling_and_take_new_numbers(world in some_world()) {
+        let created: Vec<_> = planned(&world).steps.into_iter().filter_map(|planned| match planned.step {
+            Step::CreateDatabase { number, .. } => Some(number),
+            _ => None,
+        }).collect();
+        let used: BTreeSet<_> = world.databases.iter().map(|d| d.number)
+            .chain(world.records.iter().filter(|r| !r.retirement).map(Record::number)).collect();
+        if !created.is_empty() {
+            prop_assert!(used.len() + created.len() <= world.fleet.policy.max_databases as usize);
+            prop_assert!(created.iter().all(|number| !used.contains(number) && *number > world.fleet.policy.last_number));
+            prop_assert!(created.len() <= Target::new(&world, &world.fleet.policy, now()).wanted as usize);
+        }
+    }
+}

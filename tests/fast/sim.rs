@@ -1,0 +1,138 @@
+//! The simulated cloud is as strict as AWS, and one seed always gives the same history.
+
+use std::time::Duration;
+
+use crate::support::contract::{self, Ground};
+use hatchery::clock::Clock;
+use hatchery::cloud::sim::{Scenario, SimCloud};
+use hatchery::cloud::{DynCloud, LaunchInstance, Template, collect};
+use hatchery::domain::{ErrorClass, FleetName, InstanceState, Phase, Record};
+
+fn clock() -> Clock {
+    Clock::virtual_from("2026-03-02T09:00:00Z".parse().unwrap(), 1.0)
+}
+
+fn dev() -> FleetName {
+    "dev".parse().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_contract_holds() {
+    let clock = clock();
+    let sim = SimCloud::new(Scenario::default(), 1, clock.clone());
+    let ground = Ground {
+        subnets: vec!["subnet-0a".into(), "subnet-0b".into(), "subnet-0c".into()],
+        security_group: "sg-0a1".into(),
+        source_database: "integration".into(),
+        subnet_group: "private".into(),
+        now: clock.now(),
+    };
+    contract::holds(&*sim.caller("amy"), &ground).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn residents_boot_restore_and_come_to_rest() {
+    let sim = SimCloud::new(Scenario::demo().unwrap(), 1, clock());
+    let cloud = sim.caller("amy");
+    tokio::time::sleep(Duration::from_mins(40)).await;
+    let instances = collect(cloud.instances(&dev())).await;
+    assert!(instances.complete);
+    let ready = instances.iter().filter(|instance| instance.phase == Some(Phase::Ready)).count();
+    assert_eq!(ready, 7, "all but the one whose bootstrap fails");
+    for instance in instances.iter().filter(|instance| instance.phase == Some(Phase::Ready)) {
+        let steps: Vec<_> = instance.timeline.values().copied().collect();
+        assert!(steps.is_sorted() && steps.len() == Phase::PATH.len(), "{:?}", instance.timeline);
+        assert!((120..900).contains(&instance.timeline[&Phase::Ready]));
+    }
+    let failed = instances.iter().find(|instance| instance.phase == Some(Phase::Failed)).unwrap();
+    assert!(failed.detail.as_ref().unwrap().contains("ImagePullBackOff"));
+    let databases = collect(cloud.databases(&dev())).await;
+    assert!(databases.iter().all(|database| database.status == "available"));
+}
+
+async fn records(cloud: &DynCloud) -> Vec<Record> {
+    collect(cloud.templates(&dev())).await.items.into_iter().filter_map(Template::record).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_fence_and_die_as_documented() {
+    let sim = SimCloud::new(Scenario::demo().unwrap(), 1, clock());
+    let cloud = sim.caller("amy");
+    let records = records(&cloud).await;
+    let record = &records[0].id;
+    let request =
+        LaunchInstance { record: record.clone(), token: "t".into(), subnet: None, instance_type: None };
+    let first = cloud.launch_instance(&request).await.unwrap();
+    assert_eq!(cloud.launch_instance(&request).await.unwrap(), first);
+    let other = LaunchInstance { instance_type: Some("m6i.2xlarge".into()), ..request.clone() };
+    assert_eq!(cloud.launch_instance(&other).await.unwrap_err().code, "IdempotentParameterMismatch");
+    cloud.terminate_instance(&first).await.unwrap();
+    assert_eq!(cloud.launch_instance(&request).await.unwrap_err().code, "IdempotentInstanceTerminated");
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    let ended = cloud.instance(&dev(), &first).await.unwrap().value.unwrap();
+    assert_eq!(ended.state, InstanceState::Terminated);
+    tokio::time::sleep(Duration::from_hours(2)).await;
+    assert_eq!(cloud.instance(&dev(), &first).await.unwrap().value, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_account_throttles_all_callers_together() {
+    let mut scenario = Scenario::default();
+    scenario.faults.throttling = true;
+    let sim = SimCloud::new(scenario, 1, clock());
+    let (amy, jo) = (sim.caller("amy"), sim.caller("jo"));
+    for _ in 0..50 {
+        amy.fleet(&dev()).await.unwrap();
+        jo.fleet(&dev()).await.unwrap();
+    }
+    assert_eq!(jo.fleet(&dev()).await.unwrap_err().class, ErrorClass::Throttled);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    jo.fleet(&dev()).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_leaves_its_effect() {
+    let mut scenario = Scenario::demo().unwrap();
+    scenario.faults.lost_answer = 1.0;
+    let sim = SimCloud::new(scenario, 1, clock());
+    let cloud = sim.caller("amy");
+    let records = records(&cloud).await;
+    let id = &records[0].id;
+    assert_eq!(cloud.delete_record(id).await.unwrap_err().class, ErrorClass::Unknown);
+    assert_eq!(cloud.record(&dev(), id).await.unwrap().value, None);
+}
+
+async fn hostile_history(seed: u64) -> Vec<String> {
+    let mut scenario = Scenario::hostile().unwrap();
+    scenario.environments = Scenario::demo().unwrap().environments;
+    scenario.faults.operator_per_day = 40.0;
+    let sim = SimCloud::new(scenario, seed, clock());
+    let cloud = sim.caller("amy");
+    for _ in 0..50 {
+        let _ = records(&cloud).await;
+        let instances = collect(cloud.instances(&dev())).await;
+        if let Some(instance) = instances.items.first() {
+            let _ = cloud.terminate_instance(&instance.id).await;
+        }
+        tokio::time::sleep(Duration::from_mins(30)).await;
+    }
+    sim.inspect(|state| state.history().map(|entry| format!("{entry:?}")).collect())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_seed_gives_the_same_history() {
+    let first = hostile_history(7).await;
+    assert!(first.len() > 100);
+    assert!(first.iter().any(|entry| entry.contains("operator")), "what is done by hand has a name");
+}
+
+#[test]
+fn histories_are_the_same_in_every_runtime() {
+    let history = |seed| {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        runtime.block_on(hostile_history(seed))
+    };
+    assert_eq!(history(7), history(7));
+    assert_ne!(history(7), history(8));
+}

@@ -1,0 +1,120 @@
+//! The loop, on a surface that only remembers what it was shown.
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use hatchery::failure::{Failure, Kind};
+use hatchery::tui::Connected;
+use hatchery::tui::driver::run_on;
+use hatchery::tui::terminal::Surface;
+use ratatui::buffer::Buffer;
+use ratatui::crossterm::event::{Event, KeyCode, KeyEvent};
+use ratatui::layout::{Position, Size};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::support::sample_fleet;
+
+#[derive(Clone, Default)]
+struct RecordingSurface {
+    frames: Arc<Mutex<Vec<(Instant, String)>>>,
+}
+
+impl RecordingSurface {
+    fn frames(&self) -> Vec<(Instant, String)> {
+        self.frames.lock().unwrap().clone()
+    }
+
+    fn last(&self) -> String {
+        self.frames().pop().map(|(_, frame)| frame).unwrap_or_default()
+    }
+}
+
+impl Surface for RecordingSurface {
+    fn size(&self) -> io::Result<Size> {
+        Ok(Size::new(80, 24))
+    }
+
+    fn show(&mut self, drawn: Buffer, _: Option<Position>) -> io::Result<bool> {
+        self.frames.lock().unwrap().push((Instant::now(), sample_fleet::text_of(&drawn)));
+        Ok(true)
+    }
+
+    fn invalidate(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn copy(&mut self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+type Keys = mpsc::UnboundedSender<io::Result<Event>>;
+
+fn keyboard() -> (Keys, impl futures::Stream<Item = io::Result<Event>> + Unpin) {
+    let (sender, mut receiver) = mpsc::unbounded_channel();
+    (sender, futures::stream::poll_fn(move |context| receiver.poll_recv(context)))
+}
+
+fn key(keys: &Keys, c: char) {
+    keys.send(Ok(Event::Key(KeyEvent::from(KeyCode::Char(c))))).unwrap();
+}
+
+async fn never() -> Result<Connected, Failure> {
+    std::future::pending().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_frame_comes_before_any_answer_and_the_end_of_input_ends() {
+    let surface = RecordingSurface::default();
+    let (keys, events) = keyboard();
+    let running = tokio::spawn(run_on(surface.clone(), events, never, sample_fleet::options()));
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert!(surface.last().contains("connecting…"));
+    drop(keys);
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_is_a_state_and_r_tries_again() {
+    let surface = RecordingSurface::default();
+    let (keys, events) = keyboard();
+    let tries = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&tries);
+    let connect = move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        async { Err(Failure::new(Kind::Unreachable, "cannot reach EC2", "check the network")) }
+    };
+    let running = tokio::spawn(run_on(surface.clone(), events, connect, sample_fleet::options()));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(surface.last().contains("cannot reach EC2") && surface.last().contains("r tries again"));
+    key(&keys, 'r');
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(tries.load(Ordering::Relaxed), 2);
+    key(&keys, 'q');
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_drawn_at_rest_and_a_flood_is_drawn_in_frames() {
+    let surface = RecordingSurface::default();
+    let (keys, events) = keyboard();
+    let running = tokio::spawn(run_on(surface.clone(), events, never, sample_fleet::options()));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let before = surface.frames().len();
+    tokio::time::sleep(Duration::from_hours(1)).await;
+    assert_eq!(surface.frames().len(), before, "an hour at rest draws nothing");
+    key(&keys, '?');
+    for _ in 0..200 {
+        key(&keys, 'j');
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    key(&keys, 'k');
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let frames = surface.frames();
+    assert!(frames.windows(2).skip(before).all(|pair| pair[1].0 - pair[0].0 >= Duration::from_millis(16)));
+    assert!((5..=20).contains(&(frames.len() - before)), "{}", frames.len() - before);
+    key(&keys, 'q');
+    running.await.unwrap().unwrap();
+}

@@ -1,0 +1,247 @@
+//! Every screen, drawn from a fleet that is built by hand.
+use std::sync::Arc;
+
+use crate::support::sample_fleet;
+use crate::support::sample_fleet::{
+    blank, lines, model, moment, options, press, screen, seeing, send, throttled, type_in, world,
+};
+use hatchery::cloud::LogItem;
+use hatchery::domain::{Listing, Spare, World};
+use hatchery::engine::{Event, Refusal};
+use hatchery::failure::{Failure, Kind};
+use hatchery::tui::app::{Effect, Model, Msg};
+use hatchery::tui::{DemoInfo, glyphs};
+use insta::assert_snapshot;
+
+#[test]
+fn main_at_every_size() {
+    for (width, height) in [(60, 15), (80, 24), (120, 30), (160, 45)] {
+        assert_snapshot!(format!("main_{width}x{height}"), screen(&model(width, height)));
+    }
+}
+
+#[test]
+fn before_anything_is_known() {
+    assert_snapshot!("connecting", screen(&blank(options(), 80, 24)));
+    let mut model = blank(options(), 80, 24);
+    let failure = Failure::new(
+        Kind::NotPermitted,
+        "cannot list fleets: the SSO session has expired (ExpiredToken)",
+        "log in again (for example: aws sso login)",
+    );
+    send(&mut model, Msg::NotConnected(failure));
+    assert_snapshot!("not_connected", screen(&model));
+    assert_eq!(press(&mut model, &["r"]), [Effect::Connect]);
+    assert!(screen(&model).contains("connecting"));
+}
+
+#[test]
+fn loading_is_not_empty() {
+    let mut first = World::unseen(sample_fleet::fleet());
+    let model = seeing(options(), first.clone(), 80, 24);
+    assert_snapshot!("loading", screen(&model));
+    let whole = world();
+    first.records = Listing {
+        items: whole.records.items[..3].to_vec(),
+        as_of: whole.records.as_of,
+        ..Listing::default()
+    };
+    let model = seeing(options(), first, 80, 24);
+    assert_snapshot!("loading_first_page", screen(&model));
+    let mut empty = world();
+    empty.records.items.clear();
+    empty.instances.items.clear();
+    empty.databases.items.clear();
+    assert_snapshot!("empty", screen(&seeing(options(), empty, 80, 24)));
+}
+
+#[test]
+fn an_automatic_target_says_so_and_why() {
+    let mut automatic = world();
+    automatic.fleet.policy.spare = Spare::Auto;
+    let mut model = seeing(options(), automatic, 120, 30);
+    assert!(screen(&model).contains("target 1 (auto)"));
+    press(&mut model, &["!"]);
+    assert!(screen(&model).contains("target 1 (auto): the launch history has not been read"));
+}
+
+#[test]
+fn throttling_takes_no_row_away() {
+    let mut model = model(100, 24);
+    model.at(moment(40));
+    send(&mut model, Msg::Engine(Event::World(Arc::new(throttled()))));
+    assert_snapshot!("throttled", screen(&model));
+    assert!(screen(&model).contains("throttled, data 40s old"));
+}
+
+#[test]
+fn trouble_is_a_sentence_and_the_rows_stay() {
+    let mut model = model(100, 24);
+    let failure =
+        Failure::new(Kind::Unreachable, "cannot reach EC2: connection refused", "check the network");
+    send(&mut model, Msg::Engine(Event::ObserveFailed(failure)));
+    assert_snapshot!("trouble", screen(&model));
+}
+
+#[test]
+fn cues_are_words() {
+    let mut options = options();
+    options.read_only = true;
+    options.engine_enabled = false;
+    assert_snapshot!("read_only", screen(&seeing(options.clone(), world(), 120, 24)));
+    options.demo = Some(DemoInfo { about: "a busy day, 60 times as fast".to_owned() });
+    options.glyphs = glyphs::ASCII;
+    assert_snapshot!("demo_ascii", screen(&seeing(options, world(), 140, 24)));
+}
+
+#[test]
+fn the_pool_has_a_history() {
+    let mut model = model(120, 24);
+    for minute in 1..=14_u64 {
+        model.at(moment(minute * 60));
+        let mut world = world();
+        if (5..9).contains(&minute) {
+            world.databases.items.retain(|database| database.number.0 != 14);
+        }
+        send(&mut model, Msg::Engine(Event::World(Arc::new(world))));
+    }
+    press(&mut model, &["tab"]);
+    assert_snapshot!("pool_history", screen(&model));
+}
+
+#[test]
+fn launch_form() {
+    let mut model = model(80, 24);
+    press(&mut model, &["l"]);
+    assert_snapshot!("launch", screen(&model));
+    type_in(&mut model, "voucher fix");
+    press(&mut model, &["tab"]);
+    type_in(&mut model, "30d");
+    press(&mut model, &["tab"]);
+    type_in(&mut model, "payments");
+    assert_snapshot!("launch_errors", screen(&model));
+}
+
+#[test]
+fn forms_fit_the_smallest_screen() {
+    let mut model = model(60, 15);
+    press(&mut model, &["l"]);
+    type_in(&mut model, "voucher fix");
+    assert_snapshot!("launch_60x15", screen(&model));
+    press(&mut model, &["esc", "down", "e"]);
+    assert_snapshot!("extend_60x15", screen(&model));
+    press(&mut model, &["esc", "tab", "tab"]);
+    assert_snapshot!("activity_60x15", screen(&model));
+}
+
+#[test]
+fn extend_prompt() {
+    let mut model = model(80, 24);
+    press(&mut model, &["down", "down", "down", "down", "e"]);
+    assert_snapshot!("extend", screen(&model));
+    type_in(&mut model, "200h");
+    assert_snapshot!("extend_capped", screen(&model));
+}
+
+#[test]
+fn terminate_prompts() {
+    let mut model = model(80, 24);
+    press(&mut model, &["down", "down", "down", "down", "x"]);
+    assert_snapshot!("terminate_own", screen(&model));
+    press(&mut model, &["n", "down", "x"]);
+    type_in(&mut model, "kyc-re");
+    assert_snapshot!("terminate_other", screen(&model));
+    let mut small = sample_fleet::model(60, 15);
+    press(&mut small, &["down", "down", "x"]);
+    assert_snapshot!("terminate_other_60x15", screen(&small));
+}
+
+#[test]
+fn details() {
+    let mut model = model(100, 45);
+    press(&mut model, &["down", "down", "down", "down", "enter"]);
+    assert_snapshot!("details", screen(&model));
+    let mut failed = sample_fleet::model(80, 24);
+    press(&mut failed, &["down", "down", "enter"]);
+    assert_snapshot!("details_failed", screen(&failed));
+}
+
+#[test]
+fn help_and_palette() {
+    let mut model = model(100, 55);
+    press(&mut model, &["?"]);
+    assert_snapshot!("help", screen(&model));
+    press(&mut model, &["esc", ":"]);
+    assert_snapshot!("palette", screen(&model));
+    type_in(&mut model, "term");
+    assert_snapshot!("palette_typed", screen(&model));
+}
+
+#[test]
+fn health() {
+    let mut model = model(100, 24);
+    let refusal = Refusal {
+        action: "create-database",
+        target: "hatchery-dev-17".to_owned(),
+        reason: "the last restore failed 2 minutes ago; tried again at 12:06".to_owned(),
+    };
+    send(&mut model, Msg::Engine(Event::Refused(vec![refusal])));
+    press(&mut model, &["!"]);
+    assert_snapshot!("health", screen(&model));
+}
+
+fn logs(width: u16, height: u16) -> Model {
+    let mut model = model(width, height);
+    press(&mut model, &["down", "down", "down", "down"]);
+    let effects = press(&mut model, &["L"]);
+    let Some(Effect::FollowLogs(_, generation)) = effects.last() else { panic!("{effects:?}") };
+    send(&mut model, Msg::Log(*generation, Ok(LogItem::Mode("live tail".to_owned()))));
+    send(&mut model, Msg::Log(*generation, Ok(LogItem::Lines(lines()))));
+    model
+}
+
+#[test]
+fn the_log() {
+    let mut model = logs(100, 24);
+    assert_snapshot!("logs", screen(&model));
+    press(&mut model, &["/"]);
+    type_in(&mut model, "voucher");
+    assert_snapshot!("logs_searching", screen(&model));
+    press(&mut model, &["enter", "w"]);
+    assert_snapshot!("logs_search_wrapped", screen(&model));
+    press(&mut model, &["s", "s"]);
+    assert_snapshot!("logs_one_source", screen(&model));
+    assert_snapshot!("logs_60x15", screen(&logs(60, 15)));
+}
+
+#[test]
+fn the_filter() {
+    let mut model = model(100, 24);
+    press(&mut model, &["/"]);
+    type_in(&mut model, "amy");
+    assert_snapshot!("filter", screen(&model));
+    type_in(&mut model, "zzz");
+    press(&mut model, &["enter"]);
+    assert_snapshot!("filter_none", screen(&model));
+}
+
+#[test]
+fn an_address_without_a_browser() {
+    let mut model = model(80, 24);
+    press(&mut model, &["down", "down", "down", "down", "O"]);
+    assert_snapshot!("open_menu", screen(&model));
+    let effects = press(&mut model, &["enter"]);
+    let [Effect::OpenUrl(url)] = effects.as_slice() else { panic!("{effects:?}") };
+    let effects = send(&mut model, Msg::NotOpened(url.clone()));
+    assert_eq!(effects, [Effect::Copy(url.clone())]);
+    assert_snapshot!("no_browser", screen(&model));
+}
+
+#[test]
+fn a_picture_is_an_svg() {
+    let model = model(100, 24);
+    let theme = model.options.themes.find("dark").unwrap();
+    let svg = hatchery::tui::picture(&model, &theme, 120, 30);
+    assert!(svg.starts_with("<svg") && svg.contains("checkout-fix"));
+    assert_eq!(model.size.width, 100);
+}

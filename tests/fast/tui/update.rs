@@ -1,0 +1,325 @@
+//! How the dashboard behaves: messages in, effects out, without a terminal and without a runtime.
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::support::sample_fleet::{
+    self, blank, dev, lines, model, moment, options, press, record, screen, seeing, send, type_in, world,
+};
+use hatchery::cloud::LogItem;
+use hatchery::domain::{Number, RecordId};
+use hatchery::engine::{Event, Extended, Launched};
+use hatchery::failure::{Failure, Kind};
+use hatchery::tui::app::{Effect, Model, Msg, Screen};
+use proptest::prelude::*;
+use ratatui::buffer::Buffer;
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use ratatui::layout::{Rect, Size};
+
+fn selected(model: &Model) -> String {
+    model.current().map(|row| row.name.clone()).unwrap_or_default()
+}
+
+fn click(model: &mut Model, x: u16, y: u16) -> Vec<Effect> {
+    let kind = MouseEventKind::Down(MouseButton::Left);
+    send(model, Msg::Mouse(MouseEvent { kind, column: x, row: y, modifiers: KeyModifiers::NONE }))
+}
+
+#[test]
+fn the_selection_follows_its_environment() {
+    let mut model = model(100, 24);
+    press(&mut model, &["j", "j", "j", "j"]);
+    assert_eq!(selected(&model), "checkout-fix");
+    let mut next = world();
+    next.records.items.remove(0);
+    next.records.items.push(record(3, "new-on-top", "sam", 5, 100));
+    send(&mut model, Msg::Engine(Event::World(Arc::new(next))));
+    assert_eq!(selected(&model), "checkout-fix");
+    press(&mut model, &["s"]);
+    assert_eq!(selected(&model), "checkout-fix");
+    press(&mut model, &["G"]);
+    let last = selected(&model);
+    press(&mut model, &["g", "ctrl-d", "ctrl-u"]);
+    assert_ne!(selected(&model), last);
+}
+
+#[test]
+fn a_launch_goes_out_and_its_environment_is_selected() {
+    let mut model = model(100, 24);
+    press(&mut model, &["l"]);
+    assert!(press(&mut model, &["enter"]).is_empty(), "a launch needs a name");
+    send(&mut model, Msg::Paste("voucher-fix\n".to_owned()));
+    press(&mut model, &["tab"]);
+    type_in(&mut model, "2h");
+    press(&mut model, &["tab"]);
+    type_in(&mut model, "payments=f-1 kyc=pr-2");
+    let effects = press(&mut model, &["enter"]);
+    let [Effect::Launch(token, request)] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!(request.name.as_str(), "voucher-fix");
+    assert_eq!(request.ttl, Some(Duration::from_hours(2)));
+    assert_eq!(request.services.len(), 2);
+    assert!(screen(&model).contains("launching voucher-fix"));
+    let new = record(17, "voucher-fix", "pwong", 0, 120);
+    let launched = Launched {
+        environment: new.environment.clone(),
+        record: new.id.clone(),
+        database: dev().database_id(Number(17)),
+        instance: None,
+        expires_at: sample_fleet::now(),
+    };
+    assert_eq!(send(&mut model, Msg::Launched(*token, Ok(launched))), [Effect::Look]);
+    assert!(!screen(&model).contains("launching voucher-fix…"));
+    let mut next = world();
+    next.records.items.push(new);
+    send(&mut model, Msg::Engine(Event::World(Arc::new(next))));
+    assert_eq!(selected(&model), "voucher-fix");
+}
+
+#[test]
+fn ones_own_environment_ends_with_y_and_anothers_with_its_name() {
+    let mut model = model(100, 24);
+    press(&mut model, &["down", "down", "down", "down"]);
+    assert!(press(&mut model, &["x", "enter"]).is_empty(), "enter alone ends nothing");
+    let effects = press(&mut model, &["y"]);
+    assert!(matches!(effects.as_slice(), [Effect::Terminate(_, id)] if id.to_string() == "dev-12"));
+    press(&mut model, &["down", "x"]);
+    assert!(press(&mut model, &["y", "enter"]).is_empty());
+    press(&mut model, &["backspace"]);
+    assert!(type_in(&mut model, "kyc-redesign").is_empty());
+    let effects = press(&mut model, &["enter"]);
+    assert!(matches!(effects.as_slice(), [Effect::Terminate(_, id)] if id.to_string() == "dev-13"));
+}
+
+#[test]
+fn what_is_gone_meanwhile_is_not_terminated() {
+    let mut model = model(100, 24);
+    press(&mut model, &["down", "down", "down", "down", "x"]);
+    let mut next = world();
+    next.records.items.retain(|record| record.name != "checkout-fix");
+    // The same id under another record is another environment.
+    let mut again = record(12, "somebody-elses", "amy", 1, 100);
+    again.id = RecordId::new("lt-another");
+    next.records.items.push(again);
+    send(&mut model, Msg::Engine(Event::World(Arc::new(next))));
+    assert!(press(&mut model, &["y"]).is_empty());
+    assert!(screen(&model).contains("too late"));
+}
+
+#[test]
+fn an_extension_is_confirmed_or_too_late() {
+    let mut model = model(100, 24);
+    press(&mut model, &["down", "down", "down", "down"]);
+    let effects = press(&mut model, &["e", "right", "enter"]);
+    let [Effect::Extend(token, id, by)] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!(*by, Duration::from_hours(8));
+    let extended = Extended { environment: id.clone(), expires_at: sample_fleet::now(), capped: true };
+    send(&mut model, Msg::Extended(*token, Ok(extended)));
+    assert!(screen(&model).contains("dev-12 lives until 12:04, the most that the policy allows"));
+    let effects = press(&mut model, &["e", "enter"]);
+    let [Effect::Extend(token, ..)] = effects.as_slice() else { panic!("{effects:?}") };
+    send(&mut model, Msg::Extended(*token, Err(Failure::new(Kind::TooLate, "dev-12 is being reaped", ""))));
+    assert!(screen(&model).contains("too late: dev-12 is being reaped"));
+}
+
+#[test]
+fn read_only_changes_nothing() {
+    let mut options = options();
+    options.read_only = true;
+    let mut model = seeing(options, world(), 100, 24);
+    for key in ["l", "e", "x"] {
+        assert!(press(&mut model, &[key]).is_empty());
+        assert!(model.dialog.is_none());
+        assert!(screen(&model).contains("read-only"));
+    }
+    press(&mut model, &[":"]);
+    type_in(&mut model, "terminate");
+    assert!(press(&mut model, &["enter", "y"]).iter().all(|effect| matches!(effect, Effect::Copy(_))));
+}
+
+#[test]
+fn the_mouse_selects_and_opens() {
+    let mut model = model(100, 24);
+    click(&mut model, 10, 7);
+    assert_eq!(selected(&model), "checkout-fix");
+    click(&mut model, 10, 7);
+    assert!(matches!(model.screen, Screen::Details(_)));
+    press(&mut model, &["esc"]);
+    let down =
+        MouseEvent { kind: MouseEventKind::ScrollDown, column: 5, row: 5, modifiers: KeyModifiers::NONE };
+    send(&mut model, Msg::Mouse(down));
+    assert_eq!(selected(&model), "fx-rates");
+}
+
+#[test]
+fn keys_before_the_first_answer_do_nothing_harmful() {
+    let mut model = blank(options(), 80, 24);
+    for key in ["l", "e", "x", "o", "L", "enter", "y", "j", "G", "tab", "/", "esc"] {
+        assert!(press(&mut model, &[key]).is_empty(), "{key}");
+    }
+    assert_eq!(press(&mut model, &["q"]), [Effect::Quit]);
+    press(&mut model, &[":"]);
+    assert_eq!(press(&mut model, &["ctrl-c"]), [Effect::Quit]);
+}
+
+#[test]
+fn an_old_logs_lines_do_not_reach_the_new_one() {
+    let mut model = model(100, 24);
+    let effects = press(&mut model, &["L"]);
+    let [Effect::FollowLogs(_, first)] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!(press(&mut model, &["esc"]), [Effect::StopLogs]);
+    press(&mut model, &["down", "L"]);
+    send(&mut model, Msg::Log(*first, Ok(LogItem::Lines(lines()))));
+    let Screen::Logs(view) = &model.screen else { panic!() };
+    assert!(view.lines.is_empty());
+}
+
+/// At rest, the deadline is the next visible change and nothing else: nothing looks different just before it.
+#[test]
+fn at_rest_only_the_deadline_changes_the_screen() {
+    let mut quiet = world();
+    quiet.records.items.retain(|record| record.name == "checkout-fix");
+    quiet.databases.items.retain(|database| [12, 14].contains(&database.number.0));
+    // Cents have no deadline of their own: they move along with whatever else does.
+    (quiet.fleet.policy.price_instance, quiet.fleet.policy.price_database) = (None, None);
+    let mut model = seeing(options(), quiet, 100, 24);
+    let mut wakes = 0;
+    let mut now = moment(0);
+    while now.clock < Duration::from_mins(10) {
+        let next = model.next_change().clock.unwrap();
+        let before = screen(&model);
+        let shortly = next.saturating_sub(Duration::from_millis(80));
+        let mut just_before = now;
+        just_before.clock += shortly;
+        just_before.real += shortly;
+        model.at(just_before);
+        assert_eq!(screen(&model), before);
+        now.clock += next;
+        now.real += next;
+        model.at(now);
+        assert_ne!(screen(&model), before, "woken for nothing at {:?}", now.clock);
+        wakes += 1;
+    }
+    assert!(wakes < 45, "{wakes} wakes in ten minutes");
+}
+
+#[test]
+fn an_unchanged_world_moves_only_the_age() {
+    let mut model = model(100, 24);
+    model.at(moment(30));
+    let before = screen(&model);
+    let mut again = world();
+    let seen = sample_fleet::now() + chrono::TimeDelta::seconds(30);
+    for as_of in [&mut again.records.as_of, &mut again.instances.as_of, &mut again.databases.as_of] {
+        *as_of = Some(seen);
+    }
+    send(&mut model, Msg::Engine(Event::World(Arc::new(again))));
+    let after = screen(&model);
+    let changed: Vec<_> = before.lines().zip(after.lines()).filter(|(a, b)| a != b).collect();
+    assert_eq!(changed.len(), 1, "{changed:?}");
+    assert!(changed[0].0.contains("↻ 30s") && changed[0].1.contains("↻ now"), "{changed:?}");
+}
+
+fn any_key() -> impl Strategy<Value = KeyEvent> {
+    let code = prop_oneof![
+        6 => proptest::sample::select(
+            "leoxOLyYfnNswWS/rt!:?qkjgGabz 019-=\u{1b}é漢".chars().collect::<Vec<_>>()
+        ).prop_map(KeyCode::Char),
+        3 => proptest::sample::select(vec![
+            KeyCode::Enter, KeyCode::Esc, KeyCode::Tab, KeyCode::BackTab, KeyCode::Up, KeyCode::Down,
+            KeyCode::Left, KeyCode::Right, KeyCode::Home, KeyCode::End, KeyCode::PageUp, KeyCode::PageDown,
+            KeyCode::Backspace, KeyCode::Delete,
+        ]),
+    ];
+    let modifiers = prop_oneof![8 => Just(KeyModifiers::NONE), 1 => Just(KeyModifiers::CONTROL), 1 => Just(KeyModifiers::ALT)];
+    (code, modifiers).prop_map(|(code, modifiers)| KeyEvent::new(code, modifiers))
+}
+
+fn any_world() -> impl Strategy<Value = Event> {
+    (0u8..4, 0usize..8, any::<bool>()).prop_map(|(kind, count, complete)| {
+        let mut any = world();
+        match kind {
+            0 => any = sample_fleet::throttled(),
+            1 => any.instances.items.clear(),
+            2 => any.databases.items.clear(),
+            _ => {}
+        }
+        any.records.items.truncate(count);
+        any.records.complete = complete;
+        Event::World(Arc::new(any))
+    })
+}
+
+fn any_msg() -> impl Strategy<Value = Msg> {
+    let mouse = (0u16..180, 0u16..60, 0u8..3).prop_map(|(column, row, kind)| {
+        let kind = match kind {
+            0 => MouseEventKind::Down(MouseButton::Left),
+            1 => MouseEventKind::ScrollDown,
+            _ => MouseEventKind::ScrollUp,
+        };
+        Msg::Mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE })
+    });
+    let log = (0u64..6).prop_map(|generation| Msg::Log(generation, Ok(LogItem::Lines(lines()))));
+    prop_oneof![
+        12 => any_key().prop_map(Msg::Key),
+        3 => mouse,
+        2 => (1u16..180, 1u16..60).prop_map(|(width, height)| Msg::Resize(width, height)),
+        1 => any::<String>().prop_map(Msg::Paste),
+        3 => any_world().prop_map(Msg::Engine),
+        1 => Just(Msg::Engine(Event::Activity(sample_fleet::activity()))),
+        1 => Just(Msg::Engine(Event::ObserveFailed(Failure::new(Kind::Throttled, "throttled", "wait")))),
+        1 => Just(Msg::NotConnected(Failure::new(Kind::Unreachable, "unreachable", ""))),
+        1 => Just(Msg::Connected { fleet: dev(), region: "eu-west-1".to_owned() }),
+        2 => log,
+        1 => any::<String>().prop_map(Msg::NotOpened),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #[test]
+    fn nothing_panics(
+        width in 1u16..180,
+        height in 1u16..60,
+        msgs in proptest::collection::vec((any_msg(), 0u64..400), 1..60),
+    ) {
+        let mut model = blank(options(), width, height);
+        let mut at = 0;
+        for (msg, later) in msgs {
+            at += later;
+            model.at(moment(at));
+            let _ = send(&mut model, msg);
+            let Size { width, height } = model.size;
+            let mut buf = Buffer::empty(Rect::new(0, 0, width, height));
+            hatchery::tui::screens::draw(&model, &mut buf);
+            let _ = model.next_change();
+            for cell in &buf.content {
+                prop_assert!(!cell.symbol().chars().any(char::is_control), "{:?}", cell.symbol());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_size_is_drawn() {
+    for width in (1..=30).chain((31..=130).step_by(9)) {
+        for height in [1, 2, 3, 4, 5, 7, 8, 10, 11, 12, 15, 20, 24, 40] {
+            for keys in [
+                &[][..],
+                &["l"],
+                &["e"],
+                &["x"],
+                &["O"],
+                &[":"],
+                &["?"],
+                &["L", "/"],
+                &["enter"],
+                &["!"],
+                &["/"],
+            ] {
+                let mut model = model(width, height);
+                press(&mut model, &["down"]);
+                press(&mut model, keys);
+                let _ = screen(&model);
+            }
+        }
+    }
+}

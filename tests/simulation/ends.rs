@@ -1,0 +1,301 @@
+//! Ends: in two sweeps, in their order, and never of what is wanted or touched after all.
+
+use std::time::Duration;
+
+use hatchery::domain::tags::{key, role};
+use hatchery::domain::{ErrorClass, Outcome, TagChanges};
+
+use crate::setup::on_paused_time;
+use crate::steps::{HOUR, bed, claim_only, done, ending, extended, launch_again, marked, restore, skipped};
+use crate::test_bed::{TestBed, checkout, error};
+
+#[test]
+fn an_end_takes_its_time_and_its_order() {
+    on_paused_time(async {
+        let (bed, launched) = marked().await;
+        let tags = bed.record(&launched.environment).unwrap();
+        assert_eq!(tags[key::REAPING_SINCE], "2026-03-02T09:01:00Z");
+        bed.clock.sleep(Duration::from_mins(15)).await;
+        assert_eq!(bed.pass().await, [done("delete-database"), done("terminate-instance")]);
+        assert_eq!(bed.pass().await, [], "both are on their way");
+        bed.clock.sleep(Duration::from_mins(8)).await;
+        assert_eq!(bed.pass().await, [done("delete-record")]);
+        assert_eq!((bed.records().len(), bed.alive().len()), (0, 0));
+        assert!(bed.database(&launched.environment).is_none());
+        let events = bed.audit("terminate-instance");
+        assert_eq!(events.len(), 1);
+        assert_eq!((events[0].who.as_str(), events[0].outcome), ("engine@amy", Outcome::Done));
+        assert_eq!(events[0].reason, "its time and its grace are over");
+    });
+}
+
+#[test]
+fn what_was_extended_meanwhile_is_not_marked_and_not_ended() {
+    on_paused_time(async {
+        let (bed, launched) = bed().await;
+        bed.clock.sleep(Duration::from_mins(21)).await;
+        bed.tag_before("record", &launched.record, extended(&bed));
+        assert_eq!(bed.pass().await, [skipped("mark-reaping", "it was marked already, or extended")]);
+        assert!(bed.audit("mark-reaping").is_empty(), "what was not done is not logged");
+    });
+    on_paused_time(async {
+        let (bed, launched) = bed().await;
+        bed.clock.sleep(Duration::from_mins(21)).await;
+        bed.tag_before("record", &launched.record, TagChanges::reaping_since(bed.clock.now()));
+        assert_eq!(bed.pass().await, [skipped("mark-reaping", "it was marked already, or extended")]);
+    });
+    on_paused_time(async {
+        let (bed, launched) = marked().await;
+        bed.clock.sleep(Duration::from_mins(15)).await;
+        bed.tag_before("record", &launched.record, extended(&bed));
+        let (a, b) = ("delete-database", "terminate-instance");
+        assert_eq!(bed.pass().await, [skipped(a, "it was extended"), skipped(b, "it was extended")]);
+    });
+    on_paused_time(async {
+        let (bed, launched) = marked().await;
+        bed.tag(&launched.record, &TagChanges::expire_at(bed.clock.now() + HOUR)).await;
+        bed.tag_before("record", &launched.record, TagChanges::new().remove(key::REAPING_SINCE));
+        let why = "it is not marked, or its time is over";
+        assert_eq!(bed.pass().await, [skipped("unmark-reaping", why), done("mirror-expiry")][..1]);
+        bed.tag(&launched.record, &TagChanges::reaping_since(bed.clock.now())).await;
+        assert_eq!(bed.pass().await, [done("unmark-reaping")]);
+        assert_eq!(bed.pass().await, [done("mirror-expiry")]);
+    });
+}
+
+#[test]
+fn a_look_does_not_hold_for_long() {
+    on_paused_time(async {
+        let (bed, _) = ending().await;
+        bed.slow("terminate", 6);
+        bed.slow("delete database", 4);
+        let late = "TerminateInstances: no answer while the last look held (NoAnswer)".to_owned();
+        let expected = [done("delete-database"), ("terminate-instance", Outcome::Unknown, late)];
+        assert_eq!(bed.pass().await, expected);
+    });
+    on_paused_time(async {
+        let (bed, _) = ending().await;
+        bed.others_work(10).await;
+        assert_eq!(bed.records(), []);
+    });
+    on_paused_time(async {
+        let (bed, launched) = ending().await;
+        assert_eq!(bed.pass().await.len(), 2);
+        bed.clock.sleep(Duration::from_mins(8)).await;
+        bed.slow("instances of", 3);
+        bed.slow("database", 3);
+        let why = "the last look had grown too old; it is looked at again";
+        assert_eq!(bed.pass().await, [skipped("delete-record", why)]);
+        bed.slow("instances of", 2);
+        bed.slow("database", 2);
+        assert_eq!(bed.pass().await, [done("delete-record")]);
+        assert!(bed.record(&launched.environment).is_none());
+    });
+}
+
+#[test]
+fn a_record_goes_last() {
+    on_paused_time(async {
+        let (bed, launched) = ending().await;
+        assert_eq!(bed.pass().await.len(), 2);
+        bed.clock.sleep(Duration::from_mins(8)).await;
+        // A launch that was on its way all the time comes through, and is not in this engine's listing yet.
+        let (cloud, record) = (bed.caller(), launched.record.clone());
+        bed.script.before("record", async move {
+            launch_again(&cloud, record, 7).await;
+        });
+        assert_eq!(bed.pass().await, [skipped("delete-record", "its instance is still there")]);
+    });
+    on_paused_time(async {
+        let (bed, launched) = ending().await;
+        assert_eq!(bed.pass().await.len(), 2);
+        bed.clock.sleep(Duration::from_mins(8)).await;
+        bed.tag_before("record", &launched.record, TagChanges::new().remove(key::TERMINATE));
+        assert_eq!(bed.pass().await, [skipped("delete-record", "it was extended")]);
+    });
+}
+
+#[test]
+fn a_database_that_was_never_bound_goes_back_to_the_pool() {
+    let unbound = async || {
+        let bed = TestBed::new();
+        claim_only(&bed, "tag database").await;
+        let environment = bed.records().remove(0);
+        bed.other().terminate(&environment).await.unwrap();
+        bed.clock.sleep(Duration::from_mins(5)).await;
+        let record = bed.caller().find_record(&environment).await.unwrap().value.unwrap().id;
+        (bed, environment, record)
+    };
+    let kept = skipped("delete-record", "its database is still there");
+    on_paused_time(async {
+        let (bed, environment, _) = unbound().await;
+        assert_eq!(bed.pass().await[0], done("delete-record"));
+        assert_eq!(bed.records(), []);
+        assert_eq!(bed.database(&environment).unwrap().status, "available");
+    });
+    // Something may have touched it after all.
+    on_paused_time(async {
+        let (bed, environment, _) = unbound().await;
+        let cloud = bed.caller();
+        bed.script.before("database", async move {
+            let changes = TagChanges::new().set(key::ENVIRONMENT, environment.to_string());
+            cloud.tag_database(&environment.database_id(), &changes).await.unwrap();
+        });
+        assert_eq!(bed.pass().await[0], kept);
+    });
+    on_paused_time(async {
+        let (bed, _, record) = unbound().await;
+        bed.tag_before("record", &record, TagChanges::new().set(key::INSTANCE, "i-0"));
+        assert_eq!(bed.pass().await[0], kept);
+    });
+    on_paused_time(async {
+        let (bed, _, record) = unbound().await;
+        let (cloud, clock) = (bed.caller(), bed.clock.clone());
+        bed.script.before("record", async move {
+            let id = launch_again(&cloud, record, 0).await;
+            cloud.terminate_instance(&id).await.unwrap();
+            clock.sleep(Duration::from_mins(2)).await;
+        });
+        assert_eq!(bed.pass().await[0], kept);
+    });
+}
+
+#[test]
+fn a_retirement_stays_as_long_as_its_database() {
+    on_paused_time(async {
+        let (bed, launched) = bed().await;
+        let cloud = bed.caller();
+        cloud.terminate_instance(&launched.instance.unwrap()).await.unwrap();
+        cloud.delete_record(&launched.record).await.unwrap();
+        bed.others_work(13).await;
+        assert_eq!(bed.record(&launched.environment).unwrap()[key::ROLE], role::RETIREMENT);
+        bed.clock.sleep(Duration::from_mins(7)).await;
+        let cloud = bed.caller();
+        bed.script.before("database", async move {
+            restore(&cloud, 6, false).await;
+        });
+        assert_eq!(bed.pass().await, [skipped("delete-record", "its database is still there")]);
+    });
+}
+
+#[test]
+fn a_database_of_somebody_else_is_not_deleted() {
+    on_paused_time(async {
+        let (bed, launched) = ending().await;
+        let (cloud, database) = (bed.caller(), launched.database.clone());
+        bed.script.before("database", async move {
+            let changes = TagChanges::new().set(key::ENVIRONMENT, "dev-999");
+            cloud.tag_database(&database, &changes).await.expect("tags");
+        });
+        let steps = bed.pass().await;
+        assert_eq!(steps[0], skipped("delete-database", "its tag names another environment"));
+    });
+    on_paused_time(async {
+        let (bed, launched) = ending().await;
+        let (cloud, clock, database) = (bed.caller(), bed.clock.clone(), launched.database.clone());
+        bed.script.before("database", async move {
+            cloud.delete_database(&database).await.expect("deleted");
+            clock.sleep(Duration::from_mins(8)).await;
+        });
+        assert_eq!(bed.pass().await[0], skipped("delete-database", "it is gone"));
+    });
+}
+
+#[test]
+fn of_two_instances_the_later_goes() {
+    let doubled = async || {
+        let (bed, launched) = bed().await;
+        let second = launch_again(&bed.caller(), launched.record.clone(), 7).await;
+        (bed, launched, second)
+    };
+    on_paused_time(async {
+        let (bed, launched, second) = doubled().await;
+        assert_eq!(bed.pass().await, [done("terminate-instance")]);
+        let alive: Vec<_> = bed.alive().into_iter().map(|(id, _)| id).collect();
+        assert_eq!(alive, [launched.instance.unwrap().to_string()]);
+        assert_eq!(bed.audit("terminate-instance")[0].target, second.to_string());
+    });
+    on_paused_time(async {
+        let (bed, launched, second) = doubled().await;
+        let (cloud, first) = (bed.caller(), launched.instance.unwrap());
+        bed.script.before("instances of", async move { cloud.terminate_instance(&first).await.unwrap() });
+        assert_eq!(bed.pass().await[0], skipped("terminate-instance", "another one is the record's own now"));
+        assert_eq!(bed.alive().remove(0).0, second.to_string());
+    });
+    on_paused_time(async {
+        let (bed, launched, _) = doubled().await;
+        let (cloud, record) = (bed.caller(), launched.record.clone());
+        bed.script.before("record", async move { cloud.delete_record(&record).await.unwrap() });
+        assert_eq!(bed.pass().await[0], skipped("terminate-instance", "its record is gone"));
+        assert_eq!(bed.alive().len(), 2);
+    });
+}
+
+#[test]
+fn what_lost_its_record_is_marked_and_ended_later() {
+    let orphaned = async || {
+        let (bed, launched) = bed().await;
+        bed.caller().delete_record(&launched.record).await.unwrap();
+        assert_eq!(bed.pass().await, [done("mark-orphan"), done("mark-orphan")]);
+        bed.clock.sleep(Duration::from_mins(9)).await;
+        assert_eq!(bed.pass().await, []);
+        bed.clock.sleep(Duration::from_mins(1)).await;
+        (bed, launched)
+    };
+    on_paused_time(async {
+        let (bed, launched) = orphaned().await;
+        assert_eq!(bed.pass().await, [done("retire-database"), done("terminate-instance")]);
+        assert_eq!(bed.alive(), []);
+        assert_eq!(bed.record(&launched.environment).unwrap()[key::ROLE], role::RETIREMENT);
+        // Its claim is the retirement's now.
+        assert_eq!(bed.pass().await, [done("unmark-orphan"), done("delete-database")]);
+        bed.others_work(10).await;
+        assert_eq!((bed.records().len(), bed.database(&launched.environment).is_none()), (0, true));
+        let reason = "it was claimed, and no record has known it for ten minutes";
+        assert_eq!(bed.audit("retire-database")[0].reason, reason);
+        assert_eq!(bed.audit("delete-database")[0].reason, reason);
+    });
+    on_paused_time(async {
+        let (bed, launched) = orphaned().await;
+        let (cloud, instance) = (bed.caller(), launched.instance.clone().unwrap());
+        bed.script.before("instance", async move {
+            let changes = TagChanges::new().remove(key::ORPHAN_SINCE);
+            cloud.tag_instance(&instance, &changes).await.unwrap();
+        });
+        let (cloud, database) = (bed.caller(), launched.database.clone());
+        bed.script.before("database", async move {
+            let changes = TagChanges::new().remove(key::ORPHAN_SINCE);
+            cloud.tag_database(&database, &changes).await.unwrap();
+        });
+        let kept = [
+            skipped("retire-database", "it was claimed meanwhile"),
+            skipped("terminate-instance", "it is gone, or not marked any more"),
+        ];
+        assert_eq!(bed.pass().await, kept);
+        assert_eq!(bed.alive().len(), 1);
+    });
+}
+
+#[test]
+fn a_database_is_only_retired_while_nobody_has_it() {
+    let retire = "retire-database";
+    on_paused_time(async {
+        let bed = TestBed::with([("spare", "0")]);
+        assert_eq!(bed.pass().await, [done(retire)]);
+        assert_eq!(bed.pass().await, [done("delete-database")]);
+    });
+    on_paused_time(async {
+        let bed = TestBed::with([("spare", "0")]);
+        let other = bed.other();
+        bed.script.before("create record", async move {
+            other.launch(&checkout()).await.unwrap();
+        });
+        assert_eq!(bed.pass().await, [skipped(retire, "it was claimed meanwhile")]);
+    });
+    on_paused_time(async {
+        let bed = TestBed::with([("spare", "0")]);
+        bed.script.refuse("create record", 1, error(ErrorClass::Auth));
+        let why = "Operation: hatchery-dev-6: it is so (Code)".to_owned();
+        assert_eq!(bed.pass().await, [(retire, Outcome::Failed, why)]);
+    });
+}

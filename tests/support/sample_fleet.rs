@@ -1,0 +1,339 @@
+//! A fleet built by hand, at a fixed time, for the screens.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::assigning_clones)] // each test crate uses its part
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use hatchery::clock::Clock;
+use hatchery::cloud::LogLine;
+use hatchery::domain::instance::parse_timeline;
+use hatchery::domain::{
+    AuditEvent, CloudError, Database, ErrorClass, Fleet, FleetName, Image, ImageId, Instance, InstanceId,
+    InstanceState, Listing, Number, Outcome, Phase, Policy, Record, RecordId, Snapshot, SnapshotId, SubnetId,
+    Termination, World,
+};
+use hatchery::engine::Event;
+use hatchery::tui::TuiOptions;
+use hatchery::tui::app::{Effect, Model, Moment, Msg, update};
+use ratatui::buffer::Buffer;
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use ratatui::layout::{Rect, Size};
+
+pub(crate) fn now() -> DateTime<Utc> {
+    "2026-03-10T12:04:00Z".parse().unwrap()
+}
+
+fn ago(minutes: i64) -> DateTime<Utc> {
+    now() - TimeDelta::minutes(minutes)
+}
+
+pub(crate) fn dev() -> FleetName {
+    "dev".parse().unwrap()
+}
+
+pub(crate) fn fleet() -> Fleet {
+    let mut policy = Policy::for_fleet(&dev());
+    policy.source_database = "integration".to_owned();
+    policy.database_subnet_group = "private".to_owned();
+    policy.subnets = vec![SubnetId::new("subnet-0a")];
+    policy.price_instance = Some(0.3328);
+    policy.price_database = Some(0.034);
+    Fleet { name: dev(), template: RecordId::new("lt-0f1ee7"), policy, problems: Vec::new() }
+}
+
+pub(crate) fn record(number: u32, name: &str, owner: &str, minutes_old: i64, minutes_left: i64) -> Record {
+    Record {
+        id: RecordId::new(format!("lt-{number:017x}")),
+        environment: dev().environment(Number(number)),
+        name: name.to_owned(),
+        owner: owner.to_owned(),
+        created_at: ago(minutes_old),
+        expires_at: Some(now() + TimeDelta::minutes(minutes_left)),
+        reaping_since: None,
+        terminate: None,
+        attempt: 0,
+        instance: None,
+        retirement: false,
+        failure: None,
+        claim: None,
+        orphan_since: None,
+        services: BTreeMap::new(),
+        note: None,
+    }
+}
+
+pub(crate) fn instance(record: &Record, phase: Option<Phase>) -> Instance {
+    let number = record.environment.number.0;
+    Instance {
+        id: InstanceId::new(format!("i-{:017x}", u64::from(number) * 0x1234_5678_9abc)),
+        environment: record.environment.clone(),
+        record: Some(record.id.clone()),
+        state: InstanceState::Running,
+        instance_type: "t3.2xlarge".to_owned(),
+        public_ip: None,
+        private_ip: Some(format!("10.20.4.{number}")),
+        zone: Some("eu-west-1a".to_owned()),
+        launched_at: record.created_at + TimeDelta::seconds(2),
+        expires_at: record.expires_at,
+        phase,
+        detail: None,
+        ready_at: None,
+        timeline: BTreeMap::new(),
+        orphan_since: None,
+    }
+}
+
+pub(crate) fn database(number: u32, status: &str, minutes_old: i64) -> Database {
+    let usable = status == "available";
+    Database {
+        id: dev().database_id(Number(number)),
+        number: Number(number),
+        status: status.to_owned(),
+        endpoint: usable.then(|| format!("hatchery-dev-{number}.c1x2.eu-west-1.rds.amazonaws.com:5432")),
+        requested_at: Some(ago(minutes_old)),
+        created_at: usable.then(|| ago(minutes_old - 15)),
+        zone: Some("eu-west-1a".to_owned()),
+        snapshot: Some(SnapshotId::new("rds:integration-2026-03-10-05-50")),
+        snapshot_at: Some(ago(374)),
+        environment: None,
+        orphan_since: None,
+    }
+}
+
+/// Seven environments in seven states, a free database and one on its way.
+pub(crate) fn world() -> World {
+    let mut records = vec![
+        record(8, "old-spike", "sam", 1_500, -30),
+        record(9, "perf-test", "jo", 1_560, -8),
+        record(10, "ledger-spike", "amy", 44, 436),
+        record(11, "friday-demo", "pwong", 465, 15),
+        record(12, "checkout-fix", "pwong", 168, 312),
+        record(13, "kyc-redesign", "amy", 2, 478),
+        record(16, "fx-rates", "lin", 1, 479),
+    ];
+    records[0].terminate = Some(Termination { at: ago(1), by: "sam".to_owned() });
+    records[1].reaping_since = Some(ago(3));
+    records[4].services = BTreeMap::from([
+        ("payments".to_owned(), "f-123".to_owned()),
+        ("ledger".to_owned(), "pr-40".to_owned()),
+    ]);
+    records[4].note = Some("checkout drops the second voucher".to_owned());
+    records[5].services = BTreeMap::from([("kyc".to_owned(), "pr-77".to_owned())]);
+    let mut instances: Vec<Instance> =
+        records[..6].iter().map(|record| instance(record, Some(Phase::Ready))).collect();
+    instances[0].state = InstanceState::ShuttingDown;
+    instances[2].phase = Some(Phase::Failed);
+    instances[2].detail = Some("ledger: image tag pr-404 does not exist".to_owned());
+    instances[4].timeline =
+        parse_timeline("booting=0 database=24 images=27 cluster=61 services=104 ready=187");
+    instances[5].phase = Some(Phase::Images);
+    let mut databases: Vec<Database> = [(8, 1_600), (9, 1_590), (10, 300), (11, 600), (12, 400), (13, 190)]
+        .into_iter()
+        .map(|(n, age)| database(n, "available", age))
+        .collect();
+    databases.push(database(14, "available", 135));
+    databases.push(database(15, "creating", 6));
+    databases.push(database(16, "creating", 9));
+    for database in databases.iter_mut().filter(|database| ![14, 15].contains(&database.number.0)) {
+        database.environment = Some(dev().environment(database.number));
+    }
+    World {
+        fleet: fleet(),
+        records: Listing::complete(records, now()),
+        instances: Listing::complete(instances, now()),
+        databases: Listing::complete(databases, now()),
+        snapshot: Ok(Some(Snapshot {
+            id: SnapshotId::new("rds:integration-2026-03-10-05-50"),
+            created_at: ago(374),
+        })),
+        image: Ok(Some(Image {
+            id: ImageId::new("ami-0abc"),
+            name: "hatchery".to_owned(),
+            created_at: ago(14 * 60),
+        })),
+        subnets: Ok(Vec::new()),
+        launches: Ok(None),
+    }
+}
+
+pub(crate) fn throttled() -> World {
+    let mut world = world();
+    world.instances.items.truncate(2);
+    world.instances.complete = false;
+    world.instances.problem = Some(CloudError::new(
+        ErrorClass::Throttled,
+        "DescribeInstances",
+        "RequestLimitExceeded",
+        "Request limit exceeded",
+    ));
+    world
+}
+
+fn event(minutes: i64, who: &str, action: &str, target: &str, reason: &str, outcome: Outcome) -> AuditEvent {
+    AuditEvent {
+        at: ago(minutes),
+        who: who.to_owned(),
+        action: action.to_owned(),
+        target: target.to_owned(),
+        reason: reason.to_owned(),
+        outcome,
+        detail: if outcome == Outcome::Failed {
+            "no capacity in eu-west-1a".to_owned()
+        } else {
+            String::new()
+        },
+        restore_seconds: None,
+    }
+}
+
+pub(crate) fn activity() -> Vec<AuditEvent> {
+    vec![
+        event(
+            34,
+            "engine@ci",
+            "create-database",
+            "hatchery-dev-14",
+            "1 spare wanted, 0 there",
+            Outcome::Done,
+        ),
+        event(10, "engine@ci", "launch-instance", "dev-10", "the record has no instance", Outcome::Failed),
+        event(
+            6,
+            "engine@laptop",
+            "create-database",
+            "hatchery-dev-15",
+            "1 spare wanted, 0 there",
+            Outcome::Done,
+        ),
+        event(3, "engine@ci", "mark-expired", "dev-9", "its time is over", Outcome::Done),
+        event(2, "amy", "launch", "dev-13", "asked for kyc-redesign", Outcome::Done),
+        event(1, "sam", "terminate", "dev-8", "asked for", Outcome::Done),
+    ]
+}
+
+pub(crate) fn lines() -> Vec<LogLine> {
+    let text = [
+        ("bootstrap", "hatchery bootstrap 1.4.0 on Amazon Linux 2023"),
+        ("bootstrap", "phase booting: kernel 6.1, docker 25.0, minikube 1.34"),
+        ("bootstrap", "phase database: hatchery-dev-13 answers after 3 s"),
+        ("bootstrap", "phase images: fetching kyc:pr-77"),
+        ("payments", "INFO listening on 0.0.0.0:8080"),
+        ("payments", "WARN currency table is 26 h old"),
+        ("ledger", "INFO migrated schema to 214"),
+        (
+            "ledger",
+            "ERROR cannot post entry 8812: voucher 17 was redeemed twice, the second attempt came 3 ms after the first one",
+        ),
+        ("payments", "INFO voucher 17 redeemed"),
+        ("ledger", "INFO retry 1 of 3"),
+        ("payments", "INFO health check ok"),
+        ("ledger", "INFO entry 8812 posted"),
+    ];
+    text.iter()
+        .enumerate()
+        .map(|(index, (source, text))| LogLine {
+            id: index.to_string(),
+            at: now() - TimeDelta::seconds(120 - i64::try_from(index).unwrap() * 7),
+            source: (*source).to_owned(),
+            text: (*text).to_owned(),
+        })
+        .collect()
+}
+
+pub(crate) fn moment(seconds: u64) -> Moment {
+    Moment {
+        clock: Duration::from_secs(seconds),
+        real: Duration::from_secs(seconds),
+        wall: now() + TimeDelta::seconds(i64::try_from(seconds).unwrap()),
+    }
+}
+
+pub(crate) fn options() -> TuiOptions {
+    // Themes are read once: some tests make thousands of models.
+    static OPTIONS: LazyLock<TuiOptions> = LazyLock::new(fresh_options);
+    OPTIONS.clone()
+}
+
+fn fresh_options() -> TuiOptions {
+    let mut options = TuiOptions::new(Clock::virtual_from(now(), 1.0), "pwong");
+    options.region = "eu-west-1".to_owned();
+    options.zone = chrono::FixedOffset::east_opt(0).unwrap();
+    options
+}
+
+/// A model with nothing in it yet.
+pub(crate) fn blank(options: TuiOptions, width: u16, height: u16) -> Model {
+    Model::new(options, Size::new(width, height), moment(0))
+}
+
+/// A model that is connected and has seen a world.
+pub(crate) fn seeing(options: TuiOptions, world: World, width: u16, height: u16) -> Model {
+    let mut model = blank(options, width, height);
+    send(&mut model, Msg::Connected { fleet: dev(), region: "eu-west-1".to_owned() });
+    send(&mut model, Msg::Engine(Event::World(Arc::new(world))));
+    send(&mut model, Msg::Engine(Event::Activity(activity())));
+    model
+}
+
+/// The model that most screens are taken of, three seconds later.
+pub(crate) fn model(width: u16, height: u16) -> Model {
+    let mut model = seeing(options(), world(), width, height);
+    model.at(moment(3));
+    model
+}
+
+pub(crate) fn send(model: &mut Model, msg: Msg) -> Vec<Effect> {
+    update(model, msg)
+}
+
+/// Presses keys as they are written in a keymap.
+pub(crate) fn press(model: &mut Model, keys: &[&str]) -> Vec<Effect> {
+    keys.iter().flat_map(|key| send(model, Msg::Key(key_of(key)))).collect()
+}
+
+/// Types a text.
+pub(crate) fn type_in(model: &mut Model, text: &str) -> Vec<Effect> {
+    text.chars().flat_map(|c| send(model, Msg::Key(KeyEvent::from(KeyCode::Char(c))))).collect()
+}
+
+fn key_of(name: &str) -> KeyEvent {
+    let (modifiers, name) =
+        name.strip_prefix("ctrl-").map_or((KeyModifiers::NONE, name), |rest| (KeyModifiers::CONTROL, rest));
+    let code = match name {
+        "enter" => KeyCode::Enter,
+        "esc" => KeyCode::Esc,
+        "tab" => KeyCode::Tab,
+        "backtab" => KeyCode::BackTab,
+        "up" => KeyCode::Up,
+        "down" => KeyCode::Down,
+        "left" => KeyCode::Left,
+        "right" => KeyCode::Right,
+        "home" => KeyCode::Home,
+        "end" => KeyCode::End,
+        "backspace" => KeyCode::Backspace,
+        name => KeyCode::Char(name.chars().next().unwrap()),
+    };
+    KeyEvent::new(code, modifiers)
+}
+
+/// What is on the screen, as text.
+pub(crate) fn screen(model: &Model) -> String {
+    let mut buf = Buffer::empty(Rect::new(0, 0, model.size.width, model.size.height));
+    hatchery::tui::screens::draw(model, &mut buf);
+    text_of(&buf)
+}
+
+pub(crate) fn text_of(buf: &Buffer) -> String {
+    let mut text = String::new();
+    for y in 0..buf.area.height {
+        let mut line = String::new();
+        for x in 0..buf.area.width {
+            line.push_str(buf[(x, y)].symbol());
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}

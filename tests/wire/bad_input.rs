@@ -1,0 +1,263 @@
+//! What cannot be done: one sentence that says what failed, why and what to do, the right exit code, and nothing half-done.
+
+use crate::support::account::{Account, init};
+use crate::support::binary::{Run, command, hatchery};
+use crate::support::moto::Moto;
+use crate::support::proxy;
+
+/// A server with a fleet, a fleet's account, and no pool.
+async fn ground() -> Moto {
+    let moto = Moto::start();
+    init(&moto, "dev", &["--spare", "0", "--grace", "5s"]).await;
+    moto
+}
+
+/// Runs the binary with something different in its environment.
+fn with(moto: &Moto, variable: &str, value: &str, arguments: &[&str]) -> Run {
+    command(moto).env(variable, value).args(arguments).output().unwrap().into()
+}
+
+async fn nothing_was_done(moto: &Moto) {
+    let state = Account::of(moto).await.look().await;
+    assert!(state.records.is_empty() && state.alive().is_empty() && state.databases.is_empty(), "{state:#?}");
+}
+
+#[tokio::test]
+async fn an_unknown_fleet() {
+    let moto = ground().await;
+    hatchery(&moto, &["launch", "x", "--fleet", "nobody"])
+        .fails(3, &["there is no fleet", "nobody", "fleet ls"]);
+    hatchery(&moto, &["ls", "--fleet", "No Body"]).fails(2, &["fleet name", "lower-case"]);
+    nothing_was_done(&moto).await;
+}
+
+#[tokio::test]
+async fn several_fleets_and_none_named() {
+    let moto = ground().await;
+    init(&moto, "qa", &["--spare", "0"]).await;
+    hatchery(&moto, &["ls"]).fails(3, &["several fleets", "dev, qa", "--fleet"]);
+    hatchery(&moto, &["ls", "--fleet", "qa"]).ok();
+}
+
+#[tokio::test]
+async fn no_credentials() {
+    let moto = ground().await;
+    let run: Run = command(&moto)
+        .env_remove("AWS_ACCESS_KEY_ID")
+        .env_remove("AWS_SECRET_ACCESS_KEY")
+        .args(["launch", "x"])
+        .output()
+        .unwrap()
+        .into();
+    run.fails(4, &["no credentials", "log in"]);
+    nothing_was_done(&moto).await;
+}
+
+#[tokio::test]
+async fn expired_credentials() {
+    let moto = ground().await;
+    let url = proxy::start(None, |_| {
+        Some(("ExpiredToken", "The security token included in the request is expired"))
+    });
+    with(&moto, "AWS_ENDPOINT_URL", &url, &["launch", "x"]).fails(4, &["expired", "log in again"]);
+    nothing_was_done(&moto).await;
+}
+
+#[tokio::test]
+async fn an_unreachable_endpoint() {
+    let moto = ground().await;
+    with(&moto, "AWS_ENDPOINT_URL", "http://127.0.0.1:9", &["launch", "x"])
+        .fails(1, &["cannot be reached", "check the network"]);
+    nothing_was_done(&moto).await;
+}
+
+#[tokio::test]
+async fn a_wrong_region() {
+    let moto = ground().await;
+    hatchery(&moto, &["launch", "x", "--region", "us-east-1"])
+        .fails(3, &["there is no fleet in us-east-1", "Region"]);
+    hatchery(&moto, &["ls", "--region", "eu west/1"]).fails(2, &["Region", "eu-west-1"]);
+    nothing_was_done(&moto).await;
+}
+
+#[tokio::test]
+async fn no_image() {
+    let moto = ground().await;
+    let ec2 = moto.ec2().await;
+    ec2.deregister_image().image_id(moto.seeded("dev").image).send().await.unwrap();
+    hatchery(&moto, &["launch", "x"]).fails(3, &["no available image", "hatchery:image=dev", "pipeline"]);
+    nothing_was_done(&moto).await;
+}
+
+#[tokio::test]
+async fn no_snapshot() {
+    let moto = ground().await;
+    let rds = moto.rds().await;
+    let found = rds.describe_db_snapshots().send().await.unwrap();
+    for snapshot in found.db_snapshots() {
+        let id = snapshot.db_snapshot_identifier().unwrap();
+        rds.delete_db_snapshot().db_snapshot_identifier(id).send().await.unwrap();
+    }
+    hatchery(&moto, &["launch", "x"]).fails(1, &["no database is free", "no snapshot", "doctor"]);
+    nothing_was_done(&moto).await;
+}
+
+#[tokio::test]
+async fn names_that_would_act_on_a_terminal() {
+    let moto = ground().await;
+    hatchery(&moto, &["launch", "a\u{1b}[31mred"]).fails(2, &["environment name", "letters"]);
+    hatchery(&moto, &["launch", "x", "--note", "a\u{7}b"]).fails(2, &["note", "control characters"]);
+    hatchery(&moto, &["launch", "x", "--service", "pay ments=1"]).fails(2, &["service"]);
+    hatchery(&moto, &["logs", "x", "--source", "a/b"]).fails(2, &["source"]);
+    nothing_was_done(&moto).await;
+}
+
+#[tokio::test]
+async fn a_label_that_several_have() {
+    let moto = ground().await;
+    hatchery(&moto, &["launch", "twin"]).ok();
+    hatchery(&moto, &["launch", "twin"]).ok();
+    let before = Account::of(&moto).await.look().await.records;
+    hatchery(&moto, &["extend", "twin", "--by", "1h"]).fails(3, &["dev-1, dev-2", "use an id"]);
+    hatchery(&moto, &["terminate", "twin", "--yes"]).fails(3, &["2 environments"]);
+    hatchery(&moto, &["terminate", "nobody", "--yes"]).fails(3, &["there is no environment", "hatchery ls"]);
+    hatchery(&moto, &["terminate", "dev-1"]).fails(2, &["--yes"]);
+    assert_eq!(Account::of(&moto).await.look().await.records, before);
+}
+
+#[tokio::test]
+async fn a_ttl_beyond_the_cap() {
+    let moto = ground().await;
+    hatchery(&moto, &["launch", "x", "--ttl", "30d"]).fails(5, &["max-lifetime", "at most 7days"]);
+    nothing_was_done(&moto).await;
+    hatchery(&moto, &["launch", "x", "--ttl", "8h"]).ok();
+    hatchery(&moto, &["extend", "x", "--by", "300d"]).ok();
+    hatchery(&moto, &["extend", "x", "--by", "1h"]).fails(5, &["max-lifetime", "launch a new one"]);
+}
+
+#[tokio::test]
+async fn a_quota_that_is_reached() {
+    let moto = ground().await;
+    let url = proxy::start(Some(moto.address()), |action| {
+        (action == "RunInstances")
+            .then_some(("VcpuLimitExceeded", "You have requested more vCPU capacity than your limit"))
+    });
+    with(&moto, "AWS_ENDPOINT_URL", &url, &["launch", "x"]).fails(1, &["dev-1", "vCPU", "higher quota"]);
+    // What was begun is written down as failed, with the reason, and ends after its grace.
+    let listed = hatchery(&moto, &["ls", "--json"]).ok().json();
+    assert_eq!(listed["environments"][0]["state"], "failed");
+    assert!(listed["environments"][0]["problems"][0].as_str().unwrap().contains("VcpuLimitExceeded"));
+    let account = Account::of(&moto).await;
+    hatchery(&moto, &["engine", "--once"]).ok();
+    tokio::time::sleep(std::time::Duration::from_secs(6)).await;
+    account.engine_until("nothing is left", |state| state.is_at_rest(0)).await;
+}
+
+#[tokio::test]
+async fn a_ceiling_that_is_reached() {
+    let moto = ground().await;
+    hatchery(&moto, &["fleet", "set", "max-databases=1"]).ok();
+    hatchery(&moto, &["launch", "first"]).ok();
+    hatchery(&moto, &["launch", "second"]).fails(5, &["1 databases", "max-databases"]);
+    assert_eq!(Account::of(&moto).await.look().await.records.len(), 1);
+}
+
+#[tokio::test]
+async fn a_group_that_admits_the_whole_internet() {
+    let moto = Moto::start();
+    let seed = moto.seed("dev").await;
+    moto.admit(&seed.security_group, "0.0.0.0/0").await;
+    let subnets = seed.subnets.join(" ");
+    let mut arguments = vec![
+        "fleet",
+        "init",
+        "dev",
+        "--source-database",
+        &seed.source_database,
+        "--database-subnet-group",
+        &seed.subnet_group,
+        "--subnets",
+        &subnets,
+        "--security-group",
+        &seed.security_group,
+    ];
+    hatchery(&moto, &arguments).fails(5, &["admits 0.0.0.0/0", "allow-public", "nothing was written"]);
+    hatchery(&moto, &["fleet", "ls"]).ok();
+    arguments.extend(["--allow-public", &seed.security_group]);
+    hatchery(&moto, &arguments).ok();
+    hatchery(&moto, &arguments).fails(5, &["exists already", "fleet set"]);
+    hatchery(&moto, &["fleet", "set", "allow-public="]).ok();
+    hatchery(&moto, &["launch", "x"]).fails(5, &["cannot launch", "admits 0.0.0.0/0"]);
+    nothing_was_done(&moto).await;
+}
+
+#[tokio::test]
+async fn a_fleet_whose_parts_do_not_exist() {
+    let moto = Moto::start();
+    let seed = moto.seed("dev").await;
+    let run = hatchery(
+        &moto,
+        &[
+            "fleet",
+            "init",
+            "dev",
+            "--source-database",
+            "nobody",
+            "--database-subnet-group",
+            "nowhere",
+            "--subnets",
+            "subnet-0000000000000000f",
+            "--security-group",
+            &seed.security_group,
+            "--image-tag",
+            "none",
+        ],
+    );
+    run.fails(
+        3,
+        &[
+            "\"nobody\"",
+            "\"nowhere\"",
+            "subnet-0000000000000000f",
+            "hatchery:image=none",
+            "nothing was written",
+        ],
+    );
+    hatchery(&moto, &["ls"]).fails(3, &["there is no fleet", "fleet init"]);
+}
+
+#[tokio::test]
+async fn errors_are_documents_too() {
+    let moto = ground().await;
+    let run = hatchery(&moto, &["extend", "nobody", "--by", "1h", "--json"]);
+    assert_eq!(run.code, 3);
+    let document = run.json();
+    assert_eq!((&document["version"], &document["error"]["code"]), (&1.into(), &"not-found".into()));
+    let run = hatchery(&moto, &["launch", "--json"]);
+    assert_eq!((run.code, &run.json()["error"]["code"]), (2, &"usage".into()));
+    let run = hatchery(&moto, &["launch", "x", "--read-only", "--json"]);
+    assert_eq!((run.code, &run.json()["error"]["code"]), (4, &"read-only".into()));
+    nothing_was_done(&moto).await;
+}
+
+#[tokio::test]
+async fn the_doctor_says_what_is_wrong() {
+    let moto = ground().await;
+    let healthy = hatchery(&moto, &["doctor", "--json"]).json();
+    let checks: Vec<_> = healthy["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| finding["check"].as_str().unwrap())
+        .collect();
+    for check in
+        ["region", "credentials", "fleet", "clock", "snapshot", "image", "subnets", "network", "permissions"]
+    {
+        assert!(checks.contains(&check), "{check} in {checks:?}");
+    }
+    let ec2 = moto.ec2().await;
+    ec2.deregister_image().image_id(moto.seeded("dev").image).send().await.unwrap();
+    let ill = hatchery(&moto, &["doctor"]);
+    assert_eq!(ill.code, 1, "{ill:#?}");
+    assert!(ill.out.contains("✗ error") && ill.out.contains("hatchery:image=dev"), "{ill:#?}");
+}

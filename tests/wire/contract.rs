@@ -1,0 +1,40 @@
+//! The adapter to AWS over the wire, against moto.
+
+use crate::support::contract::{self, Ground};
+use crate::support::moto::{Moto, REGION};
+use aws_config::{BehaviorVersion, Region};
+use hatchery::cloud::Cloud as _;
+use hatchery::cloud::aws::AwsCloud;
+use hatchery::domain::ErrorClass;
+
+async fn connect(endpoint_url: &str) -> AwsCloud {
+    let config = aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new(REGION))
+        .endpoint_url(endpoint_url)
+        .credentials_provider(crate::support::moto::credentials())
+        .load()
+        .await;
+    AwsCloud::with_config(&config).unwrap()
+}
+
+#[tokio::test]
+async fn the_contract_holds_over_the_wire() {
+    let moto = Moto::start();
+    let seed = moto.seed("dev").await;
+    let ground = Ground {
+        subnets: seed.subnets,
+        security_group: seed.security_group,
+        source_database: seed.source_database,
+        subnet_group: seed.subnet_group,
+        now: chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now()),
+    };
+    let cloud = connect(&moto.url()).await;
+    contract::holds(&cloud, &ground).await;
+}
+
+#[tokio::test]
+async fn an_endpoint_that_nobody_listens_on_is_unreachable() {
+    let cloud = connect("http://127.0.0.1:9").await;
+    let error = cloud.identity().await.unwrap_err();
+    assert_eq!((error.class, error.code.as_str()), (ErrorClass::Transient, "Unreachable"));
+}
