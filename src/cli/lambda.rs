@@ -64,7 +64,7 @@ async fn handle(event: LambdaEvent<Value>) -> Result<Value, lambda_runtime::Erro
         Ok(document) => Ok(document),
         // A refusal is an answer; only the schedule's pass fails the invocation, so that it shows in the metrics.
         Err(failure) => {
-            tracing::error!(kind = failure.kind.word(), message = failure.message, "failed");
+            tracing::error!(kind = failure.kind.as_str(), message = failure.message, "failed");
             Ok(serde_json::to_value(json::error(&failure))?)
         }
     }

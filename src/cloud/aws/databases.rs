@@ -195,7 +195,7 @@ fn read(fleet: &FleetName, database: &DbInstance) -> Option<Database> {
         created_at: database.instance_create_time().and_then(instant),
         zone: database.availability_zone().map(str::to_owned),
     };
-    Database::read(fleet, facts, &read_tags(database.tag_list()))
+    Database::parse(fleet, facts, &read_tags(database.tag_list()))
 }
 
 fn read_tags(tags: &[Tag]) -> Tags {

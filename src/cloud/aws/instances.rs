@@ -172,7 +172,7 @@ fn read(fleet: &FleetName, instance: &Ec2Instance) -> Option<Instance> {
         zone: instance.placement().and_then(|placement| placement.availability_zone()).map(str::to_owned),
         launched_at: instance.launch_time().and_then(instant)?,
     };
-    Instance::read(fleet, facts, &read_tags(instance.tags()))
+    Instance::parse(fleet, facts, &read_tags(instance.tags()))
 }
 
 fn state_of(instance: &Ec2Instance) -> InstanceState {
@@ -186,7 +186,7 @@ fn read_image(image: &Ec2Image) -> Option<Image> {
     usable.then_some(())?;
     Some(Image {
         id: ImageId::new(image.image_id()?),
-        name: crate::domain::text::clean(image.name().unwrap_or_default()),
+        name: crate::domain::text::sanitize(image.name().unwrap_or_default()),
         created_at,
     })
 }

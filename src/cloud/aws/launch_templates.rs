@@ -15,7 +15,7 @@ use futures::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 
 use super::call::{Access, Bucket, call};
-use super::{AwsCloud, instant, template};
+use super::{AwsCloud, instant, launch_template_copy};
 use crate::cloud::{BaseTemplate, Observed, Page, Pages, Result, Template, absent};
 use crate::domain::tags::{key, role};
 use crate::domain::{
@@ -341,12 +341,12 @@ fn parts(template: &LaunchTemplate) -> Option<(RecordId, &str, Tags)> {
 
 fn read_fleet(template: &LaunchTemplate) -> Option<Fleet> {
     let (id, name, tags) = parts(template)?;
-    Fleet::read(id, name, &tags)
+    Fleet::parse(id, name, &tags)
 }
 
 fn read_record(fleet: &FleetName, template: &LaunchTemplate) -> Option<Record> {
     let (id, name, tags) = parts(template)?;
-    Record::read(fleet, id, name, instant(template.create_time()?)?, &tags)
+    Record::parse(fleet, id, name, instant(template.create_time()?)?, &tags)
 }
 
 /// The pages of a listing with each item read; those that are not the fleet's are left out.

@@ -172,7 +172,7 @@ fn read_tailed(query: &LogQuery, event: &LiveTailSessionLogEvent) -> Option<LogL
         id: String::new(),
         at: DateTime::from_timestamp_millis(event.timestamp()?)?,
         source: source_of(query, event.log_stream_name()?)?,
-        text: text::clean(event.message().unwrap_or_default()),
+        text: text::sanitize(event.message().unwrap_or_default()),
     })
 }
 

@@ -111,7 +111,7 @@ impl AwsCloud {
         let mut events: Vec<AuditEvent> = found
             .iter()
             .filter_map(|event| serde_json::from_str::<AuditEvent>(event.message()?).ok())
-            .map(AuditEvent::cleaned)
+            .map(AuditEvent::sanitized)
             .collect();
         events.sort_by_key(|event| event.at);
         let surplus = events.len().saturating_sub(limit);
@@ -124,7 +124,7 @@ impl AwsCloud {
         let found = self.filter_events(&fleet.audit_group(), filter, since).await?;
         // Not every endpoint knows patterns: what comes is judged here too.
         let events = found.iter().filter_map(|event| serde_json::from_str(event.message()?).ok());
-        Ok(events.filter_map(|event: AuditEvent| Launch::read(&event)).collect())
+        Ok(events.filter_map(|event: AuditEvent| Launch::parse(&event)).collect())
     }
 
     pub(super) async fn read_logs(&self, query: &LogQuery) -> Result<Vec<LogLine>> {
@@ -179,7 +179,7 @@ pub(super) fn stream_prefix(query: &LogQuery) -> String {
 pub(super) fn source_of(query: &LogQuery, stream: &str) -> Option<String> {
     let source = stream.strip_prefix(query.record.as_str())?.strip_prefix('/')?;
     let wanted = query.source.as_ref().is_none_or(|wanted| wanted == source);
-    wanted.then(|| text::clean(source))
+    wanted.then(|| text::sanitize(source))
 }
 
 pub(super) fn read_line(query: &LogQuery, event: &FilteredLogEvent) -> Option<LogLine> {
@@ -187,7 +187,7 @@ pub(super) fn read_line(query: &LogQuery, event: &FilteredLogEvent) -> Option<Lo
         id: event.event_id().unwrap_or_default().to_owned(),
         at: DateTime::from_timestamp_millis(event.timestamp()?)?,
         source: source_of(query, event.log_stream_name()?)?,
-        text: text::clean(event.message().unwrap_or_default()),
+        text: text::sanitize(event.message().unwrap_or_default()),
     })
 }
 

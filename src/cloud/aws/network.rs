@@ -83,7 +83,7 @@ fn read_group(group: &aws_sdk_ec2::types::SecurityGroup) -> Option<SecurityGroup
     open_to.dedup();
     Some(SecurityGroup {
         id: group.group_id()?.to_owned(),
-        name: crate::domain::text::clean(group.group_name().unwrap_or_default()),
+        name: crate::domain::text::sanitize(group.group_name().unwrap_or_default()),
         vpc: group.vpc_id().unwrap_or_default().to_owned(),
         open_to,
     })
