@@ -1,4 +1,4 @@
-//! The engine: observe → plan → act, and the requests of people. Every face of hatchery works through it.
+//! The engine: observe, plan, act, and the requests of users. Every front end works through it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,131 +21,135 @@ mod audit;
 pub mod exposure;
 mod extend;
 mod fresh_read;
+pub mod jitter;
 mod launch;
 mod launch_history;
+mod logs;
 mod observe;
 pub mod plan;
+mod retry;
 pub mod run;
 pub mod step;
+mod terminate;
 
-/// Who an engine works for and how.
+/// The identity of an engine and the fleet that it manages.
 #[derive(Debug, Clone)]
-pub struct Config {
-    /// The fleet.
+pub struct EngineConfig {
+    /// The managed fleet.
     pub fleet: FleetName,
-    /// The name that goes into the audit log for what a person asks, such as `amy`.
-    pub person: String,
-    /// The name that goes into the audit log for background steps, such as `engine@laptop`.
+    /// The name in the audit log for requests of the user, such as `amy`.
+    pub user: String,
+    /// The name in the audit log for background steps, such as `engine@laptop`.
     pub host: String,
-    /// Seeds the waits before background steps. Every engine should have its own.
+    /// Seeds the delays before background steps. Engines must have different seeds, or they act at the same moment.
     pub seed: u64,
-    /// This engine's version, compared with the policy's `min-version`.
+    /// The version that is compared with the policy's `min-version`.
     pub version: semver::Version,
 }
 
-/// What a person wants to launch.
+/// A user's request for a new environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaunchRequest {
-    /// What people will call it.
+    /// The environment's label.
     pub name: Label,
     /// Services under test and their image tags; see [`crate::domain::record::parse_service`].
     pub services: BTreeMap<String, String>,
-    /// How long it lives; the policy's default where absent.
+    /// The time until its expiry; the policy's `ttl` if `None`.
     pub ttl: Option<Duration>,
-    /// Free text.
+    /// Free text of the owner.
     pub note: Option<String>,
 }
 
-/// A launch that is confirmed: its record stands and its instance was asked for.
+/// A confirmed launch: the record exists and the instance was requested.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Launched {
-    /// The environment.
+    /// The new environment.
     pub environment: EnvironmentId,
-    /// Its record.
+    /// The environment's record.
     pub record: RecordId,
-    /// The database that it claimed.
+    /// The claimed database.
     pub database: DatabaseId,
-    /// Its instance; `None` where EC2 has not given one yet and an engine goes on trying.
+    /// The instance; `None` if EC2 has not created it yet. Any engine then continues the launch.
     pub instance: Option<InstanceId>,
-    /// When its time is over.
+    /// The environment's expiry.
     pub expires_at: DateTime<Utc>,
 }
 
-/// An extension that was read back.
+/// A confirmed extension.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Extended {
-    /// The environment.
+    /// The extended environment.
     pub environment: EnvironmentId,
-    /// When its time is over now.
+    /// The new expiry.
     pub expires_at: DateTime<Utc>,
-    /// Whether the policy's `max-lifetime` made it shorter than what was asked for.
+    /// Whether the policy's `max-lifetime` made the extension shorter than requested.
     pub capped: bool,
 }
 
-/// How one step of a pass ended, or why it was refused.
+/// The outcome of one step of a pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepReport {
-    /// What, such as `create-database`.
+    /// The action, such as `create-database`.
     pub action: &'static str,
-    /// To what.
+    /// The changed resource, such as `hatchery-dev-12`.
     pub target: String,
-    /// Why.
+    /// The plan's reason for the step.
     pub reason: String,
-    /// How it ended.
+    /// Whether the change was made.
     pub outcome: Outcome,
-    /// What else there is to say.
+    /// Details of the outcome, such as AWS's error message; may be empty.
     pub detail: String,
 }
 
-/// Something that the engine saw and would not do.
+/// A change that the plan does not make although something calls for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// What, such as `create-database`.
+    /// The refused action, such as `create-database`.
     pub action: &'static str,
-    /// To what.
+    /// The resource that stays unchanged.
     pub target: String,
-    /// Why not.
+    /// The reason for the refusal.
     pub reason: String,
 }
 
-/// One pass of observe → plan → act.
+/// The result of one pass of observe, plan and act.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
-    /// What was done.
+    /// The steps that were taken or, in a dry run, planned.
     pub steps: Vec<StepReport>,
-    /// What was not done, and why.
+    /// The changes that the plan refused.
     pub refused: Vec<Refusal>,
-    /// The listings that were not complete.
+    /// The names of the listings that were not complete.
     pub incomplete: Vec<&'static str>,
 }
 
-/// What a running engine tells its screen.
+/// A message from a running engine to its front end.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// A new observation. While the first one comes in page by page, its listings are not complete yet.
+    /// A new observation. The first one is sent page by page, with incomplete listings.
     World(Arc<World>),
-    /// An observation could not be made at all; the last world stands and grows old.
+    /// The fleet could not be observed; the last world remains the latest.
     ObserveFailed(Failure),
-    /// Something happened: a step of this engine, or of another one as the audit log has it. Oldest first.
+    /// New audit events of this engine or of others, oldest first.
     Activity(Vec<AuditEvent>),
-    /// What the last plan would not do, and why.
+    /// The refusals of the last plan.
     Refused(Vec<Refusal>),
-    /// Whether the last events could be written to the audit log.
+    /// The result of the last write to the audit log: `None` if it succeeded.
     AuditWriteFailed(Option<CloudError>),
-    /// Steps under way; 0 when the engine rests.
+    /// The number of steps in progress.
     Working(usize),
 }
 
-/// How a running engine behaves.
+/// Settings of a running engine.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
-    /// Whether background steps are taken; otherwise it only looks.
+    /// Whether the engine takes background steps; if not, it only observes.
     pub background: bool,
-    /// The shortest time between two looks while nothing happens.
+    /// The time between two observations while nothing changes.
     pub refresh: Duration,
 }
 
-/// Controls a running engine. It stops when this is dropped.
+/// Controls a running engine. Dropping it stops the engine.
 #[derive(Debug)]
 pub struct Handle {
     commands: mpsc::Sender<Command>,
@@ -158,15 +162,15 @@ enum Command {
 }
 
 impl Handle {
-    /// Looks again soon.
+    /// Requests an observation as soon as possible.
     pub fn refresh(&self) {
-        // A full queue means that a look is due anyway.
+        // A full queue means that an observation is due anyway.
         let _ = self.commands.try_send(Command::Refresh);
     }
 
-    /// Says whether anybody is watching; without, it looks less often.
-    pub fn focus(&self, watching: bool) {
-        let _ = self.commands.try_send(Command::Focus(watching));
+    /// Tells whether a user sees the screen. Without one, the engine observes less often.
+    pub fn focus(&self, watched: bool) {
+        let _ = self.commands.try_send(Command::Focus(watched));
     }
 }
 
@@ -175,21 +179,21 @@ impl Handle {
 pub struct Engine {
     cloud: DynCloud,
     clock: Clock,
-    config: Arc<Config>,
+    config: Arc<EngineConfig>,
     random: Arc<Mutex<ChaCha8Rng>>,
     source_cache: Arc<Mutex<Option<observe::SourceCache>>>,
     history_cache: Arc<Mutex<Option<launch_history::HistoryCache>>>,
-    /// Records that this engine's person asked something of, and when: their steps do not wait.
+    /// The records that this engine's user asked to change, with the time of the request. Their steps are not delayed.
     own_requests: Arc<Mutex<HashMap<RecordId, Duration>>>,
     events: Option<mpsc::UnboundedSender<Event>>,
-    /// Why what was done last is not in the audit log, where nobody listens to `events`.
+    /// The error of the last write to the audit log, kept if there is no receiver of `events`.
     audit_failure: Arc<Mutex<Option<CloudError>>>,
 }
 
 impl Engine {
-    /// An engine for a fleet. Nothing happens yet.
+    /// Creates an engine without starting it.
     #[must_use]
-    pub fn new(cloud: DynCloud, clock: Clock, config: Config) -> Self {
+    pub fn new(cloud: DynCloud, clock: Clock, config: EngineConfig) -> Self {
         let random = ChaCha8Rng::seed_from_u64(config.seed);
         Self {
             cloud,
@@ -204,40 +208,40 @@ impl Engine {
         }
     }
 
-    /// The port that it works through.
+    /// Returns the port to the cloud.
     #[must_use]
     pub fn cloud(&self) -> &DynCloud {
         &self.cloud
     }
 
-    /// Its clock.
+    /// Returns the engine's clock.
     #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    /// Its configuration.
+    /// Returns the engine's configuration.
     #[must_use]
-    pub fn config(&self) -> &Config {
+    pub fn config(&self) -> &EngineConfig {
         &self.config
     }
 
-    /// Why what this engine was asked to do last is not in the audit log. What it does by itself while it runs, it tells
-    /// by [`Event::AuditWriteFailed`].
+    /// Returns why the last request could not be written to the audit log. A running engine reports this by
+    /// [`Event::AuditWriteFailed`] instead.
     #[must_use]
     pub fn audit_failure(&self) -> Option<CloudError> {
         self.audit_failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Looks at everything once, except the launches of the last weeks. Listings that fail are incomplete.
+    /// Observes the fleet once, without the launch history. Listings that fail are incomplete.
     ///
     /// # Errors
-    /// Where the fleet itself cannot be read, or there is none of that name.
+    /// Returns an error if the fleet does not exist or cannot be read.
     pub async fn observe(&self) -> Result<World, Failure> {
         self.observe_with(|_| {}).await
     }
 
-    /// Looks at everything once, also at the launches of the last weeks where the policy sizes the pool by them.
+    /// Observes the fleet once, with the launch history if the policy needs it.
     ///
     /// # Errors
     /// As [`Self::observe`].
@@ -249,23 +253,23 @@ impl Engine {
 
     fn emit(&self, event: Event) {
         if let Some(events) = &self.events {
-            // Nobody listens any more: the loop ends with the handle.
+            // The receiver is gone only when the front end stops; the loop then ends with the handle.
             let _ = events.send(event);
         }
     }
 
-    /// A random word by which a claim is known again.
+    /// Returns a random nonce, by which an engine recognises its own claim.
     fn nonce(&self) -> String {
         format!("{:016x}", self.random.lock().unwrap_or_else(PoisonError::into_inner).next_u64())
     }
 
-    /// A random number from 0 to 1.
+    /// Returns a uniform random number from 0 to 1.
     fn random(&self) -> f64 {
         self.random.lock().unwrap_or_else(PoisonError::into_inner).random()
     }
 
     fn register_own_request(&self, record: &RecordId) {
-        let mut mine = self.own_requests.lock().unwrap_or_else(PoisonError::into_inner);
-        mine.insert(record.clone(), self.clock.elapsed());
+        let mut own_requests = self.own_requests.lock().unwrap_or_else(PoisonError::into_inner);
+        own_requests.insert(record.clone(), self.clock.elapsed());
     }
 }

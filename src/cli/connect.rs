@@ -41,12 +41,12 @@ pub(crate) async fn context(global: &Global, config: &Config) -> Result<Context,
 }
 
 /// How this process's engine is known.
-pub(crate) fn engine_config(fleet: FleetName, person: String) -> engine::Config {
+pub(crate) fn engine_config(fleet: FleetName, person: String) -> engine::EngineConfig {
     let host = whoami::hostname().unwrap_or_else(|_| "unknown".to_owned());
-    engine::Config {
+    engine::EngineConfig {
         fleet,
         host: engine_name(&text::sanitize(&host)),
-        person,
+        user: person,
         seed: rand::random(),
         version: version(),
     }

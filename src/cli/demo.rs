@@ -85,9 +85,9 @@ fn fleet(scenario: &Scenario) -> Result<FleetName, Failure> {
 }
 
 fn engine(sim: &SimCloud, clock: &Clock, fleet: &FleetName, person: &str, seed: u64) -> Engine {
-    let config = engine::Config {
+    let config = engine::EngineConfig {
         fleet: fleet.clone(),
-        person: person.to_owned(),
+        user: person.to_owned(),
         host: engine_name(person),
         seed,
         version: version(),
@@ -145,7 +145,7 @@ async fn colleague(engine: Engine, mut random: ChaCha8Rng) {
         let tag = format!("pr-{}", random.random_range(100..1_300));
         let hours = random.random_range(1..9);
         let Ok(world) = engine.observe().await else { continue };
-        let person = &engine.config().person;
+        let person = &engine.config().user;
         let own: Vec<_> =
             world.records.iter().filter(|record| record.owner == *person && record.is_wanted()).collect();
         let outcome = match (deed, own.first()) {

@@ -12,8 +12,9 @@ use crate::clock::Clock;
 use crate::cloud::DynCloud;
 use crate::config::Config;
 use crate::domain::health::{self, Level};
+use crate::domain::lifecycle;
 use crate::domain::{Fleet, Target, World};
-use crate::engine::{Engine, exposure, plan};
+use crate::engine::{Engine, exposure};
 use crate::failure::Failure;
 
 /// A laptop whose clock is wrong by more than this has its requests refused by AWS.
@@ -117,7 +118,7 @@ async fn examine(global: &Global, config: &Config, findings: &mut Findings) -> R
 
 fn examine_fleet(world: &World, engine: &Engine, findings: &mut Findings) {
     let fleet = &world.fleet;
-    match plan::observe_only_reason(world, &engine.config().version) {
+    match lifecycle::observe_only_reason(world, &engine.config().version) {
         Some(reason) => {
             findings.say("warning", "engine", reason, "until then engines of this version only look");
         }

@@ -204,7 +204,7 @@ fn confirm(context: &Context, record: &Record) -> Result<(), Failure> {
         let message = format!("terminating {id} wants a confirmation, and nobody is there to give it");
         return Err(Failure::new(Kind::Usage, message, "add --yes"));
     }
-    let own = record.owner == context.engine.config().person;
+    let own = record.owner == context.engine.config().user;
     let whose = if own { "yours".to_owned() } else { format!("{}'s", record.owner) };
     let (question, wanted) = if own {
         ("Type yes to go on: ".to_owned(), "yes".to_owned())

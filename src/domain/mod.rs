@@ -1,4 +1,4 @@
-//! The words of the field: pure types and rules, no I/O, no clock, no randomness.
+//! Pure types and rules: no I/O, no clock, no randomness.
 //!
 //! Everything here can be rebuilt from what AWS lists. Nothing here knows another module of the crate.
 
@@ -14,6 +14,7 @@ pub mod hours;
 pub mod ids;
 pub mod instance;
 pub mod launches;
+pub mod lifecycle;
 pub mod policy;
 pub mod pool;
 pub mod progress;

@@ -1,4 +1,4 @@
-//! Writing the audit log: one event a step, and whoever reads the screen is told where that fails.
+//! Writes to the audit log, one event per step or request. A failed write is reported to the front end.
 
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use super::{Engine, Event, StepReport};
 use crate::domain::{AuditEvent, EnvironmentId, Label, Launch, Outcome};
 
 impl Engine {
-    /// Logs what a person did.
-    pub(super) async fn log_person(
+    /// Logs a user's request.
+    pub(super) async fn log_request(
         &self,
         action: &str,
         environment: &EnvironmentId,
@@ -20,7 +20,7 @@ impl Engine {
     ) {
         let event = AuditEvent {
             at: self.clock.now(),
-            who: self.config.person.clone(),
+            who: self.config.user.clone(),
             action: action.to_owned(),
             target: environment.to_string(),
             reason: reason.to_owned(),
@@ -31,7 +31,7 @@ impl Engine {
         self.log(vec![event]).await;
     }
 
-    /// Logs a launch, with what its database's restore took where that is known: from this the demand is learnt.
+    /// Logs a launch, with the restore time of its database if known. The demand forecast is based on these events.
     pub(super) async fn log_launch(
         &self,
         launched: &EnvironmentId,
@@ -42,7 +42,7 @@ impl Engine {
     ) {
         let event = AuditEvent {
             at: self.clock.now(),
-            who: self.config.person.clone(),
+            who: self.config.user.clone(),
             action: Launch::ACTION.to_owned(),
             target: launched.to_string(),
             reason: format!("as {name}"),
@@ -53,7 +53,7 @@ impl Engine {
         self.log(vec![event]).await;
     }
 
-    /// Logs the steps of a pass. Those that were not taken after all have changed nothing and are left out.
+    /// Logs the steps of a pass, except skipped ones, which changed nothing.
     pub(super) async fn log_steps(&self, reports: &[StepReport], now: DateTime<Utc>) {
         let events: Vec<_> = reports
             .iter()
@@ -76,10 +76,9 @@ impl Engine {
         if events.is_empty() {
             return;
         }
-        let written =
-            super::launch::retry(self, || self.cloud.append_audit(&self.config.fleet, &events)).await;
+        let written = self.retry(|| self.cloud.append_audit(&self.config.fleet, &events)).await;
         if let Err(error) = &written {
-            tracing::warn!(%error, events = events.len(), "the audit log could not be written");
+            tracing::warn!(%error, events = events.len(), "cannot write to the audit log");
         }
         self.emit(Event::Activity(events));
         if self.events.is_some() {

@@ -1,4 +1,4 @@
-//! The rule that keeps environments off the internet.
+//! The rule that an environment must not be reachable from the internet.
 
 use super::Engine;
 use crate::cloud::Cloud;
@@ -6,7 +6,7 @@ use crate::cloud::SecurityGroup;
 use crate::domain::{Fleet, Policy};
 use crate::failure::{Failure, Kind};
 
-/// The groups that admit the whole internet although the policy does not name them in `allow-public`.
+/// Returns the security groups that admit the whole internet and are not listed in the policy's `allow-public`.
 #[must_use]
 pub fn exposed_groups<'g>(groups: &'g [SecurityGroup], policy: &Policy) -> Vec<&'g SecurityGroup> {
     groups
@@ -15,19 +15,20 @@ pub fn exposed_groups<'g>(groups: &'g [SecurityGroup], policy: &Policy) -> Vec<&
         .collect()
 }
 
-/// What is wrong with a group that is [`exposed_groups`], and what to do.
+/// Returns the error for one of the [`exposed_groups`].
 #[must_use]
 pub fn refusal(group: &SecurityGroup) -> Failure {
     let message =
         format!("security group {} ({}) admits {}", group.id, group.name, group.open_to.join(" and "));
-    let hint = format!("close it, or allow it by name with the setting allow-public={}", group.id);
+    let hint =
+        format!("restrict its inbound rules, or allow it with: hatchery fleet set allow-public={}", group.id);
     Failure::new(Kind::Refused, message, hint)
 }
 
-/// The security groups of a fleet's instances.
+/// Returns the security groups of the instances that the fleet's base template launches.
 ///
 /// # Errors
-/// Where the base template or the groups cannot be read.
+/// Returns an error if the base template or its groups cannot be read.
 pub async fn security_groups_of(cloud: &dyn Cloud, fleet: &Fleet) -> Result<Vec<SecurityGroup>, Failure> {
     let base = cloud.base_template(&fleet.template).await;
     let base = base.map_err(|error| Failure::cloud("cannot read the fleet's base template", &error))?;
@@ -36,7 +37,7 @@ pub async fn security_groups_of(cloud: &dyn Cloud, fleet: &Fleet) -> Result<Vec<
 }
 
 impl Engine {
-    /// Refuses a fleet whose instances the whole internet could reach.
+    /// Rejects a fleet whose instances would be reachable from the internet.
     pub(super) async fn check_network(&self, fleet: &Fleet) -> Result<(), Failure> {
         let groups = security_groups_of(&*self.cloud, fleet).await?;
         match exposed_groups(&groups, &fleet.policy).first() {

@@ -1,4 +1,4 @@
-//! The last look: what is changed for good is read again by id right before, and the look does not keep for long.
+//! Re-reads before irreversible changes. A read authorises a change for a few seconds only.
 
 use std::future::Future;
 use std::time::Duration;
@@ -9,78 +9,81 @@ use super::Engine;
 use crate::cloud::{Observed, Result};
 use crate::domain::{CloudError, ErrorClass};
 
-/// How long a last look holds. What was confirmed to somebody is confirmed later than this after it was written, so
-/// an engine that looked before the write does not act on it any more.
+/// How long a re-read authorises a destructive change.
+///
+/// An extension is confirmed only after this time has passed since its write, so an engine that read before the write can no longer act on
+/// that read.
 pub(super) const READ_TTL: Duration = Duration::from_secs(5);
 
-/// How long a look holds that a database is restored on. Its number is not in use then, and cannot have been used and come
-/// free again within this time: a database takes longer than that to come.
+/// How long a re-read of the fleet authorises a restore under a new number.
+///
+/// A number that was free at the read cannot have been used and released again within this time, because a restore takes longer than that.
 pub(super) const CREATE_TTL: Duration = Duration::from_mins(1);
 
-/// Something that was just read again.
+/// A value that was read from AWS a moment ago.
 pub(super) struct FreshRead<T> {
-    /// What was read.
     pub(super) value: T,
-    /// AWS's clock in that answer.
+    /// AWS's clock in the response.
     pub(super) now: Option<DateTime<Utc>>,
-    begun: Duration,
-    begun_wall: DateTime<Utc>,
+    started: Duration,
+    started_wall: DateTime<Utc>,
 }
 
 impl<T> FreshRead<T> {
-    /// What was read, and the look by itself.
+    /// Separates the value from the age of the read.
     pub(super) fn split(self) -> (T, FreshRead<()>) {
-        let look = FreshRead { value: (), now: self.now, begun: self.begun, begun_wall: self.begun_wall };
-        (self.value, look)
+        let read =
+            FreshRead { value: (), now: self.now, started: self.started, started_wall: self.started_wall };
+        (self.value, read)
     }
 }
 
 impl Engine {
-    /// Looks. The time counts from before the call, since the answer may be as old as that.
+    /// Reads a value. Its age counts from before the call, because the response may be as old as that.
     pub(super) async fn read_fresh<T>(
         &self,
         call: impl Future<Output = Result<Observed<T>>>,
     ) -> Result<FreshRead<T>> {
-        let (begun, begun_wall) = (self.clock.elapsed(), self.clock.now());
-        let seen = call.await?;
-        Ok(FreshRead { value: seen.value, now: seen.as_of, begun, begun_wall })
+        let (started, started_wall) = (self.clock.elapsed(), self.clock.now());
+        let observed = call.await?;
+        Ok(FreshRead { value: observed.value, now: observed.as_of, started, started_wall })
     }
 
-    /// Acts on a look while it holds: for [`READ_TTL`].
+    /// Runs `call` if the read is younger than [`READ_TTL`], else returns `None`.
     ///
     /// # Errors
     /// As [`Self::act_within`].
-    pub(super) async fn act_while_fresh<L, T>(
+    pub(super) async fn act_while_fresh<R, T>(
         &self,
-        look: &FreshRead<L>,
+        read: &FreshRead<R>,
         operation: &'static str,
         call: impl Future<Output = Result<T>>,
     ) -> Result<Option<T>> {
-        self.act_within(READ_TTL, look, operation, call).await
+        self.act_within(READ_TTL, read, operation, call).await
     }
 
-    /// Acts on a look while it holds, or not at all where that time is over. The clock that has moved most counts: one
-    /// stands still while a laptop sleeps.
+    /// Runs `call` if the read is younger than `ttl`, else returns `None`. Age is the larger of monotonic and wall time, because the
+    /// monotonic clock stops while a laptop is suspended.
     ///
     /// # Errors
-    /// Those of the call; class `Unknown` where it did not answer in time.
-    pub(super) async fn act_within<L, T>(
+    /// Returns the errors of the call, and class `Unknown` if it does not respond before the read expires.
+    pub(super) async fn act_within<R, T>(
         &self,
-        holds: Duration,
-        look: &FreshRead<L>,
+        ttl: Duration,
+        read: &FreshRead<R>,
         operation: &'static str,
         call: impl Future<Output = Result<T>>,
     ) -> Result<Option<T>> {
-        let wall = (self.clock.now() - look.begun_wall).to_std().unwrap_or_default();
-        let spent = wall.max(self.clock.elapsed().saturating_sub(look.begun));
-        let Some(left) = holds.checked_sub(spent) else { return Ok(None) };
+        let wall = (self.clock.now() - read.started_wall).to_std().unwrap_or_default();
+        let age = wall.max(self.clock.elapsed().saturating_sub(read.started));
+        let Some(left) = ttl.checked_sub(age) else { return Ok(None) };
         match tokio::time::timeout(self.clock.real(left), call).await {
             Ok(result) => result.map(Some),
             Err(_) => Err(CloudError::new(
                 ErrorClass::Unknown,
                 operation,
                 "NoAnswer",
-                "no answer while the last look held",
+                format!("no response within {} s of the last read", ttl.as_secs()),
             )),
         }
     }

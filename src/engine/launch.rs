@@ -1,4 +1,4 @@
-//! Launching: the claim by the record's name, and the instance from the record.
+//! Launches: the claim by the record's name, then the instance from the record.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound as _, Utc};
 
-use super::plan;
-use super::step::{Placement, Restore};
+use super::retry::{MAX_TRIES, RETRY_DELAY};
 use super::{Engine, LaunchRequest, Launched};
 use crate::cloud::{LaunchInstance, Result};
+use crate::domain::lifecycle::{self, Placement, Restore};
 use crate::domain::record::{MAX_NOTE_CHARS, MAX_SERVICES};
 use crate::domain::tags::key;
 use crate::domain::{
@@ -19,41 +19,37 @@ use crate::domain::{
 };
 use crate::failure::{Failure, Kind};
 
-/// How often a claim is tried on new numbers before a launch is refused.
+/// How many new numbers a launch tries to claim before it fails.
 const MAX_CLAIMS: u32 = 64;
 
-/// How often a call of unknown outcome is looked up or sent again, and how long is waited before each.
-const MAX_TRIES: u32 = 5;
-const RETRY_DELAY: Duration = Duration::from_secs(2);
-
-/// What one attempt to get an instance came to.
+/// The outcome of one attempt to launch the instance.
 pub(super) enum AttemptOutcome {
-    /// The instance.
-    Instance(InstanceId),
-    /// This way will not do; the next attempt goes another.
-    NextAttempt(CloudError),
-    /// There is no other way; the record says so.
-    LaunchFailure(CloudError),
+    /// EC2 created the instance.
+    Launched(InstanceId),
+    /// This placement failed; retry with the next one.
+    NextPlacement(CloudError),
+    /// No placement can succeed; the failure is written on the record.
+    Failed(CloudError),
 }
 
 impl fmt::Display for AttemptOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Instance(id) => write!(f, "{id}"),
-            Self::NextAttempt(error) => write!(f, "the next attempt goes another way: {error}"),
-            Self::LaunchFailure(error) => write!(f, "given up: {error}"),
+            Self::Launched(id) => write!(f, "{id}"),
+            Self::NextPlacement(error) => write!(f, "the next attempt uses another placement: {error}"),
+            Self::Failed(error) => write!(f, "failed for good: {error}"),
         }
     }
 }
 
-/// A claim that stands: from here on any engine can finish the launch.
+/// A confirmed claim. From here on, any engine can finish the launch.
 struct Claim {
     environment: EnvironmentId,
     record: RecordId,
     expires_at: DateTime<Utc>,
 }
 
-/// Everything that a launch needs to know, from one look.
+/// Everything that a launch needs to know, from one observation.
 struct LaunchContext<'a> {
     world: &'a World,
     image: Image,
@@ -62,14 +58,14 @@ struct LaunchContext<'a> {
 }
 
 impl Engine {
-    /// Launches an environment: claims a database, and asks for the instance.
+    /// Launches an environment: claims a database and requests the instance.
     ///
     /// # Errors
-    /// Where the request makes no sense, the policy refuses it, or AWS does. What was begun by then is either undone or
-    /// written down as failed, and reaped.
+    /// Returns `Usage` if the request is invalid, `Refused` if the policy forbids it, and AWS's error if a call fails. A launch that has
+    /// begun by then is either undone or marked as failed, and then reaped.
     pub async fn launch(&self, request: &LaunchRequest) -> Result<Launched, Failure> {
         check_request(request)?;
-        let world = self.observe_afresh().await?;
+        let world = self.observe_uncached().await?;
         let now = world.now().unwrap_or_else(|| self.clock.now());
         let context = self.launch_context(&world, now)?;
         let ttl = request.ttl.unwrap_or(world.fleet.policy.ttl);
@@ -78,16 +74,16 @@ impl Engine {
 
         let claim = self.claim(&context, request, ttl).await?;
         self.register_own_request(&claim.record);
-        let instance = self.instance_of(&world, &claim).await;
+        let instance = self.launch_claimed(&world, &claim).await;
         let database = claim.environment.database_id();
         let (outcome, detail) = match &instance {
             Ok(Some(id)) => (Outcome::Done, format!("{id} with {database}")),
             Ok(None) => (Outcome::Unknown, format!("no instance yet, with {database}")),
             Err(failure) => (Outcome::Failed, failure.message.clone()),
         };
-        let taken = world.databases.iter().find(|taken| taken.number == claim.environment.number);
-        let restore = taken.filter(|taken| taken.is_ready()).and_then(Database::restore_time);
-        self.log_launch(&claim.environment, &request.name, restore, outcome, detail).await;
+        let claimed = world.databases.iter().find(|database| database.number == claim.environment.number);
+        let restore_time = claimed.filter(|database| database.is_ready()).and_then(Database::restore_time);
+        self.log_launch(&claim.environment, &request.name, restore_time, outcome, detail).await;
         Ok(Launched {
             environment: claim.environment,
             record: claim.record,
@@ -101,11 +97,13 @@ impl Engine {
         let cannot = "cannot launch";
         let policy = &world.fleet.policy;
         if let Some(problem) = world.fleet.problems.first() {
-            let hint = "correct the fleet with: hatchery fleet set";
-            return Err(Failure::new(Kind::Refused, format!("{cannot}: {problem}"), hint));
+            let hint = "correct the setting with: hatchery fleet set";
+            let message = format!("{cannot}: the fleet's policy is invalid: {problem}");
+            return Err(Failure::new(Kind::Refused, message, hint));
         }
-        if policy.min_version.as_ref().is_some_and(|wanted| *wanted > self.config.version) {
-            let message = format!("{cannot}: the fleet wants a newer hatchery than {}", self.config.version);
+        if policy.min_version.as_ref().is_some_and(|min| *min > self.config.version) {
+            let message =
+                format!("{cannot}: the fleet requires a newer hatchery than {}", self.config.version);
             return Err(Failure::new(Kind::Refused, message, "upgrade hatchery"));
         }
         if let Some(problem) = world.records.problem.as_ref().or(world.databases.problem.as_ref()) {
@@ -119,61 +117,63 @@ impl Engine {
                 Failure::new(
                     Kind::NotFound,
                     message,
-                    "run the image pipeline or correct the fleet's image-tag",
+                    "run the image pipeline, or correct the fleet's setting image-tag",
                 )
             },
         )?;
         Ok(LaunchContext { world, image, subnets, now })
     }
 
-    /// Claims a database: the pool's best first, then a number that has none yet.
+    /// Claims a database: the best one of the pool, or else a number whose database is still to be restored.
     async fn claim(
         &self,
         context: &LaunchContext<'_>,
         request: &LaunchRequest,
         ttl: Duration,
     ) -> Result<Claim, Failure> {
-        // Tags keep whole seconds.
+        // Tags have a resolution of one second.
         let expires_at = context.now.trunc_subsecs(0) + ttl;
         let fleet = &context.world.fleet;
-        let mut taken = BTreeSet::new();
+        let mut tried = BTreeSet::new();
         for database in Pool::new(context.world).claimable() {
             let environment = fleet.name.environment(database.number);
             let new = self.new_record(context, request, &environment, database.zone.as_deref(), expires_at);
-            taken.insert(database.number);
+            tried.insert(database.number);
             let Some(record) = self.try_claim(fleet, &new).await? else { continue };
             if self.bind(&environment, &record).await? {
                 return Ok(Claim { environment, record, expires_at });
             }
         }
-        self.claim_new(context, request, expires_at, taken).await
+        self.claim_new(context, request, expires_at, tried).await
     }
 
-    /// Claims the next number and has its database restored. The claim comes first, so that nobody can take the
-    /// database away while it is on its way.
+    /// Claims the next number and restores its database. The claim comes first, so that no other launch can claim the database while it is
+    /// being restored.
     async fn claim_new(
         &self,
         context: &LaunchContext<'_>,
         request: &LaunchRequest,
         expires_at: DateTime<Utc>,
-        mut taken: BTreeSet<Number>,
+        mut used: BTreeSet<Number>,
     ) -> Result<Claim, Failure> {
         let fleet = &context.world.fleet;
         let ceiling = fleet.policy.max_databases as usize;
-        taken.extend(context.world.databases.iter().map(|database| database.number));
-        taken.extend(context.world.records.iter().map(Record::number));
+        used.extend(context.world.databases.iter().map(|database| database.number));
+        used.extend(context.world.records.iter().map(Record::number));
         let mut number = context.world.next_number();
         for _ in 0..MAX_CLAIMS {
-            if taken.len() >= ceiling {
-                let message =
-                    format!("cannot launch: the fleet's {ceiling} databases are all in use or promised");
-                let hint = "terminate an environment, or raise it with: hatchery fleet set max-databases=N";
+            if used.len() >= ceiling {
+                let message = format!(
+                    "cannot launch: all {ceiling} databases that the fleet may have are in use or reserved"
+                );
+                let hint =
+                    "terminate an environment, or raise the limit with: hatchery fleet set max-databases=N";
                 return Err(Failure::new(Kind::Refused, message, hint));
             }
-            let restore = plan::restore(context.world, number).map_err(|reason| {
+            let restore = Restore::of_number(context.world, number).map_err(|reason| {
                 let message =
-                    format!("cannot launch: no database is free and none can be restored: {reason}");
-                Failure::new(Kind::Failed, message, "see hatchery doctor")
+                    format!("cannot launch: no database is free, and none can be restored: {reason}");
+                Failure::new(Kind::Failed, message, "find the cause with: hatchery doctor")
             })?;
             let environment = fleet.name.environment(number);
             let new = self.new_record(context, request, &environment, Some(&restore.zone), expires_at);
@@ -181,10 +181,10 @@ impl Engine {
                 self.restore_for(fleet, &environment, &record, &restore, context.now).await?;
                 return Ok(Claim { environment, record, expires_at });
             }
-            taken.insert(number);
+            used.insert(number);
             number = number.next();
         }
-        let message = "cannot launch: others were faster on every database";
+        let message = "cannot launch: other launches claimed every database first";
         Err(Failure::new(Kind::Failed, message, "try again"))
     }
 
@@ -197,11 +197,11 @@ impl Engine {
         expires_at: DateTime<Utc>,
     ) -> NewRecord {
         let near = context.subnets.iter().find(|subnet| Some(subnet.zone.as_str()) == zone);
-        // `context` has at least one subnet: a fleet without is refused, and one that does not exist is an error.
+        // There is at least one subnet: a fleet without subnets is invalid, and a missing subnet is an error.
         let subnet = near.or(context.subnets.first()).map(|subnet| subnet.id.clone());
         NewRecord {
             environment: environment.clone(),
-            owner: self.config.person.clone(),
+            owner: self.config.user.clone(),
             created_at: context.now,
             claim: self.nonce(),
             purpose: Purpose::Launch(Box::new(NewEnvironment {
@@ -215,7 +215,7 @@ impl Engine {
         }
     }
 
-    /// Takes the claim, or `None` where somebody else has it. An answer that was lost is looked up.
+    /// Creates the record, or returns `None` if another launch holds the claim. If the response was lost, the record is looked up.
     async fn try_claim(&self, fleet: &Fleet, new: &NewRecord) -> Result<Option<RecordId>, Failure> {
         let what = format!("cannot claim {}", new.environment.database_id());
         let mut tries = 0;
@@ -226,14 +226,14 @@ impl Engine {
             };
             tries += 1;
             match error.class {
-                // The SDK sends again by itself, so even this answer may be about our own first request.
+                // The SDK retries internally, so even `AlreadyExists` may refer to this launch's own first request.
                 ErrorClass::AlreadyExists | ErrorClass::Unknown => {
                     match self.cloud.find_record(&new.environment).await.map(|seen| seen.value) {
                         Ok(Some(found)) if found.claim.as_ref() == Some(&new.claim) => {
                             return Ok(Some(found.id));
                         }
                         Ok(Some(_)) => return Ok(None),
-                        // Not to be seen yet, or deleted again: only for a name that is taken is that an answer.
+                        // The record is not visible yet, or was deleted. If the name is in use, another launch holds the claim.
                         Ok(None) if error.is(ErrorClass::AlreadyExists) && tries >= MAX_TRIES => {
                             return Ok(None);
                         }
@@ -248,27 +248,27 @@ impl Engine {
         }
     }
 
-    /// Binds the claimed database for good, unless it turns out to be unfit: then the claim is given back.
+    /// Tags the claimed database with its environment. If the database turns out to be unusable, the claim is released.
     async fn bind(&self, environment: &EnvironmentId, record: &RecordId) -> Result<bool, Failure> {
         let what = format!("cannot bind {}", environment.database_id());
-        let seen = retry(self, || self.cloud.database(&environment.fleet, environment.number)).await;
-        let fit = match &seen {
-            Ok(seen) => seen.value.as_ref().is_some_and(|database| {
-                let unusable = matches!(database.status_class(), StatusClass::Failed | StatusClass::Deleting);
-                !unusable && database.environment.as_ref().is_none_or(|owner| owner == environment)
+        let read = self.retry(|| self.cloud.database(&environment.fleet, environment.number)).await;
+        let usable = match &read {
+            Ok(read) => read.value.as_ref().is_some_and(|database| {
+                let ending = matches!(database.status_class(), StatusClass::Failed | StatusClass::Deleting);
+                !ending && database.environment.as_ref().is_none_or(|owner| owner == environment)
             }),
             Err(_) => false,
         };
-        if !fit {
-            // Nothing has touched the database, so letting go of the name is all there is to undo.
-            if let Err(error) = retry(self, || self.cloud.delete_record(record)).await {
+        if !usable {
+            // The database was not changed, so deleting the record undoes the claim.
+            if let Err(error) = self.retry(|| self.cloud.delete_record(record)).await {
                 self.abort(environment, record, &error).await;
             }
-            return seen.map(|_| false).map_err(|error| Failure::cloud(what, &error));
+            return read.map(|_| false).map_err(|error| Failure::cloud(what, &error));
         }
         let changes = TagChanges::new().set(key::ENVIRONMENT, environment.to_string());
         let database = environment.database_id();
-        match retry(self, || self.cloud.tag_database(&database, &changes)).await {
+        match self.retry(|| self.cloud.tag_database(&database, &changes)).await {
             Ok(()) => Ok(true),
             Err(error) => {
                 self.abort(environment, record, &error).await;
@@ -285,10 +285,10 @@ impl Engine {
         restore: &Restore,
         now: DateTime<Utc>,
     ) -> Result<(), Failure> {
-        let new = restore.database(fleet, environment.number, Some(environment.clone()), now);
-        match retry(self, || self.cloud.create_database(&new)).await {
+        let new = restore.to_database(fleet, environment.number, Some(environment.clone()), now);
+        match self.retry(|| self.cloud.create_database(&new)).await {
             Ok(()) => Ok(()),
-            // A spare that another engine has just asked for under this number: the claim makes it ours.
+            // Another engine has just created a spare with this number. The claim covers it.
             Err(error) if error.is(ErrorClass::AlreadyExists) => {
                 self.bind(environment, record).await.map(|_| ())
             }
@@ -299,35 +299,35 @@ impl Engine {
         }
     }
 
-    /// A launch that failed before anything was launched: its record asks for its own end, so that any engine clears
-    /// up whatever may have come of it.
+    /// Marks the record of a launch that failed before the instance was requested for termination, so that any engine removes what was
+    /// created.
     async fn abort(&self, environment: &EnvironmentId, record: &RecordId, error: &CloudError) {
         let failure = LaunchFailure { at: self.clock.now(), reason: error.to_string() };
-        let termination = crate::domain::Termination { at: failure.at, by: self.config.person.clone() };
+        let termination = crate::domain::Termination { at: failure.at, by: self.config.user.clone() };
         let changes = TagChanges::terminate(&termination).set(key::FAILURE, failure.to_tag());
-        if let Err(error) = retry(self, || self.cloud.tag_record(record, &changes)).await {
-            tracing::warn!(%environment, %error, "the failed launch could not be withdrawn; it ends with its ttl");
+        if let Err(error) = self.retry(|| self.cloud.tag_record(record, &changes)).await {
+            tracing::warn!(%environment, %error, "cannot mark the failed launch for termination; it ends when it expires");
         }
     }
 
-    /// Asks for the instance, attempt by attempt. `None`: not yet, and any engine goes on trying.
-    async fn instance_of(&self, world: &World, claim: &Claim) -> Result<Option<InstanceId>, Failure> {
+    /// Requests the instance, with one placement after another. Returns `None` if EC2 has not created it yet; any engine then continues.
+    async fn launch_claimed(&self, world: &World, claim: &Claim) -> Result<Option<InstanceId>, Failure> {
         let policy = &world.fleet.policy;
         let mut attempt = 0;
         let mut tries = 0;
         while tries < MAX_TRIES {
             match self.attempt(policy, &claim.environment, &claim.record, attempt, world.now()).await {
-                Ok(AttemptOutcome::Instance(id)) => return Ok(Some(id)),
-                Ok(AttemptOutcome::NextAttempt(_)) => attempt += 1,
-                Ok(AttemptOutcome::LaunchFailure(error)) => {
+                Ok(AttemptOutcome::Launched(id)) => return Ok(Some(id)),
+                Ok(AttemptOutcome::NextPlacement(_)) => attempt += 1,
+                Ok(AttemptOutcome::Failed(error)) => {
                     return Err(Failure::cloud(format!("cannot launch {}", claim.environment), &error));
                 }
                 Err(error) if error.is(ErrorClass::NotFound) => {
-                    let message = format!("{} was terminated while it was being launched", claim.environment);
-                    return Err(Failure::new(Kind::TooLate, message, "launch again if it is still wanted"));
+                    let message = format!("{} was terminated while it was launching", claim.environment);
+                    return Err(Failure::new(Kind::TooLate, message, "launch it again if you still need it"));
                 }
                 Err(error) => {
-                    tracing::warn!(environment = %claim.environment, %error, "the launch is tried again");
+                    tracing::warn!(environment = %claim.environment, %error, "retrying the launch");
                     tries += 1;
                     self.clock.sleep(RETRY_DELAY).await;
                 }
@@ -336,10 +336,10 @@ impl Engine {
         Ok(None)
     }
 
-    /// One attempt of one record, the very same request whichever engine sends it.
+    /// Sends one launch attempt of a record. Every engine sends the identical request for the same attempt.
     ///
     /// # Errors
-    /// Where the outcome is not known, or trying the same again may do.
+    /// Returns an error if the outcome is unknown or the same attempt may succeed later.
     pub(super) async fn attempt(
         &self,
         policy: &Policy,
@@ -348,7 +348,7 @@ impl Engine {
         attempt: u32,
         now: Option<DateTime<Utc>>,
     ) -> Result<AttemptOutcome> {
-        let Placement { subnet, instance_type } = plan::placement(policy, attempt).unwrap_or_default();
+        let Placement { subnet, instance_type } = lifecycle::placement(policy, attempt).unwrap_or_default();
         let request = LaunchInstance {
             record: record.clone(),
             token: record.client_token(attempt),
@@ -357,37 +357,37 @@ impl Engine {
         };
         let error = match self.cloud.launch_instance(&request).await {
             Ok(instance) => {
-                // Should this fail, the next pass of any engine writes it down.
+                // If this fails, the next pass of any engine repeats it.
                 let changes = TagChanges::new().set(key::INSTANCE, instance.as_str());
                 if let Err(error) = self.cloud.tag_record(record, &changes).await {
-                    tracing::warn!(%environment, %error, "the instance could not be noted on the record");
+                    tracing::warn!(%environment, %error, "cannot write the instance on the record");
                 }
-                return Ok(AttemptOutcome::Instance(instance));
+                return Ok(AttemptOutcome::Launched(instance));
             }
             Err(error) => error,
         };
-        let burnt = error.code == "IdempotentParameterMismatch";
+        let token_used = error.code == "IdempotentParameterMismatch";
         let next = match error.class {
-            ErrorClass::Capacity => plan::placement(policy, attempt + 1).map(|_| attempt + 1),
-            // Another engine asked with another policy; whatever came of it is looked for before going on.
-            ErrorClass::Invalid if burnt => Some(attempt + 1),
+            ErrorClass::Capacity => lifecycle::placement(policy, attempt + 1).map(|_| attempt + 1),
+            // Another engine used this token under another policy. Its instance is looked up below.
+            ErrorClass::Invalid if token_used => Some(attempt + 1),
             ErrorClass::Quota | ErrorClass::Auth | ErrorClass::Invalid => None,
             _ => return Err(error),
         };
-        if let Some(found) = self.launched_already(environment, record).await? {
-            return Ok(AttemptOutcome::Instance(found));
+        if let Some(found) = self.find_launched(environment, record).await? {
+            return Ok(AttemptOutcome::Launched(found));
         }
         if let Some(next) = next {
             self.cloud.tag_record(record, &TagChanges::new().set(key::ATTEMPT, next.to_string())).await?;
-            return Ok(AttemptOutcome::NextAttempt(error));
+            return Ok(AttemptOutcome::NextPlacement(error));
         }
         let failure =
             LaunchFailure { at: now.unwrap_or_else(|| self.clock.now()), reason: error.to_string() };
         self.cloud.tag_record(record, &TagChanges::fail(&failure)).await?;
-        Ok(AttemptOutcome::LaunchFailure(error))
+        Ok(AttemptOutcome::Failed(error))
     }
 
-    async fn launched_already(
+    async fn find_launched(
         &self,
         environment: &EnvironmentId,
         record: &RecordId,
@@ -401,36 +401,16 @@ impl Engine {
     }
 }
 
-/// Sends a call again while its outcome is unknown or trying again may do. Only for calls that may be repeated.
-pub(super) async fn retry<T, F>(engine: &Engine, mut call: impl FnMut() -> F) -> Result<T>
-where
-    F: Future<Output = Result<T>>,
-{
-    let mut tries = 1;
-    loop {
-        match call().await {
-            Err(error)
-                if tries < MAX_TRIES
-                    && matches!(
-                        error.class,
-                        ErrorClass::Unknown | ErrorClass::Transient | ErrorClass::Throttled
-                    ) =>
-            {
-                tries += 1;
-                engine.clock.sleep(RETRY_DELAY).await;
-            }
-            result => return result,
-        }
-    }
-}
-
 fn check_request(request: &LaunchRequest) -> Result<(), Failure> {
     if request.services.len() > MAX_SERVICES {
-        let message = format!("{} services are too many: at most {MAX_SERVICES}", request.services.len());
-        return Err(Failure::new(Kind::Usage, message, "leave those out that are not under test"));
+        let message = format!(
+            "{} services under test are too many; the maximum is {MAX_SERVICES}",
+            request.services.len()
+        );
+        return Err(Failure::new(Kind::Usage, message, "name only the services under test"));
     }
     if request.note.as_ref().is_some_and(|note| !text::is_printable(note, MAX_NOTE_CHARS)) {
-        let message = "the note is too long or has control characters";
+        let message = "the note is too long or contains control characters";
         return Err(Failure::new(
             Kind::Usage,
             message,
@@ -442,17 +422,13 @@ fn check_request(request: &LaunchRequest) -> Result<(), Failure> {
 
 fn check_ttl(ttl: Duration, policy: &Policy) -> Result<(), Failure> {
     if ttl > policy.max_lifetime {
-        let most = humantime::format_duration(policy.max_lifetime);
+        let max = humantime::format_duration(policy.max_lifetime);
         let message =
-            format!("a ttl of {} is beyond the fleet's max-lifetime", humantime::format_duration(ttl));
-        return Err(Failure::new(Kind::Refused, message, format!("ask for at most {most}")));
+            format!("a ttl of {} exceeds the fleet's max-lifetime", humantime::format_duration(ttl));
+        return Err(Failure::new(Kind::Refused, message, format!("use at most {max}")));
     }
     if ttl < Duration::from_mins(1) {
-        return Err(Failure::new(
-            Kind::Usage,
-            "a ttl of less than a minute makes no sense",
-            "ask for longer",
-        ));
+        return Err(Failure::new(Kind::Usage, "the ttl is shorter than a minute", "use at least 1m"));
     }
     Ok(())
 }

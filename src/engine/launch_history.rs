@@ -1,4 +1,4 @@
-//! The launches of the last weeks: read from the audit log when the policy sizes the pool by them, and remembered.
+//! The launch history for `spare=auto`, read from the audit log and cached.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -9,29 +9,30 @@ use super::Engine;
 use crate::cloud::Result;
 use crate::domain::{Launches, Spare, World};
 
-/// How far back the launches are looked at.
-const BACK: TimeDelta = TimeDelta::weeks(8);
+/// The length of the history: enough for several instances of each weekday, and short enough to follow a growing team.
+const HISTORY: TimeDelta = TimeDelta::weeks(8);
 
-/// How long what was read is good enough.
-const HOLDS: Duration = Duration::from_mins(15);
+/// How long the cache is used before new events are fetched. Launches since then are counted from their records.
+const CACHE_TTL: Duration = Duration::from_mins(15);
 
-/// How long a failure is, before it is tried again.
-const FAILURE_HOLDS: Duration = Duration::from_mins(1);
+/// How long a failure is cached before the next try.
+const FAILURE_TTL: Duration = Duration::from_mins(1);
 
-/// Events may arrive late: what is read anew begins this much before the end of what is known.
+/// How far a fetch overlaps the cached history, because events can arrive late.
 const OVERLAP: TimeDelta = TimeDelta::minutes(10);
 
-/// How long what is remembered stands in where the log cannot be read.
-const STANDS_IN: TimeDelta = TimeDelta::days(1);
+/// How old a cached history may be used while the log cannot be read.
+const MAX_STALENESS: TimeDelta = TimeDelta::days(1);
 
-/// The launches, and until when they are good enough, by the engine's clock.
+/// The cached history.
 pub(super) struct HistoryCache {
-    holds_until: Duration,
+    /// By the engine's monotonic clock.
+    valid_until: Duration,
     launches: Result<Arc<Launches>>,
 }
 
 impl Engine {
-    /// Adds the launches to a world whose policy sizes the pool by them.
+    /// Adds the launch history to a world whose policy needs it.
     pub(super) async fn load_launch_history(&self, world: &mut World) {
         if world.fleet.policy.spare == Spare::Auto {
             world.launches = self.launches().await.map(Some);
@@ -41,29 +42,29 @@ impl Engine {
     async fn launches(&self) -> Result<Arc<Launches>> {
         let (elapsed, now) = (self.clock.elapsed(), self.clock.now());
         let known = match &*self.history_cache.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(known) if elapsed < known.holds_until => return known.launches.clone(),
+            Some(known) if elapsed < known.valid_until => return known.launches.clone(),
             known => known.as_ref().and_then(|known| known.launches.as_ref().ok().cloned()),
         };
         let read = self.read_launches(known.as_deref(), now).await;
-        let holds = if read.is_ok() { HOLDS } else { FAILURE_HOLDS };
+        let ttl = if read.is_ok() { CACHE_TTL } else { FAILURE_TTL };
         let launches = match read {
-            Err(error) => match known.filter(|known| now - known.until() < STANDS_IN) {
+            Err(error) => match known.filter(|known| now - known.until() < MAX_STALENESS) {
                 Some(known) => {
-                    tracing::warn!(%error, "the latest launches could not be read from the audit log");
+                    tracing::warn!(%error, "cannot read the latest launches from the audit log; using the cached ones");
                     Ok(known)
                 }
                 None => Err(error),
             },
             read => read.map(Arc::new),
         };
-        let remembered = HistoryCache { holds_until: elapsed + holds, launches: launches.clone() };
-        *self.history_cache.lock().unwrap_or_else(PoisonError::into_inner) = Some(remembered);
+        let cache = HistoryCache { valid_until: elapsed + ttl, launches: launches.clone() };
+        *self.history_cache.lock().unwrap_or_else(PoisonError::into_inner) = Some(cache);
         launches
     }
 
     async fn read_launches(&self, known: Option<&Launches>, now: DateTime<Utc>) -> Result<Launches> {
         let fleet = &self.config.fleet;
-        let oldest = now - BACK;
+        let oldest = now - HISTORY;
         match known {
             Some(known) => {
                 let from = known.until() - OVERLAP;

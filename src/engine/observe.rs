@@ -1,4 +1,4 @@
-//! Observing: everything that a fleet owns, listed at once, page by page.
+//! Observations: lists everything that a fleet owns, concurrently and page by page.
 
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,10 +11,10 @@ use crate::cloud::{Page, Result, Template};
 use crate::domain::{CloudError, Database, Fleet, Image, Instance, Listing, Record, Snapshot, Subnet, World};
 use crate::failure::{Failure, Kind};
 
-/// How long the latest snapshot, the latest image and the subnets are remembered: they change a few times a day.
-const SOURCES_HOLD: Duration = Duration::from_mins(15);
+/// How long the latest snapshot, the latest image and the subnets are cached. They change a few times a day.
+const SOURCES_TTL: Duration = Duration::from_mins(15);
 
-/// What changes seldom.
+/// The snapshot, image and subnets that launches and restores use.
 #[derive(Clone)]
 pub(super) struct Sources {
     snapshot: Result<Option<Snapshot>>,
@@ -22,10 +22,10 @@ pub(super) struct Sources {
     subnets: Result<Vec<Subnet>>,
 }
 
-/// What changes seldom, since when it is known, and for which fleet's policy.
+/// The cached sources, the time of their observation, and the fleet whose policy they belong to.
 pub(super) struct SourceCache {
     at: Duration,
-    of: Fleet,
+    fleet: Fleet,
     sources: Sources,
 }
 
@@ -37,18 +37,18 @@ enum Part {
 }
 
 impl Engine {
-    /// Looks at everything anew, also at what changes seldom.
-    pub(super) async fn observe_afresh(&self) -> Result<World, Failure> {
+    /// Observes the fleet without using cached sources.
+    pub(super) async fn observe_uncached(&self) -> Result<World, Failure> {
         *self.source_cache() = None;
         self.observe_with(|_| {}).await
     }
 
-    /// Looks at everything, and shows the world as it comes in: `partial` is called after each page but the last.
+    /// Observes the fleet. `partial` is called with the incomplete world after each page.
     pub(super) async fn observe_with(&self, mut partial: impl FnMut(&World)) -> Result<World, Failure> {
         let name = &self.config.fleet;
-        // The listing has the fleet too. What was known of it before says where its sources are.
-        let known = self.source_cache().as_ref().map(|remembered| remembered.of.clone());
-        let fleet = match known {
+        // The template listing contains the fleet too; until it arrives, the cached fleet says which sources to read.
+        let cached = self.source_cache().as_ref().map(|cache| cache.fleet.clone());
+        let fleet = match cached {
             Some(fleet) => fleet,
             None => self.read_fleet().await?,
         };
@@ -66,7 +66,7 @@ impl Engine {
         while let Some(part) = parts.next().await {
             match part {
                 Part::Templates(page) => {
-                    add(&mut world.records, page.map(|page| only_records(page, &mut found)));
+                    add(&mut world.records, page.map(|page| split_templates(page, &mut found)));
                     if let Some(fleet) = &found {
                         world.fleet.clone_from(fleet);
                     }
@@ -79,14 +79,14 @@ impl Engine {
         }
         drop(parts);
         if found.is_none() && world.records.problem.is_none() {
-            // Its tags were missing from that answer, or it is gone.
+            // Its tags were missing from the listing, or it is gone.
             world.fleet = self.read_fleet().await?;
         }
         if !same_sources(&fleet, &world.fleet) {
             *self.source_cache() = None;
             world.set_sources(self.sources(&world.fleet).await);
-        } else if let Some(remembered) = &mut *self.source_cache() {
-            remembered.of.clone_from(&world.fleet);
+        } else if let Some(cache) = &mut *self.source_cache() {
+            cache.fleet.clone_from(&world.fleet);
         }
         finish(&mut world.records);
         finish(&mut world.instances);
@@ -104,7 +104,7 @@ impl Engine {
             Failure::new(
                 Kind::NotFound,
                 message,
-                "see hatchery fleet ls, or check the Region and the profile",
+                "list the fleets with hatchery fleet ls, or check the Region and the profile",
             )
         })
     }
@@ -115,10 +115,10 @@ impl Engine {
 
     async fn sources(&self, fleet: &Fleet) -> Sources {
         let now = self.clock.elapsed();
-        if let Some(remembered) = &*self.source_cache()
-            && now.saturating_sub(remembered.at) < SOURCES_HOLD
+        if let Some(cache) = &*self.source_cache()
+            && now.saturating_sub(cache.at) < SOURCES_TTL
         {
-            return remembered.sources.clone();
+            return cache.sources.clone();
         }
         let policy = &fleet.policy;
         let (snapshot, image, subnets) = futures::join!(
@@ -127,10 +127,10 @@ impl Engine {
             self.cloud.subnets(&policy.subnets),
         );
         let sources = Sources { snapshot, image, subnets };
-        // A failure is not remembered: the next look asks again.
+        // Failures are not cached, so the next observation retries.
         if sources.snapshot.is_ok() && sources.image.is_ok() && sources.subnets.is_ok() {
-            let remembered = SourceCache { at: now, of: fleet.clone(), sources: sources.clone() };
-            *self.source_cache() = Some(remembered);
+            let cache = SourceCache { at: now, fleet: fleet.clone(), sources: sources.clone() };
+            *self.source_cache() = Some(cache);
         }
         sources
     }
@@ -142,8 +142,8 @@ impl World {
     }
 }
 
-/// Takes the fleet out of a page of templates.
-fn only_records(page: Page<Template>, found: &mut Option<Fleet>) -> Page<Record> {
+/// Separates the fleet's own template from a page of records.
+fn split_templates(page: Page<Template>, found: &mut Option<Fleet>) -> Page<Record> {
     let mut records = Vec::with_capacity(page.value.len());
     for template in page.value {
         match template {
@@ -162,7 +162,7 @@ fn same_sources(a: &Fleet, b: &Fleet) -> bool {
 fn add<T>(listing: &mut Listing<T>, page: Result<Page<T>, CloudError>) {
     match page {
         Ok(page) => {
-            // The first page is the oldest; one that does not say when it was answered makes the whole unknown.
+            // A listing is as old as its oldest page. A page without a time makes the age of the listing unknown.
             let first = listing.items.is_empty() && listing.as_of.is_none();
             listing.as_of = if first { page.as_of } else { earliest(listing.as_of, page.as_of) };
             listing.items.extend(page.value);
@@ -175,12 +175,11 @@ fn earliest(a: Option<DateTime<Utc>>, b: Option<DateTime<Utc>>) -> Option<DateTi
     Some(a?.min(b?))
 }
 
-/// Every page has been read, unless one of them was an error.
+/// Marks a listing as complete unless one of its pages failed.
 fn finish<T>(listing: &mut Listing<T>) {
     listing.complete = listing.problem.is_none();
 }
 
-/// Shares a world.
 pub(super) fn share(world: &World) -> Arc<World> {
     Arc::new(world.clone())
 }
@@ -204,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listing_is_as_old_as_the_oldest_of_its_pages() {
+    fn listing_is_as_old_as_its_oldest_page() {
         let whole = listed(&[(&[1], Some(7)), (&[2, 3], Some(9)), (&[], Some(8))]);
         assert_eq!(whole, Listing::complete(vec![1, 2, 3], at(7)));
         assert_eq!(listed(&[(&[1], Some(9)), (&[2], Some(7))]).as_of, Some(at(7)));
@@ -215,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_failed_leaves_the_listing_incomplete() {
+    fn failed_page_makes_listing_incomplete() {
         let problem = CloudError::new(ErrorClass::Throttled, "DescribeInstances", "Throttling", "slow down");
         let mut listing = listed(&[(&[1], Some(7))]);
         add(&mut listing, Err(problem.clone()));

@@ -1,52 +1,50 @@
-//! The plan: a pure function of one world. No I/O, no clock, no randomness; every step and every refusal says why.
+//! The plan: a pure function of one world, without I/O, clock or randomness. Every step and every refusal has a reason.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::step::{Key, Orphan, Placement, Step, TerminationReason};
+use super::step::{Key, Orphan, Step, TerminationReason};
 use crate::domain::environment::{ByNumber, is_instance_of};
+use crate::domain::lifecycle::{self, Restore};
 use crate::domain::{
     Database, DatabaseState, Environment, EnvironmentId, Number, Policy, Pool, Record, StatusClass, World,
 };
 
 mod pool;
 
-pub(super) use pool::restore;
-
-/// A record that is younger is left to whoever created it.
+/// The age from which any engine may continue the launch of a record. Until then, the engine that created it is still at work.
 pub const ADOPT_AFTER: Duration = Duration::from_mins(1);
 
-/// Something without its counterpart is acted on only when it has been so for this long.
+/// How long a resource must be marked as an orphan before an engine acts on it.
 pub const ORPHAN_AFTER: Duration = Duration::from_mins(10);
 
-/// A restore that is still not there after this time counts as failed. RDS restores take 10 to 30 minutes.
+/// The age from which an unfinished restore counts as failed. RDS restores take 10 to 30 minutes.
 pub const RESTORE_TIMEOUT: Duration = Duration::from_hours(2);
 
-/// How long a record whose database was never tagged is waited for before its database goes back to the pool: by then
-/// a launch that was under way would show.
+/// The age from which the untagged database of an ending record returns to the pool. By then, a launch in progress would be visible.
 pub const UNTAGGED_WAIT: Duration = Duration::from_mins(5);
 
-/// A step and why it is wanted.
+/// A step with its reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Planned {
-    /// The step.
+    /// The planned change.
     pub step: Step,
-    /// Why.
+    /// The reason for the change.
     pub reason: String,
 }
 
-/// What an engine wants to do, in order, and what it will not do.
+/// The steps that an engine wants to take, and its refusals.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {
-    /// The steps, in the order in which they are taken.
+    /// The steps in the order of their [`Key`].
     pub steps: Vec<Planned>,
-    /// What was seen and is not acted on.
+    /// The changes that the plan does not make although something calls for them.
     pub refused: Vec<super::Refusal>,
 }
 
-/// Plans for one world. `now` is AWS's clock as the world's answers gave it.
+/// Plans for one world. `now` is AWS's clock from the world's responses.
 #[must_use]
 pub fn plan(world: &World, policy: &Policy, now: DateTime<Utc>) -> Plan {
     let mut planner = Planner { world, policy, now, steps: Vec::new(), refused: Vec::new() };
@@ -62,57 +60,11 @@ pub fn plan(world: &World, policy: &Policy, now: DateTime<Utc>) -> Plan {
     Plan { steps: steps.into_iter().map(|(_, planned)| *planned).collect(), refused: planner.refused }
 }
 
-/// Why an engine of this version only looks at a fleet, if it does.
-#[must_use]
-pub fn observe_only_reason(world: &World, version: &semver::Version) -> Option<String> {
-    let policy = &world.fleet.policy;
-    if let Some(problem) = world.fleet.problems.first() {
-        return Some(format!("the fleet's policy cannot be followed: {problem}"));
-    }
-    if policy.paused {
-        return Some("the policy pauses every background step".to_owned());
-    }
-    match &policy.min_version {
-        Some(wanted) if wanted > version => {
-            Some(format!("the policy wants engines of version {wanted} or later, and this is {version}"))
-        }
-        _ => None,
-    }
-}
-
-/// Where and as what an attempt launches: the record's own subnet and type first, then the policy's other subnets,
-/// then its other types. `None` once all are used up. The same for every engine, since attempts share a client token.
-#[must_use]
-pub fn placement(policy: &Policy, attempt: u32) -> Option<Placement> {
-    let types = std::iter::once(None).chain(policy.fallback_instance_types.iter().cloned().map(Some));
-    let others = || std::iter::once(None).chain(policy.subnets.iter().cloned().map(Some));
-    let mut choices = types.flat_map(|instance_type| {
-        others().map(move |subnet| Placement { subnet, instance_type: instance_type.clone() })
-    });
-    choices.nth(attempt as usize)
-}
-
-/// Whether a record's environment is to end, judged by the record alone.
-#[must_use]
-pub fn is_ending(record: &Record, policy: &Policy, now: DateTime<Utc>) -> bool {
-    record.terminate.is_some() || (is_over(record, policy, now) && grace_is_over(record, policy, now))
-}
-
-/// Whether a record's time is over: past its expiry, or failed.
-#[must_use]
-pub fn is_over(record: &Record, policy: &Policy, now: DateTime<Utc>) -> bool {
-    record.failure.is_some() || record.ends_at(policy) <= now
-}
-
-fn grace_is_over(record: &Record, policy: &Policy, now: DateTime<Utc>) -> bool {
-    record.reaping_since.is_some_and(|since| since + policy.grace <= now)
-}
-
 struct Planner<'w> {
     world: &'w World,
     policy: &'w Policy,
     now: DateTime<Utc>,
-    /// Boxed, since sorting moves them.
+    /// Boxed, because sorting moves the elements.
     steps: Vec<(Key, Box<Planned>)>,
     refused: Vec<super::Refusal>,
 }
@@ -126,13 +78,13 @@ impl Planner<'_> {
         self.refused.push(super::Refusal { action, target: target.into(), reason: reason.into() });
     }
 
-    /// Plans a delete, unless the world is incomplete: unknown means keep.
+    /// Plans a deletion, or refuses it if the world is incomplete: unknown means keep.
     fn delete(&mut self, step: Step, reason: impl Into<String>) {
         if self.world.is_complete() {
             self.push(step, reason);
         } else {
             let missing = self.world.incomplete().join(", ");
-            self.refuse(step.action(), step.target(), format!("not everything could be listed ({missing})"));
+            self.refuse(step.action(), step.target(), format!("the listing of {missing} is incomplete"));
         }
     }
 
@@ -145,7 +97,7 @@ impl Planner<'_> {
         let environment = &record.environment;
         for surplus in &claim.surplus {
             let Some(keep) = claim.instance else { continue };
-            let reason = if is_ending(record, self.policy, self.now) {
+            let reason = if lifecycle::is_ending(record, self.policy, self.now) {
                 TerminationReason::Ending(record.id.clone())
             } else {
                 TerminationReason::Surplus { record: record.id.clone(), keep: keep.id.clone() }
@@ -155,28 +107,28 @@ impl Planner<'_> {
                 instance: surplus.id.clone(),
                 reason,
             };
-            self.delete(step, format!("{environment} has another instance, {}, that is older", keep.id));
+            self.delete(step, format!("{environment} already has the older instance {}", keep.id));
         }
-        if is_ending(record, self.policy, self.now) {
+        if lifecycle::is_ending(record, self.policy, self.now) {
             self.end(claim);
-        } else if is_over(record, self.policy, self.now) {
+        } else if lifecycle::is_over(record, self.policy, self.now) {
             self.mark_over(record);
         } else if record.reaping_since.is_some() {
             let step = Step::UnmarkReaping { record: record.id.clone(), environment: environment.clone() };
-            self.push(step, "it was extended after it had been marked");
+            self.push(step, "it was extended during grace");
         } else if !record.retirement {
             self.maintain(claim);
         }
     }
 
-    /// Sweep one.
+    /// The first sweep over an environment whose time is over.
     fn mark_over(&mut self, record: &Record) {
         let environment = record.environment.clone();
         match record.reaping_since {
             None => {
                 let reason = match &record.failure {
                     Some(failure) => format!("it failed: {}", failure.reason),
-                    None => format!("its time was over at {}", record.ends_at(self.policy).format("%F %T")),
+                    None => format!("it expired at {}", record.ends_at(self.policy).format("%F %T")),
                 };
                 self.push(Step::MarkReaping { record: record.id.clone(), environment }, reason);
             }
@@ -191,17 +143,17 @@ impl Planner<'_> {
         }
     }
 
-    /// Sweep two, and what a termination that was asked for does: the instance and the database first, the record last.
+    /// Tears an environment down, in the second sweep or on request: instance and database first, the record last.
     fn end(&mut self, claim: &Environment<'_>) {
         let record = claim.record;
         let environment = &record.environment;
         let reason = match (&record.terminate, &record.failure) {
             _ if record.retirement => record.note.clone().unwrap_or_else(|| "it leaves the pool".to_owned()),
-            (Some(termination), _) => format!("{} asked for it", termination.by),
+            (Some(termination), _) => format!("{} requested it", termination.by),
             (None, Some(failure)) => format!("it failed: {}", failure.reason),
-            (None, None) => "its time and its grace are over".to_owned(),
+            (None, None) => "it expired and its grace is over".to_owned(),
         };
-        let mut rest = false;
+        let mut remains = false;
         if let Some(instance) = claim.instance {
             if !instance.state.is_ending() {
                 let step = Step::TerminateInstance {
@@ -211,18 +163,18 @@ impl Planner<'_> {
                 };
                 self.delete(step, reason.clone());
             }
-            rest |= instance.state != crate::domain::InstanceState::Terminated;
+            remains |= instance.state != crate::domain::InstanceState::Terminated;
         }
         if let Some(database) = claim.database {
             if returns_to_pool(record, claim, database) {
                 if !self.is_older(record.created_at, UNTAGGED_WAIT) {
-                    rest = true;
+                    remains = true;
                     let reason =
-                        "its launch may still be under way; its database can go back to the pool later";
+                        "its launch may still be in progress; its database returns to the pool later";
                     self.refuse("delete-record", environment.to_string(), reason);
                 }
             } else {
-                rest = true;
+                remains = true;
                 if database.status_class() != StatusClass::Deleting {
                     let step =
                         Step::DeleteDatabase { record: record.id.clone(), environment: environment.clone() };
@@ -230,13 +182,13 @@ impl Planner<'_> {
                 }
             }
         }
-        if !rest {
+        if !remains {
             let step = Step::DeleteRecord { record: record.id.clone(), environment: environment.clone() };
-            self.delete(step, format!("{reason}, and nothing else of it is left"));
+            self.delete(step, format!("{reason}; its instance and database are gone"));
         }
     }
 
-    /// Finishes what a launch began, and notices what has gone wrong.
+    /// Continues an unfinished launch, repairs tags, and detects what has failed.
     fn maintain(&mut self, claim: &Environment<'_>) {
         let record = claim.record;
         let environment = &record.environment;
@@ -255,7 +207,7 @@ impl Planner<'_> {
                     instance: instance.id.clone(),
                     expires_at,
                 };
-                self.push(step, "the instance's dead man's switch knows another expiry");
+                self.push(step, "the instance has an outdated expiry");
             }
         }
         if let Some(database) =
@@ -280,39 +232,42 @@ impl Planner<'_> {
         let record = claim.record;
         let environment = record.environment.clone();
         if !self.is_older(record.created_at, ADOPT_AFTER) {
-            let reason = "whoever asked for it is still at it";
+            let reason = "its launch is still in progress";
             return self.refuse("launch-instance", environment.to_string(), reason);
         }
-        // Absence is only believed of a complete listing: a second launch would be fenced, a second restore would not.
+        // Only a complete listing proves absence. A second launch would be fenced, but a second restore would not.
         if !self.world.is_complete() {
-            let reason = "not everything could be listed";
+            let reason = format!("the listing of {} is incomplete", self.world.incomplete().join(", "));
             return self.refuse("launch-instance", environment.to_string(), reason);
         }
         let record_id = record.id.clone();
         match claim.database {
-            None => match pool::restore(self.world, environment.number) {
+            None => match Restore::of_number(self.world, environment.number) {
                 Ok(restore) => {
                     let step = Step::CreateClaimed { record: record_id, environment, restore };
-                    self.push(step, "it claimed a number that has no database yet");
+                    self.push(step, "it claimed a number without a database");
                 }
                 Err(reason) => self.refuse("create-database", environment.database_id().to_string(), reason),
             },
             Some(database) if database.environment.is_none() => {
                 let step = Step::ClaimDatabase { record: record_id, environment };
-                self.push(step, "its record claims the database and its tag does not say so yet");
+                self.push(step, "the database is claimed but not tagged yet");
             }
-            Some(_) => match placement(self.policy, record.attempt) {
+            Some(_) => match lifecycle::placement(self.policy, record.attempt) {
                 Some(placement) => {
                     let attempt = record.attempt;
                     let step = Step::LaunchInstance { record: record_id, environment, attempt, placement };
-                    self.push(step, "its launch was begun and not finished");
+                    self.push(step, "its launch was not finished");
                 }
-                None => self.give_up(record, "every subnet and instance type was tried".to_owned()),
+                None => self.give_up(
+                    record,
+                    "the launch failed in every subnet and with every instance type".to_owned(),
+                ),
             },
         }
     }
 
-    /// A record that has had an instance, and of which something is not there any more: marked first.
+    /// Marks a record whose instance or database is gone, and gives it up in a later sweep.
     fn missing_parts(&mut self, claim: &Environment<'_>) {
         let record = claim.record;
         let what = Orphan::Record(record.id.clone(), record.environment.clone());
@@ -324,7 +279,7 @@ impl Planner<'_> {
         match (missing, record.orphan_since) {
             (None, None) => {}
             (None, Some(_)) => {
-                self.push(Step::Orphan { what, marked: false }, "everything of it is there again");
+                self.push(Step::Orphan { what, marked: false }, "its instance and database are back");
             }
             (Some(_), _) if !self.world.is_complete() => {}
             (Some(missing), None) if self.is_older(record.created_at, ORPHAN_AFTER) => {
@@ -334,13 +289,13 @@ impl Planner<'_> {
                 self.give_up(record, missing.to_owned());
             }
             (Some(missing), _) => {
-                let reason = format!("{missing}, and it is looked at again later");
+                let reason = format!("{missing}; a later sweep checks again");
                 self.refuse("give-up", record.environment.to_string(), reason);
             }
         }
     }
 
-    /// Instances and claimed databases without a record: marked in one sweep, acted on in a later one.
+    /// Marks instances and claimed databases without a record, and removes them in a later sweep.
     fn orphans(&mut self) {
         if !self.world.is_complete() {
             return;
@@ -352,13 +307,13 @@ impl Planner<'_> {
             let owned = records.next(instance.environment.number).iter().any(|r| is_instance_of(instance, r));
             let what = Orphan::Instance(instance.id.clone());
             let old = self.is_older(instance.launched_at, ORPHAN_AFTER);
-            if self.orphan(what, owned, instance.orphan_since, old, "no record knows it") {
+            if self.orphan(what, owned, instance.orphan_since, old, "it has no record") {
                 let step = Step::TerminateInstance {
                     environment: instance.environment.clone(),
                     instance: instance.id.clone(),
                     reason: TerminationReason::Orphan,
                 };
-                self.push(step, "no record has known it for ten minutes");
+                self.push(step, "it has had no record for ten minutes");
             }
         }
         let mut databases: Vec<_> = self.world.databases.iter().collect();
@@ -372,17 +327,17 @@ impl Planner<'_> {
             }
             let what = Orphan::Database(database.id.clone());
             let old = database.since().is_none_or(|since| self.is_older(since, ORPHAN_AFTER));
-            if self.orphan(what, owned, database.orphan_since, old, "it is claimed, and no record knows it") {
+            if self.orphan(what, owned, database.orphan_since, old, "it is claimed but has no record") {
                 let environment = environment_of(self.world, database.number);
                 self.push(
                     Step::Retire { environment },
-                    "it was claimed, and no record has known it for ten minutes",
+                    "it is claimed but has had no record for ten minutes",
                 );
             }
         }
     }
 
-    /// Marks or unmarks; `true` where the mark is old enough to act on.
+    /// Marks or unmarks an orphan. Returns whether the mark is old enough to act on.
     fn orphan(
         &mut self,
         what: Orphan,
@@ -392,7 +347,7 @@ impl Planner<'_> {
         reason: &str,
     ) -> bool {
         match since {
-            Some(_) if owned => self.push(Step::Orphan { what, marked: false }, "its record is there again"),
+            Some(_) if owned => self.push(Step::Orphan { what, marked: false }, "its record is back"),
             Some(since) => return self.is_older(since, ORPHAN_AFTER),
             None if !owned && old => self.push(Step::Orphan { what, marked: true }, reason),
             None => {}
@@ -400,7 +355,7 @@ impl Planner<'_> {
         false
     }
 
-    /// The numbers that are in use: those of databases, and those of records that will have one.
+    /// Returns the numbers of all databases and of the records that will get one.
     fn used_numbers(&self) -> BTreeSet<Number> {
         let databases = self.world.databases.iter().map(|database| database.number);
         let records = self.world.records.iter().filter(|record| !record.retirement).map(Record::number);
@@ -408,8 +363,8 @@ impl Planner<'_> {
     }
 }
 
-/// Whether a database whose environment ends goes back to the pool: it was never bound to it and no instance was seen,
-/// so nothing can have touched it.
+/// Whether the database of an ending environment returns to the pool. It must never have been tagged, and no instance may have existed, so that
+/// nothing can have used the database.
 fn returns_to_pool(record: &Record, claim: &Environment<'_>, database: &Database) -> bool {
     !record.retirement
         && database.environment.is_none()
@@ -422,7 +377,7 @@ fn environment_of(world: &World, number: Number) -> EnvironmentId {
     world.fleet.name.environment(number)
 }
 
-/// Whether a database on its way has taken too long.
+/// Whether a restore takes longer than [`RESTORE_TIMEOUT`].
 fn is_stuck(database: &Database, state: DatabaseState, now: DateTime<Utc>) -> bool {
     state == DatabaseState::Creating && database.since().is_some_and(|since| since + RESTORE_TIMEOUT <= now)
 }

@@ -1,193 +1,147 @@
-//! Steps: the idempotent changes that an engine can make, in the order in which it makes them.
+//! Steps: the idempotent changes that an engine can make, and their order.
 
 use std::fmt;
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::{
-    DatabaseId, EnvironmentId, Fleet, InstanceId, NewDatabase, Number, RecordId, Snapshot, SubnetId,
-    TagChanges,
-};
+use crate::domain::lifecycle::{Placement, Restore};
+use crate::domain::{DatabaseId, EnvironmentId, InstanceId, Number, RecordId, TagChanges};
 
 /// One idempotent change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// Binds a claimed database to its environment for good.
+    /// Tags a claimed database with its environment.
     ClaimDatabase {
-        /// The claim.
+        /// The record that holds the claim.
         record: RecordId,
-        /// The environment that claimed it.
+        /// The claiming environment.
         environment: EnvironmentId,
     },
-    /// Restores the database of an environment that claimed a number which has none.
+    /// Restores the database of an environment that claimed a number without a database.
     CreateClaimed {
-        /// The claim.
+        /// The record that holds the claim.
         record: RecordId,
-        /// The environment that claimed it.
+        /// The claiming environment.
         environment: EnvironmentId,
-        /// Where and from what.
+        /// The snapshot and the zone.
         restore: Restore,
     },
-    /// Finishes a launch: asks for the instance of a record.
+    /// Continues a launch: requests the instance of a record.
     LaunchInstance {
         /// The record to launch from.
         record: RecordId,
-        /// The environment.
+        /// The record's environment.
         environment: EnvironmentId,
-        /// How many attempts have failed before.
+        /// The number of failed attempts.
         attempt: u32,
-        /// Where and as what.
+        /// The placement of this attempt.
         placement: Placement,
     },
-    /// Writes on the record which instance it has, so that nobody launches another.
+    /// Writes the instance on the record, so that no engine launches another one.
     RecordInstance {
-        /// The record.
+        /// The changed record.
         record: RecordId,
-        /// Its environment.
+        /// The record's environment.
         environment: EnvironmentId,
-        /// Its instance.
+        /// The record's instance.
         instance: InstanceId,
     },
-    /// Mirrors the record's expiry on the instance, for its dead man's switch.
+    /// Copies the record's expiry to the instance, for its dead man's switch.
     MirrorExpiry {
-        /// The environment.
+        /// The instance's environment.
         environment: EnvironmentId,
-        /// Its instance.
+        /// The changed instance.
         instance: InstanceId,
         /// The record's expiry.
         expires_at: DateTime<Utc>,
     },
-    /// Writes down that an environment has failed for good.
+    /// Marks an environment as failed for good.
     GiveUp {
-        /// The record.
+        /// The changed record.
         record: RecordId,
-        /// Its environment.
+        /// The record's environment.
         environment: EnvironmentId,
     },
-    /// Sweep one: the time is over.
+    /// Marks an environment whose time is over: the first of two sweeps.
     MarkReaping {
-        /// The record.
+        /// The changed record.
         record: RecordId,
-        /// Its environment.
+        /// The record's environment.
         environment: EnvironmentId,
     },
-    /// Takes back sweep one, because the environment was extended.
+    /// Removes the mark of the first sweep, because the environment was extended.
     UnmarkReaping {
-        /// The record.
+        /// The changed record.
         record: RecordId,
-        /// Its environment.
+        /// The record's environment.
         environment: EnvironmentId,
     },
-    /// Marks or unmarks something that has lost its counterpart.
+    /// Marks or unmarks an orphan.
     Orphan {
-        /// What.
+        /// The resource.
         what: Orphan,
-        /// Whether it is one.
+        /// Whether to set or to remove the mark.
         marked: bool,
     },
     /// Terminates an instance.
     TerminateInstance {
-        /// The environment.
+        /// The instance's environment.
         environment: EnvironmentId,
-        /// The instance.
+        /// The instance to terminate.
         instance: InstanceId,
-        /// By which right.
+        /// Why it may be terminated.
         reason: TerminationReason,
     },
-    /// Deletes the database of an environment that ends.
+    /// Deletes the database of an ending environment.
     DeleteDatabase {
-        /// The record of the environment.
+        /// The environment's record.
         record: RecordId,
-        /// The environment.
+        /// The ending environment.
         environment: EnvironmentId,
     },
-    /// Deletes the record of an environment of which nothing else is left.
+    /// Deletes the record of an ending environment once its instance and database are gone.
     DeleteRecord {
-        /// The record.
+        /// The record to delete.
         record: RecordId,
-        /// The environment.
+        /// The ending environment.
         environment: EnvironmentId,
     },
-    /// Takes a database out of the pool: claims it for nobody, so that it ends like an environment.
+    /// Removes a database from the pool by a retirement, which then ends like an environment.
     Retire {
-        /// The environment id of its number.
+        /// The environment id with the database's number.
         environment: EnvironmentId,
     },
-    /// Counts a restore that failed.
+    /// Adds a failed restore to the fleet's count.
     CountFailedRestore {
-        /// The database's number.
+        /// The number of the failed database.
         number: Number,
     },
-    /// Forgets the restores that failed, because one came through.
+    /// Clears the fleet's count of failed restores, because a later restore succeeded.
     ResetFailedRestores,
     /// Restores a database for the pool.
     CreateDatabase {
-        /// Its number.
+        /// The number of the new database.
         number: Number,
-        /// Its identifier.
+        /// The identifier of the new database.
         database: DatabaseId,
-        /// Where and from what.
+        /// The snapshot and the zone.
         restore: Restore,
     },
-    /// Moves the hint of the highest number up.
+    /// Raises the fleet's hint of the highest used number.
     RaiseNumberHint {
-        /// The highest number seen.
+        /// The highest number in use.
         number: Number,
     },
 }
 
-/// Where a database is restored, and from what.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Restore {
-    /// The snapshot.
-    pub snapshot: Snapshot,
-    /// The availability zone.
-    pub zone: String,
-}
-
-impl Restore {
-    /// The database to be restored, by the fleet's policy.
-    #[must_use]
-    pub fn database(
-        &self,
-        fleet: &Fleet,
-        number: Number,
-        environment: Option<EnvironmentId>,
-        now: DateTime<Utc>,
-    ) -> NewDatabase {
-        let policy = &fleet.policy;
-        NewDatabase {
-            fleet: fleet.name.clone(),
-            number,
-            environment,
-            requested_at: now,
-            snapshot: self.snapshot.clone(),
-            zone: self.zone.clone(),
-            class: policy.database_class.clone(),
-            subnet_group: policy.database_subnet_group.clone(),
-            security_groups: policy.database_security_groups.clone(),
-            parameter_group: policy.database_parameter_group.clone(),
-        }
-    }
-}
-
-/// Where an instance is launched, and as what. Empty: as the record says.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Placement {
-    /// Another subnet than the record's.
-    pub subnet: Option<SubnetId>,
-    /// Another type than the record's.
-    pub instance_type: Option<String>,
-}
-
-/// By which right an instance is terminated; each is looked at again right before.
+/// Why an instance may be terminated. The engine checks the reason again right before it acts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TerminationReason {
-    /// Its environment's time is over.
+    /// Its environment is ending.
     Ending(RecordId),
-    /// It is one too many: the record's own is this other one.
+    /// Its record has another instance.
     Surplus {
-        /// The record.
+        /// The record of both instances.
         record: RecordId,
         /// The instance that stays.
         keep: InstanceId,
@@ -196,7 +150,7 @@ pub enum TerminationReason {
     Orphan,
 }
 
-/// Something without its counterpart.
+/// A resource without its counterpart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Orphan {
     /// A live instance without a record.
@@ -208,7 +162,7 @@ pub enum Orphan {
 }
 
 impl Orphan {
-    /// The tag change that marks or unmarks it.
+    /// Returns the tag change that marks or unmarks an orphan.
     #[must_use]
     pub fn changes(marked: bool, now: DateTime<Utc>) -> TagChanges {
         use crate::domain::tags::key::ORPHAN_SINCE;
@@ -220,23 +174,23 @@ impl Orphan {
     }
 }
 
-/// The order of steps, and how they may share the wire: people first, deletes before creates.
+/// The order of steps: those that users wait for first, deletions before creations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Priority {
-    /// Somebody waits for it.
-    People,
-    /// A mark that costs nothing and can be taken back.
+    /// A user waits for it.
+    User,
+    /// Sets or removes a mark, which is cheap and reversible.
     Mark,
-    /// Takes something away.
+    /// Deletes a resource.
     Delete,
-    /// Adds to the pool.
+    /// Creates a resource for the pool.
     Create,
-    /// Bookkeeping.
+    /// Updates a hint.
     Hint,
 }
 
 impl Step {
-    /// Its place in the order.
+    /// Returns the step's place in the order.
     #[must_use]
     pub fn priority(&self) -> Priority {
         match self {
@@ -246,7 +200,7 @@ impl Step {
             | Self::RecordInstance { .. }
             | Self::MirrorExpiry { .. }
             | Self::GiveUp { .. }
-            | Self::UnmarkReaping { .. } => Priority::People,
+            | Self::UnmarkReaping { .. } => Priority::User,
             Self::MarkReaping { .. }
             | Self::Orphan { .. }
             | Self::CountFailedRestore { .. }
@@ -260,14 +214,14 @@ impl Step {
         }
     }
 
-    /// The word for the audit log and JSON.
+    /// Returns the step's name in the audit log and in JSON.
     #[must_use]
     pub fn action(&self) -> &'static str {
         match self {
             Self::ClaimDatabase { .. } => "claim-database",
             Self::CreateClaimed { .. } | Self::CreateDatabase { .. } => "create-database",
             Self::LaunchInstance { .. } => "launch-instance",
-            Self::RecordInstance { .. } => "note-instance",
+            Self::RecordInstance { .. } => "record-instance",
             Self::MirrorExpiry { .. } => "mirror-expiry",
             Self::GiveUp { .. } => "give-up",
             Self::MarkReaping { .. } => "mark-reaping",
@@ -278,13 +232,13 @@ impl Step {
             Self::DeleteDatabase { .. } => "delete-database",
             Self::DeleteRecord { .. } => "delete-record",
             Self::Retire { .. } => "retire-database",
-            Self::CountFailedRestore { .. } => "note-failed-restore",
-            Self::ResetFailedRestores => "forget-failed-restores",
-            Self::RaiseNumberHint { .. } => "move-hint",
+            Self::CountFailedRestore { .. } => "count-failed-restore",
+            Self::ResetFailedRestores => "reset-failed-restores",
+            Self::RaiseNumberHint { .. } => "raise-number-hint",
         }
     }
 
-    /// What it is done to.
+    /// Returns the id or name of the changed resource.
     #[must_use]
     pub fn target(&self) -> String {
         match self {
@@ -312,7 +266,7 @@ impl Step {
         }
     }
 
-    /// The record that it works on, if any: an engine whose person asked for that record does not wait.
+    /// Returns the record that the step works on. An engine takes the step without delay if its own user asked to change that record.
     #[must_use]
     pub fn record(&self) -> Option<&RecordId> {
         match self {
@@ -335,12 +289,12 @@ impl Step {
     }
 }
 
-/// Two plans mean the same step if its key is the same.
+/// Identifies a step across plans, and orders steps.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(pub Priority, pub &'static str, pub String);
 
 impl Step {
-    /// Its key: unique within a plan, and in the order of work.
+    /// Returns the step's key, which is unique within a plan.
     #[must_use]
     pub fn key(&self) -> Key {
         Key(self.priority(), self.action(), self.target())

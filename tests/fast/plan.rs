@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::support::worlds::*;
 use hatchery::domain::database::DatabaseFacts;
 use hatchery::domain::instance::InstanceFacts;
+use hatchery::domain::lifecycle::{self, Placement};
 use hatchery::domain::policy::RestoreFailures;
 use hatchery::domain::record::{LaunchFailure, Termination};
 use hatchery::domain::{
@@ -15,7 +16,7 @@ use hatchery::domain::{
     Tags, Target, World,
 };
 use hatchery::engine::plan::{self, Plan, plan};
-use hatchery::engine::step::{Orphan, Placement, Priority, Step, TerminationReason};
+use hatchery::engine::step::{Orphan, Priority, Step, TerminationReason};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use hatchery::cloud::sim::Scenario;
 use hatchery::domain::tags::key;
 use hatchery::domain::{AuditEvent, ErrorClass, Number, Outcome, TagChanges};
-use hatchery::engine::run::jitter;
+use hatchery::engine::jitter::jitter;
 use hatchery::engine::step::{Key, Priority};
 use hatchery::engine::{Engine, Event, Handle, RunOptions};
 use hatchery::failure::Kind;
@@ -283,7 +283,7 @@ fn a_step_waits_for_its_moment_is_told_and_is_looked_at_soon_after() {
         let next = events.iter().find(|(at, event)| *at > working[1].0 && matches!(event, Event::World(_)));
         all_about(&[next.unwrap().0 - working[1].0], 2.0);
         let actions: Vec<_> = activity(events).into_iter().map(|(_, event)| event.action).collect();
-        for action in ["create-database", "move-hint"] {
+        for action in ["create-database", "raise-number-hint"] {
             assert!(actions.iter().any(|told| told == action), "{actions:?}");
         }
     });
@@ -460,7 +460,7 @@ fn a_log_that_cannot_be_written_is_told() {
 #[test]
 fn engines_wait_for_moments_of_their_own_that_crowd_towards_the_end() {
     let key = Key(Priority::Create, "create-database", "hatchery-dev-6".into());
-    let people = Key(Priority::People, "launch-instance", "dev-6".into());
+    let people = Key(Priority::User, "launch-instance", "dev-6".into());
     for (engines, spread) in [(0, 24.0), (1, 24.0), (100, 24.0 * (100.0_f64.ln() + 1.0))] {
         let moments: Vec<f64> = (0..2_000).map(|seed| jitter(seed, &key, engines).as_secs_f64()).collect();
         assert!(moments.iter().all(|moment| (0.0..=spread).contains(moment)));

@@ -9,7 +9,7 @@ use hatchery::clock::Clock;
 use hatchery::cloud::DynCloud;
 use hatchery::cloud::sim::{Scenario, SimCloud};
 use hatchery::domain::{NewFleet, Policy, TagChanges};
-use hatchery::engine::{Config, Engine, RunOptions};
+use hatchery::engine::{Engine, EngineConfig, RunOptions};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use semver::Version;
@@ -375,7 +375,7 @@ impl Maker {
             None => watched,
         };
         let version = if self.old && mutant != Some(Mutant::AnyVersion) { OLD } else { NEW };
-        let config = Config { version, ..config(&self.who, self.random.random()) };
+        let config = EngineConfig { version, ..config(&self.who, self.random.random()) };
         (Engine::new(cloud, self.clock.clone(), config), rebirth)
     }
 }

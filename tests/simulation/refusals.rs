@@ -6,7 +6,7 @@ use std::time::Duration;
 use hatchery::cloud::SecurityGroup;
 use hatchery::domain::{ErrorClass, NewFleet, Policy};
 use hatchery::engine::exposure::{exposed_groups, refusal};
-use hatchery::engine::{Config, Engine, LaunchRequest};
+use hatchery::engine::{Engine, EngineConfig, LaunchRequest};
 use hatchery::failure::Kind;
 
 use crate::launch::stands;
@@ -129,7 +129,7 @@ fn nobody_is_launched_where_the_internet_can_reach_them() {
             volume_gib: None,
         };
         cloud.create_fleet(&open).await.unwrap();
-        let config = Config { fleet: open.name, ..config("amy", 7) };
+        let config = EngineConfig { fleet: open.name, ..config("amy", 7) };
         let engine = Engine::new(cloud, bed.clock.clone(), config);
         let failure = engine.launch(&checkout()).await.unwrap_err();
         assert_eq!(failure.kind, Kind::Refused);

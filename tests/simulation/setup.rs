@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hatchery::cloud::sim::SimCloud;
 use hatchery::domain::FleetName;
-use hatchery::engine::{Config, LaunchRequest};
+use hatchery::engine::{EngineConfig, LaunchRequest};
 use tokio::task::JoinHandle;
 
 /// Runs something on tokio's paused clock. Clocks are made inside of it, or they would not begin at its own instant.
@@ -29,10 +29,10 @@ pub(crate) fn live(sim: &SimCloud) -> JoinHandle<()> {
 }
 
 /// Somebody's engine.
-pub(crate) fn config(who: &str, seed: u64) -> Config {
-    Config {
+pub(crate) fn config(who: &str, seed: u64) -> EngineConfig {
+    EngineConfig {
         fleet: dev(),
-        person: who.to_owned(),
+        user: who.to_owned(),
         host: format!("engine@{who}"),
         seed,
         version: semver::Version::new(1, 0, 0),

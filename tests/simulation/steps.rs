@@ -214,7 +214,7 @@ fn the_pool_takes_numbers_in_turn_and_gives_way_to_others() {
         assert_eq!((action, outcome), ("create-database", Outcome::Done));
         assert!(detail.starts_with("from rds:integration-"), "{detail}");
         let hint = bed.pass().await;
-        assert_eq!(hint, [done("move-hint")]);
+        assert_eq!(hint, [done("raise-number-hint")]);
         assert_eq!(bed.pass().await, []);
     });
     on_paused_time(async {
@@ -286,7 +286,7 @@ fn the_hint_moves_once() {
         bed.script.before("fleet", async move {
             other.once(false).await.expect("a pass");
         });
-        assert_eq!(bed.pass().await, [skipped("move-hint", "another engine was first")]);
+        assert_eq!(bed.pass().await, [skipped("raise-number-hint", "another engine was first")]);
     });
 }
 
@@ -345,11 +345,11 @@ fn a_restore_that_failed_is_counted_once_and_forgotten_when_one_came_through() {
             })
         };
         assert!(failures(&bed).split(' ').count() >= 2, "{}", failures(&bed));
-        assert_eq!(bed.audit("note-failed-restore").len(), failures(&bed).split(' ').count() - 1);
+        assert_eq!(bed.audit("count-failed-restore").len(), failures(&bed).split(' ').count() - 1);
         bed.sim.clear_faults();
         bed.others_work(120).await;
         assert_eq!(failures(&bed), "");
-        assert_eq!(bed.audit("forget-failed-restores").len(), 1);
+        assert_eq!(bed.audit("reset-failed-restores").len(), 1);
     });
     on_paused_time(async {
         let mut scenario = Scenario::default();
@@ -364,7 +364,7 @@ fn a_restore_that_failed_is_counted_once_and_forgotten_when_one_came_through() {
             other.once(false).await.expect("a pass");
         });
         let steps = bed.pass().await;
-        assert_eq!(steps[0], skipped("note-failed-restore", "another engine was first"));
+        assert_eq!(steps[0], skipped("count-failed-restore", "another engine was first"));
     });
 }
 

@@ -78,7 +78,7 @@ impl Person {
         let regrets = self.random.random_bool(0.1);
         let (launched, ()) = futures::join!(self.engine.launch(&request), self.regret(regrets));
         if let Ok(done) = launched {
-            let who = self.engine.config().person.clone();
+            let who = self.engine.config().user.clone();
             let checker = Arc::clone(&self.checker);
             self.sim.inspect(|state| {
                 checker.lock().unwrap().confirm(state, &who, done.record.as_str(), done.expires_at);
@@ -91,7 +91,7 @@ impl Person {
     /// Ends what is being launched as soon as it is on some screen.
     async fn regret(&self, regrets: bool) {
         let screen = self.sim.caller("screen");
-        let person = &self.engine.config().person;
+        let person = &self.engine.config().user;
         for _ in 0..if regrets { 10 } else { 0 } {
             self.truth.sleep(Duration::from_secs(2)).await;
             let records = collect(screen.templates(&self.engine.config().fleet)).await.items;
@@ -109,7 +109,7 @@ impl Person {
         let record = self.engine.cloud().find_record(id).await.ok().and_then(|seen| seen.value);
         let Some(record) = record else { return };
         if let Ok(done) = self.engine.extend(id, by).await {
-            let who = self.engine.config().person.clone();
+            let who = self.engine.config().user.clone();
             let checker = Arc::clone(&self.checker);
             self.sim.inspect(|state| {
                 checker.lock().unwrap().extended(state, &who, record.id.as_str(), done.expires_at);

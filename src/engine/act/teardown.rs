@@ -1,23 +1,21 @@
-//! The steps that take something away. Nothing is taken away on what was seen in a listing alone.
+//! Destructive steps. None of them relies on a listing alone: each re-reads its target.
 
 use super::{
-    Acted, Actor, CloudError, DatabaseId, Done, EnvironmentId, ErrorClass, FreshRead, InstanceId,
-    InstanceState, NewRecord, Purpose, Record, RecordId, Result, TerminationReason, is_instance_of, plan,
+    Actor, CloudError, Completion, DatabaseId, EnvironmentId, ErrorClass, FreshRead, InstanceId,
+    InstanceState, NewRecord, Purpose, Record, RecordId, Result, StepResult, TerminationReason,
+    is_instance_of, lifecycle,
 };
 
 impl Actor<'_> {
-    /// The record, if it stands and its environment is to end: judged by AWS's clock of this very answer.
-    async fn look_at_ending(
-        &self,
-        record: &RecordId,
-    ) -> Result<Result<(FreshRead<()>, Record), &'static str>> {
-        let look = self.read_record(record).await?;
-        let Some(now) = look.now else { return Ok(Err("AWS did not say what time it is")) };
-        let (found, look) = look.split();
+    /// Re-reads a record whose environment is ending, judged by AWS's clock in the same response. The inner error says why it must not end.
+    async fn read_ending(&self, record: &RecordId) -> Result<Result<(FreshRead<()>, Record), &'static str>> {
+        let read = self.read_record(record).await?;
+        let Some(now) = read.now else { return Ok(Err("the response has no time")) };
+        let (found, read) = read.split();
         Ok(match found {
             None => Err("its record is gone"),
-            Some(found) if !plan::is_ending(&found, self.policy, now) => Err("it was extended"),
-            Some(found) => Ok((look, found)),
+            Some(found) if !lifecycle::is_ending(&found, self.policy, now) => Err("it was extended"),
+            Some(found) => Ok((read, found)),
         })
     }
 
@@ -26,91 +24,93 @@ impl Actor<'_> {
         environment: &EnvironmentId,
         instance: &InstanceId,
         reason: &TerminationReason,
-    ) -> Acted {
+    ) -> StepResult {
         let cloud = &self.engine.cloud;
-        let look = match reason {
-            TerminationReason::Ending(record) => match self.look_at_ending(record).await? {
-                Ok((look, _)) => look,
-                Err(why) => return Ok(Done::skip(why)),
+        let read = match reason {
+            TerminationReason::Ending(record) => match self.read_ending(record).await? {
+                Ok((read, _)) => read,
+                Err(why) => return Ok(Completion::skip(why)),
             },
             TerminationReason::Surplus { record, keep } => {
                 let (found, _) = self.read_record(record).await?.split();
-                let Some(found) = found else { return Ok(Done::skip("its record is gone")) };
-                let look = self.engine.read_fresh(cloud.instances_of(environment)).await?;
-                let (mut alive, look) = look.split();
+                let Some(found) = found else { return Ok(Completion::skip("its record is gone")) };
+                let (mut alive, read) =
+                    self.engine.read_fresh(cloud.instances_of(environment)).await?.split();
                 alive.retain(|other| !other.state.is_ending() && is_instance_of(other, &found));
                 alive.sort_unstable_by(|a, b| (a.launched_at, &a.id).cmp(&(b.launched_at, &b.id)));
                 if alive.first().is_none_or(|first| first.id != *keep) || keep == instance {
-                    return Ok(Done::skip("another one is the record's own now"));
+                    return Ok(Completion::skip("it is the record's only or oldest instance now"));
                 }
-                look
+                read
             }
             TerminationReason::Orphan => {
-                let (found, look) = self.engine.read_fresh(cloud.find_record(environment)).await?.split();
-                let seen = cloud.instance(&self.world.fleet.name, instance).await?.value;
-                let Some(seen) = seen.filter(|seen| seen.orphan_since.is_some()) else {
-                    return Ok(Done::skip("it is gone, or not marked any more"));
+                let (found, read) = self.engine.read_fresh(cloud.find_record(environment)).await?.split();
+                let orphan = cloud.instance(&self.world.fleet.name, instance).await?.value;
+                let Some(orphan) = orphan.filter(|orphan| orphan.orphan_since.is_some()) else {
+                    return Ok(Completion::skip("it is gone, or no longer marked"));
                 };
-                if found.is_some_and(|record| is_instance_of(&seen, &record)) {
-                    return Ok(Done::skip("it has a record after all"));
+                if found.is_some_and(|record| is_instance_of(&orphan, &record)) {
+                    return Ok(Completion::skip("it has a record after all"));
                 }
-                look
+                read
             }
         };
         let call = cloud.terminate_instance(instance);
-        self.engine.act_while_fresh(&look, "TerminateInstances", call).await.map(Done::from_fresh)
+        self.engine.act_while_fresh(&read, "TerminateInstances", call).await.map(Completion::from_fresh)
     }
 
-    pub(super) async fn delete_database(&self, record: &RecordId, environment: &EnvironmentId) -> Acted {
+    pub(super) async fn delete_database(&self, record: &RecordId, environment: &EnvironmentId) -> StepResult {
         let cloud = &self.engine.cloud;
         let database = cloud.database(&self.world.fleet.name, environment.number).await?.value;
-        let Some(database) = database else { return Ok(Done::skip("it is gone")) };
+        let Some(database) = database else { return Ok(Completion::skip("it is gone")) };
         if database.environment.as_ref().is_some_and(|owner| owner != environment) {
-            return Ok(Done::skip("its tag names another environment"));
+            return Ok(Completion::skip("its tag names another environment"));
         }
-        let look = match self.look_at_ending(record).await? {
-            Ok((look, _)) => look,
-            Err(why) => return Ok(Done::skip(why)),
+        let read = match self.read_ending(record).await? {
+            Ok((read, _)) => read,
+            Err(why) => return Ok(Completion::skip(why)),
         };
         let call = cloud.delete_database(&database.id);
-        self.engine.act_while_fresh(&look, "DeleteDBInstance", call).await.map(Done::from_fresh)
+        self.engine.act_while_fresh(&read, "DeleteDBInstance", call).await.map(Completion::from_fresh)
     }
 
-    /// The record goes last: it is the finalizer.
-    pub(super) async fn delete_record(&self, record: &RecordId, environment: &EnvironmentId) -> Acted {
+    /// Deletes a record once its instance and database are gone. The record is the finalizer: it leads engines to the rest until then.
+    pub(super) async fn delete_record(&self, record: &RecordId, environment: &EnvironmentId) -> StepResult {
         let cloud = &self.engine.cloud;
         let fleet = &self.world.fleet.name;
-        let (look, found) = match self.look_at_ending(record).await? {
+        let (read, found) = match self.read_ending(record).await? {
             Ok(ending) => ending,
-            Err(why) => return Ok(Done::skip(why)),
+            Err(why) => return Ok(Completion::skip(why)),
         };
         let mut instances = cloud.instances_of(environment).await?.value;
-        if let Some(id) = found.instance.as_ref().filter(|id| instances.iter().all(|seen| seen.id != **id)) {
+        if let Some(id) =
+            found.instance.as_ref().filter(|id| instances.iter().all(|instance| instance.id != **id))
+        {
             instances.extend(cloud.instance(fleet, id).await?.value);
         }
-        let still_there = |state| state != InstanceState::Terminated;
-        if instances.iter().any(|instance| is_instance_of(instance, &found) && still_there(instance.state)) {
-            return Ok(Done::skip("its instance is still there"));
+        let exists = |state| state != InstanceState::Terminated;
+        if instances.iter().any(|instance| is_instance_of(instance, &found) && exists(instance.state)) {
+            return Ok(Completion::skip("its instance still exists"));
         }
         if let Some(database) = cloud.database(fleet, environment.number).await?.value {
             let untouched =
                 database.environment.is_none() && found.instance.is_none() && instances.is_empty();
             if found.retirement || !untouched {
-                return Ok(Done::skip("its database is still there"));
+                return Ok(Completion::skip("its database still exists"));
             }
         }
         let call = cloud.delete_record(record);
-        self.engine.act_while_fresh(&look, "DeleteLaunchTemplate", call).await.map(Done::from_fresh)
+        self.engine.act_while_fresh(&read, "DeleteLaunchTemplate", call).await.map(Completion::from_fresh)
     }
 
-    /// Takes the claim on a database for nobody. From then on it ends like any environment that somebody asked to end.
-    pub(super) async fn retire(&self, environment: &EnvironmentId, reason: &str) -> Acted {
+    /// Claims a database by a retirement, which then ends like an environment whose termination was requested.
+    pub(super) async fn retire(&self, environment: &EnvironmentId, reason: &str) -> StepResult {
         let cloud = &self.engine.cloud;
         let id: DatabaseId = environment.database_id();
         let database = cloud.database(&self.world.fleet.name, environment.number).await?.value;
-        let Some(database) = database else { return Ok(Done::skip("it is gone")) };
+        let Some(database) = database else { return Ok(Completion::skip("it is gone")) };
         if database.environment.is_some() && database.orphan_since.is_none() {
-            return Ok(Done::skip("it was claimed meanwhile"));
+            return Ok(Completion::skip("it was claimed meanwhile"));
         }
         let new = NewRecord {
             environment: environment.clone(),
@@ -120,8 +120,10 @@ impl Actor<'_> {
             purpose: Purpose::Retire { reason: reason.to_owned() },
         };
         match cloud.create_record(&self.world.fleet, &new).await {
-            Ok(_) => Ok(Done::plainly()),
-            Err(error) if error.is(ErrorClass::AlreadyExists) => Ok(Done::skip("it was claimed meanwhile")),
+            Ok(_) => Ok(Completion::done()),
+            Err(error) if error.is(ErrorClass::AlreadyExists) => {
+                Ok(Completion::skip("it was claimed meanwhile"))
+            }
             Err(error) => Err(CloudError { message: format!("{id}: {}", error.message), ..error }),
         }
     }

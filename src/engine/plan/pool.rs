@@ -1,16 +1,17 @@
-//! The pool's part of the plan: as many fresh databases as the target says, never more than the ceiling, failures within a budget.
+//! The pool's part of the plan: fresh databases up to the target, within the ceiling and the failure budget.
 
 use super::{Planner, environment_of, is_stuck};
+use crate::domain::lifecycle::Restore;
 use crate::domain::policy::RestoreFailures;
-use crate::domain::{Database, DatabaseState, Number, Pool, Target, World};
-use crate::engine::step::{Restore, Step};
+use crate::domain::{Database, DatabaseState, Pool, Target};
+use crate::engine::step::Step;
 
 pub(super) fn plan(planner: &mut Planner<'_>, pool: &Pool<'_>) {
-    hint(planner);
-    // On an incomplete world a claimed database can look free and a free one be missing: neither is acted on.
+    raise_hint(planner);
+    // In an incomplete world, a claimed database can look free and a free one can be missing.
     if !planner.world.is_complete() {
         let missing = planner.world.incomplete().join(", ");
-        planner.refuse("top-up", "pool", format!("not everything could be listed ({missing})"));
+        planner.refuse("top-up", "pool", format!("the listing of {missing} is incomplete"));
         return;
     }
     let now = planner.now;
@@ -26,21 +27,19 @@ pub(super) fn plan(planner: &mut Planner<'_>, pool: &Pool<'_>) {
     top_up(planner, missing, &failures, &target);
 }
 
-/// The hint only moves up.
-fn hint(planner: &mut Planner<'_>) {
+/// The hint is never lowered.
+fn raise_hint(planner: &mut Planner<'_>) {
     let last = planner.policy.last_number;
     let databases = planner.world.databases.iter().map(|database| database.number);
     let records = planner.world.records.iter().map(crate::domain::Record::number);
     if let Some(highest) = databases.chain(records).max().filter(|highest| *highest > last) {
-        planner.push(
-            Step::RaiseNumberHint { number: highest },
-            format!("numbers up to {highest} are given out"),
-        );
+        planner
+            .push(Step::RaiseNumberHint { number: highest }, format!("numbers up to {highest} are in use"));
     }
 }
 
-/// Each failed restore is counted first and then leaves the pool; one that came through clears the count. Gives the count with
-/// those that are noticed now: the next restore is to wait for them too.
+/// Counts each failed restore and retires it in a later pass; a successful restore clears the count. Returns the count including the failures
+/// found now, because the next restore must wait for them too.
 fn failures(
     planner: &mut Planner<'_>,
     pool: &Pool<'_>,
@@ -50,7 +49,7 @@ fn failures(
     let counted = &planner.policy.restore_failures;
     let mut known = counted.clone();
     let failed = pool.in_state(DatabaseState::Failed).map(|database| (database, database.status.clone()));
-    let stuck = stuck.iter().map(|database| (*database, "still not there after two hours".to_owned()));
+    let stuck = stuck.iter().map(|database| (*database, "still creating after two hours".to_owned()));
     for (database, why) in failed.chain(stuck) {
         let number = database.number;
         if counted.numbers.contains(&number) {
@@ -64,13 +63,12 @@ fn failures(
     if let Some(last) = counted.last
         && free.iter().any(|database| database.since().is_some_and(|since| since > last))
     {
-        planner.push(Step::ResetFailedRestores, "a restore after them came through");
+        planner.push(Step::ResetFailedRestores, "a later restore succeeded");
     }
     known
 }
 
-/// Stale databases leave once enough fresh ones are free, and so do fresh ones beyond the target. Where it is not known how many
-/// are needed, none leaves.
+/// Retires stale databases once enough fresh ones are free, and fresh databases beyond the target. If the demand is unknown, retires none.
 fn surplus(planner: &mut Planner<'_>, pool: &Pool<'_>, free: &[&Database], creating: usize, target: &Target) {
     let Some(keep) = target.keep else {
         for database in pool.in_state(DatabaseState::Stale) {
@@ -84,11 +82,14 @@ fn surplus(planner: &mut Planner<'_>, pool: &Pool<'_>, free: &[&Database], creat
         if free.len() >= spare {
             planner.push(Step::Retire { environment }, "its snapshot is older than the policy allows");
         } else {
-            let reason = format!("{} of {spare} fresh databases are free; it stays until then", free.len());
+            let reason = format!(
+                "only {} of {spare} fresh databases are free; it stays until its replacement is free",
+                free.len()
+            );
             planner.refuse("retire-database", database.id.to_string(), reason);
         }
     }
-    // Those that are on their way are waited for first: a launch may take them.
+    // Databases that are still being created come first, because a launch may claim them.
     if creating == 0 && free.len() > keep {
         let mut oldest: Vec<_> = free.to_vec();
         oldest.sort_by_key(|database| (database.snapshot_at, database.number));
@@ -105,25 +106,25 @@ fn top_up(planner: &mut Planner<'_>, missing: usize, failures: &RestoreFailures,
     }
     if failures.is_spent() {
         let reason = format!(
-            "{} restores failed in a row; find out why, then clear it with: hatchery fleet set restore-failures=",
+            "{} restores failed in a row; find the cause, then resume with: hatchery fleet set restore-failures=",
             failures.numbers.len()
         );
         return planner.refuse("create-database", "pool", reason);
     }
     if let Some(at) = failures.retry_at().filter(|at| *at > planner.now) {
-        let reason = format!("a restore failed; the next one is tried at {}", at.format("%T"));
+        let reason = format!("a restore failed; the next one starts at {}", at.format("%T"));
         return planner.refuse("create-database", "pool", reason);
     }
     let used = planner.used_numbers().len();
     let ceiling = planner.policy.max_databases as usize;
     let room = ceiling.saturating_sub(used);
     if room < missing {
-        let reason = format!("{used} databases are in use or promised and the ceiling is {ceiling}");
+        let reason = format!("{used} databases are in use or reserved, and max-databases is {ceiling}");
         planner.refuse("create-database", "pool", reason);
     }
     let mut number = planner.world.next_number();
     for _ in 0..missing.min(room) {
-        match restore(planner.world, number) {
+        match Restore::of_number(planner.world, number) {
             Ok(restore) => {
                 let database = planner.world.fleet.name.database_id(number);
                 let step = Step::CreateDatabase { number, database, restore };
@@ -133,25 +134,4 @@ fn top_up(planner: &mut Planner<'_>, missing: usize, failures: &RestoreFailures,
         }
         number = number.next();
     }
-}
-
-/// Where and from what the database of a number is restored: numbers go round the zones of the fleet's subnets.
-///
-/// # Errors
-/// Why nothing can be restored now.
-pub(in crate::engine) fn restore(world: &World, number: Number) -> Result<Restore, String> {
-    let snapshot = match &world.snapshot {
-        Ok(Some(snapshot)) => snapshot.clone(),
-        Ok(None) => {
-            return Err(format!("{:?} has no snapshot to restore", world.fleet.policy.source_database));
-        }
-        Err(error) => return Err(format!("the latest snapshot is not known: {error}")),
-    };
-    let subnets = world.subnets.as_ref().map_err(|error| format!("the subnets are not known: {error}"))?;
-    let mut zones: Vec<_> = subnets.iter().map(|subnet| &subnet.zone).collect();
-    zones.sort_unstable();
-    zones.dedup();
-    let index = number.0 as usize % zones.len().max(1);
-    let zone = zones.get(index).ok_or("the policy names no subnet that exists")?;
-    Ok(Restore { snapshot, zone: (*zone).clone() })
 }

@@ -142,11 +142,11 @@ fn an_event_from_a_log_that_others_write_is_cleaned_whole() {
 #[test]
 fn every_deed_is_told_in_the_past() {
     for (action, told) in [
-        ("forget-failed-restores", "forgot failed restores"),
+        ("reset-failed-restores", "forgot failed restores"),
         ("keep", "kept"),
         ("give-up", "gave up"),
         ("extend", "extended"),
-        ("note-instance", "noted instance"),
+        ("record-instance", "noted instance"),
     ] {
         assert_eq!(event("amy", action).summary(), told);
     }

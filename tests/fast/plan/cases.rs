@@ -152,14 +152,14 @@ fn a_restore_that_takes_too_long_has_failed() {
     };
     assert_eq!(actions(&planned(&hanging(119))), []);
     let stuck = planned(&hanging(120));
-    assert_eq!(actions(&stuck), [("note-failed-restore", "number 2".to_owned())]);
+    assert_eq!(actions(&stuck), [("count-failed-restore", "number 2".to_owned())]);
     assert_eq!(stuck.steps[0].reason, "hatchery-dev-2 is still not there after two hours");
     // The next one is tried a minute later.
     assert_eq!(stuck.refused[0].reason, "a restore failed; the next one is tried at 12:01:00");
     let mut claimed = hanging(120);
     claimed.databases.items[1].environment = Some(id(2));
     claimed.records.items.push(record(2));
-    assert!(planned(&claimed).steps.iter().all(|planned| planned.step.action() != "note-failed-restore"));
+    assert!(planned(&claimed).steps.iter().all(|planned| planned.step.action() != "count-failed-restore"));
 }
 
 #[test]
@@ -316,7 +316,7 @@ fn the_pool_counts_what_is_on_its_way_and_stops_when_restores_keep_failing() {
     world.databases.items.push(failed);
     world.fleet.policy.last_number = Number(1);
     let counted = planned(&world);
-    assert!(actions(&counted).contains(&("note-failed-restore", "number 1".to_owned())));
+    assert!(actions(&counted).contains(&("count-failed-restore", "number 1".to_owned())));
     for number in 1..=5 {
         let failures = &mut world.fleet.policy.restore_failures;
         *failures = failures.and(Number(number), minutes_ago(600));
@@ -330,19 +330,19 @@ fn the_pool_counts_what_is_on_its_way_and_stops_when_restores_keep_failing() {
 fn an_engine_that_is_too_old_or_paused_only_looks() {
     let mut world = empty();
     let version = |text: &str| semver::Version::parse(text).unwrap();
-    assert_eq!(plan::observe_only_reason(&world, &version("1.0.0")), None);
+    assert_eq!(lifecycle::observe_only_reason(&world, &version("1.0.0")), None);
     world.fleet.policy.min_version = Some(version("1.1.0"));
-    assert!(plan::observe_only_reason(&world, &version("1.0.0")).is_some());
-    assert_eq!(plan::observe_only_reason(&world, &version("1.1.0")), None);
+    assert!(lifecycle::observe_only_reason(&world, &version("1.0.0")).is_some());
+    assert_eq!(lifecycle::observe_only_reason(&world, &version("1.1.0")), None);
     world.fleet.policy.paused = true;
-    assert!(plan::observe_only_reason(&world, &version("1.1.0")).is_some());
+    assert!(lifecycle::observe_only_reason(&world, &version("1.1.0")).is_some());
 }
 
 #[test]
 fn every_subnet_and_type_is_tried_once() {
     let mut policy = policy();
     policy.fallback_instance_types = vec!["m6i.2xlarge".into()];
-    let choices: Vec<_> = (0..).map_while(|attempt| plan::placement(&policy, attempt)).collect();
+    let choices: Vec<_> = (0..).map_while(|attempt| lifecycle::placement(&policy, attempt)).collect();
     assert_eq!(choices.len(), 6);
     assert_eq!(choices[0], Placement::default());
     assert!(choices.iter().enumerate().all(|(index, choice)| !choices[..index].contains(choice)));

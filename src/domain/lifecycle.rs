@@ -1,0 +1,123 @@
+//! Rules of an environment's lifecycle that plan, launch, act, extend and doctor share.
+
+use chrono::{DateTime, Utc};
+
+use super::database::{NewDatabase, Snapshot};
+use super::fleet::Fleet;
+use super::ids::{EnvironmentId, Number, SubnetId};
+use super::policy::Policy;
+use super::record::Record;
+use super::world::World;
+
+/// Where a launch attempt places the instance. `None` means the value in the record's launch template.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Placement {
+    /// Overrides the record's subnet.
+    pub subnet: Option<SubnetId>,
+    /// Overrides the record's instance type.
+    pub instance_type: Option<String>,
+}
+
+/// Returns the placement of a launch attempt: the record's own subnet and type first, then the policy's other subnets, then its
+/// fallback types. `None` means that all are used up.
+///
+/// Attempts with the same number share a client token, so the result depends on the policy and the number alone.
+#[must_use]
+pub fn placement(policy: &Policy, attempt: u32) -> Option<Placement> {
+    let types = std::iter::once(None).chain(policy.fallback_instance_types.iter().cloned().map(Some));
+    let subnets = || std::iter::once(None).chain(policy.subnets.iter().cloned().map(Some));
+    let mut placements = types.flat_map(|instance_type| {
+        subnets().map(move |subnet| Placement { subnet, instance_type: instance_type.clone() })
+    });
+    placements.nth(attempt as usize)
+}
+
+/// Whether a record's environment is past its expiry, or failed.
+#[must_use]
+pub fn is_over(record: &Record, policy: &Policy, now: DateTime<Utc>) -> bool {
+    record.failure.is_some() || record.ends_at(policy) <= now
+}
+
+/// Whether a record's environment must be torn down: a user asked for it, or its time and its grace are over.
+#[must_use]
+pub fn is_ending(record: &Record, policy: &Policy, now: DateTime<Utc>) -> bool {
+    record.terminate.is_some() || (is_over(record, policy, now) && is_grace_over(record, policy, now))
+}
+
+fn is_grace_over(record: &Record, policy: &Policy, now: DateTime<Utc>) -> bool {
+    record.reaping_since.is_some_and(|since| since + policy.grace <= now)
+}
+
+/// Returns the reason why an engine of this version must not change anything in the fleet, if there is one.
+#[must_use]
+pub fn observe_only_reason(world: &World, version: &semver::Version) -> Option<String> {
+    let policy = &world.fleet.policy;
+    if let Some(problem) = world.fleet.problems.first() {
+        return Some(format!("the fleet's policy is invalid: {problem}"));
+    }
+    if policy.paused {
+        return Some("the fleet is paused".to_owned());
+    }
+    match &policy.min_version {
+        Some(min) if min > version => {
+            Some(format!("the fleet requires hatchery {min} or later, and this is {version}"))
+        }
+        _ => None,
+    }
+}
+
+/// The source and the availability zone of a restore.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restore {
+    /// The snapshot to restore.
+    pub snapshot: Snapshot,
+    /// The availability zone to restore into.
+    pub zone: String,
+}
+
+impl Restore {
+    /// Returns the restore of the database with this number. Numbers rotate through the zones of the fleet's subnets.
+    ///
+    /// # Errors
+    /// Returns the reason why nothing can be restored now.
+    pub fn of_number(world: &World, number: Number) -> Result<Self, String> {
+        let source = &world.fleet.policy.source_database;
+        let snapshot = match &world.snapshot {
+            Ok(Some(snapshot)) => snapshot.clone(),
+            Ok(None) => return Err(format!("database {source:?} has no snapshot to restore")),
+            Err(error) => return Err(format!("the latest snapshot of {source:?} is unknown: {error}")),
+        };
+        let subnets =
+            world.subnets.as_ref().map_err(|error| format!("the fleet's subnets are unknown: {error}"))?;
+        let mut zones: Vec<_> = subnets.iter().map(|subnet| &subnet.zone).collect();
+        zones.sort_unstable();
+        zones.dedup();
+        let index = number.0 as usize % zones.len().max(1);
+        let zone = zones.get(index).ok_or("none of the subnets in the fleet's policy exists")?;
+        Ok(Self { snapshot, zone: (*zone).clone() })
+    }
+
+    /// Returns the database to create, with the settings of the fleet's policy. `environment` is set if it is claimed already.
+    #[must_use]
+    pub fn to_database(
+        &self,
+        fleet: &Fleet,
+        number: Number,
+        environment: Option<EnvironmentId>,
+        now: DateTime<Utc>,
+    ) -> NewDatabase {
+        let policy = &fleet.policy;
+        NewDatabase {
+            fleet: fleet.name.clone(),
+            number,
+            environment,
+            requested_at: now,
+            snapshot: self.snapshot.clone(),
+            zone: self.zone.clone(),
+            class: policy.database_class.clone(),
+            subnet_group: policy.database_subnet_group.clone(),
+            security_groups: policy.database_security_groups.clone(),
+            parameter_group: policy.database_parameter_group.clone(),
+        }
+    }
+}

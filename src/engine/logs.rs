@@ -1,0 +1,22 @@
+//! An environment's logs, for the front ends.
+
+use futures::stream::BoxStream;
+
+use super::Engine;
+use crate::cloud::{LogItem, LogLine, LogQuery, Result};
+
+impl Engine {
+    /// Returns the log lines that exist now, oldest first.
+    ///
+    /// # Errors
+    /// Returns the error of the log service.
+    pub async fn logs(&self, query: &LogQuery) -> Result<Vec<LogLine>> {
+        self.cloud.logs(query).await
+    }
+
+    /// Streams the log lines that exist now and those that arrive later, until the stream is dropped. An error ends the stream.
+    #[must_use]
+    pub fn follow_logs(&self, query: LogQuery) -> BoxStream<'_, Result<LogItem>> {
+        self.cloud.follow(query)
+    }
+}
