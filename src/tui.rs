@@ -6,7 +6,6 @@ pub mod app;
 pub mod driver;
 pub mod glyphs;
 pub mod keymap;
-pub mod picture;
 pub mod screens;
 pub mod terminal;
 pub mod text;
@@ -23,7 +22,6 @@ use crate::domain::FleetName;
 use crate::engine::Engine;
 
 pub use driver::run;
-pub use picture::picture;
 
 /// What the demo says about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]

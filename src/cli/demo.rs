@@ -1,27 +1,22 @@
 //! The demo: the same dashboard over the simulated cloud, with colleagues who go about their work.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, FixedOffset, Offset as _, Utc};
 use clap::Args;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use ratatui::layout::Size;
 
 use super::connect::version;
-use super::{Global, dashboard, print};
+use super::{Global, dashboard};
 use crate::clock::Clock;
 use crate::cloud::sim::{Scenario, SimCloud};
 use crate::config::Config;
 use crate::domain::FleetName;
 use crate::domain::audit::engine_name;
-use crate::engine::{self, Engine, Event, LaunchRequest, RunOptions};
+use crate::engine::{self, Engine, LaunchRequest, RunOptions};
 use crate::failure::{Failure, Kind};
-use crate::tui::app::{Model, Moment, Msg, update};
-use crate::tui::{self, Connected, DemoInfo, TuiOptions};
+use crate::tui::{self, Connected, DemoInfo};
 
 /// The demo's own flags.
 #[derive(Debug, Args)]
@@ -32,9 +27,6 @@ pub(crate) struct DemoArgs {
     /// The same seed tells the same story
     #[arg(long, default_value_t = 1, value_name = "NUMBER")]
     seed: u64,
-    /// Write a picture of the dashboard to this SVG file instead
-    #[arg(long, value_name = "FILE")]
-    picture: Option<PathBuf>,
 }
 
 /// The person in front of the demo.
@@ -59,20 +51,10 @@ const SERVICES: [&str; 8] = ["payments", "kyc", "search", "catalog", "gateway", 
 /// The most environments that colleagues fill the fleet with.
 const CROWD: usize = 11;
 
-/// The size of the picture, cells.
-const PICTURE: (u16, u16) = (116, 30);
-
 fn speed(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(speed) if (0.1..=1_000.0).contains(&speed) => Ok(speed),
         _ => Err("use a number from 0.1 to 1000".to_owned()),
-    }
-}
-
-pub(crate) fn run(args: &DemoArgs, global: &Global, config: &Config) -> Result<(), Failure> {
-    match &args.picture {
-        Some(path) => picture(path, args, global, config),
-        None => live(args, global, config),
     }
 }
 
@@ -95,7 +77,7 @@ fn engine(sim: &SimCloud, clock: &Clock, fleet: &FleetName, person: &str, seed: 
     Engine::new(sim.caller(person), clock.clone(), config)
 }
 
-fn live(args: &DemoArgs, global: &Global, config: &Config) -> Result<(), Failure> {
+pub(crate) fn run(args: &DemoArgs, global: &Global, config: &Config) -> Result<(), Failure> {
     let (seed, speed) = (args.seed, args.speed);
     let scenario = scenario()?;
     let fleet = fleet(&scenario)?;
@@ -165,50 +147,4 @@ async fn colleague(engine: Engine, mut random: ChaCha8Rng) {
             tracing::info!(person, message = failure.message, "a colleague was refused");
         }
     }
-}
-
-/// Draws the demo's first screen, always the same, and writes it down.
-fn picture(path: &Path, args: &DemoArgs, global: &Global, config: &Config) -> Result<(), Failure> {
-    let mut scenario = scenario()?;
-    // Time stands still, so nothing may wait.
-    scenario.latency.call = [0.0, 0.0];
-    let fleet = fleet(&scenario)?;
-    let epoch =
-        DateTime::<Utc>::UNIX_EPOCH + chrono::TimeDelta::days(20_515) + chrono::TimeDelta::minutes(602);
-    let svg = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = svg.map_err(|error| Failure::new(Kind::Failed, format!("the runtime: {error}"), ""))?;
-    let svg = runtime.block_on(async {
-        let clock = Clock::virtual_from(epoch, 0.0);
-        let sim = SimCloud::new(scenario, args.seed, clock.clone());
-        let engine = engine(&sim, &clock, &fleet, YOU, args.seed);
-        let mut options = dashboard::options(global, config, clock, YOU)?;
-        options.zone = FixedOffset::east_opt(0).unwrap_or_else(|| Utc.fix());
-        options.demo = Some(DemoInfo { about: "30 times as fast".to_owned() });
-        let theme = options.themes.find(global.theme.as_deref().unwrap_or("dark"))?;
-        let model = still(&engine, options, epoch).await?;
-        Ok::<_, Failure>(tui::picture(&model, &theme, PICTURE.0, PICTURE.1))
-    })?;
-    std::fs::write(path, svg).map_err(|error| {
-        let message = format!("cannot write the picture {}: {error}", path.display());
-        Failure::new(Kind::Failed, message, "name another file")
-    })?;
-    print(&format!("Wrote {}.\n", path.display()))
-}
-
-/// The dashboard's model after its first look.
-async fn still(engine: &Engine, options: TuiOptions, epoch: DateTime<Utc>) -> Result<Model, Failure> {
-    let fleet = engine.config().fleet.clone();
-    let world = engine.observe_pool().await?;
-    let since = epoch - chrono::TimeDelta::hours(12);
-    let activity = engine.cloud().audit(&fleet, since, 50).await;
-    let activity = activity.map_err(|error| Failure::cloud("the demo's audit log", &error))?;
-    let now = Moment { clock: Duration::ZERO, real: Duration::ZERO, wall: epoch };
-    let mut model = Model::new(options, Size::new(PICTURE.0, PICTURE.1), now);
-    let connected = Msg::Connected { fleet, region: "eu-west-1".to_owned() };
-    for msg in [connected, Msg::Engine(Event::World(Arc::new(world))), Msg::Engine(Event::Activity(activity))]
-    {
-        // A picture has no effects.
-        drop(update(&mut model, msg));
-    }
-    Ok(model)
 }

@@ -5,6 +5,7 @@
 mod architecture;
 mod demand;
 mod domain;
+mod pictures;
 mod plan;
 mod sim;
 mod tui;
@@ -13,5 +14,6 @@ mod tui;
 mod support {
     pub(crate) mod contract;
     pub(crate) mod sample_fleet;
+    pub(crate) mod svg;
     pub(crate) mod worlds;
 }

@@ -207,7 +207,7 @@ pub(crate) fn activity() -> Vec<AuditEvent> {
             "1 spare wanted, 0 there",
             Outcome::Done,
         ),
-        event(3, "engine@ci", "mark-expired", "dev-9", "its time is over", Outcome::Done),
+        event(3, "engine@ci", "mark-reaping", "dev-9", "its time is over", Outcome::Done),
         event(2, "amy", "launch", "dev-13", "asked for kyc-redesign", Outcome::Done),
         event(1, "sam", "terminate", "dev-8", "asked for", Outcome::Done),
     ]
@@ -318,11 +318,16 @@ fn key_of(name: &str) -> KeyEvent {
     KeyEvent::new(code, modifiers)
 }
 
-/// What is on the screen, as text.
-pub(crate) fn screen(model: &Model) -> String {
+/// Draws the screen.
+pub(crate) fn draw(model: &Model) -> Buffer {
     let mut buf = Buffer::empty(Rect::new(0, 0, model.size.width, model.size.height));
     hatchery::tui::screens::draw(model, &mut buf);
-    text_of(&buf)
+    buf
+}
+
+/// Draws the screen as text.
+pub(crate) fn screen(model: &Model) -> String {
+    text_of(&draw(model))
 }
 
 pub(crate) fn text_of(buf: &Buffer) -> String {

@@ -236,12 +236,3 @@ fn an_address_without_a_browser() {
     assert_eq!(effects, [Effect::Copy(url.clone())]);
     assert_snapshot!("no_browser", screen(&model));
 }
-
-#[test]
-fn a_picture_is_an_svg() {
-    let model = model(100, 24);
-    let theme = model.options.themes.find("dark").unwrap();
-    let svg = hatchery::tui::picture(&model, &theme, 120, 30);
-    assert!(svg.starts_with("<svg") && svg.contains("checkout-fix"));
-    assert_eq!(model.size.width, 100);
-}

@@ -1,82 +1,69 @@
-//! A picture of the screen, for the README and the demo.
+//! A terminal buffer as an SVG.
 
 use std::fmt::Write as _;
 
-use anstyle::{AnsiColor, Color as Ansi, Effects, RgbColor};
+use anstyle::{Ansi256Color, AnsiColor, Color as Ansi, Effects, RgbColor};
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Rect, Size};
-use ratatui::style::{Color, Modifier, Style};
+use ratatui::style::{Color, Modifier};
+use ratatui::text::Span;
 
-use super::app::Model;
-use super::screens;
-use super::theme::Theme;
-
-/// The screen of this size as an SVG.
-#[must_use]
-pub fn picture(model: &Model, theme: &Theme, width: u16, height: u16) -> String {
-    let mut model = model.clone();
-    model.theme = theme.clone();
-    model.size = Size::new(width, height);
-    model.reveal();
-    let mut buf = Buffer::empty(Rect::new(0, 0, width, height));
-    screens::draw(&model, &mut buf);
-    let ground = theme.style("background");
-    let mut term = anstyle_svg::Term::new().palette(anstyle_svg::WIN10_CONSOLE);
-    term = term.fg_color(ground.fg.and_then(color).unwrap_or(Ansi::Rgb(RgbColor(0xd8, 0xde, 0xe9))));
-    term = term.bg_color(ground.bg.and_then(color).unwrap_or(Ansi::Rgb(RgbColor(0x16, 0x18, 0x1d))));
-    term.render_svg(&ansi(&buf, ground))
+/// Renders a buffer; the two colours are those of the picture itself.
+pub(crate) fn render(buf: &Buffer, foreground: Color, background: Color) -> String {
+    anstyle_svg::Term::new()
+        .palette(anstyle_svg::WIN10_CONSOLE)
+        .fg_color(color(foreground).unwrap())
+        .bg_color(color(background).unwrap())
+        .render_svg(&ansi(buf, foreground, background))
 }
 
-/// The buffer as text with escape sequences.
-fn ansi(buf: &Buffer, ground: Style) -> String {
+/// Returns the buffer as text with ANSI escape sequences.
+fn ansi(buf: &Buffer, foreground: Color, background: Color) -> String {
     let mut text = String::new();
     for y in 0..buf.area.height {
         let mut current = anstyle::Style::new();
         let mut skip = 0;
         for x in 0..buf.area.width {
-            let Some(cell) = buf.cell((x, y)) else { continue };
+            let cell = &buf[(x, y)];
             if skip > 0 {
                 skip -= 1;
                 continue;
             }
-            // What the picture has by itself needs no saying.
-            let fg = if ground.fg == Some(cell.fg) { Color::Reset } else { cell.fg };
-            let bg = if ground.bg == Some(cell.bg) { Color::Reset } else { cell.bg };
+            // The picture's own colours are its defaults and need no escape sequence.
+            let fg = if cell.fg == foreground { Color::Reset } else { cell.fg };
+            let bg = if cell.bg == background { Color::Reset } else { cell.bg };
             let style = style(fg, bg, cell.modifier);
             if style != current {
-                let _ = write!(text, "{}{}", anstyle::Reset.render(), style.render());
+                write!(text, "{}{}", anstyle::Reset.render(), style.render()).unwrap();
                 current = style;
             }
             text.push_str(cell.symbol());
-            // A wide character covers the cells behind it.
-            skip = super::text::width(cell.symbol()).saturating_sub(1);
+            // A wide character covers the cells after it.
+            skip = Span::raw(cell.symbol()).width().saturating_sub(1);
         }
-        let _ = writeln!(text, "{}", anstyle::Reset.render());
+        writeln!(text, "{}", anstyle::Reset.render()).unwrap();
     }
     text
 }
 
 fn style(fg: Color, bg: Color, modifier: Modifier) -> anstyle::Style {
-    let mut effects = Effects::new();
-    for (has, effect) in [
+    let effects = [
         (Modifier::BOLD, Effects::BOLD),
         (Modifier::DIM, Effects::DIMMED),
         (Modifier::ITALIC, Effects::ITALIC),
         (Modifier::UNDERLINED, Effects::UNDERLINE),
         (Modifier::REVERSED, Effects::INVERT),
-    ] {
-        if modifier.contains(has) {
-            effects |= effect;
-        }
-    }
+    ];
+    let effects = effects.into_iter().filter(|(flag, _)| modifier.contains(*flag));
+    let effects = effects.fold(Effects::new(), |all, (_, effect)| all | effect);
     anstyle::Style::new().fg_color(color(fg)).bg_color(color(bg)).effects(effects)
 }
 
+/// Returns `None` for the terminal's default.
 fn color(color: Color) -> Option<Ansi> {
     Some(match color {
         Color::Reset => return None,
         Color::Rgb(r, g, b) => RgbColor(r, g, b).into(),
-        Color::Indexed(index) => anstyle::Ansi256Color(index).into(),
+        Color::Indexed(index) => Ansi256Color(index).into(),
         Color::Black => AnsiColor::Black.into(),
         Color::Red => AnsiColor::Red.into(),
         Color::Green => AnsiColor::Green.into(),
