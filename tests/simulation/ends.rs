@@ -35,14 +35,14 @@ fn what_was_extended_meanwhile_is_not_marked_and_not_ended() {
         let (bed, launched) = bed().await;
         bed.clock.sleep(Duration::from_mins(21)).await;
         bed.tag_before("record", &launched.record, extended(&bed));
-        assert_eq!(bed.pass().await, [skipped("mark-reaping", "it was marked already, or extended")]);
+        assert_eq!(bed.pass().await, [skipped("mark-reaping", "it is already marked, or was extended")]);
         assert!(bed.audit("mark-reaping").is_empty(), "what was not done is not logged");
     });
     on_paused_time(async {
         let (bed, launched) = bed().await;
         bed.clock.sleep(Duration::from_mins(21)).await;
         bed.tag_before("record", &launched.record, TagChanges::reaping_since(bed.clock.now()));
-        assert_eq!(bed.pass().await, [skipped("mark-reaping", "it was marked already, or extended")]);
+        assert_eq!(bed.pass().await, [skipped("mark-reaping", "it is already marked, or was extended")]);
     });
     on_paused_time(async {
         let (bed, launched) = marked().await;
@@ -55,7 +55,7 @@ fn what_was_extended_meanwhile_is_not_marked_and_not_ended() {
         let (bed, launched) = marked().await;
         bed.tag(&launched.record, &TagChanges::expire_at(bed.clock.now() + HOUR)).await;
         bed.tag_before("record", &launched.record, TagChanges::new().remove(key::REAPING_SINCE));
-        let why = "it is not marked, or its time is over";
+        let why = "it is not marked, or has expired";
         assert_eq!(bed.pass().await, [skipped("unmark-reaping", why), done("mirror-expiry")][..1]);
         bed.tag(&launched.record, &TagChanges::reaping_since(bed.clock.now())).await;
         assert_eq!(bed.pass().await, [done("unmark-reaping")]);
@@ -69,7 +69,7 @@ fn a_look_does_not_hold_for_long() {
         let (bed, _) = ending().await;
         bed.slow("terminate", 6);
         bed.slow("delete database", 4);
-        let late = "TerminateInstances: no answer while the last look held (NoAnswer)".to_owned();
+        let late = "TerminateInstances: no response within 5 s of the last read (NoAnswer)".to_owned();
         let expected = [done("delete-database"), ("terminate-instance", Outcome::Unknown, late)];
         assert_eq!(bed.pass().await, expected);
     });
@@ -84,7 +84,7 @@ fn a_look_does_not_hold_for_long() {
         bed.clock.sleep(Duration::from_mins(8)).await;
         bed.slow("instances of", 3);
         bed.slow("database", 3);
-        let why = "the last look had grown too old; it is looked at again";
+        let why = "the last read is too old; the next pass reads again";
         assert_eq!(bed.pass().await, [skipped("delete-record", why)]);
         bed.slow("instances of", 2);
         bed.slow("database", 2);
@@ -104,7 +104,7 @@ fn a_record_goes_last() {
         bed.script.before("record", async move {
             launch_again(&cloud, record, 7).await;
         });
-        assert_eq!(bed.pass().await, [skipped("delete-record", "its instance is still there")]);
+        assert_eq!(bed.pass().await, [skipped("delete-record", "its instance still exists")]);
     });
     on_paused_time(async {
         let (bed, launched) = ending().await;
@@ -126,7 +126,7 @@ fn a_database_that_was_never_bound_goes_back_to_the_pool() {
         let record = bed.caller().find_record(&environment).await.unwrap().value.unwrap().id;
         (bed, environment, record)
     };
-    let kept = skipped("delete-record", "its database is still there");
+    let kept = skipped("delete-record", "its database still exists");
     on_paused_time(async {
         let (bed, environment, _) = unbound().await;
         assert_eq!(bed.pass().await[0], done("delete-record"));
@@ -174,7 +174,7 @@ fn a_retirement_stays_as_long_as_its_database() {
         bed.script.before("database", async move {
             restore(&cloud, 6, false).await;
         });
-        assert_eq!(bed.pass().await, [skipped("delete-record", "its database is still there")]);
+        assert_eq!(bed.pass().await, [skipped("delete-record", "its database still exists")]);
     });
 }
 
@@ -219,7 +219,10 @@ fn of_two_instances_the_later_goes() {
         let (bed, launched, second) = doubled().await;
         let (cloud, first) = (bed.caller(), launched.instance.unwrap());
         bed.script.before("instances of", async move { cloud.terminate_instance(&first).await.unwrap() });
-        assert_eq!(bed.pass().await[0], skipped("terminate-instance", "another one is the record's own now"));
+        assert_eq!(
+            bed.pass().await[0],
+            skipped("terminate-instance", "it is the record's only or oldest instance now")
+        );
         assert_eq!(bed.alive().remove(0).0, second.to_string());
     });
     on_paused_time(async {
@@ -269,7 +272,7 @@ fn what_lost_its_record_is_marked_and_ended_later() {
         });
         let kept = [
             skipped("retire-database", "it was claimed meanwhile"),
-            skipped("terminate-instance", "it is gone, or not marked any more"),
+            skipped("terminate-instance", "it is gone, or no longer marked"),
         ];
         assert_eq!(bed.pass().await, kept);
         assert_eq!(bed.alive().len(), 1);

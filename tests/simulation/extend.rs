@@ -155,7 +155,7 @@ fn an_extension_that_is_not_to_be_seen_is_read_again_and_then_not_confirmed() {
         let (answer, ()) = futures::join!(extend(&bed, &launched, HOUR), undo);
         let failure = answer.unwrap_err();
         assert_eq!(failure.kind, Kind::TooLate);
-        assert!(failure.message.contains("somebody else changed its expiry"), "{failure}");
+        assert!(failure.message.contains("its expiry was changed at the same time"), "{failure}");
         assert_eq!(bed.script.calls("record") - before, 6);
         assert_eq!(bed.audit("extend")[0].outcome, Outcome::Failed);
     });
@@ -179,7 +179,7 @@ fn an_extension_that_came_too_late_is_not_confirmed() {
         let termination = Termination { at: bed.clock.now(), by: "bob".into() };
         let changes = TagChanges::terminate(&termination);
         let failure = meanwhile(&bed, &launched, bed.tag(&launched.record, &changes)).await;
-        assert!(failure.message.contains("somebody asked to terminate it"), "{failure}");
+        assert!(failure.message.contains("its termination was requested"), "{failure}");
     });
     on_paused_time(async {
         let (bed, launched) = bed().await;

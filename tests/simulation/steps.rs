@@ -90,7 +90,7 @@ async fn unfinished() -> (TestBed, Launched) {
 
 #[test]
 fn a_launch_is_only_finished_as_long_as_it_is_wanted_and_nobody_else_does() {
-    let why_unwanted = "its record is not wanted any more";
+    let why_unwanted = "its environment is ending or gone";
     for (changes, why) in [
         (
             TagChanges::terminate(&Termination {
@@ -100,8 +100,8 @@ fn a_launch_is_only_finished_as_long_as_it_is_wanted_and_nobody_else_does() {
             why_unwanted,
         ),
         (TagChanges::new().set(key::FAILURE, "2026-03-02T08:00:00Z no room"), why_unwanted),
-        (TagChanges::new().set(key::ATTEMPT, "1"), "another engine has gone on with it"),
-        (TagChanges::new().set(key::INSTANCE, "i-1"), "another engine has gone on with it"),
+        (TagChanges::new().set(key::ATTEMPT, "1"), "another engine has continued the launch"),
+        (TagChanges::new().set(key::INSTANCE, "i-1"), "another engine has continued the launch"),
     ] {
         on_paused_time(async {
             let (bed, launched) = unfinished().await;
@@ -120,11 +120,11 @@ fn a_launch_is_only_finished_as_long_as_it_is_wanted_and_nobody_else_does() {
     on_paused_time(async {
         let (bed, launched) = unfinished().await;
         bed.script.refuse(LAUNCH, 1, error(ErrorClass::Capacity));
-        let detail = "the next attempt goes another way: Operation: it is so (Code)".to_owned();
+        let detail = "the next attempt uses another placement: Operation: it is so (Code)".to_owned();
         assert_eq!(bed.pass().await[0], ("launch-instance", Outcome::Done, detail));
         assert_eq!(bed.record(&launched.environment).unwrap()[key::ATTEMPT], "1");
         bed.script.refuse(LAUNCH, 1, error(ErrorClass::Quota));
-        let detail = "given up: Operation: it is so (Code)".to_owned();
+        let detail = "failed for good: Operation: it is so (Code)".to_owned();
         assert_eq!(bed.pass().await[0], ("launch-instance", Outcome::Done, detail));
         let failure = &bed.record(&launched.environment).unwrap()[key::FAILURE];
         assert!(failure.ends_with(" Operation: it is so (Code)"), "{failure}");
@@ -173,7 +173,7 @@ fn a_claim_is_made_good_by_any_engine() {
             let record = bed.caller().find_record(&environment).await.unwrap().value.unwrap().id;
             let ended = Termination { at: bed.clock.now(), by: "bob".into() };
             bed.tag_before("record", &record, TagChanges::terminate(&ended));
-            assert_eq!(bed.pass().await[0], skipped(action, "its record is not wanted any more"));
+            assert_eq!(bed.pass().await[0], skipped(action, "its environment is ending or gone"));
         });
     }
 }
@@ -193,7 +193,7 @@ fn who_is_given_up_is_looked_at_once_more() {
         bed.caller().terminate_instance(&launched.instance.unwrap()).await.unwrap();
         let ended = Termination { at: bed.clock.now(), by: "bob".into() };
         bed.tag_before("record", &launched.record, TagChanges::terminate(&ended));
-        assert_eq!(bed.pass().await, [skipped("give-up", "its record is not wanted any more")]);
+        assert_eq!(bed.pass().await, [skipped("give-up", "its environment is ending or gone")]);
     });
     on_paused_time(async {
         let (bed, launched) = bed().await;
@@ -202,7 +202,7 @@ fn who_is_given_up_is_looked_at_once_more() {
         bed.script.before("instances of", async move {
             launch_again(&cloud, record, 7).await;
         });
-        assert_eq!(bed.pass().await, [skipped("give-up", "everything of it is there after all")]);
+        assert_eq!(bed.pass().await, [skipped("give-up", "its instance and database exist after all")]);
     });
 }
 
@@ -224,7 +224,7 @@ fn the_pool_takes_numbers_in_turn_and_gives_way_to_others() {
         bed.script.before("create database", async move {
             other.once(false).await.expect("a pass");
         });
-        assert_eq!(bed.pass().await, [skipped("create-database", "somebody else was first")]);
+        assert_eq!(bed.pass().await, [skipped("create-database", "another engine created it first")]);
     });
     on_paused_time(async {
         let bed = TestBed::with([("spare", "2")]);
@@ -286,7 +286,7 @@ fn the_hint_moves_once() {
         bed.script.before("fleet", async move {
             other.once(false).await.expect("a pass");
         });
-        assert_eq!(bed.pass().await, [skipped("raise-number-hint", "another engine was first")]);
+        assert_eq!(bed.pass().await, [skipped("raise-number-hint", "another engine changed it first")]);
     });
 }
 
@@ -364,7 +364,7 @@ fn a_restore_that_failed_is_counted_once_and_forgotten_when_one_came_through() {
             other.once(false).await.expect("a pass");
         });
         let steps = bed.pass().await;
-        assert_eq!(steps[0], skipped("count-failed-restore", "another engine was first"));
+        assert_eq!(steps[0], skipped("count-failed-restore", "another engine changed it first"));
     });
 }
 
@@ -410,7 +410,7 @@ fn a_dry_run_says_what_would_be_done_and_does_nothing() {
         let report = bed.engine.once(true).await.unwrap();
         let steps: Vec<_> = report.steps.iter().map(|step| (step.action, step.outcome)).collect();
         assert_eq!(steps, [("delete-database", Outcome::DryRun), ("terminate-instance", Outcome::DryRun)]);
-        assert!(report.steps.iter().all(|step| step.reason == "bob asked for it"), "{report:?}");
+        assert!(report.steps.iter().all(|step| step.reason == "bob requested it"), "{report:?}");
         assert!(bed.database(&launched.environment).is_some() && bed.alive().len() == 1);
         assert!(bed.audit("delete-database").is_empty());
     });
@@ -419,7 +419,7 @@ fn a_dry_run_says_what_would_be_done_and_does_nothing() {
 #[test]
 fn an_engine_that_may_only_look_says_why() {
     for (setting, value, why) in [
-        ("paused", "true", "the policy pauses every background step"),
+        ("paused", "true", "the fleet is paused"),
         ("min-version", "1.0.1", "the policy wants engines of version 1.0.1 or later, and this is 1.0.0"),
         ("ttl", "8d", "the fleet's policy cannot be followed: setting ttl is longer than max-lifetime"),
     ] {
@@ -438,7 +438,7 @@ fn an_engine_that_may_only_look_says_why() {
         bed.script.refuse("databases", ALWAYS, error(ErrorClass::Auth));
         let report = bed.engine.once(false).await.unwrap();
         assert_eq!((report.steps.len(), report.incomplete), (0, vec!["databases"]));
-        let why = "not everything could be listed, so nothing is judged: Operation: it is so (Code)";
+        let why = "a listing failed, so nothing is planned: Operation: it is so (Code)";
         assert_eq!(report.refused[0].reason, why);
     });
 }

@@ -228,7 +228,7 @@ fn what_is_promised_counts_towards_the_ceiling_and_what_has_left_does_not() {
     (record.instance, record.created_at) = (None, minutes_ago(0));
     promised.records.items.push(record.clone());
     let refused = planned(&promised).refused;
-    let why = "2 databases are in use or promised and the ceiling is 2";
+    let why = "2 databases are in use or reserved, and max-databases is 2";
     assert!(refused.iter().any(|refusal| refusal.reason == why), "{refused:?}");
     // The database of a retirement is gone; its record goes next.
     record.retirement = true;
