@@ -233,7 +233,8 @@ impl Step {
             Self::DeleteRecord { .. } => "delete-record",
             Self::Retire { .. } => "retire-database",
             Self::CountFailedRestore { .. } => "count-failed-restore",
-            Self::ResetFailedRestores => "reset-failed-restores",
+            // Steps of one priority run in the order of their actions: counters are cleared before new failures are counted.
+            Self::ResetFailedRestores => "clear-failed-restores",
             Self::RaiseNumberHint { .. } => "raise-number-hint",
         }
     }

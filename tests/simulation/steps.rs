@@ -349,7 +349,7 @@ fn a_restore_that_failed_is_counted_once_and_forgotten_when_one_came_through() {
         bed.sim.clear_faults();
         bed.others_work(120).await;
         assert_eq!(failures(&bed), "");
-        assert_eq!(bed.audit("reset-failed-restores").len(), 1);
+        assert_eq!(bed.audit("clear-failed-restores").len(), 1);
     });
     on_paused_time(async {
         let mut scenario = Scenario::default();

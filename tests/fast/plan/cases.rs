@@ -121,7 +121,7 @@ fn a_part_that_is_missing_is_marked_and_given_up_later() {
         assert_eq!(first.steps[0].reason, why);
         let waiting = planned(&missing(instance, Some(9)));
         assert_eq!(actions(&waiting), []);
-        assert_eq!(waiting.refused[0].reason, format!("{why}, and it is looked at again later"));
+        assert_eq!(waiting.refused[0].reason, format!("{why}; a later sweep checks again"));
         let given_up = planned(&missing(instance, Some(10)));
         assert_eq!(actions(&given_up), [("give-up", "dev-1".to_owned())]);
         assert_eq!(given_up.steps[0].reason, why);
@@ -153,9 +153,9 @@ fn a_restore_that_takes_too_long_has_failed() {
     assert_eq!(actions(&planned(&hanging(119))), []);
     let stuck = planned(&hanging(120));
     assert_eq!(actions(&stuck), [("count-failed-restore", "number 2".to_owned())]);
-    assert_eq!(stuck.steps[0].reason, "hatchery-dev-2 is still not there after two hours");
+    assert_eq!(stuck.steps[0].reason, "hatchery-dev-2 is still creating after two hours");
     // The next one is tried a minute later.
-    assert_eq!(stuck.refused[0].reason, "a restore failed; the next one is tried at 12:01:00");
+    assert_eq!(stuck.refused[0].reason, "a restore failed; the next one starts at 12:01:00");
     let mut claimed = hanging(120);
     claimed.databases.items[1].environment = Some(id(2));
     claimed.records.items.push(record(2));
