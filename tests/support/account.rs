@@ -1,4 +1,4 @@
-//! A fleet in an account, looked at through AWS's own API.
+//! A fleet in an account, read and changed through the AWS API.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use super::moto::{Moto, Seed};
 
 type Tags = BTreeMap<String, String>;
 
-/// Creates a fleet with the binary, over what the server was seeded with.
+/// Runs `fleet init` on the server's seeded resources.
 pub(crate) async fn init(moto: &Moto, name: &str, more: &[&str]) {
     let seed = moto.seed(name).await;
     let arguments = init_arguments(&seed, name, more);
     hatchery(moto, &arguments.iter().map(String::as_str).collect::<Vec<_>>()).ok();
 }
 
-/// The command line that creates a fleet over what the server was seeded with.
+/// The arguments of `fleet init` for the seeded resources.
 pub(crate) fn init_arguments(seed: &Seed, name: &str, more: &[&str]) -> Vec<String> {
     let subnets = seed.subnets.join(" ");
     let arguments = [
@@ -40,34 +40,34 @@ pub(crate) fn init_arguments(seed: &Seed, name: &str, more: &[&str]) -> Vec<Stri
 
 /// An instance as EC2 lists it.
 #[derive(Debug, Clone)]
-pub(crate) struct Machine {
+pub(crate) struct Ec2Instance {
     pub(crate) id: String,
-    pub(crate) alive: bool,
+    pub(crate) is_active: bool,
     pub(crate) tags: Tags,
 }
 
-/// Everything in the account that is tagged as a fleet's, with its tags.
+/// Every resource in the account that carries a fleet's tags.
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) records: BTreeMap<String, Tags>,
-    pub(crate) machines: Vec<Machine>,
+    pub(crate) instances: Vec<Ec2Instance>,
     pub(crate) databases: BTreeMap<String, Tags>,
 }
 
 impl State {
-    pub(crate) fn alive(&self) -> Vec<&Machine> {
-        self.machines.iter().filter(|machine| machine.alive).collect()
+    pub(crate) fn active(&self) -> Vec<&Ec2Instance> {
+        self.instances.iter().filter(|instance| instance.is_active).collect()
     }
 
-    /// Databases that nobody has claimed.
+    /// The number of databases that no environment has claimed.
     pub(crate) fn free(&self) -> usize {
         self.databases.values().filter(|tags| !tags.contains_key("hatchery:environment")).count()
     }
 
-    /// Whether nothing but so many free databases and the fleet itself is left.
+    /// Whether only the fleet and its spare databases are left.
     pub(crate) fn is_at_rest(&self, spare: usize) -> bool {
         self.records.is_empty()
-            && self.alive().is_empty()
+            && self.active().is_empty()
             && self.free() == spare
             && self.databases.len() == spare
     }
@@ -82,26 +82,26 @@ pub(crate) struct Account<'m> {
 }
 
 impl<'m> Account<'m> {
-    pub(crate) async fn of(moto: &'m Moto) -> Self {
+    pub(crate) async fn new(moto: &'m Moto) -> Self {
         Self { moto, ec2: moto.ec2().await, rds: moto.rds().await, logs: moto.logs().await }
     }
 
-    /// What is there now.
-    pub(crate) async fn look(&self) -> State {
+    /// Lists the account.
+    pub(crate) async fn inspect(&self) -> State {
         let mut state = State::default();
-        // moto's DescribeLaunchTemplates shows the tags of the creation only; AWS's shows them as they are.
+        // moto's DescribeLaunchTemplates returns the tags of the creation only; AWS returns the current ones.
         let filter = Filter::builder().name("resource-type").values("launch-template").build();
         let mut pages = self.ec2.describe_tags().filters(filter).into_paginator().items().send();
-        let mut live: BTreeMap<String, Tags> = BTreeMap::new();
+        let mut current: BTreeMap<String, Tags> = BTreeMap::new();
         while let Some(tag) = pages.next().await {
             let tag = tag.unwrap();
-            let own = live.entry(tag.resource_id.unwrap()).or_default();
-            own.insert(tag.key.unwrap(), tag.value.unwrap_or_default());
+            let tags = current.entry(tag.resource_id.unwrap()).or_default();
+            tags.insert(tag.key.unwrap(), tag.value.unwrap_or_default());
         }
         let found = self.ec2.describe_launch_templates().max_results(200).send().await.unwrap();
         for template in found.launch_templates() {
             let name = template.launch_template_name().unwrap().to_owned();
-            let tags = live.remove(template.launch_template_id().unwrap()).unwrap_or_default();
+            let tags = current.remove(template.launch_template_id().unwrap()).unwrap_or_default();
             if tags.get("hatchery:role").is_some_and(|role| role != "fleet") {
                 state.records.insert(name, tags);
             }
@@ -112,9 +112,12 @@ impl<'m> Account<'m> {
                 page.unwrap().reservations().iter().flat_map(aws_sdk_ec2::types::Reservation::instances)
             {
                 let name = instance.state().and_then(|state| state.name()).unwrap();
-                state.machines.push(Machine {
+                state.instances.push(Ec2Instance {
                     id: instance.instance_id().unwrap().to_owned(),
-                    alive: !matches!(name, InstanceStateName::Terminated | InstanceStateName::ShuttingDown),
+                    is_active: !matches!(
+                        name,
+                        InstanceStateName::Terminated | InstanceStateName::ShuttingDown
+                    ),
                     tags: ec2_tags(instance.tags()),
                 });
             }
@@ -133,21 +136,21 @@ impl<'m> Account<'m> {
         state
     }
 
-    /// Runs single passes of the engine until this holds.
-    pub(crate) async fn engine_until(&self, what: &str, holds: impl Fn(&State) -> bool) {
+    /// Runs single passes of the engine until the condition is true.
+    pub(crate) async fn run_engine_until(&self, condition: &str, is_true: impl Fn(&State) -> bool) {
         let mut last = String::new();
         for _ in 0..12 {
-            let state = self.look().await;
-            if holds(&state) {
+            let state = self.inspect().await;
+            if is_true(&state) {
                 return;
             }
             last = hatchery(self.moto, &["engine", "--once", "--json"]).ok().out;
         }
-        panic!("never came true: {what}; {:#?}; the last pass: {last}", self.look().await);
+        panic!("never true: {condition}; {:#?}; the last pass: {last}", self.inspect().await);
     }
 
-    /// Writes what the bootstrap on an instance writes.
-    pub(crate) async fn say_phase(&self, instance: &str, phase: &str) {
+    /// Writes the tags that the bootstrap on an instance writes.
+    pub(crate) async fn set_phase(&self, instance: &str, phase: &str) {
         let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
         self.ec2
             .create_tags()
@@ -168,18 +171,18 @@ impl<'m> Account<'m> {
         found.launch_templates()[0].launch_template_id().unwrap().to_owned()
     }
 
-    /// Changes a record's tag behind the program's back.
+    /// Changes a record's tag directly.
     pub(crate) async fn tag_record(&self, name: &str, key: &str, value: &str) {
         let id = self.template_id(name).await;
         let tag = Tag::builder().key(key).value(value).build();
         self.ec2.create_tags().resources(id).tags(tag).send().await.unwrap();
     }
 
-    /// Ships log lines as the instance of a record does.
+    /// Writes log lines as a record's instance does.
     pub(crate) async fn ship_log(&self, fleet: &str, record: &str, source: &str, lines: &[&str]) {
         let group = format!("/hatchery/{fleet}/environments");
         let stream = format!("{}/{source}", self.template_id(record).await);
-        // The group may be there already.
+        // The group may already exist.
         let _ = self.logs.create_log_group().log_group_name(&group).send().await;
         self.logs.create_log_stream().log_group_name(&group).log_stream_name(&stream).send().await.unwrap();
         let mut put = self.logs.put_log_events().log_group_name(&group).log_stream_name(&stream);
@@ -197,15 +200,15 @@ impl<'m> Account<'m> {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 
-    /// A log group, by its whole name.
+    /// Finds a log group by its full name.
     pub(crate) async fn log_group(&self, name: &str) -> aws_sdk_cloudwatchlogs::types::LogGroup {
         let found = self.logs.describe_log_groups().log_group_name_prefix(name).send().await.unwrap();
         found.log_groups.unwrap().into_iter().find(|group| group.log_group_name() == Some(name)).unwrap()
     }
 
-    /// Makes ready environments directly, as many as asked for.
-    pub(crate) async fn make_environments(&self, fleet: &str, count: u32) {
-        let seed = self.moto.seeded(fleet);
+    /// Creates environments directly, without the binary.
+    pub(crate) async fn create_environments(&self, fleet: &str, count: u32) {
+        let seed = self.moto.seed_of(fleet);
         for number in 1..=count {
             let created = rfc3339(-3_600);
             let expires = rfc3339(6 * 3_600);
@@ -263,13 +266,6 @@ impl<'m> Account<'m> {
                 .await
                 .unwrap();
         }
-    }
-
-    /// The live instances of one environment.
-    pub(crate) async fn machines_of(&self, environment: &str) -> usize {
-        let filter = Filter::builder().name("tag:hatchery:environment").values(environment).build();
-        let found = self.ec2.describe_instances().filters(filter).send().await.unwrap();
-        found.reservations().iter().flat_map(aws_sdk_ec2::types::Reservation::instances).count()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Running the built binary as a user would.
+//! Runs the built binary as a user would.
 
 use std::process::{Command, Output, Stdio};
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::moto::Moto;
 
-/// How a run ended.
+/// Exit code and output of a run.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) code: i32,
@@ -27,7 +27,7 @@ impl Run {
         self
     }
 
-    /// Fails the test unless the run ended with this code and said these things in one sentence on stderr.
+    /// Fails the test unless the run exited with this code and printed one sentence on stderr that contains every part.
     #[track_caller]
     pub(crate) fn fails(self, code: i32, parts: &[&str]) -> Self {
         assert_eq!(self.code, code, "{self:#?}");
@@ -51,19 +51,19 @@ impl From<Output> for Run {
     }
 }
 
-/// The binary, in an environment that holds nothing but what a test gives it.
+/// The binary, with no other environment variables than the server's.
 pub(crate) fn command(moto: &Moto) -> Command {
     command_through(moto, &moto.url())
 }
 
-/// The same, with something between it and the server.
+/// The same, with another URL for the server, such as that of a proxy.
 pub(crate) fn command_through(moto: &Moto, url: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hatchery"));
     command.env_clear().envs(moto.env_through(url)).env("HATCHERY_OWNER", "amy").stdin(Stdio::null());
     command
 }
 
-/// Runs the binary to its end.
+/// Runs the binary and waits for it.
 pub(crate) fn hatchery(moto: &Moto, arguments: &[&str]) -> Run {
     command(moto).args(arguments).output().unwrap().into()
 }

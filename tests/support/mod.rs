@@ -1,6 +1,6 @@
-//! What the tests over the wire share.
+//! Servers, account and terminal for the tests over the wire.
 
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)] // each test binary uses its own part
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub(crate) mod account;
 pub(crate) mod binary;

@@ -1,7 +1,7 @@
-//! moto: a server of the AWS wire protocols, installed and started by the tests themselves.
+//! moto: a server of the AWS wire protocols, installed and started by the tests.
 //!
-//! It is installed once, into a virtual environment under the target folder, with its version pinned. Each test starts a
-//! server of its own on a free port, so tests share nothing.
+//! Its pinned version is installed once, into a virtual environment under the target folder. Each test starts its own server
+//! on a free port, so tests share no state.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,10 +17,9 @@ use super::server::Server;
 const REQUIREMENTS: [&str; 2] = ["moto[server,ec2,rds,logs,servicequotas,sts]==5.2.5", "microburst==0.10.0"];
 pub(crate) const REGION: &str = "eu-west-1";
 
-/// What a server was seeded with for a fleet.
+/// Ids of the resources that a fleet needs before it exists.
 #[derive(Debug, Clone)]
 pub(crate) struct Seed {
-    pub(crate) vpc: String,
     pub(crate) subnets: Vec<String>,
     pub(crate) security_group: String,
     pub(crate) image: String,
@@ -29,7 +28,7 @@ pub(crate) struct Seed {
     pub(crate) subnet_group: String,
 }
 
-/// A running server; it ends when this is dropped.
+/// A running server; dropping it ends the process.
 pub(crate) struct Moto {
     server: Server,
     home: tempfile::TempDir,
@@ -54,12 +53,12 @@ impl Moto {
         self.server.address()
     }
 
-    /// Everything that the binary may know of its surroundings.
+    /// The binary's environment variables.
     pub(crate) fn env(&self) -> Vec<(String, String)> {
         self.env_through(&self.url())
     }
 
-    /// The same, for a binary that reaches this server by another URL.
+    /// The same, with another URL for the server.
     pub(crate) fn env_through(&self, url: &str) -> Vec<(String, String)> {
         let path = std::env::var("PATH").unwrap_or_default();
         let home = self.home.path().to_string_lossy().into_owned();
@@ -97,12 +96,12 @@ impl Moto {
         aws_sdk_cloudwatchlogs::Client::new(&self.config().await)
     }
 
-    /// What [`Moto::seed`] made for a fleet.
-    pub(crate) fn seeded(&self, fleet: &str) -> Seed {
+    /// The resources that [`Moto::seed`] created for a fleet.
+    pub(crate) fn seed_of(&self, fleet: &str) -> Seed {
         self.seeds.lock().unwrap()[fleet].clone()
     }
 
-    /// A network, an image, and a source database with a snapshot.
+    /// Creates a network, an image, and a source database with a snapshot.
     pub(crate) async fn seed(&self, fleet: &str) -> Seed {
         let ec2 = self.ec2().await;
         let vpc = ec2.create_vpc().cidr_block("10.20.0.0/16").send().await.unwrap();
@@ -129,18 +128,18 @@ impl Moto {
             .await
             .unwrap();
         let security_group = group.group_id().unwrap().to_owned();
-        self.admit(&security_group, "10.0.0.0/8").await;
-        let image = self.make_image(fleet).await;
+        self.allow_ingress(&security_group, "10.0.0.0/8").await;
+        let image = self.register_image(fleet).await;
         let source_database = format!("{fleet}-integration");
         let subnet_group = format!("{fleet}-private");
-        let snapshot = self.make_database(&source_database, &subnet_group, &subnets).await;
-        let seed = Seed { vpc, subnets, security_group, image, source_database, snapshot, subnet_group };
+        let snapshot = self.create_source_database(&source_database, &subnet_group, &subnets).await;
+        let seed = Seed { subnets, security_group, image, source_database, snapshot, subnet_group };
         self.seeds.lock().unwrap().insert(fleet.to_owned(), seed.clone());
         seed
     }
 
-    /// Lets a range into a security group.
-    pub(crate) async fn admit(&self, group: &str, range: &str) {
+    /// Opens port 443 of a security group to an address range.
+    pub(crate) async fn allow_ingress(&self, group: &str, range: &str) {
         let range = aws_sdk_ec2::types::IpRange::builder().cidr_ip(range).build();
         let permission = aws_sdk_ec2::types::IpPermission::builder()
             .ip_protocol("tcp")
@@ -148,16 +147,16 @@ impl Moto {
             .to_port(443)
             .ip_ranges(range);
         let ec2 = self.ec2().await;
-        let admitted = ec2
+        let allowed = ec2
             .authorize_security_group_ingress()
             .group_id(group)
             .ip_permissions(permission.build())
             .send()
             .await;
-        admitted.unwrap();
+        allowed.unwrap();
     }
 
-    async fn make_image(&self, fleet: &str) -> String {
+    async fn register_image(&self, fleet: &str) -> String {
         let ec2 = self.ec2().await;
         let image = ec2
             .register_image()
@@ -173,7 +172,7 @@ impl Moto {
         image
     }
 
-    async fn make_database(&self, id: &str, subnet_group: &str, subnets: &[String]) -> String {
+    async fn create_source_database(&self, id: &str, subnet_group: &str, subnets: &[String]) -> String {
         let rds = self.rds().await;
         rds.create_db_subnet_group()
             .db_subnet_group_name(subnet_group)
@@ -204,18 +203,18 @@ impl Moto {
     }
 }
 
-/// Credentials that moto takes for those of an account.
+/// moto accepts any credentials.
 pub(crate) fn credentials() -> aws_sdk_ec2::config::Credentials {
     aws_sdk_ec2::config::Credentials::new("testing", "testing", None, None, "tests")
 }
 
-/// The folder of the virtual environment, made by whoever comes first.
+/// Returns the folder of the virtual environment; the first call creates it.
 pub(crate) fn virtual_environment() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let environment = target.join("moto");
     let done = environment.join("installed");
     let wanted = REQUIREMENTS.join("\n");
-    // Other test binaries may want it at the same time.
+    // Several tests may install it at the same time.
     let lock = File::create(target.join("moto.lock")).unwrap();
     lock.lock().unwrap();
     if std::fs::read_to_string(&done).is_ok_and(|installed| installed == wanted) {

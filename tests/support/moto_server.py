@@ -1,7 +1,7 @@
 """moto, one request at a time.
 
-Every request to AWS takes effect at once and as a whole: of two that create the same launch template one succeeds. moto looks
-a name up and writes it in two steps, and serves requests in threads, so both could succeed.
+Requests to AWS are atomic: of two that create the same launch template, one succeeds. moto checks a name and writes it in two
+steps and serves requests in threads, so both could succeed.
 """
 
 import sys

@@ -1,17 +1,17 @@
-//! Servers between the binary and moto that do what AWS does and moto does not.
+//! Proxies between the binary and moto that add what moto lacks.
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read as _, Result, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// An answer that may have been given: whoever comes second waits until it has.
-type Given = Arc<Mutex<Option<Vec<u8>>>>;
+/// The response to the first request with a token; later requests wait for it.
+type CachedResponse = Arc<Mutex<Option<Vec<u8>>>>;
 
-/// Answers an action with an error of EC2, or lets it through.
+/// Returns an EC2 error's code and message for an action, or `None` to pass it through.
 pub(crate) type Rule = fn(action: &str) -> Option<(&'static str, &'static str)>;
 
-/// Starts a server in front of `upstream` (`host:port`), or in front of nothing. Its URL.
+/// Starts a proxy in front of `upstream` (`host:port`), if any, and returns its URL.
 pub(crate) fn start(upstream: Option<String>, rule: Rule) -> String {
     serve(move |request| {
         if let Some((code, message)) = rule(request.parameter("Action")) {
@@ -19,28 +19,28 @@ pub(crate) fn start(upstream: Option<String>, rule: Rule) -> String {
                 "<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors>\
                  <RequestID>0</RequestID></Response>"
             );
-            return Ok(answer("400 Bad Request", "text/xml", &body));
+            return Ok(response("400 Bad Request", "text/xml", &body));
         }
         upstream.as_deref().map_or(Ok(Vec::new()), |upstream| request.send_to(upstream))
     })
 }
 
-/// Starts a server that gives `ClientToken` the meaning that it has in EC2, which moto does not: whoever asks again with
-/// the same token gets the first answer again, and nothing new is made, however many ask at once. Its URL.
+/// Starts a proxy that honours `ClientToken` as EC2 does and moto does not, and returns its URL: requests with a token that
+/// was already used get the first response, also while the first request is still in flight.
 /// <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html>
 ///
-/// An empty answer becomes `{}`, which means the same to those who ask in JSON and leaves something that can be cut off.
-pub(crate) fn honouring_tokens(upstream: String) -> String {
-    let given: Mutex<HashMap<String, Given>> = Mutex::default();
+/// An empty response becomes `{}`, which is equivalent in the JSON protocols and can be truncated.
+pub(crate) fn with_idempotency(upstream: String) -> String {
+    let responses: Mutex<HashMap<String, CachedResponse>> = Mutex::default();
     serve(move |request| {
         let token = request.parameter("ClientToken");
         if token.is_empty() {
             let whole = request.send_to(&upstream)?;
             let empty = whole.starts_with(b"HTTP/1.1 200") && whole.ends_with(b"\r\n\r\n");
-            return Ok(if empty { answer("200 OK", "application/x-amz-json-1.1", "{}") } else { whole });
+            return Ok(if empty { response("200 OK", "application/x-amz-json-1.1", "{}") } else { whole });
         }
         let key = format!("{} {token}", request.parameter("Action"));
-        let slot = Arc::clone(given.lock().unwrap().entry(key).or_default());
+        let slot = Arc::clone(responses.lock().unwrap().entry(key).or_default());
         let mut first = slot.lock().unwrap();
         if let Some(first) = &*first {
             return Ok(first.clone());
@@ -53,20 +53,20 @@ pub(crate) fn honouring_tokens(upstream: String) -> String {
     })
 }
 
-fn answer(status: &str, kind: &str, body: &str) -> Vec<u8> {
+fn response(status: &str, kind: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     let head = format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}");
     format!("{head}\r\nConnection: close\r\n\r\n{body}").into_bytes()
 }
 
-/// One request, whose connection ends with its answer.
+/// One request; its connection closes after the response.
 struct Request {
     head: String,
     body: Vec<u8>,
 }
 
 impl Request {
-    /// `None` where the client goes away before it has asked anything.
+    /// Returns `None` if the client disconnects before it sent a request.
     fn read(client: &TcpStream) -> Result<Option<Self>> {
         let mut reader = BufReader::new(client);
         let mut head = String::new();
@@ -92,13 +92,13 @@ impl Request {
         Ok(Some(Self { head, body }))
     }
 
-    /// A parameter of the query protocols, as it is on the wire; empty where there is none.
+    /// Returns a parameter of the query protocols, still URL-encoded; empty if absent.
     fn parameter(&self, name: &str) -> &str {
         let pairs = std::str::from_utf8(&self.body).unwrap_or_default().split('&');
         pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map_or("", |(_, v)| v)
     }
 
-    /// The whole answer of a server.
+    /// Forwards the request and returns the complete response.
     fn send_to(&self, upstream: &str) -> Result<Vec<u8>> {
         let mut server = TcpStream::connect(upstream)?;
         write!(server, "{}Connection: close\r\n\r\n", self.head)?;
@@ -109,17 +109,17 @@ impl Request {
     }
 }
 
-fn serve(answer: impl Fn(&Request) -> Result<Vec<u8>> + Send + Sync + 'static) -> String {
+fn serve(handler: impl Fn(&Request) -> Result<Vec<u8>> + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let answer = Arc::new(answer);
+    let handler = Arc::new(handler);
     std::thread::spawn(move || {
         for mut client in listener.incoming().map_while(Result::ok) {
-            let answer = Arc::clone(&answer);
+            let handler = Arc::clone(&handler);
             std::thread::spawn(move || -> Result<()> {
-                // A client that goes away is no concern of the test.
+                // Errors are ignored: a client may disconnect at any time.
                 if let Some(request) = Request::read(&client)? {
-                    client.write_all(&answer(&request)?)?;
+                    client.write_all(&handler(&request)?)?;
                     client.shutdown(Shutdown::Both)?;
                 }
                 Ok(())

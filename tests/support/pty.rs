@@ -1,4 +1,4 @@
-//! The binary in a pseudo-terminal, and what a person would see.
+//! The binary in a pseudo-terminal, and its screen.
 
 use std::io::{Read as _, Write as _};
 use std::num::NonZeroU16;
@@ -13,7 +13,7 @@ fn cells(count: u16) -> NonZeroU16 {
     NonZeroU16::new(count).unwrap()
 }
 
-/// A terminal with the binary in it.
+/// A terminal that runs the binary.
 pub(crate) struct Terminal {
     screen: Arc<Mutex<vt100::Parser>>,
     raw: Arc<Mutex<Vec<u8>>>,
@@ -23,7 +23,7 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// Starts the binary in a terminal of this size, with nothing in its environment but this.
+    /// Starts the binary in a terminal of this size, with only these environment variables.
     pub(crate) fn start(arguments: &[&str], environment: &[(String, String)], size: (u16, u16)) -> Self {
         let (cols, rows) = size;
         let pair =
@@ -55,7 +55,7 @@ impl Terminal {
         Self { screen, raw, writer, child, master: pair.master }
     }
 
-    /// The dashboard over a server.
+    /// Starts the dashboard on a server.
     pub(crate) fn dashboard(moto: &Moto, arguments: &[&str]) -> Self {
         let mut environment = moto.env();
         environment.push(("HATCHERY_OWNER".into(), "amy".into()));
@@ -66,12 +66,12 @@ impl Terminal {
         self.screen.lock().unwrap().screen().contents()
     }
 
-    /// Everything that was written, escape sequences included.
+    /// Everything that the binary wrote, escape sequences included.
     pub(crate) fn raw(&self) -> Vec<u8> {
         self.raw.lock().unwrap().clone()
     }
 
-    pub(crate) fn keys(&mut self, keys: &str) {
+    pub(crate) fn send_keys(&mut self, keys: &str) {
         self.writer.write_all(keys.as_bytes()).unwrap();
         self.writer.flush().unwrap();
     }
@@ -81,46 +81,46 @@ impl Terminal {
         self.master.resize(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).unwrap();
     }
 
-    /// Waits until the screen shows this.
+    /// Waits up to a minute until the screen contains the text.
     #[track_caller]
-    pub(crate) fn shows(&self, words: &str) {
-        self.shows_within(words, Duration::from_mins(1));
+    pub(crate) fn wait_for(&self, text: &str) {
+        self.wait_for_within(text, Duration::from_mins(1));
     }
 
     #[track_caller]
-    pub(crate) fn shows_within(&self, words: &str, longest: Duration) {
+    pub(crate) fn wait_for_within(&self, text: &str, timeout: Duration) {
         let begun = Instant::now();
-        while begun.elapsed() < longest {
-            if self.text().contains(words) {
+        while begun.elapsed() < timeout {
+            if self.text().contains(text) {
                 return;
             }
             std::thread::park_timeout(Duration::from_millis(20));
         }
-        panic!("the screen never showed {words:?}:\n{}", self.text());
+        panic!("the screen never showed {text:?}:\n{}", self.text());
     }
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.process_id().unwrap()
     }
 
-    /// Waits for the end of the process.
+    /// Waits for the process to exit; returns its exit code.
     #[track_caller]
-    pub(crate) fn ends(&mut self) -> u32 {
+    pub(crate) fn wait_for_exit(&mut self) -> u32 {
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(30) {
             if let Some(status) = self.child.try_wait().unwrap() {
-                // What it wrote last is on its way.
+                // Its last output may still be in transit.
                 std::thread::park_timeout(Duration::from_millis(200));
                 return status.exit_code();
             }
             std::thread::park_timeout(Duration::from_millis(20));
         }
-        panic!("it does not end:\n{}", self.text());
+        panic!("the process does not exit:\n{}", self.text());
     }
 
-    /// Whether the terminal is as it was before.
+    /// Asserts that the terminal is restored to its initial state.
     #[track_caller]
-    pub(crate) fn is_restored(&self) {
+    pub(crate) fn assert_restored(&self) {
         let raw = self.raw();
         let has = |sequence: &[u8]| raw.windows(sequence.len()).any(|window| window == sequence);
         assert!(has(b"\x1b[?1049l"), "the alternate screen is left");
@@ -131,7 +131,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may already have exited.
         let _ = self.child.kill();
     }
 }

@@ -1,4 +1,4 @@
-//! A server in a process of its own, on a port that was free.
+//! A server process on a free port.
 
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 
 use super::moto::virtual_environment;
 
-/// A running server; it ends when this is dropped.
+/// A running server; dropping it ends the process.
 pub(crate) struct Server {
     process: Child,
     pub(crate) port: u16,
 }
 
 impl Server {
-    /// Starts a program of the virtual environment with what it wants to be told for a port.
+    /// Starts a program of the virtual environment; `arguments` are its arguments for a port.
     pub(crate) fn start(program: &str, arguments: impl Fn(u16) -> Vec<String>) -> Self {
         let program = virtual_environment().join("bin").join(program);
-        // Another process may take the port between the question and the answer, so it is asked again.
+        // Another process may take the port before the server binds it, hence the retries.
         for _ in 0..5 {
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             let mut command = Command::new(&program);
@@ -46,7 +46,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may already have exited.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

@@ -1,47 +1,50 @@
-//! What cannot be done: one sentence that says what failed, why and what to do, the right exit code, and nothing half-done.
+//! Commands that fail: one sentence with what failed, why and what to do next, the documented exit code, and no partial changes.
 
 use crate::support::account::{Account, init};
 use crate::support::binary::{Run, command, hatchery};
 use crate::support::moto::Moto;
 use crate::support::proxy;
 
-/// A server with a fleet, a fleet's account, and no pool.
-async fn ground() -> Moto {
+/// A server with a fleet whose pool is empty.
+async fn fleet_without_pool() -> Moto {
     let moto = Moto::start();
     init(&moto, "dev", &["--spare", "0", "--grace", "5s"]).await;
     moto
 }
 
-/// Runs the binary with something different in its environment.
-fn with(moto: &Moto, variable: &str, value: &str, arguments: &[&str]) -> Run {
+/// Runs the binary with one environment variable changed.
+fn run_with_env(moto: &Moto, variable: &str, value: &str, arguments: &[&str]) -> Run {
     command(moto).env(variable, value).args(arguments).output().unwrap().into()
 }
 
-async fn nothing_was_done(moto: &Moto) {
-    let state = Account::of(moto).await.look().await;
-    assert!(state.records.is_empty() && state.alive().is_empty() && state.databases.is_empty(), "{state:#?}");
+async fn assert_nothing_created(moto: &Moto) {
+    let state = Account::new(moto).await.inspect().await;
+    assert!(
+        state.records.is_empty() && state.active().is_empty() && state.databases.is_empty(),
+        "{state:#?}"
+    );
 }
 
 #[tokio::test]
-async fn an_unknown_fleet() {
-    let moto = ground().await;
+async fn unknown_fleet_exits_3() {
+    let moto = fleet_without_pool().await;
     hatchery(&moto, &["launch", "x", "--fleet", "nobody"])
         .fails(3, &["there is no fleet", "nobody", "fleet ls"]);
     hatchery(&moto, &["ls", "--fleet", "No Body"]).fails(2, &["fleet name", "lower-case"]);
-    nothing_was_done(&moto).await;
+    assert_nothing_created(&moto).await;
 }
 
 #[tokio::test]
-async fn several_fleets_and_none_named() {
-    let moto = ground().await;
+async fn ambiguous_fleet_exits_3() {
+    let moto = fleet_without_pool().await;
     init(&moto, "qa", &["--spare", "0"]).await;
     hatchery(&moto, &["ls"]).fails(3, &["several fleets", "dev, qa", "--fleet"]);
     hatchery(&moto, &["ls", "--fleet", "qa"]).ok();
 }
 
 #[tokio::test]
-async fn no_credentials() {
-    let moto = ground().await;
+async fn missing_credentials_exit_4() {
+    let moto = fleet_without_pool().await;
     let run: Run = command(&moto)
         .env_remove("AWS_ACCESS_KEY_ID")
         .env_remove("AWS_SECRET_ACCESS_KEY")
@@ -50,48 +53,48 @@ async fn no_credentials() {
         .unwrap()
         .into();
     run.fails(4, &["no credentials", "log in"]);
-    nothing_was_done(&moto).await;
+    assert_nothing_created(&moto).await;
 }
 
 #[tokio::test]
-async fn expired_credentials() {
-    let moto = ground().await;
+async fn expired_credentials_exit_4() {
+    let moto = fleet_without_pool().await;
     let url = proxy::start(None, |_| {
         Some(("ExpiredToken", "The security token included in the request is expired"))
     });
-    with(&moto, "AWS_ENDPOINT_URL", &url, &["launch", "x"]).fails(4, &["expired", "log in again"]);
-    nothing_was_done(&moto).await;
+    run_with_env(&moto, "AWS_ENDPOINT_URL", &url, &["launch", "x"]).fails(4, &["expired", "log in again"]);
+    assert_nothing_created(&moto).await;
 }
 
 #[tokio::test]
-async fn an_unreachable_endpoint() {
-    let moto = ground().await;
-    with(&moto, "AWS_ENDPOINT_URL", "http://127.0.0.1:9", &["launch", "x"])
+async fn unreachable_endpoint_exits_1() {
+    let moto = fleet_without_pool().await;
+    run_with_env(&moto, "AWS_ENDPOINT_URL", "http://127.0.0.1:9", &["launch", "x"])
         .fails(1, &["cannot be reached", "check the network"]);
-    nothing_was_done(&moto).await;
+    assert_nothing_created(&moto).await;
 }
 
 #[tokio::test]
-async fn a_wrong_region() {
-    let moto = ground().await;
+async fn region_without_fleet_exits_3() {
+    let moto = fleet_without_pool().await;
     hatchery(&moto, &["launch", "x", "--region", "us-east-1"])
         .fails(3, &["there is no fleet in us-east-1", "Region"]);
     hatchery(&moto, &["ls", "--region", "eu west/1"]).fails(2, &["Region", "eu-west-1"]);
-    nothing_was_done(&moto).await;
+    assert_nothing_created(&moto).await;
 }
 
 #[tokio::test]
-async fn no_image() {
-    let moto = ground().await;
+async fn missing_image_exits_3() {
+    let moto = fleet_without_pool().await;
     let ec2 = moto.ec2().await;
-    ec2.deregister_image().image_id(moto.seeded("dev").image).send().await.unwrap();
+    ec2.deregister_image().image_id(moto.seed_of("dev").image).send().await.unwrap();
     hatchery(&moto, &["launch", "x"]).fails(3, &["no available image", "hatchery:image=dev", "pipeline"]);
-    nothing_was_done(&moto).await;
+    assert_nothing_created(&moto).await;
 }
 
 #[tokio::test]
-async fn no_snapshot() {
-    let moto = ground().await;
+async fn missing_snapshot_exits_1() {
+    let moto = fleet_without_pool().await;
     let rds = moto.rds().await;
     let found = rds.describe_db_snapshots().send().await.unwrap();
     for snapshot in found.db_snapshots() {
@@ -99,74 +102,75 @@ async fn no_snapshot() {
         rds.delete_db_snapshot().db_snapshot_identifier(id).send().await.unwrap();
     }
     hatchery(&moto, &["launch", "x"]).fails(1, &["no database is free", "no snapshot", "doctor"]);
-    nothing_was_done(&moto).await;
+    assert_nothing_created(&moto).await;
 }
 
 #[tokio::test]
-async fn names_that_would_act_on_a_terminal() {
-    let moto = ground().await;
+async fn control_characters_are_rejected() {
+    let moto = fleet_without_pool().await;
     hatchery(&moto, &["launch", "a\u{1b}[31mred"]).fails(2, &["environment name", "letters"]);
     hatchery(&moto, &["launch", "x", "--note", "a\u{7}b"]).fails(2, &["note", "control characters"]);
     hatchery(&moto, &["launch", "x", "--service", "pay ments=1"]).fails(2, &["service"]);
     hatchery(&moto, &["logs", "x", "--source", "a/b"]).fails(2, &["source"]);
-    nothing_was_done(&moto).await;
+    assert_nothing_created(&moto).await;
 }
 
 #[tokio::test]
-async fn a_label_that_several_have() {
-    let moto = ground().await;
+async fn ambiguous_label_exits_3() {
+    let moto = fleet_without_pool().await;
     hatchery(&moto, &["launch", "twin"]).ok();
     hatchery(&moto, &["launch", "twin"]).ok();
-    let before = Account::of(&moto).await.look().await.records;
+    let before = Account::new(&moto).await.inspect().await.records;
     hatchery(&moto, &["extend", "twin", "--by", "1h"]).fails(3, &["dev-1, dev-2", "use an id"]);
     hatchery(&moto, &["terminate", "twin", "--yes"]).fails(3, &["2 environments"]);
     hatchery(&moto, &["terminate", "nobody", "--yes"]).fails(3, &["there is no environment", "hatchery ls"]);
     hatchery(&moto, &["terminate", "dev-1"]).fails(2, &["--yes"]);
-    assert_eq!(Account::of(&moto).await.look().await.records, before);
+    assert_eq!(Account::new(&moto).await.inspect().await.records, before);
 }
 
 #[tokio::test]
-async fn a_ttl_beyond_the_cap() {
-    let moto = ground().await;
+async fn ttl_beyond_max_lifetime_exits_5() {
+    let moto = fleet_without_pool().await;
     hatchery(&moto, &["launch", "x", "--ttl", "30d"]).fails(5, &["max-lifetime", "at most 7days"]);
-    nothing_was_done(&moto).await;
+    assert_nothing_created(&moto).await;
     hatchery(&moto, &["launch", "x", "--ttl", "8h"]).ok();
     hatchery(&moto, &["extend", "x", "--by", "300d"]).ok();
     hatchery(&moto, &["extend", "x", "--by", "1h"]).fails(5, &["max-lifetime", "launch a new one"]);
 }
 
 #[tokio::test]
-async fn a_quota_that_is_reached() {
-    let moto = ground().await;
+async fn exhausted_quota_fails_the_launch() {
+    let moto = fleet_without_pool().await;
     let url = proxy::start(Some(moto.address()), |action| {
         (action == "RunInstances")
             .then_some(("VcpuLimitExceeded", "You have requested more vCPU capacity than your limit"))
     });
-    with(&moto, "AWS_ENDPOINT_URL", &url, &["launch", "x"]).fails(1, &["dev-1", "vCPU", "higher quota"]);
-    // What was begun is written down as failed, with the reason, and ends after its grace.
+    run_with_env(&moto, "AWS_ENDPOINT_URL", &url, &["launch", "x"])
+        .fails(1, &["dev-1", "vCPU", "higher quota"]);
+    // The record stays listed as failed, with the reason, until its grace period ends.
     let listed = hatchery(&moto, &["ls", "--json"]).ok().json();
     assert_eq!(listed["environments"][0]["state"], "failed");
     assert!(listed["environments"][0]["problems"][0].as_str().unwrap().contains("VcpuLimitExceeded"));
-    let account = Account::of(&moto).await;
+    let account = Account::new(&moto).await;
     hatchery(&moto, &["engine", "--once"]).ok();
     tokio::time::sleep(std::time::Duration::from_secs(6)).await;
-    account.engine_until("nothing is left", |state| state.is_at_rest(0)).await;
+    account.run_engine_until("nothing is left", |state| state.is_at_rest(0)).await;
 }
 
 #[tokio::test]
-async fn a_ceiling_that_is_reached() {
-    let moto = ground().await;
+async fn max_databases_exits_5() {
+    let moto = fleet_without_pool().await;
     hatchery(&moto, &["fleet", "set", "max-databases=1"]).ok();
     hatchery(&moto, &["launch", "first"]).ok();
     hatchery(&moto, &["launch", "second"]).fails(5, &["1 databases", "max-databases"]);
-    assert_eq!(Account::of(&moto).await.look().await.records.len(), 1);
+    assert_eq!(Account::new(&moto).await.inspect().await.records.len(), 1);
 }
 
 #[tokio::test]
-async fn a_group_that_admits_the_whole_internet() {
+async fn security_group_open_to_the_internet_exits_5() {
     let moto = Moto::start();
     let seed = moto.seed("dev").await;
-    moto.admit(&seed.security_group, "0.0.0.0/0").await;
+    moto.allow_ingress(&seed.security_group, "0.0.0.0/0").await;
     let subnets = seed.subnets.join(" ");
     let mut arguments = vec![
         "fleet",
@@ -188,11 +192,11 @@ async fn a_group_that_admits_the_whole_internet() {
     hatchery(&moto, &arguments).fails(5, &["exists already", "fleet set"]);
     hatchery(&moto, &["fleet", "set", "allow-public="]).ok();
     hatchery(&moto, &["launch", "x"]).fails(5, &["cannot launch", "admits 0.0.0.0/0"]);
-    nothing_was_done(&moto).await;
+    assert_nothing_created(&moto).await;
 }
 
 #[tokio::test]
-async fn a_fleet_whose_parts_do_not_exist() {
+async fn fleet_init_with_missing_resources_exits_3() {
     let moto = Moto::start();
     let seed = moto.seed("dev").await;
     let run = hatchery(
@@ -227,8 +231,8 @@ async fn a_fleet_whose_parts_do_not_exist() {
 }
 
 #[tokio::test]
-async fn errors_are_documents_too() {
-    let moto = ground().await;
+async fn json_errors_are_versioned_documents() {
+    let moto = fleet_without_pool().await;
     let run = hatchery(&moto, &["extend", "nobody", "--by", "1h", "--json"]);
     assert_eq!(run.code, 3);
     let document = run.json();
@@ -237,12 +241,12 @@ async fn errors_are_documents_too() {
     assert_eq!((run.code, &run.json()["error"]["code"]), (2, &"usage".into()));
     let run = hatchery(&moto, &["launch", "x", "--read-only", "--json"]);
     assert_eq!((run.code, &run.json()["error"]["code"]), (4, &"read-only".into()));
-    nothing_was_done(&moto).await;
+    assert_nothing_created(&moto).await;
 }
 
 #[tokio::test]
-async fn the_doctor_says_what_is_wrong() {
-    let moto = ground().await;
+async fn doctor_reports_the_missing_image() {
+    let moto = fleet_without_pool().await;
     let healthy = hatchery(&moto, &["doctor", "--json"]).json();
     let checks: Vec<_> = healthy["findings"]
         .as_array()
@@ -256,8 +260,11 @@ async fn the_doctor_says_what_is_wrong() {
         assert!(checks.contains(&check), "{check} in {checks:?}");
     }
     let ec2 = moto.ec2().await;
-    ec2.deregister_image().image_id(moto.seeded("dev").image).send().await.unwrap();
-    let ill = hatchery(&moto, &["doctor"]);
-    assert_eq!(ill.code, 1, "{ill:#?}");
-    assert!(ill.out.contains("✗ error") && ill.out.contains("hatchery:image=dev"), "{ill:#?}");
+    ec2.deregister_image().image_id(moto.seed_of("dev").image).send().await.unwrap();
+    let unhealthy = hatchery(&moto, &["doctor"]);
+    assert_eq!(unhealthy.code, 1, "{unhealthy:#?}");
+    assert!(
+        unhealthy.out.contains("✗ error") && unhealthy.out.contains("hatchery:image=dev"),
+        "{unhealthy:#?}"
+    );
 }

@@ -1,4 +1,4 @@
-//! Many at once: launches that race, and listings of more than one page.
+//! Concurrent launches, and listings of more than one page.
 
 use std::collections::BTreeSet;
 
@@ -7,11 +7,11 @@ use crate::support::binary::{command, hatchery};
 use crate::support::moto::Moto;
 
 #[tokio::test]
-async fn eight_launches_at_once_share_nothing_and_lose_nothing() {
+async fn eight_concurrent_launches_share_no_database() {
     let moto = Moto::start();
-    let account = Account::of(&moto).await;
+    let account = Account::new(&moto).await;
     init(&moto, "dev", &["--spare", "3"]).await;
-    account.engine_until("the pool is full", |state| state.free() == 3).await;
+    account.run_engine_until("the pool is full", |state| state.free() == 3).await;
 
     let children: Vec<_> = (0..8)
         .map(|n| {
@@ -29,19 +29,19 @@ async fn eight_launches_at_once_share_nothing_and_lose_nothing() {
             launched.push((name, document["environment"]["id"].as_str().unwrap().to_owned()));
         } else {
             let text = String::from_utf8_lossy(&output.stderr).into_owned();
-            assert!(!text.trim().is_empty(), "a launch that fails says why");
+            assert!(!text.trim().is_empty(), "a failed launch prints its reason");
         }
     }
     assert!(launched.len() >= 3, "the pool alone serves three: {launched:?}");
 
-    let state = account.look().await;
+    let state = account.inspect().await;
     let databases: Vec<_> =
-        state.alive().iter().map(|instance| instance.tags["hatchery:database"].clone()).collect();
+        state.active().iter().map(|instance| instance.tags["hatchery:database"].clone()).collect();
     let distinct: BTreeSet<_> = databases.iter().collect();
     assert_eq!(distinct.len(), databases.len(), "no database is shared: {databases:?}");
     for (name, id) in &launched {
         let own: Vec<_> = state
-            .alive()
+            .active()
             .into_iter()
             .filter(|instance| instance.tags["hatchery:environment"] == *id)
             .collect();
@@ -52,15 +52,15 @@ async fn eight_launches_at_once_share_nothing_and_lose_nothing() {
     for (_, id) in &launched {
         hatchery(&moto, &["terminate", id, "--yes"]).ok();
     }
-    account.engine_until("nothing is left over", |state| state.is_at_rest(3)).await;
+    account.run_engine_until("only the spares are left", |state| state.is_at_rest(3)).await;
 }
 
 #[tokio::test]
-async fn listings_of_many_pages_are_read_to_their_end() {
+async fn listing_of_250_environments_is_complete() {
     let moto = Moto::start();
-    let account = Account::of(&moto).await;
+    let account = Account::new(&moto).await;
     init(&moto, "dev", &["--spare", "0", "--max-databases", "500"]).await;
-    account.make_environments("dev", 250).await;
+    account.create_environments("dev", 250).await;
 
     let listed = hatchery(&moto, &["ls", "--json"]).ok().json();
     let ids: BTreeSet<_> = listed["environments"]
@@ -81,5 +81,5 @@ async fn listings_of_many_pages_are_read_to_their_end() {
         ["terminate-instance", "delete-database", "delete-record", "retire-database"]
             .contains(&step["action"].as_str().unwrap())
     });
-    assert_eq!(deletes.count(), 0, "nobody is taken for an orphan");
+    assert_eq!(deletes.count(), 0, "no environment is treated as an orphan");
 }

@@ -1,4 +1,4 @@
-//! The adapter to AWS over the wire, against moto.
+//! The contract of the cloud port, run through the AWS adapter against moto.
 
 use crate::support::contract::{self, Ground};
 use crate::support::moto::{Moto, REGION};
@@ -18,7 +18,7 @@ async fn connect(endpoint_url: &str) -> AwsCloud {
 }
 
 #[tokio::test]
-async fn the_contract_holds_over_the_wire() {
+async fn aws_adapter_fulfils_the_contract() {
     let moto = Moto::start();
     let seed = moto.seed("dev").await;
     let ground = Ground {
@@ -33,7 +33,7 @@ async fn the_contract_holds_over_the_wire() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_nobody_listens_on_is_unreachable() {
+async fn closed_port_is_an_unreachable_endpoint() {
     let cloud = connect("http://127.0.0.1:9").await;
     let error = cloud.identity().await.unwrap_err();
     assert_eq!((error.class, error.code.as_str()), (ErrorClass::Transient, "Unreachable"));

@@ -1,8 +1,7 @@
-//! The life of environments over a bad wire: microburst between the binary and moto throttles, breaks, delays, resets and
-//! loses answers on every operation. What is asserted is what moto says when it is asked directly.
+//! Lifecycles over a faulty network: microburst, between the binary and moto, throttles, fails, delays, resets and loses
+//! responses of every operation. The tests assert what moto itself returns.
 //!
-//! Where moto differs from AWS and the tests follow AWS: a `ClientToken` means something (see
-//! [`proxy::honouring_tokens`]), but for the one test that is about what happens where it does not.
+//! Unlike moto, AWS honours `ClientToken`, and so does [`proxy::with_idempotency`]. One test goes without it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
@@ -14,50 +13,77 @@ use crate::support::microburst::{Call, Fault, Microburst, Schedule};
 use crate::support::moto::Moto;
 use crate::support::proxy;
 
-use Fault::{Broken, Denied, Halved, Late, Lost, Nothing, Reset, Slow, Throttled, TimedOut, Unavailable};
+use Fault::{
+    AccessDenied, Delayed, GatewayTimeout, InternalError, PassThrough, Reset, ResponseLost,
+    ResponseTruncated, Slow, Throttled, Unavailable,
+};
 
-/// AWS says no, or takes its time. The first call of each operation fails for good, since the SDK asks three times; what
-/// comes later is rarer, so that the story has an end.
-const REFUSALS: [Fault; 12] =
-    [Throttled, Broken, TimedOut, Slow, Nothing, Nothing, Nothing, Throttled, Nothing, Slow, Nothing, Broken];
-
-/// What is asked for is done or not, and nobody hears of it. Again the first call of each operation fails for good.
-const SILENCE: [Fault; 12] =
-    [Reset, Lost, Halved, Nothing, Nothing, Nothing, Lost, Nothing, Reset, Nothing, Halved, Nothing];
-
-/// How many requests of a call go through before its faults begin again.
-const CALM: usize = 20;
-
-/// Every kind, one request in three.
-const ALL: [Fault; 24] = [
+/// Errors and slow responses. The first call of each operation exhausts the SDK's three attempts; later faults are rarer, so
+/// that the lifecycle completes.
+const ERRORS: [Fault; 12] = [
     Throttled,
-    Nothing,
-    Nothing,
-    Lost,
-    Nothing,
-    Nothing,
-    Broken,
-    Nothing,
-    Nothing,
-    Reset,
-    Nothing,
-    Nothing,
+    InternalError,
+    GatewayTimeout,
     Slow,
-    Nothing,
-    Nothing,
-    Halved,
-    Nothing,
-    Nothing,
-    TimedOut,
-    Nothing,
-    Nothing,
-    Unavailable,
-    Nothing,
-    Nothing,
+    PassThrough,
+    PassThrough,
+    PassThrough,
+    Throttled,
+    PassThrough,
+    Slow,
+    PassThrough,
+    InternalError,
 ];
 
-/// Every call of the story: a life from `fleet init` to rest.
-const STORY: [Call; 28] = [
+/// Lost requests and lost responses. The first call of each operation exhausts the SDK's attempts here too.
+const LOST_RESPONSES: [Fault; 12] = [
+    Reset,
+    ResponseLost,
+    ResponseTruncated,
+    PassThrough,
+    PassThrough,
+    PassThrough,
+    ResponseLost,
+    PassThrough,
+    Reset,
+    PassThrough,
+    ResponseTruncated,
+    PassThrough,
+];
+
+/// Requests of a call that pass through before its faults repeat.
+const PAUSE: usize = 20;
+
+/// Every kind of fault, on one request in three.
+const ALL_FAULTS: [Fault; 24] = [
+    Throttled,
+    PassThrough,
+    PassThrough,
+    ResponseLost,
+    PassThrough,
+    PassThrough,
+    InternalError,
+    PassThrough,
+    PassThrough,
+    Reset,
+    PassThrough,
+    PassThrough,
+    Slow,
+    PassThrough,
+    PassThrough,
+    ResponseTruncated,
+    PassThrough,
+    PassThrough,
+    GatewayTimeout,
+    PassThrough,
+    PassThrough,
+    Unavailable,
+    PassThrough,
+    PassThrough,
+];
+
+/// Every AWS call of a lifecycle from `fleet init` to an idle fleet.
+const CALLS: [Call; 28] = [
     every("ec2", "DescribeTags"),
     every("ec2", "DescribeLaunchTemplates"),
     every("ec2", "DescribeLaunchTemplateVersions"),
@@ -66,12 +92,12 @@ const STORY: [Call; 28] = [
     every("ec2", "DescribeSubnets"),
     every("ec2", "DescribeSecurityGroups"),
     every("ec2", "DescribeInstanceTypeOfferings"),
-    // The rehearsal and the real one.
-    some("ec2", "RunInstances", "DryRun"),
-    some("ec2", "RunInstances", "!DryRun"),
-    // The fleet and the records.
-    some("ec2", "CreateLaunchTemplate", "LaunchTemplateName == 'hatchery/dev'"),
-    some("ec2", "CreateLaunchTemplate", "LaunchTemplateName != 'hatchery/dev'"),
+    // The dry run of `fleet init`, and launches.
+    filtered("ec2", "RunInstances", "DryRun"),
+    filtered("ec2", "RunInstances", "!DryRun"),
+    // The fleet, and records.
+    filtered("ec2", "CreateLaunchTemplate", "LaunchTemplateName == 'hatchery/dev'"),
+    filtered("ec2", "CreateLaunchTemplate", "LaunchTemplateName != 'hatchery/dev'"),
     every("ec2", "DeleteLaunchTemplate"),
     every("ec2", "CreateTags"),
     every("ec2", "DeleteTags"),
@@ -91,79 +117,79 @@ const STORY: [Call; 28] = [
 ];
 
 const fn every(service: &'static str, operation: &'static str) -> Call {
-    Call { service, operation, only: None }
+    Call { service, operation, filter: None }
 }
 
-const fn some(service: &'static str, operation: &'static str, only: &'static str) -> Call {
-    Call { service, operation, only: Some(only) }
+const fn filtered(service: &'static str, operation: &'static str, filter: &'static str) -> Call {
+    Call { service, operation, filter: Some(filter) }
 }
 
 fn schedule(faults: &[Fault]) -> Schedule {
-    STORY.iter().map(|call| (*call, faults.iter().copied().chain([Nothing; CALM]).collect())).collect()
+    CALLS.iter().map(|call| (*call, faults.iter().copied().chain([PassThrough; PAUSE]).collect())).collect()
 }
 
-/// A person, a wire and an account.
-struct Wire<'m> {
+/// An account behind a faulty network.
+struct FaultyNetwork<'m> {
     moto: &'m Moto,
     account: Account<'m>,
     microburst: Microburst,
 }
 
-impl<'m> Wire<'m> {
-    async fn to(moto: &'m Moto) -> Self {
-        let upstream = proxy::honouring_tokens(moto.address());
-        Self { moto, account: Account::of(moto).await, microburst: Microburst::start(&upstream) }
+impl<'m> FaultyNetwork<'m> {
+    async fn new(moto: &'m Moto) -> Self {
+        let upstream = proxy::with_idempotency(moto.address());
+        Self { moto, account: Account::new(moto).await, microburst: Microburst::start(&upstream) }
     }
 
     async fn run(&self, arguments: &[&str]) -> Run {
         run(self.moto, &self.microburst, arguments).await
     }
 
-    /// Tries a command as a person would: again, while it says clearly why it did not work. Also how often it did not.
-    async fn insist(&self, arguments: &[&str]) -> (Run, u32) {
+    /// Runs a command until it succeeds, at most 12 times; returns the number of failures too.
+    async fn retry(&self, arguments: &[&str]) -> (Run, u32) {
         for failed in 0..12 {
             let run = self.run(arguments).await;
             if run.code == 0 {
                 return (run, failed);
             }
-            tells(&run);
+            assert_clear_failure(&run);
         }
-        panic!("{arguments:?} never works");
+        panic!("{arguments:?} failed 12 times");
     }
 
-    /// Runs single passes of the engine until this holds, and looks at the account before each.
-    async fn engine_until(&self, what: &str, holds: impl Fn(&State) -> bool) {
+    /// Runs single passes of the engine until the condition is true; checks the account before each.
+    async fn run_engine_until(&self, condition: &str, is_true: impl Fn(&State) -> bool) {
         let mut last = None;
         for _ in 0..40 {
-            let state = self.account.look().await;
-            shares_nothing(&state);
-            if holds(&state) {
+            let state = self.account.inspect().await;
+            assert_nothing_shared(&state);
+            if is_true(&state) {
                 return;
             }
             let run = self.run(&["engine", "--once", "--json"]).await;
             if run.code != 0 {
-                tells(&run);
+                assert_clear_failure(&run);
             }
             last = Some(run);
         }
-        panic!("never came true: {what}; {:#?}; the last pass: {last:#?}", self.account.look().await);
+        panic!("never true: {condition}; {:#?}; the last pass: {last:#?}", self.account.inspect().await);
     }
 
-    /// Each call of the schedule has met all that was in store for it, and nothing was called that is not in it.
+    /// Asserts that each call met every fault of its schedule, and that the schedule covers every call.
     #[track_caller]
-    fn has_met(&self, schedule: &Schedule) {
+    fn assert_all_faults_met(&self, schedule: &Schedule) {
         let missed: Vec<_> = self
             .microburst
-            .met(schedule)
+            .fault_counts(schedule)
             .into_iter()
-            .filter(|((_, fault), times)| *fault != Nothing && *times == 0)
+            .filter(|((_, fault), times)| *fault != PassThrough && *times == 0)
             .collect();
         assert!(missed.is_empty(), "{missed:#?}");
         assert_eq!(self.microburst.unscheduled(), Vec::<String>::new());
     }
 }
 
-/// Runs the binary to its end. Others run meanwhile: most of the time goes into waiting before asking again.
+/// Runs the binary on a blocking thread, because it spends most of its time in the backoff between retries.
 async fn run(moto: &Moto, microburst: &Microburst, arguments: &[&str]) -> Run {
     let mut command = command_through(moto, &microburst.url());
     if arguments[0] != "fleet" {
@@ -173,14 +199,14 @@ async fn run(moto: &Moto, microburst: &Microburst, arguments: &[&str]) -> Run {
     tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap().into()
 }
 
-/// A command that fails says so in clear sentences, and by an exit code that is not about its user.
+/// Asserts that a failed command prints full sentences and exits with 1, not with a code for user errors.
 #[track_caller]
-fn tells(run: &Run) {
+fn assert_clear_failure(run: &Run) {
     assert_eq!(run.code, 1, "{run:#?}");
-    let said: Vec<_> = run.err.lines().collect();
-    assert!(!said.is_empty() && said.iter().all(|line| line.starts_with("hatchery: ")), "{run:#?}");
-    // What failed, why, and what to do.
-    let last = said.last().unwrap();
+    let lines: Vec<_> = run.err.lines().collect();
+    assert!(!lines.is_empty() && lines.iter().all(|line| line.starts_with("hatchery: ")), "{run:#?}");
+    // What failed and why, then what to do next.
+    let last = lines.last().unwrap();
     assert!(last.contains("cannot ") && last.contains("; "), "{run:#?}");
     assert!(!run.err.contains("panicked") && !run.err.contains("SdkError"), "{run:#?}");
     if !run.out.is_empty() {
@@ -189,12 +215,12 @@ fn tells(run: &Run) {
     }
 }
 
-/// At no time does a record have two instances, or a database two users. Instances that have ended count as well: moto
-/// lists them for good.
+/// Asserts that no record has two instances and no database two environments. Terminated instances count too: moto lists
+/// them forever.
 #[track_caller]
-fn shares_nothing(state: &State) {
+fn assert_nothing_shared(state: &State) {
     let of =
-        |key: &str| -> Vec<&String> { state.machines.iter().map(|machine| &machine.tags[key]).collect() };
+        |key: &str| -> Vec<&String> { state.instances.iter().map(|instance| &instance.tags[key]).collect() };
     for key in ["aws:ec2launchtemplate:id", "hatchery:database"] {
         let all = of(key);
         assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "{key}: {state:#?}");
@@ -209,9 +235,9 @@ fn shares_nothing(state: &State) {
     }
 }
 
-/// A launch that was confirmed exists: its record stands, and its database is its own or on its way.
+/// Asserts that the record of a confirmed launch exists and is not ending.
 #[track_caller]
-fn exists(state: &State, id: &str, name: &str) {
+fn assert_launched(state: &State, id: &str, name: &str) {
     let record = &state.records[&format!("hatchery/{}", id.replace('-', "/"))];
     assert_eq!((record["hatchery:environment"].as_str(), record["hatchery:name"].as_str()), (id, name));
     assert!(
@@ -220,84 +246,87 @@ fn exists(state: &State, id: &str, name: &str) {
     );
 }
 
-async fn live_through(faults: &[Fault]) {
+async fn run_lifecycle(faults: &[Fault]) {
     let moto = Moto::start();
     let seed = moto.seed("dev").await;
-    let wire = Wire::to(&moto).await;
+    let network = FaultyNetwork::new(&moto).await;
     let schedule = schedule(faults);
-    wire.microburst.set(&schedule);
+    network.microburst.set(&schedule);
 
     let init = init_arguments(&seed, "dev", &["--spare", "1", "--grace", "1m"]);
-    wire.insist(&init.iter().map(String::as_str).collect::<Vec<_>>()).await;
-    wire.insist(&["fleet", "set", "max-lifetime="]).await;
-    wire.engine_until("the pool is full", |state| state.free() == 1).await;
+    network.retry(&init.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    network.retry(&["fleet", "set", "max-lifetime="]).await;
+    network.run_engine_until("the pool is full", |state| state.free() == 1).await;
 
     let launched =
-        wire.insist(&["launch", "checkout-fix", "--service", "payments=f-123", "--json"]).await.0.json();
+        network.retry(&["launch", "checkout-fix", "--service", "payments=f-123", "--json"]).await.0.json();
     let id = launched["environment"]["id"].as_str().unwrap().to_owned();
-    exists(&wire.account.look().await, &id, "checkout-fix");
-    let own = |state: &State| {
-        let of = |machine: &&crate::support::account::Machine| machine.tags["hatchery:environment"] == id;
-        state.alive().into_iter().find(of).map(|machine| machine.id.clone())
+    assert_launched(&network.account.inspect().await, &id, "checkout-fix");
+    let instance_id = |state: &State| {
+        let belongs =
+            |instance: &&crate::support::account::Ec2Instance| instance.tags["hatchery:environment"] == id;
+        state.active().into_iter().find(belongs).map(|instance| instance.id.clone())
     };
-    wire.engine_until("it has its instance and its database", |state| {
-        let database = state.databases.get(&format!("hatchery-{id}"));
-        own(state).is_some() && database.is_some_and(|tags| tags.get("hatchery:environment") == Some(&id))
-    })
-    .await;
-    let instance = own(&wire.account.look().await).unwrap();
-    wire.account.say_phase(&instance, "ready").await;
-    let listed = wire.insist(&["ls", "--json"]).await.0.json();
+    network
+        .run_engine_until("the environment has its instance and its database", |state| {
+            let database = state.databases.get(&format!("hatchery-{id}"));
+            instance_id(state).is_some()
+                && database.is_some_and(|tags| tags.get("hatchery:environment") == Some(&id))
+        })
+        .await;
+    let instance = instance_id(&network.account.inspect().await).unwrap();
+    network.account.set_phase(&instance, "ready").await;
+    let listed = network.retry(&["ls", "--json"]).await.0.json();
     let environments = listed["environments"].as_array().unwrap();
     let listed = environments.iter().find(|environment| environment["id"] == *id).unwrap();
     assert_eq!((&listed["name"], &listed["services"]["payments"]), (&"checkout-fix".into(), &"f-123".into()));
 
-    // An extension that failed may have been written or not; the one that did not fail was.
+    // A failed extension may have been written nevertheless; the one that succeeded was.
     let record = format!("hatchery/{}", id.replace('-', "/"));
     let expiry = |state: &State| -> chrono::DateTime<chrono::Utc> {
         state.records[&record]["hatchery:expires-at"].parse().unwrap()
     };
-    let before = expiry(&wire.account.look().await);
-    let (extended, failed) = wire.insist(&["extend", &id, "--by", "1h", "--json"]).await;
-    let after = expiry(&wire.account.look().await);
+    let before = expiry(&network.account.inspect().await);
+    let (extended, failed) = network.retry(&["extend", &id, "--by", "1h", "--json"]).await;
+    let after = expiry(&network.account.inspect().await);
     assert_eq!(extended.json()["expires_at"].as_str().unwrap().parse(), Ok(after));
     let hours = (after - before).num_hours();
     assert!((1..=1 + i64::from(failed)).contains(&hours), "{hours} h after {failed} failures");
 
-    wire.account.ship_log("dev", &record, "bootstrap", &["minikube is up"]).await;
-    let logs = wire.insist(&["logs", &id, "--since", "1h"]).await.0;
+    network.account.ship_log("dev", &record, "bootstrap", &["minikube is up"]).await;
+    let logs = network.retry(&["logs", &id, "--since", "1h"]).await.0;
     assert!(logs.out.contains("minikube is up"), "{logs:#?}");
 
-    // Whatever else came of launches that failed is listed, and ended like the one that did not.
-    let listed = wire.insist(&["ls", "--json"]).await.0.json();
+    // Failed launches may have left environments, which are listed and terminated too.
+    let listed = network.retry(&["ls", "--json"]).await.0.json();
     for environment in listed["environments"].as_array().unwrap() {
-        wire.insist(&["terminate", environment["id"].as_str().unwrap(), "--yes"]).await;
+        network.retry(&["terminate", environment["id"].as_str().unwrap(), "--yes"]).await;
     }
-    wire.engine_until("only the spare is left", |state| state.is_at_rest(1)).await;
-    wire.has_met(&schedule);
-    // Nothing is half-made: what could not be done at first was done later.
-    let group = wire.account.log_group("/hatchery/dev/audit").await;
+    network.run_engine_until("only the spare is left", |state| state.is_at_rest(1)).await;
+    network.assert_all_faults_met(&schedule);
+    // The log group is complete, although its creation failed at first.
+    let group = network.account.log_group("/hatchery/dev/audit").await;
     assert_eq!(group.retention_in_days(), Some(365));
 }
 
 #[tokio::test]
-async fn lives_over_a_bad_wire_leave_nothing_behind() {
-    tokio::join!(live_through(&REFUSALS), live_through(&SILENCE));
+async fn lifecycle_survives_a_faulty_network() {
+    tokio::join!(run_lifecycle(&ERRORS), run_lifecycle(&LOST_RESPONSES));
 }
 
 #[tokio::test]
-async fn launches_at_once_over_a_bad_wire_share_nothing_and_lose_nothing() {
+async fn concurrent_launches_survive_a_faulty_network() {
     let moto = Moto::start();
     init(&moto, "dev", &["--spare", "2"]).await;
-    let wire = Wire::to(&moto).await;
-    wire.account.engine_until("the pool is full", |state| state.free() == 2).await;
-    let schedule = schedule(&ALL);
-    wire.microburst.set(&schedule);
+    let network = FaultyNetwork::new(&moto).await;
+    network.account.run_engine_until("the pool is full", |state| state.free() == 2).await;
+    let schedule = schedule(&ALL_FAULTS);
+    network.microburst.set(&schedule);
 
     let children: Vec<_> = (0..5)
         .map(|n| {
             let name = format!("race-{n}");
-            let mut command = command_through(&moto, &wire.microburst.url());
+            let mut command = command_through(&moto, &network.microburst.url());
             command.args(["launch", &name, "--json"]).stdout(Stdio::piped()).stderr(Stdio::piped());
             (name, command.spawn().unwrap())
         })
@@ -308,46 +337,47 @@ async fn launches_at_once_over_a_bad_wire_share_nothing_and_lose_nothing() {
         if run.code == 0 {
             launched.insert(run.json()["environment"]["id"].as_str().unwrap().to_owned(), name);
         } else {
-            tells(&run);
+            assert_clear_failure(&run);
         }
     }
     assert!(launched.len() >= 2, "{launched:?}");
-    let state = wire.account.look().await;
-    shares_nothing(&state);
+    let state = network.account.inspect().await;
+    assert_nothing_shared(&state);
     for (id, name) in &launched {
-        exists(&state, id, name);
+        assert_launched(&state, id, name);
     }
     let has_instance = |state: &State, id: &str| {
-        state.alive().iter().any(|machine| machine.tags["hatchery:environment"] == id)
+        state.active().iter().any(|instance| instance.tags["hatchery:environment"] == id)
     };
-    wire.engine_until("all that were launched run", |state| {
-        launched.keys().all(|id| has_instance(state, id))
-    })
-    .await;
+    network
+        .run_engine_until("every confirmed launch has an instance", |state| {
+            launched.keys().all(|id| has_instance(state, id))
+        })
+        .await;
 
-    let listed = wire.insist(&["ls", "--json"]).await.0.json();
+    let listed = network.retry(&["ls", "--json"]).await.0.json();
     for environment in listed["environments"].as_array().unwrap() {
-        wire.insist(&["terminate", environment["id"].as_str().unwrap(), "--yes"]).await;
+        network.retry(&["terminate", environment["id"].as_str().unwrap(), "--yes"]).await;
     }
-    wire.engine_until("only the spares are left", |state| state.is_at_rest(2)).await;
-    let met = wire.microburst.met(&schedule);
+    network.run_engine_until("only the spares are left", |state| state.is_at_rest(2)).await;
+    let met = network.microburst.fault_counts(&schedule);
     let kinds: BTreeSet<_> =
         met.iter().filter(|(_, times)| **times > 0).map(|((_, fault), _)| *fault).collect();
-    assert_eq!(kinds, BTreeSet::from(ALL));
-    assert_eq!(wire.microburst.unscheduled(), Vec::<String>::new());
+    assert_eq!(kinds, BTreeSet::from(ALL_FAULTS));
+    assert_eq!(network.microburst.unscheduled(), Vec::<String>::new());
 }
 
-/// The client's own time-outs: ten seconds an attempt, and five for what is taken away after a last look.
+/// The client's time-outs are ten seconds an attempt, and five for deletions, which need a fresh read.
 #[tokio::test]
-async fn what_is_done_after_everybody_has_given_up_waiting_is_done_once() {
+async fn request_applied_after_its_timeout_runs_once() {
     let moto = Moto::start();
     init(&moto, "dev", &["--spare", "1"]).await;
-    let wire = Wire::to(&moto).await;
-    wire.account.engine_until("the pool is full", |state| state.free() == 1).await;
+    let network = FaultyNetwork::new(&moto).await;
+    network.account.run_engine_until("the pool is full", |state| state.free() == 1).await;
     let late = |operation, after| {
         let service = if operation == "DeleteDBInstance" { "rds" } else { "ec2" };
-        let mut turns = vec![Nothing; 40];
-        turns[0] = Late(Duration::from_millis(after));
+        let mut turns = vec![PassThrough; 40];
+        turns[0] = Delayed(Duration::from_millis(after));
         (every(service, operation), turns)
     };
     let schedule: Schedule = vec![
@@ -357,46 +387,47 @@ async fn what_is_done_after_everybody_has_given_up_waiting_is_done_once() {
         late("DeleteDBInstance", 5_500),
         late("DeleteLaunchTemplate", 5_500),
     ];
-    wire.microburst.set(&schedule);
+    network.microburst.set(&schedule);
 
-    let launched = wire.run(&["launch", "patient", "--json"]).await.ok().json();
+    let launched = network.run(&["launch", "patient", "--json"]).await.ok().json();
     let id = launched["environment"]["id"].as_str().unwrap();
-    exists(&wire.account.look().await, id, "patient");
-    wire.engine_until("the pool is full again", |state| state.free() == 1).await;
-    wire.run(&["terminate", id, "--yes"]).await.ok();
-    wire.engine_until("only the spare is left", |state| state.is_at_rest(1)).await;
-    for ((call, fault), times) in wire.microburst.met(&schedule) {
-        assert!(times > 0 || fault == Nothing, "{call:?}");
+    assert_launched(&network.account.inspect().await, id, "patient");
+    network.run_engine_until("the pool is full again", |state| state.free() == 1).await;
+    network.run(&["terminate", id, "--yes"]).await.ok();
+    network.run_engine_until("only the spare is left", |state| state.is_at_rest(1)).await;
+    for ((call, fault), times) in network.microburst.fault_counts(&schedule) {
+        assert!(times > 0 || fault == PassThrough, "{call:?}");
     }
 }
 
-/// moto without its guard: whoever asks again gets another instance, as AWS gives none where the token holds.
+/// moto alone ignores `ClientToken`: a retried `RunInstances` launches a second instance.
 #[tokio::test]
-async fn of_two_instances_for_one_record_one_stays() {
+async fn surplus_instance_of_a_record_is_terminated() {
     let moto = Moto::start();
     init(&moto, "dev", &["--spare", "0"]).await;
-    let account = Account::of(&moto).await;
+    let account = Account::new(&moto).await;
     let microburst = Microburst::start(&moto.url());
-    let schedule = vec![(every("ec2", "RunInstances"), vec![Lost, Nothing, Nothing, Nothing])];
+    let schedule =
+        vec![(every("ec2", "RunInstances"), vec![ResponseLost, PassThrough, PassThrough, PassThrough])];
     microburst.set(&schedule);
     run(&moto, &microburst, &["launch", "twin"]).await.ok();
-    assert_eq!(microburst.met(&schedule)[&(every("ec2", "RunInstances"), Lost)], 1);
-    let born = account.look().await.machines;
-    assert_eq!(born.len(), 2, "{born:#?}");
+    assert_eq!(microburst.fault_counts(&schedule)[&(every("ec2", "RunInstances"), ResponseLost)], 1);
+    let launched = account.inspect().await.instances;
+    assert_eq!(launched.len(), 2, "{launched:#?}");
 
-    account.engine_until("one of them is left", |state| state.alive().len() == 1).await;
-    let noted = &account.look().await.records["hatchery/dev/1"]["hatchery:instance"];
-    assert_eq!(account.look().await.alive()[0].id, *noted);
+    account.run_engine_until("one of them is left", |state| state.active().len() == 1).await;
+    let recorded = &account.inspect().await.records["hatchery/dev/1"]["hatchery:instance"];
+    assert_eq!(account.inspect().await.active()[0].id, *recorded);
     hatchery(&moto, &["terminate", "twin", "--yes"]).ok();
-    account.engine_until("nothing is left", |state| state.is_at_rest(0)).await;
+    account.run_engine_until("nothing is left", |state| state.is_at_rest(0)).await;
 }
 
 #[tokio::test]
-async fn what_cannot_be_logged_is_said() {
+async fn failed_audit_write_is_reported() {
     let moto = Moto::start();
     init(&moto, "dev", &["--spare", "0"]).await;
     let microburst = Microburst::start(&moto.url());
-    microburst.set(&vec![(every("logs", "PutLogEvents"), vec![Denied])]);
+    microburst.set(&vec![(every("logs", "PutLogEvents"), vec![AccessDenied])]);
     for arguments in [&["launch", "quiet"][..], &["engine", "--once"], &["terminate", "quiet", "--yes"]] {
         let run = run(&moto, &microburst, arguments).await.ok();
         assert!(

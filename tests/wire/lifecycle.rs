@@ -1,4 +1,4 @@
-//! The life of an environment, from an empty account to one at rest again.
+//! The lifecycle of an environment, from an empty account back to a pool at its target size.
 
 use std::time::Duration;
 
@@ -7,17 +7,17 @@ use crate::support::binary::hatchery;
 use crate::support::moto::Moto;
 
 #[tokio::test]
-async fn an_environment_lives_and_leaves_nothing_behind() {
+async fn launch_extend_terminate_leaves_only_the_spare() {
     let moto = Moto::start();
-    let account = Account::of(&moto).await;
+    let account = Account::new(&moto).await;
     init(&moto, "dev", &["--spare", "1", "--grace", "1m"]).await;
 
     // The pool fills up.
-    account.engine_until("the pool is full", |state| state.free() == 1).await;
+    account.run_engine_until("the pool is full", |state| state.free() == 1).await;
     let pool = hatchery(&moto, &["pool", "--json"]).ok().json();
     assert_eq!((&pool["version"], &pool["free"], &pool["target"]), (&1.into(), &1.into(), &1.into()));
 
-    // A launch takes the spare, and says what it is.
+    // A launch claims the spare and prints the new environment.
     let launched = hatchery(
         &moto,
         &[
@@ -36,9 +36,9 @@ async fn an_environment_lives_and_leaves_nothing_behind() {
     .json();
     let id = launched["environment"]["id"].as_str().unwrap().to_owned();
     assert_eq!(id, "dev-1");
-    let state = account.look().await;
-    assert_eq!(state.alive().len(), 1);
-    let tags = &state.alive()[0].tags;
+    let state = account.inspect().await;
+    assert_eq!(state.active().len(), 1);
+    let tags = &state.active()[0].tags;
     assert_eq!(tags["hatchery:name"], "checkout-fix");
     assert_eq!(tags["hatchery:owner"], "amy");
     assert_eq!(tags["hatchery:service.payments"], "f-123");
@@ -46,8 +46,8 @@ async fn an_environment_lives_and_leaves_nothing_behind() {
     assert_eq!(state.databases["hatchery-dev-1"]["hatchery:environment"], "dev-1");
     assert_eq!(state.records["hatchery/dev/1"]["hatchery:note"], "for QA");
 
-    // The bootstrap says that it is ready, and so does the list.
-    account.say_phase(&state.alive()[0].id, "ready").await;
+    // Once the bootstrap reports ready, so does the list.
+    account.set_phase(&state.active()[0].id, "ready").await;
     let listed = hatchery(&moto, &["ls", "--json"]).ok().json();
     let environment = &listed["environments"][0];
     assert_eq!(listed["complete"], true);
@@ -60,27 +60,27 @@ async fn an_environment_lives_and_leaves_nothing_behind() {
     assert!(open.out.trim().starts_with("http://"), "{open:#?}");
 
     // An extension moves the expiry on the record and on the instance.
-    let before = account.look().await.records["hatchery/dev/1"]["hatchery:expires-at"].clone();
+    let before = account.inspect().await.records["hatchery/dev/1"]["hatchery:expires-at"].clone();
     hatchery(&moto, &["extend", "checkout-fix", "--by", "4h"]).ok();
-    let state = account.look().await;
+    let state = account.inspect().await;
     let after = &state.records["hatchery/dev/1"]["hatchery:expires-at"];
     let moved = time(after) - time(&before);
     assert_eq!(moved.to_std().unwrap(), Duration::from_hours(4));
-    assert_eq!(&state.alive()[0].tags["hatchery:expires-at"], after);
+    assert_eq!(&state.active()[0].tags["hatchery:expires-at"], after);
 
-    // What the instance ships can be read.
+    // The instance's log lines can be read.
     account.ship_log("dev", "hatchery/dev/1", "bootstrap", &["minikube is up", "all services answer"]).await;
     let logs = hatchery(&moto, &["logs", "checkout-fix", "--since", "1h", "--source", "bootstrap"]).ok();
     assert!(logs.out.contains("minikube is up") && logs.out.contains("all services answer"), "{logs:#?}");
 
-    // The engine tops the pool up behind the launch, and ends what is asked to end.
-    account.engine_until("the pool is full again", |state| state.free() == 1).await;
+    // The engine refills the pool after the launch, and completes the termination.
+    account.run_engine_until("the pool is full again", |state| state.free() == 1).await;
     hatchery(&moto, &["terminate", &id, "--yes"]).ok();
-    account.engine_until("only the spare is left", |state| state.is_at_rest(1)).await;
+    account.run_engine_until("only the spare is left", |state| state.is_at_rest(1)).await;
     let quiet = hatchery(&moto, &["engine", "--once", "--json"]).ok().json();
-    assert_eq!(quiet["steps"], serde_json::json!([]), "at rest nothing is done");
+    assert_eq!(quiet["steps"], serde_json::json!([]), "no steps remain");
 
-    // Everything is in the audit log.
+    // Every step is in the audit log.
     let activity = hatchery(&moto, &["activity", "--json"]).ok().json();
     let actions: Vec<_> = activity["events"]
         .as_array()
@@ -102,34 +102,34 @@ async fn an_environment_lives_and_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn an_expired_environment_is_marked_in_one_sweep_and_ended_in_a_later_one() {
+async fn expired_environment_is_reaped_in_two_sweeps() {
     let moto = Moto::start();
-    let account = Account::of(&moto).await;
+    let account = Account::new(&moto).await;
     init(&moto, "dev", &["--spare", "0", "--grace", "5s"]).await;
     hatchery(&moto, &["launch", "short", "--ttl", "1m"]).ok();
-    // Its time is over: as if the minute had passed.
+    // As if the minute had passed.
     account.tag_record("hatchery/dev/1", "hatchery:expires-at", "2026-01-01T00:00:00Z").await;
 
     hatchery(&moto, &["engine", "--once"]).ok();
-    let state = account.look().await;
+    let state = account.inspect().await;
     assert!(state.records["hatchery/dev/1"].contains_key("hatchery:reaping-since"));
-    assert_eq!(state.alive().len(), 1, "one sweep only marks");
+    assert_eq!(state.active().len(), 1, "the first sweep only marks");
     hatchery(&moto, &["engine", "--once"]).ok();
-    assert_eq!(account.look().await.alive().len(), 1, "the grace holds");
+    assert_eq!(account.inspect().await.active().len(), 1, "the grace period has not passed");
 
     tokio::time::sleep(Duration::from_secs(6)).await;
-    account.engine_until("nothing is left", |state| state.is_at_rest(0)).await;
+    account.run_engine_until("nothing is left", |state| state.is_at_rest(0)).await;
 }
 
 #[tokio::test]
-async fn a_dry_run_says_what_it_would_do_and_does_nothing() {
+async fn dry_run_lists_steps_and_changes_nothing() {
     let moto = Moto::start();
-    let account = Account::of(&moto).await;
+    let account = Account::new(&moto).await;
     init(&moto, "dev", &["--spare", "2"]).await;
     let dry = hatchery(&moto, &["engine", "--once", "--dry-run", "--json"]).ok().json();
     let actions: Vec<_> = dry["steps"].as_array().unwrap().iter().map(|step| &step["action"]).collect();
     assert_eq!(actions, ["create-database", "create-database"]);
-    assert!(account.look().await.databases.is_empty());
+    assert!(account.inspect().await.databases.is_empty());
 }
 
 fn time(text: &str) -> chrono::DateTime<chrono::Utc> {

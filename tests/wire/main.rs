@@ -1,8 +1,8 @@
-//! The built binary against a real server of the AWS wire protocols (moto). What is asserted is what AWS's API says, not
-//! what the program says of itself.
+//! The built binary against moto, a server of the AWS wire protocols. The tests assert what the AWS API returns, not what
+//! the binary prints about itself.
 //!
-//! Where moto differs from AWS: a restored database is `available` at once, a terminated instance stays listed, and an
-//! instance never boots, so the tests write the bootstrap's tags themselves.
+//! moto differs from AWS in three ways: a restored database is `available` at once, a terminated instance stays listed, and
+//! an instance never boots, so the tests write the bootstrap's tags.
 
 #![cfg(feature = "aws")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
