@@ -1,7 +1,7 @@
-//! What a plan costs: it must be linear in the number of environments, and 10,000 must take less than 10 ms.
+//! Cost of a plan: linear in the number of environments, and less than 10 ms for 10,000.
 
-#[path = "../tests/support/worlds.rs"]
-mod worlds;
+#[path = "../tests/support/builders.rs"]
+mod builders;
 
 use divan::{Bencher, black_box};
 use hatchery::engine::plan::plan;
@@ -11,17 +11,17 @@ fn main() {
 }
 
 #[divan::bench(args = [100, 1_000, 10_000])]
-fn plan_at_rest(bencher: Bencher<'_, '_>, environments: u32) {
-    let world = worlds::of_size(environments);
-    bencher.bench(|| plan(black_box(&world), &world.fleet.policy, worlds::now()));
+fn plan_of_an_idle_fleet(bencher: Bencher<'_, '_>, environments: u32) {
+    let world = builders::world_with(environments);
+    bencher.bench(|| plan(black_box(&world), &world.fleet.policy, builders::now()));
 }
 
 #[divan::bench(args = [100, 1_000, 10_000])]
-fn plan_when_all_are_over(bencher: Bencher<'_, '_>, environments: u32) {
-    let mut world = worlds::of_size(environments);
+fn plan_when_all_have_expired(bencher: Bencher<'_, '_>, environments: u32) {
+    let mut world = builders::world_with(environments);
     for record in &mut world.records.items {
-        record.expires_at = Some(worlds::minutes_ago(60));
-        record.reaping_since = Some(worlds::minutes_ago(30));
+        record.expires_at = Some(builders::minutes_ago(60));
+        record.reaping_since = Some(builders::minutes_ago(30));
     }
-    bencher.bench(|| plan(black_box(&world), &world.fleet.policy, worlds::now()));
+    bencher.bench(|| plan(black_box(&world), &world.fleet.policy, builders::now()));
 }

@@ -12,6 +12,7 @@ mod tui;
 
 #[path = "../support"]
 mod support {
+    pub(crate) mod builders;
     pub(crate) mod contract;
     pub(crate) mod sample_fleet;
     pub(crate) mod svg;

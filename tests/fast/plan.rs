@@ -1,11 +1,12 @@
-//! The plan, by properties over any world and by cases that must never happen.
+//! The plan: properties over random worlds, and single cases.
 
 mod cases;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::support::worlds::*;
+use crate::support::builders::*;
+use crate::support::worlds::some_world;
 use hatchery::domain::database::DatabaseFacts;
 use hatchery::domain::instance::InstanceFacts;
 use hatchery::domain::lifecycle::{self, Placement};
@@ -28,14 +29,14 @@ fn actions(plan: &Plan) -> Vec<(&'static str, String)> {
     plan.steps.iter().map(|planned| (planned.step.action(), planned.step.target())).collect()
 }
 
-fn takes_away(step: &Step) -> bool {
+fn deletes(step: &Step) -> bool {
     step.priority() == Priority::Delete
 }
 
-/// What a step does to the world when it succeeds at once.
-#[allow(clippy::too_many_lines)] // one short arm a step
+/// Applies the effect of a successful step to the world.
+#[allow(clippy::too_many_lines)] // one short arm for each step
 fn apply(world: &mut World, step: &Step) {
-    fn of<'w>(world: &'w mut World, id: &RecordId) -> Option<&'w mut Record> {
+    fn find<'w>(world: &'w mut World, id: &RecordId) -> Option<&'w mut Record> {
         world.records.items.iter_mut().find(|record| record.id == *id)
     }
     match step {
@@ -45,7 +46,7 @@ fn apply(world: &mut World, step: &Step) {
             }
         }
         Step::CreateClaimed { environment, restore, .. } => {
-            let mut database = claimed(environment.number.0);
+            let mut database = claimed_database(environment.number.0);
             database.status = "creating".into();
             database.endpoint = None;
             database.requested_at = Some(now());
@@ -56,14 +57,14 @@ fn apply(world: &mut World, step: &Step) {
             let mut new = instance(environment.number.0);
             new.id = hatchery::domain::InstanceId::new(format!("i-{}-new", environment.number));
             new.launched_at = now();
-            if let Some(record) = of(world, record) {
+            if let Some(record) = find(world, record) {
                 record.instance = Some(new.id.clone());
                 new.expires_at = record.expires_at;
             }
             world.instances.items.push(new);
         }
         Step::RecordInstance { record, instance, .. } => {
-            if let Some(record) = of(world, record) {
+            if let Some(record) = find(world, record) {
                 record.instance = Some(instance.clone());
             }
         }
@@ -73,17 +74,17 @@ fn apply(world: &mut World, step: &Step) {
             }
         }
         Step::GiveUp { record, .. } => {
-            if let Some(record) = of(world, record) {
-                record.failure = Some(LaunchFailure { at: now(), reason: "given up".into() });
+            if let Some(record) = find(world, record) {
+                record.failure = Some(LaunchFailure { at: now(), reason: "no capacity".into() });
             }
         }
         Step::MarkReaping { record, .. } => {
-            if let Some(record) = of(world, record) {
+            if let Some(record) = find(world, record) {
                 record.reaping_since = Some(now());
             }
         }
         Step::UnmarkReaping { record, .. } => {
-            if let Some(record) = of(world, record) {
+            if let Some(record) = find(world, record) {
                 record.reaping_since = None;
             }
         }
@@ -107,7 +108,7 @@ fn apply(world: &mut World, step: &Step) {
                         .for_each(|d| d.orphan_since = since);
                 }
                 Orphan::Record(id, _) => {
-                    if let Some(record) = of(world, id) {
+                    if let Some(record) = find(world, id) {
                         record.orphan_since = since;
                     }
                 }
@@ -154,7 +155,7 @@ proptest! {
     })]
 
     #[test]
-    fn nothing_is_taken_away_on_an_incomplete_world(mut world in some_world(), missing in 0..3) {
+    fn incomplete_world_deletes_nothing(mut world in some_world(), missing in 0..3) {
         match missing {
             0 => world.records.complete = false,
             1 => world.instances.complete = false,
@@ -162,12 +163,12 @@ proptest! {
         }
         let plan = planned(&world);
         for planned in &plan.steps {
-            prop_assert!(!takes_away(&planned.step), "{planned:?}");
+            prop_assert!(!deletes(&planned.step), "{planned:?}");
         }
     }
 
     #[test]
-    fn the_order_is_total_and_does_not_depend_on_the_listing(world in some_world()) {
+    fn order_does_not_depend_on_the_listings(world in some_world()) {
         let plan = planned(&world);
         let keys: Vec<_> = plan.steps.iter().map(|planned| planned.step.key()).collect();
         prop_assert!(keys.windows(2).all(|pair| pair[0] < pair[1]), "{keys:?}");
@@ -179,20 +180,20 @@ proptest! {
     }
 
     #[test]
-    fn a_step_that_was_taken_is_not_wanted_again(mut world in some_world()) {
+    fn applied_step_is_not_planned_again(mut world in some_world()) {
         let first = planned(&world);
         for planned in &first.steps {
             apply(&mut world, &planned.step);
         }
-        let taken: BTreeSet<_> = first.steps.iter().map(|planned| planned.step.key()).collect();
+        let applied: BTreeSet<_> = first.steps.iter().map(|planned| planned.step.key()).collect();
         for planned in planned(&world).steps {
-            // Creating the next number is another step; so is finishing with another attempt.
-            prop_assert!(!taken.contains(&planned.step.key()), "{planned:?} again in {world:#?}");
+            // A restore of the next number and a launch with the next attempt have other keys.
+            prop_assert!(!applied.contains(&planned.step.key()), "{planned:?} again in {world:#?}");
         }
     }
 
     #[test]
-    fn taking_steps_comes_to_rest(mut world in some_world()) {
+    fn applying_plans_converges(mut world in some_world()) {
         for _ in 0..20 {
             let plan = planned(&world);
             if plan.steps.is_empty() {
@@ -204,7 +205,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_wanted_is_never_taken_away(world in some_world()) {
+    fn wanted_environment_is_never_deleted(world in some_world()) {
         let wanted = |number: Number| {
             world.records.iter().find(|record| {
                 record.number() == number && record.is_wanted() && record.expires_at.is_none_or(|at| at > now())
@@ -228,7 +229,7 @@ proptest! {
     }
 
     #[test]
-    fn only_what_is_there_is_changed(world in some_world()) {
+    fn steps_change_existing_resources_only(world in some_world()) {
         for planned in planned(&world).steps {
             if let Some(record) = planned.step.record() {
                 prop_assert!(world.records.iter().any(|found| found.id == *record), "{planned:?}");
@@ -239,32 +240,32 @@ proptest! {
         }
     }
 
-    /// Whatever else an account holds, a world has only what the fleet's name *and* tags say is its own.
+    /// A resource belongs to the fleet only by its name *and* its tags.
     #[test]
-    fn what_lacks_the_name_or_the_tags_is_never_seen(
-        called in proptest::sample::select(vec!["dev/3", "devx/3", "dev/03", "dev/3/4", "dev", "copy", "DEV/3"]),
+    fn resource_without_name_and_tags_is_ignored(
+        resource_name in proptest::sample::select(vec!["dev/3", "devx/3", "dev/03", "dev/3/4", "dev", "copy", "DEV/3"]),
         fleet in proptest::sample::select(vec![None, Some("dev"), Some("devx"), Some("")]),
         role in proptest::sample::select(vec![None, Some("environment"), Some("retirement"), Some("pool"), Some("fleet")]),
         environment in proptest::sample::select(vec![None, Some("dev-3"), Some("devx-3"), Some("3")]),
     ) {
         let tags = [("hatchery:fleet", fleet), ("hatchery:role", role), ("hatchery:environment", environment)];
         let tags: Tags = tags.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned()))).collect();
-        let (own, named) = (fleet == Some("dev"), called == "dev/3");
+        let (has_fleet_tag, has_name) = (fleet == Some("dev"), resource_name == "dev/3");
 
-        let record = Record::parse(&name(), RecordId::new("lt-1"), &format!("hatchery/{called}"), now(), &tags);
+        let record = Record::parse(&fleet_name(), RecordId::new("lt-1"), &format!("hatchery/{resource_name}"), now(), &tags);
         let is_record = matches!(role, Some("environment" | "retirement"));
-        prop_assert_eq!(record.is_some(), own && named && is_record);
+        prop_assert_eq!(record.is_some(), has_fleet_tag && has_name && is_record);
 
         let facts = DatabaseFacts {
-            id: DatabaseId::new(format!("hatchery-{}", called.replace('/', "-"))),
+            id: DatabaseId::new(format!("hatchery-{}", resource_name.replace('/', "-"))),
             status: "available".into(),
             endpoint: None,
             created_at: None,
             zone: None,
         };
-        prop_assert_eq!(Database::parse(&name(), facts, &tags).is_some(), own && named && role == Some("pool"));
+        prop_assert_eq!(Database::parse(&fleet_name(), facts, &tags).is_some(), has_fleet_tag && has_name && role == Some("pool"));
 
-        // Instances have no names: their tags are all that there is.
+        // Instances have no names, only tags.
         let facts = InstanceFacts {
             id: InstanceId::new("i-1"),
             state: InstanceState::Running,
@@ -274,12 +275,12 @@ proptest! {
             zone: None,
             launched_at: now(),
         };
-        let is_instance = own && role == Some("environment") && environment == Some("dev-3");
-        prop_assert_eq!(Instance::parse(&name(), facts, &tags).is_some(), is_instance);
+        let is_instance = has_fleet_tag && role == Some("environment") && environment == Some("dev-3");
+        prop_assert_eq!(Instance::parse(&fleet_name(), facts, &tags).is_some(), is_instance);
     }
 
     #[test]
-    fn creates_keep_below_the_ceiling_and_take_new_numbers(world in some_world()) {
+    fn restores_respect_ceiling_and_take_new_numbers(world in some_world()) {
         let created: Vec<_> = planned(&world).steps.into_iter().filter_map(|planned| match planned.step {
             Step::CreateDatabase { number, .. } => Some(number),
             _ => None,

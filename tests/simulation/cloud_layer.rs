@@ -1,4 +1,4 @@
-//! A layer between an engine and the account: it sees every call, and may lie about the answers.
+//! A layer between an engine and the account that observes every call and may change its result.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -14,48 +14,45 @@ use hatchery::domain::{
     SubnetId, TagChanges,
 };
 
-/// What a call is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verb {
+pub(crate) enum Access {
     Read,
-    /// Writes something, or makes something.
+    /// A change or a creation.
     Write,
-    /// Takes something away.
-    Remove,
-    /// Writes the audit log.
-    Log,
+    Delete,
+    /// A write to the audit log.
+    Audit,
 }
 
-/// The operation that launches an instance.
+/// Name of `RunInstances` in [`Call::operation`].
 pub(crate) const LAUNCH: &str = "launch";
 
-/// A call as the hooks see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Call {
-    pub(crate) verb: Verb,
+    pub(crate) access: Access,
     pub(crate) operation: &'static str,
-    /// What it is about; for tags, with their keys.
+    /// The resource; for tag changes, with the tags.
     pub(crate) target: String,
 }
 
-/// What a layer does. By default nothing: every call goes through as it is.
+/// Observes and changes calls. The default methods change nothing.
 #[async_trait]
 pub(crate) trait Hook: Send + Sync + 'static {
-    /// Before a call reaches the account.
+    /// Runs before a call is sent.
     async fn before(&self, _: &Call) {}
 
-    /// What goes wrong with a call, if anything does.
+    /// The failure of a call, if any.
     fn failure(&self, _: &Call) -> Option<Failure> {
         None
     }
 
-    /// After its answer is back.
+    /// Runs after the response.
     async fn after(&self, _: &Call, _: Option<&CloudError>) {}
 
-    /// A listing has begun, and ended well or not.
-    fn listing(&self, _: &'static str, _: Listing) {}
+    /// Runs when a listing starts and ends.
+    fn listing(&self, _: &'static str, _: ListingEvent) {}
 
-    /// A record was created.
+    /// Runs after a record was created.
     fn created(&self, _: &str) {}
 
     fn clock(&self, truth: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
@@ -74,8 +71,8 @@ pub(crate) trait Hook: Send + Sync + 'static {
         pages
     }
 
-    /// A record and AWS's clock as they are believed to be, without any call.
-    fn instead_of_looking(&self, _: &RecordId) -> Option<(Record, DateTime<Utc>)> {
+    /// Replaces the read of a record: a record and AWS's time.
+    fn cached_record(&self, _: &RecordId) -> Option<(Record, DateTime<Utc>)> {
         None
     }
 
@@ -91,40 +88,38 @@ pub(crate) trait Hook: Send + Sync + 'static {
         seen
     }
 
-    /// Something instead of a change, or `None` to let it through.
-    async fn instead(&self, _: &DynCloud, _: &Change<'_>) -> Option<Result<()>> {
+    /// Replaces a change; `None` passes it through.
+    async fn replace(&self, _: &DynCloud, _: &Change<'_>) -> Option<Result<()>> {
         None
     }
 
-    /// An id instead of a new record.
-    fn invented(&self, _: &NewRecord) -> Option<RecordId> {
+    /// Replaces the creation of a record.
+    fn fake_record(&self, _: &NewRecord) -> Option<RecordId> {
         None
     }
 
-    /// An id instead of a new instance.
-    fn invented_instance(&self, _: &RecordId) -> Option<InstanceId> {
+    /// Replaces the launch of an instance.
+    fn fake_instance(&self, _: &RecordId) -> Option<InstanceId> {
         None
     }
 }
 
-/// How a call fails.
 #[derive(Debug, Clone)]
 pub(crate) enum Failure {
-    /// It does nothing.
-    Refused(CloudError),
-    /// It does what it is to do, and its answer is lost.
-    Lost(CloudError),
+    /// The call is not applied.
+    NotApplied(CloudError),
+    /// The call is applied, and its response is lost.
+    ResponseLost(CloudError),
 }
 
-/// What has become of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Listing {
-    Begun,
+pub(crate) enum ListingEvent {
+    Started,
     Complete,
-    Broken,
+    Failed,
 }
 
-/// A change that a layer may make something else of.
+/// A change that a hook may replace.
 pub(crate) enum Change<'a> {
     TagRecord(&'a RecordId, &'a TagChanges),
     TagDatabase,
@@ -134,7 +129,7 @@ pub(crate) enum Change<'a> {
     Audit,
 }
 
-/// The port with a hook in it.
+/// The cloud port with a hook around every call.
 pub(crate) struct Layer<H> {
     pub(crate) inner: DynCloud,
     pub(crate) hook: H,
@@ -143,17 +138,17 @@ pub(crate) struct Layer<H> {
 impl<H: Hook> Layer<H> {
     async fn call<T>(
         &self,
-        verb: Verb,
+        access: Access,
         operation: &'static str,
         target: impl ToString,
         answer: impl Future<Output = Result<T>> + Send,
     ) -> Result<T> {
-        let call = Call { verb, operation, target: target.to_string() };
+        let call = Call { access, operation, target: target.to_string() };
         self.hook.before(&call).await;
         let answer = match self.hook.failure(&call) {
             None => answer.await,
-            Some(Failure::Refused(error)) => Err(error),
-            Some(Failure::Lost(error)) => answer.await.and(Err(error)),
+            Some(Failure::NotApplied(error)) => Err(error),
+            Some(Failure::ResponseLost(error)) => answer.await.and(Err(error)),
         };
         self.hook.after(&call, answer.as_ref().err()).await;
         answer
@@ -161,36 +156,36 @@ impl<H: Hook> Layer<H> {
 
     async fn change(
         &self,
-        verb: Verb,
+        access: Access,
         operation: &'static str,
         target: impl ToString,
         change: Change<'_>,
         answer: impl Future<Output = Result<()>> + Send,
     ) -> Result<()> {
         let call = async {
-            match self.hook.instead(&self.inner, &change).await {
+            match self.hook.replace(&self.inner, &change).await {
                 Some(instead) => instead,
                 None => answer.await,
             }
         };
-        self.call(verb, operation, target, call).await
+        self.call(access, operation, target, call).await
     }
 
-    /// Each page of a listing is a call of its own.
-    fn watched<'a, T: Send + 'a>(&'a self, what: &'static str, pages: Pages<'a, T>) -> Pages<'a, T> {
-        self.hook.listing(what, Listing::Begun);
+    /// Treats each page of a listing as one call.
+    fn hooked<'a, T: Send + 'a>(&'a self, what: &'static str, pages: Pages<'a, T>) -> Pages<'a, T> {
+        self.hook.listing(what, ListingEvent::Started);
         futures::stream::unfold(Some(pages), move |pages| async move {
             let mut pages = pages?;
-            let call = Call { verb: Verb::Read, operation: what, target: String::new() };
+            let call = Call { access: Access::Read, operation: what, target: String::new() };
             self.hook.before(&call).await;
             let (page, rest) = match self.hook.failure(&call) {
                 None => (pages.next().await, Some(pages)),
-                Some(Failure::Refused(error) | Failure::Lost(error)) => (Some(Err(error)), None),
+                Some(Failure::NotApplied(error) | Failure::ResponseLost(error)) => (Some(Err(error)), None),
             };
             self.hook.after(&call, page.as_ref().and_then(|page| page.as_ref().err())).await;
             match &page {
-                None => self.hook.listing(what, Listing::Complete),
-                Some(Err(_)) => self.hook.listing(what, Listing::Broken),
+                None => self.hook.listing(what, ListingEvent::Complete),
+                Some(Err(_)) => self.hook.listing(what, ListingEvent::Failed),
                 Some(Ok(_)) => {}
             }
             let clocked = |page: Page<T>| Page { as_of: self.hook.clock(page.as_of), ..page };
@@ -199,13 +194,13 @@ impl<H: Hook> Layer<H> {
         .boxed()
     }
 
-    fn seen<T>(&self, seen: Observed<T>) -> Observed<T> {
-        Observed { as_of: self.hook.clock(seen.as_of), ..seen }
+    fn with_clock<T>(&self, observed: Observed<T>) -> Observed<T> {
+        Observed { as_of: self.hook.clock(observed.as_of), ..observed }
     }
 }
 
-/// What is tagged with what. Times are left out: two engines that do the same thing do it at different times.
-fn tags_of(id: impl std::fmt::Display, changes: &TagChanges) -> String {
+/// Describes a tag change. Times are left out, so that the same change by two engines has the same description.
+fn describe_tags(id: impl std::fmt::Display, changes: &TagChanges) -> String {
     let is_time =
         |value: &str| value.split(' ').next().is_some_and(|word| DateTime::parse_from_rfc3339(word).is_ok());
     let set = changes.set.iter().map(|(key, value)| match value {
@@ -231,136 +226,137 @@ impl<H: Hook> Cloud for Layer<H> {
     }
 
     async fn fleet(&self, name: &FleetName) -> Result<Option<Fleet>> {
-        self.call(Verb::Read, "fleet", name, self.inner.fleet(name)).await
+        self.call(Access::Read, "fleet", name, self.inner.fleet(name)).await
     }
 
     fn templates<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Template> {
-        self.hook.templates(self.watched("records", self.inner.templates(fleet)))
+        self.hook.templates(self.hooked("records", self.inner.templates(fleet)))
     }
 
     fn instances<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Instance> {
-        self.hook.instances(self.watched("instances", self.inner.instances(fleet)))
+        self.hook.instances(self.hooked("instances", self.inner.instances(fleet)))
     }
 
     fn databases<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Database> {
-        self.hook.databases(self.watched("databases", self.inner.databases(fleet)))
+        self.hook.databases(self.hooked("databases", self.inner.databases(fleet)))
     }
 
     async fn latest_snapshot(&self, source: &str) -> Result<Option<Snapshot>> {
-        self.call(Verb::Read, "latest snapshot", source, self.inner.latest_snapshot(source)).await
+        self.call(Access::Read, "latest snapshot", source, self.inner.latest_snapshot(source)).await
     }
 
     async fn latest_image(&self, tag: &str) -> Result<Option<Image>> {
-        self.call(Verb::Read, "latest image", tag, self.inner.latest_image(tag)).await
+        self.call(Access::Read, "latest image", tag, self.inner.latest_image(tag)).await
     }
 
     async fn subnets(&self, ids: &[SubnetId]) -> Result<Vec<Subnet>> {
-        self.call(Verb::Read, "subnets", "", self.inner.subnets(ids)).await
+        self.call(Access::Read, "subnets", "", self.inner.subnets(ids)).await
     }
 
     async fn record(&self, fleet: &FleetName, id: &RecordId) -> Result<Observed<Option<Record>>> {
-        if let Some((record, now)) = self.hook.instead_of_looking(id) {
+        if let Some((record, now)) = self.hook.cached_record(id) {
             return Ok(Observed { value: Some(record), as_of: Some(now) });
         }
-        let seen = self.call(Verb::Read, "record", id, self.inner.record(fleet, id)).await?;
-        let Observed { value, as_of } = self.seen(seen);
+        let seen = self.call(Access::Read, "record", id, self.inner.record(fleet, id)).await?;
+        let Observed { value, as_of } = self.with_clock(seen);
         Ok(Observed { value: self.hook.record(id, value), as_of })
     }
 
     async fn find_record(&self, environment: &EnvironmentId) -> Result<Observed<Option<Record>>> {
         let read = self.inner.find_record(environment);
-        Ok(self.seen(self.call(Verb::Read, "record of", environment, read).await?))
+        Ok(self.with_clock(self.call(Access::Read, "record of", environment, read).await?))
     }
 
     async fn instance(&self, fleet: &FleetName, id: &InstanceId) -> Result<Observed<Option<Instance>>> {
         let read = self.inner.instance(fleet, id);
-        let Observed { value, as_of } = self.seen(self.call(Verb::Read, "instance", id, read).await?);
+        let Observed { value, as_of } = self.with_clock(self.call(Access::Read, "instance", id, read).await?);
         Ok(Observed { value: self.hook.instances_of(value.into_iter().collect()).pop(), as_of })
     }
 
     async fn instances_of(&self, environment: &EnvironmentId) -> Result<Observed<Vec<Instance>>> {
         let read = self.inner.instances_of(environment);
         let Observed { value, as_of } =
-            self.seen(self.call(Verb::Read, "instances of", environment, read).await?);
+            self.with_clock(self.call(Access::Read, "instances of", environment, read).await?);
         Ok(Observed { value: self.hook.instances_of(value), as_of })
     }
 
     async fn database(&self, fleet: &FleetName, number: Number) -> Result<Observed<Option<Database>>> {
         let read = self.inner.database(fleet, number);
-        let Observed { value, as_of } = self.seen(self.call(Verb::Read, "database", number, read).await?);
+        let Observed { value, as_of } =
+            self.with_clock(self.call(Access::Read, "database", number, read).await?);
         Ok(Observed { value: self.hook.database(number, value), as_of })
     }
 
     async fn create_record(&self, fleet: &Fleet, new: &NewRecord) -> Result<RecordId> {
         let create = async {
-            match self.hook.invented(new) {
+            match self.hook.fake_record(new) {
                 Some(id) => Ok(id),
                 None => self.inner.create_record(fleet, new).await,
             }
         };
-        let id = self.call(Verb::Write, "create record", &new.environment, create).await?;
+        let id = self.call(Access::Write, "create record", &new.environment, create).await?;
         self.hook.created(id.as_str());
         Ok(id)
     }
 
     async fn delete_record(&self, id: &RecordId) -> Result<()> {
-        self.call(Verb::Remove, "delete record", id, self.inner.delete_record(id)).await
+        self.call(Access::Delete, "delete record", id, self.inner.delete_record(id)).await
     }
 
     async fn tag_record(&self, id: &RecordId, changes: &TagChanges) -> Result<()> {
         let change = Change::TagRecord(id, changes);
         let tag = self.inner.tag_record(id, changes);
-        self.change(Verb::Write, "tag record", tags_of(id, changes), change, tag).await
+        self.change(Access::Write, "tag record", describe_tags(id, changes), change, tag).await
     }
 
     async fn launch_instance(&self, request: &LaunchInstance) -> Result<InstanceId> {
-        if let Some(id) = self.hook.invented_instance(&request.record) {
+        if let Some(id) = self.hook.fake_instance(&request.record) {
             return Ok(id);
         }
         let target = format!("{} {}", request.record, request.token);
-        self.call(Verb::Write, LAUNCH, target, self.inner.launch_instance(request)).await
+        self.call(Access::Write, LAUNCH, target, self.inner.launch_instance(request)).await
     }
 
     async fn terminate_instance(&self, id: &InstanceId) -> Result<()> {
         let end = self.inner.terminate_instance(id);
-        self.change(Verb::Remove, "terminate", id, Change::Terminate(id), end).await
+        self.change(Access::Delete, "terminate", id, Change::Terminate(id), end).await
     }
 
     async fn tag_instance(&self, id: &InstanceId, changes: &TagChanges) -> Result<()> {
         let tag = self.inner.tag_instance(id, changes);
-        self.call(Verb::Write, "tag instance", tags_of(id, changes), tag).await
+        self.call(Access::Write, "tag instance", describe_tags(id, changes), tag).await
     }
 
     async fn create_database(&self, new: &NewDatabase) -> Result<()> {
         let create = self.inner.create_database(new);
-        self.change(Verb::Write, "create database", new.id(), Change::CreateDatabase(new), create).await
+        self.change(Access::Write, "create database", new.id(), Change::CreateDatabase(new), create).await
     }
 
     async fn tag_database(&self, id: &DatabaseId, changes: &TagChanges) -> Result<()> {
         let tag = self.inner.tag_database(id, changes);
-        self.change(Verb::Write, "tag database", tags_of(id, changes), Change::TagDatabase, tag).await
+        self.change(Access::Write, "tag database", describe_tags(id, changes), Change::TagDatabase, tag).await
     }
 
     async fn delete_database(&self, id: &DatabaseId) -> Result<()> {
         let delete = self.inner.delete_database(id);
-        self.change(Verb::Remove, "delete database", id, Change::DeleteDatabase, delete).await
+        self.change(Access::Delete, "delete database", id, Change::DeleteDatabase, delete).await
     }
 
     async fn create_fleet(&self, new: &NewFleet) -> Result<RecordId> {
-        self.call(Verb::Write, "create fleet", &new.name, self.inner.create_fleet(new)).await
+        self.call(Access::Write, "create fleet", &new.name, self.inner.create_fleet(new)).await
     }
 
     async fn tag_fleet(&self, template: &RecordId, changes: &TagChanges) -> Result<()> {
         let tag = self.inner.tag_fleet(template, changes);
-        self.call(Verb::Write, "tag fleet", tags_of(template, changes), tag).await
+        self.call(Access::Write, "tag fleet", describe_tags(template, changes), tag).await
     }
 
     async fn base_template(&self, template: &RecordId) -> Result<BaseTemplate> {
-        self.call(Verb::Read, "base template", template, self.inner.base_template(template)).await
+        self.call(Access::Read, "base template", template, self.inner.base_template(template)).await
     }
 
     async fn security_groups(&self, ids: &[String]) -> Result<Vec<SecurityGroup>> {
-        self.call(Verb::Read, "security groups", "", self.inner.security_groups(ids)).await
+        self.call(Access::Read, "security groups", "", self.inner.security_groups(ids)).await
     }
 
     async fn source_database(&self, id: &str) -> Result<Option<SourceDatabase>> {
@@ -389,15 +385,15 @@ impl<H: Hook> Cloud for Layer<H> {
 
     async fn append_audit(&self, fleet: &FleetName, events: &[AuditEvent]) -> Result<()> {
         let append = self.inner.append_audit(fleet, events);
-        self.change(Verb::Log, "audit", fleet, Change::Audit, append).await
+        self.change(Access::Audit, "audit", fleet, Change::Audit, append).await
     }
 
     async fn audit(&self, fleet: &FleetName, since: DateTime<Utc>, limit: usize) -> Result<Vec<AuditEvent>> {
-        self.call(Verb::Read, "read audit", fleet, self.inner.audit(fleet, since, limit)).await
+        self.call(Access::Read, "read audit", fleet, self.inner.audit(fleet, since, limit)).await
     }
 
     async fn launches(&self, fleet: &FleetName, since: DateTime<Utc>) -> Result<Vec<Launch>> {
-        self.call(Verb::Read, "launches", fleet, self.inner.launches(fleet, since)).await
+        self.call(Access::Read, "launches", fleet, self.inner.launches(fleet, since)).await
     }
 
     async fn logs(&self, query: &LogQuery) -> Result<Vec<LogLine>> {

@@ -1,4 +1,4 @@
-//! A process and its network, which do not last: calls hang for seconds or for hours, and the process dies at any of them.
+//! Fault injection for one process: calls hang for seconds or hours, and the process crashes before or after a call.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,109 +13,113 @@ use tokio::sync::Notify;
 
 use crate::cloud_layer::{Call, Hook, LAUNCH};
 
-/// The chance that a call hangs, before it is sent or after it was answered.
-const CHANCE: f64 = 0.001;
+/// Probability that a call hangs, both before the request and after the response.
+const HANG_PROBABILITY: f64 = 0.001;
 
-/// The same for the launch of an instance, of which there are few.
-const CHANCE_OF_LAUNCH: f64 = 0.03;
+/// Higher for `RunInstances`, which is rare.
+const LAUNCH_HANG_PROBABILITY: f64 = 0.03;
 
-/// Whether networks hang and processes die, and how often they have.
+/// Turns the faults of all processes off, and counts them.
 #[derive(Default)]
 pub(crate) struct FaultSwitch {
-    calm: AtomicBool,
+    off: AtomicBool,
     hangs: AtomicU64,
-    deaths: AtomicU64,
+    crashes: AtomicU64,
 }
 
 impl FaultSwitch {
-    /// From now on all goes well.
-    pub(crate) fn calm(&self) {
-        self.calm.store(true, Ordering::Relaxed);
+    pub(crate) fn turn_off(&self) {
+        self.off.store(true, Ordering::Relaxed);
     }
 
-    /// What has gone wrong, by kind.
+    /// Returns the number of injected faults by kind.
     pub(crate) fn faults(&self) -> [(&'static str, u64); 2] {
-        [("call hung", &self.hangs), ("engine died", &self.deaths)]
+        [("call hung", &self.hangs), ("engine crashed", &self.crashes)]
             .map(|(kind, count)| (kind, count.load(Ordering::Relaxed)))
     }
 }
 
-/// When a process dies: before or after one of its calls.
+/// Crashes a process before or after one of its calls.
 pub(crate) struct CrashSchedule {
     left: AtomicU64,
-    pub(crate) over: Notify,
+    pub(crate) crashed: Notify,
 }
 
 impl CrashSchedule {
-    /// A life of so many moments; there are two in each call.
-    pub(crate) fn of(moments: u64) -> Arc<Self> {
-        Arc::new(Self { left: AtomicU64::new(moments), over: Notify::new() })
+    /// Crashes after this many fault points. Each call has two.
+    pub(crate) fn after(fault_points: u64) -> Arc<Self> {
+        Arc::new(Self { left: AtomicU64::new(fault_points), crashed: Notify::new() })
     }
 
-    /// For ever.
-    pub(crate) fn eternal() -> Arc<Self> {
-        Self::of(u64::MAX)
+    pub(crate) fn never() -> Arc<Self> {
+        Self::after(u64::MAX)
     }
 
     async fn pass(&self, fault_switch: &FaultSwitch) {
         let less = |left: u64| left.checked_sub(1);
         if self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less) == Err(0) {
-            fault_switch.deaths.fetch_add(1, Ordering::Relaxed);
-            self.over.notify_one();
-            // The dead do not go on.
+            fault_switch.crashes.fetch_add(1, Ordering::Relaxed);
+            self.crashed.notify_one();
+            // A crashed process never resumes.
             std::future::pending::<()>().await;
         }
     }
 }
 
-pub(crate) struct Frail {
+pub(crate) struct CrashInjector {
     random: Option<Mutex<ChaCha8Rng>>,
     clock: Clock,
-    life: Arc<CrashSchedule>,
+    schedule: Arc<CrashSchedule>,
     fault_switch: Arc<FaultSwitch>,
 }
 
-impl Frail {
+impl CrashInjector {
     pub(crate) fn new(
         hangs: bool,
         seed: u64,
         clock: Clock,
-        life: Arc<CrashSchedule>,
+        schedule: Arc<CrashSchedule>,
         fault_switch: Arc<FaultSwitch>,
     ) -> Self {
-        Self { random: hangs.then(|| Mutex::new(ChaCha8Rng::seed_from_u64(seed))), clock, life, fault_switch }
+        Self {
+            random: hangs.then(|| Mutex::new(ChaCha8Rng::seed_from_u64(seed))),
+            clock,
+            schedule,
+            fault_switch,
+        }
     }
 
-    /// One moment, at which a process may die or hang.
-    async fn moment(&self, call: &Call) {
-        if !self.fault_switch.calm.load(Ordering::Relaxed) {
-            self.life.pass(&self.fault_switch).await;
+    /// The process may crash or the call may hang here.
+    async fn fault_point(&self, call: &Call) {
+        if !self.fault_switch.off.load(Ordering::Relaxed) {
+            self.schedule.pass(&self.fault_switch).await;
             self.hang(call).await;
         }
     }
 
-    /// As often for some seconds as for some hours.
+    /// Log-uniform between 5 s and 5.6 h, so that short and long hangs are equally likely.
     async fn hang(&self, call: &Call) {
         let Some(random) = &self.random else { return };
-        let pause = {
+        let duration = {
             let mut random = random.lock().unwrap();
-            let chance = if call.operation == LAUNCH { CHANCE_OF_LAUNCH } else { CHANCE };
-            random.random_bool(chance).then(|| 5.0 * f64::powf(4_000.0, random.random::<f64>()))
+            let probability =
+                if call.operation == LAUNCH { LAUNCH_HANG_PROBABILITY } else { HANG_PROBABILITY };
+            random.random_bool(probability).then(|| 5.0 * f64::powf(4_000.0, random.random::<f64>()))
         };
-        if let Some(pause) = pause {
+        if let Some(duration) = duration {
             self.fault_switch.hangs.fetch_add(1, Ordering::Relaxed);
-            self.clock.sleep(Duration::from_secs_f64(pause)).await;
+            self.clock.sleep(Duration::from_secs_f64(duration)).await;
         }
     }
 }
 
 #[async_trait]
-impl Hook for Frail {
+impl Hook for CrashInjector {
     async fn before(&self, call: &Call) {
-        self.moment(call).await;
+        self.fault_point(call).await;
     }
 
     async fn after(&self, call: &Call, _: Option<&CloudError>) {
-        self.moment(call).await;
+        self.fault_point(call).await;
     }
 }

@@ -1,10 +1,9 @@
-//! A pool that is sized by the demand against pools of a fixed size: a year of fifty engineers, through the real engine.
+//! A pool sized by demand against pools of fixed sizes: a year of fifty engineers, run by the real engine.
 //!
 //! `cargo test --no-default-features --test simulation a_year_of_demand -- --ignored --nocapture` prints the table of
 //! `ARCHITECTURE.md`; `HATCHERY_SEEDS=2` is another year.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use chrono::{DateTime, Datelike as _, Days, NaiveDate, NaiveTime, TimeDelta, TimeZone as _, Utc, Weekday};
@@ -16,16 +15,17 @@ use hatchery::domain::tags::key;
 use hatchery::engine::Engine;
 use rand::{Rng, RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 
 use crate::setup::{config, on_paused_time, request};
 
 const ENGINEERS: u32 = 50;
 
-/// The hit rate that is wanted, percent.
-const WANTED: f64 = 99.0;
+/// Required hit rate, percent.
+const REQUIRED_HIT_RATE: f64 = 99.0;
 
-/// How often the engine passes: a schedule's usual interval.
-const PASS: Duration = Duration::from_mins(5);
+/// Interval of the engine's passes, as a schedule has it.
+const PASS_INTERVAL: Duration = Duration::from_mins(5);
 
 const HEADINGS: &str =
     "| policy | launches | hit rate | hit rate, Mon-Fri 07:00-19:00 | database-hours | databases |
@@ -34,7 +34,7 @@ const HEADINGS: &str =
 const OFFICE: &str = "Mon-Fri 07:00-19:00 Europe/Berlin";
 const ALWAYS: &str = "Mon-Sun 00:00-24:00 Europe/Berlin";
 
-/// Public holidays of Berlin in 2026 on which the offices would be open otherwise.
+/// Public holidays in Berlin on working days of 2026.
 const HOLIDAYS: [(u32, u32); 7] = [(1, 1), (4, 3), (4, 6), (5, 1), (5, 14), (5, 25), (12, 25)];
 
 fn date(month: u32, day: u32) -> NaiveDate {
@@ -57,8 +57,7 @@ fn presence(day: NaiveDate) -> f64 {
     }
 }
 
-/// When the engineers launch: most in the morning after the stand-up, few at lunch, some in the afternoon, hardly any in the
-/// evening and at weekends.
+/// Times of launches: mostly in the morning, few at lunch, some in the afternoon, hardly any in the evening and at weekends.
 fn launches(from: NaiveDate, days: u64, seed: u64) -> Vec<DateTime<Utc>> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut launches = Vec::new();
@@ -79,7 +78,7 @@ fn launches(from: NaiveDate, days: u64, seed: u64) -> Vec<DateTime<Utc>> {
 
 fn working_minute(random: &mut impl Rng) -> f64 {
     match random.random_range(0..100) {
-        // A bell around 9:20.
+        // Bell-shaped around 9:20.
         0..55 => 8.0 * 60.0 + (0..4).map(|_| random.random_range(0.0..40.0)).sum::<f64>(),
         55..70 => random.random_range(10.0 * 60.0..12.0 * 60.0),
         70..75 => random.random_range(12.0 * 60.0..13.0 * 60.0),
@@ -88,15 +87,15 @@ fn working_minute(random: &mut impl Rng) -> f64 {
 }
 
 fn local(day: NaiveDate, minute: f64) -> DateTime<Utc> {
-    #[allow(clippy::cast_possible_truncation)] // a day's
+    #[allow(clippy::cast_possible_truncation)] // less than a day
     let minute = TimeDelta::seconds((minute * 60.0) as i64);
     Berlin.from_local_datetime(&(day.and_time(NaiveTime::MIN) + minute)).earliest().unwrap().to_utc()
 }
 
-/// A stretch of the year, and the launches in it.
+/// A period, and the launches in it.
 struct Span {
     begin: DateTime<Utc>,
-    /// From when on it counts.
+    /// Launches before this time are for learning only.
     counts_from: DateTime<Utc>,
     end: DateTime<Utc>,
     launches: Vec<DateTime<Utc>>,
@@ -110,7 +109,6 @@ impl Span {
     }
 }
 
-/// How a pool is set up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Setup {
     Fixed(u32),
@@ -140,15 +138,14 @@ impl Setup {
     }
 }
 
-/// What came of a pool.
 #[derive(Debug, Clone, PartialEq)]
 struct Outcome {
     setup: Setup,
     launches: u32,
     hits: u32,
-    /// The same within office hours.
+    /// Hits and launches within office hours.
     office: (u32, u32),
-    /// Hours of databases that nobody has claimed, from the request of their restore until they are gone.
+    /// Hours of unclaimed databases, from the request of their restore until they are deleted.
     database_hours: f64,
     created: u32,
 }
@@ -175,12 +172,11 @@ impl Outcome {
     }
 }
 
-/// Runs one pool on tokio's paused clock.
 fn run(setup: &Setup, span: &Span) -> Outcome {
-    on_paused_time(live(setup, span))
+    on_paused_time(run_pool(setup, span))
 }
 
-/// An account with nothing but a fleet, and an engine for it.
+/// Creates an account with an empty fleet, and an engine for it.
 fn fleet(setup: &Setup, begin: DateTime<Utc>) -> (Engine, SimCloud, Clock) {
     let clock = Clock::virtual_from(begin, 1.0);
     let sim = SimCloud::new(Scenario { policy: setup.policy(), ..Scenario::default() }, 1, clock.clone());
@@ -188,7 +184,7 @@ fn fleet(setup: &Setup, begin: DateTime<Utc>) -> (Engine, SimCloud, Clock) {
     (Engine::new(sim.caller("schedule"), clock.clone(), config("schedule", 1)), sim, clock)
 }
 
-async fn live(setup: &Setup, span: &Span) -> Outcome {
+async fn run_pool(setup: &Setup, span: &Span) -> Outcome {
     let (engine, sim, clock) = fleet(setup, span.begin);
     let office: Hours = OFFICE.parse().unwrap();
     let mut outcome = Outcome {
@@ -221,13 +217,15 @@ async fn live(setup: &Setup, span: &Span) -> Outcome {
         now = next;
         if now == pass {
             engine.once(false).await.unwrap();
-            pass += PASS;
+            pass += PASS_INTERVAL;
             continue;
         }
         coming.next();
         let launched = engine.launch(&request("checkout-fix", None)).await.unwrap();
-        let is = |id: &str| id == launched.database.as_str();
-        let hit = sim.inspect(|state| state.databases().any(|(id, one)| is(id) && one.status == "available"));
+        let is_launched = |id: &str| id == launched.database.as_str();
+        let hit = sim.inspect(|state| {
+            state.databases().any(|(id, database)| is_launched(id) && database.status == "available")
+        });
         if !counts {
             continue;
         }
@@ -241,34 +239,20 @@ async fn live(setup: &Setup, span: &Span) -> Outcome {
     outcome
 }
 
-/// Runs setups on all cores; in their order.
 fn run_all(setups: &[Setup], span: &Span) -> Vec<Outcome> {
-    let (next, outcomes) = (Mutex::new(setups.iter().enumerate()), Mutex::new(BTreeMap::new()));
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..cores.min(setups.len()) {
-            scope.spawn(|| {
-                loop {
-                    let Some((index, setup)) = next.lock().unwrap().next() else { return };
-                    let outcome = run(setup, span);
-                    outcomes.lock().unwrap().insert(index, outcome);
-                }
-            });
-        }
-    });
-    outcomes.into_inner().unwrap().into_values().collect()
+    setups.par_iter().map(|setup| run(setup, span)).collect()
 }
 
-/// The pools of 1, 2, 3 … databases, up to the first that hits often enough.
-fn fixed(span: &Span) -> Vec<Outcome> {
-    // There is nothing for them to learn.
+/// Runs pools of 1, 2, 3 … databases, up to the first that reaches the required hit rate.
+fn run_fixed(span: &Span) -> Vec<Outcome> {
+    // Fixed pools need no learning period.
     let span = &Span { begin: span.counts_from, launches: span.launches.clone(), ..*span };
     let mut outcomes: Vec<Outcome> = Vec::new();
-    let cores = u32::try_from(std::thread::available_parallelism().map_or(1, usize::from)).unwrap();
+    let cores = u32::try_from(rayon::current_num_threads()).unwrap();
     for batch in (1..).step_by(cores as usize) {
         let setups: Vec<_> = (batch..batch + cores).map(Setup::Fixed).collect();
         for outcome in run_all(&setups, span) {
-            let reached = outcome.hit_rate() >= WANTED;
+            let reached = outcome.hit_rate() >= REQUIRED_HIT_RATE;
             outcomes.push(outcome);
             if reached {
                 return outcomes;
@@ -278,7 +262,6 @@ fn fixed(span: &Span) -> Vec<Outcome> {
     outcomes
 }
 
-/// What demand-sized pools and the pools of 1, 2, 3 … databases came to, up to the first of these that hits often enough.
 struct Comparison {
     always: Outcome,
     office: Outcome,
@@ -286,10 +269,10 @@ struct Comparison {
 }
 
 impl Comparison {
-    fn of(span: &Span) -> Self {
+    fn new(span: &Span) -> Self {
         let mut autos = run_all(&[Setup::Auto(ALWAYS), Setup::Auto(OFFICE)], span);
         let (office, always) = (autos.pop().unwrap(), autos.pop().unwrap());
-        Self { always, office, fixed: fixed(span) }
+        Self { always, office, fixed: run_fixed(span) }
     }
 
     fn table(&self) -> String {
@@ -297,37 +280,37 @@ impl Comparison {
         format!("{HEADINGS}\n{}", rows.collect::<Vec<_>>().join("\n"))
     }
 
-    /// The demand-sized pool hits as often as is wanted, with fewer database-hours than any fixed pool that does.
-    fn holds(&self) {
+    /// Asserts that demand-sized pools reach the required hit rate with fewer database-hours than the smallest fixed pool that does.
+    fn assert_auto_wins(&self) {
         let table = self.table();
-        let enough = self.fixed.last().unwrap();
-        assert!(enough.hit_rate() >= WANTED, "{table}");
-        assert!(self.always.hit_rate() >= WANTED, "{table}");
-        assert!(self.always.database_hours < enough.database_hours, "{table}");
-        // What comes outside the hours is not what it is for.
-        assert!(self.office.office_hit_rate() >= WANTED, "{table}");
+        let smallest = self.fixed.last().unwrap();
+        assert!(smallest.hit_rate() >= REQUIRED_HIT_RATE, "{table}");
+        assert!(self.always.hit_rate() >= REQUIRED_HIT_RATE, "{table}");
+        assert!(self.always.database_hours < smallest.database_hours, "{table}");
+        // Launches outside the hours may miss.
+        assert!(self.office.office_hit_rate() >= REQUIRED_HIT_RATE, "{table}");
         assert!(self.office.database_hours < self.always.database_hours, "{table}");
     }
 }
 
-/// Three weeks of spring, after three from which the demand is learnt.
+/// Three weeks after three weeks of learning.
 #[test]
-fn a_demand_sized_pool_hits_as_often_at_fewer_database_hours() {
-    let comparison = Comparison::of(&Span::new(date(1, 19), 42, 21, 1));
+fn auto_pool_needs_fewer_database_hours() {
+    let comparison = Comparison::new(&Span::new(date(1, 19), 42, 21, 1));
     println!("{}", comparison.table());
-    comparison.holds();
+    comparison.assert_auto_wins();
 }
 
-/// From the first launch on: what there is to learn is learnt on the way.
+/// Without a learning period.
 #[test]
 #[ignore = "prints the table of a year"]
 fn a_year_of_demand() {
-    let comparison = Comparison::of(&Span::new(date(1, 1), 365, 0, crate::seeds().start));
+    let comparison = Comparison::new(&Span::new(date(1, 1), 365, 0, crate::seeds().start));
     println!("{}", comparison.table());
-    comparison.holds();
+    comparison.assert_auto_wins();
 }
 
-/// The history is asked for when a policy needs it, now and then, and never while somebody waits.
+/// The launch history is read every 15 minutes if the policy needs it, and never during a launch.
 #[tokio::test(start_paused = true)]
 async fn the_launch_history_is_read_sparingly() {
     let begin = "2026-03-02T08:00:00Z".parse().unwrap();
@@ -337,12 +320,12 @@ async fn the_launch_history_is_read_sparingly() {
     assert_eq!(reads(), 0);
     for _ in 0..12 {
         engine.once(false).await.unwrap();
-        clock.sleep(PASS).await;
+        clock.sleep(PASS_INTERVAL).await;
     }
-    assert_eq!(reads(), 4, "every fifteen minutes of an hour");
+    assert_eq!(reads(), 4, "every 15 minutes of an hour");
     engine.launch(&request("checkout-fix", None)).await.unwrap();
     assert_eq!(reads(), 4);
-    // The first launch had to wait for its database. The second one tells what a restore takes.
+    // The first launch waited for its restore. The second one found a free database, whose restore time is known.
     let launches = engine.cloud().launches(&engine.config().fleet, begin).await.unwrap();
     let minutes: Vec<_> = launches.iter().map(|one| one.restore.map(|took| took.as_secs() / 60)).collect();
     assert!(matches!(minutes[..], [None, Some(10..=30)]), "{minutes:?}");

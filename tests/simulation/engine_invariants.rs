@@ -1,5 +1,5 @@
-//! What one engine does, seen from outside of it: that it takes nothing away on a listing that was not complete (I6), that
-//! everything it changes is in the audit log (I9), and that it obeys `min-version`.
+//! Invariants of one engine, checked on its calls: it deletes nothing on an incomplete listing (I6), logs every change to the
+//! audit log (I9), and obeys `min-version`.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -9,48 +9,47 @@ use chrono::{DateTime, Utc};
 use hatchery::clock::Clock;
 use hatchery::domain::{CloudError, ErrorClass};
 
-use crate::cloud_layer::{Call, Hook, Listing, Verb};
-use crate::invariants::SharedBook;
+use crate::cloud_layer::{Access, Call, Hook, ListingEvent};
+use crate::invariants::SharedChecker;
 
-/// What was seen of one process.
+/// The state of one process.
 #[derive(Default)]
 struct Observed {
-    /// The listings that are not known to be complete.
+    /// Listings that are not known to be complete.
     incomplete: BTreeSet<&'static str>,
-    broken: BTreeSet<&'static str>,
-    /// Records that it has created itself: it may give them back.
+    failed: BTreeSet<&'static str>,
+    /// Records that the process created: it may delete them again.
     own: BTreeSet<String>,
     /// Changes that are not in the audit log yet.
     unlogged: Vec<String>,
-    /// When its last look began.
-    looked_at: Option<DateTime<Utc>>,
+    /// When its last observation began.
+    observed_at: Option<DateTime<Utc>>,
 }
 
-/// The witness of one process.
-pub(crate) struct Witness {
+pub(crate) struct EngineInvariants {
     pub(crate) who: String,
     pub(crate) clock: Clock,
-    pub(crate) checker: SharedBook,
-    /// Whether it is older than what the fleet may come to want.
+    pub(crate) checker: SharedChecker,
+    /// Whether its version is below the later `min-version`.
     pub(crate) old: bool,
     seen: Arc<Mutex<Observed>>,
 }
 
-/// Forgets what a process did not come to before it died.
+/// Resets the state when the process crashes.
 #[derive(Clone)]
 pub(crate) struct ResetHandle(Arc<Mutex<Observed>>);
 
 impl ResetHandle {
-    pub(crate) fn reborn(&self) {
+    pub(crate) fn reset(&self) {
         *self.0.lock().unwrap() = Observed::default();
     }
 }
 
-impl Witness {
-    pub(crate) fn new(who: &str, clock: Clock, checker: SharedBook, old: bool) -> (Self, ResetHandle) {
+impl EngineInvariants {
+    pub(crate) fn new(who: &str, clock: Clock, checker: SharedChecker, old: bool) -> (Self, ResetHandle) {
         let seen = Arc::<Mutex<Observed>>::default();
-        let rebirth = ResetHandle(Arc::clone(&seen));
-        (Self { who: who.to_owned(), clock, checker, old, seen }, rebirth)
+        let reset_handle = ResetHandle(Arc::clone(&seen));
+        (Self { who: who.to_owned(), clock, checker, old, seen }, reset_handle)
     }
 
     fn violation(&self, invariant: &str, what: impl std::fmt::Display) {
@@ -60,22 +59,22 @@ impl Witness {
 }
 
 #[async_trait]
-impl Hook for Witness {
+impl Hook for EngineInvariants {
     async fn before(&self, call: &Call) {
-        if !matches!(call.verb, Verb::Write | Verb::Remove) {
+        if !matches!(call.access, Access::Write | Access::Delete) {
             return;
         }
-        let (missing, own, looked_at) = {
+        let (incomplete, own, observed_at) = {
             let seen = self.seen.lock().unwrap();
-            let missing: Vec<_> = seen.incomplete.iter().copied().collect();
-            (missing, seen.own.contains(&call.target), seen.looked_at)
+            let incomplete: Vec<_> = seen.incomplete.iter().copied().collect();
+            (incomplete, seen.own.contains(&call.target), seen.observed_at)
         };
-        if call.verb == Verb::Remove && !missing.is_empty() && !own {
-            let what = format!("{} {} without all {}", call.operation, call.target, missing.join(", "));
+        if call.access == Access::Delete && !incomplete.is_empty() && !own {
+            let what = format!("{} {} on incomplete {}", call.operation, call.target, incomplete.join(", "));
             self.violation("I6", what);
         }
         let outdated = self.checker.lock().unwrap().outdated_from;
-        if self.old && outdated.is_some_and(|from| looked_at.is_some_and(|at| at > from)) {
+        if self.old && outdated.is_some_and(|from| observed_at.is_some_and(|at| at > from)) {
             self.violation("min-version", format!("is too old for {} {}", call.operation, call.target));
         }
     }
@@ -83,13 +82,13 @@ impl Hook for Witness {
     async fn after(&self, call: &Call, error: Option<&CloudError>) {
         let changed = error.is_none_or(|error| error.is(ErrorClass::Unknown));
         let mut seen = self.seen.lock().unwrap();
-        match call.verb {
-            Verb::Write | Verb::Remove if changed => {
+        match call.access {
+            Access::Write | Access::Delete if changed => {
                 seen.unlogged.push(format!("{} {}", call.operation, call.target));
             }
-            // What could not be logged is said on the screen.
-            Verb::Log => seen.unlogged.clear(),
-            Verb::Read | Verb::Write | Verb::Remove => {}
+            // A failed write counts as logged, because the dashboard shows it.
+            Access::Audit => seen.unlogged.clear(),
+            Access::Read | Access::Write | Access::Delete => {}
         }
     }
 
@@ -97,24 +96,24 @@ impl Hook for Witness {
         self.seen.lock().unwrap().own.insert(record.to_owned());
     }
 
-    fn listing(&self, what: &'static str, listing: Listing) {
+    fn listing(&self, what: &'static str, listing: ListingEvent) {
         let mut seen = self.seen.lock().unwrap();
         match listing {
-            Listing::Begun => {
+            ListingEvent::Started => {
                 seen.incomplete.insert(what);
-                seen.broken.remove(what);
-                seen.looked_at = Some(self.clock.now());
+                seen.failed.remove(what);
+                seen.observed_at = Some(self.clock.now());
                 let unlogged = std::mem::take(&mut seen.unlogged);
                 drop(seen);
                 if !unlogged.is_empty() {
                     self.violation("I9", format!("did not log: {}", unlogged.join("; ")));
                 }
             }
-            Listing::Broken => {
-                seen.broken.insert(what);
+            ListingEvent::Failed => {
+                seen.failed.insert(what);
             }
-            Listing::Complete => {
-                if !seen.broken.contains(what) {
+            ListingEvent::Complete => {
+                if !seen.failed.contains(what) {
                     seen.incomplete.remove(what);
                 }
             }

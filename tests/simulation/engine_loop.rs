@@ -1,4 +1,4 @@
-//! The run loop: how often it looks, what it tells, and when it acts.
+//! The engine loop: when it observes, which events it sends, and when it acts.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -13,230 +13,233 @@ use hatchery::engine::step::{Key, Priority};
 use hatchery::engine::{Engine, Event, Handle, RunOptions};
 use hatchery::failure::Kind;
 
+use crate::builders::audit_event;
 use crate::setup::{config, dev, on_paused_time};
 use crate::test_bed::{ALWAYS, TestBed, error};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// What a running engine has told, and when.
+/// The events of a running engine, with their times in seconds.
 #[derive(Clone, Default)]
-struct Told(Arc<Mutex<Vec<(f64, Event)>>>);
+struct RecordedEvents(Arc<Mutex<Vec<(f64, Event)>>>);
 
-impl Told {
+impl RecordedEvents {
     fn take(&self) -> Vec<(f64, Event)> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 
-    /// Seconds between the complete looks since the last time, the first one counted from `from`.
-    fn gaps(&self, from: &mut f64) -> Vec<f64> {
-        let looks = self.take().into_iter().filter_map(|(at, event)| match event {
+    /// Takes the events and returns the seconds between observations; the first interval starts at `from`.
+    fn intervals(&self, from: &mut f64) -> Vec<f64> {
+        let observations = self.take().into_iter().filter_map(|(at, event)| match event {
             Event::World(_) | Event::ObserveFailed(_) => Some(at),
             _ => None,
         });
-        looks.map(|at| at - std::mem::replace(from, at)).collect()
+        observations.map(|at| at - std::mem::replace(from, at)).collect()
     }
 }
 
-fn run(bed: &TestBed, options: RunOptions) -> (Handle, Told) {
-    let (handle, mut events) = bed.engine.run(options);
-    let (told, clock) = (Told::default(), bed.clock.clone());
+fn run(bed: &TestBed, options: RunOptions) -> (Handle, RecordedEvents) {
+    let (handle, mut receiver) = bed.engine.run(options);
+    let (events, clock) = (RecordedEvents::default(), bed.clock.clone());
     tokio::spawn({
-        let told = told.clone();
+        let events = events.clone();
         async move {
-            while let Some(event) = events.recv().await {
-                told.0.lock().unwrap().push((clock.elapsed().as_secs_f64(), event));
+            while let Some(event) = receiver.recv().await {
+                events.0.lock().unwrap().push((clock.elapsed().as_secs_f64(), event));
             }
-            told.0.lock().unwrap().push((f64::INFINITY, Event::Working(usize::MAX)));
+            events.0.lock().unwrap().push((f64::INFINITY, Event::Working(usize::MAX)));
         }
     });
-    (handle, told)
+    (handle, events)
 }
 
-fn watching() -> RunOptions {
+fn options() -> RunOptions {
     RunOptions { background: true, refresh: MINUTE }
 }
 
-/// A bed whose fleet is at rest, and what an engine on it tells after its first look.
-async fn at_rest(options: RunOptions) -> (TestBed, Handle, Told, f64) {
+/// A test bed with an idle fleet, and an engine loop after its first observation.
+async fn at_rest(options: RunOptions) -> (TestBed, Handle, RecordedEvents, f64) {
     let bed = TestBed::new();
-    let (handle, told) = run(&bed, options);
+    let (handle, events) = run(&bed, options);
     bed.clock.sleep(Duration::from_millis(100)).await;
     let mut from = 0.0;
-    assert!(!told.gaps(&mut from).is_empty());
-    (bed, handle, told, from)
+    assert!(!events.intervals(&mut from).is_empty());
+    (bed, handle, events, from)
 }
 
 #[track_caller]
-fn all_about(gaps: &[f64], seconds: f64) {
-    assert!(!gaps.is_empty());
-    let fit = gaps.iter().all(|gap| (seconds * 0.8 - 0.1..=seconds * 1.2 + 0.1).contains(gap));
-    assert!(fit, "{gaps:?} are not about {seconds} s");
+fn assert_about(intervals: &[f64], seconds: f64) {
+    assert!(!intervals.is_empty());
+    let fit = intervals.iter().all(|interval| (seconds * 0.8 - 0.1..=seconds * 1.2 + 0.1).contains(interval));
+    assert!(fit, "{intervals:?} are not about {seconds} s");
 }
 
 #[test]
-fn it_looks_once_a_minute_and_never_in_step_with_others() {
+fn loop_observes_every_minute_with_jitter() {
     on_paused_time(async {
-        let (bed, _handle, told, mut from) = at_rest(watching()).await;
+        let (bed, _handle, events, mut from) = at_rest(options()).await;
         bed.clock.sleep(60 * MINUTE).await;
-        let gaps = told.gaps(&mut from);
-        all_about(&gaps, 60.0);
-        let (least, most) =
-            (gaps.iter().copied().fold(f64::MAX, f64::min), gaps.iter().copied().fold(0.0, f64::max));
-        assert!(most - least > 10.0, "{gaps:?}");
+        let intervals = events.intervals(&mut from);
+        assert_about(&intervals, 60.0);
+        let (min, max) = (
+            intervals.iter().copied().fold(f64::MAX, f64::min),
+            intervals.iter().copied().fold(0.0, f64::max),
+        );
+        assert!(max - min > 10.0, "{intervals:?}");
     });
 }
 
 #[test]
-fn it_looks_less_often_while_nobody_watches_and_at_once_when_somebody_does() {
+fn unfocused_loop_observes_less_often() {
     on_paused_time(async {
-        let (bed, handle, told, mut from) = at_rest(watching()).await;
+        let (bed, handle, events, mut from) = at_rest(options()).await;
         handle.focus(false);
         bed.clock.sleep(2 * MINUTE).await;
-        told.gaps(&mut from);
+        events.intervals(&mut from);
         bed.clock.sleep(60 * MINUTE).await;
-        all_about(&told.gaps(&mut from), 180.0);
+        assert_about(&events.intervals(&mut from), 180.0);
         let now = bed.clock.elapsed().as_secs_f64();
         handle.focus(true);
         bed.clock.sleep(Duration::from_secs(1)).await;
-        assert_eq!((told.gaps(&mut from).len(), from), (1, now));
-        // It is watched already: that is no news.
+        assert_eq!((events.intervals(&mut from).len(), from), (1, now));
+        // A repeated focus changes nothing.
         handle.focus(true);
         bed.clock.sleep(Duration::from_secs(1)).await;
-        assert!(told.gaps(&mut from).is_empty());
+        assert!(events.intervals(&mut from).is_empty());
         handle.refresh();
         bed.clock.sleep(Duration::from_secs(1)).await;
-        assert_eq!(told.gaps(&mut from).len(), 1);
+        assert_eq!(events.intervals(&mut from).len(), 1);
     });
     on_paused_time(async {
-        let options = RunOptions { refresh: 10 * MINUTE, ..watching() };
-        let (bed, handle, told, mut from) = at_rest(options).await;
+        let options = RunOptions { refresh: 10 * MINUTE, ..options() };
+        let (bed, handle, events, mut from) = at_rest(options).await;
         handle.focus(false);
         bed.clock.sleep(200 * MINUTE).await;
-        all_about(&told.gaps(&mut from), 600.0);
+        assert_about(&events.intervals(&mut from), 600.0);
     });
 }
 
 #[test]
-fn who_waits_is_shown_how_it_goes() {
+fn loop_observes_more_often_during_a_launch() {
     on_paused_time(async {
-        // The steps that it takes would be looked at too.
-        let options = RunOptions { background: false, ..watching() };
-        let (bed, handle, told, mut from) = at_rest(options).await;
+        // Background steps would cause observations too.
+        let options = RunOptions { background: false, ..options() };
+        let (bed, handle, events, mut from) = at_rest(options).await;
         let launched = bed.launch().await.unwrap();
         handle.refresh();
         let begun = bed.clock.elapsed().as_secs_f64();
         bed.clock.sleep(MINUTE).await;
-        all_about(&told.gaps(&mut from)[1..], 5.0);
+        assert_about(&events.intervals(&mut from)[1..], 5.0);
         bed.clock.sleep(MINUTE).await;
-        for gap in told.gaps(&mut from) {
-            assert!((0.8 * 5.0..=1.2 * 10.1).contains(&gap), "{gap}");
+        for interval in events.intervals(&mut from) {
+            assert!((0.8 * 5.0..=1.2 * 10.1).contains(&interval), "{interval}");
         }
         assert!(from - begun > 100.0);
         bed.clock.sleep(20 * MINUTE).await;
-        told.gaps(&mut from);
+        events.intervals(&mut from);
         bed.clock.sleep(20 * MINUTE).await;
-        all_about(&told.gaps(&mut from), 60.0);
-        // Whoever asked for something wants to see it.
+        assert_about(&events.intervals(&mut from), 60.0);
+        // Requests of the loop's own user are observed more often.
         bed.engine.terminate(&launched.environment).await.unwrap();
         handle.refresh();
         bed.clock.sleep(Duration::from_secs(29)).await;
-        assert!(told.gaps(&mut from).len() >= 5);
+        assert!(events.intervals(&mut from).len() >= 5);
     });
     on_paused_time(async {
-        let (bed, _handle, told, mut from) = at_rest(watching()).await;
-        bed.other().launch(&crate::test_bed::checkout()).await.unwrap();
+        let (bed, _handle, events, mut from) = at_rest(options()).await;
+        bed.other_engine().launch(&crate::test_bed::checkout()).await.unwrap();
         bed.clock.sleep(2 * MINUTE).await;
-        told.gaps(&mut from);
+        events.intervals(&mut from);
         bed.clock.sleep(MINUTE).await;
-        assert!(told.gaps(&mut from).len() <= 3, "others wait for theirs");
-        // One's own is one's own, from whichever machine it was launched.
+        assert!(events.intervals(&mut from).len() <= 3, "launches of other users are not followed");
+        // A launch of the same user on another machine is followed too.
         let elsewhere = Engine::new(bed.caller(), bed.clock.clone(), config("amy", 9));
         elsewhere.launch(&crate::test_bed::checkout()).await.unwrap();
         bed.clock.sleep(MINUTE + MINUTE / 2).await;
-        told.gaps(&mut from);
+        events.intervals(&mut from);
         bed.clock.sleep(MINUTE).await;
-        assert!(told.gaps(&mut from).len() >= 4);
+        assert!(events.intervals(&mut from).len() >= 4);
     });
 }
 
 #[test]
-fn what_fails_is_tried_again_later_and_later() {
+fn failed_observation_backs_off() {
     on_paused_time(async {
         let bed = TestBed::new();
-        bed.script.refuse("fleet", ALWAYS, error(ErrorClass::Transient));
-        let (_handle, told) = run(&bed, watching());
+        bed.script.fail("fleet", ALWAYS, error(ErrorClass::Transient));
+        let (_handle, events) = run(&bed, options());
         bed.clock.sleep(60 * MINUTE).await;
         let mut from = 0.0;
-        let gaps = told.gaps(&mut from);
-        for (gap, seconds) in
-            gaps[1..].iter().zip([2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 300.0, 300.0])
+        let intervals = events.intervals(&mut from);
+        for (interval, seconds) in
+            intervals[1..].iter().zip([2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 300.0, 300.0])
         {
-            all_about(&[*gap], seconds);
+            assert_about(&[*interval], seconds);
         }
-        bed.script.end();
+        bed.script.clear();
         bed.clock.sleep(10 * MINUTE).await;
-        told.gaps(&mut from);
-        // Once it has gone well, it begins anew.
+        events.intervals(&mut from);
+        // Success resets the backoff.
         bed.clock.sleep(10 * MINUTE).await;
-        all_about(&told.gaps(&mut from), 60.0);
+        assert_about(&events.intervals(&mut from), 60.0);
     });
 }
 
 #[test]
-fn without_permission_it_waits_for_a_person() {
+fn missing_permission_waits_for_a_refresh() {
     on_paused_time(async {
         let bed = TestBed::new();
-        bed.script.refuse("fleet", 1, error(ErrorClass::Auth));
-        let (handle, told) = run(&bed, watching());
+        bed.script.fail("fleet", 1, error(ErrorClass::Auth));
+        let (handle, events) = run(&bed, options());
         bed.clock.sleep(60 * MINUTE).await;
-        let first = told.take();
+        let first = events.take();
         assert!(
             matches!(&first[..], [(_, Event::ObserveFailed(failure))] if failure.kind == Kind::NotPermitted)
         );
         handle.refresh();
         bed.clock.sleep(Duration::from_secs(1)).await;
-        assert!(told.take().iter().any(|(_, event)| matches!(event, Event::World(_))));
+        assert!(events.take().iter().any(|(_, event)| matches!(event, Event::World(_))));
     });
 }
 
 #[test]
-fn all_slow_down_while_aws_throttles_and_come_back_bit_by_bit() {
+fn throttling_slows_the_loop_down() {
     on_paused_time(async {
-        let (bed, _handle, told, mut from) = at_rest(watching()).await;
-        bed.script.refuse("instances", ALWAYS, error(ErrorClass::Throttled));
+        let (bed, _handle, events, mut from) = at_rest(options()).await;
+        bed.script.fail("instances", ALWAYS, error(ErrorClass::Throttled));
         bed.clock.sleep(60 * MINUTE).await;
-        let gaps = told.gaps(&mut from);
-        for (gap, seconds) in gaps.iter().zip([60.0, 120.0, 240.0, 480.0, 480.0]) {
-            all_about(&[*gap], seconds);
+        let intervals = events.intervals(&mut from);
+        for (interval, seconds) in intervals.iter().zip([60.0, 120.0, 240.0, 480.0, 480.0]) {
+            assert_about(&[*interval], seconds);
         }
-        bed.script.end();
+        bed.script.clear();
         bed.clock.sleep(60 * MINUTE).await;
-        let gaps = told.gaps(&mut from);
-        for (gap, seconds) in
-            gaps[1..].iter().zip([360.0, 270.0, 202.5, 151.9, 113.9, 85.4, 64.1, 60.0, 60.0])
+        let intervals = events.intervals(&mut from);
+        for (interval, seconds) in
+            intervals[1..].iter().zip([360.0, 270.0, 202.5, 151.9, 113.9, 85.4, 64.1, 60.0, 60.0])
         {
-            all_about(&[*gap], seconds);
+            assert_about(&[*interval], seconds);
         }
     });
 }
 
 #[test]
-fn it_ends_with_its_handle() {
+fn loop_ends_when_its_handle_is_dropped() {
     on_paused_time(async {
-        let (bed, handle, told, _) = at_rest(watching()).await;
+        let (bed, handle, events, _) = at_rest(options()).await;
         drop(handle);
         bed.clock.sleep(Duration::from_secs(1)).await;
-        assert!(matches!(told.take()[..], [(_, Event::Working(usize::MAX))]));
+        assert!(matches!(events.take()[..], [(_, Event::Working(usize::MAX))]));
     });
 }
 
 #[test]
-fn the_first_look_is_shown_as_it_comes_in_and_the_others_whole() {
+fn only_the_first_world_is_partial() {
     on_paused_time(async {
         let bed = TestBed::new();
-        let (_handle, told) = run(&bed, watching());
+        let (_handle, events) = run(&bed, options());
         bed.clock.sleep(10 * MINUTE).await;
-        let complete: Vec<_> = told
+        let complete: Vec<_> = events
             .take()
             .into_iter()
             .filter_map(|(_, event)| match event {
@@ -251,23 +254,25 @@ fn the_first_look_is_shown_as_it_comes_in_and_the_others_whole() {
 }
 
 #[test]
-fn who_only_looks_changes_nothing() {
+fn loop_without_background_changes_nothing() {
     on_paused_time(async {
-        let bed = TestBed::of(Scenario::default());
-        let (_handle, told) = run(&bed, RunOptions { background: false, ..watching() });
+        let bed = TestBed::with_scenario(Scenario::default());
+        let (_handle, events) = run(&bed, RunOptions { background: false, ..options() });
         bed.clock.sleep(30 * MINUTE).await;
         assert!(bed.sim.inspect(|state| state.databases().next().is_none()));
-        assert!(!told.take().iter().any(|(_, event)| matches!(event, Event::Refused(_) | Event::Working(_))));
+        assert!(
+            !events.take().iter().any(|(_, event)| matches!(event, Event::Refused(_) | Event::Working(_)))
+        );
     });
 }
 
 #[test]
-fn a_step_waits_for_its_moment_is_told_and_is_looked_at_soon_after() {
+fn step_waits_for_its_jitter_and_is_observed() {
     on_paused_time(async {
-        let bed = TestBed::of(Scenario::default());
-        let (_handle, told) = run(&bed, watching());
+        let bed = TestBed::with_scenario(Scenario::default());
+        let (_handle, events) = run(&bed, options());
         bed.clock.sleep(5 * MINUTE).await;
-        let events = told.take();
+        let events = events.take();
         let working: Vec<_> = events
             .iter()
             .filter_map(|(at, event)| match event {
@@ -275,59 +280,59 @@ fn a_step_waits_for_its_moment_is_told_and_is_looked_at_soon_after() {
                 _ => None,
             })
             .collect();
-        // The database, and once it is there, the hint.
+        // The database first, then the number hint.
         assert_eq!(working.iter().map(|(_, steps)| *steps).collect::<Vec<_>>(), [1, 0, 1, 0], "{working:?}");
         let key = Key(Priority::Create, "create-database", "hatchery-dev-6".into());
         let moment = jitter(7, &key, 0).as_secs_f64();
         assert!((working[0].0 - moment).abs() < 0.6, "{} is not {moment}", working[0].0);
         let next = events.iter().find(|(at, event)| *at > working[1].0 && matches!(event, Event::World(_)));
-        all_about(&[next.unwrap().0 - working[1].0], 2.0);
+        assert_about(&[next.unwrap().0 - working[1].0], 2.0);
         let actions: Vec<_> = activity(events).into_iter().map(|(_, event)| event.action).collect();
         for action in ["create-database", "raise-number-hint"] {
-            assert!(actions.iter().any(|told| told == action), "{actions:?}");
+            assert!(actions.iter().any(|events| events == action), "{actions:?}");
         }
     });
 }
 
 #[test]
-fn a_step_that_was_done_and_is_not_seen_is_not_sent_again_at_once() {
+fn completed_step_is_not_sent_again_at_once() {
     on_paused_time(async {
         let mut scenario = Scenario::default();
         scenario.faults.lag = 20.0;
-        let bed = TestBed::of(scenario);
-        let (_handle, _told) = run(&bed, watching());
+        let bed = TestBed::with_scenario(scenario);
+        let (_handle, _told) = run(&bed, options());
         bed.clock.sleep(5 * MINUTE).await;
-        assert_eq!(bed.script.calls("create database"), 1);
+        assert_eq!(bed.script.count("create database"), 1);
     });
     on_paused_time(async {
-        let bed = TestBed::of(Scenario::default());
-        bed.script.refuse("create database", ALWAYS, error(ErrorClass::Transient));
-        let (_handle, told) = run(&bed, watching());
+        let bed = TestBed::with_scenario(Scenario::default());
+        bed.script.fail("create database", ALWAYS, error(ErrorClass::Transient));
+        let (_handle, events) = run(&bed, options());
         bed.clock.sleep(10 * MINUTE).await;
-        let failed: Vec<_> = activity(told.take())
+        let failed: Vec<_> = activity(events.take())
             .into_iter()
             .filter_map(|(at, event)| (event.outcome == Outcome::Failed).then_some(at))
             .collect();
         assert!(failed.len() > 5, "{failed:?}");
-        let gaps: Vec<_> = failed.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        for (gap, seconds) in gaps.iter().zip([2.0, 4.0, 8.0, 16.0, 32.0]) {
-            assert!((seconds..seconds + 3.0).contains(gap), "{gaps:?}");
+        let intervals: Vec<_> = failed.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        for (interval, seconds) in intervals.iter().zip([2.0, 4.0, 8.0, 16.0, 32.0]) {
+            assert!((seconds..seconds + 3.0).contains(interval), "{intervals:?}");
         }
     });
 }
 
 #[test]
-fn what_ones_person_asked_for_is_done_at_once() {
+fn request_of_the_own_user_has_no_delay() {
     on_paused_time(async {
-        let (bed, handle, told, _) = at_rest(watching()).await;
+        let (bed, handle, events, _) = at_rest(options()).await;
         let launched = bed.launch().await.unwrap();
         bed.clock.sleep(30 * MINUTE).await;
-        told.take();
+        events.take();
         bed.engine.terminate(&launched.environment).await.unwrap();
         let asked = bed.clock.elapsed().as_secs_f64();
         handle.refresh();
         bed.clock.sleep(Duration::from_secs(5)).await;
-        let begun = told.take().into_iter().find(|(_, event)| matches!(event, Event::Working(2)));
+        let begun = events.take().into_iter().find(|(_, event)| matches!(event, Event::Working(2)));
         assert!(begun.is_some_and(|(at, _)| at - asked < 0.1));
         bed.clock.sleep(10 * MINUTE).await;
         assert!(bed.records().is_empty());
@@ -335,24 +340,25 @@ fn what_ones_person_asked_for_is_done_at_once() {
 }
 
 #[test]
-fn what_others_did_is_told_once() {
+fn activity_of_other_users_is_sent_once() {
     on_paused_time(async {
-        let (bed, _handle, told, _) = at_rest(RunOptions { background: false, ..watching() }).await;
-        let launched = bed.other().launch(&crate::test_bed::checkout()).await.unwrap();
+        let (bed, _handle, events, _) = at_rest(RunOptions { background: false, ..options() }).await;
+        let launched = bed.other_engine().launch(&crate::test_bed::checkout()).await.unwrap();
         bed.clock.sleep(5 * MINUTE).await;
-        bed.other().terminate(&launched.environment).await.unwrap();
+        bed.other_engine().terminate(&launched.environment).await.unwrap();
         bed.clock.sleep(30 * MINUTE).await;
-        let told: Vec<_> = activity(told.take());
-        let told: Vec<_> = told.iter().map(|(_, event)| format!("{} {}", event.who, event.action)).collect();
-        assert_eq!(told, ["bob launch", "bob terminate"]);
-        // Once in five minutes, and two minutes after a change.
-        assert!((6..=10).contains(&bed.script.calls("read audit")), "{}", bed.script.calls("read audit"));
+        let events: Vec<_> = activity(events.take());
+        let events: Vec<_> =
+            events.iter().map(|(_, event)| format!("{} {}", event.who, event.action)).collect();
+        assert_eq!(events, ["bob launch", "bob terminate"]);
+        // Every five minutes, and two minutes after a change.
+        assert!((6..=10).contains(&bed.script.count("read audit")), "{}", bed.script.count("read audit"));
     });
 }
 
-/// What was told that somebody did, and when.
-fn activity(told: Vec<(f64, Event)>) -> Vec<(f64, AuditEvent)> {
-    let events = told.into_iter().filter_map(|(at, event)| match event {
+/// Returns the audit events with their times.
+fn activity(events: Vec<(f64, Event)>) -> Vec<(f64, AuditEvent)> {
+    let events = events.into_iter().filter_map(|(at, event)| match event {
         Event::Activity(events) => Some(events.into_iter().map(move |event| (at, event))),
         _ => None,
     });
@@ -360,29 +366,20 @@ fn activity(told: Vec<(f64, Event)>) -> Vec<(f64, AuditEvent)> {
 }
 
 fn by(who: &str, at: DateTime<Utc>) -> AuditEvent {
-    AuditEvent {
-        at,
-        who: who.into(),
-        action: "keep".into(),
-        target: "dev-1".into(),
-        reason: String::new(),
-        outcome: Outcome::Done,
-        detail: String::new(),
-        restore_seconds: None,
-    }
+    audit_event(at, who, "keep", "dev-1")
 }
 
 #[test]
-fn after_any_change_what_others_did_is_told_sooner() {
+fn change_reads_the_audit_log_sooner() {
     on_paused_time(async {
-        let (bed, _handle, told, _) = at_rest(RunOptions { background: false, ..watching() }).await;
-        let launched = bed.other().launch(&crate::test_bed::checkout()).await.unwrap();
+        let (bed, _handle, events, _) = at_rest(RunOptions { background: false, ..options() }).await;
+        let launched = bed.other_engine().launch(&crate::test_bed::checkout()).await.unwrap();
         let cloud = bed.caller();
         let (instance, free) = (launched.instance.unwrap(), launched.database.clone());
         let mut delays = Vec::new();
         for round in 0..24 {
             bed.clock.sleep(17 * MINUTE).await;
-            told.take();
+            events.take();
             let note = TagChanges::new().set(key::ORPHAN_SINCE, format!("2026-03-02T09:{round:02}:00Z"));
             match round % 3 {
                 0 => cloud.tag_record(&launched.record, &note).await.unwrap(),
@@ -392,64 +389,64 @@ fn after_any_change_what_others_did_is_told_sooner() {
             let changed = bed.clock.elapsed().as_secs_f64();
             cloud.append_audit(&dev(), &[by("bob", bed.clock.now())]).await.unwrap();
             bed.clock.sleep(10 * MINUTE).await;
-            delays.push(activity(told.take())[0].0 - changed);
+            delays.push(activity(events.take())[0].0 - changed);
         }
-        // A look, and two minutes since the last reading; without a change it would be five.
+        // An observation, and two minutes since the last read; without a change it would be five minutes.
         let longest = delays.iter().copied().fold(0.0, f64::max);
         assert!(longest <= 195.0, "{delays:?}");
     });
 }
 
 #[test]
-fn an_event_that_comes_late_is_told_too() {
+fn late_audit_event_is_sent() {
     on_paused_time(async {
-        let (bed, _handle, told, _) = at_rest(watching()).await;
+        let (bed, _handle, events, _) = at_rest(options()).await;
         let read = bed.clock.now();
         bed.clock.sleep(MINUTE).await;
         let late = [by("bob", read - Duration::from_secs(50)), by("eve", read - Duration::from_secs(70))];
         bed.caller().append_audit(&dev(), &late).await.unwrap();
         bed.clock.sleep(10 * MINUTE).await;
-        let who: Vec<_> = activity(told.take()).into_iter().map(|(_, event)| event.who).collect();
-        assert_eq!(who, ["bob"], "a minute late is too late");
+        let who: Vec<_> = activity(events.take()).into_iter().map(|(_, event)| event.who).collect();
+        assert_eq!(who, ["bob"], "events more than a minute late are dropped");
     });
 }
 
 #[test]
-fn the_more_engines_there_seem_to_be_the_longer_it_waits() {
+fn jitter_grows_with_the_number_of_engines() {
     on_paused_time(async {
-        let (bed, handle, told, _) = at_rest(watching()).await;
+        let (bed, handle, events, _) = at_rest(options()).await;
         let now = bed.clock.now();
         let others = ["engine@a", "engine@b", "engine@c", "dave"].map(|who| by(who, now));
         bed.caller().append_audit(&dev(), &others).await.unwrap();
         bed.clock.sleep(10 * MINUTE).await;
-        // Somebody deletes the free one; the next look wants another, and takes the step at its moment.
-        // With the one that made the free database there are four.
+        // Another user deletes the free database; the loop restores another after its jitter.
+        // With the engine that created the free database there are four.
         for (number, engines) in [(7, 4), (8, 0)] {
             bed.caller().delete_database(&dev().database_id(Number(number - 1))).await.unwrap();
             bed.clock.sleep(Duration::from_millis(1)).await;
-            told.take();
+            events.take();
             let seen = bed.clock.elapsed().as_secs_f64();
             handle.refresh();
             bed.clock.sleep(5 * MINUTE).await;
             let begun =
-                told.take().into_iter().find(|(_, event)| matches!(event, Event::Working(1))).unwrap().0;
+                events.take().into_iter().find(|(_, event)| matches!(event, Event::Working(1))).unwrap().0;
             let key = Key(Priority::Create, "create-database", format!("hatchery-dev-{number}"));
             let moment = jitter(7, &key, engines).as_secs_f64();
             assert!((begun - seen - moment).abs() < 0.6, "{} is not {moment}", begun - seen);
-            // After a day they are forgotten, this one's own steps too.
+            // Engines are forgotten after a day, also this one.
             bed.clock.sleep(Duration::from_hours(25)).await;
         }
     });
 }
 
 #[test]
-fn a_log_that_cannot_be_written_is_told() {
+fn failed_audit_write_is_sent() {
     on_paused_time(async {
-        let bed = TestBed::of(Scenario::default());
-        bed.script.refuse("audit", ALWAYS, error(ErrorClass::Auth));
-        let (_handle, told) = run(&bed, watching());
+        let bed = TestBed::with_scenario(Scenario::default());
+        bed.script.fail("audit", ALWAYS, error(ErrorClass::Auth));
+        let (_handle, events) = run(&bed, options());
         bed.clock.sleep(5 * MINUTE).await;
-        let unlogged = told.take().into_iter().find_map(|(_, event)| match event {
+        let unlogged = events.take().into_iter().find_map(|(_, event)| match event {
             Event::AuditWriteFailed(why) => Some(why.map(|error| error.class)),
             _ => None,
         });
@@ -458,24 +455,24 @@ fn a_log_that_cannot_be_written_is_told() {
 }
 
 #[test]
-fn engines_wait_for_moments_of_their_own_that_crowd_towards_the_end() {
+fn jitter_follows_its_distribution() {
     let key = Key(Priority::Create, "create-database", "hatchery-dev-6".into());
-    let people = Key(Priority::User, "launch-instance", "dev-6".into());
+    let user_step = Key(Priority::User, "launch-instance", "dev-6".into());
     for (engines, spread) in [(0, 24.0), (1, 24.0), (100, 24.0 * (100.0_f64.ln() + 1.0))] {
         let moments: Vec<f64> = (0..2_000).map(|seed| jitter(seed, &key, engines).as_secs_f64()).collect();
         assert!(moments.iter().all(|moment| (0.0..=spread).contains(moment)));
         let late = moments.iter().filter(|moment| **moment > spread / 2.0).count();
-        // A density that grows by e^lambda over the interval has this much of it in the second half.
+        // Share of the second half of the interval, for a density that grows by e^lambda over it.
         let lambda = f64::from(u32::try_from(engines).unwrap().max(1)).ln() + 1.0;
         let share = 1.0 - ((lambda / 2.0).exp() - 1.0) / (lambda.exp() - 1.0);
         let found = f64::from(u32::try_from(late).unwrap()) / 2_000.0;
         assert!((found - share).abs() < 0.04, "{found} is not {share}");
         let different: BTreeSet<_> = moments.iter().map(|moment| moment.to_bits()).collect();
         assert!(different.len() > 1_990);
-        let first = (0..2_000).map(|seed| jitter(seed, &people, engines).as_secs_f64() * 3.0);
+        let first = (0..2_000).map(|seed| jitter(seed, &user_step, engines).as_secs_f64() * 3.0);
         assert!(first.into_iter().all(|moment| moment <= spread));
     }
     assert_eq!(jitter(7, &key, 5), jitter(7, &key, 5));
     assert_ne!(jitter(7, &key, 5), jitter(8, &key, 5));
-    assert_ne!(jitter(7, &key, 5), jitter(7, &people, 5) * 3);
+    assert_ne!(jitter(7, &key, 5), jitter(7, &user_step, 5) * 3);
 }

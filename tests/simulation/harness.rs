@@ -1,4 +1,4 @@
-//! One simulation: engines, people, and an account in which things go wrong.
+//! One simulation: engines and users in an account with faults.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -15,47 +15,45 @@ use rand_chacha::ChaCha8Rng;
 use semver::Version;
 
 use crate::cloud_layer::Layer;
-use crate::crash_injector::{CrashSchedule, FaultSwitch, Frail};
-use crate::engine_invariants::{ResetHandle, Witness};
-use crate::invariants::{InvariantChecker, REST, SharedBook};
-use crate::mutants::{Broken, Mutant};
-use crate::setup::{config, dev, live, on_paused_time};
-use crate::users::Person;
+use crate::crash_injector::{CrashInjector, CrashSchedule, FaultSwitch};
+use crate::engine_invariants::{EngineInvariants, ResetHandle};
+use crate::invariants::{InvariantChecker, MAX_TIME_TO_IDLE, SharedChecker};
+use crate::mutants::{Mutant, MutantLayer};
+use crate::setup::{config, dev, on_paused_time, run_events};
+use crate::users::User;
 
-/// The versions of the engines: some are not kept up to date.
+/// One engine stays at the old version.
 const OLD: Version = Version::new(0, 9, 0);
 const NEW: Version = Version::new(1, 0, 0);
 
-/// How a simulation is set up.
 #[derive(Debug, Clone)]
-pub(crate) struct Setting {
+pub(crate) struct SimulationConfig {
     pub(crate) hostile: bool,
     pub(crate) engines: u64,
-    pub(crate) people: u64,
+    pub(crate) users: u64,
     pub(crate) days: f64,
-    /// What is broken on purpose.
+    /// The protection that is removed, if any.
     pub(crate) mutant: Option<Mutant>,
-    /// Whether the whole history is kept, with what everybody saw.
+    /// Whether the history of all calls is kept.
     pub(crate) history: bool,
 }
 
-impl Default for Setting {
+impl Default for SimulationConfig {
     fn default() -> Self {
-        Self { hostile: true, engines: 4, people: 4, days: 1.5, mutant: None, history: false }
+        Self { hostile: true, engines: 4, users: 4, days: 1.5, mutant: None, history: false }
     }
 }
 
-/// The databases that the policy of every simulation allows.
-const CEILING: usize = 14;
+/// `max-databases` of every simulation's policy.
+const MAX_DATABASES: usize = 14;
 
-/// What one engine may ask of a quiet account in an hour, whatever its pages: a look a minute with its three listings in at
-/// most two pages each, and what it reads of snapshots, images, subnets and the audit log.
-const QUIET: u64 = 550;
+/// Requests an hour that one engine may send while the fleet is idle: an observation a minute of three listings of up to two
+/// pages each, plus the reads of snapshots, images, subnets and the audit log.
+const MAX_IDLE_REQUESTS: u64 = 550;
 
-/// What came of a simulation.
-pub(crate) struct Outcome {
+pub(crate) struct SimulationResult {
     pub(crate) seed: u64,
-    pub(crate) setting: Setting,
+    pub(crate) config: SimulationConfig,
     pub(crate) days: f64,
     pub(crate) launched: u64,
     pub(crate) requests: u64,
@@ -65,13 +63,14 @@ pub(crate) struct Outcome {
     pub(crate) violations: Vec<String>,
 }
 
-impl Outcome {
-    /// The seed, what was violated, the last so many entries of the history of what it was violated by, and how to replay it.
-    pub(crate) fn report(&self, most: usize) -> String {
+impl SimulationResult {
+    /// Formats the seed, its violations, at most `max_lines` history entries about the resources in the violations, and the
+    /// command that replays the seed.
+    pub(crate) fn report(&self, max_lines: usize) -> String {
         if self.violations.is_empty() {
-            return format!("seed {}: all holds", self.seed);
+            return format!("seed {}: no violations", self.seed);
         }
-        let words: BTreeSet<&str> = self
+        let ids: BTreeSet<&str> = self
             .violations
             .iter()
             .flat_map(|line| line.split(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != '/'))
@@ -82,11 +81,11 @@ impl Outcome {
                     || word.contains("dev/")
             })
             .collect();
-        let relevant = self.history.iter().filter(|line| words.iter().any(|word| line.contains(word)));
+        let relevant = self.history.iter().filter(|line| ids.iter().any(|id| line.contains(id)));
         let lines: Vec<_> = relevant.map(String::as_str).collect();
-        let from = lines.len().saturating_sub(most);
+        let from = lines.len().saturating_sub(max_lines);
         format!(
-            "seed {}\n{}\nwhat happened to {words:?}:\n{}\n\nreplay: HATCHERY_SEEDS={} cargo test \
+            "seed {}\n{}\nhistory of {ids:?}:\n{}\n\nreplay: HATCHERY_SEEDS={} cargo test \
              --no-default-features --test simulation replay -- --ignored --nocapture",
             self.seed,
             self.violations.join("\n"),
@@ -97,68 +96,67 @@ impl Outcome {
 }
 
 /// Runs one seed.
-pub(crate) fn simulate(seed: u64, setting: &Setting) -> Outcome {
-    on_paused_time(async { Simulation::new(seed, setting.clone()).run().await })
+pub(crate) fn simulate(seed: u64, config: &SimulationConfig) -> SimulationResult {
+    on_paused_time(async { Simulation::new(seed, config.clone()).run().await })
 }
 
 struct Simulation {
     seed: u64,
-    setting: Setting,
+    config: SimulationConfig,
     sim: SimCloud,
     clock: Clock,
     random: ChaCha8Rng,
-    checker: SharedBook,
+    checker: SharedChecker,
     launched: Arc<Mutex<u64>>,
     fault_switch: Arc<FaultSwitch>,
     spare: usize,
 }
 
 impl Simulation {
-    fn new(seed: u64, setting: Setting) -> Self {
+    fn new(seed: u64, config: SimulationConfig) -> Self {
         let clock = Clock::virtual_from("2026-03-02T06:00:00Z".parse().unwrap(), 1.0);
-        let mut scenario = if setting.hostile { Scenario::hostile().unwrap() } else { Scenario::default() };
-        scenario.policy.insert("max-databases".into(), CEILING.to_string());
-        scenario.faults.broken.extend(setting.mutant.and_then(Mutant::broken_guarantee));
+        let mut scenario = if config.hostile { Scenario::hostile().unwrap() } else { Scenario::default() };
+        scenario.policy.insert("max-databases".into(), MAX_DATABASES.to_string());
+        scenario.faults.broken.extend(config.mutant.and_then(Mutant::broken_guarantee));
         let spare = scenario.policy.get("spare").map_or(1, |spare| spare.parse().unwrap());
         let sim = SimCloud::new(scenario, seed, clock.clone());
-        sim.keep_history(if setting.history { 1_000_000 } else { 0 });
+        sim.keep_history(if config.history { 1_000_000 } else { 0 });
         let random = ChaCha8Rng::seed_from_u64(seed ^ 0x5eed);
         let (checker, launched, fault_switch) = Default::default();
-        Self { seed, setting, sim, clock, random, checker, launched, fault_switch, spare }
+        Self { seed, config, sim, clock, random, checker, launched, fault_switch, spare }
     }
 
-    async fn run(mut self) -> Outcome {
-        let grace = self.make_strangers().await;
-        self.open_book(grace);
-        let live = live(&self.sim);
-        let engines: Vec<_> = (0..self.setting.engines).map(|n| tokio::spawn(self.engine_life(n))).collect();
-        let people: Vec<_> =
-            (0..self.setting.people).map(|n| tokio::spawn(self.person(n, grace).live())).collect();
-        let busy = Duration::from_secs_f64(self.setting.days * 86_400.0);
-        self.pass(busy / 2).await;
-        self.want_newer_engines().await;
-        self.pass(busy / 2).await;
-        people.iter().for_each(tokio::task::JoinHandle::abort);
+    async fn run(mut self) -> SimulationResult {
+        let grace = self.create_other_fleet().await;
+        self.attach_checker(grace);
+        let events = run_events(&self.sim);
+        let engines: Vec<_> = (0..self.config.engines).map(|n| tokio::spawn(self.run_engine(n))).collect();
+        let users: Vec<_> = (0..self.config.users).map(|n| tokio::spawn(self.user(n, grace).run())).collect();
+        let busy = Duration::from_secs_f64(self.config.days * 86_400.0);
+        self.wait(busy / 2).await;
+        self.raise_min_version().await;
+        self.wait(busy / 2).await;
+        users.iter().for_each(tokio::task::JoinHandle::abort);
 
-        // People go home and everything goes well again: the world comes to rest.
+        // Users stop and faults end, so the fleet must converge to its idle state (I7).
         self.sim.clear_faults();
-        self.fault_switch.calm();
+        self.fault_switch.turn_off();
         let cloud = self.sim.caller("cleaner");
         let _ = clear_failures(&cloud).await;
-        let end = self.clock.now() + REST;
-        let mut left = vec!["not looked at".to_owned()];
+        let end = self.clock.now() + MAX_TIME_TO_IDLE;
+        let mut left = vec!["not checked yet".to_owned()];
         while !left.is_empty() && self.clock.now() < end && !self.is_caught() {
             self.clock.sleep(Duration::from_mins(20)).await;
-            left = self.sim.inspect(|state| InvariantChecker::at_rest(state, self.spare));
+            left = self.sim.inspect(|state| InvariantChecker::leftovers(state, self.spare));
         }
-        self.rest().await;
+        self.check_idle_requests().await;
         engines.iter().for_each(tokio::task::JoinHandle::abort);
-        live.abort();
+        events.abort();
         self.outcome(left)
     }
 
-    /// Lets time pass, unless what was to be seen has been seen.
-    async fn pass(&self, time: Duration) {
+    /// Waits, but no longer than until the mutant is caught.
+    async fn wait(&self, time: Duration) {
         let end = self.clock.now() + time;
         while self.clock.now() < end && !self.is_caught() {
             let left = (end - self.clock.now()).to_std().unwrap_or_default();
@@ -166,16 +164,16 @@ impl Simulation {
         }
     }
 
-    /// Whether the mutant of this simulation has shown itself.
+    /// Whether a violation shows this simulation's mutant.
     fn is_caught(&self) -> bool {
-        let Some(mutant) = self.setting.mutant else { return false };
-        self.checker.lock().unwrap().violations.iter().any(|line| mutant.shows_in(line))
+        let Some(mutant) = self.config.mutant else { return false };
+        self.checker.lock().unwrap().violations.iter().any(|line| mutant.is_caught_by(line))
     }
 
-    fn open_book(&self, grace: TimeDelta) {
+    fn attach_checker(&self, grace: TimeDelta) {
         {
             let mut checker = self.checker.lock().unwrap();
-            (checker.ceiling, checker.grace) = (CEILING, grace);
+            (checker.max_databases, checker.grace) = (MAX_DATABASES, grace);
         }
         let checker = Arc::clone(&self.checker);
         self.sim.inspect(|state| checker.lock().unwrap().begin(state));
@@ -183,21 +181,21 @@ impl Simulation {
             .observe(Box::new(move |state, who, change| checker.lock().unwrap().check(state, who, change)));
     }
 
-    /// I10: a fleet at rest asks for little.
-    async fn rest(&self) {
+    /// I10: the engines of an idle fleet send a bounded number of requests.
+    async fn check_idle_requests(&self) {
         let requests = || self.sim.inspect(|state| state.requests().values().sum::<u64>());
         let before = requests();
         self.clock.sleep(Duration::from_hours(2)).await;
-        let an_hour = (requests() - before) / 2;
-        let most = QUIET * self.setting.engines;
-        if an_hour > most {
-            let what = format!("I10: {an_hour} requests an hour at rest, and {most} are enough");
+        let per_hour = (requests() - before) / 2;
+        let max = MAX_IDLE_REQUESTS * self.config.engines;
+        if per_hour > max {
+            let what = format!("I10: {per_hour} requests an hour while idle, at most {max} allowed");
             self.checker.lock().unwrap().violations.push(what);
         }
     }
 
-    /// From the middle on, the policy wants engines that not everybody has.
-    async fn want_newer_engines(&self) {
+    /// Raises `min-version` above the version of the old engine.
+    async fn raise_min_version(&self) {
         let cloud = self.sim.caller("admin");
         let changes = TagChanges::new().set("hatchery:min-version", NEW.to_string());
         loop {
@@ -208,23 +206,23 @@ impl Simulation {
             }
             self.clock.sleep(Duration::from_secs(5)).await;
         }
-        // Reads lag.
+        // Reads are stale by up to 8 s.
         let from = self.clock.now() + TimeDelta::seconds(10);
         self.checker.lock().unwrap().outdated_from = Some(from);
     }
 
-    fn outcome(&self, left: Vec<String>) -> Outcome {
+    fn outcome(&self, left: Vec<String>) -> SimulationResult {
         let mut violations = self.checker.lock().unwrap().violations.clone();
-        violations.extend(left.into_iter().map(|left| format!("I7: not at rest: {left}")));
+        violations.extend(left.into_iter().map(|left| format!("I7: not idle: {left}")));
         self.sim.inspect(|state| {
             let mut steps: BTreeMap<String, u64> = BTreeMap::new();
             state.audit().iter().for_each(|event| *steps.entry(event.action.clone()).or_default() += 1);
             let begun = "2026-03-02T06:00:00Z".parse::<chrono::DateTime<chrono::Utc>>().unwrap();
             #[allow(clippy::cast_precision_loss)]
             let days = (state.now() - begun).num_minutes() as f64 / 1_440.0;
-            Outcome {
+            SimulationResult {
                 seed: self.seed,
-                setting: self.setting.clone(),
+                config: self.config.clone(),
                 days,
                 launched: *self.launched.lock().unwrap(),
                 requests: state.requests().values().sum(),
@@ -244,19 +242,19 @@ impl Simulation {
         })
     }
 
-    /// Another fleet, whose things nobody may touch. The grace of our own.
-    async fn make_strangers(&self) -> TimeDelta {
+    /// Creates another fleet, which no engine may change; returns the grace period of this one.
+    async fn create_other_fleet(&self) -> TimeDelta {
         let cloud = self.sim.caller("stranger");
-        let own = loop {
-            if let Ok(Some(own)) = cloud.fleet(&dev()).await {
-                break own;
+        let fleet = loop {
+            if let Ok(Some(fleet)) = cloud.fleet(&dev()).await {
+                break fleet;
             }
             self.clock.sleep(Duration::from_secs(5)).await;
         };
-        let grace = TimeDelta::from_std(own.policy.grace).unwrap();
+        let grace = TimeDelta::from_std(fleet.policy.grace).unwrap();
         let new = NewFleet {
             name: "devx".parse().unwrap(),
-            policy: Policy { image_tag: "dev".into(), ..own.policy },
+            policy: Policy { image_tag: "dev".into(), ..fleet.policy },
             instance_type: "t3.large".into(),
             security_groups: vec!["sg-0a1".into()],
             instance_profile: None,
@@ -269,13 +267,13 @@ impl Simulation {
         grace
     }
 
-    fn maker(&mut self, who: String, old: bool) -> Maker {
-        let error = if self.setting.hostile { self.random.random_range(-300..300) } else { 0 };
-        Maker {
+    fn factory(&mut self, who: String, old: bool) -> ProcessFactory {
+        let error = if self.config.hostile { self.random.random_range(-300..300) } else { 0 };
+        ProcessFactory {
             who,
             old,
-            setting: self.setting.clone(),
-            truth: self.clock.clone(),
+            config: self.config.clone(),
+            true_clock: self.clock.clone(),
             clock: self.clock.off_by(TimeDelta::seconds(error)),
             sim: self.sim.clone(),
             checker: Arc::clone(&self.checker),
@@ -284,30 +282,30 @@ impl Simulation {
         }
     }
 
-    /// An engine that runs, dies before or after any of its calls, stays away for a while, and comes back.
-    fn engine_life(&mut self, number: u64) -> impl Future<Output = ()> + Send + 'static {
-        // The last one is not kept up to date.
-        let old = number + 1 == self.setting.engines;
-        let mut maker = self.maker(format!("host-{number}"), old);
+    /// Runs an engine that crashes before or after one of its calls, and restarts after up to two hours.
+    fn run_engine(&mut self, number: u64) -> impl Future<Output = ()> + Send + 'static {
+        // The last engine stays at the old version.
+        let old = number + 1 == self.config.engines;
+        let mut factory = self.factory(format!("host-{number}"), old);
         let mut random = ChaCha8Rng::seed_from_u64(self.random.random());
-        let hostile = self.setting.hostile;
-        let truth = self.clock.clone();
+        let hostile = self.config.hostile;
+        let true_clock = self.clock.clone();
         async move {
             loop {
-                let life = if hostile {
-                    CrashSchedule::of(random.random_range(1..5_000))
+                let schedule = if hostile {
+                    CrashSchedule::after(random.random_range(1..5_000))
                 } else {
-                    CrashSchedule::eternal()
+                    CrashSchedule::never()
                 };
-                let (engine, _) = maker.process(Arc::clone(&life));
+                let (engine, _) = factory.process(Arc::clone(&schedule));
                 if number.is_multiple_of(2) {
-                    let hasty = maker.setting.mutant == Some(Mutant::Hasty);
-                    let refresh = if hasty { Duration::from_secs(1) } else { Duration::from_mins(1) };
+                    let is_fast = factory.config.mutant == Some(Mutant::RefreshEverySecond);
+                    let refresh = if is_fast { Duration::from_secs(1) } else { Duration::from_mins(1) };
                     let (handle, events) = engine.run(RunOptions { background: true, refresh });
-                    // Nobody reads: a dead process has no screen, and a headless one has none either.
+                    // Headless: no dashboard reads the events.
                     drop(events);
                     handle.focus(random.random_bool(0.6));
-                    life.over.notified().await;
+                    schedule.crashed.notified().await;
                     drop(handle);
                 } else {
                     let passes = async {
@@ -319,68 +317,74 @@ impl Simulation {
                     tokio::select! {
                         biased;
                         () = passes => {}
-                        () = life.over.notified() => {}
+                        () = schedule.crashed.notified() => {}
                     }
                 }
-                truth.sleep(Duration::from_secs_f64(random.random_range(1.0..7_200.0))).await;
+                true_clock.sleep(Duration::from_secs_f64(random.random_range(1.0..7_200.0))).await;
             }
         }
     }
 
-    fn person(&mut self, number: u64, grace: TimeDelta) -> Person {
-        let (engine, rebirth) =
-            self.maker(format!("person-{number}"), false).process(CrashSchedule::eternal());
-        Person {
+    fn user(&mut self, number: u64, grace: TimeDelta) -> User {
+        let (engine, reset_handle) =
+            self.factory(format!("user-{number}"), false).process(CrashSchedule::never());
+        User {
             engine,
-            rebirth,
+            reset_handle,
             random: ChaCha8Rng::seed_from_u64(self.random.random()),
-            hostile: self.setting.hostile,
-            truth: self.clock.clone(),
+            hostile: self.config.hostile,
+            true_clock: self.clock.clone(),
             sim: self.sim.clone(),
             checker: Arc::clone(&self.checker),
             launched: Arc::clone(&self.launched),
             grace,
-            own: Vec::new(),
+            environments: Vec::new(),
         }
     }
 }
 
-/// Makes the processes of one person or host, one after the other.
-struct Maker {
+/// Starts the processes of one user or host, one after the other.
+struct ProcessFactory {
     who: String,
     old: bool,
-    setting: Setting,
-    truth: Clock,
-    /// Its own clock, which is wrong by up to five minutes.
+    config: SimulationConfig,
+    true_clock: Clock,
+    /// The local clock, wrong by up to five minutes.
     clock: Clock,
     sim: SimCloud,
-    checker: SharedBook,
+    checker: SharedChecker,
     fault_switch: Arc<FaultSwitch>,
     random: ChaCha8Rng,
 }
 
-impl Maker {
-    /// A process: an engine, what is broken about it, who watches it, and what its network does.
-    fn process(&mut self, life: Arc<CrashSchedule>) -> (Engine, ResetHandle) {
-        let mutant = self.setting.mutant;
+impl ProcessFactory {
+    /// Starts a process: an engine whose calls pass through its mutant, the invariants, and the crash injector.
+    fn process(&mut self, schedule: Arc<CrashSchedule>) -> (Engine, ResetHandle) {
+        let mutant = self.config.mutant;
         let seed = self.random.random();
-        let frail =
-            Frail::new(self.setting.hostile, seed, self.truth.clone(), life, Arc::clone(&self.fault_switch));
-        let network: DynCloud = Arc::new(Layer { inner: self.sim.caller(&self.who), hook: frail });
+        let injector = CrashInjector::new(
+            self.config.hostile,
+            seed,
+            self.true_clock.clone(),
+            schedule,
+            Arc::clone(&self.fault_switch),
+        );
+        let network: DynCloud = Arc::new(Layer { inner: self.sim.caller(&self.who), hook: injector });
         let checker = Arc::clone(&self.checker);
-        let (witness, rebirth) = Witness::new(&self.who, self.truth.clone(), checker, self.old);
-        let watched: DynCloud = Arc::new(Layer { inner: network, hook: witness });
+        let (invariants, reset_handle) =
+            EngineInvariants::new(&self.who, self.true_clock.clone(), checker, self.old);
+        let watched: DynCloud = Arc::new(Layer { inner: network, hook: invariants });
         let cloud = match mutant {
-            Some(_) => Arc::new(Layer { inner: watched, hook: Broken::new(mutant, self.clock.clone()) }),
+            Some(_) => Arc::new(Layer { inner: watched, hook: MutantLayer::new(mutant, self.clock.clone()) }),
             None => watched,
         };
-        let version = if self.old && mutant != Some(Mutant::AnyVersion) { OLD } else { NEW };
+        let version = if self.old && mutant != Some(Mutant::IgnoreMinVersion) { OLD } else { NEW };
         let config = EngineConfig { version, ..config(&self.who, self.random.random()) };
-        (Engine::new(cloud, self.clock.clone(), config), rebirth)
+        (Engine::new(cloud, self.clock.clone(), config), reset_handle)
     }
 }
 
-/// What a person on call does once restores work again.
+/// Clears the failure budget, as the on-call engineer does once restores work again.
 async fn clear_failures(cloud: &DynCloud) -> Option<()> {
     let fleet = cloud.fleet(&dev()).await.ok()??;
     let changes = TagChanges::new().remove("hatchery:restore-failures");

@@ -1,4 +1,4 @@
-//! The invariants, checked on the account as it truly is, after every change.
+//! The invariants of the design, checked on the account's true state after every change.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -7,51 +7,50 @@ use chrono::{DateTime, TimeDelta, Utc};
 use hatchery::cloud::sim::{Change, SimInstance, State};
 use hatchery::domain::tags::{self, Tags, key};
 
-/// How long after an extension was written, and not confirmed yet, an engine may still act on what it saw before: a last look
-/// holds for five seconds, and reads lag by up to eight.
-const LATE: TimeDelta = TimeDelta::seconds(15);
+/// How long an engine may still act on the state before an unconfirmed extension: a read authorises a change for 5 s, and reads
+/// are stale by up to 8 s.
+const EXTENSION_RACE: TimeDelta = TimeDelta::seconds(15);
 
-/// When a record was marked for reaping, and when the mark was taken off again.
+/// When a record was marked for reaping, and when the mark was removed.
 #[derive(Clone, Copy)]
 struct Mark {
     since: DateTime<Utc>,
     removed: Option<DateTime<Utc>>,
 }
 
-/// What people were told, and what was seen so far.
+/// What was confirmed to users, and the account's history as far as the checks need it.
 #[derive(Default)]
 pub(crate) struct InvariantChecker {
-    /// The most databases that the policy allows.
-    pub(crate) ceiling: usize,
-    /// How long the policy keeps what is over.
+    /// The policy's `max-databases`.
+    pub(crate) max_databases: usize,
+    /// The policy's `grace`.
     pub(crate) grace: TimeDelta,
-    /// From when on engines that are too old only look.
+    /// The time from which outdated engines must only observe.
     pub(crate) outdated_from: Option<DateTime<Utc>>,
-    /// The expiry that was last confirmed to the owner, by record.
+    /// The expiry last confirmed to the owner, by record.
     pub(crate) confirmed: BTreeMap<String, DateTime<Utc>>,
-    /// The tags of every template, as they were last.
+    /// The latest name and tags of every template, deleted ones included.
     templates: BTreeMap<String, (String, Tags)>,
     marks: BTreeMap<String, Mark>,
-    /// Records whose expiry was lost.
+    /// Records whose expiry tag was deleted or made unreadable.
     lost_expiry: BTreeSet<String>,
-    /// Instances that were seen.
-    born: BTreeSet<String>,
-    /// When engines began to end an environment because its time was over, by record.
+    /// All instances so far.
+    known_instances: BTreeSet<String>,
+    /// When engines began to delete an expired environment, by record.
     reaped: BTreeMap<String, DateTime<Utc>>,
-    /// Databases that an instance was launched for.
-    touched: BTreeSet<String>,
-    /// Instances that are known to be ending.
+    /// Databases for which an instance was launched.
+    used: BTreeSet<String>,
+    /// Instances that are shutting down or terminated.
     ended: BTreeSet<String>,
-    /// Databases that are known to be going.
-    going: BTreeSet<String>,
+    /// Databases that are being deleted.
+    deleting: BTreeSet<String>,
     pub(crate) violations: Vec<String>,
-    pub(crate) most_databases: usize,
 }
 
 /// Shared with the observer inside the cloud.
-pub(crate) type SharedBook = Arc<Mutex<InvariantChecker>>;
+pub(crate) type SharedChecker = Arc<Mutex<InvariantChecker>>;
 
-/// What a change by hand or by the cloud itself may do, an engine may not.
+/// Whether a change is an engine's, and not the operator's or AWS's own.
 fn is_engine(who: &str) -> bool {
     who != "operator" && who != "cloud" && who != "stranger"
 }
@@ -61,14 +60,14 @@ impl InvariantChecker {
         self.violations.push(format!("{invariant} at {}: {what}", state.now().format("%F %T%.3f")));
     }
 
-    /// What is there before anybody does anything.
+    /// Records the initial state.
     pub(crate) fn begin(&mut self, state: &State) {
         let all = state.templates().map(|(id, own)| (id.to_owned(), (own.name.clone(), own.tags.clone())));
         self.templates = all.collect();
-        self.born = state.instances().map(|(id, _)| id.to_owned()).collect();
+        self.known_instances = state.instances().map(|(id, _)| id.to_owned()).collect();
     }
 
-    /// Checks everything that a change can have broken.
+    /// Checks every invariant that a change may violate.
     pub(crate) fn check(&mut self, state: &State, who: &str, change: &Change) {
         match change {
             Change::Instance(id) => self.instance(state, who, id),
@@ -78,30 +77,38 @@ impl InvariantChecker {
                 if is_engine(who) {
                     self.foreign(state, who, id);
                 }
-                self.note_template(state, id);
-                self.note_lost_expiry(id);
+                self.update_template(state, id);
+                self.update_lost_expiry(id);
                 self.never_free_again(state);
             }
         }
     }
 
-    /// I3: whoever is told that a launch is done has a record, now or until its end.
+    /// I3: a confirmed launch has a record.
     pub(crate) fn confirm(&mut self, state: &State, who: &str, record: &str, expires_at: DateTime<Utc>) {
         if !self.templates.contains_key(record) {
-            self.violation(state, "I3", format!("{who} was told of {record}, which never was"));
+            self.violation(
+                state,
+                "I3",
+                format!("a launch of {who} was confirmed with {record}, which never existed"),
+            );
         }
         self.confirmed.insert(record.to_owned(), expires_at);
     }
 
-    /// I4: nobody is told that an environment is kept which is being reaped.
+    /// I4: no extension is confirmed for an environment that is being reaped.
     pub(crate) fn extended(&mut self, state: &State, who: &str, record: &str, expires_at: DateTime<Utc>) {
         if self.reaped.get(record).is_some_and(|at| *at < expires_at) {
-            self.violation(state, "I4", format!("{who} was told that {record} is kept, and it is reaped"));
+            self.violation(
+                state,
+                "I4",
+                format!("an extension of {record} was confirmed to {who}, and it is being reaped"),
+            );
         }
         self.confirmed.insert(record.to_owned(), expires_at);
     }
 
-    fn note_template(&mut self, state: &State, id: &str) {
+    fn update_template(&mut self, state: &State, id: &str) {
         let Some((_, template)) = state.templates().find(|(own, _)| *own == id) else { return };
         self.templates.insert(id.to_owned(), (template.name.clone(), template.tags.clone()));
         let since = tags::parse_time(&template.tags, key::REAPING_SINCE);
@@ -116,8 +123,8 @@ impl InvariantChecker {
         }
     }
 
-    /// Once the expiry was taken off by hand, nobody knows what it was, and an extension counts from then.
-    fn note_lost_expiry(&mut self, id: &str) {
+    /// Once the operator removed the expiry, the next extension sets the confirmed one.
+    fn update_lost_expiry(&mut self, id: &str) {
         let Some((_, tags)) = self.templates.get(id) else { return };
         match tags::parse_time(tags, key::EXPIRES_AT) {
             None => {
@@ -131,13 +138,13 @@ impl InvariantChecker {
     }
 
     fn instance(&mut self, state: &State, who: &str, id: &str) {
-        let Some((_, machine)) = state.instances().find(|(own, _)| *own == id) else { return };
-        if let Some(database) = machine.tags.get(key::DATABASE) {
-            self.touched.insert(database.clone());
+        let Some((_, instance)) = state.instances().find(|(own, _)| *own == id) else { return };
+        if let Some(database) = instance.tags.get(key::DATABASE) {
+            self.used.insert(database.clone());
         }
-        // I1: an instance is born of a record that stands, or nobody knows whose it is.
-        if self.born.insert(id.to_owned()) && is_engine(who) {
-            let record = find_record(machine).unwrap_or_default();
+        // I1: instances are launched from existing records only.
+        if self.known_instances.insert(id.to_owned()) && is_engine(who) {
+            let record = find_record(instance).unwrap_or_default();
             if !state.templates().any(|(own, _)| own == record) {
                 self.violation(state, "I1", format!("{who} launched {id} from {record}, which is deleted"));
             }
@@ -145,8 +152,8 @@ impl InvariantChecker {
         // I1: no database serves two environments.
         let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
         let mut shared = Vec::new();
-        for (other, machine) in state.instances().filter(|(_, machine)| !machine.state.is_ending()) {
-            let (Some(database), Some(record)) = (machine.tags.get(key::DATABASE), find_record(machine))
+        for (other, instance) in state.instances().filter(|(_, instance)| !instance.state.is_ending()) {
+            let (Some(database), Some(record)) = (instance.tags.get(key::DATABASE), find_record(instance))
             else {
                 continue;
             };
@@ -157,15 +164,15 @@ impl InvariantChecker {
         for what in shared {
             self.violation(state, "I1", what);
         }
-        if machine.state.is_ending() && self.ended.insert(id.to_owned()) && is_engine(who) {
+        if instance.state.is_ending() && self.ended.insert(id.to_owned()) && is_engine(who) {
             self.foreign(state, who, id);
-            let record = find_record(machine).unwrap_or_default();
+            let record = find_record(instance).unwrap_or_default();
             let other =
-                |machine: &SimInstance| find_record(machine) == Some(record) && !machine.state.is_ending();
-            let surplus = state.instances().any(|(_, machine)| other(machine));
-            // Where the record was deleted by hand, nothing is left to tell whose it was.
-            let stands = state.templates().any(|(own, _)| own == record);
-            if stands && !surplus {
+                |instance: &SimInstance| find_record(instance) == Some(record) && !instance.state.is_ending();
+            let surplus = state.instances().any(|(_, instance)| other(instance));
+            // If the operator deleted the record, the owner is unknown.
+            let has_record = state.templates().any(|(own, _)| own == record);
+            if has_record && !surplus {
                 self.may_end(state, who, record, &format!("{id} of {record}"));
             }
         }
@@ -173,18 +180,21 @@ impl InvariantChecker {
     }
 
     fn database(&mut self, state: &State, who: &str, id: &str) {
-        let ceiling = self.ceiling;
+        let max_databases = self.max_databases;
         let own = state.databases().filter(|(id, database)| is_pool(id, &database.tags)).count();
-        self.most_databases = self.most_databases.max(own);
         // I8: the ceiling holds at every instant.
-        if own > ceiling {
-            self.violation(state, "I8", format!("{own} databases and a ceiling of {ceiling}, by {who}"));
+        if own > max_databases {
+            self.violation(
+                state,
+                "I8",
+                format!("{own} databases, max-databases is {max_databases}, by {who}"),
+            );
         }
         let Some((_, database)) = state.databases().find(|(own, _)| *own == id) else {
-            self.touched.remove(id);
+            self.used.remove(id);
             return;
         };
-        if database.status == "deleting" && self.going.insert(id.to_owned()) && is_engine(who) {
+        if database.status == "deleting" && self.deleting.insert(id.to_owned()) && is_engine(who) {
             self.foreign(state, who, id);
             if let Some(environment) = database.tags.get(key::ENVIRONMENT) {
                 let name = format!("hatchery/{}", environment.replacen('-', "/", 1));
@@ -194,31 +204,31 @@ impl InvariantChecker {
             }
         }
         if database.status != "deleting" {
-            self.going.remove(id);
+            self.deleting.remove(id);
         }
         self.never_free_again(state);
     }
 
     fn template(&mut self, state: &State, who: &str, id: &str) {
         if state.templates().any(|(own, _)| own == id) {
-            return self.note_template(state, id);
+            return self.update_template(state, id);
         }
         if is_engine(who) {
             self.foreign(state, who, id);
-            // A claim that turned out to be unfit is given back by whoever took it, before anything was launched.
-            let launched = state.instances().any(|(_, machine)| find_record(machine) == Some(id));
+            // An engine may delete the record of its own claim as long as it has launched nothing.
+            let launched = state.instances().any(|(_, instance)| find_record(instance) == Some(id));
             if launched || self.confirmed.contains_key(id) {
                 self.may_end(state, who, id, id);
             }
             let alive = state.instances().find(|(_, m)| find_record(m) == Some(id) && !m.state.is_ending());
-            if let Some((machine, _)) = alive {
-                self.violation(state, "I7", format!("{who} deleted {id} and left {machine}"));
+            if let Some((instance, _)) = alive {
+                self.violation(state, "I7", format!("{who} deleted {id} and left {instance}"));
             }
         }
     }
 
-    /// I4: what was confirmed ends only when somebody asked for it, or when its time is over and the grace that began with
-    /// the first sweep is over too.
+    /// I4: an environment ends only if its termination was requested, or if its confirmed expiry has passed and the grace
+    /// period since the first sweep has too.
     fn may_end(&mut self, state: &State, who: &str, record: &str, what: &str) {
         let Some((name, tags)) = self.templates.get(record) else { return };
         if tags.contains_key(key::TERMINATE) {
@@ -230,7 +240,8 @@ impl InvariantChecker {
         let over = tags.contains_key(key::FAILURE) || expiry.is_none_or(|at| at <= now);
         let mark = self.marks.get(record);
         let swept = mark.is_some_and(|mark| {
-            mark.since + self.grace <= now && mark.removed.is_none_or(|removed| removed + LATE >= now)
+            mark.since + self.grace <= now
+                && mark.removed.is_none_or(|removed| removed + EXTENSION_RACE >= now)
         });
         if !tags.contains_key(key::FAILURE) {
             self.reaped.entry(record.to_owned()).or_insert(now);
@@ -244,40 +255,38 @@ impl InvariantChecker {
         }
     }
 
-    /// I5: nothing that lacks the fleet's name or its tags is touched.
+    /// I5: resources without the fleet's name or tags are never changed.
     fn foreign(&mut self, state: &State, who: &str, id: &str) {
         let template = self.templates.get(id).map(|(name, tags)| is_template(name, tags));
-        let machine = state.instances().find(|(own, _)| *own == id).map(|(_, own)| is_instance(&own.tags));
+        let instance = state.instances().find(|(own, _)| *own == id).map(|(_, own)| is_instance(&own.tags));
         let database = state.databases().find(|(own, _)| *own == id).map(|(_, own)| is_pool(id, &own.tags));
-        if template.or(machine).or(database) == Some(false) {
-            self.violation(state, "I5", format!("{who} touched {id}, which is not the fleet's"));
+        if template.or(instance).or(database) == Some(false) {
+            self.violation(state, "I5", format!("{who} changed {id}, which does not belong to the fleet"));
         }
     }
 
-    /// I2: what an instance may have touched is claimed for good.
+    /// I2: a database that an instance may have used is never free again.
     fn never_free_again(&mut self, state: &State) {
         let free: Vec<_> = state
             .databases()
-            .filter(|(id, database)| {
-                self.touched.contains(*id) && !database.tags.contains_key(key::ENVIRONMENT)
-            })
+            .filter(|(id, database)| self.used.contains(*id) && !database.tags.contains_key(key::ENVIRONMENT))
             .map(|(id, _)| id.to_owned())
             .collect();
         for id in free {
-            self.violation(state, "I2", format!("{id} was touched and is free"));
+            self.violation(state, "I2", format!("{id} was used, and is free"));
         }
     }
 
-    /// I7: when people stop and all goes well again, exactly the spare databases are left.
-    pub(crate) fn at_rest(state: &State, spare: usize) -> Vec<String> {
+    /// I7: after users stop and faults end, only the spare databases are left. Returns everything else.
+    pub(crate) fn leftovers(state: &State, spare: usize) -> Vec<String> {
         let mut left = Vec::new();
         let records = |name: &str, tags: &Tags| name.starts_with("hatchery/dev/") && is_template(name, tags);
         for (id, template) in state.templates().filter(|(_, own)| records(&own.name, &own.tags)) {
             left.push(format!("record {id} {} {:?}", template.name, template.tags));
         }
-        let alive = |machine: &SimInstance| !machine.state.is_ending() && is_instance(&machine.tags);
-        for (id, machine) in state.instances().filter(|(_, machine)| alive(machine)) {
-            left.push(format!("instance {id} {:?}", machine.tags));
+        let alive = |instance: &SimInstance| !instance.state.is_ending() && is_instance(&instance.tags);
+        for (id, instance) in state.instances().filter(|(_, instance)| alive(instance)) {
+            left.push(format!("instance {id} {:?}", instance.tags));
         }
         let databases: Vec<_> = state.databases().filter(|(id, own)| is_pool(id, &own.tags)).collect();
         let free = databases.iter().filter(|(_, database)| {
@@ -310,9 +319,9 @@ fn is_pool(id: &str, tags: &Tags) -> bool {
     id.starts_with("hatchery-dev-") && is_fleets(tags)
 }
 
-fn find_record(machine: &SimInstance) -> Option<&str> {
-    machine.tags.get(key::AWS_TEMPLATE_ID).map(String::as_str)
+fn find_record(instance: &SimInstance) -> Option<&str> {
+    instance.tags.get(key::AWS_TEMPLATE_ID).map(String::as_str)
 }
 
-/// How long a fleet may take to come to rest.
-pub(crate) const REST: TimeDelta = TimeDelta::hours(60);
+/// How long a fleet may take to become idle.
+pub(crate) const MAX_TIME_TO_IDLE: TimeDelta = TimeDelta::hours(60);

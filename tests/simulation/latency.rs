@@ -1,4 +1,4 @@
-//! From request to ready: what of that time is the engine's own, and what a storm of launches on a cold pool comes to.
+//! Latency of launches from request to ready, the engine's own share of it, and a storm of launches on a cold pool.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -16,17 +16,17 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use crate::cloud_layer::{Call, Hook, Layer};
-use crate::setup::{config, live, on_paused_time, request};
+use crate::setup::{config, on_paused_time, request, run_events};
 
-/// Measures the time in which none of a process's calls is at AWS.
+/// Measures the time in which a process has no AWS call in flight.
 #[derive(Clone)]
 struct Stopwatch {
     clock: Clock,
-    state: Arc<Mutex<Idle>>,
+    state: Arc<Mutex<StopwatchState>>,
 }
 
 #[derive(Default)]
-struct Idle {
+struct StopwatchState {
     in_flight: usize,
     since: Duration,
     spent: Duration,
@@ -42,7 +42,7 @@ impl Stopwatch {
         (state.since, state.spent) = (self.clock.elapsed(), Duration::ZERO);
     }
 
-    /// What has passed since the start while nothing was in flight.
+    /// Returns the time since the start without a call in flight.
     fn idle(&self) -> Duration {
         let state = self.state.lock().unwrap();
         state.spent
@@ -74,31 +74,31 @@ impl Hook for Stopwatch {
     }
 }
 
-/// What many launches on a warm pool came to, in seconds at 50, 99 and 100 of 100.
+/// Launches on a warm pool. Times are in seconds: median, 99th percentile and maximum.
 #[derive(Debug)]
-pub(crate) struct Warm {
+pub(crate) struct WarmLaunches {
     pub(crate) launches: usize,
-    /// How many found a database that was free.
+    /// Launches that found a free database.
     pub(crate) warm: usize,
-    /// While nothing was in flight at AWS.
+    /// Time without an AWS call in flight.
     pub(crate) own: [f64; 3],
-    /// Until the launch was confirmed.
+    /// Time until the launch was confirmed.
     pub(crate) confirmed: [f64; 3],
-    /// Until the environment was ready.
+    /// Time until the environment was ready.
     pub(crate) ready: [f64; 3],
 }
 
-/// What a storm of launches on a cold pool came to.
+/// Simultaneous launches on a cold pool. Times are in seconds.
 #[derive(Debug)]
-pub(crate) struct Storm {
+pub(crate) struct LaunchStorm {
     pub(crate) launches: usize,
     pub(crate) refused: Vec<String>,
-    /// Environments that came to be ready.
+    /// Environments that became ready.
     pub(crate) ready: usize,
-    /// The longest restore, and the longest time from a request until its database was there: seconds.
+    /// The longest restore, and the longest time from a request until its database was available.
     pub(crate) longest_restore: f64,
     pub(crate) longest_wait: f64,
-    /// The longest time from a request until its environment was ready: seconds.
+    /// The longest time from a request until its environment was ready.
     pub(crate) longest_ready: f64,
 }
 
@@ -114,13 +114,13 @@ fn seconds(time: TimeDelta) -> f64 {
     time.num_milliseconds() as f64 / 1_000.0
 }
 
-/// Launches, a quarter of an hour or so apart, on a pool that has time to fill up again.
-pub(crate) fn warm(launches: usize, seed: u64) -> Warm {
+/// Launches 10 to 30 minutes apart, so that the pool refills in between.
+pub(crate) fn warm(launches: usize, seed: u64) -> WarmLaunches {
     on_paused_time(async { Account::new(seed, 3).warm(launches).await })
 }
 
-/// So many launches within a minute, with one spare.
-pub(crate) fn storm(launches: usize, seed: u64) -> Storm {
+/// Launches within one minute, with one spare.
+pub(crate) fn storm(launches: usize, seed: u64) -> LaunchStorm {
     on_paused_time(async { Account::new(seed, 1).storm(launches).await })
 }
 
@@ -131,15 +131,15 @@ struct Account {
     restores: Arc<Mutex<BTreeMap<String, Restore>>>,
 }
 
-/// When a database was asked for, and when it was there.
+/// Times of the request and of the end of a restore.
 #[derive(Clone, Copy)]
 struct Restore {
-    asked: DateTime<Utc>,
-    there: Option<DateTime<Utc>>,
+    requested_at: DateTime<Utc>,
+    available_at: Option<DateTime<Utc>>,
 }
 
 impl Account {
-    /// An account as AWS is on a good day: calls take time, reads lag, buckets are of AWS's sizes.
+    /// An account without faults, with AWS's latencies, stale reads and request buckets.
     fn new(seed: u64, spare: u32) -> Self {
         let clock = Clock::virtual_from("2026-03-02T08:00:00Z".parse().unwrap(), 1.0);
         let mut scenario = Scenario { free: spare, ..Scenario::default() };
@@ -149,33 +149,35 @@ impl Account {
         scenario.faults.throttling = true;
         let sim = SimCloud::new(scenario, seed, clock.clone());
         sim.keep_history(0);
-        live(&sim);
+        run_events(&sim);
         let account = Self { sim, clock, random: ChaCha8Rng::seed_from_u64(seed), restores: Arc::default() };
-        account.note_restores();
+        account.watch_restores();
         account
     }
 
-    fn note_restores(&self) {
+    fn watch_restores(&self) {
         let restores = Arc::clone(&self.restores);
         self.sim.observe(Box::new(move |state, _, change| {
             let Change::Database(id) = change else { return };
             let Some((_, database)) = state.databases().find(|(own, _)| own == id) else { return };
             let mut restores = restores.lock().unwrap();
-            let restore = restores.entry(id.clone()).or_insert(Restore { asked: state.now(), there: None });
+            let restore = restores
+                .entry(id.clone())
+                .or_insert(Restore { requested_at: state.now(), available_at: None });
             if database.status == "available" {
-                restore.there.get_or_insert(state.now());
+                restore.available_at.get_or_insert(state.now());
             }
         }));
     }
 
-    /// Somebody's engine, and what it spends while nothing is in flight.
+    /// Creates an engine, and a stopwatch for its time without a call in flight.
     fn engine(&mut self, who: &str) -> (Engine, Stopwatch) {
         let watch = Stopwatch::new(self.clock.clone());
         let cloud: DynCloud = Arc::new(Layer { inner: self.sim.caller(who), hook: watch.clone() });
         (Engine::new(cloud, self.clock.clone(), config(who, self.random.random())), watch)
     }
 
-    /// Dashboards of other people, which top the pool up.
+    /// Starts dashboards of other users, whose engines refill the pool.
     fn dashboards(&mut self, number: usize) {
         for number in 0..number {
             let (engine, _) = self.engine(&format!("host-{number}"));
@@ -188,7 +190,7 @@ impl Account {
         }
     }
 
-    async fn warm(mut self, launches: usize) -> Warm {
+    async fn warm(mut self, launches: usize) -> WarmLaunches {
         self.dashboards(5);
         let (mut own, mut confirmed, mut ready, mut warm) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for number in 0..launches {
@@ -199,45 +201,49 @@ impl Account {
             let launched = engine.launch(&work(number)).await.expect("a launch");
             own.push(watch.idle().as_secs_f64());
             confirmed.push(seconds(self.clock.now() - begun));
-            let came = self
+            let available_at = self
                 .restores
                 .lock()
                 .unwrap()
                 .get(launched.database.as_str())
-                .and_then(|restore| restore.there);
-            // One that was there from the beginning is not in the checker.
+                .and_then(|restore| restore.available_at);
+            // Databases of the initial pool have no recorded restore.
             let known = self.restores.lock().unwrap().contains_key(launched.database.as_str());
-            warm += usize::from(!known || came.is_some_and(|came| came <= begun));
+            warm += usize::from(!known || available_at.is_some_and(|available_at| available_at <= begun));
             self.clock.sleep(Duration::from_mins(8)).await;
             ready.extend(self.ready_at(&launched.record).map(|at| seconds(at - begun)));
         }
         let [own, confirmed, ready] = [own, confirmed, ready].map(quantiles);
-        Warm { launches, warm, own, confirmed, ready }
+        WarmLaunches { launches, warm, own, confirmed, ready }
     }
 
-    async fn storm(mut self, launches: usize) -> Storm {
+    async fn storm(mut self, launches: usize) -> LaunchStorm {
         self.dashboards(5);
         self.clock.sleep(Duration::from_mins(5)).await;
-        let people: Vec<_> = (0..launches).map(|number| self.one_of_storm(number)).collect();
-        let asked = futures::future::join_all(people).await;
+        let users: Vec<_> = (0..launches).map(|number| self.launch_in_storm(number)).collect();
+        let requested_at = futures::future::join_all(users).await;
         self.clock.sleep(Duration::from_hours(2)).await;
 
         let (mut refused, mut waits, mut ready) = (Vec::new(), Vec::new(), Vec::new());
         let restores = self.restores.lock().unwrap().clone();
-        for (begun, launched) in &asked {
+        for (begun, launched) in &requested_at {
             match launched {
                 Ok(launched) => {
                     let restore = restores.get(launched.database.as_str());
                     waits.extend(
-                        restore.and_then(|restore| restore.there).map(|there| seconds(there - *begun)),
+                        restore
+                            .and_then(|restore| restore.available_at)
+                            .map(|available_at| seconds(available_at - *begun)),
                     );
                     ready.extend(self.ready_at(&launched.record).map(|at| seconds(at - *begun)));
                 }
                 Err(failure) => refused.push(failure.to_string()),
             }
         }
-        let took = restores.values().filter_map(|restore| Some(seconds(restore.there? - restore.asked)));
-        Storm {
+        let took = restores
+            .values()
+            .filter_map(|restore| Some(seconds(restore.available_at? - restore.requested_at)));
+        LaunchStorm {
             launches,
             refused,
             ready: ready.len(),
@@ -247,12 +253,12 @@ impl Account {
         }
     }
 
-    /// One of the many who launch within the same minute.
-    fn one_of_storm(
+    /// Launches at a random moment of one minute.
+    fn launch_in_storm(
         &mut self,
         number: usize,
     ) -> impl Future<Output = (DateTime<Utc>, Result<Launched, Failure>)> + use<> {
-        let (engine, _) = self.engine(&format!("person-{number}"));
+        let (engine, _) = self.engine(&format!("user-{number}"));
         let wait = Duration::from_millis(self.random.random_range(0..60_000));
         let clock = self.clock.clone();
         async move {
@@ -261,13 +267,13 @@ impl Account {
         }
     }
 
-    /// When the environment of a record was ready.
+    /// Returns when a record's environment was ready.
     fn ready_at(&self, record: &RecordId) -> Option<DateTime<Utc>> {
         self.sim.inspect(|state| {
             let own =
                 |tags: &tags::Tags| tags.get(key::AWS_TEMPLATE_ID).is_some_and(|id| id == record.as_str());
-            let (_, machine) = state.instances().find(|(_, machine)| own(&machine.tags))?;
-            tags::parse_time(&machine.tags, key::READY_AT)
+            let (_, instance) = state.instances().find(|(_, instance)| own(&instance.tags))?;
+            tags::parse_time(&instance.tags, key::READY_AT)
         })
     }
 }

@@ -1,115 +1,107 @@
-//! The launches of the last weeks: read now and then, remembered, and stood in for while they cannot be read.
+//! The launch history: read every 15 minutes, cached, and used from the cache while it cannot be read.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use hatchery::domain::{AuditEvent, ErrorClass, Launches, Outcome};
+use hatchery::domain::{ErrorClass, Launches};
 
+use crate::builders::audit_event;
 use crate::setup::{dev, on_paused_time};
 use crate::test_bed::{ALWAYS, TestBed, error};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// A bed whose pool is sized by the launches.
+/// A test bed with `spare=auto`.
 fn bed() -> TestBed {
-    TestBed::with([("spare", "auto"), ("spare-max", "3")])
+    TestBed::with_policy([("spare", "auto"), ("spare-max", "3")])
 }
 
-async fn launches(bed: &TestBed) -> Result<Option<Arc<Launches>>, ErrorClass> {
+async fn load_launches(bed: &TestBed) -> Result<Option<Arc<Launches>>, ErrorClass> {
     bed.engine.observe_pool().await.expect("a fleet").launches.map_err(|error| error.class)
 }
 
-/// How many launches are known.
-async fn known(bed: &TestBed) -> usize {
-    launches(bed).await.unwrap().unwrap().iter().count()
+/// Returns the number of launches in the history.
+async fn count(bed: &TestBed) -> usize {
+    load_launches(bed).await.unwrap().unwrap().iter().count()
 }
 
-/// Somebody's event comes into the log.
-async fn logs(bed: &TestBed, at: DateTime<Utc>) {
-    let event = AuditEvent {
-        at,
-        who: "bob".into(),
-        action: "launch".into(),
-        target: "dev-1".into(),
-        reason: String::new(),
-        outcome: Outcome::Done,
-        detail: String::new(),
-        restore_seconds: None,
-    };
+/// Adds a launch of another user to the audit log.
+async fn log_launch(bed: &TestBed, at: DateTime<Utc>) {
+    let event = audit_event(at, "bob", "launch", "dev-1");
     bed.caller().append_audit(&dev(), &[event]).await.unwrap();
 }
 
 #[test]
-fn only_who_sizes_the_pool_by_them_reads_them() {
+fn history_is_read_only_for_auto_pools() {
     on_paused_time(async {
         let fixed = TestBed::new();
-        assert_eq!(launches(&fixed).await, Ok(None));
-        fixed.pass().await;
-        assert_eq!(fixed.script.calls("launches"), 0);
+        assert_eq!(load_launches(&fixed).await, Ok(None));
+        fixed.run_pass().await;
+        assert_eq!(fixed.script.count("launches"), 0);
         let bed = bed();
         assert_eq!(bed.engine.observe().await.unwrap().launches, Ok(None));
-        assert_eq!((known(&bed).await, bed.script.calls("launches")), (0, 1));
-        bed.pass().await;
-        assert_eq!(bed.script.calls("launches"), 1);
+        assert_eq!((count(&bed).await, bed.script.count("launches")), (0, 1));
+        bed.run_pass().await;
+        assert_eq!(bed.script.count("launches"), 1);
     });
 }
 
 #[test]
-fn they_are_read_again_after_a_quarter_of_an_hour_and_after_a_failure_sooner() {
+fn history_is_read_every_15_minutes() {
     on_paused_time(async {
         let bed = bed();
-        logs(&bed, bed.clock.now() - MINUTE).await;
-        assert_eq!(known(&bed).await, 1);
-        logs(&bed, bed.clock.now()).await;
+        log_launch(&bed, bed.clock.now() - MINUTE).await;
+        assert_eq!(count(&bed).await, 1);
+        log_launch(&bed, bed.clock.now()).await;
         bed.clock.sleep(Duration::from_secs(15 * 60 - 1)).await;
-        assert_eq!((known(&bed).await, bed.script.calls("launches")), (1, 1));
+        assert_eq!((count(&bed).await, bed.script.count("launches")), (1, 1));
         bed.clock.sleep(Duration::from_secs(1)).await;
-        assert_eq!((known(&bed).await, bed.script.calls("launches")), (2, 2));
+        assert_eq!((count(&bed).await, bed.script.count("launches")), (2, 2));
 
-        // What is remembered stands in, for less than a day.
-        bed.script.refuse("launches", ALWAYS, error(ErrorClass::Throttled));
+        // The cache is used for less than a day.
+        bed.script.fail("launches", ALWAYS, error(ErrorClass::Throttled));
         bed.clock.sleep(15 * MINUTE).await;
-        assert_eq!((known(&bed).await, bed.script.calls("launches")), (2, 3));
+        assert_eq!((count(&bed).await, bed.script.count("launches")), (2, 3));
         bed.clock.sleep(Duration::from_secs(59)).await;
-        assert_eq!((known(&bed).await, bed.script.calls("launches")), (2, 3));
+        assert_eq!((count(&bed).await, bed.script.count("launches")), (2, 3));
         bed.clock.sleep(Duration::from_secs(1)).await;
-        assert_eq!((known(&bed).await, bed.script.calls("launches")), (2, 4));
+        assert_eq!((count(&bed).await, bed.script.count("launches")), (2, 4));
         bed.clock.sleep(Duration::from_secs((24 * 60 - 16) * 60 - 1)).await;
-        assert_eq!(known(&bed).await, 2);
+        assert_eq!(count(&bed).await, 2);
         bed.clock.sleep(MINUTE).await;
-        assert_eq!(launches(&bed).await, Err(ErrorClass::Throttled));
-        bed.script.end();
-        assert_eq!(launches(&bed).await, Err(ErrorClass::Throttled), "for a minute");
+        assert_eq!(load_launches(&bed).await, Err(ErrorClass::Throttled));
+        bed.script.clear();
+        assert_eq!(load_launches(&bed).await, Err(ErrorClass::Throttled), "the next read is a minute later");
         bed.clock.sleep(MINUTE).await;
-        assert_eq!(known(&bed).await, 2);
+        assert_eq!(count(&bed).await, 2);
     });
 }
 
 #[test]
-fn an_event_that_came_late_is_seen_and_none_is_counted_twice() {
+fn late_events_are_counted_once() {
     on_paused_time(async {
         let bed = bed();
         let read = bed.clock.now();
-        logs(&bed, read - 8 * MINUTE).await;
-        assert_eq!(known(&bed).await, 1);
-        logs(&bed, read - 9 * MINUTE).await;
-        logs(&bed, read - 11 * MINUTE).await;
+        log_launch(&bed, read - 8 * MINUTE).await;
+        assert_eq!(count(&bed).await, 1);
+        log_launch(&bed, read - 9 * MINUTE).await;
+        log_launch(&bed, read - 11 * MINUTE).await;
         bed.clock.sleep(15 * MINUTE).await;
-        assert_eq!(known(&bed).await, 2, "ten minutes late is too late");
+        assert_eq!(count(&bed).await, 2, "ten minutes late is too late");
     });
 }
 
 #[test]
-fn eight_weeks_are_enough() {
+fn history_covers_eight_weeks() {
     on_paused_time(async {
         let bed = bed();
         let weeks = chrono::TimeDelta::weeks(8);
         for minutes in [1, 0, -1, -16] {
-            logs(&bed, bed.clock.now() - weeks - chrono::TimeDelta::minutes(minutes)).await;
+            log_launch(&bed, bed.clock.now() - weeks - chrono::TimeDelta::minutes(minutes)).await;
         }
-        assert_eq!(known(&bed).await, 3);
+        assert_eq!(count(&bed).await, 3);
         bed.clock.sleep(15 * MINUTE).await;
-        assert_eq!(known(&bed).await, 1, "the others have grown too old");
+        assert_eq!(count(&bed).await, 1, "the others are older than eight weeks");
     });
 }

@@ -1,5 +1,5 @@
-//! Many dashboards and a scheduled engine on one account, with AWS's request buckets: what they ask, how often they do the same
-//! thing, and how soon everybody sees a change.
+//! Many dashboards and a scheduled engine on one account, with AWS's request buckets: how many requests they send, how often
+//! they repeat a change, and how soon every dashboard shows it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -13,66 +13,66 @@ use hatchery::cloud::sim::{Change, Scenario, SimCloud};
 use hatchery::engine::{Engine, Event, Handle, RunOptions};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::cloud_layer::{Call, Hook, Layer, Verb};
-use crate::on_all_cores;
-use crate::setup::{config, live, on_paused_time, request};
+use crate::cloud_layer::{Access, Call, Hook, Layer};
+use crate::setup::{config, on_paused_time, request, run_events};
 
-/// How long people are at work, and how long the rest after it is measured.
+/// Durations of the busy and of the measured idle phase.
 const BUSY: Duration = Duration::from_hours(3);
 const QUIET: Duration = Duration::from_hours(1);
 
-/// The requests a second of AWS's bucket for EC2's `Describe*`.
+/// Requests a second that AWS's bucket for EC2's `Describe*` refills.
 const DESCRIBE_REFILL: f64 = 20.0;
 
-/// What came of so many dashboards.
 #[derive(Debug)]
 pub(crate) struct DashboardLoad {
     pub(crate) dashboards: usize,
-    /// Requests of all kinds in an hour at rest, of each dashboard.
-    pub(crate) at_rest: f64,
-    /// Shares of the bucket for EC2's `Describe*`, in the busy hours and at rest.
+    /// Requests of all kinds, per dashboard and idle hour.
+    pub(crate) idle: f64,
+    /// Share of the bucket for EC2's `Describe*`, in the busy phase and while idle.
     pub(crate) describe_busy: f64,
-    pub(crate) describe_at_rest: f64,
-    /// How often a change that somebody's engine made by itself was sent, on average.
+    pub(crate) describe_idle: f64,
+    /// How often a background change was sent, on average.
     pub(crate) sent: f64,
-    /// Seconds until a launch was on one's screen: half of the screens, 99 of 100, all.
-    pub(crate) seen: [f64; 3],
+    /// Seconds until a launch was visible: on half of the dashboards, on 99 of 100, on all.
+    pub(crate) visible_after: [f64; 3],
     pub(crate) throttled: u64,
     pub(crate) launches: usize,
 }
 
 impl DashboardLoad {
-    pub(crate) const HEAD: &'static str = "| dashboards | requests an hour each, at rest | Describe bucket used, at rest \
-         | …, busy | times a change was sent | seen after (median) | (p99) | (all) | throttled |\n\
+    pub(crate) const HEAD: &'static str = "| dashboards | requests an hour each, idle | Describe bucket used, idle \
+         | …, busy | times a change was sent | visible_after after (median) | (p99) | (all) | throttled |\n\
          |---|---|---|---|---|---|---|---|---|";
 
-    /// The same number of dashboards on several seeds, on all cores: the worst of each figure.
+    /// Runs several seeds and returns the worst of each figure.
     pub(crate) fn worst(dashboards: usize, seeds: Range<u64>) -> Self {
-        let crowds = on_all_cores(seeds, |seed| load(dashboards, seed)).into_iter();
-        crowds
-            .reduce(|a, b| Self {
+        let loads = seeds.into_par_iter().map(|seed| run(dashboards, seed));
+        loads
+            .reduce_with(|a, b| Self {
                 dashboards,
-                at_rest: a.at_rest.max(b.at_rest),
+                idle: a.idle.max(b.idle),
                 describe_busy: a.describe_busy.max(b.describe_busy),
-                describe_at_rest: a.describe_at_rest.max(b.describe_at_rest),
+                describe_idle: a.describe_idle.max(b.describe_idle),
                 sent: a.sent.max(b.sent),
-                seen: [0, 1, 2].map(|quantile| a.seen[quantile].max(b.seen[quantile])),
+                visible_after: [0, 1, 2]
+                    .map(|quantile| a.visible_after[quantile].max(b.visible_after[quantile])),
                 throttled: a.throttled.max(b.throttled),
                 launches: a.launches.min(b.launches),
             })
             .expect("a seed")
     }
 
-    /// A row of a table in Markdown.
+    /// Formats a row of a Markdown table.
     pub(crate) fn row(&self) -> String {
-        let [median, p99, all] = self.seen;
+        let [median, p99, all] = self.visible_after;
         format!(
             "| {} | {:.0} | {:.1} % | {:.1} % | {:.2} | {median:.0} s | {p99:.0} s | {all:.0} s | {} |",
             self.dashboards,
-            self.at_rest,
-            self.describe_at_rest * 100.0,
+            self.idle,
+            self.describe_idle * 100.0,
             self.describe_busy * 100.0,
             self.sent,
             self.throttled,
@@ -81,26 +81,26 @@ impl DashboardLoad {
 }
 
 tokio::task_local! {
-    /// Set while an engine does what its person asks for.
-    static ASKED_FOR: ();
+    /// Set while an engine serves a request of its user.
+    static USER_REQUEST: ();
 }
 
-/// Counts the changes that engines send by themselves, by what they change and to what.
+/// Counts background changes by operation and resource.
 #[derive(Clone, Default)]
-struct Sent(Arc<Mutex<BTreeMap<String, u64>>>);
+struct ChangeCounter(Arc<Mutex<BTreeMap<String, u64>>>);
 
 #[async_trait::async_trait]
-impl Hook for Sent {
+impl Hook for ChangeCounter {
     async fn before(&self, call: &Call) {
-        let asked_for = ASKED_FOR.try_with(|()| ()).is_ok();
-        if matches!(call.verb, Verb::Write | Verb::Remove) && !asked_for {
+        let is_user_request = USER_REQUEST.try_with(|()| ()).is_ok();
+        if matches!(call.access, Access::Write | Access::Delete) && !is_user_request {
             let what = format!("{} {}", call.operation, call.target);
             *self.0.lock().unwrap().entry(what).or_default() += 1;
         }
     }
 }
 
-impl Sent {
+impl ChangeCounter {
     #[allow(clippy::cast_precision_loss)]
     fn average(&self) -> f64 {
         let sent = self.0.lock().unwrap();
@@ -108,7 +108,7 @@ impl Sent {
     }
 }
 
-/// When records were created, and how long it took until they were on each screen.
+/// Times of creation of records, and delays until each dashboard showed them.
 #[derive(Default)]
 struct Sightings {
     created: BTreeMap<String, DateTime<Utc>>,
@@ -116,7 +116,7 @@ struct Sightings {
 }
 
 impl Sightings {
-    /// Half, 99 of 100, and the most.
+    /// Returns the median, the 99th percentile and the maximum.
     fn quantiles(&mut self) -> [f64; 3] {
         self.delays.sort_by(f64::total_cmp);
         let at =
@@ -125,7 +125,7 @@ impl Sightings {
     }
 }
 
-/// A dashboard's screen: notes when it shows each new record first.
+/// Records when a dashboard first shows each new record.
 async fn watch(mut events: UnboundedReceiver<Event>, sightings: Arc<Mutex<Sightings>>, clock: Clock) {
     let mut shown = BTreeSet::new();
     while let Some(event) = events.recv().await {
@@ -143,8 +143,7 @@ async fn watch(mut events: UnboundedReceiver<Event>, sightings: Arc<Mutex<Sighti
     }
 }
 
-/// Runs so many dashboards.
-fn load(dashboards: usize, seed: u64) -> DashboardLoad {
+fn run(dashboards: usize, seed: u64) -> DashboardLoad {
     on_paused_time(async { Account::new(seed).run(dashboards).await })
 }
 
@@ -152,7 +151,7 @@ struct Account {
     sim: SimCloud,
     clock: Clock,
     random: ChaCha8Rng,
-    sent: Sent,
+    sent: ChangeCounter,
     sightings: Arc<Mutex<Sightings>>,
 }
 
@@ -173,8 +172,8 @@ impl Account {
     }
 
     async fn run(mut self, dashboards: usize) -> DashboardLoad {
-        self.note_records();
-        let live = live(&self.sim);
+        self.watch_records();
+        let events = run_events(&self.sim);
         let scheduled = self.engine("schedule");
         let schedule = tokio::spawn(async move {
             loop {
@@ -185,32 +184,32 @@ impl Account {
         let mut screens = Vec::new();
         for number in 1..=dashboards {
             screens.push(self.dashboard(number));
-            // Nobody starts with everybody else.
+            // Dashboards do not start at the same moment.
             self.clock.sleep(Duration::from_millis(self.random.random_range(0..2_000))).await;
         }
-        let before = self.describes();
+        let before = self.describe_calls();
         let begun = self.clock.now();
         let launches = self.work(&screens).await;
-        let describe_busy = self.share(before, begun);
+        let describe_busy = self.bucket_share(before, begun);
 
-        // Everybody's time is over; when the last reaping is done, it is quiet.
+        // After three hours all environments have expired and are reaped, and the fleet is idle.
         self.clock.sleep(Duration::from_hours(3)).await;
-        let (before, begun, all) = (self.describes(), self.clock.now(), self.requests());
+        let (before, begun, all) = (self.describe_calls(), self.clock.now(), self.requests());
         self.clock.sleep(QUIET).await;
-        let describe_at_rest = self.share(before, begun);
+        let describe_idle = self.bucket_share(before, begun);
         #[allow(clippy::cast_precision_loss)]
-        let at_rest = (self.requests() - all) as f64 / dashboards as f64;
+        let idle = (self.requests() - all) as f64 / dashboards as f64;
         schedule.abort();
-        live.abort();
+        events.abort();
         let throttled =
             self.sim.inspect(|state| state.faults().get("throttled").copied().unwrap_or_default());
         DashboardLoad {
             dashboards,
-            at_rest,
+            idle,
             describe_busy,
-            describe_at_rest,
+            describe_idle,
             sent: self.sent.average(),
-            seen: self.sightings.lock().unwrap().quantiles(),
+            visible_after: self.sightings.lock().unwrap().quantiles(),
             throttled,
             launches,
         }
@@ -228,7 +227,7 @@ impl Account {
         (engine, handle)
     }
 
-    /// People launch something every few minutes, for half an hour or an hour.
+    /// Users launch every few minutes, for half an hour to an hour each.
     async fn work(&mut self, screens: &[(Engine, Handle)]) -> usize {
         let end = self.clock.now() + BUSY;
         let mut launches = 0;
@@ -237,7 +236,7 @@ impl Account {
             let (engine, handle) = &screens[self.random.random_range(0..screens.len())];
             let ttl = Duration::from_mins(self.random.random_range(30..60));
             let request = request(format!("work-{launches}"), Some(ttl));
-            if ASKED_FOR.scope((), engine.launch(&request)).await.is_ok() {
+            if USER_REQUEST.scope((), engine.launch(&request)).await.is_ok() {
                 launches += 1;
                 handle.refresh();
             }
@@ -245,13 +244,13 @@ impl Account {
         launches
     }
 
-    /// Notes when each record is created.
-    fn note_records(&self) {
+    /// Records when each record is created.
+    fn watch_records(&self) {
         let sightings = Arc::clone(&self.sightings);
         self.sim.observe(Box::new(move |state, _, change| {
             let Change::Template(id) = change else { return };
-            let stands = state.templates().any(|(own, _)| own == id);
-            if stands {
+            let exists = state.templates().any(|(own, _)| own == id);
+            if exists {
                 sightings.lock().unwrap().created.entry(id.clone()).or_insert(state.now());
             }
         }));
@@ -261,8 +260,8 @@ impl Account {
         self.sim.inspect(|state| state.requests().values().sum())
     }
 
-    /// Requests that EC2's bucket for `Describe*` has seen.
-    fn describes(&self) -> u64 {
+    /// Returns the number of requests that count against EC2's bucket for `Describe*`.
+    fn describe_calls(&self) -> u64 {
         let is_describe = |operation: &str| operation.starts_with("Describe") && !operation.contains("DB");
         self.sim.inspect(|state| {
             let own = state.requests().iter().filter(|(operation, _)| is_describe(operation));
@@ -271,8 +270,8 @@ impl Account {
     }
 
     #[allow(clippy::cast_precision_loss)]
-    fn share(&self, before: u64, begun: DateTime<Utc>) -> f64 {
+    fn bucket_share(&self, before: u64, begun: DateTime<Utc>) -> f64 {
         let seconds = (self.clock.now() - begun).num_seconds() as f64;
-        (self.describes() - before) as f64 / seconds / DESCRIBE_REFILL
+        (self.describe_calls() - before) as f64 / seconds / DESCRIBE_REFILL
     }
 }

@@ -1,5 +1,4 @@
-//! Engines and clouds that are broken on purpose: each does without one of the protections of the design, and the harness must
-//! notice.
+//! Mutants: engines and clouds that lack one protection of the design each. The invariants must catch every one.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -19,103 +18,103 @@ use hatchery::domain::{
 
 use crate::cloud_layer::{Change, Hook};
 
-/// What is broken, and which invariant must be seen to fall.
+/// A removed protection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mutant {
-    /// The cloud lets two records have one name, so that a claim excludes nobody.
-    NoClaim,
-    /// The cloud launches from records that are deleted.
-    NoFence,
+    /// The cloud allows two records of one name, so that two engines can claim the same database.
+    DuplicateNames,
+    /// The cloud launches from deleted records.
+    NoFencing,
     /// The tag that binds a database to its environment is never written.
-    NeverBound,
-    /// A launch is confirmed although its record was never created.
-    Invented,
-    /// Reaping begins and ends in one sweep.
+    NoEnvironmentTag,
+    /// Launches are confirmed without a record.
+    UncreatedRecord,
+    /// Reaping takes one sweep.
     OneSweep,
-    /// An extension is confirmed without being read back.
+    /// Extensions are confirmed without a read-back.
     NoReadBack,
-    /// The moment of waiting comes after the look instead of before it, and there is no last look before a change for good.
-    NoLastLook,
-    /// An expiry is judged by the laptop's clock.
-    LaptopClock,
-    /// A change for good is sent although the look that it stands on is hours old.
-    LookHoldsForEver,
-    /// What has the fleet's tags is the fleet's, whatever its name.
-    ByTagAlone,
-    /// A listing that broke off is taken for complete.
-    HalfAListing,
-    /// The record goes before the rest of its environment.
+    /// The random delay comes after the observation, and irreversible changes go without a fresh read.
+    NoReread,
+    /// Expiries are compared with the local clock.
+    LocalClock,
+    /// Terminations are sent eight minutes after their read.
+    LateTermination,
+    /// Resources belong to the fleet by their tags alone, whatever their names.
+    MatchByTagsAlone,
+    /// A listing that ended with an error counts as complete.
+    PartialListing,
+    /// The record is deleted before the instance and the database.
     RecordFirst,
-    /// The pool counts only what is free, and takes another name when one is taken.
-    OnlyFree,
-    /// Steps are not logged.
-    Unlogged,
-    /// It looks every second.
-    Hasty,
-    /// It does not care what version the fleet wants.
-    AnyVersion,
+    /// The pool counts free databases only, and takes the next number if one is taken.
+    CountFreeOnly,
+    /// Steps are not written to the audit log.
+    NoAuditLog,
+    /// The engine observes every second.
+    RefreshEverySecond,
+    /// The engine ignores `min-version`.
+    IgnoreMinVersion,
 }
 
 impl Mutant {
-    /// Each mutant, the invariant that must be seen to fall, and a seed that was seen to show it: it is tried first.
+    /// Each mutant, the invariant that catches it, and a seed known to show it, which is tried first.
     pub(crate) const ALL: [(Self, &'static str, u64); 16] = [
-        (Self::NoClaim, "I1", 8),
-        (Self::NoFence, "I1", 23),
-        (Self::NeverBound, "I2", 2),
-        (Self::Invented, "I3", 1),
+        (Self::DuplicateNames, "I1", 8),
+        (Self::NoFencing, "I1", 23),
+        (Self::NoEnvironmentTag, "I2", 2),
+        (Self::UncreatedRecord, "I3", 1),
         (Self::OneSweep, "I4", 2),
         (Self::NoReadBack, "I4", 7),
-        (Self::NoLastLook, "I4", 26),
-        (Self::LaptopClock, "I4", 2),
-        (Self::LookHoldsForEver, "I4", 2),
-        (Self::ByTagAlone, "I5", 1),
-        (Self::HalfAListing, "I6", 1),
+        (Self::NoReread, "I4", 26),
+        (Self::LocalClock, "I4", 2),
+        (Self::LateTermination, "I4", 2),
+        (Self::MatchByTagsAlone, "I5", 1),
+        (Self::PartialListing, "I6", 1),
         (Self::RecordFirst, "I7", 4),
-        (Self::OnlyFree, "I8", 1),
-        (Self::Unlogged, "I9", 1),
-        (Self::Hasty, "I10", 5),
-        (Self::AnyVersion, "min-version", 1),
+        (Self::CountFreeOnly, "I8", 1),
+        (Self::NoAuditLog, "I9", 1),
+        (Self::RefreshEverySecond, "I10", 5),
+        (Self::IgnoreMinVersion, "min-version", 1),
     ];
 
-    /// Whether a violation is the one that must be seen.
-    pub(crate) fn shows_in(self, violation: &str) -> bool {
+    /// Whether a violation is of this mutant's invariant.
+    pub(crate) fn is_caught_by(self, violation: &str) -> bool {
         Self::ALL.iter().any(|(mutant, invariant, _)| {
             let rest = violation.strip_prefix(invariant);
             *mutant == self && rest.is_some_and(|rest| rest.starts_with([' ', ':']))
         })
     }
 
-    /// The guarantee of the cloud's that this mutant is about, if it is not the engine's.
+    /// The guarantee of the cloud that the mutant removes; `None` for mutants of the engine.
     pub(crate) fn broken_guarantee(self) -> Option<Guarantee> {
         match self {
-            Self::NoClaim => Some(Guarantee::UniqueNames),
-            Self::NoFence => Some(Guarantee::Fencing),
+            Self::DuplicateNames => Some(Guarantee::UniqueNames),
+            Self::NoFencing => Some(Guarantee::Fencing),
             _ => None,
         }
     }
 }
 
-/// How the ids of records begin that were never created.
-const INVENTED: &str = "lt-invented-";
+/// Prefix of the ids of records that were never created.
+const FAKE_ID: &str = "lt-fake-";
 
-/// What a broken engine remembers.
+/// The state of a mutant.
 #[derive(Default)]
 struct Memory {
     /// The records of its last listing.
     listed: BTreeMap<RecordId, Record>,
-    /// The expiries that it has written.
+    /// The expiries that it wrote.
     written: BTreeMap<RecordId, DateTime<Utc>>,
 }
 
 /// The layer that breaks an engine.
-pub(crate) struct Broken {
+pub(crate) struct MutantLayer {
     pub(crate) mutant: Option<Mutant>,
-    /// The engine's own clock, which may be wrong.
+    /// The engine's local clock, which may be wrong.
     pub(crate) clock: Clock,
     memory: Mutex<Memory>,
 }
 
-impl Broken {
+impl MutantLayer {
     pub(crate) fn new(mutant: Option<Mutant>, clock: Clock) -> Self {
         Self { mutant, clock, memory: Mutex::default() }
     }
@@ -124,14 +123,14 @@ impl Broken {
         self.mutant == Some(mutant)
     }
 
-    /// A listing that is acted on only so much later.
-    fn late<'a, T: Send + 'a>(&'a self, pages: Pages<'a, T>) -> Pages<'a, T> {
+    /// Delays the end of a listing, so that the engine acts on stale data.
+    fn delayed<'a, T: Send + 'a>(&'a self, pages: Pages<'a, T>) -> Pages<'a, T> {
         let pause = futures::stream::once(self.clock.sleep(Duration::from_secs(40)));
         pages.chain(pause.filter_map(|()| std::future::ready(None))).boxed()
     }
 
-    /// As though the first sweep had long been.
-    fn swept(&self, mut record: Record) -> Record {
+    /// Marks an expired record as if the first sweep had been a day ago.
+    fn reapable(&self, mut record: Record) -> Record {
         let now = self.clock.now();
         if self.is(Mutant::OneSweep) && record.expires_at.is_some_and(|at| at < now) {
             record.reaping_since = Some(now - TimeDelta::days(1));
@@ -140,8 +139,8 @@ impl Broken {
     }
 }
 
-/// Somebody's database that has the fleet's tags, as copies of tagged things have.
-fn copied() -> Database {
+/// A database of another owner that carries the fleet's tags, as copies of tagged resources do.
+fn foreign_database() -> Database {
     Database {
         id: DatabaseId::new("integration-copy"),
         number: Number(1),
@@ -157,12 +156,12 @@ fn copied() -> Database {
     }
 }
 
-/// Leaves out the error that a listing ends with.
-fn unbroken<'a, T: Send + 'a>(pages: Pages<'a, T>) -> Pages<'a, T> {
+/// Drops the error that ends a listing.
+fn without_errors<'a, T: Send + 'a>(pages: Pages<'a, T>) -> Pages<'a, T> {
     pages.filter(|page| std::future::ready(page.is_ok())).boxed()
 }
 
-fn each<'a, T: Send + 'a>(
+fn map_pages<'a, T: Send + 'a>(
     pages: Pages<'a, T>,
     change: impl Fn(Vec<T>) -> Vec<T> + Send + Sync + 'a,
 ) -> Pages<'a, T> {
@@ -174,22 +173,22 @@ fn each<'a, T: Send + 'a>(
 }
 
 #[async_trait]
-impl Hook for Broken {
+impl Hook for MutantLayer {
     fn clock(&self, truth: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
-        if self.is(Mutant::LaptopClock) { Some(self.clock.now()) } else { truth }
+        if self.is(Mutant::LocalClock) { Some(self.clock.now()) } else { truth }
     }
 
     fn templates<'a>(&'a self, pages: Pages<'a, Template>) -> Pages<'a, Template> {
-        let pages = if self.is(Mutant::HalfAListing) { unbroken(pages) } else { pages };
-        let pages = if self.is(Mutant::NoLastLook) { self.late(pages) } else { pages };
-        each(pages, |mut templates| {
+        let pages = if self.is(Mutant::PartialListing) { without_errors(pages) } else { pages };
+        let pages = if self.is(Mutant::NoReread) { self.delayed(pages) } else { pages };
+        map_pages(pages, |mut templates| {
             for template in &mut templates {
                 if let Template::Record(record) = template {
-                    **record = self.swept((**record).clone());
+                    **record = self.reapable((**record).clone());
                     self.memory.lock().unwrap().listed.insert(record.id.clone(), (**record).clone());
                 }
             }
-            if self.is(Mutant::OnlyFree) {
+            if self.is(Mutant::CountFreeOnly) {
                 templates.retain(|template| matches!(template, Template::Fleet(_)));
             }
             templates
@@ -197,20 +196,20 @@ impl Hook for Broken {
     }
 
     fn instances<'a>(&'a self, pages: Pages<'a, Instance>) -> Pages<'a, Instance> {
-        let pages = if self.is(Mutant::HalfAListing) { unbroken(pages) } else { pages };
-        each(pages, |seen| self.instances_of(seen))
+        let pages = if self.is(Mutant::PartialListing) { without_errors(pages) } else { pages };
+        map_pages(pages, |seen| self.instances_of(seen))
     }
 
     fn databases<'a>(&'a self, pages: Pages<'a, Database>) -> Pages<'a, Database> {
-        let pages = if self.is(Mutant::HalfAListing) { unbroken(pages) } else { pages };
+        let pages = if self.is(Mutant::PartialListing) { without_errors(pages) } else { pages };
         let first = std::sync::atomic::AtomicBool::new(true);
-        each(pages, move |mut databases| {
+        map_pages(pages, move |mut databases| {
             let free = |database: &Database| database.status == "available" && database.environment.is_none();
             match self.mutant {
-                Some(Mutant::OnlyFree) => databases.retain(free),
+                Some(Mutant::CountFreeOnly) => databases.retain(free),
                 Some(Mutant::RecordFirst) => databases.clear(),
-                Some(Mutant::ByTagAlone) if first.swap(false, std::sync::atomic::Ordering::Relaxed) => {
-                    databases.push(copied());
+                Some(Mutant::MatchByTagsAlone) if first.swap(false, std::sync::atomic::Ordering::Relaxed) => {
+                    databases.push(foreign_database());
                 }
                 _ => {}
             }
@@ -228,13 +227,13 @@ impl Hook for Broken {
                 }
                 None => seen,
             },
-            _ => seen.map(|record| self.swept(record)),
+            _ => seen.map(|record| self.reapable(record)),
         }
     }
 
-    fn instead_of_looking(&self, id: &RecordId) -> Option<(Record, DateTime<Utc>)> {
+    fn cached_record(&self, id: &RecordId) -> Option<(Record, DateTime<Utc>)> {
         let listed = self.memory.lock().unwrap().listed.get(id).cloned();
-        listed.filter(|_| self.is(Mutant::NoLastLook)).map(|record| (record, self.clock.now()))
+        listed.filter(|_| self.is(Mutant::NoReread)).map(|record| (record, self.clock.now()))
     }
 
     fn instances_of(&self, mut seen: Vec<Instance>) -> Vec<Instance> {
@@ -253,24 +252,22 @@ impl Hook for Broken {
     fn database(&self, number: Number, seen: Option<Database>) -> Option<Database> {
         match self.mutant {
             Some(Mutant::RecordFirst) => None,
-            Some(Mutant::ByTagAlone) if number == Number(1) => Some(copied()),
+            Some(Mutant::MatchByTagsAlone) if number == Number(1) => Some(foreign_database()),
             _ => seen,
         }
     }
 
-    async fn instead(&self, inner: &DynCloud, change: &Change<'_>) -> Option<Result<()>> {
+    async fn replace(&self, inner: &DynCloud, change: &Change<'_>) -> Option<Result<()>> {
         match (self.mutant?, change) {
-            (Mutant::Unlogged, Change::Audit) => {
-                // It comes to nothing, and it is not even tried.
+            (Mutant::NoAuditLog, Change::Audit) | (Mutant::NoEnvironmentTag, Change::TagDatabase) => {
                 Some(Ok(()))
             }
-            (Mutant::NeverBound, Change::TagDatabase) => Some(Ok(())),
             (Mutant::NoReadBack, Change::TagRecord(id, changes)) => {
                 let at = changes.set.get(key::EXPIRES_AT)?.parse().ok()?;
                 self.memory.lock().unwrap().written.insert((*id).clone(), at);
                 None
             }
-            (Mutant::LookHoldsForEver, Change::Terminate(id)) => {
+            (Mutant::LateTermination, Change::Terminate(id)) => {
                 let (inner, id, clock) = (inner.clone(), (*id).clone(), self.clock.clone());
                 tokio::spawn(async move {
                     clock.sleep(Duration::from_mins(8)).await;
@@ -278,21 +275,23 @@ impl Hook for Broken {
                 });
                 Some(Ok(()))
             }
-            (Mutant::OnlyFree, Change::CreateDatabase(new)) => Some(another_name(inner, new).await),
+            (Mutant::CountFreeOnly, Change::CreateDatabase(new)) => {
+                Some(create_with_next_number(inner, new).await)
+            }
             _ => None,
         }
     }
 
-    fn invented(&self, new: &NewRecord) -> Option<RecordId> {
-        self.is(Mutant::Invented).then(|| RecordId::new(format!("{INVENTED}{}", new.claim)))
+    fn fake_record(&self, new: &NewRecord) -> Option<RecordId> {
+        self.is(Mutant::UncreatedRecord).then(|| RecordId::new(format!("{FAKE_ID}{}", new.claim)))
     }
 
-    fn invented_instance(&self, record: &RecordId) -> Option<InstanceId> {
-        record.as_str().strip_prefix(INVENTED).map(|claim| InstanceId::new(format!("i-{claim}")))
+    fn fake_instance(&self, record: &RecordId) -> Option<InstanceId> {
+        record.as_str().strip_prefix(FAKE_ID).map(|claim| InstanceId::new(format!("i-{claim}")))
     }
 }
 
-async fn another_name(inner: &DynCloud, new: &NewDatabase) -> Result<()> {
+async fn create_with_next_number(inner: &DynCloud, new: &NewDatabase) -> Result<()> {
     let mut new = new.clone();
     loop {
         match inner.create_database(&new).await {

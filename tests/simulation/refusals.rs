@@ -1,4 +1,4 @@
-//! Launches that are refused, before anything is changed.
+//! Launches that are refused before they change anything.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,94 +8,100 @@ use hatchery::domain::{ErrorClass, NewFleet, Policy};
 use hatchery::engine::exposure::{exposed_groups, refusal};
 use hatchery::engine::{Engine, EngineConfig, LaunchRequest};
 use hatchery::failure::Kind;
+use rstest::rstest;
 
-use crate::launch::stands;
+use crate::launch::assert_launched;
 use crate::setup::{config, dev, on_paused_time};
 use crate::test_bed::{ALWAYS, TestBed, checkout, error};
 
-#[test]
-fn what_cannot_be_seen_is_not_launched_on() {
-    for (operation, class, kind) in [
-        ("records", ErrorClass::Throttled, Kind::Throttled),
-        ("databases", ErrorClass::Auth, Kind::NotPermitted),
-        ("latest image", ErrorClass::Transient, Kind::Failed),
-        ("subnets", ErrorClass::Auth, Kind::NotPermitted),
-        ("fleet", ErrorClass::Throttled, Kind::Throttled),
-        ("base template", ErrorClass::Auth, Kind::NotPermitted),
-        ("security groups", ErrorClass::Throttled, Kind::Throttled),
-    ] {
-        on_paused_time(async {
-            let bed = TestBed::new();
-            bed.script.refuse(operation, ALWAYS, error(class));
-            let failure = bed.launch().await.unwrap_err();
-            assert_eq!(failure.kind, kind, "{operation}: {failure}");
-            assert!(failure.message.starts_with("cannot "), "{failure}");
-            assert_eq!(bed.script.calls("create record"), 0, "{operation}");
-        });
-    }
-    // A launch needs neither the instances nor, with a free database, the snapshot.
-    for operation in ["instances", "latest snapshot"] {
-        on_paused_time(async {
-            let bed = TestBed::new();
-            bed.script.refuse(operation, ALWAYS, error(ErrorClass::Throttled));
-            let launched = bed.launch().await.unwrap();
-            stands(&bed, &launched);
-        });
-    }
+#[rstest]
+#[case("records", ErrorClass::Throttled, Kind::Throttled)]
+#[case("databases", ErrorClass::Auth, Kind::NotPermitted)]
+#[case("latest image", ErrorClass::Transient, Kind::Failed)]
+#[case("subnets", ErrorClass::Auth, Kind::NotPermitted)]
+#[case("fleet", ErrorClass::Throttled, Kind::Throttled)]
+#[case("base template", ErrorClass::Auth, Kind::NotPermitted)]
+#[case("security groups", ErrorClass::Throttled, Kind::Throttled)]
+fn launch_needs_every_relevant_read(
+    #[case] operation: &'static str,
+    #[case] class: ErrorClass,
+    #[case] kind: Kind,
+) {
+    on_paused_time(async {
+        let bed = TestBed::new();
+        bed.script.fail(operation, ALWAYS, error(class));
+        let failure = bed.launch().await.unwrap_err();
+        assert_eq!(failure.kind, kind, "{operation}: {failure}");
+        assert!(failure.message.starts_with("cannot "), "{failure}");
+        assert_eq!(bed.script.count("create record"), 0, "{operation}");
+    });
 }
 
-#[test]
-fn a_policy_may_say_no() {
-    for (setting, value, kind, word) in [
-        ("min-version", "9.0.0", Kind::Refused, "newer hatchery than 1.0.0"),
-        ("ttl", "8d", Kind::Refused, "ttl is longer than max-lifetime"),
-        ("image-tag", "none", Kind::NotFound, "hatchery:image=none"),
-    ] {
-        on_paused_time(async {
-            let bed = TestBed::with([(setting, value)]);
-            let failure = bed.launch().await.unwrap_err();
-            assert_eq!(failure.kind, kind, "{failure}");
-            assert!(failure.message.contains(word), "{failure}");
-            assert_eq!(bed.records(), []);
-        });
-    }
+/// A launch needs no instances, and no snapshot if a database is free.
+#[rstest]
+fn launch_ignores_irrelevant_reads(#[values("instances", "latest snapshot")] operation: &'static str) {
     on_paused_time(async {
-        let bed = TestBed::with([("min-version", "1.0.0")]);
-        bed.launch().await.unwrap();
+        let bed = TestBed::new();
+        bed.script.fail(operation, ALWAYS, error(ErrorClass::Throttled));
+        let launched = bed.launch().await.unwrap();
+        assert_launched(&bed, &launched);
+    });
+}
+
+#[rstest]
+#[case("min-version", "9.0.0", Kind::Refused, "newer hatchery than 1.0.0")]
+#[case("ttl", "8d", Kind::Refused, "ttl is longer than max-lifetime")]
+#[case("image-tag", "none", Kind::NotFound, "hatchery:image=none")]
+fn policy_refuses_a_launch(
+    #[case] setting: &'static str,
+    #[case] value: &'static str,
+    #[case] kind: Kind,
+    #[case] message: &str,
+) {
+    on_paused_time(async {
+        let bed = TestBed::with_policy([(setting, value)]);
+        let failure = bed.launch().await.unwrap_err();
+        assert_eq!(failure.kind, kind, "{failure}");
+        assert!(failure.message.contains(message), "{failure}");
+        assert_eq!(bed.records(), []);
     });
 }
 
 #[test]
-fn a_request_that_makes_no_sense_is_refused_before_anything_is_asked() {
-    let services =
-        |count: usize| (0..count).map(|n| (format!("s{n}"), "1".to_owned())).collect::<BTreeMap<_, _>>();
-    let note = |text: &str| Some(text.to_owned());
-    let hours = |hours| Some(Duration::from_hours(hours));
-    let long = "n".repeat(200);
-    for (good, request) in [
-        (true, LaunchRequest { services: services(25), note: note(&long), ..checkout() }),
-        (false, LaunchRequest { services: services(26), ..checkout() }),
-        (false, LaunchRequest { note: note(&format!("{long}n")), ..checkout() }),
-        (false, LaunchRequest { note: note("a\u{7}b"), ..checkout() }),
-        (true, LaunchRequest { ttl: hours(7 * 24), ..checkout() }),
-        (false, LaunchRequest { ttl: hours(7 * 24 + 1), ..checkout() }),
-        (true, LaunchRequest { ttl: Some(Duration::from_mins(1)), ..checkout() }),
-        (false, LaunchRequest { ttl: Some(Duration::from_secs(59)), ..checkout() }),
-    ] {
-        on_paused_time(async {
-            let bed = TestBed::new();
-            let answer = bed.engine.launch(&request).await;
-            assert_eq!(answer.is_ok(), good, "{request:?}: {answer:?}");
-            assert_eq!(bed.records().len(), usize::from(good));
-            if let Err(failure) = answer {
-                assert!(matches!(failure.kind, Kind::Usage | Kind::Refused), "{failure}");
-            }
-        });
-    }
+fn policy_allows_its_minimum_version() {
+    on_paused_time(async {
+        let bed = TestBed::with_policy([("min-version", "1.0.0")]);
+        bed.launch().await.unwrap();
+    });
+}
+
+fn services(count: usize) -> BTreeMap<String, String> {
+    (0..count).map(|n| (format!("s{n}"), "1".to_owned())).collect()
+}
+
+#[rstest]
+#[case(true, LaunchRequest { services: services(25), note: Some("n".repeat(200)), ..checkout() })]
+#[case(false, LaunchRequest { services: services(26), ..checkout() })]
+#[case(false, LaunchRequest { note: Some("n".repeat(201)), ..checkout() })]
+#[case(false, LaunchRequest { note: Some("a\u{7}b".into()), ..checkout() })]
+#[case(true, LaunchRequest { ttl: Some(Duration::from_hours(7 * 24)), ..checkout() })]
+#[case(false, LaunchRequest { ttl: Some(Duration::from_hours(7 * 24 + 1)), ..checkout() })]
+#[case(true, LaunchRequest { ttl: Some(Duration::from_mins(1)), ..checkout() })]
+#[case(false, LaunchRequest { ttl: Some(Duration::from_secs(59)), ..checkout() })]
+fn invalid_request_is_refused_without_calls(#[case] is_valid: bool, #[case] request: LaunchRequest) {
+    on_paused_time(async {
+        let bed = TestBed::new();
+        let result = bed.engine.launch(&request).await;
+        assert_eq!(result.is_ok(), is_valid, "{request:?}: {result:?}");
+        assert_eq!(bed.records().len(), usize::from(is_valid));
+        if let Err(failure) = result {
+            assert!(matches!(failure.kind, Kind::Usage | Kind::Refused), "{failure}");
+        }
+    });
 }
 
 #[test]
-fn a_group_that_admits_the_internet_must_be_allowed_by_name() {
+fn open_security_group_must_be_allowed_by_id() {
     let group = |id: &str, open_to: &[&str]| SecurityGroup {
         id: id.into(),
         name: format!("group {id}"),
@@ -112,7 +118,7 @@ fn a_group_that_admits_the_internet_must_be_allowed_by_name() {
 }
 
 #[test]
-fn nobody_is_launched_where_the_internet_can_reach_them() {
+fn launch_into_an_open_security_group_is_refused() {
     on_paused_time(async {
         let bed = TestBed::new();
         let cloud = bed.caller();

@@ -1,4 +1,4 @@
-//! What every simulation begins with: paused time, an account that lives, and engines for it.
+//! Set-up of every simulation: paused time, the asynchronous events of the account, and engines.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use hatchery::domain::FleetName;
 use hatchery::engine::{EngineConfig, LaunchRequest};
 use tokio::task::JoinHandle;
 
-/// Runs something on tokio's paused clock. Clocks are made inside of it, or they would not begin at its own instant.
+/// Runs a future on tokio's paused clock. Create clocks inside the future: outside, they would start at another instant.
 pub(crate) fn on_paused_time<T>(run: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -22,13 +22,13 @@ pub(crate) fn dev() -> FleetName {
     "dev".parse().unwrap()
 }
 
-/// Has happen in the account what happens by itself.
-pub(crate) fn live(sim: &SimCloud) -> JoinHandle<()> {
+/// Runs the account's asynchronous events, such as finished restores.
+pub(crate) fn run_events(sim: &SimCloud) -> JoinHandle<()> {
     let sim = sim.clone();
     tokio::spawn(async move { sim.run_events().await })
 }
 
-/// Somebody's engine.
+/// The configuration of an engine of this user.
 pub(crate) fn config(who: &str, seed: u64) -> EngineConfig {
     EngineConfig {
         fleet: dev(),
@@ -39,7 +39,7 @@ pub(crate) fn config(who: &str, seed: u64) -> EngineConfig {
     }
 }
 
-/// A launch without anything special.
+/// A launch without services or a note.
 pub(crate) fn request(name: impl AsRef<str>, ttl: Option<Duration>) -> LaunchRequest {
     LaunchRequest { name: name.as_ref().parse().unwrap(), services: BTreeMap::new(), ttl, note: None }
 }

@@ -1,4 +1,4 @@
-//! A bed for one engine: an account in which nothing goes wrong but what a script says.
+//! A test bed for one engine: an account without faults other than the scripted ones.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,26 +17,26 @@ use hatchery::engine::{Engine, LaunchRequest, Launched};
 use hatchery::failure;
 
 use crate::cloud_layer::{Call, Failure, Hook, Layer};
-use crate::setup::{config, dev, live, request};
+use crate::setup::{config, dev, request, run_events};
 
-/// Which calls fail, and which were made.
+/// Decides which calls fail, and counts calls.
 #[derive(Clone, Default)]
-pub(crate) struct FaultScript(Arc<Mutex<Pages>>);
+pub(crate) struct FaultScript(Arc<Mutex<Script>>);
 
 #[derive(Default)]
-struct Pages {
-    lines: Vec<Line>,
+struct Script {
+    rules: Vec<Rule>,
     calls: Vec<Call>,
-    meanwhile: Vec<(&'static str, BoxFuture<'static, ()>)>,
+    interventions: Vec<(&'static str, BoxFuture<'static, ()>)>,
 }
 
-struct Line {
+struct Rule {
     operation: &'static str,
     times: usize,
     failure: Failure,
 }
 
-/// More often than anybody tries.
+/// Exceeds every retry limit.
 pub(crate) const ALWAYS: usize = usize::MAX;
 
 pub(crate) fn error(class: ErrorClass) -> CloudError {
@@ -44,32 +44,32 @@ pub(crate) fn error(class: ErrorClass) -> CloudError {
 }
 
 impl FaultScript {
-    /// The next calls of an operation fail so many times, and do nothing.
-    pub(crate) fn refuse(&self, operation: &'static str, times: usize, error: CloudError) {
-        self.add(Line { operation, times, failure: Failure::Refused(error) });
+    /// Fails the next calls of an operation, `times` in all, without applying them.
+    pub(crate) fn fail(&self, operation: &'static str, times: usize, error: CloudError) {
+        self.add(Rule { operation, times, failure: Failure::NotApplied(error) });
     }
 
-    /// The answers to the next calls of an operation are lost.
-    pub(crate) fn lose(&self, operation: &'static str, times: usize) {
-        self.add(Line { operation, times, failure: Failure::Lost(error(ErrorClass::Unknown)) });
+    /// Applies the next calls of an operation, `times` in all, and loses their responses.
+    pub(crate) fn lose_response(&self, operation: &'static str, times: usize) {
+        self.add(Rule { operation, times, failure: Failure::ResponseLost(error(ErrorClass::Unknown)) });
     }
 
-    /// This happens right before the next call of an operation.
-    pub(crate) fn before(&self, operation: &'static str, happens: impl Future<Output = ()> + Send + 'static) {
-        self.0.lock().unwrap().meanwhile.push((operation, happens.boxed()));
+    /// Runs a future right before the next call of an operation.
+    pub(crate) fn before(&self, operation: &'static str, action: impl Future<Output = ()> + Send + 'static) {
+        self.0.lock().unwrap().interventions.push((operation, action.boxed()));
     }
 
-    fn add(&self, line: Line) {
-        self.0.lock().unwrap().lines.push(line);
+    fn add(&self, rule: Rule) {
+        self.0.lock().unwrap().rules.push(rule);
     }
 
-    /// From now on all goes well.
-    pub(crate) fn end(&self) {
-        self.0.lock().unwrap().lines.clear();
+    /// Removes all scripted failures.
+    pub(crate) fn clear(&self) {
+        self.0.lock().unwrap().rules.clear();
     }
 
-    /// How often an operation was called.
-    pub(crate) fn calls(&self, operation: &str) -> usize {
+    /// Returns how often an operation was called.
+    pub(crate) fn count(&self, operation: &str) -> usize {
         self.0.lock().unwrap().calls.iter().filter(|call| call.operation == operation).count()
     }
 }
@@ -77,26 +77,26 @@ impl FaultScript {
 #[async_trait::async_trait]
 impl Hook for FaultScript {
     async fn before(&self, call: &Call) {
-        let happens = {
-            let meanwhile = &mut self.0.lock().unwrap().meanwhile;
-            let place = meanwhile.iter().position(|(operation, _)| *operation == call.operation);
-            place.map(|place| meanwhile.remove(place).1)
+        let action = {
+            let interventions = &mut self.0.lock().unwrap().interventions;
+            let place = interventions.iter().position(|(operation, _)| *operation == call.operation);
+            place.map(|place| interventions.remove(place).1)
         };
-        if let Some(happens) = happens {
-            happens.await;
+        if let Some(action) = action {
+            action.await;
         }
     }
 
     fn failure(&self, call: &Call) -> Option<Failure> {
-        let mut pages = self.0.lock().unwrap();
-        pages.calls.push(call.clone());
-        let line = pages.lines.iter_mut().find(|line| line.operation == call.operation && line.times > 0)?;
-        line.times = line.times.saturating_sub(1);
-        Some(line.failure.clone())
+        let mut script = self.0.lock().unwrap();
+        script.calls.push(call.clone());
+        let rule = script.rules.iter_mut().find(|rule| rule.operation == call.operation && rule.times > 0)?;
+        rule.times = rule.times.saturating_sub(1);
+        Some(rule.failure.clone())
     }
 }
 
-/// An account, an engine of Amy's whose calls follow the script, and whatever others do.
+/// An account and the engine under test, which belongs to `amy`.
 pub(crate) struct TestBed {
     pub(crate) sim: SimCloud,
     pub(crate) clock: Clock,
@@ -107,26 +107,26 @@ pub(crate) struct TestBed {
 impl TestBed {
     /// An account with one free database.
     pub(crate) fn new() -> Self {
-        Self::of(Scenario { free: 1, ..Scenario::default() })
+        Self::with_scenario(Scenario { free: 1, ..Scenario::default() })
     }
 
-    /// As [`Self::new`], with settings of the policy.
-    pub(crate) fn with<const N: usize>(settings: [(&str, &str); N]) -> Self {
+    /// Like [`Self::new`], with policy settings.
+    pub(crate) fn with_policy<const N: usize>(settings: [(&str, &str); N]) -> Self {
         let policy = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        Self::of(Scenario { free: 1, policy, ..Scenario::default() })
+        Self::with_scenario(Scenario { free: 1, policy, ..Scenario::default() })
     }
 
-    pub(crate) fn of(scenario: Scenario) -> Self {
+    pub(crate) fn with_scenario(scenario: Scenario) -> Self {
         let clock = Clock::virtual_from("2026-03-02T08:00:00Z".parse().unwrap(), 1.0);
         let sim = SimCloud::new(scenario, 1, clock.clone());
-        live(&sim);
+        run_events(&sim);
         let script = FaultScript::default();
         let engine = engine(&sim, &clock, script.clone(), "amy", 7);
         Self { sim, clock, script, engine }
     }
 
-    /// Somebody else's engine, with which all goes well.
-    pub(crate) fn other(&self) -> Engine {
+    /// Creates an engine of another user, without faults.
+    pub(crate) fn other_engine(&self) -> Engine {
         engine(&self.sim, &self.clock, FaultScript::default(), "bob", 8)
     }
 
@@ -134,16 +134,16 @@ impl TestBed {
         self.engine.launch(&checkout()).await
     }
 
-    /// Others' engines do whatever is to do, for so many minutes.
-    pub(crate) async fn others_work(&self, minutes: u32) {
-        let other = self.other();
+    /// Runs a pass of another user's engine every minute.
+    pub(crate) async fn run_other_engine(&self, minutes: u32) {
+        let other = self.other_engine();
         for _ in 0..minutes {
             other.once(false).await.expect("a pass");
             self.clock.sleep(Duration::from_mins(1)).await;
         }
     }
 
-    /// The tags of what stands for an environment.
+    /// Returns the tags of an environment's record.
     pub(crate) fn record(&self, environment: &EnvironmentId) -> Option<Tags> {
         let name = environment.record_name();
         self.sim.inspect(|state| {
@@ -151,7 +151,7 @@ impl TestBed {
         })
     }
 
-    /// The environments that have a record.
+    /// Returns the environments that have a record.
     pub(crate) fn records(&self) -> Vec<EnvironmentId> {
         self.sim.inspect(|state| {
             let numbers = state.templates().filter_map(|(_, template)| dev().record_number(&template.name));
@@ -159,11 +159,11 @@ impl TestBed {
         })
     }
 
-    /// The environments that have an instance that lives, with its tags.
-    pub(crate) fn alive(&self) -> Vec<(String, Tags)> {
+    /// Returns ids and tags of the instances that are not shutting down or terminated.
+    pub(crate) fn active_instances(&self) -> Vec<(String, Tags)> {
         self.sim.inspect(|state| {
-            let alive = state.instances().filter(|(_, machine)| !machine.state.is_ending());
-            alive.map(|(id, machine)| (id.to_owned(), machine.tags.clone())).collect()
+            let alive = state.instances().filter(|(_, instance)| !instance.state.is_ending());
+            alive.map(|(id, instance)| (id.to_owned(), instance.tags.clone())).collect()
         })
     }
 
@@ -174,18 +174,18 @@ impl TestBed {
         })
     }
 
-    /// What is in the audit log of an action, in order.
+    /// Returns an action's audit events in order.
     pub(crate) fn audit(&self, action: &str) -> Vec<AuditEvent> {
         self.sim
             .inspect(|state| state.audit().iter().filter(|event| event.action == action).cloned().collect())
     }
 
-    /// Somebody changes a record's tags.
-    pub(crate) async fn tag(&self, record: &RecordId, changes: &TagChanges) {
+    /// Changes a record's tags as another user.
+    pub(crate) async fn tag_record(&self, record: &RecordId, changes: &TagChanges) {
         self.caller().tag_record(record, changes).await.expect("tags");
     }
 
-    /// Somebody changes a record's tags right before the next call of an operation.
+    /// Changes a record's tags as another user right before the next call of an operation.
     pub(crate) fn tag_before(&self, operation: &'static str, record: &RecordId, changes: TagChanges) {
         let (cloud, record) = (self.caller(), record.clone());
         self.script.before(operation, async move {
@@ -193,24 +193,24 @@ impl TestBed {
         });
     }
 
-    /// The next call of an operation takes so many seconds.
-    pub(crate) fn slow(&self, operation: &'static str, seconds: u64) {
+    /// Delays the next call of an operation.
+    pub(crate) fn delay(&self, operation: &'static str, seconds: u64) {
         let clock = self.clock.clone();
         self.script.before(operation, async move { clock.sleep(Duration::from_secs(seconds)).await });
     }
 
-    /// One pass of Amy's engine: what it did, how it ended, and what else there is to say.
-    pub(crate) async fn pass(&self) -> Vec<(&'static str, Outcome, String)> {
+    /// Runs one pass of the engine under test; returns the action, outcome and detail of each step.
+    pub(crate) async fn run_pass(&self) -> Vec<(&'static str, Outcome, String)> {
         let report = self.engine.once(false).await.expect("a pass");
         report.steps.into_iter().map(|step| (step.action, step.outcome, step.detail)).collect()
     }
 
-    /// Somebody who is not scripted.
+    /// Returns the account as another user sees it, without faults.
     pub(crate) fn caller(&self) -> DynCloud {
         self.sim.caller("bob")
     }
 
-    /// When the environment's time is over, by its record.
+    /// Returns the expiry on an environment's record.
     pub(crate) fn expiry(&self, environment: &EnvironmentId) -> Option<DateTime<Utc>> {
         tags::parse_time(&self.record(environment)?, key::EXPIRES_AT)
     }
@@ -221,7 +221,6 @@ fn engine(sim: &SimCloud, clock: &Clock, hook: FaultScript, who: &str, seed: u64
     Engine::new(cloud, clock.clone(), config(who, seed))
 }
 
-/// A launch without anything special.
 pub(crate) fn checkout() -> LaunchRequest {
     request("checkout", None)
 }

@@ -1,4 +1,5 @@
-//! The people of a simulation: they launch, extend (some at the last moment) and terminate, and their laptops die now and then.
+//! Simulated users: they launch, extend (some in the last seconds of the grace period) and terminate, and sometimes their
+//! process crashes.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -14,32 +15,31 @@ use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
 use crate::engine_invariants::ResetHandle;
-use crate::invariants::SharedBook;
+use crate::invariants::SharedChecker;
 
-/// Somebody at a laptop.
-pub(crate) struct Person {
+pub(crate) struct User {
     pub(crate) engine: Engine,
-    pub(crate) rebirth: ResetHandle,
+    pub(crate) reset_handle: ResetHandle,
     pub(crate) random: ChaCha8Rng,
     pub(crate) hostile: bool,
-    pub(crate) truth: Clock,
+    pub(crate) true_clock: Clock,
     pub(crate) sim: SimCloud,
-    pub(crate) checker: SharedBook,
+    pub(crate) checker: SharedChecker,
     pub(crate) launched: Arc<Mutex<u64>>,
-    /// How long the policy keeps what is over.
+    /// The policy's `grace`.
     pub(crate) grace: TimeDelta,
-    pub(crate) own: Vec<EnvironmentId>,
+    pub(crate) environments: Vec<EnvironmentId>,
 }
 
-impl Person {
-    pub(crate) async fn live(mut self) {
+impl User {
+    pub(crate) async fn run(mut self) {
         loop {
-            self.truth.sleep(Duration::from_secs_f64(self.random.random_range(60.0..9_000.0))).await;
-            // Now and then the laptop dies in the middle of it.
-            let dies = self.hostile && self.random.random_bool(0.1);
-            let patience = if dies { self.random.random_range(0.1..20.0) } else { 20_000.0 };
-            let _ = tokio::time::timeout(Duration::from_secs_f64(patience), self.act()).await;
-            self.rebirth.reborn();
+            self.true_clock.sleep(Duration::from_secs_f64(self.random.random_range(60.0..9_000.0))).await;
+            // One action in ten is cut off, as by a crash.
+            let crashes = self.hostile && self.random.random_bool(0.1);
+            let time_limit = if crashes { self.random.random_range(0.1..20.0) } else { 20_000.0 };
+            let _ = tokio::time::timeout(Duration::from_secs_f64(time_limit), self.act()).await;
+            self.reset_handle.reset();
         }
     }
 
@@ -47,24 +47,24 @@ impl Person {
         match self.random.random_range(0..10) {
             0..=3 => self.launch().await,
             4..=5 => {
-                let Some(id) = self.one_of_own() else { return };
+                let Some(id) = self.random_environment() else { return };
                 self.extend(&id).await;
             }
-            6..=8 => self.keep_at_the_last_moment().await,
+            6..=8 => self.extend_late_in_grace().await,
             _ => {
-                if let Some(id) = self.one_of_own() {
-                    self.own.retain(|own| *own != id);
+                if let Some(id) = self.random_environment() {
+                    self.environments.retain(|other| *other != id);
                     let _ = self.engine.terminate(&id).await;
                 }
             }
         }
     }
 
-    fn one_of_own(&mut self) -> Option<EnvironmentId> {
-        if self.own.is_empty() {
+    fn random_environment(&mut self) -> Option<EnvironmentId> {
+        if self.environments.is_empty() {
             return None;
         }
-        Some(self.own[self.random.random_range(0..self.own.len())].clone())
+        Some(self.environments[self.random.random_range(0..self.environments.len())].clone())
     }
 
     async fn launch(&mut self) {
@@ -75,8 +75,8 @@ impl Person {
             ttl: Some(ttl),
             note: None,
         };
-        let regrets = self.random.random_bool(0.1);
-        let (launched, ()) = futures::join!(self.engine.launch(&request), self.regret(regrets));
+        let cancels = self.random.random_bool(0.1);
+        let (launched, ()) = futures::join!(self.engine.launch(&request), self.cancel_if(cancels));
         if let Ok(done) = launched {
             let who = self.engine.config().user.clone();
             let checker = Arc::clone(&self.checker);
@@ -84,19 +84,20 @@ impl Person {
                 checker.lock().unwrap().confirm(state, &who, done.record.as_str(), done.expires_at);
             });
             *self.launched.lock().unwrap() += 1;
-            self.own.push(done.environment);
+            self.environments.push(done.environment);
         }
     }
 
-    /// Ends what is being launched as soon as it is on some screen.
-    async fn regret(&self, regrets: bool) {
+    /// Terminates the environment that is being launched as soon as it is listed.
+    async fn cancel_if(&self, cancels: bool) {
         let screen = self.sim.caller("screen");
         let person = &self.engine.config().user;
-        for _ in 0..if regrets { 10 } else { 0 } {
-            self.truth.sleep(Duration::from_secs(2)).await;
+        for _ in 0..if cancels { 10 } else { 0 } {
+            self.true_clock.sleep(Duration::from_secs(2)).await;
             let records = collect(screen.templates(&self.engine.config().fleet)).await.items;
             let mut own = records.into_iter().filter_map(Template::record);
-            let new = own.find(|record| record.owner == *person && !self.own.contains(&record.environment));
+            let new = own
+                .find(|record| record.owner == *person && !self.environments.contains(&record.environment));
             if let Some(record) = new {
                 let _ = self.engine.terminate(&record.environment).await;
                 return;
@@ -117,15 +118,15 @@ impl Person {
         }
     }
 
-    /// Waits for the last seconds of an environment's grace, and keeps it then.
-    async fn keep_at_the_last_moment(&mut self) {
+    /// Extends an environment in the last seconds of its grace period.
+    async fn extend_late_in_grace(&mut self) {
         let mut ends = Vec::new();
-        for id in self.own.clone() {
+        for id in self.environments.clone() {
             let record = self.engine.cloud().find_record(&id).await.ok().and_then(|seen| seen.value);
             ends.extend(record.and_then(|record| Some((record.expires_at?, id))));
         }
         let Some((expires_at, id)) = ends.into_iter().min() else { return };
-        // By two minutes later some engine has marked it.
+        // Two minutes after the expiry, an engine has marked it.
         if !self.sleep_until(expires_at + TimeDelta::minutes(2)).await {
             return;
         }
@@ -137,13 +138,13 @@ impl Person {
         }
     }
 
-    /// Waits, unless it is longer than anybody would.
+    /// Sleeps and returns `true`, unless it would take three hours or more.
     async fn sleep_until(&self, at: DateTime<Utc>) -> bool {
-        let left = (at - self.truth.now()).to_std().unwrap_or_default();
-        let soon = left < Duration::from_hours(3);
-        if soon {
-            self.truth.sleep(left).await;
+        let left = (at - self.true_clock.now()).to_std().unwrap_or_default();
+        let is_soon = left < Duration::from_hours(3);
+        if is_soon {
+            self.true_clock.sleep(left).await;
         }
-        soon
+        is_soon
     }
 }

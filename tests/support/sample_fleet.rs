@@ -1,4 +1,4 @@
-//! A fleet built by hand, at a fixed time, for the screens.
+//! A fleet in many states at a fixed time, for the screens.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::assigning_clones)] // each test crate uses its part
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use hatchery::cloud::LogLine;
 use hatchery::domain::instance::parse_timeline;
 use hatchery::domain::{
     AuditEvent, CloudError, Database, ErrorClass, Fleet, FleetName, Image, ImageId, Instance, InstanceId,
-    InstanceState, Listing, Number, Outcome, Phase, Policy, Record, RecordId, Snapshot, SnapshotId, SubnetId,
+    InstanceState, Listing, Outcome, Phase, Policy, Record, RecordId, Snapshot, SnapshotId, SubnetId,
     Termination, World,
 };
 use hatchery::engine::Event;
@@ -20,6 +20,8 @@ use hatchery::tui::app::{Effect, Model, Moment, Msg, update};
 use ratatui::buffer::Buffer;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::layout::{Rect, Size};
+
+use super::builders;
 
 pub(crate) fn now() -> DateTime<Utc> {
     "2026-03-10T12:04:00Z".parse().unwrap()
@@ -30,79 +32,65 @@ fn ago(minutes: i64) -> DateTime<Utc> {
 }
 
 pub(crate) fn dev() -> FleetName {
-    "dev".parse().unwrap()
+    builders::fleet_name()
 }
 
 pub(crate) fn fleet() -> Fleet {
-    let mut policy = Policy::for_fleet(&dev());
-    policy.source_database = "integration".to_owned();
-    policy.database_subnet_group = "private".to_owned();
-    policy.subnets = vec![SubnetId::new("subnet-0a")];
-    policy.price_instance = Some(0.3328);
-    policy.price_database = Some(0.034);
-    Fleet { name: dev(), template: RecordId::new("lt-0f1ee7"), policy, problems: Vec::new() }
+    let policy = Policy {
+        subnets: vec![SubnetId::new("subnet-0a")],
+        price_instance: Some(0.3328),
+        price_database: Some(0.034),
+        ..builders::policy()
+    };
+    Fleet { template: RecordId::new("lt-0f1ee7"), policy, ..builders::empty_world().fleet }
 }
 
+/// A record without an instance. The times are in minutes before and after [`now`].
 pub(crate) fn record(number: u32, name: &str, owner: &str, minutes_old: i64, minutes_left: i64) -> Record {
     Record {
         id: RecordId::new(format!("lt-{number:017x}")),
-        environment: dev().environment(Number(number)),
         name: name.to_owned(),
         owner: owner.to_owned(),
         created_at: ago(minutes_old),
         expires_at: Some(now() + TimeDelta::minutes(minutes_left)),
-        reaping_since: None,
-        terminate: None,
-        attempt: 0,
         instance: None,
-        retirement: false,
-        failure: None,
         claim: None,
-        orphan_since: None,
         services: BTreeMap::new(),
-        note: None,
+        ..builders::record(number)
     }
 }
 
+/// The instance of a record.
 pub(crate) fn instance(record: &Record, phase: Option<Phase>) -> Instance {
     let number = record.environment.number.0;
     Instance {
         id: InstanceId::new(format!("i-{:017x}", u64::from(number) * 0x1234_5678_9abc)),
-        environment: record.environment.clone(),
         record: Some(record.id.clone()),
-        state: InstanceState::Running,
-        instance_type: "t3.2xlarge".to_owned(),
         public_ip: None,
         private_ip: Some(format!("10.20.4.{number}")),
-        zone: Some("eu-west-1a".to_owned()),
         launched_at: record.created_at + TimeDelta::seconds(2),
         expires_at: record.expires_at,
         phase,
-        detail: None,
         ready_at: None,
-        timeline: BTreeMap::new(),
-        orphan_since: None,
+        ..builders::instance(number)
     }
 }
 
+/// A free database, `minutes_old` minutes after the request of its restore.
 pub(crate) fn database(number: u32, status: &str, minutes_old: i64) -> Database {
     let usable = status == "available";
     Database {
-        id: dev().database_id(Number(number)),
-        number: Number(number),
         status: status.to_owned(),
         endpoint: usable.then(|| format!("hatchery-dev-{number}.c1x2.eu-west-1.rds.amazonaws.com:5432")),
         requested_at: Some(ago(minutes_old)),
         created_at: usable.then(|| ago(minutes_old - 15)),
-        zone: Some("eu-west-1a".to_owned()),
         snapshot: Some(SnapshotId::new("rds:integration-2026-03-10-05-50")),
         snapshot_at: Some(ago(374)),
-        environment: None,
-        orphan_since: None,
+        ..builders::database(number)
     }
 }
 
-/// Seven environments in seven states, a free database and one on its way.
+/// Seven environments in seven states, a free database and one that is being restored.
 pub(crate) fn world() -> World {
     let mut records = vec![
         record(8, "old-spike", "sam", 1_500, -30),
@@ -154,10 +142,11 @@ pub(crate) fn world() -> World {
             created_at: ago(14 * 60),
         })),
         subnets: Ok(Vec::new()),
-        launches: Ok(None),
+        ..builders::empty_world()
     }
 }
 
+/// The world after a throttled listing of the instances.
 pub(crate) fn throttled() -> World {
     let mut world = world();
     world.instances.items.truncate(2);
@@ -172,19 +161,12 @@ pub(crate) fn throttled() -> World {
 }
 
 fn event(minutes: i64, who: &str, action: &str, target: &str, reason: &str, outcome: Outcome) -> AuditEvent {
+    let detail = if outcome == Outcome::Failed { "no capacity in eu-west-1a" } else { "" };
     AuditEvent {
-        at: ago(minutes),
-        who: who.to_owned(),
-        action: action.to_owned(),
-        target: target.to_owned(),
         reason: reason.to_owned(),
         outcome,
-        detail: if outcome == Outcome::Failed {
-            "no capacity in eu-west-1a".to_owned()
-        } else {
-            String::new()
-        },
-        restore_seconds: None,
+        detail: detail.to_owned(),
+        ..builders::audit_event(ago(minutes), who, action, target)
     }
 }
 
@@ -251,7 +233,7 @@ pub(crate) fn moment(seconds: u64) -> Moment {
 }
 
 pub(crate) fn options() -> TuiOptions {
-    // Themes are read once: some tests make thousands of models.
+    // Themes are parsed once, because some tests create thousands of models.
     static OPTIONS: LazyLock<TuiOptions> = LazyLock::new(fresh_options);
     OPTIONS.clone()
 }
@@ -263,12 +245,12 @@ fn fresh_options() -> TuiOptions {
     options
 }
 
-/// A model with nothing in it yet.
+/// A model before the connection.
 pub(crate) fn blank(options: TuiOptions, width: u16, height: u16) -> Model {
     Model::new(options, Size::new(width, height), moment(0))
 }
 
-/// A model that is connected and has seen a world.
+/// A model that is connected and has received a world.
 pub(crate) fn seeing(options: TuiOptions, world: World, width: u16, height: u16) -> Model {
     let mut model = blank(options, width, height);
     send(&mut model, Msg::Connected { fleet: dev(), region: "eu-west-1".to_owned() });
@@ -277,7 +259,7 @@ pub(crate) fn seeing(options: TuiOptions, world: World, width: u16, height: u16)
     model
 }
 
-/// The model that most screens are taken of, three seconds later.
+/// The model of most screens, three seconds after its world.
 pub(crate) fn model(width: u16, height: u16) -> Model {
     let mut model = seeing(options(), world(), width, height);
     model.at(moment(3));

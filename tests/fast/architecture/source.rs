@@ -332,7 +332,9 @@ impl<'ast> Visit<'ast> for Reader<'_> {
                 self.module.push(module.ident.to_string());
                 if let Some((_, items)) = &module.content {
                     self.module();
-                    items.iter().for_each(|item| self.visit_item(item));
+                    for item in items {
+                        self.visit_item(item);
+                    }
                 }
                 self.module.pop();
             }

@@ -1,48 +1,50 @@
-//! Cases that must come out in one way.
+//! Single cases of the plan.
+
+use rstest::rstest;
 
 use super::*;
 
 /// A world with one ready environment, its database and one spare.
-fn one() -> World {
-    let mut world = of_size(1);
+fn one_environment() -> World {
+    let mut world = world_with(1);
     world.instances.items[0].expires_at = world.records.items[0].expires_at;
     world
 }
 
-fn with(change: impl FnOnce(&mut Record, &mut Instance, &mut Database)) -> Vec<(&'static str, String)> {
-    let mut world = one();
+fn plan_after(change: impl FnOnce(&mut Record, &mut Instance, &mut Database)) -> Vec<(&'static str, String)> {
+    let mut world = one_environment();
     change(&mut world.records.items[0], &mut world.instances.items[0], &mut world.databases.items[0]);
     actions(&planned(&world))
 }
 
-fn over(record: &mut Record, minutes: i64) {
+fn expire(record: &mut Record, minutes: i64) {
     record.expires_at = Some(minutes_ago(minutes));
 }
 
 #[test]
-fn a_fleet_at_rest_wants_nothing() {
-    assert_eq!(actions(&planned(&one())), []);
+fn idle_fleet_needs_no_steps() {
+    assert_eq!(actions(&planned(&one_environment())), []);
 }
 
 #[test]
-fn an_expired_environment_is_marked_first_and_ended_after_its_grace() {
-    let marked = with(|record, instance, _| {
-        over(record, 1);
+fn expired_environment_is_ended_after_its_grace() {
+    let marked = plan_after(|record, instance, _| {
+        expire(record, 1);
         instance.expires_at = record.expires_at;
     });
     assert_eq!(marked, [("mark-reaping", "dev-1".to_owned())]);
-    let in_grace = with(|record, _, _| {
-        over(record, 11);
+    let in_grace = plan_after(|record, _, _| {
+        expire(record, 11);
         record.reaping_since = Some(minutes_ago(10));
     });
     assert_eq!(in_grace, []);
-    let mut world = one();
-    over(&mut world.records.items[0], 11);
+    let mut world = one_environment();
+    expire(&mut world.records.items[0], 11);
     world.records.items[0].reaping_since = Some(minutes_ago(10));
     let refused = planned(&world).refused;
     assert_eq!(refused[0].reason, "its grace lasts until 2026-03-02 12:05:00");
-    let after = with(|record, _, _| {
-        over(record, 20);
+    let after = plan_after(|record, _, _| {
+        expire(record, 20);
         record.reaping_since = Some(minutes_ago(16));
     });
     assert_eq!(
@@ -52,19 +54,19 @@ fn an_expired_environment_is_marked_first_and_ended_after_its_grace() {
 }
 
 #[test]
-fn an_extension_after_the_mark_takes_the_mark_back() {
-    let steps = with(|record, _, _| record.reaping_since = Some(minutes_ago(60)));
+fn extension_removes_the_reaping_mark() {
+    let steps = plan_after(|record, _, _| record.reaping_since = Some(minutes_ago(60)));
     assert_eq!(steps, [("unmark-reaping", "dev-1".to_owned())]);
 }
 
 #[test]
-fn an_unreadable_expiry_means_keep() {
-    assert_eq!(with(|record, _, _| record.expires_at = None), []);
+fn unreadable_expiry_keeps_the_environment() {
+    assert_eq!(plan_after(|record, _, _| record.expires_at = None), []);
 }
 
 #[test]
-fn the_record_goes_last() {
-    let mut world = one();
+fn record_is_deleted_last() {
+    let mut world = one_environment();
     world.records.items[0].terminate = Some(Termination { at: minutes_ago(1), by: "amy".into() });
     world.instances.items[0].state = InstanceState::ShuttingDown;
     world.databases.items[0].status = "deleting".into();
@@ -78,8 +80,8 @@ fn the_record_goes_last() {
 }
 
 #[test]
-fn a_database_that_nothing_can_have_touched_goes_back_to_the_pool() {
-    let mut world = one();
+fn unused_database_returns_to_the_pool() {
+    let mut world = one_environment();
     let record = &mut world.records.items[0];
     record.terminate = Some(Termination { at: minutes_ago(1), by: "amy".into() });
     record.instance = None;
@@ -87,12 +89,12 @@ fn a_database_that_nothing_can_have_touched_goes_back_to_the_pool() {
     world.databases.items[0].environment = None;
     assert_eq!(actions(&planned(&world)), [("delete-record", "dev-1".to_owned())]);
     world.records.items[0].created_at = minutes_ago(1);
-    assert_eq!(actions(&planned(&world)), [], "its launch may still be under way");
+    assert_eq!(actions(&planned(&world)), [], "its launch may still be in progress");
 }
 
 #[test]
-fn a_retirement_says_why_its_database_goes() {
-    let mut world = one();
+fn retirement_passes_its_reason_on() {
+    let mut world = one_environment();
     let record = &mut world.records.items[0];
     (record.retirement, record.expires_at, record.note) = (true, None, Some("it is stale".into()));
     record.terminate = Some(Termination { at: minutes_ago(1), by: "engine@host".into() });
@@ -103,9 +105,9 @@ fn a_retirement_says_why_its_database_goes() {
 }
 
 #[test]
-fn a_part_that_is_missing_is_marked_and_given_up_later() {
+fn missing_part_is_marked_and_given_up_later() {
     let missing = |instance: bool, marked: Option<i64>| {
-        let mut world = one();
+        let mut world = one_environment();
         if instance {
             world.instances.items.clear();
         } else {
@@ -125,7 +127,7 @@ fn a_part_that_is_missing_is_marked_and_given_up_later() {
         let given_up = planned(&missing(instance, Some(10)));
         assert_eq!(actions(&given_up), [("give-up", "dev-1".to_owned())]);
         assert_eq!(given_up.steps[0].reason, why);
-        // On an incomplete world absence means nothing.
+        // In an incomplete world, absence proves nothing.
         for marked in [None, Some(9), Some(10)] {
             let mut world = missing(instance, marked);
             world.instances.complete = false;
@@ -137,34 +139,34 @@ fn a_part_that_is_missing_is_marked_and_given_up_later() {
         young.records.items[0].created_at = minutes_ago(9);
         assert_eq!(actions(&planned(&young)), []);
     }
-    let mut whole = one();
-    whole.records.items[0].orphan_since = Some(minutes_ago(20));
-    assert_eq!(actions(&planned(&whole)), [("unmark-orphan", "dev-1".to_owned())]);
+    let mut complete = one_environment();
+    complete.records.items[0].orphan_since = Some(minutes_ago(20));
+    assert_eq!(actions(&planned(&complete)), [("unmark-orphan", "dev-1".to_owned())]);
 }
 
 #[test]
-fn a_restore_that_takes_too_long_has_failed() {
+fn restore_of_two_hours_has_failed() {
     let hanging = |minutes: i64| {
-        let mut world = one();
+        let mut world = one_environment();
         let database = &mut world.databases.items[1];
         (database.status, database.requested_at) = ("creating".into(), Some(minutes_ago(minutes)));
         world
     };
     assert_eq!(actions(&planned(&hanging(119))), []);
-    let stuck = planned(&hanging(120));
-    assert_eq!(actions(&stuck), [("count-failed-restore", "number 2".to_owned())]);
-    assert_eq!(stuck.steps[0].reason, "hatchery-dev-2 is still creating after two hours");
-    // The next one is tried a minute later.
-    assert_eq!(stuck.refused[0].reason, "a restore failed; the next one starts at 12:01:00");
+    let failed = planned(&hanging(120));
+    assert_eq!(actions(&failed), [("count-failed-restore", "number 2".to_owned())]);
+    assert_eq!(failed.steps[0].reason, "hatchery-dev-2 is still creating after two hours");
+    // The next restore starts a minute later.
+    assert_eq!(failed.refused[0].reason, "a restore failed; the next one starts at 12:01:00");
     let mut claimed = hanging(120);
-    claimed.databases.items[1].environment = Some(id(2));
+    claimed.databases.items[1].environment = Some(environment_id(2));
     claimed.records.items.push(record(2));
     assert!(planned(&claimed).steps.iter().all(|planned| planned.step.action() != "count-failed-restore"));
 }
 
 #[test]
-fn more_than_is_wanted_leaves_the_oldest_snapshot_first() {
-    let mut world = one();
+fn surplus_retires_the_oldest_snapshot_first() {
+    let mut world = one_environment();
     for (number, minutes) in [(3, 500), (4, 400)] {
         let mut spare = database(number);
         spare.snapshot_at = Some(minutes_ago(minutes));
@@ -175,25 +177,25 @@ fn more_than_is_wanted_leaves_the_oldest_snapshot_first() {
         .map(|(action, id)| (action, id.to_owned()))
         .into();
     assert_eq!(actions(&planned(&world)), retired);
-    // One that is on its way is waited for.
-    let coming = &mut world.databases.items[1];
-    (coming.status, coming.requested_at) = ("creating".into(), Some(minutes_ago(5)));
+    // A running restore delays the retirement.
+    let creating = &mut world.databases.items[1];
+    (creating.status, creating.requested_at) = ("creating".into(), Some(minutes_ago(5)));
     assert_eq!(actions(&planned(&world)), []);
 }
 
 #[test]
-fn a_failure_delays_the_next_restore_and_is_forgotten_by_a_later_one() {
+fn failed_restore_delays_the_next_one() {
     let failed = |minutes: i64| {
-        let mut world = one();
+        let mut world = one_environment();
         world.fleet.policy.restore_failures = RestoreFailures::default().and(Number(9), minutes_ago(minutes));
         world
     };
-    let forgets = |requested: i64| {
+    let is_cleared = |requested: i64| {
         let mut world = failed(300);
         world.databases.items[1].requested_at = Some(minutes_ago(requested));
         !actions(&planned(&world)).is_empty()
     };
-    assert_eq!([forgets(301), forgets(300), forgets(299)], [false, false, true]);
+    assert_eq!([is_cleared(301), is_cleared(300), is_cleared(299)], [false, false, true]);
     let created = |minutes: i64| {
         let mut world = failed(minutes);
         world.databases.items.remove(1);
@@ -202,32 +204,38 @@ fn a_failure_delays_the_next_restore_and_is_forgotten_by_a_later_one() {
     assert_eq!([created(0), created(1), created(2)], [false, true, true]);
 }
 
-#[test]
-fn the_ceiling_is_only_mentioned_where_it_is_in_the_way() {
+#[rstest]
+#[case(1, 0, 1)]
+#[case(2, 1, 1)]
+#[case(3, 2, 0)]
+#[case(4, 2, 0)]
+fn ceiling_is_reported_only_if_it_blocks(
+    #[case] ceiling: u32,
+    #[case] created: usize,
+    #[case] refused: usize,
+) {
     let plan = |ceiling| {
-        let mut world = one();
+        let mut world = one_environment();
         world.databases.items.remove(1);
         world.fleet.policy.spare = Spare::Fixed(2);
         world.fleet.policy.max_databases = ceiling;
         planned(&world)
     };
-    for (ceiling, created, refused) in [(1, 0, 1), (2, 1, 1), (3, 2, 0), (4, 2, 0)] {
-        let plan = plan(ceiling);
-        assert_eq!((plan.steps.len(), plan.refused.len()), (created, refused), "{ceiling}: {plan:?}");
-    }
+    let plan = plan(ceiling);
+    assert_eq!((plan.steps.len(), plan.refused.len()), (created, refused), "{ceiling}: {plan:?}");
 }
 
 #[test]
-fn what_is_promised_counts_towards_the_ceiling_and_what_has_left_does_not() {
-    let mut world = one();
+fn claimed_numbers_count_towards_the_ceiling() {
+    let mut world = one_environment();
     world.databases.items.remove(1);
     world.fleet.policy.max_databases = 2;
     // A launch has claimed a number whose database does not exist yet.
-    let mut promised = world.clone();
+    let mut claimed = world.clone();
     let mut record = record(2);
     (record.instance, record.created_at) = (None, minutes_ago(0));
-    promised.records.items.push(record.clone());
-    let refused = planned(&promised).refused;
+    claimed.records.items.push(record.clone());
+    let refused = planned(&claimed).refused;
     let why = "2 databases are in use or reserved, and max-databases is 2";
     assert!(refused.iter().any(|refusal| refusal.reason == why), "{refused:?}");
     // The database of a retirement is gone; its record goes next.
@@ -237,9 +245,9 @@ fn what_is_promised_counts_towards_the_ceiling_and_what_has_left_does_not() {
 }
 
 #[test]
-fn a_launch_is_finished_by_others_only_after_a_while() {
+fn unfinished_launch_is_finished_after_a_minute() {
     let unfinished = |minutes: i64| {
-        let mut world = one();
+        let mut world = one_environment();
         world.records.items[0].instance = None;
         world.records.items[0].created_at = minutes_ago(minutes);
         world.instances.items.clear();
@@ -256,17 +264,17 @@ fn a_launch_is_finished_by_others_only_after_a_while() {
 }
 
 #[test]
-fn an_instance_that_is_not_seen_is_not_launched_again() {
-    let mut world = one();
+fn unlisted_instance_is_not_launched_again() {
+    let mut world = one_environment();
     world.instances.items.clear();
     assert_eq!(actions(&planned(&world)), [("mark-orphan", "dev-1".to_owned())]);
     world.records.items[0].created_at = minutes_ago(5);
-    assert_eq!(actions(&planned(&world)), [], "listings lag");
+    assert_eq!(actions(&planned(&world)), [], "the listing may be stale");
 }
 
 #[test]
-fn the_oldest_of_two_instances_stays() {
-    let mut world = one();
+fn oldest_of_two_instances_stays() {
+    let mut world = one_environment();
     let mut second = instance(1);
     second.id = hatchery::domain::InstanceId::new("i-0");
     second.launched_at = minutes_ago(100);
@@ -275,8 +283,8 @@ fn the_oldest_of_two_instances_stays() {
 }
 
 #[test]
-fn an_instance_of_an_earlier_record_of_the_same_id_is_an_orphan() {
-    let mut world = one();
+fn instance_of_an_earlier_record_is_an_orphan() {
+    let mut world = one_environment();
     let mut old = instance(1);
     old.id = hatchery::domain::InstanceId::new("i-old");
     old.record = Some(RecordId::new("lt-earlier"));
@@ -287,8 +295,8 @@ fn an_instance_of_an_earlier_record_of_the_same_id_is_an_orphan() {
 }
 
 #[test]
-fn a_stale_database_stays_until_its_successor_is_free() {
-    let mut world = empty();
+fn stale_database_is_retired_once_replaced() {
+    let mut world = empty_world();
     let mut stale = database(3);
     stale.snapshot_at = Some(minutes_ago(3 * 24 * 60));
     world.databases.items.push(stale);
@@ -306,8 +314,8 @@ fn a_stale_database_stays_until_its_successor_is_free() {
 }
 
 #[test]
-fn the_pool_counts_what_is_on_its_way_and_stops_when_restores_keep_failing() {
-    let mut world = empty();
+fn pool_stops_after_five_failed_restores() {
+    let mut world = empty_world();
     world.fleet.policy.spare = Spare::Fixed(2);
     assert_eq!(planned(&world).steps.len(), 2);
     let mut failed = database(1);
@@ -327,8 +335,8 @@ fn the_pool_counts_what_is_on_its_way_and_stops_when_restores_keep_failing() {
 }
 
 #[test]
-fn an_engine_that_is_too_old_or_paused_only_looks() {
-    let mut world = empty();
+fn outdated_or_paused_engine_only_observes() {
+    let mut world = empty_world();
     let version = |text: &str| semver::Version::parse(text).unwrap();
     assert_eq!(lifecycle::observe_only_reason(&world, &version("1.0.0")), None);
     world.fleet.policy.min_version = Some(version("1.1.0"));
@@ -339,17 +347,17 @@ fn an_engine_that_is_too_old_or_paused_only_looks() {
 }
 
 #[test]
-fn every_subnet_and_type_is_tried_once() {
+fn every_placement_is_tried_once() {
     let mut policy = policy();
     policy.fallback_instance_types = vec!["m6i.2xlarge".into()];
-    let choices: Vec<_> = (0..).map_while(|attempt| lifecycle::placement(&policy, attempt)).collect();
-    assert_eq!(choices.len(), 6);
-    assert_eq!(choices[0], Placement::default());
-    assert!(choices.iter().enumerate().all(|(index, choice)| !choices[..index].contains(choice)));
+    let placements: Vec<_> = (0..).map_while(|attempt| lifecycle::placement(&policy, attempt)).collect();
+    assert_eq!(placements.len(), 6);
+    assert_eq!(placements[0], Placement::default());
+    assert!(placements.iter().enumerate().all(|(index, placement)| !placements[..index].contains(placement)));
 }
 
 #[test]
-fn orphan_marks_are_tags() {
+fn orphan_mark_is_a_tag() {
     assert_eq!(Orphan::changes(false, now()), TagChanges::new().remove("hatchery:orphan-since"));
     assert!(!Orphan::changes(true, now()).is_empty());
     assert!(Duration::from_mins(1) <= plan::ORPHAN_AFTER);
