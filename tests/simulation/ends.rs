@@ -27,7 +27,7 @@ fn reaping_follows_its_order() {
         let events = bed.audit("terminate-instance");
         assert_eq!(events.len(), 1);
         assert_eq!((events[0].who.as_str(), events[0].outcome), ("engine@amy", Outcome::Done));
-        assert_eq!(events[0].reason, "its time and its grace are over");
+        assert_eq!(events[0].reason, "it expired and its grace is over");
     });
 }
 
@@ -256,7 +256,7 @@ fn orphans_are_marked_and_ended_later() {
         assert_eq!(bed.run_pass().await, [done("unmark-orphan"), done("delete-database")]);
         bed.run_other_engine(10).await;
         assert_eq!((bed.records().len(), bed.database(&launched.environment).is_none()), (0, true));
-        let reason = "it was claimed, and no record has known it for ten minutes";
+        let reason = "it is claimed but has had no record for ten minutes";
         assert_eq!(bed.audit("retire-database")[0].reason, reason);
         assert_eq!(bed.audit("delete-database")[0].reason, reason);
     });
@@ -300,7 +300,7 @@ fn only_unclaimed_databases_are_retired() {
     on_paused_time(async {
         let bed = TestBed::with_policy([("spare", "0")]);
         bed.script.fail("create record", 1, error(ErrorClass::Auth));
-        let why = "Operation: hatchery-dev-6: it is so (Code)".to_owned();
+        let why = "Operation: hatchery-dev-6: injected error (Code)".to_owned();
         assert_eq!(bed.run_pass().await, [(retire, Outcome::Failed, why)]);
     });
 }

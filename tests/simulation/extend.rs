@@ -119,7 +119,7 @@ fn extend_of_an_ending_environment_is_refused() {
     on_paused_time(async {
         let (bed, launched) = bed().await;
         bed.other_engine().terminate(&launched.environment).await.unwrap();
-        assert_extend_fails(&bed, &launched, Kind::TooLate, "bob asked to terminate it").await;
+        assert_extend_fails(&bed, &launched, Kind::TooLate, "bob requested its termination").await;
     });
     on_paused_time(async {
         let (bed, launched) = bed().await;
@@ -192,7 +192,7 @@ fn extend_that_loses_a_race_is_not_confirmed() {
         let cloud = bed.caller();
         let gone = async { cloud.delete_record(&launched.record).await.unwrap() };
         let failure = fail_extend_during(&bed, &launched, gone).await;
-        assert!(failure.message.contains("it is gone"), "{failure}");
+        assert!(failure.message.contains("the environment is gone"), "{failure}");
     });
     on_paused_time(async {
         let (bed, launched) = bed().await;
@@ -281,7 +281,10 @@ fn terminate_reports_a_failed_write() {
         let failure = bed.engine.terminate(&launched.environment).await.unwrap_err();
         assert_eq!(failure.kind, Kind::Throttled);
         let [event] = &bed.audit("terminate")[..] else { panic!() };
-        assert_eq!((event.outcome, event.detail.as_str()), (Outcome::Failed, "Operation: it is so (Code)"));
+        assert_eq!(
+            (event.outcome, event.detail.as_str()),
+            (Outcome::Failed, "Operation: injected error (Code)")
+        );
         assert!(!bed.record(&launched.environment).unwrap().contains_key(key::TERMINATE));
     });
 }

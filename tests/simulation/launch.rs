@@ -170,7 +170,7 @@ fn untagged_database_returns_to_the_pool() {
         assert_eq!(bed.script.count("tag database"), 5);
         assert!(failure.message.starts_with("cannot bind hatchery-dev-"), "{failure}");
         let tags = bed.record(&bed.records()[0]).unwrap();
-        assert!(tags[key::FAILURE].ends_with("Operation: it is so (Code)"), "{tags:?}");
+        assert!(tags[key::FAILURE].ends_with("Operation: injected error (Code)"), "{tags:?}");
         assert!(tags[key::TERMINATE].ends_with(" amy"), "{tags:?}");
         assert_nothing_left(&bed).await;
     });
@@ -302,7 +302,7 @@ fn failed_restore_fails_the_launch() {
         let first = bed.launch().await.unwrap();
         let failure = bed.launch().await.unwrap_err();
         assert_eq!((failure.kind, bed.records()), (Kind::Refused, vec![first.environment]));
-        assert!(failure.message.contains("the fleet's 1 databases are all in use"), "{failure}");
+        assert!(failure.message.contains("all 1 databases that the fleet may have are in use"), "{failure}");
     });
     for (class, kind) in [(ErrorClass::Quota, Kind::Quota), (ErrorClass::Transient, Kind::Failed)] {
         on_paused_time(async {
@@ -348,7 +348,7 @@ fn launch_fails_if_no_placement_works(
         assert_eq!((failure.kind, bed.script.count(LAUNCH)), (kind, attempts));
         assert!(failure.message.starts_with("cannot launch dev-"), "{failure}");
         let tags = bed.record(&bed.records()[0]).unwrap();
-        assert!(tags[key::FAILURE].contains("it is so"), "{tags:?}");
+        assert!(tags[key::FAILURE].contains("injected error"), "{tags:?}");
         assert_eq!(bed.audit("launch")[0].outcome, Outcome::Failed);
         assert_nothing_left(&bed).await;
     });
@@ -417,7 +417,7 @@ fn termination_during_launch_is_too_late() {
         bed.script.fail(LAUNCH, ALWAYS, error(ErrorClass::NotFound));
         let failure = bed.launch().await.unwrap_err();
         assert_eq!((failure.kind, bed.script.count(LAUNCH)), (Kind::TooLate, 1));
-        assert_eq!(failure.hint, "launch again if it is still wanted");
+        assert_eq!(failure.hint, "launch it again if you still need it");
     });
 }
 

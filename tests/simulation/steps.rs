@@ -121,14 +121,14 @@ fn unfinished_launch_is_finished_once() {
     on_paused_time(async {
         let (bed, launched) = unfinished().await;
         bed.script.fail(LAUNCH, 1, error(ErrorClass::Capacity));
-        let detail = "the next attempt uses another placement: Operation: it is so (Code)".to_owned();
+        let detail = "the next attempt uses another placement: Operation: injected error (Code)".to_owned();
         assert_eq!(bed.run_pass().await[0], ("launch-instance", Outcome::Done, detail));
         assert_eq!(bed.record(&launched.environment).unwrap()[key::ATTEMPT], "1");
         bed.script.fail(LAUNCH, 1, error(ErrorClass::Quota));
-        let detail = "failed for good: Operation: it is so (Code)".to_owned();
+        let detail = "failed for good: Operation: injected error (Code)".to_owned();
         assert_eq!(bed.run_pass().await[0], ("launch-instance", Outcome::Done, detail));
         let failure = &bed.record(&launched.environment).unwrap()[key::FAILURE];
-        assert!(failure.ends_with(" Operation: it is so (Code)"), "{failure}");
+        assert!(failure.ends_with(" Operation: injected error (Code)"), "{failure}");
     });
 }
 
@@ -374,10 +374,13 @@ fn failed_step_does_not_stop_the_others() {
     on_paused_time(async {
         let (bed, _) = ending().await;
         bed.script.fail("delete database", 1, error(ErrorClass::Transient));
-        let failed = ("delete-database", Outcome::Failed, "Operation: it is so (Code)".to_owned());
+        let failed = ("delete-database", Outcome::Failed, "Operation: injected error (Code)".to_owned());
         assert_eq!(bed.run_pass().await, [failed, done("terminate-instance")]);
         let [event] = &bed.audit("delete-database")[..] else { panic!() };
-        assert_eq!((event.outcome, event.detail.as_str()), (Outcome::Failed, "Operation: it is so (Code)"));
+        assert_eq!(
+            (event.outcome, event.detail.as_str()),
+            (Outcome::Failed, "Operation: injected error (Code)")
+        );
     });
     on_paused_time(async {
         let (bed, _) = ending().await;
@@ -416,8 +419,8 @@ fn dry_run_lists_steps_and_changes_nothing() {
 
 #[rstest]
 #[case("paused", "true", "the fleet is paused")]
-#[case("min-version", "1.0.1", "the policy wants engines of version 1.0.1 or later, and this is 1.0.0")]
-#[case("ttl", "8d", "the fleet's policy cannot be followed: setting ttl is longer than max-lifetime")]
+#[case("min-version", "1.0.1", "the fleet requires hatchery 1.0.1 or later, and this is 1.0.0")]
+#[case("ttl", "8d", "the fleet's policy is invalid: setting ttl is longer than max-lifetime")]
 fn observe_only_engine_gives_its_reason(
     #[case] setting: &'static str,
     #[case] value: &'static str,
@@ -441,7 +444,7 @@ fn incomplete_listing_stops_the_plan() {
         bed.script.fail("databases", ALWAYS, error(ErrorClass::Auth));
         let report = bed.engine.once(false).await.unwrap();
         assert_eq!((report.steps.len(), report.incomplete), (0, vec!["databases"]));
-        let why = "a listing failed, so nothing is planned: Operation: it is so (Code)";
+        let why = "a listing failed, so nothing is planned: Operation: injected error (Code)";
         assert_eq!(report.refused[0].reason, why);
     });
 }

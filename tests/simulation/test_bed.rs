@@ -40,7 +40,7 @@ struct Rule {
 pub(crate) const ALWAYS: usize = usize::MAX;
 
 pub(crate) fn error(class: ErrorClass) -> CloudError {
-    CloudError::new(class, "Operation", "Code", "it is so")
+    CloudError::new(class, "Operation", "Code", "injected error")
 }
 
 impl FaultScript {
