@@ -121,6 +121,12 @@ fn layers_use_only_what_they_may() {
 }
 
 #[test]
+fn files_do_not_import_each_other_in_circles() {
+    let circles = circles(&Sources::read(&source_root()));
+    assert!(circles.is_empty(), "{} circles:\n{}", circles.len(), circles.join("\n\n"));
+}
+
+#[test]
 fn files_have_at_most_500_lines() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut folders = ["src", "tests", "benches"].map(|folder| root.join(folder)).to_vec();
