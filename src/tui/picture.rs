@@ -1,4 +1,4 @@
-//! A picture of the screen, for the README and the demo.
+//! The screen as an SVG, for the README and the demo.
 
 use std::fmt::Write as _;
 
@@ -7,28 +7,32 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Rect, Size};
 use ratatui::style::{Color, Modifier, Style};
 
-use super::app::Model;
-use super::screens;
+use super::app::model::Model;
 use super::theme::Theme;
+use super::view;
 
-/// The screen of this size as an SVG.
+/// The foreground and background of the picture if the theme leaves them to the terminal.
+const DEFAULT_FOREGROUND: RgbColor = RgbColor(0xd8, 0xde, 0xe9);
+const DEFAULT_BACKGROUND: RgbColor = RgbColor(0x16, 0x18, 0x1d);
+
+/// Renders the dashboard as an SVG, `width` by `height` cells.
 #[must_use]
 pub fn picture(model: &Model, theme: &Theme, width: u16, height: u16) -> String {
     let mut model = model.clone();
-    model.theme = theme.clone();
-    model.size = Size::new(width, height);
-    model.reveal();
+    model.styles.theme = theme.clone();
+    model.resize(Size::new(width, height));
     let mut buf = Buffer::empty(Rect::new(0, 0, width, height));
-    screens::draw(&model, &mut buf);
-    let ground = theme.style("background");
-    let mut term = anstyle_svg::Term::new().palette(anstyle_svg::WIN10_CONSOLE);
-    term = term.fg_color(ground.fg.and_then(color).unwrap_or(Ansi::Rgb(RgbColor(0xd8, 0xde, 0xe9))));
-    term = term.bg_color(ground.bg.and_then(color).unwrap_or(Ansi::Rgb(RgbColor(0x16, 0x18, 0x1d))));
-    term.render_svg(&ansi(&buf, ground))
+    view::draw(&model, &mut buf);
+    let screen = theme.style("background");
+    anstyle_svg::Term::new()
+        .palette(anstyle_svg::WIN10_CONSOLE)
+        .fg_color(screen.fg.and_then(color).unwrap_or(DEFAULT_FOREGROUND.into()))
+        .bg_color(screen.bg.and_then(color).unwrap_or(DEFAULT_BACKGROUND.into()))
+        .render_svg(&ansi(&buf, screen))
 }
 
-/// The buffer as text with escape sequences.
-fn ansi(buf: &Buffer, ground: Style) -> String {
+/// Returns the buffer as text with ANSI escape sequences.
+fn ansi(buf: &Buffer, screen: Style) -> String {
     let mut text = String::new();
     for y in 0..buf.area.height {
         let mut current = anstyle::Style::new();
@@ -39,16 +43,16 @@ fn ansi(buf: &Buffer, ground: Style) -> String {
                 skip -= 1;
                 continue;
             }
-            // What the picture has by itself needs no saying.
-            let fg = if ground.fg == Some(cell.fg) { Color::Reset } else { cell.fg };
-            let bg = if ground.bg == Some(cell.bg) { Color::Reset } else { cell.bg };
+            // The picture's own colours are its defaults and need no escape sequence.
+            let fg = if screen.fg == Some(cell.fg) { Color::Reset } else { cell.fg };
+            let bg = if screen.bg == Some(cell.bg) { Color::Reset } else { cell.bg };
             let style = style(fg, bg, cell.modifier);
             if style != current {
                 let _ = write!(text, "{}{}", anstyle::Reset.render(), style.render());
                 current = style;
             }
             text.push_str(cell.symbol());
-            // A wide character covers the cells behind it.
+            // A wide character covers the cells after it.
             skip = super::text::width(cell.symbol()).saturating_sub(1);
         }
         let _ = writeln!(text, "{}", anstyle::Reset.render());

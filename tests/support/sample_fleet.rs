@@ -280,7 +280,7 @@ pub(crate) fn seeing(options: TuiOptions, world: World, width: u16, height: u16)
 /// The model that most screens are taken of, three seconds later.
 pub(crate) fn model(width: u16, height: u16) -> Model {
     let mut model = seeing(options(), world(), width, height);
-    model.at(moment(3));
+    model.set_now(moment(3));
     model
 }
 
@@ -321,7 +321,7 @@ fn key_of(name: &str) -> KeyEvent {
 /// What is on the screen, as text.
 pub(crate) fn screen(model: &Model) -> String {
     let mut buf = Buffer::empty(Rect::new(0, 0, model.size.width, model.size.height));
-    hatchery::tui::screens::draw(model, &mut buf);
+    hatchery::tui::view::draw(model, &mut buf);
     text_of(&buf)
 }
 

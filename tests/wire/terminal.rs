@@ -24,7 +24,7 @@ async fn a_person_launches_and_terminates() {
         terminal.keys("l");
         terminal.shows("Launch an environment");
         terminal.keys("checkout-fix\t\tpayments=f-123\r");
-        terminal.shows("dev-1 launches on");
+        terminal.shows("dev-1 is launching on");
         terminal
     })
     .await;
