@@ -5,7 +5,7 @@ pub(crate) mod chrome;
 pub(crate) mod dialogs;
 pub(crate) mod environments;
 pub(crate) mod logs;
-pub(crate) mod pages;
+pub(crate) mod page;
 pub(crate) mod pool;
 
 use ratatui::buffer::Buffer;
@@ -13,7 +13,7 @@ use ratatui::layout::{Position, Rect};
 
 use super::app::dialog::Dialog;
 use super::app::model::{Model, Screen};
-use super::app::pages as page;
+use super::app::pages;
 use super::app::regions::Pane;
 
 /// Draws the dashboard; returns the position of the cursor, if a text field has the focus.
@@ -34,8 +34,8 @@ pub fn draw(model: &Model, buf: &mut Buffer) -> Option<Position> {
         }
         Screen::Logs(view) => logs::draw(styles, buf, regions.body, view),
         Screen::Details(_) | Screen::Help | Screen::Health => {
-            let lines = page::lines(model, regions.page_size().1);
-            pages::draw(styles, buf, regions.body, page::title(model), lines, model.scroll);
+            let lines = pages::lines(model, regions.page_size().1);
+            page::draw(styles, buf, regions.body, pages::title(model), lines, model.scroll);
             None
         }
     };
@@ -49,7 +49,7 @@ pub fn draw(model: &Model, buf: &mut Buffer) -> Option<Position> {
 
 fn environments(model: &Model, buf: &mut Buffer) -> Option<Position> {
     let focused = model.pane == Pane::Environments;
-    let view = environments::EnvironmentsView {
+    let table = environments::EnvironmentsTable {
         pane: &model.environments,
         rows: model.regions.environment_rows(),
         focused,
@@ -59,12 +59,12 @@ fn environments(model: &Model, buf: &mut Buffer) -> Option<Position> {
         databases_complete: model.databases_complete(),
         placeholder: model.no_environments(),
     };
-    view.draw(&model.styles, buf, model.regions.body)
+    table.draw(&model.styles, buf, model.regions.body)
 }
 
 fn pool(model: &Model, buf: &mut Buffer) {
     let focused = model.pane == Pane::Pool;
-    let view = pool::PoolPaneView {
+    let table = pool::PoolTable {
         pane: &model.pool,
         rows: model.regions.pool_rows(),
         focused,
@@ -72,18 +72,18 @@ fn pool(model: &Model, buf: &mut Buffer) {
         observed: model.fleet_view.is_some(),
         placeholder: model.no_databases(),
     };
-    view.draw(&model.styles, buf, model.regions.pool);
+    table.draw(&model.styles, buf, model.regions.pool);
 }
 
 fn activity(model: &Model, buf: &mut Buffer) {
     let focused = model.pane == Pane::Activity;
-    let view = activity::ActivityView {
+    let list = activity::ActivityList {
         pane: &model.activity,
         focused,
         border: model.border_role(focused),
         placeholder: model.no_activity(),
     };
-    view.draw(&model.styles, buf, model.regions.activity);
+    list.draw(&model.styles, buf, model.regions.activity);
 }
 
 fn dialog(model: &Model, dialog: &Dialog, buf: &mut Buffer) -> Option<Position> {

@@ -61,11 +61,11 @@ pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
         }
         Action::Sort => {
             model.environments.sort = model.environments.sort.next();
-            model.refresh_environments();
+            model.filter_and_sort();
         }
         Action::SortReverse => {
             model.environments.descending = !model.environments.descending;
-            model.refresh_environments();
+            model.filter_and_sort();
         }
         Action::NextPane | Action::PreviousPane => next_pane(model, action == Action::NextPane),
         Action::Up | Action::Down | Action::PageUp | Action::PageDown | Action::Top | Action::Bottom => {
@@ -190,7 +190,7 @@ fn back(model: &mut Model) -> Vec<Effect> {
     }
     if !model.environments.filter.text().is_empty() {
         model.environments.filter.input.reset();
-        model.refresh_environments();
+        model.filter_and_sort();
     } else if model.pane != Pane::Environments {
         model.focus_pane(Pane::Environments);
     }

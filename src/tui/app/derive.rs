@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::model::Model;
-use super::rows::{Details, EnvironmentRow, PoolRow, PoolView, TimeLeft};
+use super::rows::{Details, EnvironmentRow, PoolRow, PoolStatus, TimeLeft};
 use crate::domain::cost;
 use crate::domain::environment::EnvironmentState;
 use crate::domain::health;
@@ -32,9 +32,9 @@ impl Model {
         let pool = derivation.pool(&environments);
         self.rows_expire_at = derivation.expires_at;
         self.environments.all = environments;
-        self.pool.view = pool;
+        self.pool.status = pool;
         self.relayout();
-        self.refresh_environments();
+        self.filter_and_sort();
     }
 }
 
@@ -142,7 +142,7 @@ impl Derivation<'_> {
         self.timed(estimate)
     }
 
-    fn pool(&mut self, environments: &[EnvironmentRow]) -> PoolView {
+    fn pool(&mut self, environments: &[EnvironmentRow]) -> PoolStatus {
         let (world, now) = (self.world, self.now);
         let pool = Pool::new(world);
         let mut rows: Vec<_> = pool
@@ -157,7 +157,7 @@ impl Derivation<'_> {
         let snapshot = world.snapshot.as_ref().ok().and_then(|snapshot| snapshot.as_ref());
         let image = world.image.as_ref().ok().and_then(|image| image.as_ref());
         let target = Target::new(world, &world.fleet.policy, now);
-        PoolView {
+        PoolStatus {
             rows,
             free: pool.count(DatabaseState::Free),
             target: target.wanted as usize,

@@ -41,12 +41,12 @@ impl Field {
 
 /// A filter or a search, which takes all keys while it is edited.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Filter {
+pub(crate) struct Query {
     pub(crate) input: Input,
     pub(crate) editing: bool,
 }
 
-impl Filter {
+impl Query {
     /// Returns the text without surrounding white space.
     pub(crate) fn text(&self) -> &str {
         self.input.value().trim()

@@ -69,7 +69,7 @@ fn filter_key(model: &mut Model, event: KeyEvent) {
             edit(&mut filter.input, event);
         }
     }
-    model.refresh_environments();
+    model.filter_and_sort();
 }
 
 pub(super) fn paste(model: &mut Model, text: &str) {
@@ -77,7 +77,7 @@ pub(super) fn paste(model: &mut Model, text: &str) {
         dialog.paste(text);
     } else if model.environments.filter.editing {
         insert(&mut model.environments.filter.input, text);
-        model.refresh_environments();
+        model.filter_and_sort();
     } else if let Screen::Logs(view) = &mut model.screen
         && view.search.editing
     {
@@ -124,7 +124,7 @@ fn click(model: &mut Model, x: u16, y: u16) -> Vec<Effect> {
         }
         Pane::Pool => {
             let index = model.pool.selection.offset + row;
-            if index < model.pool.view.rows.len() {
+            if index < model.pool.status.rows.len() {
                 model.pool.select(index, model.regions.pool_rows());
             }
         }

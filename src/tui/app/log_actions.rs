@@ -3,7 +3,7 @@
 use ratatui::crossterm::event::{KeyCode, KeyEvent};
 use tui_input::Input;
 
-use super::form::{Filter, edit};
+use super::form::{Query, edit};
 use super::log_view::{LogStatus, LogView};
 use super::model::{Model, Screen};
 use crate::cloud::LogItem;
@@ -73,7 +73,7 @@ pub(super) fn search_key(model: &mut Model, event: KeyEvent) {
             view.go_to_match(true, height, width);
         }
         KeyCode::Esc => {
-            view.search = Filter::default();
+            view.search = Query::default();
             view.update_matches();
         }
         _ => {

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use chrono::{DateTime, Utc};
 
-use super::form::Filter;
+use super::form::Query;
 use crate::cloud::LogLine;
 use crate::domain::RecordId;
 use crate::domain::text::sanitize;
@@ -44,7 +44,7 @@ pub struct LogView {
     /// Hides the lines of all other sources.
     pub(crate) source: Option<String>,
     pub(crate) sources: BTreeSet<String>,
-    pub(crate) search: Filter,
+    pub(crate) search: Query,
     /// The number of buffered lines that match the search.
     pub(crate) match_count: usize,
     /// The number of the line that the last search went to.
@@ -103,7 +103,7 @@ impl LogView {
             wrap: false,
             source: None,
             sources: BTreeSet::new(),
-            search: Filter::default(),
+            search: Query::default(),
             match_count: 0,
             current_match: None,
             status: LogStatus::Connecting,

@@ -194,7 +194,7 @@ impl Model {
         if let Some(failure) = &self.last_error {
             return Some((Level::Error, failure.sentence()));
         }
-        let verdict = self.pool.view.verdicts.iter().find(|verdict| verdict.level > Level::Info)?;
+        let verdict = self.pool.status.verdicts.iter().find(|verdict| verdict.level > Level::Info)?;
         Some((verdict.level, verdict.message.clone()))
     }
 
@@ -243,11 +243,11 @@ impl Model {
     /// Updates the regions. To be called after a change of anything that they depend on, before a row is moved or
     /// selected.
     pub(crate) fn relayout(&mut self) {
-        let rows = self.pool.view.rows.len().max(self.activity.events.len().min(ACTIVITY_ROWS));
+        let rows = self.pool.status.rows.len().max(self.activity.events.len().min(ACTIVITY_ROWS));
         self.regions.update(Content {
             size: self.size,
             has_notice: self.last_error.is_some()
-                || self.pool.view.verdicts.iter().any(|verdict| verdict.level > Level::Info),
+                || self.pool.status.verdicts.iter().any(|verdict| verdict.level > Level::Info),
             toasts: self.toasts.len(),
             lower: matches!(self.screen, Screen::Main).then_some((rows, self.pane)),
         });
@@ -259,7 +259,7 @@ impl Model {
         let regions = self.regions;
         let rows = self.environments.visible().len();
         self.environments.selection.keep_in_view(rows, regions.environment_rows());
-        self.pool.selection.keep_in_view(self.pool.view.rows.len(), regions.pool_rows());
+        self.pool.selection.keep_in_view(self.pool.status.rows.len(), regions.pool_rows());
         self.activity.keep_in_view(regions.activity_rows());
     }
 
@@ -282,8 +282,8 @@ impl Model {
 
     /// Applies filter and sort order again. The selections are kept, except in the pool without the focus, which shows
     /// the free databases at its top.
-    pub(crate) fn refresh_environments(&mut self) {
-        self.environments.refresh(self.regions.environment_rows());
+    pub(crate) fn filter_and_sort(&mut self) {
+        self.environments.filter_and_sort(self.regions.environment_rows());
         if self.pane != Pane::Pool {
             self.pool.selection = Selection::default();
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::form::Filter;
+use super::form::Query;
 use super::selection::Selection;
 use crate::domain::cost::Cost;
 use crate::domain::environment::EnvironmentState;
@@ -164,7 +164,7 @@ pub(crate) struct EnvironmentsPane {
     /// The environments that match the filter, as indices of `all` in sort order.
     visible: Vec<usize>,
     pub(crate) selection: Selection<RecordId>,
-    pub(crate) filter: Filter,
+    pub(crate) filter: Query,
     pub(crate) sort: SortBy,
     pub(crate) descending: bool,
 }
@@ -184,7 +184,7 @@ impl EnvironmentsPane {
     }
 
     /// Applies the filter and the sort order again, and keeps the selection. `height` is the table's, in rows.
-    pub(crate) fn refresh(&mut self, height: usize) {
+    pub(crate) fn filter_and_sort(&mut self, height: usize) {
         let needle = self.filter.text();
         let mut visible: Vec<usize> =
             (0..self.all.len()).filter(|&index| self.all[index].is_match(needle)).collect();
@@ -241,7 +241,7 @@ pub(crate) struct PoolRow {
 
 /// What is derived from the world about the pool and the fleet.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct PoolView {
+pub(crate) struct PoolStatus {
     /// The databases by state, with claimed ones last.
     pub(crate) rows: Vec<PoolRow>,
     pub(crate) free: usize,
@@ -263,14 +263,14 @@ pub(crate) struct PoolView {
 /// The pool with its selection and history.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PoolPane {
-    pub(crate) view: PoolView,
+    pub(crate) status: PoolStatus,
     pub(crate) selection: Selection<Number>,
     pub(crate) history: PoolHistory,
 }
 
 impl PoolPane {
     fn keys(&self) -> Vec<Number> {
-        self.view.rows.iter().map(|row| row.number).collect()
+        self.status.rows.iter().map(|row| row.number).collect()
     }
 
     pub(crate) fn reselect(&mut self, height: usize) {

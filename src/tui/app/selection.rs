@@ -44,7 +44,7 @@ impl<K: Clone + PartialEq> Selection<K> {
         self.select(self.index.saturating_add_signed(by), keys, height);
     }
 
-    /// Scrolls the least that shows the selected row and leaves no empty rows at the end.
+    /// Scrolls by as few rows as possible so that the selected row is visible and no empty rows are at the end.
     pub(crate) fn keep_in_view(&mut self, rows: usize, height: usize) {
         let height = height.max(1);
         self.offset = self.offset.min(rows.saturating_sub(height));

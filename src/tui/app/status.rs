@@ -70,8 +70,8 @@ impl Model {
             environments: records_complete.map(|complete| {
                 format!("{}{}", self.environments.all.len(), if complete { "" } else { "+" })
             }),
-            pool: self.databases_complete().then_some((self.pool.view.free, self.pool.view.target)),
-            per_hour: self.pool.view.per_hour,
+            pool: self.databases_complete().then_some((self.pool.status.free, self.pool.status.target)),
+            per_hour: self.pool.status.per_hour,
             age: self.data_age(),
         }
     }

@@ -97,7 +97,7 @@ fn observed(model: &mut Model, world: Arc<World>) {
     model.last_error = None;
     model.derive();
     if model.databases_complete() {
-        model.pool.history.record(model.pool.view.free, clock);
+        model.pool.history.record(model.pool.status.free, clock);
     }
     if let Some(record) = &model.select_when_listed {
         let height = model.regions.environment_rows();

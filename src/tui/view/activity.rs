@@ -8,7 +8,7 @@ use crate::tui::styles::Styles;
 use crate::tui::widgets::frame::Frame;
 use crate::tui::widgets::{line, table};
 
-pub(crate) struct ActivityView<'a> {
+pub(crate) struct ActivityList<'a> {
     pub(crate) pane: &'a ActivityPane,
     pub(crate) focused: bool,
     /// The theme role of the border.
@@ -17,7 +17,7 @@ pub(crate) struct ActivityView<'a> {
     pub(crate) placeholder: &'static str,
 }
 
-impl ActivityView<'_> {
+impl ActivityList<'_> {
     pub(crate) fn draw(&self, styles: &Styles, buf: &mut Buffer, area: Rect) {
         let pane = self.pane;
         let title = styles.span(if self.focused { "text.strong" } else { "text" }, "Activity");

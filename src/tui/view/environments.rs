@@ -30,7 +30,7 @@ const FILTER_MARGIN: u16 = 48;
 /// Environments that expire within this many minutes are highlighted.
 const EXPIRES_SOON_MINUTES: i64 = 30;
 
-pub(crate) struct EnvironmentsView<'a> {
+pub(crate) struct EnvironmentsTable<'a> {
     pub(crate) pane: &'a EnvironmentsPane,
     /// The number of visible rows.
     pub(crate) rows: usize,
@@ -47,7 +47,7 @@ pub(crate) struct EnvironmentsView<'a> {
     pub(crate) placeholder: Vec<(&'static str, String)>,
 }
 
-impl EnvironmentsView<'_> {
+impl EnvironmentsTable<'_> {
     /// Draws the table; returns the position of the cursor while the filter is edited.
     pub(crate) fn draw(&self, styles: &Styles, buf: &mut Buffer, area: Rect) -> Option<Position> {
         let mut frame = Frame::new(self.title(styles), self.border);

@@ -24,7 +24,7 @@ const WIDE_BAR: usize = 9;
 const NARROW_BAR: usize = 6;
 const WIDE: u16 = 56;
 
-pub(crate) struct PoolPaneView<'a> {
+pub(crate) struct PoolTable<'a> {
     pub(crate) pane: &'a PoolPane,
     /// The number of visible rows.
     pub(crate) rows: usize,
@@ -37,19 +37,19 @@ pub(crate) struct PoolPaneView<'a> {
     pub(crate) placeholder: &'static str,
 }
 
-impl PoolPaneView<'_> {
+impl PoolTable<'_> {
     pub(crate) fn draw(&self, styles: &Styles, buf: &mut Buffer, area: Rect) {
-        let view = &self.pane.view;
+        let status = &self.pane.status;
         let mut frame = Frame::new(self.title(styles, area.width), self.border);
         frame.bottom = self.history(styles);
         let inner = frame.draw(styles, buf, area);
-        if view.rows.is_empty() {
+        if status.rows.is_empty() {
             table::placeholder(styles, buf, inner, self.placeholder);
             return;
         }
         let bar = if area.width < WIDE { NARROW_BAR } else { WIDE_BAR };
-        let rows = view.rows.iter().skip(self.pane.selection.offset).take(self.rows);
-        let name = view.rows.iter().map(|row| text::width(&row.name)).max().unwrap_or(0).clamp(6, 24);
+        let rows = status.rows.iter().skip(self.pane.selection.offset).take(self.rows);
+        let name = status.rows.iter().map(|row| text::width(&row.name)).max().unwrap_or(0).clamp(6, 24);
         let column =
             |min, max, priority| Column { title: "", min, max, alignment: Alignment::Left, priority };
         let table = Table {
@@ -64,12 +64,12 @@ impl PoolPaneView<'_> {
 
     /// Returns the title, with as many facts as fit.
     fn title(&self, styles: &Styles, width: u16) -> Vec<Span<'static>> {
-        let view = &self.pane.view;
+        let status = &self.pane.status;
         let mut parts = Vec::new();
         if self.observed {
-            parts.push(format!("target {}", view.target_text));
-            parts.extend(view.snapshot.as_ref().map(|age| format!("snapshot {age} old")));
-            parts.extend(view.image.as_ref().map(|age| format!("image {age} old")));
+            parts.push(format!("target {}", status.target_text));
+            parts.extend(status.snapshot.as_ref().map(|age| format!("snapshot {age} old")));
+            parts.extend(status.image.as_ref().map(|age| format!("image {age} old")));
         }
         let mut title = vec![styles.span(if self.focused { "text.strong" } else { "text" }, TITLE)];
         let mut room = usize::from(width).saturating_sub(TITLE_PADDING + TITLE.len());
@@ -90,7 +90,7 @@ impl PoolPaneView<'_> {
             return Vec::new();
         }
         let shown = minutes.len().min(SPARK_MINUTES);
-        let top = minutes.iter().copied().max().unwrap_or(1).max(self.pane.view.target);
+        let top = minutes.iter().copied().max().unwrap_or(1).max(self.pane.status.target);
         let spark = styles.glyphs.sparkline(minutes.iter().skip(minutes.len() - shown).copied(), top);
         vec![
             styles.span("text.muted", "free "),

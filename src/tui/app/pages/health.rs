@@ -13,9 +13,9 @@ pub(super) fn lines(model: &Model, width: usize) -> Vec<Line<'static>> {
     let mut page = Page::new(styles, width);
     page.heading("Fleet");
     fleet(&mut page, model);
-    if let Some(reason) = &model.pool.view.target_reason {
+    if let Some(reason) = &model.pool.status.target_reason {
         page.heading("Warm pool");
-        let text = sanitize(&format!("target {}: {reason}", model.pool.view.target_text));
+        let text = sanitize(&format!("target {}: {reason}", model.pool.status.target_text));
         page.paragraph(styles.level(Level::Info), "text", &text);
     }
     page.heading("Refused by the engine");
@@ -40,7 +40,7 @@ pub(super) fn lines(model: &Model, width: usize) -> Vec<Line<'static>> {
 fn fleet(page: &mut Page<'_>, model: &Model) {
     let styles = page.styles;
     let glyphs = &styles.glyphs;
-    let verdicts = &model.pool.view.verdicts;
+    let verdicts = &model.pool.status.verdicts;
     if let Some(failure) = &model.last_error {
         page.paragraph(styles.level(Level::Error), "text", &failure.sentence());
     }
