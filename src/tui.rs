@@ -1,4 +1,4 @@
-//! The dashboard, in the Elm architecture: [`app::update`] changes the model and returns effects as data, the driver runs
+//! The dashboard, in the Elm architecture: [`app::update()`] changes the model and returns effects as data, the driver runs
 //! the effects, and the view draws the model. Only the driver does I/O or reads a clock.
 
 pub(crate) mod action;

@@ -63,7 +63,7 @@ impl TimeLeft {
         match self {
             Self::For(text) => text,
             Self::Overdue => "overdue",
-            Self::Expired => "expired",
+            Self::Expired => "0m",
         }
     }
 }
