@@ -61,7 +61,7 @@ pub(super) fn options(
         .keys
         .iter()
         .map(|(action, keys)| (action.clone(), keys.all().into_iter().map(str::to_owned).collect()));
-    options.keymap = Keymap::with(&keys.collect())?;
+    options.keymap = Keymap::new(&keys.collect())?;
     if config.ascii {
         options.glyphs = glyphs::ASCII;
     }

@@ -1,10 +1,8 @@
-//! Everything that a person can do, in one table: keys, footer, help, palette, read-only mode and the manual all come
-//! from here.
+//! The table of user actions: keys, footer, help, palette and read-only mode all read from it.
 
-/// Something that a person can do.
+/// A user action; [`ACTIONS`] describes each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(missing_docs)] // the table says it
-pub enum Action {
+pub(crate) enum Action {
     Launch,
     Extend,
     Terminate,
@@ -40,46 +38,35 @@ pub enum Action {
     Quit,
 }
 
-/// Where keys mean something.
+/// Where key bindings apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Context {
-    /// The main screen.
+pub(crate) enum Context {
     Main,
-    /// One environment's details.
     Details,
-    /// One environment's log.
     Logs,
-    /// A page that is only read: help and health.
+    /// Help and health.
     Page,
 }
 
 impl Context {
-    /// All contexts.
-    pub const ALL: [Self; 4] = [Self::Main, Self::Details, Self::Logs, Self::Page];
+    pub(crate) const ALL: [Self; 4] = [Self::Main, Self::Details, Self::Logs, Self::Page];
 }
 
-/// The heading under which the help lists an action.
+/// The section of the help that lists an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Group {
-    /// What is done to environments.
+pub(crate) enum Group {
     Environment,
-    /// What is seen.
     View,
-    /// How to move.
     Move,
-    /// What is done in a log.
     Log,
-    /// The rest.
     General,
 }
 
 impl Group {
     /// All groups, in the order of the help.
-    pub const ALL: [Self; 5] = [Self::Environment, Self::View, Self::Move, Self::Log, Self::General];
+    pub(crate) const ALL: [Self; 5] = [Self::Environment, Self::View, Self::Move, Self::Log, Self::General];
 
-    /// Its heading.
-    #[must_use]
-    pub fn title(self) -> &'static str {
+    pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Environment => "Environments",
             Self::View => "View",
@@ -90,29 +77,24 @@ impl Group {
     }
 }
 
-/// One line of the table.
+/// The description of one action.
 #[derive(Debug)]
-pub struct Entry {
-    /// The action.
-    pub action: Action,
-    /// Its name in the configuration.
-    pub id: &'static str,
-    /// Its keys unless somebody rebinds them.
-    pub keys: &'static [&'static str],
-    /// One word for the footer.
-    pub label: &'static str,
-    /// What it does.
-    pub help: &'static str,
-    /// Where the help lists it.
-    pub group: Group,
-    /// Where its keys mean something.
-    pub contexts: &'static [Context],
-    /// Whether it changes anything in AWS; read-only mode turns it off.
-    pub mutates: bool,
-    /// Whether something is lost; it is confirmed first.
-    pub destructive: bool,
-    /// The order in which the footer gives up hints: the higher, the longer it stays; 0 is never shown.
-    pub hint: u8,
+pub(crate) struct Entry {
+    pub(crate) action: Action,
+    /// Its name in the configuration and in the palette.
+    pub(crate) id: &'static str,
+    /// The default key bindings.
+    pub(crate) keys: &'static [&'static str],
+    /// One or two words for the footer.
+    pub(crate) label: &'static str,
+    /// One sentence for the help and the palette.
+    pub(crate) help: &'static str,
+    pub(crate) group: Group,
+    pub(crate) contexts: &'static [Context],
+    /// Whether it changes anything in AWS; read-only mode disables those that do.
+    pub(crate) mutates: bool,
+    /// The footer drops the hint with the lowest priority first; 0 is never shown.
+    pub(crate) hint_priority: u8,
 }
 
 const MAIN: &[Context] = &[Context::Main];
@@ -129,12 +111,12 @@ const fn entry(
     group: Group,
     contexts: &'static [Context],
 ) -> Entry {
-    Entry { action, id, keys, label, help, group, contexts, mutates: false, destructive: false, hint: 0 }
+    Entry { action, id, keys, label, help, group, contexts, mutates: false, hint_priority: 0 }
 }
 
 impl Entry {
     const fn hint(mut self, priority: u8) -> Self {
-        self.hint = priority;
+        self.hint_priority = priority;
         self
     }
 
@@ -142,77 +124,55 @@ impl Entry {
         self.mutates = true;
         self
     }
-
-    const fn destructive(mut self) -> Self {
-        self.destructive = true;
-        self
-    }
 }
 
-/// Every action, in the order of the footer and of the help.
+/// Every action, in the order of the footer and the help.
 #[rustfmt::skip]
-pub static ACTIONS: &[Entry] = {
+pub(crate) static ACTIONS: &[Entry] = {
     use Group::{Environment, General, Log, Move, View};
     &[
         entry(Action::Launch, "launch", &["l"], "launch", "Launch an environment", Environment, MAIN).mutates().hint(90),
-        entry(Action::Extend, "extend", &["e"], "extend", "Give the environment more time, or keep one that is being reaped", Environment, ONE).mutates().hint(70),
-        entry(Action::Terminate, "terminate", &["x"], "terminate", "Terminate the environment and its database", Environment, ONE).mutates().destructive().hint(65),
+        entry(Action::Extend, "extend", &["e"], "extend", "Extend the environment, or keep one that is being reaped", Environment, ONE).mutates().hint(70),
+        entry(Action::Terminate, "terminate", &["x"], "terminate", "Terminate the environment and delete its database", Environment, ONE).mutates().hint(65),
         entry(Action::Open, "open", &["o"], "open", "Open the application in the browser", Environment, ONE).hint(75),
         entry(Action::OpenMenu, "open-menu", &["O"], "open…", "Choose what to open: application, dashboard or log viewer", Environment, ONE),
         entry(Action::Logs, "logs", &["L"], "logs", "Stream the environment's log", Environment, ONE).hint(72),
-        entry(Action::Details, "details", &["enter"], "details", "Show everything about the environment", Environment, MAIN).hint(60),
-        entry(Action::CopyUrl, "copy-url", &["y"], "copy URL", "Copy the application's address", Environment, ONE),
+        entry(Action::Details, "details", &["enter"], "details", "Show the environment's details", Environment, MAIN).hint(60),
+        entry(Action::CopyUrl, "copy-url", &["y"], "copy URL", "Copy the application's URL", Environment, ONE),
         entry(Action::CopyId, "copy-id", &["Y"], "copy id", "Copy the environment's id", Environment, ONE),
-        entry(Action::Follow, "follow", &["f"], "follow", "Follow the end of the log, or stop there", Log, LOGS).hint(80),
-        entry(Action::Search, "search", &["/"], "search", "Search the log; every line stays in sight", Log, LOGS).hint(85),
+        entry(Action::Follow, "follow", &["f"], "follow", "Follow the end of the log, or pause", Log, LOGS).hint(80),
+        entry(Action::Search, "search", &["/"], "search", "Search the log without hiding lines", Log, LOGS).hint(85),
         entry(Action::NextMatch, "next-match", &["n"], "next", "Go to the next match", Log, LOGS).hint(40),
-        entry(Action::PreviousMatch, "previous-match", &["N"], "previous", "Go to the match before", Log, LOGS),
-        entry(Action::Source, "source", &["s"], "source", "Show only one source, then the next, then all", Log, LOGS).hint(60),
-        entry(Action::Wrap, "wrap", &["w"], "wrap", "Wrap long lines or cut them", Log, LOGS).hint(50),
-        entry(Action::Filter, "filter", &["/"], "filter", "Show only what matches a name, owner, id, state or service", View, MAIN).hint(68),
+        entry(Action::PreviousMatch, "previous-match", &["N"], "previous", "Go to the previous match", Log, LOGS),
+        entry(Action::Source, "source", &["s"], "source", "Cycle through the log's sources: each alone, then all", Log, LOGS).hint(60),
+        entry(Action::Wrap, "wrap", &["w"], "wrap", "Wrap or truncate long lines", Log, LOGS).hint(50),
+        entry(Action::Filter, "filter", &["/"], "filter", "Filter by name, owner, id, state, service or note", View, MAIN).hint(68),
         entry(Action::Sort, "sort", &["s"], "sort", "Sort by the next column", View, MAIN).hint(20),
-        entry(Action::SortReverse, "sort-reverse", &["S"], "reverse", "Turn the order round", View, MAIN),
-        entry(Action::Refresh, "refresh", &["r"], "refresh", "Look again now; connect again", View, ONE).hint(15),
-        entry(Action::Health, "health", &["!"], "health", "Show what is wrong with the fleet and what the engine refuses", View, MAIN).hint(18),
-        entry(Action::Theme, "theme", &["t"], "theme", "Go to the next theme", View, ANY),
-        entry(Action::Up, "up", &["up", "k"], "up", "Up", Move, ANY),
-        entry(Action::Down, "down", &["down", "j"], "down", "Down", Move, ANY),
-        entry(Action::PageUp, "page-up", &["pageup", "ctrl-u"], "page up", "Half a page up", Move, ANY),
-        entry(Action::PageDown, "page-down", &["pagedown", "ctrl-d"], "page down", "Half a page down", Move, ANY),
-        entry(Action::Top, "top", &["home", "g"], "top", "To the top", Move, ANY),
-        entry(Action::Bottom, "bottom", &["end", "G"], "bottom", "To the bottom", Move, ANY),
-        entry(Action::NextPane, "next-pane", &["tab"], "pane", "To the next pane", Move, MAIN).hint(10),
-        entry(Action::PreviousPane, "previous-pane", &["backtab"], "pane", "To the pane before", Move, MAIN),
-        entry(Action::Palette, "palette", &[":"], "commands", "Find a command by its name", General, ANY).hint(55),
-        entry(Action::Help, "help", &["?"], "help", "Show every key", General, ANY).hint(95),
-        entry(Action::Back, "back", &["esc"], "back", "Close what is open; clear the filter", General, ANY).hint(93),
-        entry(Action::Quit, "quit", &["q", "ctrl-c"], "quit", "Quit; what was asked for is finished by any engine", General, ANY).hint(92),
+        entry(Action::SortReverse, "sort-reverse", &["S"], "reverse", "Reverse the sort order", View, MAIN),
+        entry(Action::Refresh, "refresh", &["r"], "refresh", "Refresh now; reconnect after a failure", View, ONE).hint(15),
+        entry(Action::Health, "health", &["!"], "health", "Show the fleet's problems and the steps the engine refused", View, MAIN).hint(18),
+        entry(Action::Theme, "theme", &["t"], "theme", "Switch to the next theme", View, ANY),
+        entry(Action::Up, "up", &["up", "k"], "up", "Move up", Move, ANY),
+        entry(Action::Down, "down", &["down", "j"], "down", "Move down", Move, ANY),
+        entry(Action::PageUp, "page-up", &["pageup", "ctrl-u"], "page up", "Move half a page up", Move, ANY),
+        entry(Action::PageDown, "page-down", &["pagedown", "ctrl-d"], "page down", "Move half a page down", Move, ANY),
+        entry(Action::Top, "top", &["home", "g"], "top", "Go to the top", Move, ANY),
+        entry(Action::Bottom, "bottom", &["end", "G"], "bottom", "Go to the bottom", Move, ANY),
+        entry(Action::NextPane, "next-pane", &["tab"], "pane", "Go to the next pane", Move, MAIN).hint(10),
+        entry(Action::PreviousPane, "previous-pane", &["backtab"], "pane", "Go to the previous pane", Move, MAIN),
+        entry(Action::Palette, "palette", &[":"], "commands", "Find a command by name", General, ANY).hint(55),
+        entry(Action::Help, "help", &["?"], "help", "Show all keys", General, ANY).hint(95),
+        entry(Action::Back, "back", &["esc"], "back", "Close the screen or dialog; clear the filter", General, ANY).hint(93),
+        entry(Action::Quit, "quit", &["q", "ctrl-c"], "quit", "Quit; any engine completes what you requested", General, ANY).hint(92),
     ]
 };
 
 impl Action {
-    /// Its line of the table.
-    #[must_use]
-    pub fn entry(self) -> &'static Entry {
-        // Every action has its line; a test holds that.
+    /// The action's row of [`ACTIONS`].
+    pub(crate) fn entry(self) -> &'static Entry {
+        // Every action has a row, as a unit test checks.
         ACTIONS.iter().find(|entry| entry.action == self).unwrap_or(&ACTIONS[0])
     }
-}
-
-/// The table as Markdown, for the manual.
-#[must_use]
-pub fn manual() -> String {
-    use std::fmt::Write as _;
-    let mut page = String::new();
-    for group in Group::ALL {
-        let _ = write!(page, "### {}\n\n| keys | id | what it does |\n|---|---|---|\n", group.title());
-        for entry in ACTIONS.iter().filter(|entry| entry.group == group) {
-            let keys = entry.keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(" ");
-            let _ = writeln!(page, "| {keys} | `{}` | {} |", entry.id, entry.help);
-        }
-        page.push('\n');
-    }
-    page
 }
 
 #[cfg(test)]
@@ -220,12 +180,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_action_has_one_line_and_its_own_id() {
+    fn every_action_has_one_row_and_a_unique_id() {
         for entry in ACTIONS {
             assert_eq!(entry.action.entry().id, entry.id);
             assert_eq!(ACTIONS.iter().filter(|other| other.id == entry.id).count(), 1, "{}", entry.id);
-            assert!(!entry.destructive || entry.mutates, "{}", entry.id);
         }
-        assert!(manual().contains("| `l` | `launch` | Launch an environment |"));
     }
 }

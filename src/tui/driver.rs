@@ -1,4 +1,4 @@
-//! Runs the dashboard: one loop, one channel. It drains what has come, updates the model, runs the effects, draws once.
+//! Runs the dashboard: one task waits for input, messages and deadlines, updates the model, runs the effects and draws.
 
 use std::future::poll_fn;
 use std::io;
@@ -15,48 +15,63 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
-use super::app::{Effect, Model, Moment, Msg, update};
+use super::app::message::{Effect, Moment, Msg};
+use super::app::model::Model;
+use super::app::update::update;
+use super::options::TuiOptions;
 use super::terminal::{CrosstermSurface, Surface};
-use super::{Connected, TuiOptions, screens};
+use super::view;
 use crate::cloud::LogQuery;
-use crate::engine::{Engine, Handle, RunOptions};
+use crate::domain::FleetName;
+use crate::engine::{self, Engine, Handle, RunOptions};
 use crate::failure::{Failure, Kind};
 
-/// The least time between two frames.
-const FRAME: Duration = Duration::from_millis(16);
+/// The shortest time between two frames: 60 frames per second.
+const FRAME_INTERVAL: Duration = Duration::from_millis(16);
 
-/// Messages that may wait; whoever sends more waits, too.
-const QUEUE: usize = 1_024;
+/// The capacity of the channel to the driver. Senders wait when it is full.
+const CHANNEL_CAPACITY: usize = 1_024;
 
-/// How long changes that were sent are waited for after the screen has closed.
-const FAREWELL: Duration = Duration::from_secs(10);
+/// How long requests in flight may take to finish after the screen has closed.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What comes through the channel.
-enum Wake {
+/// A fleet with its engine.
+#[derive(Clone)]
+pub struct Connected {
+    /// The fleet's engine, not running yet.
+    pub engine: Engine,
+    /// The AWS Region.
+    pub region: String,
+    /// The fleet's name.
+    pub fleet: FleetName,
+}
+
+/// What background tasks send to the driver.
+enum Incoming {
     Msg(Msg),
     Connected(Box<Connected>),
 }
 
 type Connect = Arc<dyn Fn() -> BoxFuture<'static, Result<Connected, Failure>> + Send + Sync>;
 
-/// Shows the dashboard until somebody quits. `connect` finds the fleet and builds its engine; it is called again when
-/// somebody asks for another try. The first frame is drawn before it is.
+/// Shows the dashboard on the terminal until the user quits. `connect` finds the fleet and builds its engine; it is called
+/// once the first frame is drawn, and again when the user retries.
 ///
 /// # Errors
-/// Where there is no terminal, or it fails.
+/// Returns a failure if standard output is not a terminal, or if the terminal fails.
 pub async fn run<C, F>(connect: C, options: TuiOptions) -> Result<(), Failure>
 where
     C: Fn() -> F + Send + Sync + 'static,
     F: Future<Output = Result<Connected, Failure>> + Send + 'static,
 {
-    let screen = CrosstermSurface::enter(options.mouse).map_err(|error| no_terminal(&error))?;
-    run_on(screen, EventStream::new(), connect, options).await
+    let surface = CrosstermSurface::enter(options.mouse).map_err(|error| terminal_failure(&error))?;
+    run_on(surface, EventStream::new(), connect, options).await
 }
 
-/// The same on any surface, with any source of events; the end of the events is the end.
+/// Shows the dashboard on any surface, until the user quits or `events` ends.
 ///
 /// # Errors
-/// Where the surface fails.
+/// Returns a failure if the surface fails.
 pub async fn run_on<S, E, C, F>(surface: S, events: E, connect: C, options: TuiOptions) -> Result<(), Failure>
 where
     S: Surface,
@@ -65,19 +80,20 @@ where
     F: Future<Output = Result<Connected, Failure>> + Send + 'static,
 {
     let connect: Connect = Arc::new(move || connect().boxed());
-    let mut driver = Driver::new(surface, connect, options).map_err(|error| no_terminal(&error))?;
-    let result = driver.run(events).await.map_err(|error| no_terminal(&error));
-    let Driver { surface, mut changes, .. } = driver;
-    // First the terminal, then what was sent: nobody waits in front of a screen that does not answer.
+    let mut driver = Driver::new(surface, connect, options).map_err(|error| terminal_failure(&error))?;
+    let result = driver.run(events).await.map_err(|error| terminal_failure(&error));
+    let Driver { surface, mut requests, .. } = driver;
+    // Restores the terminal first, so that the user does not wait in front of a frozen screen.
     drop(surface);
-    let _ = tokio::time::timeout(FAREWELL, async { while changes.join_next().await.is_some() {} }).await;
+    let finished = async { while requests.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, finished).await;
     result
 }
 
-fn no_terminal(error: &io::Error) -> Failure {
+fn terminal_failure(error: &io::Error) -> Failure {
     Failure::new(
         Kind::Failed,
-        format!("the terminal cannot be used: {error}"),
+        format!("cannot use the terminal: {error}"),
         "run hatchery in a terminal, or use hatchery ls",
     )
 }
@@ -87,12 +103,12 @@ struct Driver<S> {
     model: Model,
     connect: Connect,
     started: Instant,
-    sender: mpsc::Sender<Wake>,
-    wakes: mpsc::Receiver<Wake>,
-    /// What may be dropped at the end.
+    sender: mpsc::Sender<Incoming>,
+    receiver: mpsc::Receiver<Incoming>,
+    /// Tasks to abort at the end.
     tasks: JoinSet<()>,
-    /// What has been asked of AWS and is waited for at the end.
-    changes: JoinSet<()>,
+    /// Launches, extensions and terminations to finish at the end.
+    requests: JoinSet<()>,
     engine: Option<(Engine, Handle)>,
     log: Option<AbortHandle>,
     quit: bool,
@@ -100,7 +116,7 @@ struct Driver<S> {
 
 impl<S: Surface> Driver<S> {
     fn new(surface: S, connect: Connect, options: TuiOptions) -> io::Result<Self> {
-        let (sender, wakes) = mpsc::channel(QUEUE);
+        let (sender, receiver) = mpsc::channel(CHANNEL_CAPACITY);
         let started = Instant::now();
         let size = surface.size()?;
         let now = Moment::new(&options.clock, started.elapsed());
@@ -110,9 +126,9 @@ impl<S: Surface> Driver<S> {
             connect,
             started,
             sender,
-            wakes,
+            receiver,
             tasks: JoinSet::new(),
-            changes: JoinSet::new(),
+            requests: JoinSet::new(),
             engine: None,
             log: None,
             quit: false,
@@ -121,12 +137,13 @@ impl<S: Surface> Driver<S> {
 
     async fn run(&mut self, mut events: impl Stream<Item = io::Result<Event>> + Unpin) -> io::Result<()> {
         self.draw()?;
-        self.effect(Effect::Connect)?;
-        let mut stopped = Box::pin(stop_signal());
+        self.run_effect(Effect::Connect)?;
+        let mut stopped = std::pin::pin!(stop_signal());
         let mut drawn = Instant::now();
-        let mut waiting = false;
+        // Whether something changed since the last frame, which is too recent for another one.
+        let mut frame_pending = false;
         while !self.quit {
-            let deadline = if waiting { Some(drawn + FRAME) } else { self.deadline() };
+            let deadline = if frame_pending { Some(drawn + FRAME_INTERVAL) } else { self.deadline() };
             let alarm = async move {
                 match deadline {
                     Some(at) => tokio::time::sleep_until(at).await,
@@ -136,18 +153,18 @@ impl<S: Surface> Driver<S> {
             tokio::select! {
                 () = &mut stopped => return Ok(()),
                 event = events.next() => match event {
-                    Some(Ok(event)) => self.event(event)?,
-                    // The end of input: the terminal is gone.
+                    Some(Ok(event)) => self.handle_event(event)?,
+                    // The terminal is closed.
                     Some(Err(_)) | None => return Ok(()),
                 },
-                Some(wake) = self.wakes.recv() => self.wake(wake)?,
+                Some(incoming) = self.receiver.recv() => self.receive(incoming)?,
                 () = alarm => {}
                 Some(_) = self.tasks.join_next(), if !self.tasks.is_empty() => {}
-                Some(_) = self.changes.join_next(), if !self.changes.is_empty() => {}
+                Some(_) = self.requests.join_next(), if !self.requests.is_empty() => {}
             }
             self.drain(&mut events).await?;
-            waiting = drawn.elapsed() < FRAME;
-            if !waiting && !self.quit {
+            frame_pending = drawn.elapsed() < FRAME_INTERVAL;
+            if !frame_pending && !self.quit {
                 self.draw()?;
                 drawn = Instant::now();
             }
@@ -155,20 +172,20 @@ impl<S: Surface> Driver<S> {
         Ok(())
     }
 
-    /// Takes what else has come, but not for ever: a flood of log lines must not keep the screen from being drawn.
+    /// Handles everything that is already available, up to a limit, so that a flood of log lines cannot prevent drawing.
     async fn drain(
         &mut self,
         events: &mut (impl Stream<Item = io::Result<Event>> + Unpin),
     ) -> io::Result<()> {
-        for _ in 0..QUEUE {
-            let Ok(wake) = self.wakes.try_recv() else { break };
-            self.wake(wake)?;
+        for _ in 0..CHANNEL_CAPACITY {
+            let Ok(incoming) = self.receiver.try_recv() else { break };
+            self.receive(incoming)?;
         }
-        for _ in 0..QUEUE {
-            // With this task's own waker: crossterm keeps the first one that it is given until an event comes, so a
-            // look with any other would leave the loop asleep.
+        for _ in 0..CHANNEL_CAPACITY {
+            // Polled with this task's waker, because crossterm keeps the first waker until an event arrives. With
+            // another one, such as that of `now_or_never`, this task would not wake up.
             match poll_fn(|context| Poll::Ready(events.poll_next_unpin(context))).await {
-                Poll::Ready(Some(Ok(event))) => self.event(event)?,
+                Poll::Ready(Some(Ok(event))) => self.handle_event(event)?,
                 Poll::Ready(Some(Err(_)) | None) => {
                     self.quit = true;
                     break;
@@ -179,24 +196,27 @@ impl<S: Surface> Driver<S> {
         Ok(())
     }
 
-    /// When the screen looks different by itself.
+    /// Returns when the screen changes without a message.
     fn deadline(&self) -> Option<Instant> {
         let next = self.model.next_change();
         let clock = next.clock.map(|clock| self.model.options.clock.real(clock));
         let wait = clock.into_iter().chain(next.real).min()?;
-        // What has come meanwhile may lie between two frames.
-        Some(Instant::now() + wait.max(FRAME))
+        Some(Instant::now() + wait.max(FRAME_INTERVAL))
+    }
+
+    fn now(&self) -> Moment {
+        Moment::new(&self.model.options.clock, self.started.elapsed())
     }
 
     fn draw(&mut self) -> io::Result<()> {
-        self.model.at(Moment::new(&self.model.options.clock, self.started.elapsed()));
+        self.model.set_now(self.now());
         let mut buf = Buffer::empty(Rect::new(0, 0, self.model.size.width, self.model.size.height));
-        let cursor = screens::draw(&self.model, &mut buf);
+        let cursor = view::draw(&self.model, &mut buf);
         self.surface.show(buf, cursor)?;
         Ok(())
     }
 
-    fn event(&mut self, event: Event) -> io::Result<()> {
+    fn handle_event(&mut self, event: Event) -> io::Result<()> {
         let msg = match event {
             Event::Key(key) => Msg::Key(key),
             Event::Mouse(mouse) => Msg::Mouse(mouse),
@@ -208,22 +228,22 @@ impl<S: Surface> Driver<S> {
         self.update(msg)
     }
 
-    fn wake(&mut self, wake: Wake) -> io::Result<()> {
-        match wake {
-            Wake::Msg(msg) => self.update(msg),
-            Wake::Connected(connected) => self.connected(*connected),
+    fn receive(&mut self, incoming: Incoming) -> io::Result<()> {
+        match incoming {
+            Incoming::Msg(msg) => self.update(msg),
+            Incoming::Connected(connected) => self.start_engine(*connected),
         }
     }
 
     fn update(&mut self, msg: Msg) -> io::Result<()> {
-        self.model.at(Moment::new(&self.model.options.clock, self.started.elapsed()));
+        self.model.set_now(self.now());
         for effect in update(&mut self.model, msg) {
-            self.effect(effect)?;
+            self.run_effect(effect)?;
         }
         Ok(())
     }
 
-    fn connected(&mut self, connected: Connected) -> io::Result<()> {
+    fn start_engine(&mut self, connected: Connected) -> io::Result<()> {
         let options = &self.model.options;
         let background = options.engine_enabled && !options.read_only;
         let (handle, mut events) = connected.engine.run(RunOptions { background, refresh: options.refresh });
@@ -231,18 +251,17 @@ impl<S: Surface> Driver<S> {
         let sender = self.sender.clone();
         self.tasks.spawn(async move {
             while let Some(event) = events.recv().await {
-                if sender.send(Wake::Msg(Msg::Engine(event))).await.is_err() {
+                if sender.send(Incoming::Msg(Msg::Engine(event))).await.is_err() {
                     return;
                 }
             }
-            let failure =
-                Failure::new(Kind::Failed, "the engine has stopped", "quit and start hatchery again");
-            let _ = sender.send(Wake::Msg(Msg::Engine(crate::engine::Event::ObserveFailed(failure)))).await;
+            let failure = Failure::new(Kind::Failed, "the engine has stopped", "restart hatchery");
+            let _ = sender.send(Incoming::Msg(Msg::Engine(engine::Event::ObserveFailed(failure)))).await;
         });
         self.update(Msg::Connected { fleet: connected.fleet, region: connected.region })
     }
 
-    fn effect(&mut self, effect: Effect) -> io::Result<()> {
+    fn run_effect(&mut self, effect: Effect) -> io::Result<()> {
         match effect {
             Effect::Quit => self.quit = true,
             Effect::Redraw => self.surface.invalidate()?,
@@ -250,39 +269,36 @@ impl<S: Surface> Driver<S> {
             Effect::Connect => {
                 let (connecting, sender) = ((self.connect)(), self.sender.clone());
                 self.tasks.spawn(async move {
-                    let wake = match connecting.await {
-                        Ok(connected) => Wake::Connected(Box::new(connected)),
-                        Err(failure) => Wake::Msg(Msg::NotConnected(failure)),
+                    let incoming = match connecting.await {
+                        Ok(connected) => Incoming::Connected(Box::new(connected)),
+                        Err(failure) => Incoming::Msg(Msg::ConnectFailed(failure)),
                     };
-                    let _ = sender.send(wake).await;
+                    let _ = sender.send(incoming).await;
                 });
             }
-            Effect::Look => {
+            Effect::Refresh => {
                 if let Some((_, handle)) = &self.engine {
                     handle.refresh();
                 }
             }
-            Effect::Focus(watching) => {
+            Effect::Focus(focused) => {
                 if let Some((_, handle)) = &self.engine {
-                    handle.focus(watching);
+                    handle.focus(focused);
                 }
             }
-            Effect::OpenUrl(url) => self.open(url),
-            Effect::StopLogs => {
-                if let Some(log) = self.log.take() {
-                    log.abort();
-                }
-            }
-            Effect::FollowLogs(query, generation) => self.follow(query, generation),
-            Effect::Launch(..) | Effect::Extend(..) | Effect::Terminate(..) => self.change(effect),
+            Effect::OpenUrl(url) => self.open_url(url),
+            Effect::StopLogs => self.stop_logs(),
+            Effect::FollowLogs(query, generation) => self.follow_logs(query, generation),
+            Effect::Launch(..) | Effect::Extend(..) | Effect::Terminate(..) => self.send_request(effect),
         }
         Ok(())
     }
 
-    fn change(&mut self, effect: Effect) {
+    /// Sends a launch, extension or termination to the engine.
+    fn send_request(&mut self, effect: Effect) {
         let Some((engine, _)) = &self.engine else { return };
         let (engine, sender) = (engine.clone(), self.sender.clone());
-        self.changes.spawn(async move {
+        self.requests.spawn(async move {
             let msg = match effect {
                 Effect::Launch(token, request) => Msg::Launched(token, engine.launch(&request).await),
                 Effect::Extend(token, id, by) => Msg::Extended(token, engine.extend(&id, by).await),
@@ -292,32 +308,37 @@ impl<S: Surface> Driver<S> {
                 }
                 _ => return,
             };
-            let unlogged = Msg::Engine(crate::engine::Event::AuditWriteFailed(engine.audit_failure()));
-            for msg in [msg, unlogged] {
-                let _ = sender.send(Wake::Msg(msg)).await;
+            let audit = Msg::Engine(engine::Event::AuditWriteFailed(engine.audit_failure()));
+            for msg in [msg, audit] {
+                let _ = sender.send(Incoming::Msg(msg)).await;
             }
         });
     }
 
-    fn follow(&mut self, query: LogQuery, generation: u64) {
+    fn stop_logs(&mut self) {
         if let Some(log) = self.log.take() {
             log.abort();
         }
+    }
+
+    fn follow_logs(&mut self, query: LogQuery, generation: u64) {
+        self.stop_logs();
         let Some((engine, _)) = &self.engine else { return };
         let (cloud, sender) = (Arc::clone(engine.cloud()), self.sender.clone());
         self.log = Some(self.tasks.spawn(async move {
             let mut items = cloud.follow(query);
             while let Some(item) = items.next().await {
                 let item = item.map_err(|error| Failure::cloud("cannot read the log", &error));
-                if sender.send(Wake::Msg(Msg::Log(generation, item))).await.is_err() {
+                if sender.send(Incoming::Msg(Msg::Log(generation, item))).await.is_err() {
                     return;
                 }
             }
-            let _ = sender.send(Wake::Msg(Msg::LogEnded(generation))).await;
+            let _ = sender.send(Incoming::Msg(Msg::LogEnded(generation))).await;
         }));
     }
 
-    fn open(&mut self, url: String) {
+    /// Opens an HTTP URL in the browser. The URL comes from the fleet's policy, so other schemes are refused.
+    fn open_url(&mut self, url: String) {
         let sender = self.sender.clone();
         self.tasks.spawn(async move {
             let address = url.clone();
@@ -328,13 +349,13 @@ impl<S: Surface> Driver<S> {
                     Ok(Ok(()))
                 );
             if !opened {
-                let _ = sender.send(Wake::Msg(Msg::NotOpened(url))).await;
+                let _ = sender.send(Incoming::Msg(Msg::OpenFailed(url))).await;
             }
         });
     }
 }
 
-/// Whether a browser would open where the person sits. On the far end of an SSH session it would not.
+/// Whether a browser would open in front of the user, who is elsewhere in an SSH session.
 fn has_browser() -> bool {
     let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     if set("SSH_CONNECTION") || set("SSH_TTY") {
@@ -343,7 +364,7 @@ fn has_browser() -> bool {
     cfg!(any(target_os = "macos", windows)) || set("DISPLAY") || set("WAYLAND_DISPLAY")
 }
 
-/// Waits until the process is told to stop.
+/// Waits for a signal to stop.
 #[cfg(unix)]
 async fn stop_signal() {
     use tokio::signal::unix::{SignalKind, signal};
@@ -362,7 +383,7 @@ async fn stop_signal() {
     }
 }
 
-/// Waits until the process is told to stop.
+/// Waits for a signal to stop.
 #[cfg(not(unix))]
 async fn stop_signal() {
     if tokio::signal::ctrl_c().await.is_err() {

@@ -1,57 +1,54 @@
-//! The signs on the screen, for terminals that have Unicode and for those that do not.
+//! The symbols on the screen, in Unicode and in ASCII.
 
 use ratatui::symbols::border;
 
-/// A set of signs.
+/// A set of symbols.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Glyphs {
-    /// Its name in the configuration: `unicode` or `ascii`.
-    pub name: &'static str,
-    /// Everything is well: ready, free, on.
-    pub full: &'static str,
-    /// Under way.
-    pub half: &'static str,
-    /// Resting or off.
-    pub empty: &'static str,
-    /// On its way out.
-    pub fading: &'static str,
-    /// Paused or stopped.
-    pub paused: &'static str,
+    /// Whether every symbol is ASCII; then keys are written out, too.
+    pub(crate) ascii: bool,
+    /// Ready, free, on.
+    pub(crate) full: &'static str,
+    /// In progress.
+    pub(crate) half: &'static str,
+    /// Idle, off.
+    pub(crate) empty: &'static str,
+    /// Ending: reaping, terminating, deleting.
+    pub(crate) fading: &'static str,
+    /// Paused, stopped.
+    pub(crate) paused: &'static str,
     /// Failed.
-    pub cross: &'static str,
-    /// Needs attention.
-    pub warning: &'static str,
+    pub(crate) cross: &'static str,
+    pub(crate) warning: &'static str,
     /// Done.
-    pub check: &'static str,
-    /// The selected row.
-    pub pointer: &'static str,
-    /// Data was read this long ago.
-    pub refresh: &'static str,
-    /// Between parts of a line.
-    pub dot: &'static str,
-    /// Nothing to show.
-    pub none: &'static str,
-    /// Cut off here.
-    pub ellipsis: &'static str,
-    /// Sorted upwards.
-    pub up: &'static str,
-    /// Sorted downwards.
-    pub down: &'static str,
-    /// Joins titles.
-    pub dash: &'static str,
-    /// Parts of a bar, from an eighth (or nothing but the whole) to the whole.
-    pub bar: &'static [&'static str],
-    /// The rest of a bar.
-    pub bar_rest: &'static str,
-    /// Heights of a sparkline.
-    pub spark: &'static [&'static str],
-    /// Frames.
-    pub border: border::Set<'static>,
+    pub(crate) check: &'static str,
+    /// Marks the selected row.
+    pub(crate) pointer: &'static str,
+    /// Precedes the age of the data.
+    pub(crate) refresh: &'static str,
+    /// Separates the parts of a line.
+    pub(crate) dot: &'static str,
+    /// Stands for a missing value.
+    pub(crate) none: &'static str,
+    pub(crate) ellipsis: &'static str,
+    /// Sorted in ascending order.
+    pub(crate) up: &'static str,
+    /// Sorted in descending order.
+    pub(crate) down: &'static str,
+    /// Joins the parts of a title.
+    pub(crate) dash: &'static str,
+    /// One column of a progress bar in rising fractions; the last is the full column.
+    pub(crate) bar: &'static [&'static str],
+    /// An empty column of a progress bar.
+    pub(crate) bar_rest: &'static str,
+    /// The levels of a sparkline.
+    pub(crate) spark: &'static [&'static str],
+    pub(crate) border: border::Set<'static>,
 }
 
-/// Unicode's signs.
+/// Unicode symbols.
 pub const UNICODE: Glyphs = Glyphs {
-    name: "unicode",
+    ascii: false,
     full: "●",
     half: "◐",
     empty: "○",
@@ -74,9 +71,9 @@ pub const UNICODE: Glyphs = Glyphs {
     border: border::ROUNDED,
 };
 
-/// Signs that every terminal has.
+/// Symbols for terminals without Unicode.
 pub const ASCII: Glyphs = Glyphs {
-    name: "ascii",
+    ascii: true,
     full: "*",
     half: "~",
     empty: "o",
@@ -115,16 +112,9 @@ impl Default for Glyphs {
 }
 
 impl Glyphs {
-    /// The set with this name.
-    #[must_use]
-    pub fn find(name: &str) -> Option<Self> {
-        [UNICODE, ASCII].into_iter().find(|glyphs| glyphs.name == name)
-    }
-
-    /// A bar of `columns` columns, filled to `ratio`: the filled part and the rest.
-    #[must_use]
+    /// Draws a bar of `columns` columns; returns the filled part and the rest. `ratio` is clamped to 0..=1.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-    pub fn progress(&self, ratio: f64, columns: usize) -> (String, String) {
+    pub(crate) fn progress(&self, ratio: f64, columns: usize) -> (String, String) {
         let steps = self.bar.len();
         let filled = (ratio.clamp(0.0, 1.0) * (columns * steps) as f64).floor() as usize;
         let (whole, part) = (filled / steps, filled % steps);
@@ -136,9 +126,8 @@ impl Glyphs {
         (bar, self.bar_rest.repeat(rest))
     }
 
-    /// A line of small columns, the highest for `top` and more.
-    #[must_use]
-    pub fn sparkline(&self, values: impl Iterator<Item = usize>, top: usize) -> String {
+    /// Draws one level per value; `top` and more is the highest level.
+    pub(crate) fn sparkline(&self, values: impl Iterator<Item = usize>, top: usize) -> String {
         let last = self.spark.len() - 1;
         let top = top.max(1);
         values.map(|value| self.spark[(value.min(top) * last).div_ceil(top)]).collect()
@@ -151,19 +140,27 @@ mod tests {
     use crate::tui::text::width;
 
     #[test]
-    fn bars_have_the_width_that_was_asked_for() {
+    fn progress_has_the_requested_width() {
         for glyphs in [UNICODE, ASCII] {
             for percent in 0..=100_u8 {
                 let (bar, rest) = glyphs.progress(f64::from(percent) / 100.0, 9);
                 assert_eq!(width(&bar) + width(&rest), 9, "{percent}");
             }
         }
+    }
+
+    #[test]
+    fn progress_ends_in_a_fraction() {
         assert_eq!(UNICODE.progress(0.5, 9), ("████▌".to_owned(), "░░░░".to_owned()));
+    }
+
+    #[test]
+    fn sparkline_spans_all_levels() {
         assert_eq!(UNICODE.sparkline([0, 1, 2].into_iter(), 2), "▁▅█");
     }
 
     #[test]
-    fn ascii_is_ascii() {
+    fn ascii_set_is_ascii() {
         let text = format!("{ASCII:?}");
         assert!(text.is_ascii());
     }

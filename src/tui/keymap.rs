@@ -1,4 +1,6 @@
-//! Which key does what, where. Everybody may rebind; two actions on one key of one screen are refused with both names.
+//! Key bindings: the defaults of [`ACTIONS`] with the user's changes. A key with two actions in one context is an error.
+//!
+//! Keys are parsed here because the bindings distinguish `G` from `g` and accept any character, such as `é`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -9,14 +11,14 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::action::{ACTIONS, Action, Context};
 use crate::failure::{Failure, Kind};
 
-/// A key with its modifiers.
+/// A key with its modifiers. Shift is part of a character: `G`, not `shift-g`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Key {
+pub(crate) struct Key {
     code: KeyCode,
     modifiers: KeyModifiers,
 }
 
-const NAMED: &[(&str, KeyCode)] = &[
+const NAMED_KEYS: &[(&str, KeyCode)] = &[
     ("enter", KeyCode::Enter),
     ("esc", KeyCode::Esc),
     ("tab", KeyCode::Tab),
@@ -35,21 +37,21 @@ const NAMED: &[(&str, KeyCode)] = &[
     ("pagedown", KeyCode::PageDown),
 ];
 
-impl Key {
-    /// The key of an event. Shift is part of the character, so it counts only where there is none.
-    #[must_use]
-    pub fn of(event: KeyEvent) -> Self {
+impl From<KeyEvent> for Key {
+    fn from(event: KeyEvent) -> Self {
         let mut modifiers =
             event.modifiers & (KeyModifiers::CONTROL | KeyModifiers::ALT | KeyModifiers::SHIFT);
+        // Terminals disagree on whether they report Shift with these keys.
         if matches!(event.code, KeyCode::Char(_) | KeyCode::BackTab) {
             modifiers.remove(KeyModifiers::SHIFT);
         }
         Self { code: event.code, modifiers }
     }
+}
 
-    /// As it is shown: short, with a sign where there is one.
-    #[must_use]
-    pub fn shown(self, ascii: bool) -> String {
+impl Key {
+    /// Returns the key for the screen: as in the configuration, or with an arrow for some keys if not `ascii`.
+    pub(crate) fn label(self, ascii: bool) -> String {
         let name = self.to_string();
         if ascii {
             return name;
@@ -72,7 +74,7 @@ impl fmt::Display for Key {
                 f.write_str(name)?;
             }
         }
-        if let Some((name, _)) = NAMED.iter().find(|(_, code)| *code == self.code) {
+        if let Some((name, _)) = NAMED_KEYS.iter().find(|(_, code)| *code == self.code) {
             return f.write_str(name);
         }
         match self.code {
@@ -87,11 +89,11 @@ impl FromStr for Key {
     type Err = Failure;
 
     fn from_str(text: &str) -> Result<Self, Failure> {
-        let bad = || {
+        let invalid = || {
             Failure::new(
                 Kind::Usage,
-                format!("{text:?} is no key"),
-                "write a character, or enter, esc, tab, space, up, f5, ctrl-d, alt-x and the like",
+                format!("not a valid key: {text:?}"),
+                "use a character, or a name such as enter, esc, space, up, f5, ctrl-d or alt-x",
             )
         };
         let mut modifiers = KeyModifiers::NONE;
@@ -101,7 +103,7 @@ impl FromStr for Key {
                 "ctrl" => KeyModifiers::CONTROL,
                 "alt" => KeyModifiers::ALT,
                 "shift" => KeyModifiers::SHIFT,
-                _ => return Err(bad()),
+                _ => return Err(invalid()),
             };
             rest = after;
         }
@@ -109,53 +111,57 @@ impl FromStr for Key {
         let code = match (chars.next(), chars.next()) {
             (Some(c), None) if !c.is_control() => KeyCode::Char(c),
             (Some('f'), Some(_)) if rest[1..].parse::<u8>().is_ok_and(|n| (1..=24).contains(&n)) => {
-                KeyCode::F(rest[1..].parse().map_err(|_| bad())?)
+                KeyCode::F(rest[1..].parse().map_err(|_| invalid())?)
             }
-            _ => NAMED.iter().find(|(name, _)| *name == rest).map(|(_, code)| *code).ok_or_else(bad)?,
+            _ => NAMED_KEYS
+                .iter()
+                .find(|(name, _)| *name == rest)
+                .map(|(_, code)| *code)
+                .ok_or_else(invalid)?,
         };
         if matches!(code, KeyCode::Char(_)) && modifiers.contains(KeyModifiers::SHIFT) {
-            return Err(bad());
+            return Err(invalid());
         }
         Ok(Self { code, modifiers })
     }
 }
 
-/// Which key does what.
 #[derive(Debug, Clone)]
-pub struct Keymap {
+pub(crate) struct Keymap {
     by_key: HashMap<(Context, Key), Action>,
     by_action: HashMap<Action, Vec<Key>>,
 }
 
 impl Default for Keymap {
     fn default() -> Self {
-        // The defaults are under test, so that nothing is lost here.
-        Self::with(&BTreeMap::new())
+        // Never falls back, because a unit test checks that the defaults are valid.
+        Self::new(&BTreeMap::new())
             .unwrap_or_else(|_| Self { by_key: HashMap::new(), by_action: HashMap::new() })
     }
 }
 
 impl Keymap {
-    /// The default keys with a person's changes: action id → keys. An empty list takes the keys away.
+    /// Returns the default bindings, with those of the given action ids replaced. An empty list unbinds an action.
     ///
     /// # Errors
-    /// Where an id or a key does not exist, where two actions would share a key, and where no key would quit.
-    pub fn with(changes: &BTreeMap<String, Vec<String>>) -> Result<Self, Failure> {
+    /// Returns a usage failure if an id is unknown, a key is not valid, two actions share a key in one context, or no
+    /// key is left to quit.
+    pub(crate) fn new(changes: &BTreeMap<String, Vec<String>>) -> Result<Self, Failure> {
         if let Some(unknown) = changes.keys().find(|id| !ACTIONS.iter().any(|entry| entry.id == **id)) {
-            let message = format!("keys: there is no action {unknown:?}");
-            return Err(Failure::new(Kind::Usage, message, "the help (?) and the manual list the actions"));
+            let message = format!("keys: unknown action {unknown:?}");
+            return Err(Failure::new(Kind::Usage, message, "the command palette (:) lists all actions"));
         }
         let mut map = Self { by_key: HashMap::new(), by_action: HashMap::new() };
         for entry in ACTIONS {
             let keys = match changes.get(entry.id) {
-                Some(own) => own.iter().map(|key| key.parse()).collect::<Result<Vec<Key>, _>>()?,
+                Some(keys) => keys.iter().map(|key| key.parse()).collect::<Result<Vec<Key>, _>>()?,
                 None => entry.keys.iter().map(|key| key.parse()).collect::<Result<Vec<Key>, _>>()?,
             };
             for context in entry.contexts {
                 for key in &keys {
                     match map.by_key.insert((*context, *key), entry.action) {
                         Some(other) if other != entry.action => {
-                            return Err(clash(*key, other.entry().id, entry.id));
+                            return Err(conflict(*key, other.entry().id, entry.id));
                         }
                         _ => {}
                     }
@@ -164,81 +170,77 @@ impl Keymap {
             map.by_action.insert(entry.action, keys);
         }
         if map.keys(Action::Quit).is_empty() {
-            return Err(Failure::new(Kind::Usage, "keys: no key quits", "leave quit at least one key"));
+            return Err(Failure::new(Kind::Usage, "keys: quit has no key", "bind at least one key to quit"));
         }
         Ok(map)
     }
 
-    /// What a key does here.
-    #[must_use]
-    pub fn action(&self, context: Context, key: Key) -> Option<Action> {
+    pub(crate) fn action(&self, context: Context, key: Key) -> Option<Action> {
         self.by_key.get(&(context, key)).copied()
     }
 
-    /// The keys of an action.
-    #[must_use]
-    pub fn keys(&self, action: Action) -> &[Key] {
+    pub(crate) fn keys(&self, action: Action) -> &[Key] {
         self.by_action.get(&action).map_or(&[], Vec::as_slice)
     }
 
-    /// The first key of an action as it is shown; empty where it has none.
-    #[must_use]
-    pub fn shown(&self, action: Action, ascii: bool) -> String {
-        self.keys(action).first().map(|key| key.shown(ascii)).unwrap_or_default()
+    /// Returns the label of the action's first key; empty if the action is unbound.
+    pub(crate) fn label(&self, action: Action, ascii: bool) -> String {
+        self.keys(action).first().map(|key| key.label(ascii)).unwrap_or_default()
     }
 }
 
-fn clash(key: Key, one: &str, other: &str) -> Failure {
+fn conflict(key: Key, one: &str, other: &str) -> Failure {
     Failure::new(
         Kind::Usage,
         format!("keys: {key} is bound to both {one} and {other}"),
-        format!("give {one} or {other} another key in the configuration"),
+        format!("bind {one} or {other} to another key"),
     )
 }
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
 
     fn changes(id: &str, keys: &[&str]) -> BTreeMap<String, Vec<String>> {
         BTreeMap::from([(id.to_owned(), keys.iter().map(|key| (*key).to_owned()).collect())])
     }
 
-    #[test]
-    fn the_defaults_do_not_clash() {
-        let map = Keymap::with(&BTreeMap::new()).unwrap();
-        assert_eq!(map.action(Context::Main, "x".parse().unwrap()), Some(Action::Terminate));
-        assert_eq!(map.action(Context::Main, "/".parse().unwrap()), Some(Action::Filter));
-        assert_eq!(map.action(Context::Logs, "/".parse().unwrap()), Some(Action::Search));
-        assert_eq!(map.action(Context::Logs, "x".parse().unwrap()), None);
+    #[rstest]
+    #[case(Context::Main, "x", Some(Action::Terminate))]
+    #[case(Context::Main, "/", Some(Action::Filter))]
+    #[case(Context::Logs, "/", Some(Action::Search))]
+    #[case(Context::Logs, "x", None)]
+    fn default_binding(#[case] context: Context, #[case] key: &str, #[case] action: Option<Action>) {
+        let map = Keymap::new(&BTreeMap::new()).unwrap();
+        assert_eq!(map.action(context, key.parse().unwrap()), action);
     }
 
     #[test]
-    fn keys_can_be_rebound() {
-        let map = Keymap::with(&changes("terminate", &["D", "ctrl-x"])).unwrap();
+    fn rebinding_replaces_the_default_keys() {
+        let map = Keymap::new(&changes("terminate", &["D", "ctrl-x"])).unwrap();
         assert_eq!(map.action(Context::Main, "x".parse().unwrap()), None);
         assert_eq!(map.action(Context::Main, "ctrl-x".parse().unwrap()), Some(Action::Terminate));
-        assert_eq!(map.shown(Action::Terminate, false), "D");
+        assert_eq!(map.label(Action::Terminate, false), "D");
     }
 
-    #[test]
-    fn mistakes_are_told_with_names() {
-        for (id, keys, told) in [
-            ("terminate", vec!["l"], "l is bound to both launch and terminate"),
-            ("fly", vec!["f"], "no action \"fly\""),
-            ("launch", vec!["hyper-x"], "\"hyper-x\" is no key"),
-            ("launch", vec![""], "is no key"),
-            ("quit", vec![], "no key quits"),
-        ] {
-            let failure = Keymap::with(&changes(id, &keys)).unwrap_err();
-            assert!(failure.message.contains(told), "{}", failure.message);
-        }
+    #[rstest]
+    #[case("terminate", &["l"], "l is bound to both launch and terminate")]
+    #[case("fly", &["f"], "unknown action \"fly\"")]
+    #[case("launch", &["hyper-x"], "not a valid key: \"hyper-x\"")]
+    #[case("launch", &[""], "not a valid key")]
+    #[case("quit", &[], "quit has no key")]
+    fn invalid_binding_is_named(#[case] id: &str, #[case] keys: &[&str], #[case] message: &str) {
+        let failure = Keymap::new(&changes(id, keys)).unwrap_err();
+        assert!(failure.message.contains(message), "{}", failure.message);
     }
 
-    #[test]
-    fn keys_read_as_they_are_written() {
-        for name in ["a", "G", "-", "ctrl--", "enter", "f12", "ctrl-d", "alt-x", "shift-up", "é", "space"] {
-            assert_eq!(name.parse::<Key>().unwrap().to_string(), name);
-        }
+    #[rstest]
+    fn key_round_trips(
+        #[values("a", "G", "-", "ctrl--", "enter", "f12", "ctrl-d", "alt-x", "shift-up", "é", "space")]
+        name: &str,
+    ) {
+        assert_eq!(name.parse::<Key>().unwrap().to_string(), name);
     }
 }

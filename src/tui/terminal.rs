@@ -1,19 +1,19 @@
-//! The terminal, taken over and given back: on leaving, on a failure, on a panic.
+//! Sets the terminal up and restores it: on exit, on failure and on panic.
 
 use std::io::{self, IsTerminal as _, Stdout, Write as _, stdout};
 use std::mem::ManuallyDrop;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use base64::Engine as _;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::buffer::Buffer;
+use ratatui::crossterm::clipboard::CopyToClipboard;
 use ratatui::crossterm::event::{
     DisableBracketedPaste, DisableFocusChange, DisableMouseCapture, EnableBracketedPaste, EnableFocusChange,
     EnableMouseCapture,
 };
-use ratatui::crossterm::style::{Print, force_color_output};
+use ratatui::crossterm::style::force_color_output;
 use ratatui::crossterm::terminal::{
     BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
     disable_raw_mode, enable_raw_mode,
@@ -21,58 +21,58 @@ use ratatui::crossterm::terminal::{
 use ratatui::crossterm::{cursor, execute, queue};
 use ratatui::layout::{Position, Size};
 
-/// The most bytes of a text that is sent to the terminal's clipboard.
-const MAX_CLIPBOARD: usize = 64 * 1024;
+/// The longest text to copy, in bytes. Terminals limit OSC 52 sequences; xterm's limit is about 100 kB after base64.
+const MAX_CLIPBOARD_BYTES: usize = 64 * 1024;
 
-/// Whether any thread has panicked: the terminal was given back then, and nothing may be drawn any more.
+/// Whether any thread has panicked. The panic hook has restored the terminal by then, so nothing may be drawn.
 static PANICKED: AtomicBool = AtomicBool::new(false);
 
-/// Where the dashboard is shown.
+/// What the dashboard draws on: a terminal, or a recorder in tests.
 pub trait Surface {
-    /// Its size.
+    /// Returns the size in cells.
     ///
     /// # Errors
-    /// Where it does not tell.
+    /// Returns an error if the terminal does not report its size.
     fn size(&self) -> io::Result<Size>;
 
-    /// Shows what was drawn, if it differs from what is shown. Says whether it did.
+    /// Shows a frame with the cursor at `cursor`, unless it equals the last one; returns whether it wrote anything.
     ///
     /// # Errors
-    /// Where it is gone.
-    fn show(&mut self, drawn: Buffer, at: Option<Position>) -> io::Result<bool>;
+    /// Returns an error if the terminal cannot be written to, or if a thread has panicked.
+    fn show(&mut self, frame: Buffer, cursor: Option<Position>) -> io::Result<bool>;
 
-    /// Forgets what is shown, so that everything is drawn again.
+    /// Discards the last frame, so that the next one is drawn in full.
     ///
     /// # Errors
-    /// Where it is gone.
+    /// Returns an error if the terminal cannot be written to.
     fn invalidate(&mut self) -> io::Result<()>;
 
-    /// Sends a text to the terminal's clipboard (OSC 52). Terminals that do not know it ignore it.
+    /// Copies a text to the terminal's clipboard with OSC 52, which terminals without support ignore.
     ///
     /// # Errors
-    /// Where it is gone.
+    /// Returns an error if the terminal cannot be written to.
     fn copy(&mut self, text: &str) -> io::Result<()>;
 }
 
-/// The terminal while it is ours.
-pub struct CrosstermSurface {
-    /// Never dropped: ratatui's own drop reports what fails on stderr, and that panics once the terminal is gone.
+/// The terminal on standard output; dropping it restores the terminal.
+pub(crate) struct CrosstermSurface {
+    /// Never dropped, because ratatui's `Drop` reports failures on stderr, which panics once the terminal is closed.
     terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
-    shown: Option<(Buffer, Option<Position>)>,
+    last_frame: Option<(Buffer, Option<Position>)>,
 }
 
 impl CrosstermSurface {
-    /// Takes the terminal over.
+    /// Enters raw mode and the alternate screen, and captures the mouse if `mouse` is set.
     ///
     /// # Errors
-    /// Where there is no terminal, or it does not do as it is told.
-    pub fn enter(mouse: bool) -> io::Result<Self> {
+    /// Returns an error if standard output is not a terminal or a mode cannot be set.
+    pub(crate) fn enter(mouse: bool) -> io::Result<Self> {
         if !stdout().is_terminal() {
-            return Err(io::Error::other("standard output is no terminal"));
+            return Err(io::Error::other("standard output is not a terminal"));
         }
         restore_on_panic();
-        // With NO_COLOR set, crossterm would write resets in place of colours and so lose the reversed selection. The
-        // mono theme has no colours in the first place.
+        // With NO_COLOR, crossterm would replace colours by resets and lose the reversed selection. The theme handles
+        // NO_COLOR instead: mono has no colours.
         force_color_output(true);
         enable_raw_mode()?;
         let entered =
@@ -81,7 +81,7 @@ impl CrosstermSurface {
             entered.and_then(|()| if mouse { execute!(stdout(), EnableMouseCapture) } else { Ok(()) });
         let terminal = entered.and_then(|()| Terminal::new(CrosstermBackend::new(stdout())));
         match terminal {
-            Ok(terminal) => Ok(Self { terminal: ManuallyDrop::new(terminal), shown: None }),
+            Ok(terminal) => Ok(Self { terminal: ManuallyDrop::new(terminal), last_frame: None }),
             Err(error) => {
                 restore();
                 Err(error)
@@ -95,47 +95,46 @@ impl Surface for CrosstermSurface {
         self.terminal.size()
     }
 
-    fn show(&mut self, drawn: Buffer, at: Option<Position>) -> io::Result<bool> {
-        let now = (drawn, at);
+    fn show(&mut self, frame: Buffer, cursor: Option<Position>) -> io::Result<bool> {
+        let next = (frame, cursor);
         if PANICKED.load(Ordering::Relaxed) {
-            return Err(io::Error::other("a background task has panicked; its message is above"));
+            return Err(io::Error::other("a background task panicked; see the message above"));
         }
-        if self.shown.as_ref() == Some(&now) {
+        if self.last_frame.as_ref() == Some(&next) {
             return Ok(false);
         }
         queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
         let result = self.terminal.draw(|frame| {
             let target = frame.buffer_mut();
-            if target.area == now.0.area {
-                target.content.clone_from(&now.0.content);
+            if target.area == next.0.area {
+                target.content.clone_from(&next.0.content);
             } else {
-                // Resized between drawing and showing; the resize is on its way as a message.
-                for at in target.area.intersection(now.0.area).positions() {
-                    target[at] = now.0[at].clone();
+                // The terminal was resized after the frame was drawn; the resize event follows.
+                for at in target.area.intersection(next.0.area).positions() {
+                    target[at] = next.0[at].clone();
                 }
             }
-            if let Some(at) = at {
-                frame.set_cursor_position(at);
+            if let Some(cursor) = cursor {
+                frame.set_cursor_position(cursor);
             }
         });
         let result = result.map(|_| ());
         execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
         result?;
-        self.shown = Some(now);
+        self.last_frame = Some(next);
         Ok(true)
     }
 
     fn invalidate(&mut self) -> io::Result<()> {
-        self.shown = None;
+        self.last_frame = None;
         self.terminal.clear()
     }
 
     fn copy(&mut self, text: &str) -> io::Result<()> {
-        if text.len() > MAX_CLIPBOARD {
+        if text.len() > MAX_CLIPBOARD_BYTES {
             return Ok(());
         }
-        let encoded = base64::engine::general_purpose::STANDARD.encode(text);
-        execute!(self.terminal.backend_mut(), Print(format!("\u{1b}]52;c;{encoded}\u{7}")))
+        execute!(self.terminal.backend_mut(), CopyToClipboard::to_clipboard_from(text))
     }
 }
 
@@ -145,7 +144,7 @@ impl Drop for CrosstermSurface {
     }
 }
 
-/// Gives the terminal back. Doing so twice does no harm; what fails cannot be helped any more.
+/// Restores the terminal. Idempotent, and ignores errors because no further fallback exists.
 fn restore() {
     let _ = execute!(
         stdout(),
@@ -160,15 +159,15 @@ fn restore() {
     let _ = stdout().flush();
 }
 
-/// The message of a panic is of use only on a terminal that shows it.
+/// Restores the terminal before the panic message is printed, because the alternate screen would hide it.
 fn restore_on_panic() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let before = std::panic::take_hook();
+        let previous = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             PANICKED.store(true, Ordering::Relaxed);
             restore();
-            before(info);
+            previous(info);
         }));
     });
 }

@@ -1,17 +1,15 @@
-//! Text measured in columns of the terminal, never in bytes or characters.
+//! Text measured in terminal columns, never in bytes or characters.
 
+use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
-/// How many columns a text takes.
-#[must_use]
-pub fn width(text: &str) -> usize {
+pub(crate) fn width(text: &str) -> usize {
     text.width()
 }
 
-/// The text in at most `columns` columns; what does not fit is replaced by `ellipsis`.
-#[must_use]
-pub fn fit(text: &str, columns: usize, ellipsis: &str) -> String {
+/// Truncates the text to at most `columns` columns, with `ellipsis` at the cut.
+pub(crate) fn fit(text: &str, columns: usize, ellipsis: &str) -> String {
     if text.width() <= columns {
         return text.to_owned();
     }
@@ -33,9 +31,8 @@ pub fn fit(text: &str, columns: usize, ellipsis: &str) -> String {
     kept
 }
 
-/// The text without its first `columns` columns.
-#[must_use]
-pub fn skip(text: &str, columns: usize) -> &str {
+/// Returns the text without its first `columns` columns.
+pub(crate) fn skip(text: &str, columns: usize) -> &str {
     let mut used = 0;
     for (at, cluster) in text.grapheme_indices(true) {
         if used >= columns {
@@ -46,53 +43,40 @@ pub fn skip(text: &str, columns: usize) -> &str {
     ""
 }
 
-/// The text cut into pieces of at most `columns` columns; at least one piece.
-#[must_use]
-pub fn wrap(text: &str, columns: usize) -> Vec<&str> {
+/// Splits the text into chunks of at most `columns` columns, without regard to words; at least one chunk.
+pub(crate) fn chunks(text: &str, columns: usize) -> Vec<&str> {
     let columns = columns.max(1);
-    let mut pieces = Vec::new();
+    let mut chunks = Vec::new();
     let (mut start, mut used) = (0, 0);
     for (at, cluster) in text.grapheme_indices(true) {
-        let wide = cluster.width();
-        if used + wide > columns && at > start {
-            pieces.push(&text[start..at]);
+        let cluster_width = cluster.width();
+        if used + cluster_width > columns && at > start {
+            chunks.push(&text[start..at]);
             (start, used) = (at, 0);
         }
-        used += wide;
+        used += cluster_width;
     }
-    pieces.push(&text[start..]);
-    pieces
+    chunks.push(&text[start..]);
+    chunks
 }
 
-/// The text broken between words into lines of at most `columns` columns.
-#[must_use]
-pub fn fold(text: &str, columns: usize) -> Vec<String> {
-    let columns = columns.max(1);
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let mut pieces = wrap(word, columns).into_iter();
-        let first = pieces.next().unwrap_or_default();
-        match lines.last_mut() {
-            Some(line) if line.is_empty() => line.push_str(first),
-            Some(line) if line.width() + 1 + first.width() <= columns => {
-                line.push(' ');
-                line.push_str(first);
-            }
-            _ => lines.push(first.to_owned()),
-        }
-        lines.extend(pieces.map(str::to_owned));
-    }
-    lines
+/// Wraps the text between words into lines of at most `columns` columns; words that are longer are split.
+pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
+    // Hyphens do not split words, because ids such as `hatchery-dev-12` contain them.
+    let options = Options::new(columns.max(1))
+        .word_separator(WordSeparator::AsciiSpace)
+        .word_splitter(WordSplitter::NoHyphenation)
+        .wrap_algorithm(WrapAlgorithm::FirstFit);
+    textwrap::wrap(text, options).into_iter().map(std::borrow::Cow::into_owned).collect()
 }
 
-/// Where `needle` occurs in `text`, case aside, as byte ranges of `text`. An empty needle occurs nowhere.
-#[must_use]
-pub fn matches(text: &str, needle: &str) -> Vec<(usize, usize)> {
+/// Finds the non-overlapping occurrences of `needle`, ignoring case, as byte ranges of `text`. An empty needle has none.
+pub(crate) fn matches(text: &str, needle: &str) -> Vec<(usize, usize)> {
     let needle: Vec<char> = needle.chars().flat_map(char::to_lowercase).collect();
     if needle.is_empty() {
         return Vec::new();
     }
-    // Lower case may have another length, so every lower-case character remembers where it comes from.
+    // Lower-casing can change the length in bytes, so each lower-case character keeps its range in the original.
     let lower: Vec<(usize, usize, char)> = text
         .char_indices()
         .flat_map(|(at, c)| c.to_lowercase().map(move |l| (at, at + c.len_utf8(), l)))
@@ -111,41 +95,55 @@ pub fn matches(text: &str, needle: &str) -> Vec<(usize, usize)> {
     found
 }
 
-/// Whether `needle` occurs in `text`, case aside. An empty needle occurs everywhere.
-#[must_use]
-pub fn contains(text: &str, needle: &str) -> bool {
+/// Whether `needle` occurs in `text`, ignoring case. An empty needle always does.
+pub(crate) fn contains(text: &str, needle: &str) -> bool {
     needle.is_empty() || !matches(text, needle).is_empty()
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use rstest::rstest;
 
     use super::*;
 
-    #[test]
-    fn text_is_cut_by_columns() {
-        assert_eq!(fit("checkout-fix", 8, "…"), "checkou…");
-        assert_eq!(fit("日本語テスト", 5, "…"), "日本…");
-        assert_eq!(fit("abc", 3, "…"), "abc");
-        assert_eq!(fit("abc", 0, "…"), "");
-        assert_eq!(skip("日本語", 2), "本語");
-        assert_eq!(fold("the quick brown fox", 9), ["the quick", "brown fox"]);
+    #[rstest]
+    #[case("checkout-fix", 8, "checkou…")]
+    #[case("日本語テスト", 5, "日本…")]
+    #[case("abc", 3, "abc")]
+    #[case("abc", 0, "")]
+    fn fit_truncates_by_columns(#[case] text: &str, #[case] columns: usize, #[case] fitted: &str) {
+        assert_eq!(fit(text, columns, "…"), fitted);
     }
 
     #[test]
-    fn matching_ignores_case_and_survives_odd_lower_case() {
-        assert_eq!(matches("Error: ERROR", "error"), [(0, 5), (7, 12)]);
-        assert_eq!(matches("İstanbul", "stan"), [(2, 6)]);
-        assert!(matches("x", "").is_empty());
+    fn skip_counts_columns() {
+        assert_eq!(skip("日本語", 2), "本語");
+    }
+
+    #[rstest]
+    #[case("the quick brown fox", 9, &["the quick", "brown fox"])]
+    #[case("drop hatchery-dev-12 now", 10, &["drop", "hatchery-d", "ev-12 now"])]
+    #[case("", 9, &[""])]
+    fn wrap_splits_between_words(#[case] text: &str, #[case] columns: usize, #[case] lines: &[&str]) {
+        assert_eq!(wrap(text, columns), lines);
+    }
+
+    #[rstest]
+    #[case("Error: ERROR", "error", &[(0, 5), (7, 12)])]
+    // The lower case of `İ` is two characters.
+    #[case("İstanbul", "stan", &[(2, 6)])]
+    #[case("x", "", &[])]
+    fn matches_ignores_case(#[case] text: &str, #[case] needle: &str, #[case] ranges: &[(usize, usize)]) {
+        assert_eq!(matches(text, needle), ranges);
     }
 
     proptest! {
         #[test]
-        fn nothing_gets_wider_than_asked(text in any::<String>(), columns in 0usize..40) {
+        fn results_never_exceed_the_columns(text in any::<String>(), columns in 0usize..40) {
             prop_assert!(width(&fit(&text, columns, "…")) <= columns);
-            let wrapped = wrap(&text, columns);
-            prop_assert_eq!(wrapped.concat(), text.clone());
+            let chunks = chunks(&text, columns);
+            prop_assert_eq!(chunks.concat(), text.clone());
             for (from, to) in matches(&text, "a") {
                 prop_assert!(text.get(from..to).is_some());
             }

@@ -1,5 +1,5 @@
-//! Themes: styles by meaning. A role that a theme does not name takes the style of its longest named prefix:
-//! `state.ready`, then `state`, then `text`.
+//! Themes map roles such as `state.ready` to styles. A role without a style of its own takes that of its longest styled
+//! prefix: `state.ready`, then `state`, then `text`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,8 +10,8 @@ use serde::Deserialize;
 
 use crate::failure::{Failure, Kind};
 
-/// Every role that the screens ask for.
-pub const ROLES: &[&str] = &[
+/// Every role that the views use.
+const ROLES: &[&str] = &[
     "background",
     "text",
     "text.muted",
@@ -73,18 +73,16 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("deuteranopia", include_str!("../../themes/deuteranopia.toml")),
 ];
 
-/// A theme, resolved. The default one has no style at all.
+/// A theme after inheritance. The default has no styles.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Theme {
-    /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     roles: BTreeMap<String, Style>,
 }
 
 impl Theme {
-    /// The style of a role.
-    #[must_use]
-    pub fn style(&self, role: &str) -> Style {
+    /// Returns the style of a role or of its longest styled prefix.
+    pub(crate) fn style(&self, role: &str) -> Style {
         let mut prefix = role;
         loop {
             if let Some(style) = self.roles.get(prefix) {
@@ -98,7 +96,7 @@ impl Theme {
     }
 }
 
-/// All themes that can be chosen. Clones share them.
+/// All available themes. Clones share the data.
 #[derive(Debug, Clone)]
 pub struct Themes {
     themes: Arc<Vec<Theme>>,
@@ -106,36 +104,37 @@ pub struct Themes {
 
 impl Default for Themes {
     fn default() -> Self {
-        // The embedded themes are under test, so that none is lost here.
-        Self::with_sources(&BTreeMap::new()).unwrap_or_else(|_| Self { themes: Arc::default() })
+        // Never falls back, because a unit test checks that the embedded themes are valid.
+        Self::parse(&BTreeMap::new()).unwrap_or_else(|_| Self { themes: Arc::default() })
     }
 }
 
 impl Themes {
-    /// The embedded themes and those of a folder, whose files win over embedded ones of the same name.
+    /// Returns the embedded themes and those of a folder, which replace embedded ones of the same name. A missing folder
+    /// counts as empty.
     ///
     /// # Errors
-    /// Where a file cannot be read or is not a theme. A folder that does not exist is an empty one.
-    pub fn load(folder: Option<&Path>) -> Result<Self, Failure> {
+    /// Returns a usage failure if a file cannot be read or is not a valid theme.
+    pub(crate) fn load(folder: Option<&Path>) -> Result<Self, Failure> {
         let mut sources = BTreeMap::new();
         let entries = folder.and_then(|folder| std::fs::read_dir(folder).ok());
         for path in entries.into_iter().flatten().flatten().map(|entry| entry.path()) {
             let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
             if path.extension().is_some_and(|extension| extension == "toml") {
                 let text = std::fs::read_to_string(&path)
-                    .map_err(|error| broken(&name, &format!("it cannot be read: {error}")))?;
+                    .map_err(|error| invalid(&name, &format!("cannot read the file: {error}")))?;
                 sources.insert(name, text);
             }
         }
-        Self::with_sources(&sources)
+        Self::parse(&sources)
     }
 
-    fn with_sources(own: &BTreeMap<String, String>) -> Result<Self, Failure> {
+    fn parse(custom: &BTreeMap<String, String>) -> Result<Self, Failure> {
         let mut sources: BTreeMap<&str, &str> = EMBEDDED.iter().copied().collect();
-        sources.extend(own.iter().map(|(name, text)| (name.as_str(), text.as_str())));
+        sources.extend(custom.iter().map(|(name, text)| (name.as_str(), text.as_str())));
         let mut files = BTreeMap::new();
         for (name, text) in &sources {
-            let file: File = toml::from_str(text).map_err(|error| broken(name, error.message()))?;
+            let file: File = toml::from_str(text).map_err(|error| invalid(name, error.message()))?;
             files.insert((*name).to_owned(), file);
         }
         let embedded = EMBEDDED.iter().map(|(name, _)| *name);
@@ -144,25 +143,24 @@ impl Themes {
         Ok(Self { themes: Arc::new(themes) })
     }
 
-    /// The names, in the order in which the theme key goes through them.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    /// Returns the names in the order in which the theme action cycles through them.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.themes.iter().map(|theme| theme.name.as_str())
     }
 
-    /// The theme with this name.
+    /// Returns the theme with this name.
     ///
     /// # Errors
-    /// Where there is none.
+    /// Returns a usage failure if there is none.
     pub fn find(&self, name: &str) -> Result<Theme, Failure> {
         self.themes.iter().find(|theme| theme.name == name).cloned().ok_or_else(|| {
             let names = self.names().collect::<Vec<_>>().join(", ");
-            Failure::new(Kind::Usage, format!("there is no theme {name:?}"), format!("choose one of {names}"))
+            Failure::new(Kind::Usage, format!("unknown theme {name:?}"), format!("use one of {names}"))
         })
     }
 
-    /// The theme after this one.
-    #[must_use]
-    pub fn after(&self, name: &str) -> Option<Theme> {
+    /// Returns the theme after the named one, or the first if the name is the last or unknown.
+    pub(crate) fn after(&self, name: &str) -> Option<Theme> {
         let at = self.themes.iter().position(|theme| theme.name == name).map_or(0, |at| at + 1);
         self.themes.get(at % self.themes.len().max(1)).cloned()
     }
@@ -187,7 +185,7 @@ enum Spec {
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[allow(clippy::struct_excessive_bools)] // one a modifier, as it is written in the file
+#[allow(clippy::struct_excessive_bools)] // one per modifier, as in the file
 struct FullSpec {
     fg: Option<String>,
     bg: Option<String>,
@@ -204,9 +202,9 @@ fn resolve(name: &str, files: &BTreeMap<String, File>) -> Result<Theme, Failure>
     while let Some(current) = next {
         let file = files
             .get(current)
-            .ok_or_else(|| broken(name, &format!("it inherits {current:?}, which does not exist")))?;
+            .ok_or_else(|| invalid(name, &format!("it inherits from {current:?}, which does not exist")))?;
         if chain.len() > files.len() {
-            return Err(broken(name, "it inherits itself"));
+            return Err(invalid(name, "it inherits from itself"));
         }
         chain.push(file);
         next = file.inherits.as_deref();
@@ -220,9 +218,9 @@ fn resolve(name: &str, files: &BTreeMap<String, File>) -> Result<Theme, Failure>
     let mut roles = BTreeMap::new();
     for (role, spec) in specs {
         if !ROLES.iter().any(|known| *known == role || known.starts_with(&format!("{role}."))) {
-            return Err(broken(name, &format!("there is no role {role:?}")));
+            return Err(invalid(name, &format!("unknown role {role:?}")));
         }
-        let style = style(&spec, &palette).map_err(|problem| broken(name, &format!("{role}: {problem}")))?;
+        let style = style(&spec, &palette).map_err(|problem| invalid(name, &format!("{role}: {problem}")))?;
         roles.insert(role, style);
     }
     Ok(Theme { name: name.to_owned(), roles })
@@ -235,7 +233,7 @@ fn style(spec: &Spec, palette: &BTreeMap<String, String>) -> Result<Style, Strin
     };
     let color = |name: &String| {
         let value = palette.get(name).unwrap_or(name);
-        value.parse::<Color>().map_err(|_| format!("{value:?} is no color"))
+        value.parse::<Color>().map_err(|_| format!("not a color: {value:?}"))
     };
     let fg = full.fg.as_ref().map(color).transpose()?;
     let bg = full.bg.as_ref().map(color).transpose()?;
@@ -254,16 +252,18 @@ fn style(spec: &Spec, palette: &BTreeMap<String, String>) -> Result<Style, Strin
     Ok(style)
 }
 
-fn broken(name: &str, problem: &str) -> Failure {
+fn invalid(name: &str, problem: &str) -> Failure {
     Failure::new(
         Kind::Usage,
         format!("theme {name:?} is not valid: {problem}"),
-        "correct the file or choose another",
+        "fix the file or choose another theme",
     )
 }
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
 
     fn luminance(color: Color) -> Option<f64> {
@@ -281,42 +281,43 @@ mod tests {
     }
 
     #[test]
-    fn every_embedded_theme_reads() {
-        let themes = Themes::with_sources(&BTreeMap::new()).unwrap();
+    fn embedded_themes_are_valid() {
+        let themes = Themes::parse(&BTreeMap::new()).unwrap();
         assert_eq!(themes.names().collect::<Vec<_>>(), ["ansi", "mono", "dark", "light", "deuteranopia"]);
         assert_eq!(themes.after("deuteranopia").unwrap().name, "ansi");
     }
 
     #[test]
-    fn every_role_can_be_read_on_its_background() {
-        // Frames and the unfilled part of a bar say nothing that a word does not say too.
-        const QUIET: &[&str] =
+    fn every_role_has_enough_contrast() {
+        // Borders and the unfilled part of a bar carry no information of their own.
+        const DECORATION: &[&str] =
             &["background", "border", "border.focus", "border.demo", "border.read-only", "bar.rest"];
         for name in ["dark", "light", "deuteranopia"] {
             let theme = Themes::default().find(name).unwrap();
             let screen = theme.style("background");
-            for role in ROLES.iter().filter(|role| !QUIET.contains(role)) {
+            for role in ROLES.iter().filter(|role| !DECORATION.contains(role)) {
                 let style = theme.style(role);
-                let own = style.bg.or(screen.bg).unwrap();
-                let grounds = if style.bg.is_some() {
-                    vec![own]
+                let background = style.bg.or(screen.bg).unwrap();
+                let backgrounds = if style.bg.is_some() {
+                    vec![background]
                 } else {
                     vec![
-                        own,
+                        background,
                         theme.style("selection").bg.unwrap(),
                         theme.style("selection.unfocused").bg.unwrap(),
                     ]
                 };
-                for ground in grounds {
-                    let ratio = contrast(style.fg.or(screen.fg).unwrap(), ground).unwrap();
-                    assert!(ratio >= 4.5, "{name}: {role} on {ground}: {ratio:.2}");
+                for background in backgrounds {
+                    let ratio = contrast(style.fg.or(screen.fg).unwrap(), background).unwrap();
+                    // The minimum for text by WCAG 2.1, level AA.
+                    assert!(ratio >= 4.5, "{name}: {role} on {background}: {ratio:.2}");
                 }
             }
         }
     }
 
     #[test]
-    fn mono_has_no_colour_and_ansi_only_names() {
+    fn mono_has_no_colour_and_ansi_only_named_ones() {
         for role in ROLES {
             let mono = Themes::default().find("mono").unwrap().style(role);
             assert_eq!((mono.fg, mono.bg), (None, None), "{role}");
@@ -328,29 +329,26 @@ mod tests {
     }
 
     #[test]
-    fn a_role_falls_back_to_its_longest_prefix() {
-        let own = BTreeMap::from([(
+    fn role_falls_back_to_its_longest_prefix() {
+        let custom = BTreeMap::from([(
             "own".to_owned(),
             "[palette]\nsky = '#0000ff'\n[roles]\ntext = 'white'\nstate = 'sky'\n'state.ready' = { fg = 'green', bold = true }".to_owned(),
         )]);
-        let theme = Themes::with_sources(&own).unwrap().find("own").unwrap();
+        let theme = Themes::parse(&custom).unwrap().find("own").unwrap();
         assert_eq!(theme.style("state.ready"), Style::new().green().bold());
         assert_eq!(theme.style("state.failed").fg, Some(Color::Rgb(0, 0, 255)));
         assert_eq!(theme.style("pool.free").fg, Some(Color::White));
     }
 
-    #[test]
-    fn mistakes_are_told() {
-        for (text, told) in [
-            ("inherits = 'own'", "inherits itself"),
-            ("inherits = 'x'", "does not exist"),
-            ("[roles]\nnope = 'red'", "no role"),
-            ("[roles]\ntext = 'reddish'", "no color"),
-            ("colour = 1", "unknown field"),
-        ] {
-            let own = BTreeMap::from([("own".to_owned(), text.to_owned())]);
-            let failure = Themes::with_sources(&own).unwrap_err();
-            assert!(failure.message.contains(told), "{}", failure.message);
-        }
+    #[rstest]
+    #[case("inherits = 'own'", "inherits from itself")]
+    #[case("inherits = 'x'", "does not exist")]
+    #[case("[roles]\nnope = 'red'", "unknown role")]
+    #[case("[roles]\ntext = 'reddish'", "not a color")]
+    #[case("colour = 1", "unknown field")]
+    fn invalid_theme_is_explained(#[case] text: &str, #[case] message: &str) {
+        let custom = BTreeMap::from([("own".to_owned(), text.to_owned())]);
+        let failure = Themes::parse(&custom).unwrap_err();
+        assert!(failure.message.contains(message), "{}", failure.message);
     }
 }

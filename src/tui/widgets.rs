@@ -1,5 +1,6 @@
-//! What screens are made of.
+//! Building blocks of the views. They know the styles, never the model.
 
-pub mod frame;
-pub mod spans;
-pub mod table;
+pub(crate) mod field;
+pub(crate) mod frame;
+pub(crate) mod line;
+pub(crate) mod table;

@@ -262,7 +262,7 @@ pub(crate) fn seeing(options: TuiOptions, world: World, width: u16, height: u16)
 /// The model of most screens, three seconds after its world.
 pub(crate) fn model(width: u16, height: u16) -> Model {
     let mut model = seeing(options(), world(), width, height);
-    model.at(moment(3));
+    model.set_now(moment(3));
     model
 }
 
@@ -303,7 +303,7 @@ fn key_of(name: &str) -> KeyEvent {
 /// Draws the screen.
 pub(crate) fn draw(model: &Model) -> Buffer {
     let mut buf = Buffer::empty(Rect::new(0, 0, model.size.width, model.size.height));
-    hatchery::tui::screens::draw(model, &mut buf);
+    hatchery::tui::view::draw(model, &mut buf);
     buf
 }
 

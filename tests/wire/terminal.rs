@@ -23,7 +23,7 @@ async fn user_launches_and_terminates() {
         terminal.send_keys("l");
         terminal.wait_for("Launch an environment");
         terminal.send_keys("checkout-fix\t\tpayments=f-123\r");
-        terminal.wait_for("dev-1 launches on");
+        terminal.wait_for("dev-1 is launching on");
         terminal
     })
     .await;

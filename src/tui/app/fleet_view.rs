@@ -1,4 +1,5 @@
-//! What was seen of the fleet. A listing that fails midway never takes away what an earlier one had shown.
+//! The latest observation of the fleet. An incomplete listing does not replace an earlier complete one, so that rows do
+//! not disappear while AWS throttles.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,78 +9,70 @@ use chrono::{DateTime, Utc};
 use crate::domain::progress::Estimates;
 use crate::domain::{CloudError, ErrorClass, Listing, World};
 
-/// The latest observation, as it is shown.
+/// The latest observation of the fleet, merged with earlier ones.
 #[derive(Debug, Clone)]
-pub struct FleetView {
-    /// What is shown: of each listing the latest that was complete, else the latest.
-    pub world: Arc<World>,
-    /// What stood in the way the last time.
-    pub problems: Vec<CloudError>,
-    /// How long things take here.
-    pub estimates: Estimates,
-    /// AWS's clock at the latest answer, and the engine's at that moment.
+pub(crate) struct FleetView {
+    /// For each listing the latest complete one, or the latest if none was complete.
+    pub(crate) world: Arc<World>,
+    /// The errors of the latest observation.
+    pub(crate) problems: Vec<CloudError>,
+    pub(crate) estimates: Estimates,
+    /// AWS's time at the latest response, and the engine's clock when it was observed.
     anchor: Option<(DateTime<Utc>, Duration)>,
 }
 
 impl FleetView {
-    /// What is known after another observation.
-    #[must_use]
-    pub fn after(before: Option<Self>, world: Arc<World>, clock: Duration) -> Self {
+    /// Merges an observation made at `clock` into the previous view.
+    pub(crate) fn new(previous: Option<Self>, world: Arc<World>, clock: Duration) -> Self {
         let latest =
             [world.records.as_of, world.instances.as_of, world.databases.as_of].into_iter().flatten().max();
         let problems = world.problems().cloned().collect();
-        let old_anchor = before.as_ref().and_then(|seen| seen.anchor);
-        // An answer that is as old as the one before says nothing new about the time.
+        let old_anchor = previous.as_ref().and_then(|view| view.anchor);
+        // Responses that are not newer than the anchor would make AWS's time go back.
         let anchor = match (latest, old_anchor) {
             (Some(at), Some((old, _))) if at <= old => old_anchor,
             (Some(at), _) => Some((at, clock)),
             (None, _) => old_anchor,
         };
-        let world = match before {
-            Some(before) if !world.is_complete() => Arc::new(merged(&before.world, &world)),
+        let world = match previous {
+            Some(previous) if !world.is_complete() => Arc::new(merge(&previous.world, &world)),
             _ => world,
         };
         Self { estimates: Estimates::learn(&world), world, problems, anchor }
     }
 
-    /// AWS's clock now.
-    #[must_use]
-    pub fn aws_now(&self, clock: Duration) -> Option<DateTime<Utc>> {
+    /// Returns AWS's current time, extrapolated by the engine's clock.
+    pub(crate) fn aws_now(&self, clock: Duration) -> Option<DateTime<Utc>> {
         let (at, then) = self.anchor?;
         Some(at + clock.saturating_sub(then))
     }
 
-    /// How old the oldest part of what is shown is.
-    #[must_use]
-    pub fn age(&self, clock: Duration) -> Option<Duration> {
+    /// Returns the age of the oldest listing.
+    pub(crate) fn age(&self, clock: Duration) -> Option<Duration> {
         self.world.age(self.aws_now(clock)?)
     }
 
-    /// Whether the first observation is still coming in.
-    #[must_use]
-    pub fn is_loading(&self) -> bool {
+    /// Whether the first observation is still incomplete, without an error.
+    pub(crate) fn is_loading(&self) -> bool {
         !self.world.is_complete() && self.problems.is_empty()
     }
 
-    /// Whether AWS throttles.
-    #[must_use]
-    pub fn is_throttled(&self) -> bool {
+    pub(crate) fn is_throttled(&self) -> bool {
         self.problems.iter().any(|problem| problem.is(ErrorClass::Throttled))
     }
 }
 
-fn merged(before: &World, now: &World) -> World {
-    let mut world = now.clone();
-    keep(&before.records, &mut world.records);
-    keep(&before.instances, &mut world.instances);
-    keep(&before.databases, &mut world.databases);
+fn merge(previous: &World, latest: &World) -> World {
+    let mut world = latest.clone();
+    keep_complete(&previous.records, &mut world.records);
+    keep_complete(&previous.instances, &mut world.instances);
+    keep_complete(&previous.databases, &mut world.databases);
     world
 }
 
-fn keep<T: Clone>(before: &Listing<T>, now: &mut Listing<T>) {
-    if before.complete && !now.complete {
-        *now = Listing { problem: now.problem.take(), complete: false, ..before.clone() };
-        // It stands as the last complete answer, with that answer's age.
-        now.complete = true;
+/// Replaces an incomplete listing by the previous complete one, with its age and the new problem.
+fn keep_complete<T: Clone>(previous: &Listing<T>, latest: &mut Listing<T>) {
+    if previous.complete && !latest.complete {
+        *latest = Listing { problem: latest.problem.take(), ..previous.clone() };
     }
 }

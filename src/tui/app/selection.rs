@@ -1,13 +1,12 @@
-//! A selection that follows what it means, not where it stands.
+//! The selection in a table, by key instead of position, so that it survives changes of the rows.
 
-/// The selected row of a table, and how far the table is scrolled.
+/// The selected row of a table and the table's scroll position.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Selection<K> {
-    /// What is selected.
-    pub selected: Option<K>,
-    /// The first row in sight.
-    pub offset: usize,
-    /// Where the selected row stood, for when it is gone.
+pub(crate) struct Selection<K> {
+    pub(crate) selected: Option<K>,
+    /// The index of the first visible row.
+    pub(crate) offset: usize,
+    /// The last known index of the selected row.
     index: usize,
 }
 
@@ -18,9 +17,9 @@ impl<K> Default for Selection<K> {
 }
 
 impl<K: Clone + PartialEq> Selection<K> {
-    /// The rows are other ones now: finds the selected one again and keeps it at the same height on the screen. One
-    /// that is gone hands over to whatever stands in its place.
-    pub fn follow(&mut self, keys: &[K], height: usize) {
+    /// Finds the selected row again after the rows changed, and keeps it at the same height on the screen. If the row is
+    /// gone, the row that took its position is selected.
+    pub(crate) fn reselect(&mut self, keys: &[K], height: usize) {
         let found = self.selected.as_ref().and_then(|selected| keys.iter().position(|key| key == selected));
         if let Some(index) = found {
             let on_screen = self.index.saturating_sub(self.offset);
@@ -30,23 +29,23 @@ impl<K: Clone + PartialEq> Selection<K> {
             self.index = self.index.min(keys.len().saturating_sub(1));
             self.selected = keys.get(self.index).cloned();
         }
-        self.reveal(keys.len(), height);
+        self.keep_in_view(keys.len(), height);
     }
 
-    /// Selects a row by its place.
-    pub fn select(&mut self, index: usize, keys: &[K], height: usize) {
+    /// Selects the row at an index, or the last row if there are fewer.
+    pub(crate) fn select(&mut self, index: usize, keys: &[K], height: usize) {
         self.index = index.min(keys.len().saturating_sub(1));
         self.selected = keys.get(self.index).cloned();
-        self.reveal(keys.len(), height);
+        self.keep_in_view(keys.len(), height);
     }
 
-    /// Moves the selection.
-    pub fn step(&mut self, by: isize, keys: &[K], height: usize) {
+    /// Moves the selection by a number of rows.
+    pub(crate) fn move_by(&mut self, by: isize, keys: &[K], height: usize) {
         self.select(self.index.saturating_add_signed(by), keys, height);
     }
 
-    /// Scrolls as far as is needed to have the selected row in sight, and no table past its end.
-    pub fn reveal(&mut self, rows: usize, height: usize) {
+    /// Scrolls by as few rows as possible so that the selected row is visible and no empty rows are at the end.
+    pub(crate) fn keep_in_view(&mut self, rows: usize, height: usize) {
         let height = height.max(1);
         self.offset = self.offset.min(rows.saturating_sub(height));
         if self.index < self.offset {
@@ -56,10 +55,9 @@ impl<K: Clone + PartialEq> Selection<K> {
         }
     }
 
-    /// Where the selected row stands.
-    #[must_use]
-    pub fn index(&self) -> usize {
-        self.index
+    /// Returns the selected row's index among the visible rows.
+    pub(crate) fn visible_index(&self) -> Option<usize> {
+        self.index.checked_sub(self.offset)
     }
 }
 
@@ -67,22 +65,31 @@ impl<K: Clone + PartialEq> Selection<K> {
 mod tests {
     use super::*;
 
+    fn selected_fifth_of_six() -> Selection<u8> {
+        let mut selection = Selection::default();
+        selection.reselect(&[1, 2, 3, 4, 5, 6], 3);
+        assert_eq!(selection.selected, Some(1));
+        selection.select(4, &[1, 2, 3, 4, 5, 6], 3);
+        assert_eq!((selection.selected, selection.offset), (Some(5), 2));
+        selection
+    }
+
     #[test]
-    fn the_selection_follows_its_row_and_keeps_its_height() {
-        let mut cursor = Selection::default();
-        cursor.follow(&[1, 2, 3, 4, 5, 6], 3);
-        assert_eq!(cursor.selected, Some(1));
-        cursor.select(4, &[1, 2, 3, 4, 5, 6], 3);
-        assert_eq!((cursor.selected, cursor.offset), (Some(5), 2));
-        // Two rows come in above: the same row stays at the same height.
-        cursor.follow(&[8, 9, 1, 2, 3, 4, 5, 6], 3);
-        assert_eq!((cursor.selected, cursor.index(), cursor.offset), (Some(5), 6, 4));
-        // It goes: what stands in its place is selected.
-        cursor.follow(&[8, 9, 1, 2, 3, 4, 6], 3);
-        assert_eq!((cursor.selected, cursor.index()), (Some(6), 6));
-        cursor.follow(&[], 3);
-        assert_eq!(cursor.selected, None);
-        cursor.follow(&[7], 3);
-        assert_eq!((cursor.selected, cursor.offset), (Some(7), 0));
+    fn reselect_keeps_the_row_and_its_height() {
+        let mut selection = selected_fifth_of_six();
+        selection.reselect(&[8, 9, 1, 2, 3, 4, 5, 6], 3);
+        assert_eq!((selection.selected, selection.index, selection.offset), (Some(5), 6, 4));
+    }
+
+    #[test]
+    fn reselect_replaces_a_row_that_is_gone() {
+        let mut selection = selected_fifth_of_six();
+        selection.reselect(&[8, 9, 1, 2, 3, 4, 5, 6], 3);
+        selection.reselect(&[8, 9, 1, 2, 3, 4, 6], 3);
+        assert_eq!((selection.selected, selection.index), (Some(6), 6));
+        selection.reselect(&[], 3);
+        assert_eq!(selection.selected, None);
+        selection.reselect(&[7], 3);
+        assert_eq!((selection.selected, selection.offset), (Some(7), 0));
     }
 }

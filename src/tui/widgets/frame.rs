@@ -1,84 +1,79 @@
-//! Frames with titles.
+//! Borders with titles.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Constraint, Margin, Rect};
 use ratatui::style::Modifier;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Widget};
 
-use super::spans;
-use crate::tui::app::Model;
+use super::line;
+use crate::tui::styles::Styles;
 
-/// A frame.
-#[derive(Debug, Clone, Default)]
-pub struct Frame {
-    /// The title at the left.
-    pub title: Vec<Span<'static>>,
-    /// What else is said, at the right; it goes first where there is no room.
-    pub right: Vec<Span<'static>>,
-    /// What else is said, at the right of the lower edge.
-    pub bottom: Vec<Span<'static>>,
-    /// Whether it has the keys.
-    pub focused: bool,
+/// A border around a pane, a page or a dialog.
+#[derive(Debug, Clone)]
+pub(crate) struct Frame {
+    pub(crate) title: Vec<Span<'static>>,
+    /// Text at the right of the upper edge; left out if the title leaves no room.
+    pub(crate) right: Vec<Span<'static>>,
+    /// Text at the right of the lower edge.
+    pub(crate) bottom: Vec<Span<'static>>,
+    /// The theme role of the border.
+    pub(crate) role: &'static str,
 }
 
 impl Frame {
-    /// Draws it and gives what is inside.
-    pub fn draw(self, model: &Model, buf: &mut Buffer, area: Rect) -> Rect {
+    pub(crate) fn new(title: Vec<Span<'static>>, role: &'static str) -> Self {
+        Self { title, right: Vec::new(), bottom: Vec::new(), role }
+    }
+
+    /// Draws the border; returns the area inside.
+    pub(crate) fn draw(self, styles: &Styles, buf: &mut Buffer, area: Rect) -> Rect {
         let area = area.intersection(buf.area);
         if area.width < 2 || area.height < 2 {
             return Rect::default();
         }
-        let glyphs = &model.options.glyphs;
-        let role = match (self.focused, &model.options.demo, model.options.read_only) {
-            (true, ..) => "border.focus",
-            (false, Some(_), _) => "border.demo",
-            (false, None, true) => "border.read-only",
-            (false, None, false) => "border",
+        let glyphs = &styles.glyphs;
+        let edge = Span::styled(glyphs.border.horizontal_top, styles.role(self.role));
+        let room = usize::from(area.width.saturating_sub(4));
+        let fit = |spans| line::fit(padded(spans), room, glyphs.ellipsis);
+        let (mut title, mut right, mut bottom) = (fit(self.title), fit(self.right), fit(self.bottom));
+        if title.width() + right.width() >= room {
+            right = Line::default();
+        }
+        // One column of border between the corner and a title.
+        title.spans.insert(0, edge.clone());
+        let block =
+            Block::bordered().border_set(glyphs.border).border_style(styles.role(self.role)).title_top(title);
+        let end = |line: &mut Line<'static>| {
+            line.spans.push(edge.clone());
+            line.clone().right_aligned()
         };
-        let block = Block::bordered().border_set(glyphs.border).border_style(model.theme.style(role));
+        let block = if right.spans.is_empty() { block } else { block.title_top(end(&mut right)) };
+        let block = if bottom.spans.is_empty() { block } else { block.title_bottom(end(&mut bottom)) };
         let inner = block.inner(area);
         block.render(area, buf);
-        let top = Rect { x: area.x + 2, width: area.width.saturating_sub(4), height: 1, ..area };
-        let title = padded(self.title);
-        let used = spans::width(&title);
-        spans::put(buf, top, title, glyphs.ellipsis);
-        let right = padded(self.right);
-        if used + spans::width(&right) < usize::from(top.width) {
-            spans::put_right(buf, top, right, glyphs.ellipsis);
-        }
-        let edge = Rect { y: area.y + area.height - 1, ..top };
-        spans::put_right(buf, edge, padded(self.bottom), glyphs.ellipsis);
         inner
     }
 }
 
-fn padded(spans: Vec<Span<'static>>) -> Line<'static> {
-    if spans.is_empty() {
-        return Line::default();
+fn padded(mut spans: Vec<Span<'static>>) -> Line<'static> {
+    if !spans.is_empty() {
+        spans.insert(0, Span::raw(" "));
+        spans.push(Span::raw(" "));
     }
-    let mut all = vec![Span::raw(" ")];
-    all.extend(spans);
-    all.push(Span::raw(" "));
-    Line::from(all)
+    Line::from(spans)
 }
 
-/// An empty place in the middle of the screen, as large as wanted and as fits, with a frame.
-pub fn dialog(model: &Model, buf: &mut Buffer, title: &str, width: u16, height: u16) -> Rect {
+/// Dims the screen and draws an empty dialog in its upper middle. `width` and `height` are those of the content and
+/// shrink to fit the screen. Returns the area of the content.
+pub(crate) fn dialog(styles: &Styles, buf: &mut Buffer, title: &str, width: u16, height: u16) -> Rect {
     let screen = buf.area;
-    let width = width.saturating_add(4).min(screen.width);
     let height = height.saturating_add(2).min(screen.height);
-    let area = Rect {
-        x: screen.x + (screen.width - width) / 2,
-        y: screen.y + (screen.height - height) / 3,
-        width,
-        height,
-    };
-    // What lies below steps back.
+    let area = Rect { y: screen.y + (screen.height - height) / 3, height, ..screen }
+        .centered_horizontally(Constraint::Length(width.saturating_add(4)));
     buf.set_style(screen, Modifier::DIM);
     Clear.render(area, buf);
-    buf.set_style(area, model.theme.style("background"));
-    let title = vec![Span::styled(title.to_owned(), model.theme.style("text.strong"))];
-    let inner = Frame { title, focused: true, ..Frame::default() }.draw(model, buf, area);
-    Rect { x: inner.x + inner.width.min(1), width: inner.width.saturating_sub(2), ..inner }
+    buf.set_style(area, styles.role("background"));
+    let title = vec![styles.span("text.strong", title)];
+    Frame::new(title, "border.focus").draw(styles, buf, area).inner(Margin::new(1, 0))
 }

@@ -1,53 +1,59 @@
-//! A table: columns that give way by rank where there is no room, numbers at the right, one selected row.
+//! A table whose columns shrink and disappear by priority, with one selected row.
+
+use std::cmp::Reverse;
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Alignment, Rect};
 use ratatui::text::{Line, Span};
 
-use super::spans;
-use crate::tui::app::Model;
+use super::line;
+use crate::tui::styles::Styles;
 
-/// A column.
 #[derive(Debug, Clone)]
-pub struct Column {
-    /// Its heading.
-    pub title: String,
-    /// The least width that is of use.
-    pub least: usize,
-    /// The most width that is of use.
-    pub most: usize,
-    /// Whether its text stands at the right.
-    pub right: bool,
-    /// The order in which columns give way: the lowest goes first.
-    pub rank: u8,
+pub(crate) struct Column {
+    pub(crate) title: &'static str,
+    /// The smallest width at which the column is shown.
+    pub(crate) min: usize,
+    /// The width beyond which the column does not grow.
+    pub(crate) max: usize,
+    /// Left or right.
+    pub(crate) alignment: Alignment,
+    /// The column with the lowest priority is dropped first; the one with the highest grows first.
+    pub(crate) priority: u8,
 }
 
-/// A table.
-pub struct Table {
-    /// Its columns.
-    pub columns: Vec<Column>,
-    /// Its rows, as many cells as columns.
-    pub rows: Vec<Vec<Line<'static>>>,
-    /// The selected row.
-    pub selected: Option<usize>,
-    /// Whether the table has the keys.
-    pub focused: bool,
-    /// Whether there is a line of headings.
-    pub headings: bool,
+pub(crate) struct Table {
+    pub(crate) columns: Vec<Column>,
+    /// The visible rows, with one cell per column.
+    pub(crate) rows: Vec<Vec<Line<'static>>>,
+    /// The index in `rows` of the selected row.
+    pub(crate) selected: Option<usize>,
+    /// Whether the table's pane has the focus.
+    pub(crate) focused: bool,
+    /// Whether to show the columns' titles.
+    pub(crate) header: bool,
 }
 
-const GAP: usize = 2;
+/// Columns between two cells.
+const GAP: u16 = 2;
 
-/// The widths of the columns; 0 for one that gave way.
-#[must_use]
-pub fn widths(columns: &[Column], room: usize) -> Vec<usize> {
+/// Columns left of the first cell: a space, the pointer, a space.
+const POINTER: u16 = 3;
+
+/// Columns left of the first and right of the last cell.
+pub(crate) const PADDING: u16 = POINTER + 1;
+
+/// Distributes `room` among the columns; a dropped column gets 0. The last column is never dropped.
+pub(crate) fn widths(columns: &[Column], room: usize) -> Vec<usize> {
+    let gap = usize::from(GAP);
     let mut kept: Vec<bool> = vec![true; columns.len()];
     let needed = |kept: &[bool]| -> usize {
-        let least = columns.iter().zip(kept).filter(|(_, kept)| **kept).map(|(column, _)| column.least + GAP);
-        least.sum::<usize>().saturating_sub(GAP)
+        let mins = columns.iter().zip(kept).filter(|(_, kept)| **kept).map(|(column, _)| column.min + gap);
+        mins.sum::<usize>().saturating_sub(gap)
     };
     while needed(&kept) > room && kept.iter().filter(|kept| **kept).count() > 1 {
-        let lowest = (0..columns.len()).filter(|&index| kept[index]).min_by_key(|&index| columns[index].rank);
+        let lowest =
+            (0..columns.len()).filter(|&index| kept[index]).min_by_key(|&index| columns[index].priority);
         if let Some(index) = lowest {
             kept[index] = false;
         }
@@ -55,14 +61,13 @@ pub fn widths(columns: &[Column], room: usize) -> Vec<usize> {
     let mut widths: Vec<usize> = columns
         .iter()
         .zip(&kept)
-        .map(|(column, kept)| if *kept { column.least.min(room) } else { 0 })
+        .map(|(column, kept)| if *kept { column.min.min(room) } else { 0 })
         .collect();
     let mut spare = room.saturating_sub(needed(&kept));
-    // What is left goes to those that can use it, the highest rank first.
     let mut order: Vec<usize> = (0..columns.len()).filter(|&index| kept[index]).collect();
-    order.sort_by_key(|&index| std::cmp::Reverse(columns[index].rank));
+    order.sort_by_key(|&index| Reverse(columns[index].priority));
     for index in order {
-        let more = columns[index].most.saturating_sub(widths[index]).min(spare);
+        let more = columns[index].max.saturating_sub(widths[index]).min(spare);
         widths[index] += more;
         spare -= more;
     }
@@ -70,39 +75,39 @@ pub fn widths(columns: &[Column], room: usize) -> Vec<usize> {
 }
 
 impl Table {
-    /// Draws it.
-    pub fn draw(self, model: &Model, buf: &mut Buffer, area: Rect) {
+    pub(crate) fn draw(self, styles: &Styles, buf: &mut Buffer, area: Rect) {
         let area = area.intersection(buf.area);
-        // One column for the pointer, one before it and one behind it.
-        if area.width < 5 || area.height == 0 {
+        if area.width <= PADDING {
             return;
         }
-        let glyphs = &model.options.glyphs;
-        let widths = widths(&self.columns, usize::from(area.width) - 4);
-        let mut line_area = Rect { height: 1, ..area };
-        if self.headings {
-            let heading = model.theme.style("heading");
-            let cells =
-                self.columns.iter().map(|column| Line::styled(column.title.clone(), heading)).collect();
-            put_cells(buf, line_area, &self.columns, &widths, cells, glyphs.ellipsis);
-            line_area.y += 1;
+        let glyphs = &styles.glyphs;
+        let widths = widths(&self.columns, usize::from(area.width - PADDING));
+        let mut lines = area.rows();
+        if self.header
+            && let Some(line) = lines.next()
+        {
+            let titles = self.columns.iter().map(|column| Line::from(styles.span("heading", column.title)));
+            put_cells(buf, line, &self.columns, &widths, titles, glyphs.ellipsis);
         }
-        for (index, cells) in self.rows.into_iter().enumerate() {
-            if line_area.y >= area.y + area.height {
-                break;
-            }
-            put_cells(buf, line_area, &self.columns, &widths, cells, glyphs.ellipsis);
+        for ((index, cells), line) in self.rows.into_iter().enumerate().zip(lines) {
+            put_cells(buf, line, &self.columns, &widths, cells, glyphs.ellipsis);
             if self.selected == Some(index) {
                 let role = if self.focused { "selection" } else { "selection.unfocused" };
                 if self.focused {
-                    let pointer = Span::styled(glyphs.pointer, model.theme.style("key"));
-                    buf.set_span(line_area.x + 1, line_area.y, &pointer, 1);
+                    let pointer = Span::styled(glyphs.pointer, styles.role("key"));
+                    buf.set_span(line.x + 1, line.y, &pointer, 1);
                 }
-                buf.set_style(line_area, model.theme.style(role));
+                buf.set_style(line, styles.role(role));
             }
-            line_area.y += 1;
         }
     }
+}
+
+/// Draws a text in the place of the rows of an empty table.
+pub(crate) fn placeholder(styles: &Styles, buf: &mut Buffer, area: Rect, text: &str) {
+    let x = area.x + area.width.min(POINTER);
+    let place = Rect { x, width: area.width.saturating_sub(POINTER), ..area };
+    line::put(buf, place, styles.span("text.muted", text), styles.glyphs.ellipsis);
 }
 
 fn put_cells(
@@ -110,21 +115,20 @@ fn put_cells(
     area: Rect,
     columns: &[Column],
     widths: &[usize],
-    cells: Vec<Line<'static>>,
+    cells: impl IntoIterator<Item = Line<'static>>,
     ellipsis: &str,
 ) {
-    let mut x = area.x + 3;
-    for ((column, &wide), cell) in columns.iter().zip(widths).zip(cells) {
-        if wide == 0 {
+    let mut x = area.x + POINTER;
+    for ((column, &width), cell) in columns.iter().zip(widths).zip(cells) {
+        if width == 0 {
             continue;
         }
-        let wide = u16::try_from(wide).unwrap_or(u16::MAX);
-        let place = Rect { x, width: wide, ..area };
-        if column.right {
-            spans::put_right(buf, place, cell, ellipsis);
-        } else {
-            spans::put(buf, place, cell, ellipsis);
+        let width = u16::try_from(width).unwrap_or(u16::MAX);
+        let place = Rect { x, width, ..area };
+        match column.alignment {
+            Alignment::Right => line::put_right(buf, place, cell, ellipsis),
+            _ => line::put(buf, place, cell, ellipsis),
         }
-        x += wide + 2;
+        x += width + GAP;
     }
 }

@@ -1,4 +1,4 @@
-//! The loop, on a surface that only remembers what it was shown.
+//! The driver, on a surface that records its frames.
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -66,18 +66,19 @@ async fn never() -> Result<Connected, Failure> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_frame_comes_before_any_answer_and_the_end_of_input_ends() {
+async fn driver_draws_before_it_is_connected() {
     let surface = RecordingSurface::default();
     let (keys, events) = keyboard();
     let running = tokio::spawn(run_on(surface.clone(), events, never, sample_fleet::options()));
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert!(surface.last().contains("connecting…"));
+    // The end of the input ends the dashboard.
     drop(keys);
     running.await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_is_a_state_and_r_tries_again() {
+async fn driver_reconnects_on_refresh() {
     let surface = RecordingSurface::default();
     let (keys, events) = keyboard();
     let tries = Arc::new(AtomicUsize::new(0));
@@ -88,7 +89,7 @@ async fn a_failure_is_a_state_and_r_tries_again() {
     };
     let running = tokio::spawn(run_on(surface.clone(), events, connect, sample_fleet::options()));
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert!(surface.last().contains("cannot reach EC2") && surface.last().contains("r tries again"));
+    assert!(surface.last().contains("cannot reach EC2") && surface.last().contains("press r to retry"));
     key(&keys, 'r');
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(tries.load(Ordering::Relaxed), 2);
@@ -97,14 +98,25 @@ async fn a_failure_is_a_state_and_r_tries_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_drawn_at_rest_and_a_flood_is_drawn_in_frames() {
+async fn driver_draws_nothing_while_idle() {
     let surface = RecordingSurface::default();
     let (keys, events) = keyboard();
     let running = tokio::spawn(run_on(surface.clone(), events, never, sample_fleet::options()));
     tokio::time::sleep(Duration::from_millis(100)).await;
     let before = surface.frames().len();
     tokio::time::sleep(Duration::from_hours(1)).await;
-    assert_eq!(surface.frames().len(), before, "an hour at rest draws nothing");
+    assert_eq!(surface.frames().len(), before, "an idle hour draws nothing");
+    key(&keys, 'q');
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn driver_limits_the_frame_rate() {
+    let surface = RecordingSurface::default();
+    let (keys, events) = keyboard();
+    let running = tokio::spawn(run_on(surface.clone(), events, never, sample_fleet::options()));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let before = surface.frames().len();
     key(&keys, '?');
     for _ in 0..200 {
         key(&keys, 'j');

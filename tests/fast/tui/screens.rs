@@ -1,4 +1,4 @@
-//! Every screen, drawn from a fleet that is built by hand.
+//! Snapshots of every screen, drawn from the sample fleet.
 use std::sync::Arc;
 
 use crate::support::sample_fleet;
@@ -12,16 +12,19 @@ use hatchery::failure::{Failure, Kind};
 use hatchery::tui::app::{Effect, Model, Msg};
 use hatchery::tui::{DemoInfo, glyphs};
 use insta::assert_snapshot;
+use rstest::rstest;
 
-#[test]
-fn main_at_every_size() {
-    for (width, height) in [(60, 15), (80, 24), (120, 30), (160, 45)] {
-        assert_snapshot!(format!("main_{width}x{height}"), screen(&model(width, height)));
-    }
+#[rstest]
+#[case(60, 15)]
+#[case(80, 24)]
+#[case(120, 30)]
+#[case(160, 45)]
+fn main_screen(#[case] width: u16, #[case] height: u16) {
+    assert_snapshot!(format!("main_{width}x{height}"), screen(&model(width, height)));
 }
 
 #[test]
-fn before_anything_is_known() {
+fn connection_states() {
     assert_snapshot!("connecting", screen(&blank(options(), 80, 24)));
     let mut model = blank(options(), 80, 24);
     let failure = Failure::new(
@@ -29,14 +32,14 @@ fn before_anything_is_known() {
         "cannot list fleets: the SSO session has expired (ExpiredToken)",
         "log in again (for example: aws sso login)",
     );
-    send(&mut model, Msg::NotConnected(failure));
+    send(&mut model, Msg::ConnectFailed(failure));
     assert_snapshot!("not_connected", screen(&model));
     assert_eq!(press(&mut model, &["r"]), [Effect::Connect]);
     assert!(screen(&model).contains("connecting"));
 }
 
 #[test]
-fn loading_is_not_empty() {
+fn loading_differs_from_empty() {
     let mut first = World::unseen(sample_fleet::fleet());
     let model = seeing(options(), first.clone(), 80, 24);
     assert_snapshot!("loading", screen(&model));
@@ -56,7 +59,7 @@ fn loading_is_not_empty() {
 }
 
 #[test]
-fn an_automatic_target_says_so_and_why() {
+fn automatic_target_is_explained() {
     let mut automatic = world();
     automatic.fleet.policy.spare = Spare::Auto;
     let mut model = seeing(options(), automatic, 120, 30);
@@ -66,25 +69,25 @@ fn an_automatic_target_says_so_and_why() {
 }
 
 #[test]
-fn throttling_takes_no_row_away() {
+fn throttling_removes_no_row() {
     let mut model = model(100, 24);
-    model.at(moment(40));
+    model.set_now(moment(40));
     send(&mut model, Msg::Engine(Event::World(Arc::new(throttled()))));
     assert_snapshot!("throttled", screen(&model));
     assert!(screen(&model).contains("throttled, data 40s old"));
 }
 
 #[test]
-fn trouble_is_a_sentence_and_the_rows_stay() {
+fn failed_observation_removes_no_row() {
     let mut model = model(100, 24);
     let failure =
         Failure::new(Kind::Unreachable, "cannot reach EC2: connection refused", "check the network");
     send(&mut model, Msg::Engine(Event::ObserveFailed(failure)));
-    assert_snapshot!("trouble", screen(&model));
+    assert_snapshot!("observe_failed", screen(&model));
 }
 
 #[test]
-fn cues_are_words() {
+fn read_only_and_demo_are_marked() {
     let mut options = options();
     options.read_only = true;
     options.engine_enabled = false;
@@ -95,10 +98,10 @@ fn cues_are_words() {
 }
 
 #[test]
-fn the_pool_has_a_history() {
+fn pool_history() {
     let mut model = model(120, 24);
     for minute in 1..=14_u64 {
-        model.at(moment(minute * 60));
+        model.set_now(moment(minute * 60));
         let mut world = world();
         if (5..9).contains(&minute) {
             world.databases.items.retain(|database| database.number.0 != 14);
@@ -123,7 +126,7 @@ fn launch_form() {
 }
 
 #[test]
-fn forms_fit_the_smallest_screen() {
+fn forms_fit_a_small_screen() {
     let mut model = model(60, 15);
     press(&mut model, &["l"]);
     type_in(&mut model, "voucher fix");
@@ -201,7 +204,7 @@ fn logs(width: u16, height: u16) -> Model {
 }
 
 #[test]
-fn the_log() {
+fn log() {
     let mut model = logs(100, 24);
     assert_snapshot!("logs", screen(&model));
     press(&mut model, &["/"]);
@@ -215,7 +218,7 @@ fn the_log() {
 }
 
 #[test]
-fn the_filter() {
+fn filter() {
     let mut model = model(100, 24);
     press(&mut model, &["/"]);
     type_in(&mut model, "amy");
@@ -226,13 +229,13 @@ fn the_filter() {
 }
 
 #[test]
-fn an_address_without_a_browser() {
+fn url_is_shown_without_a_browser() {
     let mut model = model(80, 24);
     press(&mut model, &["down", "down", "down", "down", "O"]);
     assert_snapshot!("open_menu", screen(&model));
     let effects = press(&mut model, &["enter"]);
     let [Effect::OpenUrl(url)] = effects.as_slice() else { panic!("{effects:?}") };
-    let effects = send(&mut model, Msg::NotOpened(url.clone()));
+    let effects = send(&mut model, Msg::OpenFailed(url.clone()));
     assert_eq!(effects, [Effect::Copy(url.clone())]);
     assert_snapshot!("no_browser", screen(&model));
 }

@@ -1,4 +1,4 @@
-//! How the dashboard behaves: messages in, effects out, without a terminal and without a runtime.
+//! The update function: messages in, effects out.
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use proptest::prelude::*;
 use ratatui::buffer::Buffer;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::{Rect, Size};
+use rstest::rstest;
 
 fn selected(model: &Model) -> String {
     model.current().map(|row| row.name.clone()).unwrap_or_default()
@@ -25,7 +26,7 @@ fn click(model: &mut Model, x: u16, y: u16) -> Vec<Effect> {
 }
 
 #[test]
-fn the_selection_follows_its_environment() {
+fn selection_follows_its_environment() {
     let mut model = model(100, 24);
     press(&mut model, &["j", "j", "j", "j"]);
     assert_eq!(selected(&model), "checkout-fix");
@@ -43,7 +44,7 @@ fn the_selection_follows_its_environment() {
 }
 
 #[test]
-fn a_launch_goes_out_and_its_environment_is_selected() {
+fn launched_environment_is_selected() {
     let mut model = model(100, 24);
     press(&mut model, &["l"]);
     assert!(press(&mut model, &["enter"]).is_empty(), "a launch needs a name");
@@ -66,7 +67,7 @@ fn a_launch_goes_out_and_its_environment_is_selected() {
         instance: None,
         expires_at: sample_fleet::now(),
     };
-    assert_eq!(send(&mut model, Msg::Launched(*token, Ok(launched))), [Effect::Look]);
+    assert_eq!(send(&mut model, Msg::Launched(*token, Ok(launched))), [Effect::Refresh]);
     assert!(!screen(&model).contains("launching voucher-fix…"));
     let mut next = world();
     next.records.items.push(new);
@@ -75,10 +76,10 @@ fn a_launch_goes_out_and_its_environment_is_selected() {
 }
 
 #[test]
-fn ones_own_environment_ends_with_y_and_anothers_with_its_name() {
+fn terminate_requires_the_name_unless_owned() {
     let mut model = model(100, 24);
     press(&mut model, &["down", "down", "down", "down"]);
-    assert!(press(&mut model, &["x", "enter"]).is_empty(), "enter alone ends nothing");
+    assert!(press(&mut model, &["x", "enter"]).is_empty(), "enter alone terminates nothing");
     let effects = press(&mut model, &["y"]);
     assert!(matches!(effects.as_slice(), [Effect::Terminate(_, id)] if id.to_string() == "dev-12"));
     press(&mut model, &["down", "x"]);
@@ -90,7 +91,7 @@ fn ones_own_environment_ends_with_y_and_anothers_with_its_name() {
 }
 
 #[test]
-fn what_is_gone_meanwhile_is_not_terminated() {
+fn terminate_after_the_environment_is_gone() {
     let mut model = model(100, 24);
     press(&mut model, &["down", "down", "down", "down", "x"]);
     let mut next = world();
@@ -105,7 +106,7 @@ fn what_is_gone_meanwhile_is_not_terminated() {
 }
 
 #[test]
-fn an_extension_is_confirmed_or_too_late() {
+fn extension_result_is_shown() {
     let mut model = model(100, 24);
     press(&mut model, &["down", "down", "down", "down"]);
     let effects = press(&mut model, &["e", "right", "enter"]);
@@ -113,30 +114,37 @@ fn an_extension_is_confirmed_or_too_late() {
     assert_eq!(*by, Duration::from_hours(8));
     let extended = Extended { environment: id.clone(), expires_at: sample_fleet::now(), capped: true };
     send(&mut model, Msg::Extended(*token, Ok(extended)));
-    assert!(screen(&model).contains("dev-12 lives until 12:04, the most that the policy allows"));
+    assert!(screen(&model).contains("dev-12 extended to 12:04, the fleet's max-lifetime"));
     let effects = press(&mut model, &["e", "enter"]);
     let [Effect::Extend(token, ..)] = effects.as_slice() else { panic!("{effects:?}") };
     send(&mut model, Msg::Extended(*token, Err(Failure::new(Kind::TooLate, "dev-12 is being reaped", ""))));
     assert!(screen(&model).contains("too late: dev-12 is being reaped"));
 }
 
-#[test]
-fn read_only_changes_nothing() {
+fn read_only_model() -> Model {
     let mut options = options();
     options.read_only = true;
-    let mut model = seeing(options, world(), 100, 24);
-    for key in ["l", "e", "x"] {
-        assert!(press(&mut model, &[key]).is_empty());
-        assert!(model.dialog.is_none());
-        assert!(screen(&model).contains("read-only"));
-    }
+    seeing(options, world(), 100, 24)
+}
+
+#[rstest]
+fn read_only_disables_the_key(#[values("l", "e", "x")] key: &str) {
+    let mut model = read_only_model();
+    assert!(press(&mut model, &[key]).is_empty());
+    assert!(!model.has_dialog());
+    assert!(screen(&model).contains("read-only"));
+}
+
+#[test]
+fn read_only_disables_the_palette() {
+    let mut model = read_only_model();
     press(&mut model, &[":"]);
     type_in(&mut model, "terminate");
     assert!(press(&mut model, &["enter", "y"]).iter().all(|effect| matches!(effect, Effect::Copy(_))));
 }
 
 #[test]
-fn the_mouse_selects_and_opens() {
+fn mouse_selects_opens_and_scrolls() {
     let mut model = model(100, 24);
     click(&mut model, 10, 7);
     assert_eq!(selected(&model), "checkout-fix");
@@ -150,8 +158,9 @@ fn the_mouse_selects_and_opens() {
 }
 
 #[test]
-fn keys_before_the_first_answer_do_nothing_harmful() {
+fn keys_have_no_effects_before_the_connection() {
     let mut model = blank(options(), 80, 24);
+    // One model for all keys, because each may change its state.
     for key in ["l", "e", "x", "o", "L", "enter", "y", "j", "G", "tab", "/", "esc"] {
         assert!(press(&mut model, &[key]).is_empty(), "{key}");
     }
@@ -161,7 +170,7 @@ fn keys_before_the_first_answer_do_nothing_harmful() {
 }
 
 #[test]
-fn an_old_logs_lines_do_not_reach_the_new_one() {
+fn lines_of_a_closed_log_are_dropped() {
     let mut model = model(100, 24);
     let effects = press(&mut model, &["L"]);
     let [Effect::FollowLogs(_, first)] = effects.as_slice() else { panic!("{effects:?}") };
@@ -172,13 +181,13 @@ fn an_old_logs_lines_do_not_reach_the_new_one() {
     assert!(view.lines.is_empty());
 }
 
-/// At rest, the deadline is the next visible change and nothing else: nothing looks different just before it.
+/// While the dashboard is idle, the screen changes at each deadline and at no other time.
 #[test]
-fn at_rest_only_the_deadline_changes_the_screen() {
+fn idle_screen_changes_at_each_deadline() {
     let mut quiet = world();
     quiet.records.items.retain(|record| record.name == "checkout-fix");
     quiet.databases.items.retain(|database| [12, 14].contains(&database.number.0));
-    // Cents have no deadline of their own: they move along with whatever else does.
+    // Costs have no deadline; they change only together with other texts.
     (quiet.fleet.policy.price_instance, quiet.fleet.policy.price_database) = (None, None);
     let mut model = seeing(options(), quiet, 100, 24);
     let mut wakes = 0;
@@ -190,21 +199,21 @@ fn at_rest_only_the_deadline_changes_the_screen() {
         let mut just_before = now;
         just_before.clock += shortly;
         just_before.real += shortly;
-        model.at(just_before);
+        model.set_now(just_before);
         assert_eq!(screen(&model), before);
         now.clock += next;
         now.real += next;
-        model.at(now);
-        assert_ne!(screen(&model), before, "woken for nothing at {:?}", now.clock);
+        model.set_now(now);
+        assert_ne!(screen(&model), before, "no change at {:?}", now.clock);
         wakes += 1;
     }
-    assert!(wakes < 45, "{wakes} wakes in ten minutes");
+    assert!(wakes < 45, "{wakes} wake-ups in ten minutes");
 }
 
 #[test]
-fn an_unchanged_world_moves_only_the_age() {
+fn unchanged_world_changes_only_the_age() {
     let mut model = model(100, 24);
-    model.at(moment(30));
+    model.set_now(moment(30));
     let before = screen(&model);
     let mut again = world();
     let seen = sample_fleet::now() + chrono::TimeDelta::seconds(30);
@@ -266,17 +275,17 @@ fn any_msg() -> impl Strategy<Value = Msg> {
         3 => any_world().prop_map(Msg::Engine),
         1 => Just(Msg::Engine(Event::Activity(sample_fleet::activity()))),
         1 => Just(Msg::Engine(Event::ObserveFailed(Failure::new(Kind::Throttled, "throttled", "wait")))),
-        1 => Just(Msg::NotConnected(Failure::new(Kind::Unreachable, "unreachable", ""))),
+        1 => Just(Msg::ConnectFailed(Failure::new(Kind::Unreachable, "unreachable", ""))),
         1 => Just(Msg::Connected { fleet: dev(), region: "eu-west-1".to_owned() }),
         2 => log,
-        1 => any::<String>().prop_map(Msg::NotOpened),
+        1 => any::<String>().prop_map(Msg::OpenFailed),
     ]
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
     #[test]
-    fn nothing_panics(
+    fn update_and_draw_never_panic(
         width in 1u16..180,
         height in 1u16..60,
         msgs in proptest::collection::vec((any_msg(), 0u64..400), 1..60),
@@ -285,11 +294,11 @@ proptest! {
         let mut at = 0;
         for (msg, later) in msgs {
             at += later;
-            model.at(moment(at));
+            model.set_now(moment(at));
             let _ = send(&mut model, msg);
             let Size { width, height } = model.size;
             let mut buf = Buffer::empty(Rect::new(0, 0, width, height));
-            hatchery::tui::screens::draw(&model, &mut buf);
+            hatchery::tui::view::draw(&model, &mut buf);
             let _ = model.next_change();
             for cell in &buf.content {
                 prop_assert!(!cell.symbol().chars().any(char::is_control), "{:?}", cell.symbol());
@@ -298,28 +307,25 @@ proptest! {
     }
 }
 
-#[test]
-fn every_size_is_drawn() {
+#[rstest]
+#[case::main(&[])]
+#[case::launch(&["l"])]
+#[case::extend(&["e"])]
+#[case::terminate(&["x"])]
+#[case::open_menu(&["O"])]
+#[case::palette(&[":"])]
+#[case::help(&["?"])]
+#[case::log_search(&["L", "/"])]
+#[case::details(&["enter"])]
+#[case::health(&["!"])]
+#[case::filter(&["/"])]
+fn draw_never_panics_at_any_size(#[case] keys: &[&str]) {
     for width in (1..=30).chain((31..=130).step_by(9)) {
         for height in [1, 2, 3, 4, 5, 7, 8, 10, 11, 12, 15, 20, 24, 40] {
-            for keys in [
-                &[][..],
-                &["l"],
-                &["e"],
-                &["x"],
-                &["O"],
-                &[":"],
-                &["?"],
-                &["L", "/"],
-                &["enter"],
-                &["!"],
-                &["/"],
-            ] {
-                let mut model = model(width, height);
-                press(&mut model, &["down"]);
-                press(&mut model, keys);
-                let _ = screen(&model);
-            }
+            let mut model = model(width, height);
+            press(&mut model, &["down"]);
+            press(&mut model, keys);
+            let _ = screen(&model);
         }
     }
 }

@@ -1,0 +1,296 @@
+//! Runs actions, and what dialogs respond.
+
+use std::time::Duration;
+
+use super::dialog::Dialog;
+use super::dialog::extend::ExtendPrompt;
+use super::dialog::launch::LaunchForm;
+use super::dialog::open::{OpenMenu, no_address};
+use super::dialog::palette::Palette;
+use super::dialog::response::Response;
+use super::dialog::terminate::TerminatePrompt;
+use super::log_actions;
+use super::log_view::LogView;
+use super::message::Effect;
+use super::model::{Connection, Model, Screen, Severity};
+use super::pages;
+use super::regions::Pane;
+use super::rows::EnvironmentRow;
+use crate::cloud::LogQuery;
+use crate::domain::{EnvironmentId, RecordId};
+use crate::tui::action::Action;
+use crate::tui::format;
+
+/// How far back a log is read.
+const LOG_WINDOW: Duration = Duration::from_hours(6);
+
+/// Larger than any table, and far from an overflow when added to a position.
+const TO_THE_END: isize = isize::MAX / 4;
+
+/// Runs an action, or says why it is disabled.
+pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
+    if let Some(reason) = model.disabled_reason(action) {
+        model.notify(Severity::Info, format!("{}: {reason}", action.entry().label));
+        return Vec::new();
+    }
+    match action {
+        Action::Quit => return vec![Effect::Quit],
+        Action::Refresh => return refresh(model),
+        Action::Theme => return next_theme(model),
+        Action::Help => return open_screen(model, Screen::Help),
+        Action::Health => return open_screen(model, Screen::Health),
+        Action::Back => return back(model),
+        Action::Extend
+        | Action::Terminate
+        | Action::Open
+        | Action::OpenMenu
+        | Action::CopyUrl
+        | Action::CopyId
+        | Action::Logs
+        | Action::Details => return run_on_environment(model, action),
+        Action::Palette => model.dialog = Some(Dialog::Palette(Palette::default())),
+        Action::Launch => {
+            if let Some(view) = &model.fleet_view {
+                let form = LaunchForm::new(&view.world.fleet.policy);
+                model.dialog = Some(Dialog::Launch(Box::new(form)));
+            }
+        }
+        Action::Filter => {
+            model.focus_pane(Pane::Environments);
+            model.environments.filter.editing = true;
+        }
+        Action::Sort => {
+            model.environments.sort = model.environments.sort.next();
+            model.filter_and_sort();
+        }
+        Action::SortReverse => {
+            model.environments.descending = !model.environments.descending;
+            model.filter_and_sort();
+        }
+        Action::NextPane | Action::PreviousPane => next_pane(model, action == Action::NextPane),
+        Action::Up | Action::Down | Action::PageUp | Action::PageDown | Action::Top | Action::Bottom => {
+            navigate(model, action);
+        }
+        Action::Follow
+        | Action::Wrap
+        | Action::Source
+        | Action::Search
+        | Action::NextMatch
+        | Action::PreviousMatch => log_actions::run(model, action),
+    }
+    Vec::new()
+}
+
+/// Does what a dialog responded; puts the dialog back if it stays open.
+pub(super) fn respond(model: &mut Model, dialog: Dialog, response: Response) -> Vec<Effect> {
+    match response {
+        Response::KeepOpen => {
+            model.dialog = Some(dialog);
+            Vec::new()
+        }
+        Response::Notify(text) => {
+            model.dialog = Some(dialog);
+            model.notify(Severity::Info, text);
+            Vec::new()
+        }
+        Response::Close => Vec::new(),
+        Response::Launch(request) => {
+            let task = model.start_task(format!("launching {}", request.name));
+            vec![Effect::Launch(task, request)]
+        }
+        Response::Extend(record, id, by) => {
+            if !still_exists(model, &record, &id) {
+                return Vec::new();
+            }
+            let task = model.start_task(format!("extending {id} by {}", format::duration(by.as_secs())));
+            vec![Effect::Extend(task, id, by)]
+        }
+        Response::Terminate(record, id) => {
+            if !still_exists(model, &record, &id) {
+                return Vec::new();
+            }
+            let task = model.start_task(format!("terminating {id}"));
+            vec![Effect::Terminate(task, id)]
+        }
+        Response::OpenUrl(url) => open_url(model, url),
+        Response::Run(action) => run(model, action),
+    }
+}
+
+/// Whether the environment of a confirmed dialog still exists; if not, says so. The same id with another record is another
+/// environment.
+fn still_exists(model: &mut Model, record: &RecordId, id: &EnvironmentId) -> bool {
+    let exists = model.environments.find(record).is_some();
+    if !exists {
+        model.notify(Severity::Error, format!("too late: {id} no longer exists"));
+    }
+    exists
+}
+
+/// Opens a URL in the browser, or shows it if the options forbid that.
+fn open_url(model: &mut Model, url: String) -> Vec<Effect> {
+    if model.options.no_browser {
+        return show_url(model, url);
+    }
+    model.notify(Severity::Info, format!("opening {url}"));
+    vec![Effect::OpenUrl(url)]
+}
+
+/// Shows a URL in a dialog and copies it.
+pub(super) fn show_url(model: &mut Model, url: String) -> Vec<Effect> {
+    // The toast says that the URL is being opened.
+    model.toasts.retain(|toast| toast.severity != Severity::Info);
+    let lines = vec![
+        url.clone(),
+        String::new(),
+        "No browser is available here. The URL was sent to the terminal's clipboard.".to_owned(),
+    ];
+    model.dialog = Some(Dialog::Notice { title: "Open".to_owned(), lines });
+    vec![Effect::Copy(url)]
+}
+
+fn refresh(model: &mut Model) -> Vec<Effect> {
+    match model.connection {
+        Connection::Failed(_) => {
+            model.connection = Connection::Connecting;
+            vec![Effect::Connect]
+        }
+        Connection::Connecting => Vec::new(),
+        Connection::Up => {
+            model.notify(Severity::Info, "refreshing");
+            vec![Effect::Refresh]
+        }
+    }
+}
+
+fn next_theme(model: &mut Model) -> Vec<Effect> {
+    if let Some(theme) = model.options.themes.after(&model.styles.theme.name) {
+        model.notify(Severity::Info, format!("theme: {}", theme.name));
+        model.styles.theme = theme;
+    }
+    vec![Effect::Redraw]
+}
+
+/// Shows a screen; stops the log if one is open.
+fn open_screen(model: &mut Model, screen: Screen) -> Vec<Effect> {
+    let was_log = matches!(model.screen, Screen::Logs(_));
+    model.show_screen(screen);
+    if was_log { vec![Effect::StopLogs] } else { Vec::new() }
+}
+
+/// Closes the open screen; on the main screen, clears the filter, else focuses the environments.
+fn back(model: &mut Model) -> Vec<Effect> {
+    match &model.screen {
+        Screen::Logs(view) if view.from_details => {
+            let details = Screen::Details(view.record.clone());
+            return open_screen(model, details);
+        }
+        Screen::Main => {}
+        _ => return open_screen(model, Screen::Main),
+    }
+    if !model.environments.filter.text().is_empty() {
+        model.environments.filter.input.reset();
+        model.filter_and_sort();
+    } else if model.pane != Pane::Environments {
+        model.focus_pane(Pane::Environments);
+    }
+    Vec::new()
+}
+
+fn next_pane(model: &mut Model, forwards: bool) {
+    // If pool and activity share one place, the focus decides which of them is shown.
+    let order: &[Pane] = if model.regions.has_lower() {
+        &[Pane::Environments, Pane::Pool, Pane::Activity]
+    } else {
+        &[Pane::Environments]
+    };
+    let index = order.iter().position(|pane| *pane == model.pane).unwrap_or(0);
+    let step = if forwards { 1 } else { order.len() - 1 };
+    model.focus_pane(order[(index + step) % order.len()]);
+}
+
+/// Moves the selection, or scrolls.
+fn navigate(model: &mut Model, action: Action) {
+    let regions = model.regions;
+    let height = match (&model.screen, model.pane) {
+        (Screen::Main, Pane::Environments) => regions.environment_rows(),
+        (Screen::Main, Pane::Pool) => regions.pool_rows(),
+        (Screen::Main, Pane::Activity) => regions.activity_rows(),
+        _ => regions.page_size().0,
+    };
+    let half = isize::try_from((height / 2).max(1)).unwrap_or(isize::MAX);
+    let by = match action {
+        Action::Up => -1,
+        Action::Down => 1,
+        Action::PageUp => -half,
+        Action::PageDown => half,
+        Action::Top => -TO_THE_END,
+        _ => TO_THE_END,
+    };
+    match &model.screen {
+        Screen::Main => move_in_pane(model, model.pane, by),
+        _ => scroll(model, by),
+    }
+}
+
+/// Moves the selection of a pane, or scrolls the activity.
+pub(super) fn move_in_pane(model: &mut Model, pane: Pane, by: isize) {
+    let regions = model.regions;
+    match pane {
+        Pane::Environments => model.environments.move_by(by, regions.environment_rows()),
+        Pane::Pool => model.pool.move_by(by, regions.pool_rows()),
+        Pane::Activity => {
+            model.activity.scroll(by);
+            model.activity.keep_in_view(regions.activity_rows());
+        }
+    }
+}
+
+/// Scrolls the open page or log.
+pub(super) fn scroll(model: &mut Model, by: isize) {
+    if matches!(model.screen, Screen::Logs(_)) {
+        return log_actions::scroll(model, by);
+    }
+    let (height, width) = model.regions.page_size();
+    let max = pages::lines(model, width).len().saturating_sub(height);
+    model.scroll = model.scroll.saturating_add_signed(by).min(max);
+}
+
+fn run_on_environment(model: &mut Model, action: Action) -> Vec<Effect> {
+    let Some(row) = model.current().cloned() else { return Vec::new() };
+    match action {
+        Action::Extend => model.dialog = Some(Dialog::Extend(ExtendPrompt::new(row.record, row.id))),
+        Action::Terminate => {
+            model.dialog = Some(Dialog::Terminate(TerminatePrompt::new(&row, &model.options.user)));
+        }
+        Action::OpenMenu => {
+            model.dialog = Some(Dialog::Open(OpenMenu { record: row.record, id: row.id, index: 0 }));
+        }
+        Action::Open | Action::CopyUrl => match row.urls[0].1.clone() {
+            Some(url) if action == Action::Open => return open_url(model, url),
+            Some(url) => return copy(model, url),
+            None => model.notify(Severity::Info, no_address(&row.id)),
+        },
+        Action::CopyId => return copy(model, row.id.to_string()),
+        Action::Details => return open_screen(model, Screen::Details(row.record)),
+        Action::Logs => return open_log(model, row),
+        _ => {}
+    }
+    Vec::new()
+}
+
+fn open_log(model: &mut Model, row: EnvironmentRow) -> Vec<Effect> {
+    let generation = model.next_task();
+    let since = row.details.record.created_at.max(model.aws_now() - LOG_WINDOW);
+    let query = LogQuery { fleet: row.id.fleet.clone(), record: row.record.clone(), source: None, since };
+    let from_details = matches!(model.screen, Screen::Details(_));
+    let title = format!("{} {} {}", row.name, model.styles.glyphs.dot, row.id);
+    let view = LogView::new(row.record, title, since, generation, from_details);
+    model.show_screen(Screen::Logs(Box::new(view)));
+    vec![Effect::FollowLogs(query, generation)]
+}
+
+fn copy(model: &mut Model, text: String) -> Vec<Effect> {
+    model.notify(Severity::Done, format!("sent to the clipboard: {text}"));
+    vec![Effect::Copy(text)]
+}

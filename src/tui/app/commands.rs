@@ -1,0 +1,100 @@
+//! Which actions are available, for the footer and the palette.
+
+use super::dialog::palette::Palette;
+use super::model::{Connection, Model, Screen};
+use crate::domain::environment::EnvironmentState;
+use crate::tui::action::{ACTIONS, Action};
+
+/// An action in the footer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Hint {
+    pub(crate) key: String,
+    pub(crate) label: &'static str,
+    pub(crate) enabled: bool,
+    /// The hint with the lowest priority is dropped first.
+    pub(crate) priority: u8,
+}
+
+/// An action in the palette.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PaletteRow {
+    pub(crate) id: &'static str,
+    pub(crate) help: &'static str,
+    pub(crate) key: String,
+    pub(crate) disabled_reason: Option<&'static str>,
+}
+
+impl Model {
+    /// Returns why an action is disabled now; `None` if it is enabled.
+    pub(crate) fn disabled_reason(&self, action: Action) -> Option<&'static str> {
+        let entry = action.entry();
+        if entry.mutates && self.options.read_only {
+            return Some("read-only");
+        }
+        if entry.mutates && (self.connection != Connection::Up || self.fleet_view.is_none()) {
+            return Some("not connected yet");
+        }
+        let needs_environment = matches!(
+            action,
+            Action::Extend
+                | Action::Terminate
+                | Action::Open
+                | Action::OpenMenu
+                | Action::Logs
+                | Action::Details
+                | Action::CopyUrl
+                | Action::CopyId
+        );
+        match self.current() {
+            None if needs_environment => Some("no environment selected"),
+            Some(row) if row.state == EnvironmentState::Terminating => match action {
+                Action::Terminate => Some("already terminating"),
+                Action::Extend => Some("too late: already terminating"),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Returns the hints for the footer, in its order.
+    pub(crate) fn hints(&self) -> Vec<Hint> {
+        const WITHOUT_CONNECTION: [Action; 5] =
+            [Action::Refresh, Action::Palette, Action::Help, Action::Back, Action::Quit];
+        let context = self.context();
+        // On the main screen, "back" only clears the filter.
+        let hides_back = matches!(self.screen, Screen::Main) && self.environments.filter.text().is_empty();
+        let connected = self.connection == Connection::Up;
+        ACTIONS
+            .iter()
+            .filter(|entry| entry.hint_priority > 0 && entry.contexts.contains(&context))
+            .filter(|entry| entry.action != Action::Back || !hides_back)
+            .filter(|entry| connected || WITHOUT_CONNECTION.contains(&entry.action))
+            .map(|entry| Hint {
+                key: self.key_label(entry.action),
+                label: entry.label,
+                enabled: self.disabled_reason(entry.action).is_none(),
+                priority: entry.hint_priority,
+            })
+            .filter(|hint| !hint.key.is_empty())
+            .collect()
+    }
+
+    /// Returns the rows that match the text in the palette.
+    pub(crate) fn palette_rows(&self, palette: &Palette) -> Vec<PaletteRow> {
+        palette
+            .matches(self.context())
+            .into_iter()
+            .map(|entry| PaletteRow {
+                id: entry.id,
+                help: entry.help,
+                key: self.key_label(entry.action),
+                disabled_reason: self.disabled_reason(entry.action),
+            })
+            .collect()
+    }
+
+    /// Returns the label of the action's first key; empty if the action is unbound.
+    pub(crate) fn key_label(&self, action: Action) -> String {
+        self.options.keymap.label(action, self.styles.glyphs.ascii)
+    }
+}

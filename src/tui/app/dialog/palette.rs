@@ -1,0 +1,86 @@
+//! The command palette.
+
+use ratatui::crossterm::event::{KeyCode, KeyEvent};
+use tui_input::Input;
+
+use super::response::Response;
+use crate::tui::action::{ACTIONS, Action, Context, Entry};
+use crate::tui::app::form::edit;
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Palette {
+    pub(crate) input: Input,
+    /// The index of the selected match.
+    pub(crate) index: usize,
+}
+
+impl Palette {
+    /// Returns the actions of the context that match the typed text by id or help, best first.
+    pub(crate) fn matches(&self, context: Context) -> Vec<&'static Entry> {
+        let typed = self.input.value().trim().to_lowercase();
+        let mut matches: Vec<_> = ACTIONS
+            .iter()
+            .filter(|entry| entry.action != Action::Palette && entry.contexts.contains(&context))
+            .filter_map(|entry| {
+                let by_id = gaps(entry.id, &typed).map(|gaps| gaps * 2);
+                // Odd scores: at equal distance, ids come before helps.
+                let by_help = entry.help.to_lowercase().find(&typed).map(|at| at * 2 + 7);
+                Some((by_id.into_iter().chain(by_help).min()?, entry))
+            })
+            .collect();
+        matches.sort_by_key(|(score, _)| *score);
+        matches.into_iter().map(|(_, entry)| entry).collect()
+    }
+
+    pub(super) fn key(&mut self, key: KeyEvent, context: Context) -> Response {
+        let matches = self.matches(context);
+        let last = matches.len().saturating_sub(1);
+        match key.code {
+            KeyCode::Esc => return Response::Close,
+            KeyCode::Enter => {
+                return matches
+                    .get(self.index)
+                    .map_or(Response::KeepOpen, |entry| Response::Run(entry.action));
+            }
+            KeyCode::Down | KeyCode::Tab => self.index = (self.index + 1).min(last),
+            KeyCode::Up | KeyCode::BackTab => self.index = self.index.saturating_sub(1),
+            _ => {
+                if edit(&mut self.input, key) {
+                    self.index = 0;
+                }
+            }
+        }
+        Response::KeepOpen
+    }
+}
+
+/// Returns the number of skipped bytes when the letters of `typed` are found in `text` in order; `None` if one is missing.
+fn gaps(text: &str, typed: &str) -> Option<usize> {
+    let mut rest = text;
+    let mut gaps = 0;
+    for c in typed.chars().filter(|c| !c.is_whitespace()) {
+        let at = rest.find(c)?;
+        gaps += at;
+        rest = &rest[at + c.len_utf8()..];
+    }
+    Some(gaps)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("terminate", "term", Some(0))]
+    #[case("open-menu", "om", Some(4))]
+    #[case("open-menu", "mo", None)]
+    fn gaps_requires_the_order_of_the_letters(
+        #[case] text: &str,
+        #[case] typed: &str,
+        #[case] skipped: Option<usize>,
+    ) {
+        assert_eq!(gaps(text, typed), skipped);
+    }
+}

@@ -1,0 +1,84 @@
+//! Changes of the open log.
+
+use ratatui::crossterm::event::{KeyCode, KeyEvent};
+use tui_input::Input;
+
+use super::form::{Query, edit};
+use super::log_view::{LogStatus, LogView};
+use super::model::{Model, Screen};
+use crate::cloud::LogItem;
+use crate::domain::text::sanitize;
+use crate::failure::Failure;
+use crate::tui::action::Action;
+
+fn view(model: &mut Model) -> Option<&mut LogView> {
+    match &mut model.screen {
+        Screen::Logs(view) => Some(view),
+        _ => None,
+    }
+}
+
+/// Applies an item of a log stream, if its log is still open.
+pub(super) fn receive(model: &mut Model, generation: u64, item: Result<LogItem, Failure>) {
+    let Some(view) = view(model).filter(|view| view.generation == generation) else { return };
+    match item {
+        Ok(LogItem::Lines(lines)) => view.push(lines),
+        Ok(LogItem::Mode(mode)) => {
+            view.status = LogStatus::Streaming(sanitize(&mode));
+            view.failure = None;
+        }
+        Err(failure) => view.failure = Some(sanitize(&failure.sentence())),
+    }
+}
+
+pub(super) fn end(model: &mut Model, generation: u64) {
+    if let Some(view) = view(model).filter(|view| view.generation == generation) {
+        view.status = LogStatus::Ended;
+    }
+}
+
+pub(super) fn scroll(model: &mut Model, by: isize) {
+    let (height, width) = model.regions.page_size();
+    if let Some(view) = view(model) {
+        view.scroll(by, height, width);
+    }
+}
+
+pub(super) fn run(model: &mut Model, action: Action) {
+    let (height, width) = model.regions.page_size();
+    let Some(view) = view(model) else { return };
+    match action {
+        Action::Follow => view.toggle_follow(height, width),
+        Action::Wrap => view.wrap = !view.wrap,
+        Action::Source => view.next_source(),
+        Action::Search => {
+            view.search.editing = true;
+            view.search.input = Input::default();
+            view.update_matches();
+        }
+        Action::NextMatch | Action::PreviousMatch => {
+            view.go_to_match(action == Action::NextMatch, height, width);
+        }
+        _ => {}
+    }
+}
+
+/// Edits the search by a key.
+pub(super) fn search_key(model: &mut Model, event: KeyEvent) {
+    let (height, width) = model.regions.page_size();
+    let Some(view) = view(model) else { return };
+    match event.code {
+        KeyCode::Enter => {
+            view.search.editing = false;
+            view.go_to_match(true, height, width);
+        }
+        KeyCode::Esc => {
+            view.search = Query::default();
+            view.update_matches();
+        }
+        _ => {
+            edit(&mut view.search.input, event);
+            view.update_matches();
+        }
+    }
+}

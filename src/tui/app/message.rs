@@ -1,0 +1,98 @@
+//! What goes into [`update`](super::update()) and what comes out.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use ratatui::crossterm::event::{KeyEvent, MouseEvent};
+
+use crate::clock::Clock;
+use crate::cloud::{LogItem, LogQuery};
+use crate::domain::{EnvironmentId, FleetName};
+use crate::engine::{Event, Extended, LaunchRequest, Launched};
+use crate::failure::Failure;
+
+/// One instant, read from three clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// The engine's clock: its own seconds since it was created. In the demo they pass faster than real ones.
+    pub clock: Duration,
+    /// Real time since the dashboard started.
+    pub real: Duration,
+    /// The wall clock, used until AWS's time is known.
+    pub wall: DateTime<Utc>,
+}
+
+impl Moment {
+    /// Reads the clock, `real` after the dashboard started.
+    #[must_use]
+    pub fn new(clock: &Clock, real: Duration) -> Self {
+        Self { clock: clock.elapsed(), real, wall: clock.now() }
+    }
+}
+
+/// An input of [`update`](super::update()).
+#[derive(Debug, Clone)]
+pub enum Msg {
+    /// The terminal has this width and height.
+    Resize(u16, u16),
+    /// A key was pressed.
+    Key(KeyEvent),
+    /// The user pasted text.
+    Paste(String),
+    /// The mouse was used.
+    Mouse(MouseEvent),
+    /// The terminal gained or lost the focus.
+    Focus(bool),
+    /// The fleet was found and its engine runs.
+    Connected {
+        /// The fleet's name.
+        fleet: FleetName,
+        /// The AWS Region.
+        region: String,
+    },
+    /// The fleet could not be reached.
+    ConnectFailed(Failure),
+    /// The engine reports something.
+    Engine(Event),
+    /// The result of the launch with this task number.
+    Launched(u64, Result<Launched, Failure>),
+    /// The result of the extension with this task number.
+    Extended(u64, Result<Extended, Failure>),
+    /// The result of the termination with this task number.
+    Terminated(u64, EnvironmentId, Result<(), Failure>),
+    /// News from the log stream of this generation.
+    Log(u64, Result<LogItem, Failure>),
+    /// The log stream of this generation ended.
+    LogEnded(u64),
+    /// This URL could not be opened in a browser.
+    OpenFailed(String),
+}
+
+/// An output of [`update`](super::update()), for the driver to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Connect to the fleet.
+    Connect,
+    /// Launch an environment; the result carries the task number.
+    Launch(u64, LaunchRequest),
+    /// Extend an environment; the result carries the task number.
+    Extend(u64, EnvironmentId, Duration),
+    /// Terminate an environment; the result carries the task number.
+    Terminate(u64, EnvironmentId),
+    /// Open a URL in the browser.
+    OpenUrl(String),
+    /// Copy a text to the clipboard.
+    Copy(String),
+    /// Replace the followed log by this one, as a stream of the given generation.
+    FollowLogs(LogQuery, u64),
+    /// Stop following the log.
+    StopLogs,
+    /// Make the engine observe the fleet soon.
+    Refresh,
+    /// Tell the engine whether the user is watching.
+    Focus(bool),
+    /// Draw the next frame in full.
+    Redraw,
+    /// End the dashboard.
+    Quit,
+}

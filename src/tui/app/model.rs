@@ -1,0 +1,292 @@
+//! The state of the dashboard.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use ratatui::layout::Size;
+
+use super::dialog::Dialog;
+use super::fleet_view::FleetView;
+use super::log_view::LogView;
+use super::message::Moment;
+use super::regions::{Content, Pane, Regions};
+use super::rows::{ActivityPane, EnvironmentRow, EnvironmentsPane, PoolPane};
+use super::selection::Selection;
+use crate::domain::health::Level;
+use crate::domain::{CloudError, RecordId};
+use crate::engine::Refusal;
+use crate::failure::Failure;
+use crate::tui::action::Context;
+use crate::tui::options::TuiOptions;
+use crate::tui::styles::Styles;
+
+/// How long a toast is shown.
+const TOAST_TIME: Duration = Duration::from_secs(5);
+const ERROR_TOAST_TIME: Duration = Duration::from_secs(15);
+
+/// The most rows of activity for which the lower panes grow.
+const ACTIVITY_ROWS: usize = 6;
+
+/// The connection to the fleet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Connection {
+    Connecting,
+    Failed(Failure),
+    /// The engine runs.
+    Up,
+}
+
+/// What fills the terminal.
+#[derive(Debug, Clone)]
+pub enum Screen {
+    /// Environments, pool and activity.
+    Main,
+    /// The details of one environment.
+    Details(RecordId),
+    /// The log of one environment.
+    Logs(Box<LogView>),
+    /// All keys.
+    Help,
+    /// The fleet's problems.
+    Health,
+}
+
+/// The kind of a toast.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Severity {
+    /// A task is in progress.
+    Busy,
+    /// A task succeeded.
+    Done,
+    Info,
+    Error,
+}
+
+/// A message at the bottom of the screen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Toast {
+    /// The task it reports on. A newer toast with the same value replaces it.
+    pub(crate) task: Option<u64>,
+    pub(crate) severity: Severity,
+    pub(crate) text: String,
+    /// When it disappears, in real time; `None`: when its task ends.
+    pub(crate) until: Option<Duration>,
+}
+
+/// A press of the mouse button.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Click {
+    /// In real time.
+    pub(crate) at: Duration,
+    pub(crate) row: u16,
+}
+
+/// Everything that the screen shows, and the state of the user's interaction.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// The options, with fleet and Region filled in once they are known.
+    pub options: TuiOptions,
+    pub(crate) styles: Styles,
+    /// The size of the terminal.
+    pub size: Size,
+    /// The regions of the screen for the current state; see [`Model::relayout`].
+    pub(crate) regions: Regions,
+    pub(crate) now: Moment,
+    pub(crate) connection: Connection,
+    pub(crate) fleet_view: Option<FleetView>,
+    /// Why the last observation failed as a whole; cleared by the next one that succeeds.
+    pub(crate) last_error: Option<Failure>,
+    pub(crate) environments: EnvironmentsPane,
+    pub(crate) pool: PoolPane,
+    pub(crate) activity: ActivityPane,
+    /// When the rows must be derived again, by the engine's clock.
+    pub(crate) rows_expire_at: Option<Duration>,
+    /// The steps that the engine refused in its last pass.
+    pub(crate) refusals: Vec<Refusal>,
+    /// Why the last write to the audit log failed; `None` if it succeeded.
+    pub(crate) audit_error: Option<CloudError>,
+    /// The number of steps that the engine is taking.
+    pub(crate) steps_in_flight: usize,
+    /// The focused pane of the main screen.
+    pub(crate) pane: Pane,
+    /// What fills the terminal.
+    pub screen: Screen,
+    /// The index of the first visible line of a page.
+    pub(crate) scroll: usize,
+    pub(crate) dialog: Option<Dialog>,
+    /// Oldest first.
+    pub(crate) toasts: Vec<Toast>,
+    /// The environment to select as soon as it is listed.
+    pub(crate) select_when_listed: Option<RecordId>,
+    pub(crate) last_click: Option<Click>,
+    /// The number of tasks and log streams so far.
+    tasks: u64,
+}
+
+impl Model {
+    /// Returns the state before the connection.
+    #[must_use]
+    pub fn new(options: TuiOptions, size: Size, now: Moment) -> Self {
+        let styles = Styles { theme: options.theme.clone(), glyphs: options.glyphs, zone: options.zone };
+        let mut model = Self {
+            options,
+            styles,
+            size,
+            regions: Regions::default(),
+            now,
+            connection: Connection::Connecting,
+            fleet_view: None,
+            last_error: None,
+            environments: EnvironmentsPane::default(),
+            pool: PoolPane::default(),
+            activity: ActivityPane::default(),
+            rows_expire_at: None,
+            refusals: Vec::new(),
+            audit_error: None,
+            steps_in_flight: 0,
+            pane: Pane::Environments,
+            screen: Screen::Main,
+            scroll: 0,
+            dialog: None,
+            toasts: Vec::new(),
+            select_when_listed: None,
+            last_click: None,
+            tasks: 0,
+        };
+        model.relayout();
+        model
+    }
+
+    /// Returns the environment that actions apply to: that of the open screen, else the selected one.
+    #[must_use]
+    pub fn current(&self) -> Option<&EnvironmentRow> {
+        let record = match &self.screen {
+            Screen::Details(record) => Some(record),
+            Screen::Logs(view) => Some(&view.record),
+            _ => self.environments.selection.selected.as_ref(),
+        }?;
+        self.environments.find(record)
+    }
+
+    /// Whether a dialog is open.
+    #[must_use]
+    pub fn has_dialog(&self) -> bool {
+        self.dialog.is_some()
+    }
+
+    /// Returns the context of the key bindings.
+    pub(crate) fn context(&self) -> Context {
+        match self.screen {
+            Screen::Main => Context::Main,
+            Screen::Details(_) => Context::Details,
+            Screen::Logs(_) => Context::Logs,
+            Screen::Help | Screen::Health => Context::Page,
+        }
+    }
+
+    /// Returns AWS's time, or the wall clock's until AWS's is known.
+    pub(crate) fn aws_now(&self) -> DateTime<Utc> {
+        self.fleet_view.as_ref().and_then(|view| view.aws_now(self.now.clock)).unwrap_or(self.now.wall)
+    }
+
+    /// Returns the most severe problem with its level, unless it is only informational.
+    pub(crate) fn notice(&self) -> Option<(Level, String)> {
+        if let Some(failure) = &self.last_error {
+            return Some((Level::Error, failure.sentence()));
+        }
+        let verdict = self.pool.status.verdicts.iter().find(|verdict| verdict.level > Level::Info)?;
+        Some((verdict.level, verdict.message.clone()))
+    }
+
+    /// Whether every listing of databases succeeded once.
+    pub(crate) fn databases_complete(&self) -> bool {
+        self.fleet_view.as_ref().is_some_and(|view| view.world.databases.complete)
+    }
+}
+
+/// Toasts.
+impl Model {
+    /// Shows a toast; it replaces the last one that belongs to no task.
+    pub(crate) fn notify(&mut self, severity: Severity, text: impl AsRef<str>) {
+        self.show_toast(None, severity, text.as_ref());
+    }
+
+    /// Shows a toast until the task ends; returns the task's number.
+    pub(crate) fn start_task(&mut self, text: String) -> u64 {
+        let task = self.next_task();
+        self.toasts.push(Toast { task: Some(task), severity: Severity::Busy, text, until: None });
+        task
+    }
+
+    /// Replaces the task's toast by its result.
+    pub(crate) fn finish_task(&mut self, task: u64, severity: Severity, text: impl AsRef<str>) {
+        self.show_toast(Some(task), severity, text.as_ref());
+    }
+
+    /// Returns a number that identifies a task or a log stream.
+    pub(crate) fn next_task(&mut self) -> u64 {
+        self.tasks += 1;
+        self.tasks
+    }
+
+    fn show_toast(&mut self, task: Option<u64>, severity: Severity, text: &str) {
+        self.toasts.retain(|toast| toast.task != task);
+        let time = if severity == Severity::Error { ERROR_TOAST_TIME } else { TOAST_TIME };
+        let until = Some(self.now.real + time);
+        let text = crate::domain::text::sanitize(text);
+        self.toasts.push(Toast { task, severity, text, until });
+    }
+}
+
+/// Layout, focus and scrolling.
+impl Model {
+    /// Updates the regions. To be called after a change of anything that they depend on, before a row is moved or
+    /// selected.
+    pub(crate) fn relayout(&mut self) {
+        let rows = self.pool.status.rows.len().max(self.activity.events.len().min(ACTIVITY_ROWS));
+        self.regions.update(Content {
+            size: self.size,
+            has_notice: self.last_error.is_some()
+                || self.pool.status.verdicts.iter().any(|verdict| verdict.level > Level::Info),
+            toasts: self.toasts.len(),
+            lower: matches!(self.screen, Screen::Main).then_some((rows, self.pane)),
+        });
+    }
+
+    /// Updates the regions and scrolls so that selected rows are visible and no pane has empty rows at its end.
+    pub(crate) fn keep_in_view(&mut self) {
+        self.relayout();
+        let regions = self.regions;
+        let rows = self.environments.visible().len();
+        self.environments.selection.keep_in_view(rows, regions.environment_rows());
+        self.pool.selection.keep_in_view(self.pool.status.rows.len(), regions.pool_rows());
+        self.activity.keep_in_view(regions.activity_rows());
+    }
+
+    pub(crate) fn resize(&mut self, size: Size) {
+        self.size = size;
+        self.keep_in_view();
+    }
+
+    pub(crate) fn focus_pane(&mut self, pane: Pane) {
+        self.pane = pane;
+        self.keep_in_view();
+    }
+
+    /// Shows a screen from its top.
+    pub(crate) fn show_screen(&mut self, screen: Screen) {
+        self.screen = screen;
+        self.scroll = 0;
+        self.relayout();
+    }
+
+    /// Applies filter and sort order again. The selections are kept, except in the pool without the focus, which shows
+    /// the free databases at its top.
+    pub(crate) fn filter_and_sort(&mut self) {
+        self.environments.filter_and_sort(self.regions.environment_rows());
+        if self.pane != Pane::Pool {
+            self.pool.selection = Selection::default();
+        }
+        self.pool.reselect(self.regions.pool_rows());
+    }
+}

@@ -1,0 +1,36 @@
+//! What the pages say: details, help and health, as styled lines. The model needs their number to limit scrolling, and the
+//! view draws them.
+
+mod details;
+mod health;
+mod help;
+mod page;
+
+use ratatui::text::{Line, Span};
+
+use super::model::{Model, Screen};
+
+/// Returns the lines of the open page, wrapped at `width` columns.
+pub(crate) fn lines(model: &Model, width: usize) -> Vec<Line<'static>> {
+    match &model.screen {
+        Screen::Details(record) => details::lines(model, record, width),
+        Screen::Health => health::lines(model, width),
+        Screen::Help => help::lines(model, width),
+        Screen::Main | Screen::Logs(_) => Vec::new(),
+    }
+}
+
+/// Returns the title of the open page.
+pub(crate) fn title(model: &Model) -> Vec<Span<'static>> {
+    let styles = &model.styles;
+    let title = |text: &str| styles.span("text.strong", text);
+    match (&model.screen, model.current()) {
+        (Screen::Details(_), Some(row)) => {
+            let id = format!(" {} {}", styles.glyphs.dot, row.id);
+            vec![title(&row.name), styles.span("text.muted", id)]
+        }
+        (Screen::Details(_), None) => vec![title("Details")],
+        (Screen::Health, _) => vec![title("Health")],
+        _ => vec![title("Help")],
+    }
+}

@@ -1,0 +1,161 @@
+//! The details of one environment.
+
+use ratatui::text::{Line, Span};
+
+use super::page::Page;
+use crate::domain::{Instance, Phase, RecordId};
+use crate::tui::app::model::Model;
+use crate::tui::app::rows::{EnvironmentRow, TimeLeft};
+use crate::tui::format;
+
+/// The most events of the environment that are shown.
+const MAX_EVENTS: usize = 20;
+
+/// The width of the bars of the longest phases, in columns.
+const PHASE_BAR_WIDTH: usize = 24;
+
+const PROGRESS_BAR_WIDTH: usize = 18;
+
+pub(super) fn lines(model: &Model, record: &RecordId, width: usize) -> Vec<Line<'static>> {
+    let styles = &model.styles;
+    let mut page = Page::new(styles, width);
+    let Some(row) = model.environments.find(record) else {
+        let loading = model.fleet_view.as_ref().is_none_or(|view| !view.world.records.complete);
+        let text = if loading { "loading…" } else { "this environment no longer exists" };
+        page.line(styles.span("text.muted", text));
+        return page.into_lines();
+    };
+    let (glyph, role) = styles.state(row.state);
+    let mut state = vec![styles.span(role, format!("{glyph} {}", row.status()))];
+    if let Some(progress) = row.progress {
+        let left = row.left.as_ref().map_or("", TimeLeft::as_str);
+        state.push(Span::raw("  "));
+        state.extend(styles.bar(progress.ratio, PROGRESS_BAR_WIDTH));
+        state.push(styles.span("text.muted", format!("  {left}")));
+    }
+    page.spans("State", state);
+    for problem in &row.problems {
+        page.styled_value("Problem", "level.error", &format!("{} {problem}", styles.glyphs.warning));
+    }
+    record_values(&mut page, model, row);
+    endpoints(&mut page, row);
+    resources(&mut page, row);
+    if let Some(instance) = &row.details.instance {
+        bootstrap(&mut page, instance);
+    }
+    activity(&mut page, model, row);
+    page.into_lines()
+}
+
+fn record_values(page: &mut Page<'_>, model: &Model, row: &EnvironmentRow) {
+    let zone = model.styles.zone;
+    let record = &row.details.record;
+    page.value("Owner", &row.owner);
+    page.value("Launched", format::date_time(record.created_at, zone));
+    if let Some(at) = row.expires_at {
+        let left = format::between(model.aws_now(), at);
+        let left =
+            if left.is_zero() { "expired".to_owned() } else { format!("{} left", format::left(left).text) };
+        page.value("Ends", format!("{} ({left})", format::date_time(at, zone)));
+    } else {
+        let text = "unreadable expiry; ends at the fleet's max-lifetime at the latest";
+        page.styled_value("Ends", "level.warning", text);
+    }
+    if let Some(termination) = &record.terminate {
+        let at = format::date_time(termination.at, zone);
+        page.value("Terminated", format!("by {} at {at}", termination.by));
+    }
+    if let Some(cost) = row.cost {
+        let (accrued, per_hour) = (format::dollars(cost.accrued), format::dollars(cost.per_hour));
+        page.value("Cost", format!("{accrued} so far, {per_hour} per hour"));
+    }
+    if let Some(note) = &record.note {
+        page.value("Note", note);
+    }
+    for (index, (service, tag)) in record.services.iter().enumerate() {
+        page.value(if index == 0 { "Services" } else { "" }, format!("{service} = {tag}"));
+    }
+}
+
+fn endpoints(page: &mut Page<'_>, row: &EnvironmentRow) {
+    page.heading("Endpoints");
+    for ((_, url), name) in row.urls.iter().zip(["Application", "Dashboard", "Log viewer"]) {
+        match url {
+            Some(url) => page.value(name, url),
+            None => page.no_value(name, "none until the instance runs"),
+        }
+    }
+    if let Some(endpoint) = row.details.database.as_ref().and_then(|database| database.endpoint.as_ref()) {
+        page.value("Database", endpoint);
+    }
+}
+
+fn resources(page: &mut Page<'_>, row: &EnvironmentRow) {
+    page.heading("Resources");
+    page.value("Environment", row.id.to_string());
+    page.value("Record", row.record.to_string());
+    if let Some(instance) = &row.details.instance {
+        let or = |value: &Option<String>, default: &str| value.clone().unwrap_or_else(|| default.to_owned());
+        page.value("Instance", format!("{} ({}, {})", instance.id, instance.instance_type, instance.state));
+        page.value("Zone", or(&instance.zone, "unknown"));
+        page.value("Public IP", or(&instance.public_ip, "none"));
+        page.value("Private IP", or(&instance.private_ip, "none"));
+    } else {
+        page.no_value("Instance", "none yet");
+    }
+    if let Some(database) = &row.details.database {
+        page.value("Database", format!("{} ({})", database.id, database.status));
+        if let Some(snapshot) = &database.snapshot {
+            page.value("Snapshot", snapshot.to_string());
+        }
+    } else {
+        page.no_value("Database", "not listed");
+    }
+}
+
+/// Adds when each phase of the bootstrap began and how long it took.
+#[allow(clippy::cast_precision_loss)] // seconds of a bootstrap
+fn bootstrap(page: &mut Page<'_>, instance: &Instance) {
+    if instance.timeline.is_empty() {
+        return;
+    }
+    let styles = page.styles;
+    page.heading("Bootstrap");
+    let total = instance.timeline.values().max().copied().unwrap_or(1).max(1);
+    for (index, phase) in Phase::PATH.into_iter().enumerate() {
+        let Some(&start) = instance.timeline.get(&phase) else { continue };
+        let next = Phase::PATH[index + 1..].iter().find_map(|phase| instance.timeline.get(phase));
+        let mut line = vec![styles.span("text.muted", format!("{:>8}  ", format::duration(start)))];
+        match next {
+            _ if phase == Phase::Ready => line.push(styles.span("state.ready", "done")),
+            None => line.push(styles.span("state.starting", "in progress")),
+            Some(end) => {
+                let took = end.saturating_sub(start);
+                let (filled, _) = styles.glyphs.progress(took as f64 / total as f64, PHASE_BAR_WIDTH);
+                line.push(styles.span("text", format!("{:>7} ", format::duration(took))));
+                line.push(styles.span("bar", filled));
+            }
+        }
+        page.spans(phase.as_str(), line);
+    }
+    if let Some(detail) = &instance.detail {
+        page.value("Detail", detail);
+    }
+}
+
+fn activity(page: &mut Page<'_>, model: &Model, row: &EnvironmentRow) {
+    let (id, database) = (row.id.to_string(), row.id.database_id());
+    let mut events = model
+        .activity
+        .events
+        .iter()
+        .filter(|event| event.target == id || event.target == database.as_str())
+        .take(MAX_EVENTS)
+        .peekable();
+    if events.peek().is_some() {
+        page.heading("Activity");
+    }
+    for event in events {
+        page.line(model.styles.event(event));
+    }
+}

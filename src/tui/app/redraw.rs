@@ -1,0 +1,41 @@
+//! When the screen changes without a message. The driver sleeps until then; an idle dashboard wakes up for nothing else.
+
+use std::time::Duration;
+
+use super::model::Model;
+use crate::tui::format::{self, TimedText};
+
+/// The shortest wait, so that a deadline in the past cannot make the driver spin.
+const MIN_WAIT: Duration = Duration::from_millis(50);
+
+/// Added to the end of a toast, because a timer that fires slightly early would find it still shown.
+const TOAST_MARGIN: Duration = Duration::from_millis(5);
+
+/// The time until the next visible change, by each clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NextChange {
+    /// By the engine's clock: texts with a time in them.
+    pub clock: Option<Duration>,
+    /// In real time: toasts.
+    pub(crate) real: Option<Duration>,
+}
+
+impl Model {
+    /// Returns the time until the screen changes without a message.
+    #[must_use]
+    pub fn next_change(&self) -> NextChange {
+        let rows = self.rows_expire_at.map(|at| at.saturating_sub(self.now.clock));
+        let age = self.age_text().map(|age| age.valid_for);
+        let toasts = self.toasts.iter().filter_map(|toast| toast.until).min();
+        let wait = |wait: Duration| wait.max(MIN_WAIT);
+        NextChange {
+            clock: rows.into_iter().chain(age).min().map(wait),
+            real: toasts.map(|at| wait(at.saturating_sub(self.now.real) + TOAST_MARGIN)),
+        }
+    }
+
+    /// Formats the age of the data.
+    pub(crate) fn age_text(&self) -> Option<TimedText> {
+        self.fleet_view.as_ref().and_then(|view| view.age(self.now.clock)).map(format::age)
+    }
+}

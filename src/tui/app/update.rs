@@ -1,0 +1,137 @@
+//! Applies messages to the model.
+
+use std::sync::Arc;
+
+use ratatui::layout::Size;
+
+use super::fleet_view::FleetView;
+use super::message::{Effect, Moment, Msg};
+use super::model::{Connection, Model, Screen, Severity};
+use super::regions::Pane;
+use super::{actions, input, log_actions};
+use crate::domain::World;
+use crate::engine::{Event, Extended, Launched};
+use crate::failure::{Failure, Kind};
+use crate::tui::format;
+
+/// Applies a message to the model; returns the effects for the driver to run.
+pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
+    let effects = apply(model, msg);
+    // A toast or a notice takes a row from the panes, so any message can push the selection out of view.
+    model.keep_in_view();
+    effects
+}
+
+impl Model {
+    /// Sets the time. Removes toasts that are over, and derives the rows again if a text with a time in it has expired.
+    pub fn set_now(&mut self, now: Moment) {
+        if now == self.now {
+            return;
+        }
+        self.now = now;
+        self.toasts.retain(|toast| toast.until.is_none_or(|until| now.real < until));
+        self.keep_in_view();
+        if self.rows_expire_at.is_some_and(|at| now.clock >= at) {
+            self.derive();
+        }
+    }
+}
+
+fn apply(model: &mut Model, msg: Msg) -> Vec<Effect> {
+    match msg {
+        Msg::Key(key) => return input::key(model, key),
+        Msg::Mouse(mouse) => return input::mouse(model, mouse),
+        Msg::Focus(focused) => return vec![Effect::Focus(focused)],
+        Msg::OpenFailed(url) => return actions::show_url(model, url),
+        Msg::Launched(task, result) => return launched(model, task, result),
+        Msg::Extended(task, result) => return extended(model, task, result),
+        Msg::Terminated(task, id, result) => {
+            let result = result.map(|()| format!("{id} is terminating"));
+            return finish(model, task, result);
+        }
+        Msg::Paste(text) => input::paste(model, &text),
+        Msg::Resize(width, height) => resize(model, Size::new(width, height)),
+        Msg::Connected { fleet, region } => {
+            model.connection = Connection::Up;
+            model.options.fleet = Some(fleet);
+            model.options.region = region;
+        }
+        Msg::ConnectFailed(failure) => model.connection = Connection::Failed(failure),
+        Msg::Engine(event) => engine_event(model, event),
+        Msg::Log(generation, item) => log_actions::receive(model, generation, item),
+        Msg::LogEnded(generation) => log_actions::end(model, generation),
+    }
+    Vec::new()
+}
+
+fn resize(model: &mut Model, size: Size) {
+    model.resize(size);
+    if matches!(model.screen, Screen::Main) && !model.regions.has_lower() {
+        // A pane that is not on the screen must not have the focus.
+        model.focus_pane(Pane::Environments);
+    }
+}
+
+fn engine_event(model: &mut Model, event: Event) {
+    match event {
+        Event::World(world) => observed(model, world),
+        Event::ObserveFailed(failure) => model.last_error = Some(failure),
+        Event::Activity(events) => model.activity.extend(events),
+        Event::Refused(refusals) => model.refusals = refusals,
+        Event::AuditWriteFailed(error) => {
+            // Only the first of several failures in a row is shown.
+            if let Some(error) = error.as_ref().filter(|_| model.audit_error.is_none()) {
+                // With a task number of its own, the toast is not replaced by the next one.
+                let task = model.next_task();
+                model.finish_task(task, Severity::Error, format!("cannot write the audit log: {error}"));
+            }
+            model.audit_error = error;
+        }
+        Event::Working(steps) => model.steps_in_flight = steps,
+    }
+}
+
+fn observed(model: &mut Model, world: Arc<World>) {
+    let clock = model.now.clock;
+    model.fleet_view = Some(FleetView::new(model.fleet_view.take(), world, clock));
+    model.last_error = None;
+    model.derive();
+    if model.databases_complete() {
+        model.pool.history.record(model.pool.status.free, clock);
+    }
+    if let Some(record) = &model.select_when_listed {
+        let height = model.regions.environment_rows();
+        if model.environments.select_record(record, height) {
+            model.select_when_listed = None;
+        }
+    }
+}
+
+fn launched(model: &mut Model, task: u64, result: Result<Launched, Failure>) -> Vec<Effect> {
+    let result = result.map(|launched| {
+        model.select_when_listed = Some(launched.record);
+        format!("{} is launching on {}", launched.environment, launched.database)
+    });
+    finish(model, task, result)
+}
+
+fn extended(model: &mut Model, task: u64, result: Result<Extended, Failure>) -> Vec<Effect> {
+    let result = result.map(|extended| {
+        let until = format::short_date_time(extended.expires_at, model.aws_now(), model.styles.zone);
+        let capped = if extended.capped { ", the fleet's max-lifetime" } else { "" };
+        format!("{} extended to {until}{capped}", extended.environment)
+    });
+    finish(model, task, result)
+}
+
+/// Shows the result of a task.
+fn finish(model: &mut Model, task: u64, result: Result<String, Failure>) -> Vec<Effect> {
+    match result {
+        Ok(text) => model.finish_task(task, Severity::Done, text),
+        Err(failure) => {
+            let late = if failure.kind == Kind::TooLate { "too late: " } else { "" };
+            model.finish_task(task, Severity::Error, format!("{late}{}", failure.sentence()));
+        }
+    }
+    vec![Effect::Refresh]
+}

@@ -1,0 +1,89 @@
+//! How the dashboard looks and behaves, as flags and configuration set it.
+
+use std::time::Duration;
+
+use chrono::{FixedOffset, Local, Offset as _, TimeZone as _};
+
+use super::glyphs::{self, Glyphs};
+use super::keymap::Keymap;
+use super::theme::{Theme, Themes};
+use crate::clock::Clock;
+use crate::domain::FleetName;
+use crate::failure::Failure;
+
+/// What the header says about the demo.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DemoInfo {
+    /// A few words, such as `a busy day, 60 times as fast`.
+    pub about: String,
+}
+
+/// How the dashboard looks and behaves.
+#[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools)] // independent switches of the command line
+pub struct TuiOptions {
+    /// The clock, shared with the engine.
+    pub(crate) clock: Clock,
+    /// The AWS Region; empty until it is known.
+    pub region: String,
+    pub(crate) fleet: Option<FleetName>,
+    /// Disables every action that changes something.
+    pub read_only: bool,
+    /// Whether this process's engine takes background steps.
+    pub engine_enabled: bool,
+    /// Set in the demo only.
+    pub demo: Option<DemoInfo>,
+    /// All themes that the user can switch to.
+    pub themes: Themes,
+    /// The initial theme; see [`TuiOptions::choose_theme`].
+    pub(crate) theme: Theme,
+    pub(crate) keymap: Keymap,
+    /// The symbols: Unicode or ASCII.
+    pub glyphs: Glyphs,
+    /// The owner of what this dashboard launches, and the owner who may terminate without typing a name.
+    pub(crate) user: String,
+    /// The interval between observations while nothing changes.
+    pub(crate) refresh: Duration,
+    /// Show URLs instead of opening them.
+    pub(crate) no_browser: bool,
+    /// The time zone in which times are shown.
+    pub zone: FixedOffset,
+    /// Whether to capture the mouse. While captured, the terminal's own text selection does not work.
+    pub(crate) mouse: bool,
+}
+
+impl TuiOptions {
+    /// Returns the defaults for a user.
+    #[must_use]
+    pub fn new(clock: Clock, user: impl Into<String>) -> Self {
+        let themes = Themes::default();
+        let theme = themes.after("").unwrap_or_default();
+        let zone = Local.offset_from_utc_datetime(&clock.now().naive_utc()).fix();
+        Self {
+            clock,
+            region: String::new(),
+            fleet: None,
+            read_only: false,
+            engine_enabled: true,
+            demo: None,
+            themes,
+            theme,
+            keymap: Keymap::default(),
+            glyphs: glyphs::UNICODE,
+            user: user.into(),
+            refresh: Duration::from_secs(10),
+            no_browser: false,
+            zone,
+            mouse: true,
+        }
+    }
+
+    /// Sets the theme: the requested one, else `mono` if `NO_COLOR` is set, else `ansi`.
+    ///
+    /// # Errors
+    /// Returns a usage failure if no theme has the requested name.
+    pub(crate) fn choose_theme(&mut self, name: Option<&str>, no_color: bool) -> Result<(), Failure> {
+        self.theme = self.themes.find(name.unwrap_or(if no_color { "mono" } else { "ansi" }))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,112 @@
+//! Draws the model. The model stays unchanged; each part of the screen gets the styles and its own data.
+
+pub(crate) mod activity;
+pub(crate) mod chrome;
+pub(crate) mod dialogs;
+pub(crate) mod environments;
+pub(crate) mod logs;
+pub(crate) mod page;
+pub(crate) mod pool;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+
+use super::app::dialog::Dialog;
+use super::app::model::{Model, Screen};
+use super::app::pages;
+use super::app::regions::Pane;
+
+/// Draws the dashboard; returns the position of the cursor, if a text field has the focus.
+pub fn draw(model: &Model, buf: &mut Buffer) -> Option<Position> {
+    let styles = &model.styles;
+    let regions = &model.regions;
+    let screen = Rect::from((Position::ORIGIN, model.size)).intersection(buf.area);
+    buf.set_style(screen, styles.role("background"));
+    chrome::header(styles, buf, regions.header, &model.header());
+    if let Some((level, text)) = model.notice() {
+        chrome::notice(styles, buf, regions.notice, level, &text);
+    }
+    let mut cursor = match &model.screen {
+        Screen::Main => {
+            pool(model, buf);
+            activity(model, buf);
+            environments(model, buf)
+        }
+        Screen::Logs(view) => logs::draw(styles, buf, regions.body, view),
+        Screen::Details(_) | Screen::Help | Screen::Health => {
+            let lines = pages::lines(model, regions.page_size().1);
+            page::draw(styles, buf, regions.body, pages::title(model), lines, model.scroll);
+            None
+        }
+    };
+    chrome::toasts(styles, buf, regions.toasts, &model.toasts);
+    chrome::footer(styles, buf, regions.footer, model.hints());
+    if let Some(open) = &model.dialog {
+        cursor = dialog(model, open, buf);
+    }
+    cursor.filter(|at| buf.area.contains(*at))
+}
+
+fn environments(model: &Model, buf: &mut Buffer) -> Option<Position> {
+    let focused = model.pane == Pane::Environments;
+    let table = environments::EnvironmentsTable {
+        pane: &model.environments,
+        rows: model.regions.environment_rows(),
+        focused,
+        border: model.border_role(focused),
+        user: &model.options.user,
+        now: model.aws_now(),
+        databases_complete: model.databases_complete(),
+        placeholder: model.no_environments(),
+    };
+    table.draw(&model.styles, buf, model.regions.body)
+}
+
+fn pool(model: &Model, buf: &mut Buffer) {
+    let focused = model.pane == Pane::Pool;
+    let table = pool::PoolTable {
+        pane: &model.pool,
+        rows: model.regions.pool_rows(),
+        focused,
+        border: model.border_role(focused),
+        observed: model.fleet_view.is_some(),
+        placeholder: model.no_databases(),
+    };
+    table.draw(&model.styles, buf, model.regions.pool);
+}
+
+fn activity(model: &Model, buf: &mut Buffer) {
+    let focused = model.pane == Pane::Activity;
+    let list = activity::ActivityList {
+        pane: &model.activity,
+        focused,
+        border: model.border_role(focused),
+        placeholder: model.no_activity(),
+    };
+    list.draw(&model.styles, buf, model.regions.activity);
+}
+
+fn dialog(model: &Model, dialog: &Dialog, buf: &mut Buffer) -> Option<Position> {
+    let styles = &model.styles;
+    match dialog {
+        Dialog::Launch(form) => dialogs::launch(styles, buf, form),
+        Dialog::Extend(prompt) => {
+            let row = model.environments.find(&prompt.record);
+            let max_lifetime = model.fleet_view.as_ref().map(|view| view.world.fleet.policy.max_lifetime);
+            dialogs::extend(styles, buf, prompt, row, max_lifetime, model.aws_now())
+        }
+        Dialog::Terminate(prompt) => {
+            let losses = prompt.losses(model.environments.find(&prompt.record), model.aws_now());
+            dialogs::terminate(styles, buf, prompt, &losses)
+        }
+        Dialog::Open(menu) => {
+            dialogs::open(styles, buf, menu, model.environments.find(&menu.record));
+            None
+        }
+        Dialog::Palette(palette) => dialogs::palette(styles, buf, palette, model.palette_rows(palette)),
+        Dialog::Notice { title, lines } => {
+            dialogs::notice(styles, buf, title, lines);
+            None
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! The dialogs.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+use ratatui::text::{Line, Span};
+
+use crate::tui::app::commands::PaletteRow;
+use crate::tui::app::dialog::extend::{EXTENSIONS, ExtendPrompt};
+use crate::tui::app::dialog::launch::LaunchForm;
+use crate::tui::app::dialog::open::OpenMenu;
+use crate::tui::app::dialog::palette::Palette;
+use crate::tui::app::dialog::terminate::TerminatePrompt;
+use crate::tui::app::form::Field;
+use crate::tui::app::rows::EnvironmentRow;
+use crate::tui::format;
+use crate::tui::styles::Styles;
+use crate::tui::text;
+use crate::tui::widgets::{field, frame, line};
+
+/// The width of the column of field labels.
+const LABEL_WIDTH: u16 = 14;
+
+/// The width of the dialogs, without border and padding.
+const LAUNCH_WIDTH: u16 = 72;
+const EXTEND_WIDTH: u16 = 60;
+const TERMINATE_WIDTH: u16 = 62;
+const PALETTE_WIDTH: u16 = 66;
+const MIN_OPEN_WIDTH: u16 = 44;
+const MAX_OPEN_WIDTH: u16 = 90;
+const MAX_NOTICE_WIDTH: usize = 76;
+
+/// The columns before a URL in the menu.
+const URL_INDENT: usize = 14;
+
+/// The width of the field for a custom extension.
+const CUSTOM_WIDTH: u16 = 14;
+
+/// The height of the launch form with a line for each field's error.
+const TALL_FORM: u16 = 10;
+
+/// Draws keys with their meaning on the last row.
+fn keys(styles: &Styles, buf: &mut Buffer, area: Rect, pairs: &[(&str, &str)]) {
+    let mut line = Vec::new();
+    for (key, help) in pairs {
+        if !line.is_empty() {
+            line.push(Span::raw("  "));
+        }
+        line.push(styles.span("key", *key));
+        line.push(styles.span("text.muted", format!(" {help}")));
+    }
+    line::put(buf, rows_from_end(area, 1), line, styles.glyphs.ellipsis);
+}
+
+/// Returns the part of the area from the `count`-th row from the end on.
+fn rows_from_end(area: Rect, count: u16) -> Rect {
+    let height = area.height.min(count);
+    Rect { y: area.bottom() - height, height, ..area }
+}
+
+/// Returns the area without its last `count` rows.
+fn without_end(area: Rect, count: u16) -> Rect {
+    Rect { height: area.height.saturating_sub(count), ..area }
+}
+
+/// Returns the area without its first `columns` columns.
+fn without_start(area: Rect, columns: u16) -> Rect {
+    let columns = columns.min(area.width);
+    Rect { x: area.x + columns, width: area.width - columns, ..area }
+}
+
+fn columns_of(text: &str) -> u16 {
+    u16::try_from(text::width(text)).unwrap_or(u16::MAX)
+}
+
+pub(crate) fn launch(styles: &Styles, buf: &mut Buffer, form: &LaunchForm) -> Option<Position> {
+    let area = frame::dialog(styles, buf, "Launch an environment", LAUNCH_WIDTH, TALL_FORM + 1);
+    let has_error_lines = area.height >= TALL_FORM;
+    let (first, step) = if has_error_lines { (1, 2) } else { (0, 1) };
+    let mut cursor = None;
+    for (index, form_field) in form.fields.iter().enumerate() {
+        let mut rows = area.rows().skip(first + index * step);
+        let Some(row) = rows.next() else { break };
+        let focused = form.focus == index;
+        let at = labelled_field(styles, buf, row, form_field, focused);
+        cursor = cursor.or(at.filter(|_| focused));
+        if let (true, Some(row), Some(error)) = (has_error_lines, rows.next(), form_field.visible_error()) {
+            let text = format!("{} {error}", styles.glyphs.cross);
+            let place = without_start(row, LABEL_WIDTH);
+            line::put(buf, place, styles.span("field.error", text), styles.glyphs.ellipsis);
+        }
+    }
+    if usize::from(area.height) > first + form.fields.len() * step {
+        keys(styles, buf, area, &[("enter", "launch"), ("tab", "next field"), ("esc", "cancel")]);
+    }
+    cursor
+}
+
+/// Draws a label and its field; returns the position of the cursor.
+fn labelled_field(
+    styles: &Styles,
+    buf: &mut Buffer,
+    area: Rect,
+    form_field: &Field,
+    focused: bool,
+) -> Option<Position> {
+    let label_role = if focused { "text.strong" } else { "text.muted" };
+    line::put(buf, area, styles.span(label_role, form_field.label), "");
+    let place = without_start(area, LABEL_WIDTH);
+    let field_style = styles.role(if focused { "field.focus" } else { "field" });
+    let style = match form_field.visible_error() {
+        Some(_) => field_style.patch(styles.role("field.error")),
+        None => field_style,
+    };
+    let cursor = field::draw(buf, place, &form_field.input, style);
+    if form_field.input.value().is_empty() {
+        let columns = usize::from(place.width);
+        let placeholder = text::fit(&form_field.placeholder, columns, styles.glyphs.ellipsis);
+        let style = field_style.patch(styles.role("text.muted"));
+        buf.set_stringn(place.x, place.y, placeholder, columns, style);
+    }
+    cursor
+}
+
+/// Draws the prompt for an extension; `row` is `None` if the environment no longer exists.
+pub(crate) fn extend(
+    styles: &Styles,
+    buf: &mut Buffer,
+    prompt: &ExtendPrompt,
+    row: Option<&EnvironmentRow>,
+    max_lifetime: Option<Duration>,
+    now: DateTime<Utc>,
+) -> Option<Position> {
+    let name = row.map_or_else(|| prompt.id.to_string(), |row| row.name.clone());
+    let area = frame::dialog(styles, buf, &format!("Extend {name}"), EXTEND_WIDTH, 7);
+    let expires_at = row.and_then(|row| row.expires_at);
+    let max = row.zip(max_lifetime).map(|(row, max)| row.details.record.created_at + max);
+    let mut choices = Vec::new();
+    for (index, (label, _)) in EXTENSIONS.iter().enumerate() {
+        let role = if prompt.choice == index { "selection" } else { "text" };
+        choices.push(styles.span(role, format!(" +{label} ")));
+        choices.push(Span::raw(" "));
+    }
+    choices.push(styles.span(if prompt.is_custom() { "selection" } else { "text" }, " other "));
+    let custom_at = choices.iter().map(Span::width).sum::<usize>() + 1;
+    let result = match &prompt.custom.error {
+        Some(error) if prompt.is_custom() => {
+            styles.span("field.error", format!("{} {error}", styles.glyphs.cross))
+        }
+        _ => {
+            let text = prompt.preview(expires_at, max, now).map(|extension| {
+                let at = format::short_date_time(extension.expires_at, now, styles.zone);
+                let note = if extension.capped { ", the fleet's max-lifetime" } else { "" };
+                format!("extends to {at}{note}")
+            });
+            styles.span("text", text.unwrap_or_default())
+        }
+    };
+    let lines = [
+        Line::from(current_end(styles, expires_at, now)),
+        Line::default(),
+        Line::from(choices),
+        Line::default(),
+        Line::from(result),
+    ];
+    line::put_all(buf, area, lines, styles.glyphs.ellipsis);
+    if area.height > 5 {
+        let pairs = [("enter", "extend"), ("tab", "next"), ("0-9", "other"), ("esc", "cancel")];
+        keys(styles, buf, area, &pairs);
+    }
+    let row = area.rows().nth(2).filter(|_| prompt.is_custom())?;
+    let place = without_start(row, u16::try_from(custom_at).unwrap_or(u16::MAX));
+    let place = Rect { width: place.width.min(CUSTOM_WIDTH), ..place };
+    field::draw(buf, place, &prompt.custom.input, styles.role("field.focus"))
+}
+
+fn current_end(styles: &Styles, expires_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Vec<Span<'static>> {
+    match expires_at {
+        Some(at) if at > now => vec![
+            styles.span("text.muted", "ends in "),
+            styles.span("text", format::left(format::between(now, at)).text),
+            styles.span("text.muted", format!(", at {}", format::short_date_time(at, now, styles.zone))),
+        ],
+        Some(_) => vec![styles.span("state.expired", "expired; extend it to keep it")],
+        None => vec![styles.span("text.muted", "unreadable expiry")],
+    }
+}
+
+/// Draws the confirmation of a termination with what it destroys.
+pub(crate) fn terminate(
+    styles: &Styles,
+    buf: &mut Buffer,
+    prompt: &TerminatePrompt,
+    losses: &[String],
+) -> Option<Position> {
+    let glyphs = &styles.glyphs;
+    let mut lines = vec![Line::from(vec![
+        styles.span("danger", "This cannot be undone. "),
+        styles.span("text", "What will be lost:"),
+    ])];
+    let columns = usize::from(TERMINATE_WIDTH.min(buf.area.width.saturating_sub(4)));
+    for loss in losses {
+        for (index, part) in text::wrap(loss, columns.saturating_sub(4).max(8)).into_iter().enumerate() {
+            let bullet = if index == 0 { format!("  {} ", glyphs.dot) } else { "    ".to_owned() };
+            lines.push(Line::from(vec![styles.span("danger", bullet), styles.span("text", part)]));
+        }
+    }
+    lines.push(Line::default());
+    // The question and the keys have their rows even if not all losses fit.
+    let reserved = if prompt.confirmation.is_some() { 3 } else { 1 };
+    let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(reserved);
+    let title = format!("Terminate {} {} {}?", prompt.name, glyphs.dot, prompt.id);
+    let area = frame::dialog(styles, buf, &title, TERMINATE_WIDTH, height);
+    line::put_all(buf, without_end(area, reserved), lines, glyphs.ellipsis);
+    let Some(required) = &prompt.confirmation else {
+        keys(styles, buf, area, &[("y", "terminate"), ("n", "cancel")]);
+        return None;
+    };
+    let question = format!("Type {required} to confirm: ");
+    let row = Rect { height: area.height.min(1), ..rows_from_end(area, reserved) };
+    let used = columns_of(&question).min(area.width.saturating_sub(4));
+    line::put(buf, row, styles.span("text.strong", question), glyphs.ellipsis);
+    let role = if prompt.is_confirmed() { "danger" } else { "field.focus" };
+    let style = styles.role("field.focus").patch(styles.role(role));
+    let cursor = field::draw(buf, without_start(row, used), &prompt.typed, style);
+    keys(styles, buf, area, &[("enter", "terminate"), ("esc", "cancel")]);
+    cursor
+}
+
+/// Draws the menu of URLs; `row` is `None` if the environment no longer exists.
+pub(crate) fn open(styles: &Styles, buf: &mut Buffer, menu: &OpenMenu, row: Option<&EnvironmentRow>) {
+    let Some(row) = row else {
+        return notice(styles, buf, "Open", &[format!("{} no longer exists", menu.id)]);
+    };
+    let urls = row.urls.iter().filter_map(|(_, url)| url.as_ref());
+    let width = urls.map(|url| text::width(url)).max().unwrap_or(20) + URL_INDENT + 2;
+    let width = u16::try_from(width).unwrap_or(u16::MAX).clamp(MIN_OPEN_WIDTH, MAX_OPEN_WIDTH);
+    let area = frame::dialog(styles, buf, &format!("Open {}", row.name), width, 5);
+    for ((index, (name, url)), place) in row.urls.iter().enumerate().zip(area.rows()) {
+        let (initial, rest) = name.split_at(1);
+        let url = match url {
+            Some(url) => styles.span("text", url),
+            None => styles.span("text.muted", "no address yet"),
+        };
+        let rest = format!("{rest:width$}", width = URL_INDENT - 1);
+        let spans = vec![styles.span("key", initial), styles.span("text", rest), url];
+        line::put(buf, place, spans, styles.glyphs.ellipsis);
+        if index == menu.index {
+            buf.set_style(place, styles.role("selection"));
+        }
+    }
+    if area.height >= 5 {
+        keys(styles, buf, area, &[("enter", "open"), ("a/d/l", "open directly"), ("esc", "close")]);
+    }
+}
+
+pub(crate) fn palette(
+    styles: &Styles,
+    buf: &mut Buffer,
+    palette: &Palette,
+    rows: Vec<PaletteRow>,
+) -> Option<Position> {
+    let area = frame::dialog(styles, buf, "Commands", PALETTE_WIDTH, 14);
+    if area.is_empty() {
+        return None;
+    }
+    let ellipsis = styles.glyphs.ellipsis;
+    let top = Rect { height: 1, ..area };
+    line::put(buf, top, styles.span("key", ":"), "");
+    let cursor = field::draw(buf, without_start(top, 1), &palette.input, styles.role("field.focus"));
+    let list = rows_from_end(area, area.height - 1);
+    if rows.is_empty() {
+        line::put(buf, list, styles.span("text.muted", "no matching command"), "");
+    }
+    // The list scrolls as far as needed to show the selected row.
+    let offset = (palette.index + 1).saturating_sub(usize::from(list.height));
+    for (place, (index, row)) in list.rows().zip(rows.into_iter().enumerate().skip(offset)) {
+        let (id_role, help_role, help, key) = match row.disabled_reason {
+            Some(reason) => ("text.muted", "text.muted", reason, String::new()),
+            None => ("text.strong", "text", row.help, row.key),
+        };
+        let room = place.width.saturating_sub(columns_of(&key).saturating_add(2));
+        let spans = vec![styles.span(id_role, format!("{:16}", row.id)), styles.span(help_role, help)];
+        line::put(buf, Rect { width: room, ..place }, spans, ellipsis);
+        line::put_right(buf, place, styles.span("key", key), "");
+        if index == palette.index {
+            buf.set_style(place, styles.role("selection"));
+        }
+    }
+    cursor
+}
+
+/// Draws a text that any key closes.
+pub(crate) fn notice(styles: &Styles, buf: &mut Buffer, title: &str, lines: &[String]) {
+    let max = usize::from(buf.area.width.saturating_sub(8)).clamp(1, MAX_NOTICE_WIDTH);
+    let lines: Vec<_> = lines.iter().flat_map(|line| text::wrap(line, max)).collect();
+    let width = lines.iter().map(|line| columns_of(line)).max().unwrap_or(0).max(20);
+    let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX);
+    let area = frame::dialog(styles, buf, title, width, height);
+    let lines = lines.into_iter().map(|line| Line::from(styles.span("text", line)));
+    line::put_all(buf, without_end(area, 1), lines, styles.glyphs.ellipsis);
+    keys(styles, buf, area, &[("any key", "to close")]);
+}
