@@ -221,7 +221,7 @@ impl Step {
             Self::ClaimDatabase { .. } => "claim-database",
             Self::CreateClaimed { .. } | Self::CreateDatabase { .. } => "create-database",
             Self::LaunchInstance { .. } => "launch-instance",
-            Self::RecordInstance { .. } => "record-instance",
+            Self::RecordInstance { .. } => "note-instance",
             Self::MirrorExpiry { .. } => "mirror-expiry",
             Self::GiveUp { .. } => "give-up",
             Self::MarkReaping { .. } => "mark-reaping",
@@ -232,10 +232,10 @@ impl Step {
             Self::DeleteDatabase { .. } => "delete-database",
             Self::DeleteRecord { .. } => "delete-record",
             Self::Retire { .. } => "retire-database",
-            Self::CountFailedRestore { .. } => "count-failed-restore",
+            Self::CountFailedRestore { .. } => "note-failed-restore",
             // Steps of one priority run in the order of their actions: counters are cleared before new failures are counted.
-            Self::ResetFailedRestores => "clear-failed-restores",
-            Self::RaiseNumberHint { .. } => "raise-number-hint",
+            Self::ResetFailedRestores => "forget-failed-restores",
+            Self::RaiseNumberHint { .. } => "move-hint",
         }
     }
 

@@ -324,9 +324,9 @@ impl<S: Surface> Driver<S> {
     fn follow_logs(&mut self, query: LogQuery, generation: u64) {
         self.stop_logs();
         let Some((engine, _)) = &self.engine else { return };
-        let (cloud, sender) = (Arc::clone(engine.cloud()), self.sender.clone());
+        let (engine, sender) = (engine.clone(), self.sender.clone());
         self.log = Some(self.tasks.spawn(async move {
-            let mut items = cloud.follow(query);
+            let mut items = engine.follow_logs(query);
             while let Some(item) = items.next().await {
                 let item = item.map_err(|error| Failure::cloud("cannot read the log", &error));
                 if sender.send(Incoming::Msg(Msg::Log(generation, item))).await.is_err() {

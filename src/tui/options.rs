@@ -82,7 +82,7 @@ impl TuiOptions {
     ///
     /// # Errors
     /// Returns a usage failure if no theme has the requested name.
-    pub(crate) fn choose_theme(&mut self, name: Option<&str>, no_color: bool) -> Result<(), Failure> {
+    pub fn choose_theme(&mut self, name: Option<&str>, no_color: bool) -> Result<(), Failure> {
         self.theme = self.themes.find(name.unwrap_or(if no_color { "mono" } else { "ansi" }))?;
         Ok(())
     }

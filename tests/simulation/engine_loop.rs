@@ -288,7 +288,7 @@ fn step_waits_for_its_jitter_and_is_observed() {
         let next = events.iter().find(|(at, event)| *at > working[1].0 && matches!(event, Event::World(_)));
         assert_about(&[next.unwrap().0 - working[1].0], 2.0);
         let actions: Vec<_> = activity(events).into_iter().map(|(_, event)| event.action).collect();
-        for action in ["create-database", "raise-number-hint"] {
+        for action in ["create-database", "move-hint"] {
             assert!(actions.iter().any(|events| events == action), "{actions:?}");
         }
     });

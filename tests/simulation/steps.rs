@@ -215,7 +215,7 @@ fn restores_take_numbers_in_order() {
         assert_eq!((action, outcome), ("create-database", Outcome::Done));
         assert!(detail.starts_with("from rds:integration-"), "{detail}");
         let hint = bed.run_pass().await;
-        assert_eq!(hint, [done("raise-number-hint")]);
+        assert_eq!(hint, [done("move-hint")]);
         assert_eq!(bed.run_pass().await, []);
     });
     on_paused_time(async {
@@ -287,7 +287,7 @@ fn number_hint_is_raised_once() {
         bed.script.before("fleet", async move {
             other.once(false).await.expect("a pass");
         });
-        assert_eq!(bed.run_pass().await, [skipped("raise-number-hint", "another engine changed it first")]);
+        assert_eq!(bed.run_pass().await, [skipped("move-hint", "another engine changed it first")]);
     });
 }
 
@@ -346,11 +346,11 @@ fn failed_restore_is_counted_once() {
             })
         };
         assert!(failures(&bed).split(' ').count() >= 2, "{}", failures(&bed));
-        assert_eq!(bed.audit("count-failed-restore").len(), failures(&bed).split(' ').count() - 1);
+        assert_eq!(bed.audit("note-failed-restore").len(), failures(&bed).split(' ').count() - 1);
         bed.sim.clear_faults();
         bed.run_other_engine(120).await;
         assert_eq!(failures(&bed), "");
-        assert_eq!(bed.audit("clear-failed-restores").len(), 1);
+        assert_eq!(bed.audit("forget-failed-restores").len(), 1);
     });
     on_paused_time(async {
         let mut scenario = Scenario::default();
@@ -365,7 +365,7 @@ fn failed_restore_is_counted_once() {
             other.once(false).await.expect("a pass");
         });
         let steps = bed.run_pass().await;
-        assert_eq!(steps[0], skipped("count-failed-restore", "another engine changed it first"));
+        assert_eq!(steps[0], skipped("note-failed-restore", "another engine changed it first"));
     });
 }
 

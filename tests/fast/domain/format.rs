@@ -142,11 +142,11 @@ fn an_event_from_a_log_that_others_write_is_cleaned_whole() {
 #[test]
 fn every_deed_is_told_in_the_past() {
     for (action, told) in [
-        ("clear-failed-restores", "cleared failed restores"),
+        ("forget-failed-restores", "cleared failed restores"),
         ("keep", "kept"),
         ("give-up", "gave up"),
         ("extend", "extended"),
-        ("record-instance", "recorded instance"),
+        ("note-instance", "recorded instance"),
     ] {
         assert_eq!(event("amy", action).summary(), told);
     }

@@ -154,14 +154,14 @@ fn restore_of_two_hours_has_failed() {
     };
     assert_eq!(actions(&planned(&hanging(119))), []);
     let failed = planned(&hanging(120));
-    assert_eq!(actions(&failed), [("count-failed-restore", "number 2".to_owned())]);
+    assert_eq!(actions(&failed), [("note-failed-restore", "number 2".to_owned())]);
     assert_eq!(failed.steps[0].reason, "hatchery-dev-2 is still creating after two hours");
     // The next restore starts a minute later.
     assert_eq!(failed.refused[0].reason, "a restore failed; the next one starts at 12:01:00");
     let mut claimed = hanging(120);
     claimed.databases.items[1].environment = Some(environment_id(2));
     claimed.records.items.push(record(2));
-    assert!(planned(&claimed).steps.iter().all(|planned| planned.step.action() != "count-failed-restore"));
+    assert!(planned(&claimed).steps.iter().all(|planned| planned.step.action() != "note-failed-restore"));
 }
 
 #[test]
@@ -324,7 +324,7 @@ fn pool_stops_after_five_failed_restores() {
     world.databases.items.push(failed);
     world.fleet.policy.last_number = Number(1);
     let counted = planned(&world);
-    assert!(actions(&counted).contains(&("count-failed-restore", "number 1".to_owned())));
+    assert!(actions(&counted).contains(&("note-failed-restore", "number 1".to_owned())));
     for number in 1..=5 {
         let failures = &mut world.fleet.policy.restore_failures;
         *failures = failures.and(Number(number), minutes_ago(600));
