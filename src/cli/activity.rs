@@ -10,8 +10,7 @@ use crate::failure::Failure;
 const MAX_EVENTS: usize = 1_000;
 
 pub(crate) async fn run(context: &Context<'_>, since: Duration) -> Result<(), Failure> {
-    let from = context.engine.clock().now() - since;
-    let events = context.cloud().audit(context.fleet(), from, MAX_EVENTS).await;
+    let events = context.cloud().audit(context.fleet(), context.ago(since), MAX_EVENTS).await;
     let events = events.map_err(|error| Failure::cloud("cannot read the audit log", &error))?;
     if context.console.is_json() {
         return context.console.print_json(&json::activity(context.fleet(), &events));

@@ -1,6 +1,8 @@
 //! One run of the binary, and the engine of the fleet that a command works on.
 
-use chrono::{DateTime, Utc};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::console::Console;
 use super::options::GlobalOptions;
@@ -131,6 +133,13 @@ impl Context<'_> {
 
     pub(crate) fn fleet(&self) -> &FleetName {
         &self.engine.config().fleet
+    }
+
+    /// Returns the instant this long ago, but not before 1970, which is as far back as AWS's logs can go.
+    pub(crate) fn ago(&self, duration: Duration) -> DateTime<Utc> {
+        let duration = TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX);
+        let instant = self.engine.clock().now().checked_sub_signed(duration);
+        instant.map_or(DateTime::UNIX_EPOCH, |instant| instant.max(DateTime::UNIX_EPOCH))
     }
 
     /// Observes the fleet without its launch history. Also returns the time by AWS's clock.

@@ -40,7 +40,7 @@ pub(crate) async fn run(context: &Context<'_>, args: LogsArgs) -> Result<(), Fai
         fleet: context.fleet().clone(),
         record: record.id,
         source: args.source,
-        since: context.engine.clock().now() - args.since,
+        since: context.ago(args.since),
     };
     if !args.follow {
         let lines = context.cloud().logs(&query).await.map_err(|error| Failure::cloud(&cannot, &error))?;
