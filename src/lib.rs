@@ -5,9 +5,9 @@
 pub mod cli;
 pub mod clock;
 pub mod cloud;
-pub mod config;
+mod config;
 pub mod domain;
 pub mod engine;
 pub mod failure;
-pub mod logging;
+mod logging;
 pub mod tui;
