@@ -264,8 +264,10 @@ fn wants_json(arguments: &[OsString]) -> bool {
 
 fn usage_failure(error: &clap::Error) -> Failure {
     let text = error.to_string();
-    let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-    Failure::new(Kind::Usage, first, "see hatchery --help")
+    // The paragraphs after the first one are tips and the usage.
+    let first = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+    let message = first.split_whitespace().collect::<Vec<_>>().join(" ");
+    Failure::new(Kind::Usage, message, "see hatchery --help")
 }
 
 /// Writes the failure as one sentence on standard error, with `--json` also as a document on standard output.

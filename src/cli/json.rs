@@ -317,7 +317,7 @@ pub(crate) fn launched<'a>(fleet: &'a FleetName, name: &'a Label, launched: &'a 
 }
 
 /// `launch --wait`
-pub(crate) fn ready(fleet: &FleetName, environment: EnvironmentBody<'_>) -> Value {
+pub(crate) fn ready(fleet: &FleetName, environment: &EnvironmentBody<'_>) -> Value {
     json!({ "version": VERSION, "fleet": fleet, "environment": environment })
 }
 

@@ -108,7 +108,7 @@ fn report_ready(
     context.console.progress("", None);
     if context.console.is_json() {
         let body = json::environment(environment, policy, estimates, now);
-        return context.console.print_json(&json::ready(context.fleet(), body));
+        return context.console.print_json(&json::ready(context.fleet(), &body));
     }
     let urls = json::urls(environment, policy);
     let lines: String = urls.iter().map(|(endpoint, url)| format!("{endpoint:<10} {url}\n")).collect();

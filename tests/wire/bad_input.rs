@@ -185,7 +185,7 @@ async fn a_group_that_admits_the_whole_internet() {
     hatchery(&moto, &["fleet", "ls"]).ok();
     arguments.extend(["--allow-public", &seed.security_group]);
     hatchery(&moto, &arguments).ok();
-    hatchery(&moto, &arguments).fails(5, &["exists already", "fleet set"]);
+    hatchery(&moto, &arguments).fails(5, &["already exists", "fleet set"]);
     hatchery(&moto, &["fleet", "set", "allow-public="]).ok();
     hatchery(&moto, &["launch", "x"]).fails(5, &["cannot launch", "admits 0.0.0.0/0"]);
     nothing_was_done(&moto).await;

@@ -400,7 +400,7 @@ async fn what_cannot_be_logged_is_said() {
     for arguments in [&["launch", "quiet"][..], &["engine", "--once"], &["terminate", "quiet", "--yes"]] {
         let run = run(&moto, &microburst, arguments).await.ok();
         assert!(
-            run.err.contains("the audit log cannot be written: PutLogEvents: You are not authorized"),
+            run.err.contains("cannot write the audit log: PutLogEvents: You are not authorized"),
             "{run:#?}"
         );
     }

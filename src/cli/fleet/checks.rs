@@ -30,7 +30,7 @@ pub(super) async fn find_problems(cloud: &DynCloud, new: &NewFleet) -> Result<Ve
     match ok_or_push(image, "images", &mut problems) {
         Some(None) => {
             let message = format!("no available image has the tag hatchery:image={}", policy.image_tag);
-            let hint = "run the image pipeline, or correct --image-tag";
+            let hint = "run the image pipeline, or correct the image-tag";
             problems.push(Failure::new(Kind::NotFound, message, hint));
         }
         Some(image) => problems.extend(check_launch(cloud, new, &subnets, image.as_ref()).await),
@@ -95,7 +95,7 @@ async fn check_databases(cloud: &DynCloud, policy: &Policy) -> Vec<Failure> {
     let mut problems = Vec::new();
     if let Some(None) = ok_or_push(database, "databases", &mut problems) {
         let message = format!("there is no database {source:?}");
-        problems.push(Failure::new(Kind::NotFound, message, "correct --source-database"));
+        problems.push(Failure::new(Kind::NotFound, message, "correct the source-database"));
     }
     // A missing database has no snapshot either; one problem is enough.
     if problems.is_empty() && ok_or_push(snapshot, "snapshots", &mut problems) == Some(None) {
@@ -104,7 +104,7 @@ async fn check_databases(cloud: &DynCloud, policy: &Policy) -> Vec<Failure> {
     }
     if ok_or_push(group, "DB subnet groups", &mut problems) == Some(None) {
         let message = format!("there is no DB subnet group {:?}", policy.database_subnet_group);
-        problems.push(Failure::new(Kind::NotFound, message, "correct --database-subnet-group"));
+        problems.push(Failure::new(Kind::NotFound, message, "correct the database-subnet-group"));
     }
     ok_or_push(security_groups, "database security groups", &mut problems);
     problems
@@ -121,7 +121,7 @@ async fn check_launch(
     let offering = cloud.zones_offering(&new.instance_type, &zones).await;
     if ok_or_push(offering, "instance types", &mut problems).is_some_and(|zones| zones.is_empty()) {
         let message = format!("no zone of the subnets offers instance type {}", new.instance_type);
-        problems.push(Failure::new(Kind::NotFound, message, "correct --instance-type or --subnets"));
+        problems.push(Failure::new(Kind::NotFound, message, "correct the instance type or the subnets"));
     }
     // Only a dry run shows whether the values work together and whether the caller may pass the instance profile.
     if problems.is_empty()

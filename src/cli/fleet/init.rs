@@ -157,8 +157,9 @@ pub(super) async fn run(args: &InitArgs, session: &Session) -> Result<(), Failur
     let name = &new.name;
     let problems = checks::find_problems(&cloud, &new).await?;
     if let Some(first) = problems.first() {
-        let sentences: Vec<_> = problems.iter().map(Failure::sentence).collect();
-        let message = format!("cannot create fleet {name}: {}", sentences.join("; also: "));
+        let sentences: Vec<_> =
+            problems.iter().map(|problem| format!("{} [{}]", problem.message, problem.hint)).collect();
+        let message = format!("cannot create fleet {name}: {}", sentences.join("; "));
         return Err(Failure::new(first.kind, message, "nothing was written"));
     }
     if !args.dry_run {
