@@ -1,6 +1,6 @@
 //! The command line.
 //!
-//! Modules of commands depend on [`context`], [`console`], [`json`] and [`table`]; only this module depends on commands.
+//! Modules of commands depend on `context`, `console`, `json` and `table`; only this module depends on commands.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -137,7 +137,12 @@ impl Headless {
             Self::OnFleet(OnFleet::Launch(_) | OnFleet::Extend { .. } | OnFleet::Terminate { .. }) => true,
             Self::OnFleet(OnFleet::Engine { dry_run, .. }) => !dry_run,
             Self::Fleet(command) => command.is_write(),
-            _ => false,
+            Self::OnFleet(
+                OnFleet::Ls | OnFleet::Pool | OnFleet::Activity { .. } | OnFleet::Logs(_) | OnFleet::Open(_),
+            )
+            | Self::Doctor
+            | Self::Completions { .. }
+            | Self::Man => false,
         }
     }
 }

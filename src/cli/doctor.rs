@@ -13,8 +13,8 @@ use crate::domain::{Fleet, Target, World, health};
 use crate::engine::{Engine, exposure, plan};
 use crate::failure::Failure;
 
-/// AWS rejects signatures of clocks that are off by five minutes or more; this warns well before.
-/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>
+/// AWS rejects requests signed more than five minutes ago (Signature Version 4); this warns well before.
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>
 const MAX_SKEW_SECONDS: i64 = 60;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -87,7 +87,7 @@ struct DatabaseBody<'w> {
     endpoint: Option<&'w str>,
 }
 
-/// `ls`
+/// Document of `hatchery ls`.
 pub(crate) fn environments<'w>(world: &'w World, region: &'w str, now: DateTime<Utc>) -> Environments<'w> {
     let estimates = Estimates::learn(world);
     let policy = &world.fleet.policy;
@@ -189,7 +189,7 @@ struct Source<'w> {
     created_at: DateTime<Utc>,
 }
 
-/// `pool`
+/// Document of `hatchery pool`.
 pub(crate) fn pool(world: &World, now: DateTime<Utc>) -> PoolDocument<'_> {
     let pool = Pool::new(world);
     let databases = pool.databases.iter().map(|(state, database)| PoolDatabase {
@@ -233,7 +233,7 @@ pub(crate) struct Activity<'a> {
     events: &'a [AuditEvent],
 }
 
-/// `activity`
+/// Document of `hatchery activity`.
 pub(crate) fn activity<'a>(fleet: &'a FleetName, events: &'a [AuditEvent]) -> Activity<'a> {
     Activity { version: VERSION, fleet, events }
 }
@@ -263,7 +263,7 @@ struct RefusalBody<'r> {
     reason: &'r str,
 }
 
-/// `engine --once`
+/// Document of `hatchery engine --once`.
 pub(crate) fn report<'r>(fleet: &'r FleetName, report: &'r Report) -> ReportDocument<'r> {
     let steps = report.steps.iter().map(|step| StepBody {
         action: step.action,
@@ -303,7 +303,7 @@ struct LaunchedBody<'a> {
     expires_at: DateTime<Utc>,
 }
 
-/// `launch`
+/// Document of `hatchery launch`.
 pub(crate) fn launched<'a>(fleet: &'a FleetName, name: &'a Label, launched: &'a Launched) -> Launch<'a> {
     let environment = LaunchedBody {
         id: &launched.environment,
@@ -316,7 +316,7 @@ pub(crate) fn launched<'a>(fleet: &'a FleetName, name: &'a Label, launched: &'a 
     Launch { version: VERSION, fleet, environment }
 }
 
-/// `launch --wait`
+/// Document of `hatchery launch --wait`.
 pub(crate) fn ready(fleet: &FleetName, environment: &EnvironmentBody<'_>) -> Value {
     json!({ "version": VERSION, "fleet": fleet, "environment": environment })
 }
@@ -334,7 +334,7 @@ pub(crate) struct Change<'a> {
     terminating: Option<bool>,
 }
 
-/// `extend`
+/// Document of `hatchery extend`.
 pub(crate) fn extended<'a>(fleet: &'a FleetName, extended: &'a Extended) -> Change<'a> {
     Change {
         version: VERSION,
@@ -346,27 +346,27 @@ pub(crate) fn extended<'a>(fleet: &'a FleetName, extended: &'a Extended) -> Chan
     }
 }
 
-/// `terminate`
+/// Document of `hatchery terminate`.
 pub(crate) fn terminating<'a>(fleet: &'a FleetName, id: &'a EnvironmentId) -> Change<'a> {
     Change { version: VERSION, fleet, id, expires_at: None, capped: None, terminating: Some(true) }
 }
 
-/// One line of `logs`
+/// Document of one line of `hatchery logs`.
 pub(crate) fn log_line(line: &LogLine) -> Value {
     json!({ "version": VERSION, "at": line.at, "source": line.source, "text": line.text })
 }
 
-/// `open`
+/// Document of `hatchery open`.
 pub(crate) fn url(fleet: &FleetName, id: &EnvironmentId, url: &str) -> Value {
     json!({ "version": VERSION, "fleet": fleet, "id": id, "url": url })
 }
 
-/// `doctor`
+/// Document of `hatchery doctor`.
 pub(crate) fn doctor(findings: &impl Serialize) -> Value {
     json!({ "version": VERSION, "findings": findings })
 }
 
-/// `fleet ls`
+/// Document of `hatchery fleet ls`.
 pub(crate) fn fleets(region: &str, fleets: &[Fleet]) -> Value {
     let fleets: Vec<_> = fleets
         .iter()
@@ -380,7 +380,7 @@ pub(crate) fn fleets(region: &str, fleets: &[Fleet]) -> Value {
     json!({ "version": VERSION, "region": region, "fleets": fleets })
 }
 
-/// `fleet show`
+/// Document of `hatchery fleet show`.
 pub(crate) fn fleet(fleet: &Fleet) -> Value {
     let settings: serde_json::Map<_, _> =
         SETTINGS.iter().map(|setting| (setting.name.to_owned(), setting.get(&fleet.policy).into())).collect();
@@ -390,7 +390,7 @@ pub(crate) fn fleet(fleet: &Fleet) -> Value {
     })
 }
 
-/// `fleet set`: each setting that changed, with its value before and after
+/// Document of `hatchery fleet set`: each setting that changed, with its old and new value.
 pub(crate) fn changed_settings(
     fleet: &FleetName,
     changed: &[(&'static str, Option<String>, Option<String>)],
@@ -402,7 +402,7 @@ pub(crate) fn changed_settings(
     json!({ "version": VERSION, "fleet": fleet, "changed": changed })
 }
 
-/// `fleet init`
+/// Document of `hatchery fleet init`.
 pub(crate) fn created_fleet(fleet: &FleetName, created: bool) -> Value {
     json!({ "version": VERSION, "fleet": fleet, "created": created })
 }
