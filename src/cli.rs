@@ -1,311 +1,286 @@
-//! The command line: what can be asked, and how answers and errors are told.
+//! The command line.
+//!
+//! Modules of commands depend on `context`, `console`, `json` and `table`; only this module depends on commands.
 
 use std::ffi::OsString;
-use std::io::{IsTerminal as _, Write as _};
-use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::Config;
 use crate::failure::{Failure, Kind};
 use crate::logging;
 
-mod connect;
+mod activity;
+mod console;
+mod context;
 mod dashboard;
 mod demo;
 mod doctor;
 mod engine;
+mod extend;
 mod fleet;
-mod init;
 mod json;
 #[cfg(feature = "aws")]
 pub mod lambda;
 mod launch;
-mod list;
 mod logs;
+mod lookup;
+mod ls;
+mod open;
+mod options;
+mod pool;
 mod table;
+mod terminate;
 
-/// Feature environments on AWS: see everyone's, launch, extend, terminate, open, and stream their logs.
+pub use console::Console;
+pub use context::Platform;
+
+use context::Session;
+use options::{GlobalOptions, parse_duration};
+
+/// Feature environments on AWS: launch, extend, open and terminate them, and read their logs
 #[derive(Debug, Parser)]
-#[command(name = "hatchery", version, propagate_version = true, max_term_width = 100)]
-pub struct Cli {
+#[command(
+    name = "hatchery",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    after_help = "Without a command, hatchery opens the dashboard."
+)]
+struct Cli {
     #[command(flatten)]
-    global: Global,
+    options: GlobalOptions,
     #[command(subcommand)]
     command: Option<Command>,
 }
 
-/// What every command understands.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Global options")]
-#[allow(clippy::struct_excessive_bools)] // each is a flag of its own
-pub(crate) struct Global {
-    /// The fleet; not needed where the Region has one only
-    #[arg(long, global = true, env = "HATCHERY_FLEET", value_name = "NAME")]
-    pub(crate) fleet: Option<String>,
-    /// The AWS Region
-    #[arg(long, global = true, value_name = "REGION")]
-    pub(crate) region: Option<String>,
-    /// The profile of the AWS configuration
-    #[arg(long, global = true, value_name = "NAME")]
-    pub(crate) profile: Option<String>,
-    /// Another endpoint for every AWS service
-    #[arg(long, global = true, value_name = "URL")]
-    pub(crate) endpoint_url: Option<String>,
-    /// One JSON document on stdout, errors included
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-    /// Refuse everything that changes anything
-    #[arg(long, global = true)]
-    pub(crate) read_only: bool,
-    /// Do not run the engine behind the dashboard
-    #[arg(long, global = true)]
-    pub(crate) no_engine: bool,
-    /// The dashboard's theme
-    #[arg(long, global = true, value_name = "NAME")]
-    pub(crate) theme: Option<String>,
-    /// Another configuration file
-    #[arg(long, global = true, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// Write a log to this file, as JSON if its name ends in .json
-    #[arg(long, global = true, value_name = "FILE")]
-    pub(crate) log_file: Option<PathBuf>,
-}
-
-/// What can be asked.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// The dashboard over a simulated cloud: no account, no network, no configuration
+    /// Open the dashboard on a simulated cloud; needs no AWS account
     Demo(demo::DemoArgs),
-    /// List the environments
-    Ls,
-    /// Show the warm databases and the pool's health
-    Pool,
-    /// Show what was done lately, by whom and why
-    Activity {
-        /// How far back
-        #[arg(long, default_value = "24h", value_parser = humantime::parse_duration, value_name = "TIME")]
-        since: Duration,
-    },
-    /// Launch an environment
-    Launch(launch::LaunchArgs),
-    /// Extend the life of an environment
-    Extend {
-        /// Its id, or its name where that is unique
-        env: String,
-        /// By how much, such as 4h
-        #[arg(long, value_parser = humantime::parse_duration, value_name = "TIME")]
-        by: Duration,
-    },
-    /// Terminate an environment
-    Terminate {
-        /// Its id, or its name where that is unique
-        env: String,
-        /// Do not ask
-        #[arg(long, short)]
-        yes: bool,
-    },
-    /// Show the logs of an environment
-    Logs(logs::LogsArgs),
-    /// Open an environment in the browser
-    Open {
-        /// Its id, or its name where that is unique
-        env: String,
-        /// Which of its faces
-        #[arg(default_value = "app")]
-        face: Face,
-        /// Print the URL instead
-        #[arg(long)]
-        print: bool,
-    },
-    /// Run the engine without a screen
-    Engine {
-        /// One pass, then end
-        #[arg(long)]
-        once: bool,
-        /// Only say what would be done
-        #[arg(long, requires = "once")]
-        dry_run: bool,
-    },
-    /// Check credentials, permissions, the fleet, its network, image, snapshot, quotas and pool
+    #[command(flatten)]
+    Headless(Headless),
+}
+
+/// Commands without a dashboard.
+#[derive(Debug, Subcommand)]
+enum Headless {
+    #[command(flatten)]
+    OnFleet(OnFleet),
+    /// Check credentials, permissions, fleet, network, image, snapshot, quotas and pool
     Doctor,
-    /// Create, show and change fleets
+    /// List, show, change and create fleets
     #[command(subcommand)]
     Fleet(fleet::FleetCommand),
-    /// Print the completions of a shell
+    /// Print a completion script for a shell
     Completions {
-        /// The shell
+        /// Shell that runs the script
         shell: clap_complete::Shell,
     },
     /// Print the manual page
     Man,
 }
 
-/// A face of an environment that can be opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Face {
-    /// The application
-    App,
-    /// The Kubernetes dashboard
-    Dashboard,
-    /// The log viewer
-    Logs,
+/// Commands that need the engine of one fleet.
+#[derive(Debug, Subcommand)]
+enum OnFleet {
+    /// List the environments
+    Ls,
+    /// Show the databases of the warm pool and its health
+    Pool,
+    /// Show recent changes, who made them and why
+    Activity {
+        /// How far back to look
+        #[arg(long, default_value = "24h", value_parser = parse_duration, value_name = "DURATION")]
+        since: Duration,
+    },
+    /// Launch an environment
+    Launch(launch::LaunchArgs),
+    /// Postpone the expiry of an environment
+    Extend {
+        /// Id of the environment, or its name if that is unique
+        env: String,
+        /// How much later it expires, such as 4h
+        #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
+        by: Duration,
+    },
+    /// Terminate an environment and delete its database
+    Terminate {
+        /// Id of the environment, or its name if that is unique
+        env: String,
+        /// Do not ask for confirmation
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Show the logs of an environment
+    Logs(logs::LogsArgs),
+    /// Open an environment in the browser
+    Open(open::OpenArgs),
+    /// Run the engine without a dashboard
+    Engine {
+        /// Make one pass and exit
+        #[arg(long)]
+        once: bool,
+        /// Show what would be done without doing it
+        #[arg(long, requires = "once")]
+        dry_run: bool,
+    },
 }
 
-/// Runs the command line.
+impl Headless {
+    /// Whether `--read-only` forbids it.
+    fn is_write(&self) -> bool {
+        match self {
+            Self::OnFleet(OnFleet::Launch(_) | OnFleet::Extend { .. } | OnFleet::Terminate { .. }) => true,
+            Self::OnFleet(OnFleet::Engine { dry_run, .. }) => !dry_run,
+            Self::Fleet(command) => command.is_write(),
+            Self::OnFleet(
+                OnFleet::Ls | OnFleet::Pool | OnFleet::Activity { .. } | OnFleet::Logs(_) | OnFleet::Open(_),
+            )
+            | Self::Doctor
+            | Self::Completions { .. }
+            | Self::Man => false,
+        }
+    }
+}
+
+/// Runs the command line of this process.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let wants_json = arguments.iter().any(|argument| argument == "--json");
-    let cli = match Cli::try_parse_from(&arguments) {
-        Ok(cli) => cli,
-        Err(error) if error.use_stderr() && wants_json => return fail(&usage(&error), true),
+    let console = Console::stdio(wants_json(&arguments));
+    match Cli::try_parse_from(&arguments) {
+        Ok(cli) => run(cli, console),
+        Err(error) if error.use_stderr() && console.is_json() => report(&console, &usage_failure(&error)),
+        // Also prints help and version.
         Err(error) => {
-            // Nothing can be done about a terminal that takes no error message.
+            // An error while printing cannot be reported anywhere.
             let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
         }
+    }
+}
+
+fn run(cli: Cli, console: Console) -> ExitCode {
+    let Cli { options, command } = cli;
+    let is_daemon =
+        matches!(command, Some(Command::Headless(Headless::OnFleet(OnFleet::Engine { once: false, .. }))));
+    let config = Config::load(options.config.as_deref())
+        .and_then(|config| logging::start(options.log_file.as_deref(), is_daemon).map(|()| config));
+    let session = match config {
+        Ok(config) => Arc::new(Session::new(options, config, console)),
+        Err(failure) => return report(&console, &failure),
     };
-    match run(cli) {
-        Ok(code) => code,
-        Err(failure) => fail(&failure, wants_json),
-    }
+    let result = match command {
+        None => dashboard::run(&session).map(|()| ExitCode::SUCCESS),
+        Some(Command::Demo(args)) => demo::run(&args, &session).map(|()| ExitCode::SUCCESS),
+        Some(Command::Headless(command)) => block_on(run_headless(command, &session)),
+    };
+    result.unwrap_or_else(|failure| report(&session.console, &failure))
 }
 
-fn usage(error: &clap::Error) -> Failure {
-    let text = error.to_string();
-    let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-    Failure::new(Kind::Usage, first, "see hatchery --help")
+/// Runs a command line on a cloud other than AWS, with the streams and the clock of `platform`. Commands that open a
+/// dashboard, and `--help`, fail.
+pub async fn run_on(platform: Platform, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let parsed = Cli::try_parse_from(&arguments).map_err(|error| usage_failure(&error));
+    let loaded = parsed.and_then(|cli| Ok((Config::load(cli.options.config.as_deref())?, cli)));
+    let (config, Cli { options, command }) = match loaded {
+        Ok(loaded) => loaded,
+        Err(failure) => return report(&platform.console.with_json(wants_json(&arguments)), &failure),
+    };
+    let session = Session::on(platform, options, config);
+    let result = match command {
+        Some(Command::Headless(command)) => run_headless(command, &session).await,
+        None | Some(Command::Demo(_)) => Err(Failure::new(Kind::Failed, "cannot open a dashboard here", "")),
+    };
+    result.unwrap_or_else(|failure| report(&session.console, &failure))
 }
 
-fn run(cli: Cli) -> Result<ExitCode, Failure> {
-    let global = cli.global;
-    let config = Config::load(global.config.as_deref())?;
-    let headless = matches!(cli.command, Some(Command::Engine { once: false, .. }));
-    logging::start(global.log_file.as_deref(), headless)?;
-    match cli.command {
-        None => dashboard::run(&global, &config).map(|()| ExitCode::SUCCESS),
-        Some(Command::Demo(args)) => demo::run(&args, &global, &config).map(|()| ExitCode::SUCCESS),
-        Some(Command::Completions { shell }) => {
-            let mut out = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "hatchery", &mut out);
-            print(&String::from_utf8_lossy(&out)).map(|()| ExitCode::SUCCESS)
-        }
-        Some(Command::Man) => man().map(|()| ExitCode::SUCCESS),
-        Some(command) => {
-            if global.read_only && command.changes() {
-                let message = "this would change something, and --read-only forbids it";
-                return Err(Failure::new(Kind::ReadOnly, message, "leave --read-only out to do it"));
-            }
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let runtime = runtime.map_err(|error| {
-                Failure::new(Kind::Failed, format!("the runtime cannot be started: {error}"), "")
-            })?;
-            let code = runtime.block_on(interruptible(ask(command, &global, &config)));
-            // What still runs in the background (a name lookup, say) must not hold the process.
-            runtime.shutdown_background();
-            code
-        }
-    }
-}
-
-/// Ends with 130 on Ctrl-C, as shells expect.
-async fn interruptible(work: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
-    tokio::select! {
-        code = work => code,
-        _ = tokio::signal::ctrl_c() => Ok(ExitCode::from(130)),
-    }
-}
-
-async fn ask(command: Command, global: &Global, config: &Config) -> Result<ExitCode, Failure> {
-    let done = ExitCode::SUCCESS;
-    if let Command::Fleet(command) = command {
-        return fleet::run(command, global, config).await.map(|()| done);
-    }
-    if matches!(command, Command::Doctor) {
-        return doctor::run(global, config).await;
-    }
-    let context = connect::context(global, config).await?;
-    let done = match command {
-        Command::Ls => list::environments(&context).await,
-        Command::Pool => list::pool(&context).await,
-        Command::Activity { since } => list::activity(&context, since).await,
-        Command::Launch(args) => launch::launch(&context, args).await,
-        Command::Extend { env, by } => launch::extend(&context, &env, by).await,
-        Command::Terminate { env, yes } => launch::terminate(&context, &env, yes).await,
-        Command::Logs(args) => logs::run(&context, args).await,
-        Command::Open { env, face, print } => logs::open(&context, &env, face, print).await,
-        Command::Engine { once, dry_run } => engine::run(&context, once, dry_run).await,
-        // Answered above.
-        Command::Demo(_)
-        | Command::Doctor
-        | Command::Fleet(_)
-        | Command::Completions { .. }
-        | Command::Man => Ok(()),
-    }
-    .map(|()| done);
-    // Whatever is done is in the audit log, or whoever had it done is told that it is not.
-    if let Some(error) = context.engine.audit_failure() {
-        remark(&format!("the audit log cannot be written: {error}"));
-    }
-    done
-}
-
-impl Command {
-    fn changes(&self) -> bool {
-        match self {
-            Self::Launch(_) | Self::Extend { .. } | Self::Terminate { .. } => true,
-            Self::Engine { dry_run, .. } => !dry_run,
-            Self::Fleet(command) => command.changes(),
-            _ => false,
-        }
-    }
-}
-
-fn man() -> Result<(), Failure> {
-    let mut page = Vec::new();
-    let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
-    rendered.map_err(|error| Failure::new(Kind::Failed, format!("the manual page: {error}"), ""))?;
-    print(&String::from_utf8_lossy(&page))
-}
-
-/// Tells a failure: the sentence on stderr, and the document on stdout where one was asked for.
-fn fail(failure: &Failure, json: bool) -> ExitCode {
-    if json {
-        // Even where stdout is gone, the exit code tells.
-        let _ = print_json(&json::error(failure));
-    }
-    let _ = writeln!(std::io::stderr(), "hatchery: {}", crate::domain::text::sanitize(&failure.sentence()));
-    ExitCode::from(failure.kind.exit_code())
-}
-
-/// Writes to stdout. Whoever closes a pipe has seen enough: that is no failure.
-pub(crate) fn print(text: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
-        result => {
-            result.map_err(|error| Failure::new(Kind::Failed, format!("cannot write to stdout: {error}"), ""))
-        }
-    }
-}
-
-/// Writes one JSON document to stdout.
-pub(crate) fn print_json(document: &impl serde::Serialize) -> Result<(), Failure> {
-    let mut text = serde_json::to_string(document).map_err(|error| {
-        Failure::new(Kind::Failed, format!("the document cannot be written: {error}"), "")
+fn block_on(command: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| {
+        Failure::new(Kind::Failed, format!("cannot start the async runtime: {error}"), "")
     })?;
-    text.push('\n');
-    print(&text)
+    let result = runtime.block_on(async {
+        tokio::select! {
+            result = command => result,
+            // 128 + SIGINT, as shells report it.
+            _ = tokio::signal::ctrl_c() => Ok(ExitCode::from(130)),
+        }
+    });
+    // Background tasks such as a DNS lookup must not delay the exit.
+    runtime.shutdown_background();
+    result
 }
 
-/// A remark that is no part of the answer.
-pub(crate) fn remark(text: &str) {
-    let _ = writeln!(std::io::stderr(), "hatchery: {}", crate::domain::text::sanitize(text));
+async fn run_headless(command: Headless, session: &Session) -> Result<ExitCode, Failure> {
+    if session.options.read_only && command.is_write() {
+        let message = "this command changes the fleet, and --read-only is set";
+        return Err(Failure::new(Kind::ReadOnly, message, "run it without --read-only"));
+    }
+    match command {
+        Headless::OnFleet(command) => run_on_fleet(command, session).await?,
+        Headless::Doctor => return doctor::run(session).await,
+        Headless::Fleet(command) => fleet::run(command, session).await?,
+        Headless::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "hatchery", &mut script);
+            session.console.print(&String::from_utf8_lossy(&script))?;
+        }
+        Headless::Man => session.console.print(&man_page()?)?,
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
-/// Whether a person is there to answer a question.
-pub(crate) fn is_interactive() -> bool {
-    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+async fn run_on_fleet(command: OnFleet, session: &Session) -> Result<(), Failure> {
+    let context = session.context().await?;
+    let result = match command {
+        OnFleet::Ls => ls::run(&context).await,
+        OnFleet::Pool => pool::run(&context).await,
+        OnFleet::Activity { since } => activity::run(&context, since).await,
+        OnFleet::Launch(args) => launch::run(&context, args).await,
+        OnFleet::Extend { env, by } => extend::run(&context, &env, by).await,
+        OnFleet::Terminate { env, yes } => terminate::run(&context, &env, yes).await,
+        OnFleet::Logs(args) => logs::run(&context, args).await,
+        OnFleet::Open(args) => open::run(&context, args).await,
+        OnFleet::Engine { once, dry_run } => engine::run(&context, once, dry_run).await,
+    };
+    if let Some(error) = context.engine.audit_failure() {
+        session.console.notice(&format!("cannot write the audit log: {error}"));
+    }
+    result
+}
+
+fn man_page() -> Result<String, Failure> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Cli::command())
+        .render(&mut page)
+        .map_err(|error| Failure::new(Kind::Failed, format!("cannot render the manual page: {error}"), ""))?;
+    Ok(String::from_utf8_lossy(&page).into_owned())
+}
+
+/// Looks for `--json` before parsing, so that errors of parsing are JSON too.
+fn wants_json(arguments: &[OsString]) -> bool {
+    arguments.iter().any(|argument| argument == "--json")
+}
+
+fn usage_failure(error: &clap::Error) -> Failure {
+    let text = error.to_string();
+    // The paragraphs after the first one are tips and the usage.
+    let first = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+    let message = first.split_whitespace().collect::<Vec<_>>().join(" ");
+    Failure::new(Kind::Usage, message, "see hatchery --help")
+}
+
+/// Writes the failure as one sentence on standard error, with `--json` also as a document on standard output.
+fn report(console: &Console, failure: &Failure) -> ExitCode {
+    if console.is_json() {
+        // If standard output is closed, the exit code still tells.
+        let _ = console.print_json(&json::error(failure));
+    }
+    console.notice(&failure.sentence());
+    ExitCode::from(failure.kind.exit_code())
 }

@@ -1,4 +1,4 @@
-//! `config.toml`: what belongs to a person. What belongs to a fleet is in its policy, in AWS.
+//! The user's `config.toml`. Settings of a fleet are in its policy, in AWS.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,43 +10,42 @@ use serde::Deserialize;
 use crate::domain::text;
 use crate::failure::{Failure, Kind};
 
-/// A person's configuration. Everything has a default.
+/// The content of `config.toml`. Every field is optional.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Config {
-    /// The theme's name.
-    pub theme: Option<String>,
-    /// The fleet to use where none is named.
-    pub fleet: Option<String>,
-    /// The name that environments are launched under.
-    pub owner: Option<String>,
-    /// The Region, where the AWS configuration has none or another.
-    pub region: Option<String>,
-    /// The profile of the AWS configuration.
-    pub profile: Option<String>,
-    /// The time between two looks at rest, such as `45s`.
-    #[serde(deserialize_with = "duration")]
-    pub refresh: Option<Duration>,
-    /// Whether to draw with ASCII characters only.
-    pub ascii: bool,
-    /// Keys by action, such as `launch = "n"` or `quit = ["q", "ctrl-q"]`.
-    pub keys: BTreeMap<String, Keys>,
+pub(crate) struct Config {
+    /// Name of the dashboard's theme.
+    pub(crate) theme: Option<String>,
+    /// Fleet to use without `--fleet`.
+    pub(crate) fleet: Option<String>,
+    /// Owner of launched environments; the login name by default.
+    pub(crate) owner: Option<String>,
+    /// AWS Region to use instead of the one in the AWS configuration.
+    pub(crate) region: Option<String>,
+    /// AWS profile to use without `--profile`.
+    pub(crate) profile: Option<String>,
+    /// The dashboard's poll interval at rest, such as `45s`; at least 5 s.
+    #[serde(deserialize_with = "parse_refresh")]
+    pub(crate) refresh: Option<Duration>,
+    /// Draw with ASCII characters only.
+    pub(crate) ascii: bool,
+    /// Keys by action id, such as `launch = "n"` or `quit = ["q", "ctrl-q"]`.
+    pub(crate) keys: BTreeMap<String, Keys>,
 }
 
-/// One key or several.
+/// The keys of one action: a string or a list.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
-pub enum Keys {
-    /// One key.
+pub(crate) enum Keys {
+    /// `"n"`
     One(String),
-    /// Several keys.
+    /// `["q", "ctrl-q"]`
     Many(Vec<String>),
 }
 
 impl Keys {
-    /// The keys as they were written.
-    #[must_use]
-    pub fn all(&self) -> Vec<&str> {
+    /// Returns the keys as the user wrote them.
+    pub(crate) fn all(&self) -> Vec<&str> {
         match self {
             Self::One(key) => vec![key],
             Self::Many(keys) => keys.iter().map(String::as_str).collect(),
@@ -54,38 +53,41 @@ impl Keys {
     }
 }
 
-fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+/// Many dashboards share one account's request rate, so a very short interval would throttle everyone.
+const MIN_REFRESH: Duration = Duration::from_secs(5);
+
+fn parse_refresh<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let refresh = humantime::parse_duration(&text).map_err(serde::de::Error::custom)?;
-    if refresh < Duration::from_secs(5) {
-        return Err(serde::de::Error::custom("less than 5s would throttle everybody's account"));
+    let refresh = humantime::parse_duration(&text)
+        .map_err(|_| serde::de::Error::custom(format!("not a valid duration: {text} (use 45s, 2m)")))?;
+    if refresh < MIN_REFRESH {
+        return Err(serde::de::Error::custom("refresh must be at least 5s, or AWS may throttle the account"));
     }
     Ok(Some(refresh))
 }
 
-/// The folder of hatchery's configuration.
-#[must_use]
-pub fn folder() -> Option<PathBuf> {
+/// Returns the folder of `config.toml` and themes, such as `~/.config/hatchery`.
+pub(crate) fn folder() -> Option<PathBuf> {
     Some(etcetera::choose_base_strategy().ok()?.config_dir().join("hatchery"))
 }
 
 impl Config {
-    /// Reads the file that was named, or the default one if it is there.
+    /// Reads `file`, else the default file if it exists.
     ///
     /// # Errors
-    /// Where a named file cannot be read, or a file says something that makes no sense.
-    pub fn load(named: Option<&Path>) -> Result<Self, Failure> {
+    /// Returns [`Kind::Usage`] if the file cannot be read or parsed.
+    pub(crate) fn load(file: Option<&Path>) -> Result<Self, Failure> {
         let default = || folder().map(|folder| folder.join("config.toml")).filter(|path| path.exists());
-        let Some(path) = named.map(Path::to_owned).or_else(default) else { return Ok(Self::default()) };
-        let shown = path.display();
+        let Some(path) = file.map(Path::to_owned).or_else(default) else { return Ok(Self::default()) };
+        let file = path.display();
         let content = std::fs::read_to_string(&path).map_err(|error| {
-            let message = format!("cannot read the configuration {shown}: {error}");
+            let message = format!("cannot read the configuration {file}: {error}");
             Failure::new(Kind::Usage, message, "correct --config or the file's permissions")
         })?;
         toml::from_str(&content).map_err(|error| {
             let line = error.span().map_or(1, |span| content[..span.start].matches('\n').count() + 1);
-            let what = text::sanitize(error.message());
-            let message = format!("the configuration {shown} makes no sense in line {line}: {what}");
+            let problem = text::sanitize(error.message());
+            let message = format!("cannot parse the configuration {file}, line {line}: {problem}");
             Failure::new(Kind::Usage, message, "correct the file")
         })
     }
@@ -93,6 +95,8 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
 
     fn parse(content: &str) -> Result<Config, Failure> {
@@ -103,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_says_what_a_person_likes() {
+    fn load_reads_every_kind_of_field() {
         let config =
             parse("theme = \"dark\"\nrefresh = \"1m\"\n[keys]\nlaunch = \"n\"\nquit = [\"q\", \"ctrl-q\"]\n");
         let config = config.unwrap();
@@ -112,16 +116,17 @@ mod tests {
         assert_eq!(config.keys["quit"].all(), ["q", "ctrl-q"]);
     }
 
+    #[rstest]
+    #[case::unknown_field("theme = \"dark\"\ncolour = 1\n", "line 2")]
+    #[case::refresh_too_short("refresh = \"1s\"\n", "throttle")]
+    #[case::not_toml("theme = [", "line 1")]
+    fn load_error_names_file_and_problem(#[case] content: &str, #[case] part: &str) {
+        let failure = parse(content).unwrap_err();
+        assert!(failure.message.contains(part) && failure.message.contains("config.toml"), "{failure}");
+    }
+
     #[test]
-    fn an_error_names_the_file_and_the_line() {
-        for (content, words) in [
-            ("theme = \"dark\"\ncolour = 1\n", "line 2"),
-            ("refresh = \"1s\"\n", "throttle"),
-            ("theme = [", "line 1"),
-        ] {
-            let failure = parse(content).unwrap_err();
-            assert!(failure.message.contains(words) && failure.message.contains("config.toml"), "{failure}");
-        }
+    fn load_of_a_missing_file_fails() {
         assert!(Config::load(Some(Path::new("/no/such/file"))).is_err());
     }
 }

@@ -1,40 +1,40 @@
-//! What is told to people and scripts when something cannot be done: what failed, why, and what to do next.
+//! Errors for users and scripts: what failed, why, and what to do next.
 
 use std::fmt;
 
 use crate::domain::{CloudError, ErrorClass, InvalidName};
 
-/// The kind of a failure: a stable word for scripts, and the exit code.
+/// Kind of a failure. Decides the exit code and the `code` in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// It was tried and did not work.
+    /// Any failure that has no kind of its own.
     Failed,
-    /// The command line or a value makes no sense.
+    /// The command line, the configuration or a value is not valid.
     Usage,
-    /// There is no such thing.
+    /// The fleet, environment or resource does not exist.
     NotFound,
-    /// There are several such things.
+    /// A name matches several fleets or environments.
     Ambiguous,
-    /// Credentials are missing or expired, or the action is not permitted.
+    /// Credentials are missing or expired, or AWS denies the action.
     NotPermitted,
-    /// Read-only mode.
+    /// A write in read-only mode.
     ReadOnly,
-    /// It came too late.
+    /// The environment is already ending.
     TooLate,
-    /// The policy says no.
+    /// The fleet's policy forbids it.
     Refused,
-    /// A limit of the account is reached.
+    /// A quota of the account is reached.
     Quota,
-    /// AWS cannot be reached.
+    /// AWS could not be reached.
     Unreachable,
-    /// AWS throttles.
+    /// AWS throttled the request.
     Throttled,
-    /// Nobody knows whether the change happened.
+    /// The change may or may not have happened.
     UnknownOutcome,
 }
 
 impl Kind {
-    /// The word in JSON errors.
+    /// Returns the `code` of JSON errors.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -53,7 +53,7 @@ impl Kind {
         }
     }
 
-    /// The exit code of the process.
+    /// Returns the process's exit code.
     #[must_use]
     pub fn exit_code(self) -> u8 {
         match self {
@@ -66,46 +66,46 @@ impl Kind {
     }
 }
 
-/// A failure as it is told.
+/// An error for a user.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
-    /// Its kind.
+    /// Decides the exit code.
     pub kind: Kind,
     /// What failed and why.
     pub message: String,
-    /// What to do next; empty where there is nothing to say.
+    /// What to do next; may be empty.
     pub hint: String,
 }
 
 impl Failure {
-    /// A failure with its advice.
+    /// Creates a failure. `hint` may be empty.
     pub fn new(kind: Kind, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { kind, message: message.into(), hint: hint.into() }
     }
 
-    /// The one sentence for a person: what failed, why, what to do.
+    /// Joins message and hint into one sentence.
     #[must_use]
     pub fn sentence(&self) -> String {
         if self.hint.is_empty() { self.message.clone() } else { format!("{}; {}", self.message, self.hint) }
     }
 
-    /// A call to the cloud that failed while doing `what`, such as `cannot list environments`.
+    /// Converts an AWS error. `what` says what failed, such as `cannot list the environments`.
     #[must_use]
     pub fn cloud(what: impl fmt::Display, error: &CloudError) -> Self {
         let (kind, hint) = match error.class {
             ErrorClass::Auth => (Kind::NotPermitted, auth_hint(&error.code)),
             ErrorClass::NotFound => (Kind::NotFound, "check the name, the Region and the profile"),
-            ErrorClass::Quota => (Kind::Quota, "terminate what is not needed or ask for a higher quota"),
+            ErrorClass::Quota => (Kind::Quota, "terminate unused environments, or request a higher quota"),
             ErrorClass::Throttled => (Kind::Throttled, "wait a minute and try again"),
             ErrorClass::Capacity => (Kind::Failed, "try another subnet or instance type, or wait"),
-            ErrorClass::Unknown => (Kind::UnknownOutcome, "look with hatchery ls before you try again"),
+            ErrorClass::Unknown => (Kind::UnknownOutcome, "check with hatchery ls before you try again"),
             ErrorClass::Transient if error.code == "Unreachable" => {
                 (Kind::Unreachable, "check the network, the Region and the endpoint URL")
             }
             ErrorClass::Transient => (Kind::Failed, "try again"),
             ErrorClass::AlreadyExists | ErrorClass::Invalid => {
-                (Kind::Failed, "hatchery doctor checks the set-up")
+                (Kind::Failed, "check the set-up with: hatchery doctor")
             }
         };
         Self::new(kind, format!("{what}: {} ({})", error.message, error.code), hint)
@@ -123,7 +123,7 @@ fn auth_hint(code: &str) -> &'static str {
         "InvalidClientTokenId" | "AuthFailure" | "SignatureDoesNotMatch" | "UnrecognizedClientException" => {
             "check the credentials and the profile"
         }
-        _ => "ask for the permission; hatchery doctor lists what is missing",
+        _ => "ask your administrator for the permission",
     }
 }
 

@@ -1,13 +1,13 @@
-//! hatchery: a terminal dashboard and engine for dynamic feature environments on AWS.
+//! hatchery: a terminal dashboard and engine for feature environments on AWS.
 //!
-//! The map of the modules and the rule of who may know whom are in `ARCHITECTURE.md`.
+//! `ARCHITECTURE.md` describes the modules and which module may depend on which.
 
 pub mod cli;
 pub mod clock;
 pub mod cloud;
-pub mod config;
+mod config;
 pub mod domain;
 pub mod engine;
 pub mod failure;
-pub mod logging;
+mod logging;
 pub mod tui;

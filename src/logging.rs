@@ -1,4 +1,4 @@
-//! Where tracing goes: to a file that was named, or to stderr for the headless engine; never to the dashboard's terminal.
+//! The process's log: written to `--log-file`, or to standard error by a headless engine. Never to the dashboard's terminal.
 
 use std::fs::OpenOptions;
 use std::path::Path;
@@ -9,14 +9,15 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use crate::failure::{Failure, Kind};
 
-/// The variable that filters what is written, in the syntax of `tracing_subscriber::EnvFilter`.
-pub const FILTER: &str = "HATCHERY_LOG";
+/// Environment variable with the filter, in the syntax of [`EnvFilter`].
+const FILTER_VARIABLE: &str = "HATCHERY_LOG";
 
-/// Starts writing. A file whose name ends in `.json` gets one JSON object a line.
+/// Starts the log. A file whose name ends in `.json` gets one JSON object per line. Without a file, and without `stderr`,
+/// nothing is logged.
 ///
 /// # Errors
-/// Where the file cannot be opened.
-pub fn start(file: Option<&Path>, stderr: bool) -> Result<(), Failure> {
+/// Returns [`Kind::Usage`] if the file cannot be opened.
+pub(crate) fn start(file: Option<&Path>, stderr: bool) -> Result<(), Failure> {
     let (writer, json): (BoxMakeWriter, bool) = match file {
         Some(path) => {
             let opened = OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
@@ -31,9 +32,10 @@ pub fn start(file: Option<&Path>, stderr: bool) -> Result<(), Failure> {
         None if stderr => (BoxMakeWriter::new(std::io::stderr), false),
         None => return Ok(()),
     };
-    let filter = EnvFilter::try_from_env(FILTER).unwrap_or_else(|_| EnvFilter::new("warn,hatchery=info"));
+    let filter =
+        EnvFilter::try_from_env(FILTER_VARIABLE).unwrap_or_else(|_| EnvFilter::new("warn,hatchery=info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(false);
-    // A second start in one process (a test) keeps the first writer.
+    // Fails if the process has a log already, as in tests; the first one stays.
     let _ = if json { builder.json().try_init() } else { builder.try_init() };
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The binary: every face of hatchery.
+//! The binary: the command line, or the Lambda function if the Lambda runtime starts it.
 
 use std::process::ExitCode;
 

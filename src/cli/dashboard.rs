@@ -1,9 +1,10 @@
-//! The dashboard over AWS.
+//! `hatchery` without a command: the dashboard on AWS.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::Global;
-use super::connect;
+use super::context::Session;
+use super::options::GlobalOptions;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::failure::{Failure, Kind};
@@ -11,22 +12,22 @@ use crate::tui::keymap::Keymap;
 use crate::tui::theme::Themes;
 use crate::tui::{self, Connected, TuiOptions, glyphs};
 
-/// The time between two looks at rest, unless the configuration says otherwise: a hundred dashboards at this pace stay
-/// under a quarter of what AWS lets an account ask.
-const REFRESH: Duration = Duration::from_mins(1);
+/// Default poll interval at rest. At this rate 100 dashboards use less than a quarter of an account's request rate.
+const POLL_INTERVAL: Duration = Duration::from_mins(1);
 
-pub(crate) fn run(global: &Global, config: &Config) -> Result<(), Failure> {
-    let mut options = options(global, config, Clock::system(), &connect::owner(config)?)?;
-    options.region = global.region.clone().or_else(|| config.region.clone()).unwrap_or_default();
-    options.fleet = match global.fleet.as_ref().or(config.fleet.as_ref()) {
-        Some(named) => Some(named.parse()?),
+pub(crate) fn run(session: &Arc<Session>) -> Result<(), Failure> {
+    let (flags, config) = (&session.options, &session.config);
+    let mut options = tui_options(flags, config, Clock::system(), &session.owner()?)?;
+    options.region = flags.region.clone().or_else(|| config.region.clone()).unwrap_or_default();
+    options.fleet = match flags.fleet.as_ref().or(config.fleet.as_ref()) {
+        Some(name) => Some(name.parse()?),
         None => None,
     };
-    let (global, config) = (global.clone(), config.clone());
+    let session = session.clone();
     let connect = move || {
-        let (global, config) = (global.clone(), config.clone());
+        let session = session.clone();
         async move {
-            let context = connect::context(&global, &config).await?;
+            let context = session.context().await?;
             let region = context.cloud().region().to_owned();
             let fleet = context.fleet().clone();
             Ok(Connected { engine: context.engine, region, fleet })
@@ -35,28 +36,29 @@ pub(crate) fn run(global: &Global, config: &Config) -> Result<(), Failure> {
     block_on(tui::run(connect, options))
 }
 
-/// Runs the dashboard, on threads of its own so that a large answer never holds a key up.
-pub(super) fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+/// Runs the dashboard on two worker threads, so that decoding a large response does not delay a key press.
+pub(super) fn block_on(dashboard: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime
-        .map_err(|error| Failure::new(Kind::Failed, format!("the runtime cannot be started: {error}"), ""))?;
-    let result = runtime.block_on(work);
-    // What still runs in the background must not hold the process.
+    let runtime = runtime.map_err(|error| {
+        Failure::new(Kind::Failed, format!("cannot start the async runtime: {error}"), "")
+    })?;
+    let result = runtime.block_on(dashboard);
+    // Background tasks such as a DNS lookup must not delay the exit.
     runtime.shutdown_background();
     result
 }
 
-/// How the dashboard looks and behaves, by flags, configuration and surroundings.
-pub(super) fn options(
-    global: &Global,
+/// Combines flags, configuration and `NO_COLOR`.
+pub(super) fn tui_options(
+    flags: &GlobalOptions,
     config: &Config,
     clock: Clock,
-    person: &str,
+    user: &str,
 ) -> Result<TuiOptions, Failure> {
-    let mut options = TuiOptions::new(clock, person);
+    let mut options = TuiOptions::new(clock, user);
     options.themes = Themes::load(config::folder().map(|folder| folder.join("themes")).as_deref())?;
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    options.choose_theme(global.theme.as_deref().or(config.theme.as_deref()), no_color)?;
+    options.choose_theme(flags.theme.as_deref().or(config.theme.as_deref()), no_color)?;
     let keys = config
         .keys
         .iter()
@@ -65,8 +67,8 @@ pub(super) fn options(
     if config.ascii {
         options.glyphs = glyphs::ASCII;
     }
-    options.read_only = global.read_only;
-    options.engine_enabled = !global.no_engine && !global.read_only;
-    options.refresh = config.refresh.unwrap_or(REFRESH);
+    options.read_only = flags.read_only;
+    options.engine_enabled = !flags.no_engine && !flags.read_only;
+    options.refresh = config.refresh.unwrap_or(POLL_INTERVAL);
     Ok(options)
 }

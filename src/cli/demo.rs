@@ -1,4 +1,4 @@
-//! The demo: the same dashboard over the simulated cloud, with colleagues who go about their work.
+//! `hatchery demo`: the dashboard on a simulated cloud, shared with simulated colleagues.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,32 +7,29 @@ use clap::Args;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use super::connect::version;
-use super::{Global, dashboard};
+use super::context::{Session, version};
+use super::dashboard;
 use crate::clock::Clock;
 use crate::cloud::sim::{Scenario, SimCloud};
-use crate::config::Config;
 use crate::domain::FleetName;
 use crate::domain::audit::engine_name;
 use crate::engine::{self, Engine, LaunchRequest, RunOptions};
 use crate::failure::{Failure, Kind};
 use crate::tui::{self, Connected, DemoInfo};
 
-/// The demo's own flags.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
-    /// How many times faster than life
-    #[arg(long, default_value_t = 30.0, value_parser = speed, value_name = "TIMES")]
+    /// How many times faster than real time
+    #[arg(long, default_value_t = 30.0, value_parser = parse_speed, value_name = "TIMES")]
     speed: f64,
-    /// The same seed tells the same story
+    /// Seed of the simulation; the same seed gives the same history
     #[arg(long, default_value_t = 1, value_name = "NUMBER")]
     seed: u64,
 }
 
-/// The person in front of the demo.
-const YOU: &str = "you";
+/// Name of the user of the demo.
+const USER: &str = "you";
 
-/// Colleagues, and what they call what they work on.
 const COLLEAGUES: [&str; 6] = ["amy", "jo", "lena", "marta", "ravi", "sven"];
 const LABELS: [&str; 10] = [
     "fx-rates",
@@ -48,10 +45,10 @@ const LABELS: [&str; 10] = [
 ];
 const SERVICES: [&str; 8] = ["payments", "kyc", "search", "catalog", "gateway", "billing", "auth", "reports"];
 
-/// The most environments that colleagues fill the fleet with.
-const CROWD: usize = 11;
+/// Number of environments from which on colleagues launch no more.
+const MAX_ENVIRONMENTS: usize = 11;
 
-fn speed(text: &str) -> Result<f64, String> {
+fn parse_speed(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(speed) if (0.1..=1_000.0).contains(&speed) => Ok(speed),
         _ => Err("use a number from 0.1 to 1000".to_owned()),
@@ -59,38 +56,39 @@ fn speed(text: &str) -> Result<f64, String> {
 }
 
 fn scenario() -> Result<Scenario, Failure> {
-    Scenario::demo().map_err(|error| Failure::new(Kind::Failed, format!("the demo's scenario: {error}"), ""))
+    Scenario::demo()
+        .map_err(|error| Failure::new(Kind::Failed, format!("cannot read the demo's scenario: {error}"), ""))
 }
 
 fn fleet(scenario: &Scenario) -> Result<FleetName, Failure> {
     Ok(scenario.fleet.parse()?)
 }
 
-fn engine(sim: &SimCloud, clock: &Clock, fleet: &FleetName, person: &str, seed: u64) -> Engine {
+fn engine(sim: &SimCloud, clock: &Clock, fleet: &FleetName, user: &str, seed: u64) -> Engine {
     let config = engine::EngineConfig {
         fleet: fleet.clone(),
-        user: person.to_owned(),
-        host: engine_name(person),
+        user: user.to_owned(),
+        host: engine_name(user),
         seed,
         version: version(),
     };
-    Engine::new(sim.caller(person), clock.clone(), config)
+    Engine::new(sim.caller(user), clock.clone(), config)
 }
 
-pub(crate) fn run(args: &DemoArgs, global: &Global, config: &Config) -> Result<(), Failure> {
+pub(crate) fn run(args: &DemoArgs, session: &Session) -> Result<(), Failure> {
     let (seed, speed) = (args.seed, args.speed);
     let scenario = scenario()?;
     let fleet = fleet(&scenario)?;
     dashboard::block_on(async move {
         let clock = Clock::virtual_from(Clock::system().now(), speed);
         let sim = SimCloud::new(scenario, seed, clock.clone());
-        let mut options = dashboard::options(global, config, clock.clone(), YOU)?;
+        let mut options = dashboard::tui_options(&session.options, &session.config, clock.clone(), USER)?;
         options.demo = Some(DemoInfo { about: format!("{speed} times as fast") });
         options.refresh = Duration::from_secs(20);
-        populate(&sim, &clock, &fleet, seed);
+        spawn_simulation(&sim, &clock, &fleet, seed);
         let connect = move || {
             let connected = Connected {
-                engine: engine(&sim, &clock, &fleet, YOU, seed),
+                engine: engine(&sim, &clock, &fleet, USER, seed),
                 region: "eu-west-1".to_owned(),
                 fleet: fleet.clone(),
             };
@@ -100,8 +98,8 @@ pub(crate) fn run(args: &DemoArgs, global: &Global, config: &Config) -> Result<(
     })
 }
 
-/// Everybody else: the cloud itself, the schedule's engine, and the colleagues. They end with the runtime.
-fn populate(sim: &SimCloud, clock: &Clock, fleet: &FleetName, seed: u64) {
+/// Spawns the simulated cloud's events, the engine of the schedule, and the colleagues. They end with the runtime.
+fn spawn_simulation(sim: &SimCloud, clock: &Clock, fleet: &FleetName, seed: u64) {
     let cloud = sim.clone();
     tokio::spawn(async move { cloud.run_events().await });
     let schedule = engine(sim, clock, fleet, "schedule", seed ^ 0x5c4e);
@@ -111,27 +109,27 @@ fn populate(sim: &SimCloud, clock: &Clock, fleet: &FleetName, seed: u64) {
         while events.recv().await.is_some() {}
     });
     for (index, name) in (0_u64..).zip(COLLEAGUES) {
-        let own = engine(sim, clock, fleet, name, seed ^ index << 8);
-        tokio::spawn(colleague(own, ChaCha8Rng::seed_from_u64(seed.wrapping_mul(1_000) + index)));
+        let engine = engine(sim, clock, fleet, name, seed ^ index << 8);
+        tokio::spawn(run_colleague(engine, ChaCha8Rng::seed_from_u64(seed.wrapping_mul(1_000) + index)));
     }
 }
 
-/// Launches, extends and terminates now and then.
-async fn colleague(engine: Engine, mut random: ChaCha8Rng) {
+/// Launches, extends and terminates environments of one colleague at random times.
+async fn run_colleague(engine: Engine, mut random: ChaCha8Rng) {
     loop {
         let minutes = random.random_range(6.0..45.0);
         engine.clock().sleep(Duration::from_secs_f64(minutes * 60.0)).await;
-        let deed = random.random_range(0..10);
+        let action = random.random_range(0..10);
         let label = LABELS[random.random_range(0..LABELS.len())];
         let service = SERVICES[random.random_range(0..SERVICES.len())];
         let tag = format!("pr-{}", random.random_range(100..1_300));
         let hours = random.random_range(1..9);
         let Ok(world) = engine.observe().await else { continue };
-        let person = &engine.config().user;
+        let owner = &engine.config().user;
         let own: Vec<_> =
-            world.records.iter().filter(|record| record.owner == *person && record.is_wanted()).collect();
-        let outcome = match (deed, own.first()) {
-            (0..=4, _) if world.records.items.len() < CROWD => {
+            world.records.iter().filter(|record| record.owner == *owner && record.is_wanted()).collect();
+        let outcome = match (action, own.first()) {
+            (0..=4, _) if world.records.items.len() < MAX_ENVIRONMENTS => {
                 let Ok(name) = label.parse() else { continue };
                 let services = BTreeMap::from([(service.to_owned(), tag)]);
                 let ttl = Some(Duration::from_hours(hours));
@@ -144,7 +142,7 @@ async fn colleague(engine: Engine, mut random: ChaCha8Rng) {
             _ => Ok(()),
         };
         if let Err(failure) = outcome {
-            tracing::info!(person, message = failure.message, "a colleague was refused");
+            tracing::info!(owner, message = failure.message, "simulated request refused");
         }
     }
 }

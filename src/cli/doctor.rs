@@ -1,30 +1,65 @@
-//! `doctor`: checks what it can reach, and says what to do about each finding.
+//! `hatchery doctor`: checks the set-up, and says how to fix each problem.
 
 use std::process::ExitCode;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use futures::join;
 use serde::Serialize;
 
-use super::connect::{connect, engine_config, find_fleet, owner};
-use super::{Global, json, print, print_json};
-use crate::clock::Clock;
-use crate::cloud::DynCloud;
-use crate::config::Config;
-use crate::domain::health::{self, Level};
-use crate::domain::lifecycle;
-use crate::domain::{Fleet, Target, World};
+use super::context::Session;
+use super::json;
+use crate::cloud::{DynCloud, Permission};
+use crate::domain::{Fleet, Target, World, health, lifecycle};
 use crate::engine::{Engine, exposure};
 use crate::failure::Failure;
 
-/// A laptop whose clock is wrong by more than this has its requests refused by AWS.
-const MOST_SKEW_SECONDS: i64 = 60;
+/// AWS rejects requests signed more than five minutes ago (Signature Version 4); this warns well before.
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>
+const MAX_SKEW_SECONDS: i64 = 60;
 
-/// What a check found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Level {
+    Ok,
+    Info,
+    Warning,
+    Error,
+}
+
+impl Level {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+
+    fn mark(self) -> char {
+        match self {
+            Self::Ok => '✓',
+            Self::Info => '·',
+            Self::Warning => '!',
+            Self::Error => '✗',
+        }
+    }
+}
+
+impl From<health::Level> for Level {
+    fn from(level: health::Level) -> Self {
+        match level {
+            health::Level::Info => Self::Info,
+            health::Level::Warning => Self::Warning,
+            health::Level::Error => Self::Error,
+        }
+    }
+}
+
+/// Result of one check.
 #[derive(Debug, Clone, Serialize)]
-struct Finding {
-    /// `ok`, `info`, `warning` or `error`.
-    level: &'static str,
+pub(crate) struct Finding {
+    level: Level,
     check: &'static str,
     message: String,
     hint: String,
@@ -34,9 +69,9 @@ struct Finding {
 struct Findings(Vec<Finding>);
 
 impl Findings {
-    fn say(
+    fn push(
         &mut self,
-        level: &'static str,
+        level: Level,
         check: &'static str,
         message: impl Into<String>,
         hint: impl Into<String>,
@@ -45,45 +80,38 @@ impl Findings {
     }
 
     fn ok(&mut self, check: &'static str, message: impl Into<String>) {
-        self.say("ok", check, message, "");
+        self.push(Level::Ok, check, message, "");
     }
 
-    fn failure(&mut self, check: &'static str, failure: &Failure) {
-        self.say("error", check, failure.message.clone(), failure.hint.clone());
+    fn error(&mut self, check: &'static str, failure: &Failure) {
+        self.push(Level::Error, check, failure.message.clone(), failure.hint.clone());
     }
 }
 
-pub(crate) async fn run(global: &Global, config: &Config) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(session: &Session) -> Result<ExitCode, Failure> {
     let mut findings = Findings::default();
-    examine(global, config, &mut findings).await?;
-    let failed = findings.0.iter().any(|finding| finding.level == "error");
-    if global.json {
-        let document = serde_json::json!({ "version": json::VERSION, "findings": findings.0 });
-        print_json(&document)?;
+    check_all(session, &mut findings).await?;
+    let has_error = findings.0.iter().any(|finding| finding.level == Level::Error);
+    if session.console.is_json() {
+        session.console.print_json(&json::doctor(&findings.0))?;
     } else {
-        print(&findings.0.iter().map(line).collect::<String>())?;
+        session.console.print(&findings.0.iter().map(format_finding).collect::<String>())?;
     }
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if has_error { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn line(finding: &Finding) -> String {
-    let mark = match finding.level {
-        "ok" => "✓",
-        "error" => "✗",
-        "warning" => "!",
-        _ => "·",
-    };
-    let hint =
-        if finding.hint.is_empty() { String::new() } else { format!("\n{:>22}→ {}", "", finding.hint) };
-    format!("{mark} {:<8} {:<12}{}{hint}\n", finding.level, finding.check, finding.message)
+fn format_finding(finding: &Finding) -> String {
+    let Finding { level, check, message, hint } = finding;
+    let hint = if hint.is_empty() { String::new() } else { format!("\n{:>22}→ {hint}", "") };
+    format!("{} {:<8} {check:<12}{message}{hint}\n", level.mark(), level.as_str())
 }
 
-/// One check after another; what depends on a check that failed is left out, since it would only say the same again.
-async fn examine(global: &Global, config: &Config, findings: &mut Findings) -> Result<(), Failure> {
-    let cloud = match connect(global, config).await {
+/// Runs the checks in order, and stops at one that all later ones depend on, because they would only repeat its error.
+async fn check_all(session: &Session, findings: &mut Findings) -> Result<(), Failure> {
+    let cloud = match session.connect().await {
         Ok(cloud) => cloud,
         Err(failure) => {
-            findings.failure("connection", &failure);
+            findings.error("connection", &failure);
             return Ok(());
         }
     };
@@ -93,107 +121,96 @@ async fn examine(global: &Global, config: &Config, findings: &mut Findings) -> R
             findings.ok("credentials", format!("{} in account {}", identity.arn, identity.account));
         }
         Err(error) => {
-            findings.failure("credentials", &Failure::cloud("who is calling could not be found out", &error));
+            findings.error("credentials", &Failure::cloud("cannot read the caller's identity", &error));
             return Ok(());
         }
     }
-    let name = match find_fleet(&cloud, global, config).await {
-        Ok(name) => name,
+    let fleet = match session.find_fleet(&cloud).await {
+        Ok(fleet) => fleet,
         Err(failure) => {
-            findings.failure("fleet", &failure);
+            findings.error("fleet", &failure);
             return Ok(());
         }
     };
-    let engine = Engine::new(cloud.clone(), Clock::system(), engine_config(name, owner(config)?));
+    let engine = session.engine(cloud.clone(), fleet, session.owner()?);
     match engine.observe_pool().await {
         Ok(world) => {
-            examine_fleet(&world, &engine, findings);
-            account(&cloud, &world.fleet, findings).await;
-            audit(&engine, &world, findings).await;
+            let local = engine.clock().now();
+            let now = world.now().unwrap_or(local);
+            check_fleet(&world, &engine, findings);
+            check_clock(local, now, findings);
+            check_sources(&world, now, findings);
+            check_pool(&world, now, findings);
+            check_account(&cloud, &world.fleet, findings).await;
+            check_audit_log(&engine, &world, findings).await;
         }
-        Err(failure) => findings.failure("fleet", &failure),
+        Err(failure) => findings.error("fleet", &failure),
     }
     Ok(())
 }
 
-fn examine_fleet(world: &World, engine: &Engine, findings: &mut Findings) {
+fn check_fleet(world: &World, engine: &Engine, findings: &mut Findings) {
     let fleet = &world.fleet;
     match lifecycle::observe_only_reason(world, &engine.config().version) {
         Some(reason) => {
-            findings.say("warning", "engine", reason, "until then engines of this version only look");
+            findings.push(Level::Warning, "engine", reason, "until then this engine only observes");
         }
-        None => findings.ok("fleet", format!("{} by launch template {}", fleet.name, fleet.template)),
-    }
-    let here = engine.clock().now();
-    let now = world.now().unwrap_or(here);
-    let skew = (here - now).num_seconds().abs();
-    if skew > MOST_SKEW_SECONDS {
-        let message = format!("this machine's clock and AWS's differ by {skew} seconds");
-        findings.say("warning", "clock", message, "let it follow a time server");
-    } else {
-        findings.ok("clock", "agrees with AWS's");
-    }
-    if let Ok(Some(snapshot)) = &world.snapshot {
-        findings.ok(
-            "snapshot",
-            format!("{}, {} hours old", snapshot.id, (now - snapshot.created_at).num_hours()),
-        );
-    }
-    if let Ok(Some(image)) = &world.image {
-        findings.ok("image", format!("{}, {} hours old", image.id, (now - image.created_at).num_hours()));
-    }
-    match &world.subnets {
-        Ok(subnets) if !subnets.is_empty() => findings.ok("subnets", format!("{} of them", subnets.len())),
-        Ok(_) => findings.say(
-            "error",
-            "subnets",
-            "the policy names none",
-            "set them with: hatchery fleet set subnets=",
-        ),
-        Err(error) => findings.failure("subnets", &Failure::cloud("the subnets could not be read", error)),
-    }
-    let target = Target::new(world, &fleet.policy, now);
-    findings.ok("pool", format!("target {target}: {}", target.reason));
-    for verdict in health::verdicts(world, now) {
-        let level = match verdict.level {
-            Level::Error => "error",
-            Level::Warning => "warning",
-            Level::Info => "info",
-        };
-        findings.say(level, "health", verdict.message, "");
+        None => findings.ok("fleet", format!("{}, launch template {}", fleet.name, fleet.template)),
     }
 }
 
-async fn account(cloud: &DynCloud, fleet: &Fleet, findings: &mut Findings) {
+fn check_clock(local: DateTime<Utc>, now: DateTime<Utc>, findings: &mut Findings) {
+    let skew = (local - now).num_seconds().abs();
+    if skew > MAX_SKEW_SECONDS {
+        let message = format!("the local clock differs from AWS's by {skew} seconds");
+        findings.push(Level::Warning, "clock", message, "synchronize it with a time server");
+    } else {
+        findings.ok("clock", "in sync with AWS");
+    }
+}
+
+fn check_sources(world: &World, now: DateTime<Utc>, findings: &mut Findings) {
+    let hours_old = |at: DateTime<Utc>| (now - at).num_hours();
+    if let Ok(Some(snapshot)) = &world.snapshot {
+        findings.ok("snapshot", format!("{}, {} hours old", snapshot.id, hours_old(snapshot.created_at)));
+    }
+    if let Ok(Some(image)) = &world.image {
+        findings.ok("image", format!("{}, {} hours old", image.id, hours_old(image.created_at)));
+    }
+    match &world.subnets {
+        Ok(subnets) if subnets.is_empty() => {
+            let hint = "set them with: hatchery fleet set subnets=\"SUBNET ...\"";
+            findings.push(Level::Error, "subnets", "the policy has no subnets", hint);
+        }
+        Ok(subnets) => findings.ok("subnets", format!("{} found", subnets.len())),
+        Err(error) => findings.error("subnets", &Failure::cloud("cannot read the subnets", error)),
+    }
+}
+
+fn check_pool(world: &World, now: DateTime<Utc>, findings: &mut Findings) {
+    let target = Target::new(world, &world.fleet.policy, now);
+    findings.ok("pool", format!("target {target}: {}", target.reason));
+    for verdict in health::verdicts(world, now) {
+        findings.push(verdict.level.into(), "health", verdict.message, "");
+    }
+}
+
+async fn check_account(cloud: &DynCloud, fleet: &Fleet, findings: &mut Findings) {
     let (groups, permissions, quotas) =
         join!(exposure::security_groups_of(&**cloud, fleet), cloud.permissions(fleet), cloud.quotas());
     match groups {
         Ok(groups) => {
-            let open = exposure::exposed_groups(&groups, &fleet.policy);
-            for group in &open {
-                findings.failure("network", &exposure::refusal(group));
+            let exposed = exposure::exposed_groups(&groups, &fleet.policy);
+            for group in &exposed {
+                findings.error("network", &exposure::refusal(group));
             }
-            if open.is_empty() {
-                findings.ok("network", "no security group admits the whole internet");
-            }
-        }
-        Err(failure) => findings.failure("network", &failure),
-    }
-    let mut permitted = 0;
-    for permission in permissions {
-        let action = permission.action;
-        match permission.allowed {
-            Ok(true) => permitted += 1,
-            Ok(false) => {
-                let hint = format!("ask for {action}");
-                findings.say("error", "permissions", format!("{action} is not permitted"), hint);
-            }
-            Err(error) => {
-                findings.say("info", "permissions", format!("{action} could not be tried: {error}"), "");
+            if exposed.is_empty() {
+                findings.ok("network", "no security group is open to the internet");
             }
         }
+        Err(failure) => findings.error("network", &failure),
     }
-    findings.ok("permissions", format!("{permitted} of those that can be tried are there"));
+    check_permissions(permissions, findings);
     match quotas {
         Ok(quotas) => {
             for quota in quotas {
@@ -201,25 +218,45 @@ async fn account(cloud: &DynCloud, fleet: &Fleet, findings: &mut Findings) {
                 findings.ok("quotas", format!("{}: {used}{:.0}", quota.name, quota.limit));
             }
         }
-        Err(error) => findings.say("info", "quotas", format!("could not be read: {error}"), ""),
+        Err(error) => findings.push(Level::Info, "quotas", format!("cannot read the quotas: {error}"), ""),
     }
 }
 
-async fn audit(engine: &Engine, world: &World, findings: &mut Findings) {
+fn check_permissions(permissions: Vec<Permission>, findings: &mut Findings) {
+    let mut granted = 0;
+    for permission in permissions {
+        let action = permission.action;
+        match permission.allowed {
+            Ok(true) => granted += 1,
+            Ok(false) => {
+                let message = format!("{action} is not permitted");
+                let hint = format!("ask your administrator to allow {action}");
+                findings.push(Level::Error, "permissions", message, hint);
+            }
+            Err(error) => {
+                let message = format!("cannot check {action}: {error}");
+                findings.push(Level::Info, "permissions", message, "");
+            }
+        }
+    }
+    findings.ok("permissions", format!("{granted} checked and granted"));
+}
+
+async fn check_audit_log(engine: &Engine, world: &World, findings: &mut Findings) {
     let since = world.now().unwrap_or_else(|| engine.clock().now()) - chrono::TimeDelta::days(7);
     match engine.cloud().audit(&world.fleet.name, since, 1).await {
         Ok(events) => {
             if let Some(event) = events.last() {
-                let at = event.at.with_timezone(&Utc).format("%F %T");
-                findings.ok("audit", format!("last written by {} at {at} UTC", event.who));
+                let message = format!("last entry by {} at {} UTC", event.who, event.at.format("%F %T"));
+                findings.ok("audit", message);
             } else {
-                let hint = "run hatchery engine, or the schedule";
-                findings.say("info", "audit", "nothing was done in the last seven days", hint);
+                let hint = "run hatchery engine, or check its schedule";
+                findings.push(Level::Info, "audit", "no changes in the last 7 days", hint);
             }
         }
         Err(error) => {
-            let failure = Failure::cloud("the audit log could not be read", &error);
-            findings.say("warning", "audit", failure.message, failure.hint);
+            let failure = Failure::cloud("cannot read the audit log", &error);
+            findings.push(Level::Warning, "audit", failure.message, failure.hint);
         }
     }
 }

@@ -1,86 +1,82 @@
-//! `engine`: the engine without a screen, for a cron job, a container or a systemd unit.
+//! `hatchery engine`: the engine without a dashboard, for a cron job, a container or a systemd unit.
 
 use std::time::Duration;
 
-use super::connect::Context;
-use super::{json, print, print_json, remark};
+use super::context::Context;
+use super::json;
 use crate::domain::Outcome;
 use crate::engine::{Event, Report, RunOptions};
 use crate::failure::{Failure, Kind};
 
-/// Time between two looks while nothing happens.
-const REFRESH: Duration = Duration::from_mins(1);
+const POLL_INTERVAL: Duration = Duration::from_mins(1);
 
-pub(crate) async fn run(context: &Context, once: bool, dry_run: bool) -> Result<(), Failure> {
-    if once { single(context, dry_run).await } else { forever(context).await }
+pub(crate) async fn run(context: &Context<'_>, once: bool, dry_run: bool) -> Result<(), Failure> {
+    if once { run_once(context, dry_run).await } else { run_until_terminated(context).await }
 }
 
-async fn single(context: &Context, dry_run: bool) -> Result<(), Failure> {
+async fn run_once(context: &Context<'_>, dry_run: bool) -> Result<(), Failure> {
     let report = context.engine.once(dry_run).await?;
-    if context.json {
-        print_json(&json::report(context.fleet(), &report))?;
-    } else {
-        print(&text(&report))?;
+    if context.console.is_json() {
+        return context.console.print_json(&json::report(context.fleet(), &report));
     }
-    let failed = report.steps.iter().filter(|step| step.outcome == Outcome::Failed).count();
-    if failed > 0 && !context.json {
-        remark(&format!("{failed} steps failed; the next pass tries again"));
+    context.console.print(&format_report(&report))?;
+    match report.steps.iter().filter(|step| step.outcome == Outcome::Failed).count() {
+        0 => {}
+        1 => context.console.notice("1 step failed; the next pass retries it"),
+        failed => context.console.notice(&format!("{failed} steps failed; the next pass retries them")),
     }
     Ok(())
 }
 
-fn text(report: &Report) -> String {
+fn format_report(report: &Report) -> String {
     let steps = report.steps.iter().map(|step| {
         let detail = if step.detail.is_empty() { String::new() } else { format!(" ({})", step.detail) };
         format!("{:<8} {} {}: {}{detail}\n", step.outcome.as_str(), step.action, step.target, step.reason)
     });
     let refused = report.refused.iter().map(|refusal| {
-        format!("{:<8} {} {}: {}\n", "not now", refusal.action, refusal.target, refusal.reason)
+        format!("{:<8} {} {}: {}\n", "refused", refusal.action, refusal.target, refusal.reason)
     });
     let mut text: String = steps.chain(refused).collect();
     if text.is_empty() {
         text.push_str("Nothing to do.\n");
     }
     if !report.incomplete.is_empty() {
-        let missing = report.incomplete.join(", ");
-        text.extend([
-            "Not everything could be listed: ",
-            &missing,
-            ".
-",
-        ]);
+        text.push_str("Incomplete listings: ");
+        text.push_str(&report.incomplete.join(", "));
+        text.push('\n');
     }
     text
 }
 
-/// Runs until it is told to stop. Each step is logged by the engine itself.
-async fn forever(context: &Context) -> Result<(), Failure> {
-    let options = RunOptions { background: true, refresh: REFRESH };
-    let (handle, mut events) = context.engine.run(options);
+async fn run_until_terminated(context: &Context<'_>) -> Result<(), Failure> {
+    let (handle, mut events) = context.engine.run(RunOptions { background: true, refresh: POLL_INTERVAL });
     handle.focus(false);
-    let mut terminated = terminations()?;
+    let mut sigterm = terminate_signal()?;
     loop {
         tokio::select! {
             event = events.recv() => match event {
                 None => return Ok(()),
-                Some(Event::ObserveFailed(failure)) => remark(&failure.sentence()),
-                Some(Event::AuditWriteFailed(Some(error))) => remark(&format!("the audit log cannot be written: {error}")),
+                Some(Event::ObserveFailed(failure)) => context.console.notice(&failure.sentence()),
+                Some(Event::AuditWriteFailed(Some(error))) => {
+                    context.console.notice(&format!("cannot write the audit log: {error}"));
+                }
+                // The engine logs its steps itself.
                 Some(_) => {}
             },
-            _ = terminated.recv() => return Ok(()),
+            _ = sigterm.recv() => return Ok(()),
         }
     }
 }
 
 #[cfg(unix)]
-fn terminations() -> Result<tokio::signal::unix::Signal, Failure> {
+fn terminate_signal() -> Result<tokio::signal::unix::Signal, Failure> {
     tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
         .map_err(|error| Failure::new(Kind::Failed, format!("cannot listen for signals: {error}"), ""))
 }
 
 #[cfg(not(unix))]
-fn terminations() -> Result<tokio::sync::mpsc::Receiver<()>, Failure> {
-    // There is no such signal: the channel stays open and silent.
+fn terminate_signal() -> Result<tokio::sync::mpsc::Receiver<()>, Failure> {
+    // SIGTERM does not exist here. Leaking the sender keeps the channel open, so that `recv` never returns.
     let (sender, receiver) = tokio::sync::mpsc::channel(1);
     std::mem::forget(sender);
     Ok(receiver)

@@ -1,21 +1,24 @@
-//! The JSON documents: versioned, with names that stay.
+//! The JSON documents. Within one `version`, fields are only added.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use serde_json::{Value, json};
 
+use crate::cloud::LogLine;
 use crate::domain::cost::{self, Cost};
 use crate::domain::environment::Environment;
 use crate::domain::health::{self, Verdict};
+use crate::domain::policy::SETTINGS;
 use crate::domain::progress::Estimates;
 use crate::domain::{
-    AuditEvent, DatabaseState, EnvironmentId, EnvironmentState, FleetName, Phase, Policy, Pool, Target, World,
+    AuditEvent, DatabaseState, EnvironmentId, EnvironmentState, Fleet, FleetName, InstanceId, InstanceState,
+    Label, Outcome, Phase, Policy, Pool, SnapshotId, Target, World,
 };
-use crate::engine::Report;
+use crate::engine::{Extended, Launched, Report};
 use crate::failure::Failure;
 
-/// The version of every document.
 pub(crate) const VERSION: u32 = 1;
 
 #[derive(Debug, Serialize)]
@@ -46,7 +49,6 @@ pub(crate) struct Environments<'w> {
     environments: Vec<EnvironmentBody<'w>>,
 }
 
-/// One environment, as `ls`, `launch --wait` and the Lambda tell it.
 #[derive(Debug, Serialize)]
 pub(crate) struct EnvironmentBody<'w> {
     id: &'w EnvironmentId,
@@ -72,7 +74,7 @@ struct InstanceBody<'w> {
     id: &'w str,
     #[serde(rename = "type")]
     kind: &'w str,
-    state: crate::domain::InstanceState,
+    state: InstanceState,
     public_ip: Option<&'w str>,
     private_ip: Option<&'w str>,
     zone: Option<&'w str>,
@@ -85,12 +87,12 @@ struct DatabaseBody<'w> {
     endpoint: Option<&'w str>,
 }
 
-/// The document of `ls`.
+/// Document of `hatchery ls`.
 pub(crate) fn environments<'w>(world: &'w World, region: &'w str, now: DateTime<Utc>) -> Environments<'w> {
     let estimates = Estimates::learn(world);
     let policy = &world.fleet.policy;
     let bodies =
-        Environment::all(world, now).iter().map(|one| environment(one, policy, &estimates, now)).collect();
+        Environment::all(world, now).iter().map(|it| environment(it, policy, &estimates, now)).collect();
     Environments {
         version: VERSION,
         fleet: &world.fleet.name,
@@ -101,7 +103,6 @@ pub(crate) fn environments<'w>(world: &'w World, region: &'w str, now: DateTime<
     }
 }
 
-/// One environment.
 pub(crate) fn environment<'w>(
     environment: &Environment<'w>,
     policy: &Policy,
@@ -141,11 +142,11 @@ pub(crate) fn environment<'w>(
     }
 }
 
-/// The addresses of an environment's faces, as far as it has them.
+/// The URLs by endpoint; none before the instance has an IP address.
 pub(crate) fn urls(environment: &Environment<'_>, policy: &Policy) -> BTreeMap<&'static str, String> {
     [("app", &policy.url_app), ("dashboard", &policy.url_dashboard), ("logs", &policy.url_logs)]
         .into_iter()
-        .filter_map(|(face, template)| Some((face, environment.url(template)?)))
+        .filter_map(|(endpoint, template)| Some((endpoint, environment.url(template)?)))
         .collect()
 }
 
@@ -188,7 +189,7 @@ struct Source<'w> {
     created_at: DateTime<Utc>,
 }
 
-/// The document of `pool`.
+/// Document of `hatchery pool`.
 pub(crate) fn pool(world: &World, now: DateTime<Utc>) -> PoolDocument<'_> {
     let pool = Pool::new(world);
     let databases = pool.databases.iter().map(|(state, database)| PoolDatabase {
@@ -196,7 +197,7 @@ pub(crate) fn pool(world: &World, now: DateTime<Utc>) -> PoolDocument<'_> {
         state: *state,
         status: &database.status,
         environment: database.environment.as_ref(),
-        snapshot: database.snapshot.as_ref().map(crate::domain::SnapshotId::as_str),
+        snapshot: database.snapshot.as_ref().map(SnapshotId::as_str),
         snapshot_at: database.snapshot_at,
         created_at: database.created_at,
         endpoint: database.endpoint.as_deref(),
@@ -219,17 +220,22 @@ pub(crate) fn pool(world: &World, now: DateTime<Utc>) -> PoolDocument<'_> {
         deleting: pool.count(DatabaseState::Deleting),
         complete: world.is_complete(),
         databases: databases.collect(),
-        snapshot: snapshot.map(|own| Source { id: own.id.as_str(), created_at: own.created_at }),
-        image: image.map(|own| Source { id: own.id.as_str(), created_at: own.created_at }),
+        snapshot: snapshot.map(|it| Source { id: it.id.as_str(), created_at: it.created_at }),
+        image: image.map(|it| Source { id: it.id.as_str(), created_at: it.created_at }),
         health: health::verdicts(world, now),
     }
 }
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Activity<'a> {
-    pub(crate) version: u32,
-    pub(crate) fleet: &'a FleetName,
-    pub(crate) events: &'a [AuditEvent],
+    version: u32,
+    fleet: &'a FleetName,
+    events: &'a [AuditEvent],
+}
+
+/// Document of `hatchery activity`.
+pub(crate) fn activity<'a>(fleet: &'a FleetName, events: &'a [AuditEvent]) -> Activity<'a> {
+    Activity { version: VERSION, fleet, events }
 }
 
 #[derive(Debug, Serialize)]
@@ -246,7 +252,7 @@ struct StepBody<'r> {
     action: &'static str,
     target: &'r str,
     reason: &'r str,
-    outcome: crate::domain::Outcome,
+    outcome: Outcome,
     detail: &'r str,
 }
 
@@ -257,7 +263,7 @@ struct RefusalBody<'r> {
     reason: &'r str,
 }
 
-/// The document of `engine --once`.
+/// Document of `hatchery engine --once`.
 pub(crate) fn report<'r>(fleet: &'r FleetName, report: &'r Report) -> ReportDocument<'r> {
     let steps = report.steps.iter().map(|step| StepBody {
         action: step.action,
@@ -282,30 +288,121 @@ pub(crate) fn report<'r>(fleet: &'r FleetName, report: &'r Report) -> ReportDocu
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Launch<'a> {
-    pub(crate) version: u32,
-    pub(crate) fleet: &'a FleetName,
-    pub(crate) environment: LaunchedBody<'a>,
+    version: u32,
+    fleet: &'a FleetName,
+    environment: LaunchedBody<'a>,
 }
 
 #[derive(Debug, Serialize)]
-pub(crate) struct LaunchedBody<'a> {
-    pub(crate) id: &'a EnvironmentId,
-    pub(crate) name: &'a str,
-    pub(crate) record: &'a str,
-    pub(crate) instance: Option<&'a str>,
-    pub(crate) database: &'a str,
-    pub(crate) expires_at: DateTime<Utc>,
+struct LaunchedBody<'a> {
+    id: &'a EnvironmentId,
+    name: &'a str,
+    record: &'a str,
+    instance: Option<&'a str>,
+    database: &'a str,
+    expires_at: DateTime<Utc>,
+}
+
+/// Document of `hatchery launch`.
+pub(crate) fn launched<'a>(fleet: &'a FleetName, name: &'a Label, launched: &'a Launched) -> Launch<'a> {
+    let environment = LaunchedBody {
+        id: &launched.environment,
+        name: name.as_str(),
+        record: launched.record.as_str(),
+        instance: launched.instance.as_ref().map(InstanceId::as_str),
+        database: launched.database.as_str(),
+        expires_at: launched.expires_at,
+    };
+    Launch { version: VERSION, fleet, environment }
+}
+
+/// Document of `hatchery launch --wait`.
+pub(crate) fn ready(fleet: &FleetName, environment: &EnvironmentBody<'_>) -> Value {
+    json!({ "version": VERSION, "fleet": fleet, "environment": environment })
 }
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Change<'a> {
-    pub(crate) version: u32,
-    pub(crate) fleet: &'a FleetName,
-    pub(crate) id: &'a EnvironmentId,
+    version: u32,
+    fleet: &'a FleetName,
+    id: &'a EnvironmentId,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) expires_at: Option<DateTime<Utc>>,
+    expires_at: Option<DateTime<Utc>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) capped: Option<bool>,
+    capped: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) terminating: Option<bool>,
+    terminating: Option<bool>,
+}
+
+/// Document of `hatchery extend`.
+pub(crate) fn extended<'a>(fleet: &'a FleetName, extended: &'a Extended) -> Change<'a> {
+    Change {
+        version: VERSION,
+        fleet,
+        id: &extended.environment,
+        expires_at: Some(extended.expires_at),
+        capped: Some(extended.capped),
+        terminating: None,
+    }
+}
+
+/// Document of `hatchery terminate`.
+pub(crate) fn terminating<'a>(fleet: &'a FleetName, id: &'a EnvironmentId) -> Change<'a> {
+    Change { version: VERSION, fleet, id, expires_at: None, capped: None, terminating: Some(true) }
+}
+
+/// Document of one line of `hatchery logs`.
+pub(crate) fn log_line(line: &LogLine) -> Value {
+    json!({ "version": VERSION, "at": line.at, "source": line.source, "text": line.text })
+}
+
+/// Document of `hatchery open`.
+pub(crate) fn url(fleet: &FleetName, id: &EnvironmentId, url: &str) -> Value {
+    json!({ "version": VERSION, "fleet": fleet, "id": id, "url": url })
+}
+
+/// Document of `hatchery doctor`.
+pub(crate) fn doctor(findings: &impl Serialize) -> Value {
+    json!({ "version": VERSION, "findings": findings })
+}
+
+/// Document of `hatchery fleet ls`.
+pub(crate) fn fleets(region: &str, fleets: &[Fleet]) -> Value {
+    let fleets: Vec<_> = fleets
+        .iter()
+        .map(|fleet| {
+            json!({
+                "name": fleet.name, "template": fleet.template, "spare": fleet.policy.spare,
+                "paused": fleet.policy.paused, "problems": fleet.problems,
+            })
+        })
+        .collect();
+    json!({ "version": VERSION, "region": region, "fleets": fleets })
+}
+
+/// Document of `hatchery fleet show`.
+pub(crate) fn fleet(fleet: &Fleet) -> Value {
+    let settings: serde_json::Map<_, _> =
+        SETTINGS.iter().map(|setting| (setting.name.to_owned(), setting.get(&fleet.policy).into())).collect();
+    json!({
+        "version": VERSION, "fleet": fleet.name, "template": fleet.template, "settings": settings,
+        "problems": fleet.problems,
+    })
+}
+
+/// Document of `hatchery fleet set`: each setting that changed, with its old and new value.
+pub(crate) fn changed_settings(
+    fleet: &FleetName,
+    changed: &[(&'static str, Option<String>, Option<String>)],
+) -> Value {
+    let changed: Vec<_> = changed
+        .iter()
+        .map(|(setting, from, to)| json!({ "setting": setting, "from": from, "to": to }))
+        .collect();
+    json!({ "version": VERSION, "fleet": fleet, "changed": changed })
+}
+
+/// Document of `hatchery fleet init`.
+pub(crate) fn created_fleet(fleet: &FleetName, created: bool) -> Value {
+    json!({ "version": VERSION, "fleet": fleet, "created": created })
 }

@@ -1,6 +1,7 @@
-//! The Lambda face: the schedule that tops the pool up and reaps, and a function that engineers can invoke.
+//! The Lambda function: runs the engine on a schedule, and takes requests of engineers.
 //!
-//! An event without an action, such as the schedule's, runs one pass. The answers are the documents of the command line.
+//! An event without an `action`, such as the schedule's, runs one pass of the engine. Responses are the JSON documents of
+//! the command line.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -9,16 +10,18 @@ use lambda_runtime::{LambdaEvent, service_fn};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::connect::{Context, context};
-use super::launch::find;
-use super::{Cli, json};
+use super::console::Console;
+use super::context::{Context, Session};
+use super::json;
+use super::lookup::resolve;
+use super::options::{GlobalOptions, parse_duration};
 use crate::config::Config;
 use crate::domain::Label;
 use crate::domain::record::parse_service;
 use crate::engine::LaunchRequest;
 use crate::failure::{Failure, Kind};
 
-/// What the function is asked. What the schedule's own events say beside it does not matter.
+/// Payload of an invocation. Other fields, such as those of a scheduled event, are ignored.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 struct Request {
@@ -32,37 +35,37 @@ struct Request {
     by: Option<String>,
 }
 
-/// Whether the Lambda runtime has started this process.
+/// Whether the Lambda runtime started this process.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-custom.html>
 #[must_use]
 pub fn is_lambda() -> bool {
     std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some()
 }
 
-/// Answers events until the runtime ends the process.
+/// Handles invocations until the runtime ends the process.
 #[must_use]
 pub fn main() -> ExitCode {
     let format = tracing_subscriber::fmt().json().with_ansi(false).with_target(false);
-    // Nothing else in this process writes a log.
+    // Cannot fail: no other subscriber was set before.
     let _ = format.with_max_level(tracing::Level::INFO).try_init();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let ended = match runtime {
+    let result = match runtime {
         Ok(runtime) => runtime.block_on(lambda_runtime::run(service_fn(handle))),
         Err(error) => Err(error.into()),
     };
-    match ended {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(%error, "the runtime has ended");
+            tracing::error!(%error, "the Lambda runtime failed");
             ExitCode::FAILURE
         }
     }
 }
 
 async fn handle(event: LambdaEvent<Value>) -> Result<Value, lambda_runtime::Error> {
-    match answer(event.payload).await {
+    match respond(event.payload).await {
         Ok(document) => Ok(document),
-        // A refusal is an answer; only the schedule's pass fails the invocation, so that it shows in the metrics.
+        // A failure is a document too, as on the command line; the log line makes it countable in CloudWatch.
         Err(failure) => {
             tracing::error!(kind = failure.kind.as_str(), message = failure.message, "failed");
             Ok(serde_json::to_value(json::error(&failure))?)
@@ -70,75 +73,59 @@ async fn handle(event: LambdaEvent<Value>) -> Result<Value, lambda_runtime::Erro
     }
 }
 
-async fn answer(payload: Value) -> Result<Value, Failure> {
+async fn respond(payload: Value) -> Result<Value, Failure> {
     let request: Request = serde_json::from_value(payload)
-        .map_err(|error| Failure::new(Kind::Usage, format!("the event makes no sense: {error}"), ""))?;
-    let mut config = Config::default();
-    config.owner.clone_from(&request.owner);
-    // Flags have no place here: the environment says the fleet, and AWS the rest.
-    let cli = <Cli as clap::Parser>::try_parse_from(["hatchery", "--json"])
-        .map_err(|error| Failure::new(Kind::Usage, error.to_string(), "correct HATCHERY_FLEET"))?;
-    let context = context(&cli.global, &config).await?;
+        .map_err(|error| Failure::new(Kind::Usage, format!("not a valid event: {error}"), ""))?;
+    let config = Config { owner: request.owner.clone(), ..Config::default() };
+    let session = Session::new(GlobalOptions::from_env()?, config, Console::stdio(true));
+    let context = session.context().await?;
     match request.action.as_deref() {
         None | Some("engine") => {
             let report = context.engine.once(false).await?;
             to_value(&json::report(context.fleet(), &report))
         }
         Some("ls") => {
-            let (world, now) = super::list::observe(&context).await?;
+            let (world, now) = context.observe().await?;
             to_value(&json::environments(&world, context.cloud().region(), now))
         }
         Some("launch") => launch(&context, request).await,
         Some("extend") => {
-            let id = find(&context, &needed(request.environment, "environment")?).await?.environment;
-            let by = length(&needed(request.by, "by")?)?;
+            let id = resolve(&context, &required(request.environment, "environment")?).await?.environment;
+            let by = duration(&required(request.by, "by")?)?;
             let extended = context.engine.extend(&id, by).await?;
             Ok(json!({ "version": json::VERSION, "id": id, "expires_at": extended.expires_at }))
         }
         Some("terminate") => {
-            let id = find(&context, &needed(request.environment, "environment")?).await?.environment;
+            let id = resolve(&context, &required(request.environment, "environment")?).await?.environment;
             context.engine.terminate(&id).await?;
             Ok(json!({ "version": json::VERSION, "id": id, "terminating": true }))
         }
-        Some(other) => {
-            let hint = "there are: engine, ls, launch, extend, terminate";
-            Err(Failure::new(Kind::Usage, format!("there is no action {other:?}"), hint))
+        Some(unknown) => {
+            let hint = "use engine, ls, launch, extend or terminate";
+            Err(Failure::new(Kind::Usage, format!("unknown action {unknown:?}"), hint))
         }
     }
 }
 
-async fn launch(context: &Context, request: Request) -> Result<Value, Failure> {
-    let name: Label = needed(request.name, "name")?.parse()?;
+async fn launch(context: &Context<'_>, request: Request) -> Result<Value, Failure> {
+    let name: Label = required(request.name, "name")?.parse()?;
     let services = request.services.iter().map(|(name, tag)| parse_service(&format!("{name}={tag}")));
-    let wanted = LaunchRequest {
+    let request = LaunchRequest {
         name,
         services: services.collect::<Result<_, _>>()?,
-        ttl: request.ttl.as_deref().map(length).transpose()?,
+        ttl: request.ttl.as_deref().map(duration).transpose()?,
         note: request.note,
     };
-    let launched = context.engine.launch(&wanted).await?;
-    to_value(&json::Launch {
-        version: json::VERSION,
-        fleet: context.fleet(),
-        environment: json::LaunchedBody {
-            id: &launched.environment,
-            name: wanted.name.as_str(),
-            record: launched.record.as_str(),
-            instance: launched.instance.as_ref().map(crate::domain::InstanceId::as_str),
-            database: launched.database.as_str(),
-            expires_at: launched.expires_at,
-        },
-    })
+    let launched = context.engine.launch(&request).await?;
+    to_value(&json::launched(context.fleet(), &request.name, &launched))
 }
 
-fn needed(value: Option<String>, name: &str) -> Result<String, Failure> {
-    value.ok_or_else(|| Failure::new(Kind::Usage, format!("the event says no {name}"), ""))
+fn required(value: Option<String>, field: &str) -> Result<String, Failure> {
+    value.ok_or_else(|| Failure::new(Kind::Usage, format!("the event has no field {field:?}"), ""))
 }
 
-fn length(text: &str) -> Result<std::time::Duration, Failure> {
-    humantime::parse_duration(text).map_err(|error| {
-        Failure::new(Kind::Usage, format!("{text:?} is no length of time: {error}"), "use 4h, say")
-    })
+fn duration(text: &str) -> Result<std::time::Duration, Failure> {
+    parse_duration(text).map_err(|problem| Failure::new(Kind::Usage, format!("{text:?} is {problem}"), ""))
 }
 
 fn to_value(document: &impl serde::Serialize) -> Result<Value, Failure> {

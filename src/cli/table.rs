@@ -1,17 +1,14 @@
-//! Answers for people: plain, aligned tables, and times as people say them.
-
-use std::time::Duration;
+//! Plain, aligned tables and relative times.
 
 use chrono::{DateTime, Utc};
 use comfy_table::{ContentArrangement, Table, presets};
 
-use crate::cli::print;
-use crate::failure::Failure;
+use crate::domain::text::format_duration;
 
-/// Prints rows under their headings, or `nothing` where there are none.
-pub(crate) fn show(headings: &[&str], rows: Vec<Vec<String>>, nothing: &str) -> Result<(), Failure> {
+/// Renders rows under their headings. Without rows, renders the `placeholder` line instead.
+pub(crate) fn render(headings: &[&str], rows: Vec<Vec<String>>, placeholder: &str) -> String {
     if rows.is_empty() {
-        return print(&format!("{nothing}\n"));
+        return format!("{placeholder}\n");
     }
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
@@ -22,18 +19,13 @@ pub(crate) fn show(headings: &[&str], rows: Vec<Vec<String>>, nothing: &str) -> 
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
-    print(&format!("{}\n", table.trim_fmt()))
+    format!("{}\n", table.trim_fmt())
 }
 
-/// A length of time in its two largest units, such as `5h 12m`.
-pub(crate) fn length(duration: Duration) -> String {
-    crate::domain::text::format_duration(duration)
-}
-
-/// The time until an instant, or how long ago it was.
-pub(crate) fn until(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+/// Formats an instant relative to `now`: `5h 12m` in the future, `3m ago` in the past.
+pub(crate) fn relative_time(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     match (at - now).to_std() {
-        Ok(left) => length(left),
-        Err(_) => format!("{} ago", length((now - at).to_std().unwrap_or_default())),
+        Ok(remaining) => format_duration(remaining),
+        Err(_) => format!("{} ago", format_duration((now - at).to_std().unwrap_or_default())),
     }
 }

@@ -1,8 +1,9 @@
-//! Everything that needs neither AWS nor an emulator: the domain, the plan, the dashboard, the simulated cloud's contract.
+//! Everything that needs neither AWS nor an emulator: the domain, the plan, the command line, the dashboard, the simulated cloud's contract.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod architecture;
+mod cli;
 mod demand;
 mod domain;
 mod pictures;

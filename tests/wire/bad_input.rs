@@ -189,7 +189,7 @@ async fn security_group_open_to_the_internet_exits_5() {
     hatchery(&moto, &["fleet", "ls"]).ok();
     arguments.extend(["--allow-public", &seed.security_group]);
     hatchery(&moto, &arguments).ok();
-    hatchery(&moto, &arguments).fails(5, &["exists already", "fleet set"]);
+    hatchery(&moto, &arguments).fails(5, &["already exists", "fleet set"]);
     hatchery(&moto, &["fleet", "set", "allow-public="]).ok();
     hatchery(&moto, &["launch", "x"]).fails(5, &["cannot launch", "admits 0.0.0.0/0"]);
     assert_nothing_created(&moto).await;

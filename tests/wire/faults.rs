@@ -431,7 +431,7 @@ async fn failed_audit_write_is_reported() {
     for arguments in [&["launch", "quiet"][..], &["engine", "--once"], &["terminate", "quiet", "--yes"]] {
         let run = run(&moto, &microburst, arguments).await.ok();
         assert!(
-            run.err.contains("the audit log cannot be written: PutLogEvents: You are not authorized"),
+            run.err.contains("cannot write the audit log: PutLogEvents: You are not authorized"),
             "{run:#?}"
         );
     }

@@ -1,0 +1,111 @@
+//! Standard input, output and error of a command, or buffers in their place.
+
+use std::io::{self, BufRead, IsTerminal as _, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::domain::text;
+use crate::failure::{Failure, Kind};
+
+/// Where a command reads answers from and writes results to.
+pub struct Console {
+    json: bool,
+    interactive: bool,
+    rewrites_lines: bool,
+    input: Mutex<Box<dyn BufRead + Send>>,
+    out: Mutex<Box<dyn Write + Send>>,
+    err: Mutex<Box<dyn Write + Send>>,
+}
+
+impl Console {
+    pub(crate) fn stdio(json: bool) -> Self {
+        let err_is_terminal = io::stderr().is_terminal();
+        Self {
+            json,
+            interactive: io::stdin().is_terminal() && err_is_terminal,
+            rewrites_lines: err_is_terminal,
+            input: Mutex::new(Box::new(io::BufReader::new(io::stdin()))),
+            out: Mutex::new(Box::new(io::stdout())),
+            err: Mutex::new(Box::new(io::stderr())),
+        }
+    }
+
+    /// Creates a console on buffers. `input` is what the user types; without it there is no user to ask.
+    #[must_use]
+    pub fn on_buffers(
+        input: Option<&str>,
+        out: impl Write + Send + 'static,
+        err: impl Write + Send + 'static,
+    ) -> Self {
+        Self {
+            json: false,
+            interactive: input.is_some(),
+            rewrites_lines: false,
+            input: Mutex::new(Box::new(io::Cursor::new(input.unwrap_or_default().to_owned()))),
+            out: Mutex::new(Box::new(out)),
+            err: Mutex::new(Box::new(err)),
+        }
+    }
+
+    pub(crate) fn with_json(self, json: bool) -> Self {
+        Self { json, ..self }
+    }
+
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether a user is there to answer a question.
+    pub(crate) fn is_interactive(&self) -> bool {
+        self.interactive
+    }
+
+    /// Writes text to standard output. Exits the process if the reader has closed the pipe, as in `hatchery ls | head -1`.
+    pub(crate) fn print(&self, text: &str) -> Result<(), Failure> {
+        let mut out = lock(&self.out);
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+            result => result.map_err(|error| {
+                Failure::new(Kind::Failed, format!("cannot write to standard output: {error}"), "")
+            }),
+        }
+    }
+
+    /// Writes one JSON document and a line break to standard output.
+    pub(crate) fn print_json(&self, document: &impl serde::Serialize) -> Result<(), Failure> {
+        let mut text = serde_json::to_string(document)
+            .map_err(|error| Failure::new(Kind::Failed, format!("cannot write JSON: {error}"), ""))?;
+        text.push('\n');
+        self.print(&text)
+    }
+
+    /// Writes a message to standard error that is not part of the result. Errors are ignored, because there is no other
+    /// place to report them.
+    pub(crate) fn notice(&self, message: &str) {
+        let _ = writeln!(lock(&self.err), "hatchery: {}", text::sanitize(message));
+    }
+
+    /// Shows progress on standard error: on a terminal a line that the next call rewrites, else one line per new `phase`.
+    pub(crate) fn progress(&self, line: &str, phase: Option<&str>) {
+        let mut err = lock(&self.err);
+        let _ = match phase {
+            _ if self.rewrites_lines => write!(err, "\r\x1b[K{line}"),
+            Some(phase) => writeln!(err, "{phase}"),
+            None => Ok(()),
+        };
+        let _ = err.flush();
+    }
+
+    /// Asks on standard error and returns the user's line.
+    pub(crate) fn ask(&self, question: &str) -> io::Result<String> {
+        let mut err = lock(&self.err);
+        write!(err, "{question}")?;
+        err.flush()?;
+        let mut answer = String::new();
+        lock(&self.input).read_line(&mut answer)?;
+        Ok(answer.trim().to_owned())
+    }
+}
+
+fn lock<T: ?Sized>(stream: &Mutex<Box<T>>) -> MutexGuard<'_, Box<T>> {
+    stream.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,209 @@
+//! One run of the binary, and the engine of the fleet that a command works on.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::console::Console;
+use super::options::GlobalOptions;
+use crate::clock::Clock;
+use crate::cloud::{self, DynCloud};
+use crate::config::Config;
+use crate::domain::audit::engine_name;
+use crate::domain::{FleetName, World, text};
+use crate::engine::{self, Engine};
+use crate::failure::{Failure, Kind};
+
+/// What a command runs on in place of AWS, the system clock and the terminal.
+pub struct Platform {
+    /// Account to work in.
+    pub cloud: DynCloud,
+    /// Clock for waits and timestamps.
+    pub clock: Clock,
+    /// Streams of the command.
+    pub console: Console,
+    /// Host name in the audit log.
+    pub hostname: String,
+    /// Seed of the engine's random waits.
+    pub seed: u64,
+}
+
+/// One run of the binary: what the user asked for and where it happens.
+pub(crate) struct Session {
+    pub(crate) options: GlobalOptions,
+    pub(crate) config: Config,
+    pub(crate) console: Console,
+    pub(crate) clock: Clock,
+    /// `None` for AWS.
+    cloud: Option<DynCloud>,
+    hostname: String,
+    seed: u64,
+}
+
+impl Session {
+    pub(crate) fn new(options: GlobalOptions, config: Config, console: Console) -> Self {
+        let hostname = whoami::hostname().unwrap_or_else(|_| "unknown".to_owned());
+        let (cloud, clock, seed) = (None, Clock::system(), rand::random());
+        Self { options, config, console, clock, cloud, hostname, seed }
+    }
+
+    pub(crate) fn on(platform: Platform, options: GlobalOptions, config: Config) -> Self {
+        let Platform { cloud, clock, console, hostname, seed } = platform;
+        let console = console.with_json(options.json);
+        Self { options, config, console, clock, cloud: Some(cloud), hostname, seed }
+    }
+
+    /// Connects to the cloud. No request is sent yet.
+    pub(crate) async fn connect(&self) -> Result<DynCloud, Failure> {
+        match &self.cloud {
+            Some(cloud) => Ok(cloud.clone()),
+            None => connect_to_aws(&self.options, &self.config).await,
+        }
+    }
+
+    /// Connects, finds the fleet and creates its engine.
+    pub(crate) async fn context(&self) -> Result<Context<'_>, Failure> {
+        let cloud = self.connect().await?;
+        let owner = self.owner()?;
+        let fleet = self.find_fleet(&cloud).await?;
+        Ok(Context { console: &self.console, engine: self.engine(cloud, fleet, owner) })
+    }
+
+    pub(crate) fn engine(&self, cloud: DynCloud, fleet: FleetName, owner: String) -> Engine {
+        let config = engine::EngineConfig {
+            fleet,
+            host: engine_name(&text::sanitize(&self.hostname)),
+            user: owner,
+            seed: self.seed,
+            version: version(),
+        };
+        Engine::new(cloud, self.clock.clone(), config)
+    }
+
+    /// Returns the user's name, which becomes the owner of launched environments: `HATCHERY_OWNER`, else the
+    /// configuration's `owner`, else the login name.
+    pub(crate) fn owner(&self) -> Result<String, Failure> {
+        let configured = std::env::var("HATCHERY_OWNER").ok().or_else(|| self.config.owner.clone());
+        let owner = configured.or_else(|| whoami::username().ok()).unwrap_or_else(|| "unknown".to_owned());
+        if owner.is_empty() || !text::is_printable(&owner, 64) {
+            let message = format!("not a valid owner: {owner:?}");
+            let hint = "set HATCHERY_OWNER to 1 to 64 printable characters";
+            return Err(Failure::new(Kind::Usage, message, hint));
+        }
+        Ok(owner)
+    }
+
+    /// Returns the fleet that the user named, else the only one in the Region.
+    pub(crate) async fn find_fleet(&self, cloud: &DynCloud) -> Result<FleetName, Failure> {
+        if let Some(name) = self.options.fleet.as_ref().or(self.config.fleet.as_ref()) {
+            return Ok(name.parse::<FleetName>()?);
+        }
+        let fleets = cloud::collect(cloud.fleets()).await;
+        if let Some(problem) = &fleets.problem {
+            return Err(Failure::cloud("cannot list the fleets", problem));
+        }
+        let mut names: Vec<_> = fleets.items.into_iter().map(|fleet| fleet.name).collect();
+        names.sort();
+        match names.len() {
+            0 => {
+                let message = format!("there is no fleet in {}", cloud.region());
+                let hint = "check the Region and the profile, or create one with: hatchery fleet init";
+                Err(Failure::new(Kind::NotFound, message, hint))
+            }
+            1 => Ok(names.remove(0)),
+            _ => {
+                let names = names.iter().map(FleetName::as_str).collect::<Vec<_>>().join(", ");
+                let message = format!("there are several fleets in {}: {names}", cloud.region());
+                Err(Failure::new(Kind::Ambiguous, message, "choose one with --fleet"))
+            }
+        }
+    }
+}
+
+/// What a command on one fleet works with.
+pub(crate) struct Context<'s> {
+    pub(crate) console: &'s Console,
+    pub(crate) engine: Engine,
+}
+
+impl Context<'_> {
+    pub(crate) fn cloud(&self) -> &DynCloud {
+        self.engine.cloud()
+    }
+
+    pub(crate) fn fleet(&self) -> &FleetName {
+        &self.engine.config().fleet
+    }
+
+    /// Returns the instant this long ago, but not before 1970, which is as far back as AWS's logs can go.
+    pub(crate) fn ago(&self, duration: Duration) -> DateTime<Utc> {
+        let duration = TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX);
+        let instant = self.engine.clock().now().checked_sub_signed(duration);
+        instant.map_or(DateTime::UNIX_EPOCH, |instant| instant.max(DateTime::UNIX_EPOCH))
+    }
+
+    /// Observes the fleet without its launch history. Also returns the time by AWS's clock.
+    pub(crate) async fn observe(&self) -> Result<(World, DateTime<Utc>), Failure> {
+        self.check(self.engine.observe().await?)
+    }
+
+    /// Observes the fleet and, if the policy sizes the pool automatically, its launch history.
+    pub(crate) async fn observe_pool(&self) -> Result<(World, DateTime<Utc>), Failure> {
+        self.check(self.engine.observe_pool().await?)
+    }
+
+    /// Reports listings that failed. Fails if no record could be read, because an empty list would be wrong.
+    fn check(&self, world: World) -> Result<(World, DateTime<Utc>), Failure> {
+        let now = world.now().unwrap_or_else(|| self.engine.clock().now());
+        for problem in world.problems() {
+            self.console.notice(&format!("the listing is incomplete: {problem}"));
+        }
+        if let Some(problem) = world.records.problem.as_ref().filter(|_| world.records.items.is_empty()) {
+            return Err(Failure::cloud("cannot list the environments", problem));
+        }
+        Ok((world, now))
+    }
+}
+
+/// Returns this binary's version, which the engine compares with the policy's `min-version`.
+pub(crate) fn version() -> semver::Version {
+    semver::Version::parse(env!("CARGO_PKG_VERSION")).unwrap_or(semver::Version::new(0, 0, 0))
+}
+
+#[cfg(feature = "aws")]
+async fn connect_to_aws(options: &GlobalOptions, config: &Config) -> Result<DynCloud, Failure> {
+    let options = cloud::aws::ConnectOptions {
+        region: options.region.clone().or_else(|| config.region.clone()),
+        profile: options.profile.clone().or_else(|| config.profile.clone()),
+        endpoint_url: options.endpoint_url.clone(),
+    };
+    check_region(options.region.as_deref())?;
+    let cloud = cloud::aws::AwsCloud::connect(&options).await.map_err(|error| {
+        let message = format!("cannot connect: {}", error.message);
+        Failure::new(Kind::Usage, message, "to try hatchery without AWS, run: hatchery demo")
+    })?;
+    check_region(Some(cloud::Cloud::region(&cloud)))?;
+    Ok(std::sync::Arc::new(cloud))
+}
+
+#[cfg(not(feature = "aws"))]
+#[allow(clippy::unused_async)] // same signature as with the feature
+async fn connect_to_aws(_: &GlobalOptions, _: &Config) -> Result<DynCloud, Failure> {
+    let message = "this hatchery was built without AWS support";
+    Err(Failure::new(Kind::Failed, message, "run hatchery demo, or build with the feature aws"))
+}
+
+/// Rejects a Region that is not a plain word, because the SDK makes it part of a host name.
+#[cfg(feature = "aws")]
+fn check_region(region: Option<&str>) -> Result<(), Failure> {
+    let is_valid = |region: &str| {
+        (1..=32).contains(&region.len()) && region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    match region {
+        Some(region) if !is_valid(region) => {
+            let message = format!("not a valid Region: {region:?}");
+            Err(Failure::new(Kind::Usage, message, "use a name such as eu-west-1"))
+        }
+        _ => Ok(()),
+    }
+}

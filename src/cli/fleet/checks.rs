@@ -1,0 +1,133 @@
+//! Checks of a policy's values against AWS.
+
+use futures::join;
+
+use crate::cloud::{DynCloud, SecurityGroup};
+use crate::domain::{CloudError, ErrorClass, Image, NewFleet, Policy, Subnet};
+use crate::engine::exposure;
+use crate::failure::{Failure, Kind};
+
+/// Collects everything that would stop a new fleet from working.
+///
+/// # Errors
+/// Returns the first error if AWS refuses the credentials or cannot be reached, because every check would repeat it.
+pub(super) async fn find_problems(cloud: &DynCloud, new: &NewFleet) -> Result<Vec<Failure>, Failure> {
+    let policy = &new.policy;
+    let image = cloud.latest_image(&policy.image_tag).await;
+    if let Err(error) = &image
+        && matches!(error.class, ErrorClass::Auth | ErrorClass::Transient | ErrorClass::Throttled)
+    {
+        return Err(Failure::cloud(format!("cannot create fleet {}", new.name), error));
+    }
+    let (subnets, groups, mut problems) = join!(
+        cloud.subnets(&policy.subnets),
+        cloud.security_groups(&new.security_groups),
+        check_databases(cloud, policy),
+    );
+    let subnets = ok_or_push(subnets, "subnets", &mut problems).unwrap_or_default();
+    let groups = ok_or_push(groups, "security groups", &mut problems).unwrap_or_default();
+    problems.extend(check_network(&subnets, &groups, policy));
+    match ok_or_push(image, "images", &mut problems) {
+        Some(None) => {
+            let message = format!("no available image has the tag hatchery:image={}", policy.image_tag);
+            let hint = "run the image pipeline, or correct the image-tag";
+            problems.push(Failure::new(Kind::NotFound, message, hint));
+        }
+        Some(image) => problems.extend(check_launch(cloud, new, &subnets, image.as_ref()).await),
+        None => {}
+    }
+    Ok(problems)
+}
+
+/// Checks the AWS resources that a changed policy names.
+pub(super) async fn check_references(cloud: &DynCloud, old: &Policy, new: &Policy) -> Result<(), Failure> {
+    let mut problems = Vec::new();
+    if old.subnets != new.subnets {
+        ok_or_push(cloud.subnets(&new.subnets).await, "subnets", &mut problems);
+    }
+    let databases_changed = old.source_database != new.source_database
+        || old.database_subnet_group != new.database_subnet_group
+        || old.database_security_groups != new.database_security_groups;
+    if databases_changed {
+        problems.extend(check_databases(cloud, new).await);
+    }
+    match problems.into_iter().next() {
+        None => Ok(()),
+        Some(problem) => Err(Failure { hint: format!("{}; nothing was changed", problem.hint), ..problem }),
+    }
+}
+
+/// Describes a failed write to a fleet. If its outcome is unknown, the hint names the command that shows the fleet.
+pub(super) fn write_failure(cannot: impl std::fmt::Display, error: &CloudError) -> Failure {
+    let failure = Failure::cloud(cannot, error);
+    if failure.kind == Kind::UnknownOutcome {
+        return Failure { hint: "check with hatchery fleet show before you try again".to_owned(), ..failure };
+    }
+    failure
+}
+
+fn ok_or_push<T>(read: Result<T, CloudError>, what: &str, problems: &mut Vec<Failure>) -> Option<T> {
+    read.map_err(|error| problems.push(Failure::cloud(format!("cannot read the {what}"), &error))).ok()
+}
+
+fn check_network(subnets: &[Subnet], groups: &[SecurityGroup], policy: &Policy) -> Vec<Failure> {
+    let mut problems: Vec<_> =
+        exposure::exposed_groups(groups, policy).into_iter().map(exposure::refusal).collect();
+    let mut vpcs: Vec<_> =
+        subnets.iter().map(|subnet| &subnet.vpc).chain(groups.iter().map(|group| &group.vpc)).collect();
+    vpcs.sort_unstable();
+    vpcs.dedup();
+    if vpcs.len() > 1 {
+        let message = "the subnets and security groups belong to different VPCs";
+        problems.push(Failure::new(Kind::Usage, message, "use subnets and security groups of one VPC"));
+    }
+    problems
+}
+
+async fn check_databases(cloud: &DynCloud, policy: &Policy) -> Vec<Failure> {
+    let source = &policy.source_database;
+    let (database, snapshot, group, security_groups) = join!(
+        cloud.source_database(source),
+        cloud.latest_snapshot(source),
+        cloud.database_subnet_group(&policy.database_subnet_group),
+        cloud.security_groups(&policy.database_security_groups),
+    );
+    let mut problems = Vec::new();
+    if let Some(None) = ok_or_push(database, "databases", &mut problems) {
+        let message = format!("there is no database {source:?}");
+        problems.push(Failure::new(Kind::NotFound, message, "correct the source-database"));
+    }
+    // A missing database has no snapshot either; one problem is enough.
+    if problems.is_empty() && ok_or_push(snapshot, "snapshots", &mut problems) == Some(None) {
+        let message = format!("database {source:?} has no available snapshot");
+        problems.push(Failure::new(Kind::NotFound, message, "create one, or turn on its backups"));
+    }
+    if ok_or_push(group, "DB subnet groups", &mut problems) == Some(None) {
+        let message = format!("there is no DB subnet group {:?}", policy.database_subnet_group);
+        problems.push(Failure::new(Kind::NotFound, message, "correct the database-subnet-group"));
+    }
+    ok_or_push(security_groups, "database security groups", &mut problems);
+    problems
+}
+
+async fn check_launch(
+    cloud: &DynCloud,
+    new: &NewFleet,
+    subnets: &[Subnet],
+    image: Option<&Image>,
+) -> Vec<Failure> {
+    let mut problems = Vec::new();
+    let zones: Vec<_> = subnets.iter().map(|subnet| subnet.zone.clone()).collect();
+    let offering = cloud.zones_offering(&new.instance_type, &zones).await;
+    if ok_or_push(offering, "instance types", &mut problems).is_some_and(|zones| zones.is_empty()) {
+        let message = format!("no zone of the subnets offers instance type {}", new.instance_type);
+        problems.push(Failure::new(Kind::NotFound, message, "correct the instance type or the subnets"));
+    }
+    // Only a dry run shows whether the values work together and whether the caller may pass the instance profile.
+    if problems.is_empty()
+        && let Err(error) = cloud.dry_run_launch(new, image).await
+    {
+        problems.push(Failure::cloud("a launch would fail", &error));
+    }
+    problems
+}

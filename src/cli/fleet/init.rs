@@ -1,0 +1,184 @@
+//! `hatchery fleet init`
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+
+use super::checks;
+use crate::cli::context::Session;
+use crate::cli::json;
+use crate::domain::policy::{SETTINGS, Setting};
+use crate::domain::{ErrorClass, FleetName, NewFleet, Policy, text};
+use crate::failure::{Failure, Kind};
+
+/// EC2's limit for user data, in bytes before Base64.
+/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html>
+const MAX_USER_DATA: usize = 16 * 1024;
+
+/// Settings that make no sense for a new fleet.
+const SETTINGS_WITHOUT_FLAG: [&str; 4] = ["paused", "last-number", "restore-failures", "min-version"];
+
+const REQUIRED_SETTINGS: [&str; 3] = ["source-database", "database-subnet-group", "subnets"];
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// Name of the fleet: lower-case letters, digits and hyphens
+    name: String,
+    #[command(flatten)]
+    settings: SettingFlags,
+    /// EC2 instance type
+    #[arg(long, default_value = "t3.2xlarge", value_name = "TYPE")]
+    instance_type: String,
+    /// Security group of the instances; repeat for more than one
+    #[arg(long = "security-group", required = true, value_name = "SG")]
+    security_groups: Vec<String>,
+    /// Name or ARN of the instance profile
+    #[arg(long, value_name = "NAME")]
+    instance_profile: Option<String>,
+    /// Bootstrap script to pass as user data
+    #[arg(long, value_name = "FILE")]
+    user_data: Option<PathBuf>,
+    /// Key pair for SSH
+    #[arg(long, value_name = "NAME")]
+    key_name: Option<String>,
+    /// Size of the root volume in GiB
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(8..=16_384), value_name = "GIB")]
+    volume_gib: u32,
+    /// Do not assign public IP addresses to the instances
+    #[arg(long)]
+    private: bool,
+    /// Check the values without creating the fleet
+    #[arg(long)]
+    pub(super) dry_run: bool,
+}
+
+/// One flag per setting of the policy, generated from [`SETTINGS`].
+#[derive(Debug, Default)]
+struct SettingFlags(BTreeMap<&'static str, String>);
+
+fn settings_with_flag() -> impl Iterator<Item = &'static Setting> {
+    SETTINGS.iter().filter(|setting| !SETTINGS_WITHOUT_FLAG.contains(&setting.name))
+}
+
+impl Args for SettingFlags {
+    fn augment_args(command: Command) -> Command {
+        settings_with_flag().fold(command, |command, setting| {
+            command.arg(
+                Arg::new(setting.name)
+                    .long(setting.name.replace('.', "-"))
+                    .help(setting.about)
+                    .value_name("VALUE")
+                    .required(REQUIRED_SETTINGS.contains(&setting.name))
+                    .help_heading("Policy"),
+            )
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for SettingFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let given = settings_with_flag()
+            .filter_map(|setting| Some((setting.name, matches.get_one::<String>(setting.name)?.clone())));
+        Ok(Self(given.collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl InitArgs {
+    fn to_new_fleet(&self) -> Result<NewFleet, Failure> {
+        let name: FleetName = self.name.parse()?;
+        let mut policy = Policy::for_fleet(&name);
+        for (name, value) in &self.settings.0 {
+            if let Some(setting) = Setting::find(name) {
+                setting.set(&mut policy, value)?;
+            }
+        }
+        if let Some(gap) = policy.gaps().into_iter().next() {
+            return Err(Failure::new(Kind::Usage, gap, "correct the flags"));
+        }
+        check_names("--instance-type", [&self.instance_type])?;
+        check_names("--security-group", &self.security_groups)?;
+        check_names("--instance-profile", &self.instance_profile)?;
+        check_names("--key-name", &self.key_name)?;
+        Ok(NewFleet {
+            name,
+            policy,
+            instance_type: self.instance_type.clone(),
+            security_groups: self.security_groups.clone(),
+            instance_profile: self.instance_profile.clone(),
+            public_address: !self.private,
+            user_data: self.user_data.as_ref().map(|path| read_user_data(path)).transpose()?,
+            key_name: self.key_name.clone(),
+            volume_gib: Some(self.volume_gib),
+        })
+    }
+}
+
+fn check_names<'n>(flag: &str, names: impl IntoIterator<Item = &'n String>) -> Result<(), Failure> {
+    let is_valid =
+        |name: &str| !name.is_empty() && text::is_printable(name, 256) && !name.contains(char::is_whitespace);
+    match names.into_iter().find(|name| !is_valid(name)) {
+        None => Ok(()),
+        Some(name) => {
+            let message = format!("not a valid value for {flag}: {name:?}");
+            Err(Failure::new(Kind::Usage, message, "use up to 256 printable characters without spaces"))
+        }
+    }
+}
+
+fn read_user_data(path: &Path) -> Result<String, Failure> {
+    let file = path.display();
+    let script = std::fs::read_to_string(path).map_err(|error| {
+        Failure::new(Kind::Usage, format!("cannot read the user data {file}: {error}"), "correct --user-data")
+    })?;
+    if script.len() > MAX_USER_DATA {
+        let size = script.len();
+        let message =
+            format!("the user data {file} is too long: {size} bytes, and EC2 accepts {MAX_USER_DATA}");
+        return Err(Failure::new(Kind::Usage, message, "download the rest from the script"));
+    }
+    Ok(script)
+}
+
+pub(super) async fn run(args: &InitArgs, session: &Session) -> Result<(), Failure> {
+    // Values that are wrong in themselves are reported before any request.
+    let new = args.to_new_fleet()?;
+    let cloud = session.connect().await?;
+    let owner = session.owner()?;
+    let name = &new.name;
+    let problems = checks::find_problems(&cloud, &new).await?;
+    if let Some(first) = problems.first() {
+        let sentences: Vec<_> =
+            problems.iter().map(|problem| format!("{} [{}]", problem.message, problem.hint)).collect();
+        let message = format!("cannot create fleet {name}: {}", sentences.join("; "));
+        return Err(Failure::new(first.kind, message, "nothing was written"));
+    }
+    if !args.dry_run {
+        let created = cloud.create_fleet(&new).await;
+        created.map_err(|error| match error.class {
+            ErrorClass::AlreadyExists => {
+                let message = format!("fleet {name} already exists");
+                Failure::new(Kind::Refused, message, "change it with: hatchery fleet set")
+            }
+            _ => checks::write_failure(format!("cannot create fleet {name}"), &error),
+        })?;
+        tracing::info!(fleet = %name, owner, "created");
+    }
+    if session.console.is_json() {
+        return session.console.print_json(&json::created_fleet(name, !args.dry_run));
+    }
+    session.console.print(&if args.dry_run {
+        format!("All checks passed; fleet {name} can be created.\n")
+    } else {
+        format!("Created fleet {name}. Fill its pool with: hatchery engine --once --fleet {name}\n")
+    })
+}

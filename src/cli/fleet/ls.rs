@@ -1,0 +1,28 @@
+//! `hatchery fleet ls`
+
+use crate::cli::console::Console;
+use crate::cli::{json, table};
+use crate::cloud::{self, DynCloud};
+use crate::failure::Failure;
+
+pub(super) async fn run(cloud: &DynCloud, console: &Console) -> Result<(), Failure> {
+    let fleets = cloud::collect(cloud.fleets()).await;
+    if let Some(problem) = &fleets.problem {
+        return Err(Failure::cloud("cannot list the fleets", problem));
+    }
+    if console.is_json() {
+        return console.print_json(&json::fleets(cloud.region(), &fleets.items));
+    }
+    let rows = fleets.iter().map(|fleet| {
+        vec![
+            fleet.name.to_string(),
+            fleet.policy.source_database.clone(),
+            fleet.policy.spare.to_string(),
+            if fleet.policy.paused { "paused" } else { "" }.to_owned(),
+            fleet.problems.join("; "),
+        ]
+    });
+    let headings = ["NAME", "SOURCE DATABASE", "SPARE", "", "PROBLEMS"];
+    let placeholder = "There are no fleets. Create one with: hatchery fleet init";
+    console.print(&table::render(&headings, rows.collect(), placeholder))
+}

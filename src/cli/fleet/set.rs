@@ -1,0 +1,69 @@
+//! `hatchery fleet set`
+
+use super::checks;
+use crate::cli::console::Console;
+use crate::cli::json;
+use crate::cloud::DynCloud;
+use crate::domain::policy::{SETTINGS, Setting};
+use crate::domain::{Fleet, Policy, TagChanges};
+use crate::failure::{Failure, Kind};
+
+pub(super) async fn run(
+    cloud: &DynCloud,
+    fleet: &Fleet,
+    settings: &[String],
+    console: &Console,
+) -> Result<(), Failure> {
+    let (policy, changes) = apply(fleet, settings)?;
+    if let Some(gap) = policy.gaps().into_iter().find(|gap| !fleet.problems.contains(gap)) {
+        return Err(Failure::new(Kind::Usage, gap, "nothing was changed"));
+    }
+    checks::check_references(cloud, &fleet.policy, &policy).await?;
+    let written = cloud.tag_fleet(&fleet.template, &changes).await;
+    written.map_err(|error| checks::write_failure(format!("cannot change fleet {}", fleet.name), &error))?;
+    let changed: Vec<_> = SETTINGS
+        .iter()
+        .map(|setting| (setting.name, setting.get(&fleet.policy), setting.get(&policy)))
+        .filter(|(_, from, to)| from != to)
+        .collect();
+    if console.is_json() {
+        return console.print_json(&json::changed_settings(&fleet.name, &changed));
+    }
+    let or_dash = |value: &Option<String>| value.clone().unwrap_or_else(|| "—".to_owned());
+    let lines =
+        changed.iter().map(|(name, from, to)| format!("{name}: {} → {}\n", or_dash(from), or_dash(to)));
+    let text: String = lines.collect();
+    console.print(if text.is_empty() { "No setting has changed.\n" } else { &text })
+}
+
+/// Applies `SETTING=VALUE` arguments to the fleet's policy. Returns the new policy and the tags to write.
+fn apply(fleet: &Fleet, settings: &[String]) -> Result<(Policy, TagChanges), Failure> {
+    let defaults = Policy::for_fleet(&fleet.name);
+    let mut policy = fleet.policy.clone();
+    let mut changes = TagChanges::new();
+    for text in settings {
+        let (name, value) = text.split_once('=').ok_or_else(|| {
+            Failure::new(Kind::Usage, format!("{text:?} is not SETTING=VALUE"), "use, for example, spare=2")
+        })?;
+        let setting = Setting::find(name).ok_or_else(|| {
+            let names: Vec<_> = SETTINGS.iter().map(|setting| setting.name).collect();
+            let hint = format!("the settings are: {}", names.join(", "));
+            Failure::new(Kind::Usage, format!("there is no setting {name:?}"), hint)
+        })?;
+        if value.trim().is_empty() {
+            if let Some(default) = setting.get(&defaults) {
+                setting.set(&mut policy, &default)?;
+            } else if setting.get(&policy).is_some() {
+                setting.set(&mut policy, "")?;
+            }
+            changes = changes.remove(setting.tag);
+        } else {
+            setting.set(&mut policy, value)?;
+            changes = match setting.get(&policy) {
+                Some(value) => changes.set(setting.tag, value),
+                None => changes.remove(setting.tag),
+            };
+        }
+    }
+    Ok((policy, changes))
+}

@@ -1,0 +1,70 @@
+//! The options that every command takes.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser as _};
+
+use crate::failure::{Failure, Kind};
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+#[allow(clippy::struct_excessive_bools)] // each is a flag of its own
+pub(crate) struct GlobalOptions {
+    /// Name of the fleet; optional if the Region has only one
+    #[arg(long, global = true, env = "HATCHERY_FLEET", value_name = "NAME")]
+    pub(crate) fleet: Option<String>,
+    /// AWS Region
+    #[arg(long, global = true, value_name = "REGION")]
+    pub(crate) region: Option<String>,
+    /// AWS profile
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+    /// Endpoint URL to use for every AWS service
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) endpoint_url: Option<String>,
+    /// Print JSON instead of text, errors included
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Refuse to change anything
+    #[arg(long, global = true)]
+    pub(crate) read_only: bool,
+    /// Do not run the engine behind the dashboard
+    #[arg(long, global = true)]
+    pub(crate) no_engine: bool,
+    /// Theme of the dashboard
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) theme: Option<String>,
+    /// Read this configuration file instead of the default one
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Write a log to this file; JSON if its name ends in .json
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) log_file: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Parser)]
+#[command(name = "hatchery")]
+struct OptionsOnly {
+    #[command(flatten)]
+    options: GlobalOptions,
+}
+
+impl GlobalOptions {
+    /// Options of a process that is started without arguments: `HATCHERY_FLEET` and defaults.
+    ///
+    /// # Errors
+    /// Returns [`Kind::Usage`] if `HATCHERY_FLEET` is not valid Unicode.
+    #[cfg_attr(not(feature = "aws"), allow(dead_code))]
+    pub(crate) fn from_env() -> Result<Self, Failure> {
+        match OptionsOnly::try_parse_from(["hatchery", "--json"]) {
+            Ok(parsed) => Ok(parsed.options),
+            Err(error) => Err(Failure::new(Kind::Usage, error.to_string(), "correct HATCHERY_FLEET")),
+        }
+    }
+}
+
+/// Parses a duration given by the user, such as `8h` or `2h 30m`.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| "not a valid duration (use 30m, 8h, 2d)".to_owned())
+}

@@ -1,0 +1,41 @@
+//! `hatchery pool`
+
+use super::context::Context;
+use super::{json, table};
+use crate::domain::health::{self, Level};
+use crate::domain::{DatabaseState, Pool, Target};
+use crate::failure::Failure;
+
+pub(crate) async fn run(context: &Context<'_>) -> Result<(), Failure> {
+    let (world, now) = context.observe_pool().await?;
+    if context.console.is_json() {
+        return context.console.print_json(&json::pool(&world, now));
+    }
+    let pool = Pool::new(&world);
+    let rows = pool.databases.iter().map(|(state, database)| {
+        vec![
+            database.id.to_string(),
+            state.to_string(),
+            database.status.clone(),
+            database.environment.as_ref().map(ToString::to_string).unwrap_or_default(),
+            database.snapshot_at.map(|at| table::relative_time(at, now)).unwrap_or_default(),
+            database.endpoint.clone().unwrap_or_default(),
+        ]
+    });
+    let headings = ["ID", "STATE", "STATUS", "ENVIRONMENT", "SNAPSHOT", "ENDPOINT"];
+    let databases = table::render(&headings, rows.collect(), "There are no databases.");
+
+    let target = Target::new(&world, &world.fleet.policy, now);
+    let (free, creating) = (pool.count(DatabaseState::Free), pool.count(DatabaseState::Creating));
+    let reason = if target.automatic { format!(" Target: {}.", target.reason) } else { String::new() };
+    let summary = format!("{free} of {target} free, {creating} creating.{reason}");
+    let verdicts = health::verdicts(&world, now).into_iter().map(|verdict| {
+        let mark = match verdict.level {
+            Level::Error => "✗",
+            Level::Warning => "!",
+            Level::Info => "·",
+        };
+        format!("{mark} {}: {}\n", verdict.level.as_str(), verdict.message)
+    });
+    context.console.print(&format!("{databases}\n{summary}\n{}", verdicts.collect::<String>()))
+}

@@ -1,0 +1,44 @@
+//! `hatchery terminate`
+
+use super::context::Context;
+use super::json;
+use super::lookup::resolve;
+use crate::domain::Record;
+use crate::failure::{Failure, Kind};
+
+pub(crate) async fn run(context: &Context<'_>, env: &str, yes: bool) -> Result<(), Failure> {
+    let record = resolve(context, env).await?;
+    if !yes {
+        confirm(context, &record)?;
+    }
+    let id = &record.environment;
+    context.engine.terminate(id).await?;
+    if context.console.is_json() {
+        return context.console.print_json(&json::terminating(context.fleet(), id));
+    }
+    context.console.print(&format!("Terminating {id}; the engine finishes it in the background.\n"))
+}
+
+/// Asks the user to confirm. For another owner's environment the user has to type its name.
+fn confirm(context: &Context<'_>, record: &Record) -> Result<(), Failure> {
+    let id = &record.environment;
+    if !context.console.is_interactive() {
+        let message = format!("cannot ask for confirmation to terminate {id}: this is not a terminal");
+        return Err(Failure::new(Kind::Usage, message, "add --yes"));
+    }
+    let (owner, name) = (&record.owner, &record.name);
+    let is_own = *owner == context.engine.config().user;
+    let expected = if is_own { "yes" } else { name };
+    let whose = if is_own { "yours".to_owned() } else { format!("owned by {owner}") };
+    let question = format!(
+        "This terminates {id} ({name}, {whose}) and deletes its database.\nType {expected} to continue: "
+    );
+    let answer = context.console.ask(&question);
+    let answer = answer.map_err(|error| {
+        Failure::new(Kind::Failed, format!("cannot read the confirmation: {error}"), "add --yes")
+    })?;
+    if answer == *expected {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::Failed, format!("not confirmed; {id} was not terminated"), ""))
+}

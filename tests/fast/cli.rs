@@ -1,0 +1,7 @@
+//! The command line: help, JSON documents, and every error sentence. Commands that need a cloud run on the simulated one.
+
+mod documents;
+mod errors;
+mod harness;
+mod help;
+mod text;

@@ -1,0 +1,85 @@
+//! What the commands print for a user.
+
+use std::time::Duration;
+
+use super::documents::FLEET;
+use super::harness::TestAccount;
+
+macro_rules! assert_text {
+    ($name:literal, $run:expr) => {{
+        let run = $run.ok();
+        insta::assert_snapshot!($name, format!("$ {}\n{}{}", run.command, run.out, run.err));
+    }};
+}
+
+#[tokio::test(start_paused = true)]
+async fn ls_text() {
+    let account = TestAccount::new(FLEET);
+    assert_text!("ls_text", account.run(&["ls"]).await);
+    assert_text!("ls_text_empty", TestAccount::new("").run(&["ls"]).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pool_text() {
+    let account = TestAccount::new(FLEET);
+    assert_text!("pool_text", account.run(&["pool"]).await);
+    account.run(&["fleet", "set", "spare=auto"]).await.ok();
+    assert_text!("pool_text_auto", account.run(&["pool"]).await);
+    assert_text!("pool_text_empty", TestAccount::new("").run(&["pool"]).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn changes_text() {
+    let account = TestAccount::new(FLEET);
+    assert_text!("launch_text", account.run(&["launch", "fx-rates", "--wait"]).await);
+    assert_text!("extend_text", account.run(&["extend", "fx-rates", "--by", "4h"]).await);
+    assert_text!("extend_capped_text", account.run(&["extend", "fx-rates", "--by", "300d"]).await);
+    assert_text!("open_text", account.run(&["open", "fx-rates", "--print"]).await);
+    assert_text!("logs_text", account.run(&["logs", "fx-rates", "--since", "1h"]).await);
+    assert_text!("terminate_text", account.run(&["terminate", "fx-rates", "--yes"]).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn logs_text_empty() {
+    let account = TestAccount::new(FLEET);
+    assert_text!("logs_text_empty", account.run(&["logs", "checkout-fix", "--since", "1s"]).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn terminate_asks_the_owner() {
+    let account = TestAccount::new(FLEET);
+    assert_text!("terminate_own", account.run_and_answer(&["terminate", "checkout-fix"], "yes\n").await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn terminate_of_others_asks_for_the_name() {
+    let account = TestAccount::new(FLEET);
+    let refused = account.run_and_answer(&["terminate", "ledger-spike"], "yes\n").await;
+    insta::assert_snapshot!("terminate_not_confirmed", refused.transcript());
+    let run = account.run_and_answer(&["terminate", "ledger-spike"], "ledger-spike\n").await;
+    assert_text!("terminate_other", run);
+}
+
+#[tokio::test(start_paused = true)]
+async fn engine_text() {
+    let account = TestAccount::new(FLEET);
+    assert_text!("engine_dry_run_text", account.run(&["engine", "--once", "--dry-run"]).await);
+    assert_text!("engine_once_text", account.run(&["engine", "--once"]).await);
+    account.clock.sleep(Duration::from_mins(1)).await;
+    assert_text!("activity_text", account.run(&["activity", "--since", "10m"]).await);
+    assert_text!("activity_text_empty", account.run(&["activity", "--since", "1s"]).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn doctor_text() {
+    assert_text!("doctor_text", TestAccount::new(FLEET).run(&["doctor"]).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn fleet_text() {
+    let account = TestAccount::new(FLEET);
+    assert_text!("fleet_ls_text", account.run(&["fleet", "ls"]).await);
+    assert_text!("fleet_set_text", account.run(&["fleet", "set", "spare=3", "ttl=4h"]).await);
+    assert_text!("fleet_set_text_unchanged", account.run(&["fleet", "set", "spare=3"]).await);
+    assert_text!("fleet_show_text", account.run(&["fleet", "show"]).await);
+}
