@@ -3,15 +3,21 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod architecture;
+mod commands;
 mod demand;
 mod domain;
 mod plan;
 mod sim;
+#[cfg(unix)]
+mod terminal;
 mod tui;
 
 #[path = "../support"]
 mod support {
     pub(crate) mod contract;
+    #[cfg(unix)]
+    #[allow(dead_code)] // shared with the tests over the wire
+    pub(crate) mod pty;
     pub(crate) mod sample_fleet;
     pub(crate) mod worlds;
 }

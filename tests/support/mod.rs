@@ -5,8 +5,10 @@
 pub(crate) mod account;
 pub(crate) mod binary;
 pub(crate) mod contract;
+pub(crate) mod http;
 pub(crate) mod microburst;
 pub(crate) mod moto;
 pub(crate) mod proxy;
 pub(crate) mod pty;
+pub(crate) mod running;
 pub(crate) mod server;

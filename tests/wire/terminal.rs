@@ -18,7 +18,7 @@ async fn a_person_launches_and_terminates() {
     let moto = Moto::start();
     init(&moto, "dev", &["--spare", "1"]).await;
     Account::of(&moto).await.engine_until("the pool is full", |state| state.free() == 1).await;
-    let mut terminal = Terminal::dashboard(&moto, &[]);
+    let mut terminal = Terminal::dashboard(moto.env(), &[]);
     let mut terminal = on_screen(move || {
         terminal.shows("pool 1/1 free");
         terminal.keys("l");
