@@ -6,6 +6,7 @@ pub(crate) mod account;
 pub(crate) mod binary;
 pub(crate) mod contract;
 pub(crate) mod http;
+pub(crate) mod lambda_runtime;
 pub(crate) mod microburst;
 pub(crate) mod moto;
 pub(crate) mod proxy;

@@ -14,5 +14,6 @@ mod bad_input;
 mod concurrency;
 mod contract;
 mod faults;
+mod lambda;
 mod lifecycle;
 mod terminal;
