@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::connect::{Context, context};
 use super::launch::find;
@@ -93,12 +93,26 @@ async fn answer(payload: Value) -> Result<Value, Failure> {
             let id = find(&context, &needed(request.environment, "environment")?).await?.environment;
             let by = length(&needed(request.by, "by")?)?;
             let extended = context.engine.extend(&id, by).await?;
-            Ok(json!({ "version": json::VERSION, "id": id, "expires_at": extended.expires_at }))
+            to_value(&json::Change {
+                version: json::VERSION,
+                fleet: context.fleet(),
+                id: &id,
+                expires_at: Some(extended.expires_at),
+                capped: Some(extended.capped),
+                terminating: None,
+            })
         }
         Some("terminate") => {
             let id = find(&context, &needed(request.environment, "environment")?).await?.environment;
             context.engine.terminate(&id).await?;
-            Ok(json!({ "version": json::VERSION, "id": id, "terminating": true }))
+            to_value(&json::Change {
+                version: json::VERSION,
+                fleet: context.fleet(),
+                id: &id,
+                expires_at: None,
+                capped: None,
+                terminating: Some(true),
+            })
         }
         Some(other) => {
             let hint = "there are: engine, ls, launch, extend, terminate";

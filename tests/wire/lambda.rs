@@ -86,10 +86,14 @@ async fn actions_answer_with_the_command_documents() {
         function.invoke(&json!({ "action": "extend", "environment": "checkout-fix", "by": "4h" })).response();
     assert_eq!(extended["id"], "dev-1");
     assert_eq!(time(&extended["expires_at"]) - before, chrono::TimeDelta::hours(4));
+    let by_command = hatchery(&moto, &["extend", "dev-1", "--by", "1h", "--json"]).ok().json();
+    assert_eq!(shape(&extended), shape(&by_command));
 
     let terminated = function.invoke(&json!({ "action": "terminate", "environment": "dev-1" })).response();
     assert_eq!((&terminated["id"], &terminated["terminating"]), (&json!("dev-1"), &json!(true)));
     assert!(account.look().await.records["hatchery/dev/1"].contains_key("hatchery:terminate"));
+    let by_command = hatchery(&moto, &["terminate", "other", "--yes", "--json"]).ok().json();
+    assert_eq!(shape(&terminated), shape(&by_command));
 }
 
 #[tokio::test(flavor = "multi_thread")]
