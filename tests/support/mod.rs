@@ -7,6 +7,7 @@ pub(crate) mod binary;
 pub(crate) mod contract;
 pub(crate) mod http;
 pub(crate) mod lambda_runtime;
+pub(crate) mod live_tail_server;
 pub(crate) mod microburst;
 pub(crate) mod moto;
 pub(crate) mod proxy;
