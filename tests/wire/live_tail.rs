@@ -147,6 +147,54 @@ async fn equal_lines_with_two_ids_are_two_lines() {
     assert_eq!(followed.lines, ["retrying", "retrying", "done"]);
 }
 
+#[tokio::test]
+async fn equal_lines_of_live_tail_are_two_lines() {
+    let server = LiveTailServer::start();
+    let cloud = connect(&server).await;
+    let mut followed = Followed::start(&cloud);
+    followed.until(0, "live tail").await;
+    let first = event("1", 5, "retrying");
+    let second = LogEvent { id: "2", ..first.clone() };
+    server.deliver(&[first.clone(), second.clone()]);
+    followed.until(2, "live tail").await;
+    // FilterLogEvents finds them by their ids, and they are still the same two.
+    server.ingest(&first);
+    server.ingest(&second);
+    server.ingest(&event("3", 0, "done"));
+    server.end(SessionEnd::Closed);
+    followed.until(3, "polling").await;
+    assert_eq!(followed.lines, ["retrying", "retrying", "done"]);
+}
+
+#[rstest]
+#[case::closed(SessionEnd::Closed)]
+#[case::dropped(SessionEnd::Dropped)]
+#[case::timeout(SessionEnd::Exception("SessionTimeoutException"))]
+#[case::streaming_error(SessionEnd::Exception("SessionStreamingException"))]
+#[case::corrupt(SessionEnd::Corrupt)]
+#[tokio::test]
+async fn ended_session_falls_back_to_polling(#[case] end: SessionEnd) {
+    let server = LiveTailServer::start();
+    server.ingest(&event("1", 40, "backfilled"));
+    let cloud = connect(&server).await;
+    let mut followed = Followed::start(&cloud);
+    followed.until(1, "live tail").await;
+    let tailed = event("2", 9, "tailed");
+    server.ingest(&tailed);
+    server.deliver(&[tailed]);
+    followed.until(2, "live tail").await;
+
+    // Ingested while no session delivers it.
+    server.ingest(&event("3", 4, "in between"));
+    server.end(end);
+    followed.until(3, "polling").await;
+    server.ingest(&event("4", 0, "polled"));
+    followed.until(4, "polling").await;
+    assert_eq!(followed.lines, ["backfilled", "tailed", "in between", "polled"]);
+    assert_eq!(followed.modes, ["live tail", "polling"]);
+    assert_eq!(server.calls().iter().filter(|call| *call == "StartLiveTail").count(), 1);
+}
+
 #[rstest]
 #[case::denied("AccessDeniedException")]
 #[case::invalid("InvalidOperationException")]
