@@ -15,7 +15,7 @@ pub const FILTER: &str = "HATCHERY_LOG";
 /// Starts writing. A file whose name ends in `.json` gets one JSON object a line.
 ///
 /// # Errors
-/// Where the file cannot be opened.
+/// Returns `Usage` if the file cannot be opened or the filter is not valid.
 pub fn start(file: Option<&Path>, stderr: bool) -> Result<(), Failure> {
     let (writer, json): (BoxMakeWriter, bool) = match file {
         Some(path) => {
@@ -31,7 +31,17 @@ pub fn start(file: Option<&Path>, stderr: bool) -> Result<(), Failure> {
         None if stderr => (BoxMakeWriter::new(std::io::stderr), false),
         None => return Ok(()),
     };
-    let filter = EnvFilter::try_from_env(FILTER).unwrap_or_else(|_| EnvFilter::new("warn,hatchery=info"));
+    let filter = match std::env::var_os(FILTER) {
+        None => EnvFilter::new("warn,hatchery=info"),
+        Some(value) => EnvFilter::try_from_env(FILTER).map_err(|error| {
+            let message = format!("{FILTER} is not a valid filter: {}: {error}", value.display());
+            Failure::new(
+                Kind::Usage,
+                message,
+                "use a level or a target with its level, such as hatchery=debug",
+            )
+        })?,
+    };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(false);
     // A second start in one process (a test) keeps the first writer.
     let _ = if json { builder.json().try_init() } else { builder.try_init() };

@@ -287,6 +287,8 @@ async fn bad_log_options_are_usage_errors() {
         let mut command = command(&moto);
         command.env("HATCHERY_LOG", filter).args(["ls", "--log-file", file]).output().unwrap().into()
     };
+    run("hatchery=loud", name).fails(2, &["HATCHERY_LOG", "hatchery=loud"]);
+    run("hatchery=debug,=,", name).fails(2, &["HATCHERY_LOG"]);
     let nowhere = folder.path().join("missing").join("hatchery.log");
     let nowhere = nowhere.to_str().unwrap();
     run("info", nowhere).fails(2, &[nowhere, "--log-file"]);
