@@ -60,12 +60,18 @@ pub fn main() -> ExitCode {
 }
 
 async fn handle(event: LambdaEvent<Value>) -> Result<Value, lambda_runtime::Error> {
+    let scheduled =
+        event.payload.as_object().is_some_and(|event| event.get("action").is_none_or(Value::is_null));
     match answer(event.payload).await {
         Ok(document) => Ok(document),
         // A refusal is an answer; only the schedule's pass fails the invocation, so that it shows in the metrics.
         Err(failure) => {
             tracing::error!(kind = failure.kind.as_str(), message = failure.message, "failed");
-            Ok(serde_json::to_value(json::error(&failure))?)
+            if scheduled {
+                Err(failure.sentence().into())
+            } else {
+                Ok(serde_json::to_value(json::error(&failure))?)
+            }
         }
     }
 }

@@ -136,6 +136,16 @@ async fn missing_fleet_is_an_error_document() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn failed_schedule_fails_the_invocation() {
+    let moto = Moto::start();
+    let mut function = LambdaFunction::start(&moto, &[("HATCHERY_FLEET", "nobody")]);
+    // An error document would count as a success in Lambda's metrics, and no alarm would notice that the pool is empty.
+    let Outcome::Error(error) = function.invoke(&scheduled_event()) else { panic!("a success") };
+    assert!(error["errorMessage"].as_str().unwrap().contains("nobody"), "{error}");
+    assert!(function.is_running());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn logs_are_json_lines() {
     let moto = Moto::start();
     init(&moto, "dev", &["--spare", "1"]).await;
