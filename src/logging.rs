@@ -16,7 +16,7 @@ const FILTER_VARIABLE: &str = "HATCHERY_LOG";
 /// nothing is logged.
 ///
 /// # Errors
-/// Returns [`Kind::Usage`] if the file cannot be opened.
+/// Returns [`Kind::Usage`] if the file cannot be opened, or if the filter is not valid.
 pub(crate) fn start(file: Option<&Path>, stderr: bool) -> Result<(), Failure> {
     let (writer, json): (BoxMakeWriter, bool) = match file {
         Some(path) => {
@@ -32,8 +32,17 @@ pub(crate) fn start(file: Option<&Path>, stderr: bool) -> Result<(), Failure> {
         None if stderr => (BoxMakeWriter::new(std::io::stderr), false),
         None => return Ok(()),
     };
-    let filter =
-        EnvFilter::try_from_env(FILTER_VARIABLE).unwrap_or_else(|_| EnvFilter::new("warn,hatchery=info"));
+    let filter = match std::env::var_os(FILTER_VARIABLE) {
+        None => EnvFilter::new("warn,hatchery=info"),
+        Some(value) => EnvFilter::try_from_env(FILTER_VARIABLE).map_err(|error| {
+            let message = format!("{FILTER_VARIABLE} is not a valid filter: {}: {error}", value.display());
+            Failure::new(
+                Kind::Usage,
+                message,
+                "use a level or a target with its level, such as hatchery=debug",
+            )
+        })?,
+    };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(false);
     // Fails if the process has a log already, as in tests; the first one stays.
     let _ = if json { builder.json().try_init() } else { builder.try_init() };

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::console::Console;
 use super::context::{Context, Session};
@@ -63,12 +63,18 @@ pub fn main() -> ExitCode {
 }
 
 async fn handle(event: LambdaEvent<Value>) -> Result<Value, lambda_runtime::Error> {
+    let is_scheduled = event.payload.get("action").is_none_or(Value::is_null);
     match respond(event.payload).await {
         Ok(document) => Ok(document),
-        // A failure is a document too, as on the command line; the log line makes it countable in CloudWatch.
         Err(failure) => {
             tracing::error!(kind = failure.kind.as_str(), message = failure.message, "failed");
-            Ok(serde_json::to_value(json::error(&failure))?)
+            // A failed schedule fails the invocation, because CloudWatch alarms count failed invocations. A request gets the
+            // failure as a document, as on the command line.
+            if is_scheduled {
+                Err(failure.sentence().into())
+            } else {
+                Ok(serde_json::to_value(json::error(&failure))?)
+            }
         }
     }
 }
@@ -93,12 +99,12 @@ async fn respond(payload: Value) -> Result<Value, Failure> {
             let id = resolve(&context, &required(request.environment, "environment")?).await?.environment;
             let by = duration(&required(request.by, "by")?)?;
             let extended = context.engine.extend(&id, by).await?;
-            Ok(json!({ "version": json::VERSION, "id": id, "expires_at": extended.expires_at }))
+            to_value(&json::extended(context.fleet(), &extended))
         }
         Some("terminate") => {
             let id = resolve(&context, &required(request.environment, "environment")?).await?.environment;
             context.engine.terminate(&id).await?;
-            Ok(json!({ "version": json::VERSION, "id": id, "terminating": true }))
+            to_value(&json::terminating(context.fleet(), &id))
         }
         Some(unknown) => {
             let hint = "use engine, ls, launch, extend or terminate";

@@ -7,8 +7,6 @@ use std::time::{Duration, Instant};
 
 use portable_pty::{Child, CommandBuilder, PtySize, native_pty_system};
 
-use super::moto::Moto;
-
 fn cells(count: u16) -> NonZeroU16 {
     NonZeroU16::new(count).unwrap()
 }
@@ -55,9 +53,8 @@ impl Terminal {
         Self { screen, raw, writer, child, master: pair.master }
     }
 
-    /// Starts the dashboard on a server.
-    pub(crate) fn dashboard(moto: &Moto, arguments: &[&str]) -> Self {
-        let mut environment = moto.env();
+    /// Starts the dashboard as the user amy, with these environment variables.
+    pub(crate) fn dashboard(mut environment: Vec<(String, String)>, arguments: &[&str]) -> Self {
         environment.push(("HATCHERY_OWNER".into(), "amy".into()));
         Self::start(arguments, &environment, (110, 30))
     }
@@ -69,6 +66,17 @@ impl Terminal {
     /// Everything that the binary wrote, escape sequences included.
     pub(crate) fn raw(&self) -> Vec<u8> {
         self.raw.lock().unwrap().clone()
+    }
+
+    /// Returns the rows of the screen with a cell in reverse video.
+    pub(crate) fn reversed_rows(&self) -> Vec<String> {
+        let parser = self.screen.lock().unwrap();
+        let screen = parser.screen();
+        let (rows, cols) = screen.size();
+        let reversed =
+            |row: u16| (0..cols.get()).any(|col| screen.cell(row, col).is_some_and(vt100::Cell::inverse));
+        let texts: Vec<_> = screen.rows(0, cols.get()).collect();
+        (0..rows.get()).zip(texts).filter(|(row, _)| reversed(*row)).map(|(_, text)| text).collect()
     }
 
     pub(crate) fn send_keys(&mut self, keys: &str) {
@@ -85,6 +93,20 @@ impl Terminal {
     #[track_caller]
     pub(crate) fn wait_for(&self, text: &str) {
         self.wait_for_within(text, Duration::from_mins(1));
+    }
+
+    /// Waits up to a minute until the screen no longer contains the text.
+    #[track_caller]
+    pub(crate) fn wait_until_gone(&self, text: &str) {
+        let begun = Instant::now();
+        while self.text().contains(text) {
+            assert!(
+                begun.elapsed() < Duration::from_mins(1),
+                "the screen still shows {text:?}:\n{}",
+                self.text()
+            );
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
     }
 
     #[track_caller]

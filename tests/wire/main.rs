@@ -11,8 +11,11 @@
 mod support;
 
 mod bad_input;
+mod commands;
 mod concurrency;
 mod contract;
 mod faults;
+mod lambda;
 mod lifecycle;
+mod live_tail;
 mod terminal;

@@ -17,7 +17,7 @@ async fn user_launches_and_terminates() {
     let moto = Moto::start();
     init(&moto, "dev", &["--spare", "1"]).await;
     Account::new(&moto).await.run_engine_until("the pool is full", |state| state.free() == 1).await;
-    let mut terminal = Terminal::dashboard(&moto, &[]);
+    let mut terminal = Terminal::dashboard(moto.env(), &[]);
     let mut terminal = run_blocking(move || {
         terminal.wait_for("pool 1/1 free");
         terminal.send_keys("l");

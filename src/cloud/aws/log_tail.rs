@@ -3,7 +3,7 @@
 //! Live Tail has 15 sessions an account and ends each after three hours; then polling takes over.
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CloudWatchLogs_LiveTail.html>
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use aws_sdk_cloudwatchlogs::operation::start_live_tail::StartLiveTailOutput;
@@ -176,39 +176,46 @@ fn read_tailed(query: &LogQuery, event: &LiveTailSessionLogEvent) -> Option<LogL
     })
 }
 
-/// The lines that were given out. Live Tail has no ids, so what is remembered is what a line says.
+/// The lines that were given out, by id. Lines of Live Tail have no id, so they are matched by time, source and text.
 #[derive(Default)]
 struct Observed {
-    keys: HashSet<(i64, String, String)>,
-    order: VecDeque<(i64, String, String)>,
+    /// How many more of equal lines were polled than tailed. A line that came both ways counts zero.
+    surplus: HashMap<LineKey, i32>,
+    keys: VecDeque<LineKey>,
     ids: HashSet<String>,
     id_order: VecDeque<String>,
 }
 
+/// Milliseconds since the epoch, source, text.
+type LineKey = (i64, String, String);
+
 impl Observed {
     fn is_new(&mut self, line: &LogLine) -> bool {
+        let polled = !line.id.is_empty();
+        if polled {
+            if !self.ids.insert(line.id.clone()) {
+                return false;
+            }
+            self.id_order.push_back(line.id.clone());
+            if self.id_order.len() > REMEMBERED
+                && let Some(oldest) = self.id_order.pop_front()
+            {
+                self.ids.remove(&oldest);
+            }
+        }
         let key = (line.at.timestamp_millis(), line.source.clone(), line.text.clone());
-        if !line.id.is_empty() {
-            // The same words twice in a millisecond are two lines if they have two ids.
-            let new = self.ids.insert(line.id.clone());
-            remember(&mut self.ids, &mut self.id_order, line.id.clone(), new);
-            let fresh = self.keys.insert(key.clone());
-            remember(&mut self.keys, &mut self.order, key, fresh);
-            return new;
+        let surplus = self.surplus.entry(key.clone()).or_insert_with(|| {
+            self.keys.push_back(key);
+            0
+        });
+        // The surplus of the other way is this same line. Counting keeps equal lines of one millisecond apart.
+        let new = if polled { *surplus >= 0 } else { *surplus <= 0 };
+        *surplus += if polled { 1 } else { -1 };
+        if self.keys.len() > REMEMBERED
+            && let Some(oldest) = self.keys.pop_front()
+        {
+            self.surplus.remove(&oldest);
         }
-        let new = self.keys.insert(key.clone());
-        remember(&mut self.keys, &mut self.order, key, new);
         new
-    }
-}
-
-fn remember<T: std::hash::Hash + Eq>(set: &mut HashSet<T>, order: &mut VecDeque<T>, item: T, new: bool) {
-    if new {
-        order.push_back(item);
-    }
-    while order.len() > REMEMBERED {
-        if let Some(oldest) = order.pop_front() {
-            set.remove(&oldest);
-        }
     }
 }

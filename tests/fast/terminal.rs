@@ -1,0 +1,148 @@
+//! What the dashboard writes to a terminal, byte by byte: the demo in a pseudo-terminal.
+
+use std::path::Path;
+
+use base64::Engine as _;
+
+use crate::support::pty::Terminal;
+
+/// Text colours of the embedded theme `dark`: `text`, `green` (of the state `ready`) and `teal` (of keys) of its palette.
+const DARK: [&str; 3] = ["38;2;216;222;233", "38;2;163;213;140", "38;2;127;209;199"];
+
+/// The demo with a configuration folder of its own.
+fn demo(configuration: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Terminal {
+    let mut all = vec![("XDG_CONFIG_HOME", configuration.to_str().unwrap())];
+    all.extend(environment);
+    let all: Vec<_> = all.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let arguments: Vec<_> = ["demo"].iter().chain(arguments).copied().collect();
+    let terminal = Terminal::start(&arguments, &all, (110, 30));
+    terminal.wait_for("checkout-fix");
+    terminal.wait_for("ready");
+    terminal
+}
+
+fn quit(mut terminal: Terminal) -> String {
+    terminal.send_keys("q");
+    assert_eq!(terminal.wait_for_exit(), 0);
+    String::from_utf8(terminal.raw()).unwrap()
+}
+
+/// A configuration folder with a theme of this name.
+fn folder_with_theme(name: &str, theme: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let themes = folder.path().join("hatchery").join("themes");
+    std::fs::create_dir_all(&themes).unwrap();
+    std::fs::write(themes.join(format!("{name}.toml")), theme).unwrap();
+    folder
+}
+
+#[test]
+fn own_theme_wins_over_the_embedded_one() {
+    let empty = tempfile::tempdir().unwrap();
+    let raw = quit(demo(empty.path(), &["--theme", "dark"], &[]));
+    assert!(DARK.iter().all(|color| raw.contains(color)), "{raw:?}");
+
+    let own =
+        folder_with_theme("dark", "[roles]\ntext = '#0badf0'\nstate = { fg = '#f00ba4', bg = '#101112' }\n");
+    let raw = quit(demo(own.path(), &["--theme", "dark"], &[]));
+    for color in ["38;2;11;173;240", "38;2;240;11;164", "48;2;16;17;18"] {
+        assert!(raw.contains(color), "{color} in {raw:?}");
+    }
+    assert!(DARK.iter().all(|color| !raw.contains(color)), "{raw:?}");
+}
+
+#[test]
+fn own_theme_can_be_configured_and_inherits() {
+    let own = folder_with_theme("mine", "inherits = 'dark'\n[palette]\ngreen = '#0badf0'\n");
+    std::fs::write(own.path().join("hatchery").join("config.toml"), "theme = 'mine'\n").unwrap();
+    let raw = quit(demo(own.path(), &[], &[]));
+    assert!(raw.contains("38;2;11;173;240") && raw.contains(DARK[0]), "{raw:?}");
+    assert!(!raw.contains(DARK[1]), "the green of dark is replaced: {raw:?}");
+}
+
+#[test]
+fn own_theme_with_a_mistake_is_a_usage_error() {
+    let own = folder_with_theme("mine", "[roles]\ntext = 'reddish'\n");
+    let binary = env!("CARGO_BIN_EXE_hatchery");
+    let output = std::process::Command::new(binary)
+        .args(["demo", "--theme", "mine"])
+        .env_clear()
+        .env("XDG_CONFIG_HOME", own.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:#?}");
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("mine") && text.contains("reddish"), "{text}");
+}
+
+#[test]
+fn no_color_writes_no_colors_and_keeps_the_selection() {
+    let empty = tempfile::tempdir().unwrap();
+    let colored = quit(demo(empty.path(), &[], &[]));
+    assert!(!colors(&colored).is_empty(), "the default has colours");
+    let colored = quit(demo(empty.path(), &[], &[("NO_COLOR", "")]));
+    assert!(!colors(&colored).is_empty(), "an empty NO_COLOR is none");
+
+    let mut terminal = demo(empty.path(), &["--speed", "0.1"], &[("NO_COLOR", "1")]);
+    let first = terminal.reversed_rows();
+    assert_eq!(first.len(), 1, "one row is selected:\n{}", terminal.text());
+    terminal.send_keys("j");
+    let start = std::time::Instant::now();
+    while terminal.reversed_rows() == first {
+        assert!(start.elapsed().as_secs() < 10, "the selection moves:\n{}", terminal.text());
+        std::thread::park_timeout(std::time::Duration::from_millis(20));
+    }
+    // The dialogs, too.
+    terminal.send_keys("l");
+    terminal.wait_for("Launch an environment");
+    terminal.send_keys("\x1b");
+    terminal.wait_until_gone("Launch an environment");
+    let raw = quit(terminal);
+    assert_eq!(colors(&raw), Vec::<&str>::new());
+}
+
+#[test]
+fn copying_writes_osc_52() {
+    let empty = tempfile::tempdir().unwrap();
+    // No environment comes or goes meanwhile.
+    let mut terminal = demo(empty.path(), &["--speed", "0.1"], &[]);
+    let selected = terminal.reversed_rows().concat();
+    terminal.send_keys("Y");
+    terminal.wait_for("sent to the clipboard");
+    let id = clipboard(&terminal.raw()).pop().unwrap();
+    assert!(id.starts_with("dev-") && selected.contains(&id), "{id:?} in {selected:?}");
+    terminal.wait_for(&format!("sent to the clipboard: {id}"));
+
+    terminal.send_keys("y");
+    terminal.wait_for("sent to the clipboard: http");
+    let url = clipboard(&terminal.raw()).pop().unwrap();
+    assert!(url.starts_with("http://") || url.starts_with("https://"), "{url:?}");
+    terminal.wait_for(&format!("sent to the clipboard: {url}"));
+    let raw = quit(terminal);
+    assert_eq!(clipboard(raw.as_bytes()), [id, url], "nothing else is copied");
+}
+
+/// The SGR sequences with a parameter that sets a colour, of the text or of its background.
+fn colors(raw: &str) -> Vec<&str> {
+    let sequences = raw.split("\x1b[").skip(1).filter_map(|rest| {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != ';')?;
+        rest[end..].starts_with('m').then(|| &rest[..end])
+    });
+    let sets_color =
+        |parameter: &str| matches!(parameter.parse(), Ok(30..=38 | 40..=48 | 90..=97 | 100..=107));
+    sequences.filter(|parameters| parameters.split(';').any(sets_color)).collect()
+}
+
+/// The texts that were sent to the clipboard with OSC 52, whose end is BEL or ST.
+/// <https://invisible-island.net/xterm/ctlseqs/ctlseqs.html>
+fn clipboard(raw: &[u8]) -> Vec<String> {
+    let raw = String::from_utf8_lossy(raw);
+    raw.split("\x1b]52;c;")
+        .skip(1)
+        .map(|rest| {
+            let end = rest.find("\x1b\\").into_iter().chain(rest.find('\x07')).min().unwrap();
+            let text = base64::engine::general_purpose::STANDARD.decode(&rest[..end]).unwrap();
+            String::from_utf8(text).unwrap()
+        })
+        .collect()
+}

@@ -1,0 +1,180 @@
+//! The binary as a Lambda function: the schedule's pass, the actions, and what a failure looks like to the invoker.
+
+use serde_json::{Value, json};
+
+use crate::support::account::{Account, init};
+use crate::support::binary::hatchery;
+use crate::support::lambda_runtime::{LambdaFunction, Outcome};
+use crate::support::moto::Moto;
+
+/// The event of an EventBridge rule with a schedule.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/with-eventbridge-scheduler.html>
+fn scheduled_event() -> Value {
+    json!({
+        "version": "0",
+        "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa",
+        "detail-type": "Scheduled Event",
+        "source": "aws.events",
+        "account": "123456789012",
+        "time": "2026-10-08T16:53:06Z",
+        "region": "eu-west-1",
+        "resources": ["arn:aws:events:eu-west-1:123456789012:rule/hatchery"],
+        "detail": {},
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scheduled_event_runs_one_pass() {
+    let moto = Moto::start();
+    let account = Account::new(&moto).await;
+    init(&moto, "dev", &["--spare", "1"]).await;
+    let mut function = LambdaFunction::start(&moto, &[("HATCHERY_FLEET", "dev")]);
+
+    let report = function.invoke(&scheduled_event()).response();
+    assert_eq!((&report["version"], &report["fleet"]), (&json!(1), &json!("dev")));
+    assert_eq!(report["steps"][0]["action"], "create-database");
+    assert_eq!(report["steps"][0]["outcome"], "done");
+    assert_eq!(account.inspect().await.free(), 1);
+
+    // One pass per event, not an engine that goes on: the spare is gone until the next event.
+    let id = account.inspect().await.databases.into_keys().next().unwrap();
+    let rds = moto.rds().await;
+    rds.delete_db_instance().db_instance_identifier(id).skip_final_snapshot(true).send().await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert_eq!(account.inspect().await.free(), 0);
+    let report = function.invoke(&json!({ "action": "engine" })).response();
+    assert_eq!(report["steps"][0]["action"], "create-database");
+    assert_eq!(account.inspect().await.free(), 1);
+    assert!(function.is_running());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn actions_answer_with_the_command_documents() {
+    let moto = Moto::start();
+    let account = Account::new(&moto).await;
+    init(&moto, "dev", &["--spare", "0"]).await;
+    let mut function = LambdaFunction::start(&moto, &[("HATCHERY_FLEET", "dev")]);
+
+    let launched = function
+        .invoke(&json!({
+            "action": "launch",
+            "name": "checkout-fix",
+            "owner": "jo",
+            "services": { "payments": "f-123" },
+            "ttl": "8h",
+            "note": "for QA",
+        }))
+        .response();
+    assert_eq!(launched["environment"]["id"], "dev-1");
+    assert_eq!(launched["environment"]["database"], "hatchery-dev-1");
+    let tags = account.inspect().await.active()[0].tags.clone();
+    assert_eq!(tags["hatchery:name"], "checkout-fix");
+    assert_eq!(tags["hatchery:owner"], "jo");
+    assert_eq!(tags["hatchery:service.payments"], "f-123");
+    assert_eq!(account.inspect().await.records["hatchery/dev/1"]["hatchery:note"], "for QA");
+    let by_command = hatchery(&moto, &["launch", "other", "--json"]).ok().json();
+    assert_eq!(shape(&launched), shape(&by_command));
+
+    let listed = function.invoke(&json!({ "action": "ls" })).response();
+    let by_command = hatchery(&moto, &["ls", "--json"]).ok().json();
+    assert_eq!(shape(&listed), shape(&by_command));
+    assert_eq!(listed["environments"][0]["name"], "checkout-fix");
+    assert_eq!(listed["environments"][0]["owner"], "jo");
+
+    let before = time(&listed["environments"][0]["expires_at"]);
+    let extended =
+        function.invoke(&json!({ "action": "extend", "environment": "checkout-fix", "by": "4h" })).response();
+    assert_eq!(extended["id"], "dev-1");
+    assert_eq!(time(&extended["expires_at"]) - before, chrono::TimeDelta::hours(4));
+    let by_command = hatchery(&moto, &["extend", "dev-1", "--by", "1h", "--json"]).ok().json();
+    assert_eq!(shape(&extended), shape(&by_command));
+
+    let terminated = function.invoke(&json!({ "action": "terminate", "environment": "dev-1" })).response();
+    assert_eq!((&terminated["id"], &terminated["terminating"]), (&json!("dev-1"), &json!(true)));
+    assert!(account.inspect().await.records["hatchery/dev/1"].contains_key("hatchery:terminate"));
+    let by_command = hatchery(&moto, &["terminate", "other", "--yes", "--json"]).ok().json();
+    assert_eq!(shape(&terminated), shape(&by_command));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_are_error_documents() {
+    let moto = Moto::start();
+    let account = Account::new(&moto).await;
+    init(&moto, "dev", &["--spare", "0"]).await;
+    let mut function = LambdaFunction::start(&moto, &[("HATCHERY_FLEET", "dev")]);
+
+    function.invoke(&json!({ "action": "lunch" })).is_error_document("usage", &["lunch", "launch, extend"]);
+    function.invoke(&json!({ "action": 1 })).is_error_document("usage", &["event"]);
+    function.invoke(&json!("launch")).is_error_document("usage", &["event"]);
+    function.invoke(&json!({ "action": "launch" })).is_error_document("usage", &["name"]);
+    function
+        .invoke(&json!({ "action": "launch", "name": "x", "ttl": "3x" }))
+        .is_error_document("usage", &["3x"]);
+    function
+        .invoke(&json!({ "action": "launch", "name": "x", "ttl": "30d" }))
+        .is_error_document("refused", &["max-lifetime"]);
+    function
+        .invoke(&json!({ "action": "extend", "environment": "dev-7", "by": "1h" }))
+        .is_error_document("not-found", &["dev-7"]);
+    // A payload that is no JSON cannot be an event: the runtime itself reports it, and the function keeps running.
+    let outcome = function.invoke_with("launch");
+    assert!(matches!(outcome, Outcome::Error(_)), "{outcome:#?}");
+    function.invoke(&json!({ "action": "ls" })).response();
+    assert!(account.inspect().await.is_at_rest(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_fleet_is_an_error_document() {
+    let moto = Moto::start();
+    let mut function = LambdaFunction::start(&moto, &[("HATCHERY_FLEET", "unknown")]);
+    function
+        .invoke(&json!({ "action": "launch", "name": "x" }))
+        .is_error_document("not-found", &["fleet", "unknown"]);
+    function.invoke(&json!({ "action": "ls" })).is_error_document("not-found", &["fleet"]);
+    let mut function = LambdaFunction::start(&moto, &[]);
+    function.invoke(&json!({ "action": "ls" })).is_error_document("not-found", &["fleet"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failed_schedule_fails_the_invocation() {
+    let moto = Moto::start();
+    let mut function = LambdaFunction::start(&moto, &[("HATCHERY_FLEET", "unknown")]);
+    // An error document would count as a success in Lambda's metrics, and no alarm would notice that the pool is empty.
+    let Outcome::Error(error) = function.invoke(&scheduled_event()) else { panic!("a success") };
+    assert!(error["errorMessage"].as_str().unwrap().contains("unknown"), "{error}");
+    assert!(function.is_running());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_are_json_lines() {
+    let moto = Moto::start();
+    init(&moto, "dev", &["--spare", "1"]).await;
+    let mut function = LambdaFunction::start(&moto, &[("HATCHERY_FLEET", "dev")]);
+    function.invoke(&scheduled_event()).response();
+    function.invoke(&json!({ "action": "lunch" })).response();
+    let log = function.log();
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect();
+    let step = lines.iter().find(|line| line["fields"]["message"] == "step").unwrap();
+    assert_eq!((&step["level"], &step["fields"]["action"]), (&json!("INFO"), &json!("create-database")));
+    // What belongs to one invocation can be found by its request id.
+    assert_eq!(step["span"]["requestId"], "00000000-0000-4000-8000-000000000001");
+    let failed = lines.iter().find(|line| line["level"] == "ERROR").unwrap();
+    assert_eq!(failed["fields"]["kind"], "usage");
+    assert_eq!(failed["span"]["requestId"], "00000000-0000-4000-8000-000000000002");
+}
+
+/// The names in a document, without its values: those of objects with their members, those of arrays of their first.
+fn shape(document: &Value) -> Value {
+    match document {
+        Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), shape(value))).collect(),
+        Value::Array(items) => items.first().map_or(json!([]), |first| json!([shape(first)])),
+        _ => Value::Null,
+    }
+}
+
+fn time(value: &Value) -> chrono::DateTime<chrono::Utc> {
+    value.as_str().unwrap().parse().unwrap()
+}
