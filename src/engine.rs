@@ -18,6 +18,7 @@ use crate::failure::Failure;
 
 mod act;
 mod audit;
+mod cache;
 pub mod exposure;
 mod extend;
 mod fresh_read;
@@ -31,6 +32,8 @@ mod retry;
 pub mod run;
 pub mod step;
 mod terminate;
+
+use cache::{HistoryCache, SourceCache};
 
 /// The identity of an engine and the fleet that it manages.
 #[derive(Debug, Clone)]
@@ -181,8 +184,8 @@ pub struct Engine {
     clock: Clock,
     config: Arc<EngineConfig>,
     random: Arc<Mutex<ChaCha8Rng>>,
-    source_cache: Arc<Mutex<Option<observe::SourceCache>>>,
-    history_cache: Arc<Mutex<Option<launch_history::HistoryCache>>>,
+    source_cache: Arc<Mutex<Option<SourceCache>>>,
+    history_cache: Arc<Mutex<Option<HistoryCache>>>,
     /// The records that this engine's user asked to change, with the time of the request. Their steps are not delayed.
     own_requests: Arc<Mutex<HashMap<RecordId, Duration>>>,
     events: Option<mpsc::UnboundedSender<Event>>,

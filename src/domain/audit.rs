@@ -85,7 +85,8 @@ impl AuditEvent {
         }
         let (verb, object) = words.split_once(' ').unwrap_or((&words, ""));
         let done = match verb {
-            "forget" => "forgot".to_owned(),
+            "forget" => "cleared".to_owned(),
+            "note" => "recorded".to_owned(),
             "give" => "gave".to_owned(),
             "keep" => "kept".to_owned(),
             _ if verb.ends_with('e') => format!("{verb}d"),

@@ -164,7 +164,7 @@ impl Engine {
         for _ in 0..MAX_CLAIMS {
             if used.len() >= ceiling {
                 let message = format!(
-                    "cannot launch: all {ceiling} databases that the fleet may have are in use or reserved"
+                    "cannot launch: the fleet's databases are all in use or reserved (max-databases is {ceiling})"
                 );
                 let hint =
                     "terminate an environment, or raise the limit with: hatchery fleet set max-databases=N";

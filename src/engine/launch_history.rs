@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Engine;
+use super::cache::HistoryCache;
 use crate::cloud::Result;
 use crate::domain::{Launches, Spare, World};
 
@@ -23,13 +24,6 @@ const OVERLAP: TimeDelta = TimeDelta::minutes(10);
 
 /// How old a cached history may be used while the log cannot be read.
 const MAX_STALENESS: TimeDelta = TimeDelta::days(1);
-
-/// The cached history.
-pub(super) struct HistoryCache {
-    /// By the engine's monotonic clock.
-    valid_until: Duration,
-    launches: Result<Arc<Launches>>,
-}
 
 impl Engine {
     /// Adds the launch history to a world whose policy needs it.

@@ -7,27 +7,13 @@ use chrono::{DateTime, Utc};
 use futures::stream::{self, BoxStream, StreamExt as _};
 
 use super::Engine;
+use super::cache::{SourceCache, Sources};
 use crate::cloud::{Page, Result, Template};
-use crate::domain::{CloudError, Database, Fleet, Image, Instance, Listing, Record, Snapshot, Subnet, World};
+use crate::domain::{CloudError, Database, Fleet, Instance, Listing, Record, World};
 use crate::failure::{Failure, Kind};
 
 /// How long the latest snapshot, the latest image and the subnets are cached. They change a few times a day.
 const SOURCES_TTL: Duration = Duration::from_mins(15);
-
-/// The snapshot, image and subnets that launches and restores use.
-#[derive(Clone)]
-pub(super) struct Sources {
-    snapshot: Result<Option<Snapshot>>,
-    image: Result<Option<Image>>,
-    subnets: Result<Vec<Subnet>>,
-}
-
-/// The cached sources, the time of their observation, and the fleet whose policy they belong to.
-pub(super) struct SourceCache {
-    at: Duration,
-    fleet: Fleet,
-    sources: Sources,
-}
 
 enum Part {
     Templates(Result<Page<Template>>),

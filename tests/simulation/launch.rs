@@ -302,7 +302,7 @@ fn failed_restore_fails_the_launch() {
         let first = bed.launch().await.unwrap();
         let failure = bed.launch().await.unwrap_err();
         assert_eq!((failure.kind, bed.records()), (Kind::Refused, vec![first.environment]));
-        assert!(failure.message.contains("all 1 databases that the fleet may have are in use"), "{failure}");
+        assert!(failure.message.contains("all in use or reserved (max-databases is 1)"), "{failure}");
     });
     for (class, kind) in [(ErrorClass::Quota, Kind::Quota), (ErrorClass::Transient, Kind::Failed)] {
         on_paused_time(async {

@@ -189,7 +189,7 @@ pub(crate) fn activity() -> Vec<AuditEvent> {
             "1 spare wanted, 0 there",
             Outcome::Done,
         ),
-        event(3, "engine@ci", "mark-reaping", "dev-9", "its time is over", Outcome::Done),
+        event(3, "engine@ci", "mark-reaping", "dev-9", "it expired at 2026-03-10 11:59:00", Outcome::Done),
         event(2, "amy", "launch", "dev-13", "asked for kyc-redesign", Outcome::Done),
         event(1, "sam", "terminate", "dev-8", "asked for", Outcome::Done),
     ]

@@ -1,10 +1,18 @@
 //! The pool's part of the plan: fresh databases up to the target, within the ceiling and the failure budget.
 
-use super::{Planner, environment_of, is_stuck};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::planner::Planner;
 use crate::domain::lifecycle::Restore;
 use crate::domain::policy::RestoreFailures;
-use crate::domain::{Database, DatabaseState, Pool, Target};
+use crate::domain::{Database, DatabaseState, Number, Pool, Record, Target, World};
 use crate::engine::step::Step;
+
+/// The age from which an unfinished restore counts as failed. RDS restores take 10 to 30 minutes.
+pub const RESTORE_TIMEOUT: Duration = Duration::from_hours(2);
 
 pub(super) fn plan(planner: &mut Planner<'_>, pool: &Pool<'_>) {
     raise_hint(planner);
@@ -15,9 +23,8 @@ pub(super) fn plan(planner: &mut Planner<'_>, pool: &Pool<'_>) {
         return;
     }
     let now = planner.now;
-    let (stuck, creating): (Vec<&Database>, Vec<&Database>) = pool
-        .in_state(DatabaseState::Creating)
-        .partition(|database| is_stuck(database, DatabaseState::Creating, now));
+    let (stuck, creating): (Vec<&Database>, Vec<&Database>) =
+        pool.in_state(DatabaseState::Creating).partition(|database| is_stuck(database, now));
     let free: Vec<_> = pool.in_state(DatabaseState::Free).collect();
     let target = Target::new(planner.world, planner.policy, now);
 
@@ -31,7 +38,7 @@ pub(super) fn plan(planner: &mut Planner<'_>, pool: &Pool<'_>) {
 fn raise_hint(planner: &mut Planner<'_>) {
     let last = planner.policy.last_number;
     let databases = planner.world.databases.iter().map(|database| database.number);
-    let records = planner.world.records.iter().map(crate::domain::Record::number);
+    let records = planner.world.records.iter().map(Record::number);
     if let Some(highest) = databases.chain(records).max().filter(|highest| *highest > last) {
         planner
             .push(Step::RaiseNumberHint { number: highest }, format!("numbers up to {highest} are in use"));
@@ -53,7 +60,7 @@ fn failures(
     for (database, why) in failed.chain(stuck) {
         let number = database.number;
         if counted.numbers.contains(&number) {
-            let step = Step::Retire { environment: environment_of(planner.world, number) };
+            let step = Step::Retire { environment: planner.environment(number) };
             planner.push(step, format!("its restore failed: it is {why}"));
         } else {
             planner.push(Step::CountFailedRestore { number }, format!("{} is {why}", database.id));
@@ -78,7 +85,7 @@ fn surplus(planner: &mut Planner<'_>, pool: &Pool<'_>, free: &[&Database], creat
     };
     let (spare, keep) = (target.wanted as usize, keep as usize);
     for database in pool.in_state(DatabaseState::Stale) {
-        let environment = environment_of(planner.world, database.number);
+        let environment = planner.environment(database.number);
         if free.len() >= spare {
             planner.push(Step::Retire { environment }, "its snapshot is older than the policy allows");
         } else {
@@ -94,7 +101,7 @@ fn surplus(planner: &mut Planner<'_>, pool: &Pool<'_>, free: &[&Database], creat
         let mut oldest: Vec<_> = free.to_vec();
         oldest.sort_by_key(|database| (database.snapshot_at, database.number));
         for database in oldest.into_iter().take(free.len() - keep) {
-            let environment = environment_of(planner.world, database.number);
+            let environment = planner.environment(database.number);
             planner.push(Step::Retire { environment }, target.reason.clone());
         }
     }
@@ -115,7 +122,7 @@ fn top_up(planner: &mut Planner<'_>, missing: usize, failures: &RestoreFailures,
         let reason = format!("a restore failed; the next one starts at {}", at.format("%T"));
         return planner.refuse("create-database", "pool", reason);
     }
-    let used = planner.used_numbers().len();
+    let used = used_numbers(planner.world).len();
     let ceiling = planner.policy.max_databases as usize;
     let room = ceiling.saturating_sub(used);
     if room < missing {
@@ -134,4 +141,16 @@ fn top_up(planner: &mut Planner<'_>, missing: usize, failures: &RestoreFailures,
         }
         number = number.next();
     }
+}
+
+/// Returns the numbers of all databases and of the records that will get one.
+fn used_numbers(world: &World) -> BTreeSet<Number> {
+    let databases = world.databases.iter().map(|database| database.number);
+    let records = world.records.iter().filter(|record| !record.retirement).map(Record::number);
+    databases.chain(records).collect()
+}
+
+/// Whether a restore takes longer than [`RESTORE_TIMEOUT`].
+fn is_stuck(database: &Database, now: DateTime<Utc>) -> bool {
+    database.since().is_some_and(|since| since + RESTORE_TIMEOUT <= now)
 }

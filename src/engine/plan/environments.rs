@@ -1,0 +1,235 @@
+//! The environments' part of the plan: unfinished launches, repairs, expiry, failures and teardown.
+
+use std::time::Duration;
+
+use super::planner::{ORPHAN_AFTER, Planner};
+use crate::domain::lifecycle::{self, Restore};
+use crate::domain::{Database, Environment, InstanceState, Record, StatusClass};
+use crate::engine::step::{Orphan, Step, TerminationReason};
+
+/// The age from which any engine may continue the launch of a record. Until then, the engine that created it is still at work.
+pub const ADOPT_AFTER: Duration = Duration::from_mins(1);
+
+/// The age from which the untagged database of an ending record returns to the pool. By then, a launch in progress would be visible.
+pub const UNTAGGED_WAIT: Duration = Duration::from_mins(5);
+
+pub(super) fn plan(planner: &mut Planner<'_>, claims: &[Environment<'_>]) {
+    for claim in claims {
+        planner.claim(claim);
+    }
+}
+
+impl Planner<'_> {
+    fn claim(&mut self, claim: &Environment<'_>) {
+        let record = claim.record;
+        let environment = &record.environment;
+        for surplus in &claim.surplus {
+            let Some(keep) = claim.instance else { continue };
+            let reason = if lifecycle::is_ending(record, self.policy, self.now) {
+                TerminationReason::Ending(record.id.clone())
+            } else {
+                TerminationReason::Surplus { record: record.id.clone(), keep: keep.id.clone() }
+            };
+            let step = Step::TerminateInstance {
+                environment: environment.clone(),
+                instance: surplus.id.clone(),
+                reason,
+            };
+            self.delete(step, format!("{environment} already has the older instance {}", keep.id));
+        }
+        if lifecycle::is_ending(record, self.policy, self.now) {
+            self.end(claim);
+        } else if lifecycle::is_over(record, self.policy, self.now) {
+            self.mark_over(record);
+        } else if record.reaping_since.is_some() {
+            let step = Step::UnmarkReaping { record: record.id.clone(), environment: environment.clone() };
+            self.push(step, "it was extended during grace");
+        } else if !record.retirement {
+            self.maintain(claim);
+        }
+    }
+
+    /// The first sweep over an environment whose time is over.
+    fn mark_over(&mut self, record: &Record) {
+        let environment = record.environment.clone();
+        match record.reaping_since {
+            None => {
+                let reason = match &record.failure {
+                    Some(failure) => format!("it failed: {}", failure.reason),
+                    None => format!("it expired at {}", record.ends_at(self.policy).format("%F %T")),
+                };
+                self.push(Step::MarkReaping { record: record.id.clone(), environment }, reason);
+            }
+            Some(since) => {
+                let until = since + self.policy.grace;
+                self.refuse(
+                    "reap",
+                    environment.to_string(),
+                    format!("its grace lasts until {}", until.format("%F %T")),
+                );
+            }
+        }
+    }
+
+    /// Tears an environment down, in the second sweep or on request: instance and database first, the record last.
+    fn end(&mut self, claim: &Environment<'_>) {
+        let record = claim.record;
+        let environment = &record.environment;
+        let reason = match (&record.terminate, &record.failure) {
+            _ if record.retirement => record.note.clone().unwrap_or_else(|| "it leaves the pool".to_owned()),
+            (Some(termination), _) => format!("{} requested it", termination.by),
+            (None, Some(failure)) => format!("it failed: {}", failure.reason),
+            (None, None) => "it expired and its grace is over".to_owned(),
+        };
+        let mut remains = false;
+        if let Some(instance) = claim.instance {
+            if !instance.state.is_ending() {
+                let step = Step::TerminateInstance {
+                    environment: environment.clone(),
+                    instance: instance.id.clone(),
+                    reason: TerminationReason::Ending(record.id.clone()),
+                };
+                self.delete(step, reason.clone());
+            }
+            remains |= instance.state != InstanceState::Terminated;
+        }
+        if let Some(database) = claim.database {
+            if returns_to_pool(record, claim, database) {
+                if !self.is_older(record.created_at, UNTAGGED_WAIT) {
+                    remains = true;
+                    let reason =
+                        "its launch may still be in progress; its database returns to the pool later";
+                    self.refuse("delete-record", environment.to_string(), reason);
+                }
+            } else {
+                remains = true;
+                if database.status_class() != StatusClass::Deleting {
+                    let step =
+                        Step::DeleteDatabase { record: record.id.clone(), environment: environment.clone() };
+                    self.delete(step, reason.clone());
+                }
+            }
+        }
+        if !remains {
+            let step = Step::DeleteRecord { record: record.id.clone(), environment: environment.clone() };
+            self.delete(step, format!("{reason}; its instance and database are gone"));
+        }
+    }
+
+    /// Continues an unfinished launch, repairs tags, and detects what has failed.
+    fn maintain(&mut self, claim: &Environment<'_>) {
+        let record = claim.record;
+        let environment = &record.environment;
+        if let Some(instance) = claim.instance.filter(|instance| !instance.state.is_ending()) {
+            if record.instance.as_ref() != Some(&instance.id) {
+                let step = Step::RecordInstance {
+                    record: record.id.clone(),
+                    environment: environment.clone(),
+                    instance: instance.id.clone(),
+                };
+                self.push(step, "the record does not name its instance yet");
+            }
+            if let Some(expires_at) = record.expires_at.filter(|at| instance.expires_at != Some(*at)) {
+                let step = Step::MirrorExpiry {
+                    environment: environment.clone(),
+                    instance: instance.id.clone(),
+                    expires_at,
+                };
+                self.push(step, "the instance has an outdated expiry");
+            }
+        }
+        if let Some(database) =
+            claim.database.filter(|database| database.status_class() == StatusClass::Failed)
+        {
+            self.give_up(record, format!("its database {} is {}", database.id, database.status));
+        } else if let Some(instance) = claim.instance.filter(|instance| instance.state.is_ending()) {
+            self.give_up(record, format!("its instance {} is {}", instance.id, instance.state));
+        } else if claim.instance.is_none() && record.instance.is_none() {
+            self.finish_launch(claim);
+        } else {
+            self.missing_parts(claim);
+        }
+    }
+
+    fn give_up(&mut self, record: &Record, reason: String) {
+        let step = Step::GiveUp { record: record.id.clone(), environment: record.environment.clone() };
+        self.push(step, reason);
+    }
+
+    fn finish_launch(&mut self, claim: &Environment<'_>) {
+        let record = claim.record;
+        let environment = record.environment.clone();
+        if !self.is_older(record.created_at, ADOPT_AFTER) {
+            let reason = "its launch is still in progress";
+            return self.refuse("launch-instance", environment.to_string(), reason);
+        }
+        // Only a complete listing proves absence. A second launch would be fenced, but a second restore would not.
+        if !self.world.is_complete() {
+            let reason = format!("the listing of {} is incomplete", self.world.incomplete().join(", "));
+            return self.refuse("launch-instance", environment.to_string(), reason);
+        }
+        let record_id = record.id.clone();
+        match claim.database {
+            None => match Restore::of_number(self.world, environment.number) {
+                Ok(restore) => {
+                    let step = Step::CreateClaimed { record: record_id, environment, restore };
+                    self.push(step, "it claimed a number without a database");
+                }
+                Err(reason) => self.refuse("create-database", environment.database_id().to_string(), reason),
+            },
+            Some(database) if database.environment.is_none() => {
+                let step = Step::ClaimDatabase { record: record_id, environment };
+                self.push(step, "the database is claimed but not tagged yet");
+            }
+            Some(_) => match lifecycle::placement(self.policy, record.attempt) {
+                Some(placement) => {
+                    let attempt = record.attempt;
+                    let step = Step::LaunchInstance { record: record_id, environment, attempt, placement };
+                    self.push(step, "its launch was not finished");
+                }
+                None => self.give_up(
+                    record,
+                    "the launch failed in every subnet and with every instance type".to_owned(),
+                ),
+            },
+        }
+    }
+
+    /// Marks a record whose instance or database is gone, and gives it up in a later sweep.
+    fn missing_parts(&mut self, claim: &Environment<'_>) {
+        let record = claim.record;
+        let what = Orphan::Record(record.id.clone(), record.environment.clone());
+        let missing = match (claim.instance, claim.database) {
+            (None, _) => Some("its instance is gone"),
+            (_, None) => Some("its database is gone"),
+            _ => None,
+        };
+        match (missing, record.orphan_since) {
+            (None, None) => {}
+            (None, Some(_)) => {
+                self.push(Step::Orphan { what, marked: false }, "its instance and database are back");
+            }
+            (Some(_), _) if !self.world.is_complete() => {}
+            (Some(missing), None) if self.is_older(record.created_at, ORPHAN_AFTER) => {
+                self.push(Step::Orphan { what, marked: true }, missing);
+            }
+            (Some(missing), Some(since)) if self.is_older(since, ORPHAN_AFTER) => {
+                self.give_up(record, missing.to_owned());
+            }
+            (Some(missing), _) => {
+                let reason = format!("{missing}; a later sweep checks again");
+                self.refuse("give-up", record.environment.to_string(), reason);
+            }
+        }
+    }
+}
+
+/// Whether the database of an ending environment returns to the pool. It must never have been tagged, and no instance may have existed, so that
+/// nothing can have used the database.
+fn returns_to_pool(record: &Record, claim: &Environment<'_>, database: &Database) -> bool {
+    !record.retirement
+        && database.environment.is_none()
+        && record.instance.is_none()
+        && claim.instance.is_none()
+        && record.failure.is_none()
+}
