@@ -40,7 +40,7 @@ async fn user_launches_and_terminates() {
         terminal.send_keys("x");
         terminal.wait_for("Terminate");
         terminal.send_keys("y");
-        terminal.wait_for("terminat");
+        terminal.wait_for("terminating");
         terminal
     })
     .await;
