@@ -63,7 +63,8 @@ pub fn main() -> ExitCode {
 }
 
 async fn handle(event: LambdaEvent<Value>) -> Result<Value, lambda_runtime::Error> {
-    let is_scheduled = event.payload.get("action").is_none_or(Value::is_null);
+    let event_fields = event.payload.as_object();
+    let is_scheduled = event_fields.is_some_and(|fields| fields.get("action").is_none_or(Value::is_null));
     match respond(event.payload).await {
         Ok(document) => Ok(document),
         Err(failure) => {

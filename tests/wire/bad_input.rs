@@ -162,7 +162,7 @@ async fn max_databases_exits_5() {
     let moto = fleet_without_pool().await;
     hatchery(&moto, &["fleet", "set", "max-databases=1"]).ok();
     hatchery(&moto, &["launch", "first"]).ok();
-    hatchery(&moto, &["launch", "second"]).fails(5, &["1 databases", "max-databases"]);
+    hatchery(&moto, &["launch", "second"]).fails(5, &["max-databases is 1", "max-databases"]);
     assert_eq!(Account::new(&moto).await.inspect().await.records.len(), 1);
 }
 
