@@ -36,7 +36,7 @@ impl Outcome {
 
     /// Fails the test unless the response is the error document with this code and these parts in its message or hint.
     #[track_caller]
-    pub(crate) fn is_error_document(self, code: &str, parts: &[&str]) {
+    pub(crate) fn assert_error_document(self, code: &str, parts: &[&str]) {
         let document = self.response();
         assert_eq!(document["version"], 1, "{document}");
         assert_eq!(document["error"]["code"], code, "{document}");

@@ -7,7 +7,7 @@ use crate::support::binary::hatchery;
 use crate::support::lambda_runtime::{LambdaFunction, Outcome};
 use crate::support::moto::Moto;
 
-/// The event of an EventBridge rule with a schedule.
+/// The event of an `EventBridge` rule with a schedule.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/with-eventbridge-scheduler.html>
 fn scheduled_event() -> Value {
     json!({
@@ -103,19 +103,21 @@ async fn refusals_are_error_documents() {
     init(&moto, "dev", &["--spare", "0"]).await;
     let mut function = LambdaFunction::start(&moto, &[("HATCHERY_FLEET", "dev")]);
 
-    function.invoke(&json!({ "action": "lunch" })).is_error_document("usage", &["lunch", "launch, extend"]);
-    function.invoke(&json!({ "action": 1 })).is_error_document("usage", &["event"]);
-    function.invoke(&json!("launch")).is_error_document("usage", &["event"]);
-    function.invoke(&json!({ "action": "launch" })).is_error_document("usage", &["name"]);
+    function
+        .invoke(&json!({ "action": "lunch" }))
+        .assert_error_document("usage", &["lunch", "launch, extend"]);
+    function.invoke(&json!({ "action": 1 })).assert_error_document("usage", &["event"]);
+    function.invoke(&json!("launch")).assert_error_document("usage", &["event"]);
+    function.invoke(&json!({ "action": "launch" })).assert_error_document("usage", &["name"]);
     function
         .invoke(&json!({ "action": "launch", "name": "x", "ttl": "3x" }))
-        .is_error_document("usage", &["3x"]);
+        .assert_error_document("usage", &["3x"]);
     function
         .invoke(&json!({ "action": "launch", "name": "x", "ttl": "30d" }))
-        .is_error_document("refused", &["max-lifetime"]);
+        .assert_error_document("refused", &["max-lifetime"]);
     function
         .invoke(&json!({ "action": "extend", "environment": "dev-7", "by": "1h" }))
-        .is_error_document("not-found", &["dev-7"]);
+        .assert_error_document("not-found", &["dev-7"]);
     // A payload that is no JSON cannot be an event: the runtime itself reports it, and the function keeps running.
     let outcome = function.invoke_with("launch");
     assert!(matches!(outcome, Outcome::Error(_)), "{outcome:#?}");
@@ -129,10 +131,10 @@ async fn missing_fleet_is_an_error_document() {
     let mut function = LambdaFunction::start(&moto, &[("HATCHERY_FLEET", "unknown")]);
     function
         .invoke(&json!({ "action": "launch", "name": "x" }))
-        .is_error_document("not-found", &["fleet", "unknown"]);
-    function.invoke(&json!({ "action": "ls" })).is_error_document("not-found", &["fleet"]);
+        .assert_error_document("not-found", &["fleet", "unknown"]);
+    function.invoke(&json!({ "action": "ls" })).assert_error_document("not-found", &["fleet"]);
     let mut function = LambdaFunction::start(&moto, &[]);
-    function.invoke(&json!({ "action": "ls" })).is_error_document("not-found", &["fleet"]);
+    function.invoke(&json!({ "action": "ls" })).assert_error_document("not-found", &["fleet"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

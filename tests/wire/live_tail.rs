@@ -74,9 +74,8 @@ impl<'c> Followed<'c> {
                 self.next().await;
             }
         };
-        if tokio::time::timeout(NEXT_POLL, wanted).await.is_err() {
-            panic!("waiting for {lines} lines and {mode:?}: {:?}, {:?}", self.lines, self.modes);
-        }
+        let in_time = tokio::time::timeout(NEXT_POLL, wanted).await.is_ok();
+        assert!(in_time, "waiting for {lines} lines and {mode:?}: {:?}, {:?}", self.lines, self.modes);
     }
 
     /// Reads what else comes in this time.
@@ -102,7 +101,9 @@ async fn backfill_then_tail_shows_each_line_once() {
         event("4", 20, "four"),
         event("5", 10, "five"),
     ];
-    stored.iter().for_each(|event| server.ingest(event));
+    for event in &stored {
+        server.ingest(event);
+    }
     server.ingest(&LogEvent { stream: "lt-0fedcba9876543210/bootstrap".into(), ..event("6", 5, "foreign") });
     let cloud = connect(&server).await;
     let mut followed = Followed::start(&cloud);
