@@ -1,11 +1,11 @@
-//! Time, handed in: the system's, or a virtual one for the demo and the simulations.
+//! The clock as a parameter: the system's, or a virtual one for the demo and the simulations.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
-/// A source of time. Clones share it.
+/// A wall clock and a monotonic clock. Clones share their start.
 #[derive(Debug, Clone)]
 pub struct Clock {
     kind: Kind,
@@ -19,20 +19,19 @@ enum Kind {
 }
 
 impl Clock {
-    /// The system's clock.
+    /// Returns the system's clock.
     #[must_use]
     pub fn system() -> Self {
         Self { kind: Kind::System, started: Instant::now() }
     }
 
-    /// A clock that shows `epoch` now and runs `speed` times as fast as tokio's, which tests may pause. At speed 0 it
-    /// stands still.
+    /// Returns a clock that shows `epoch` now and runs `speed` times as fast as tokio's, which tests can pause. Speed 0 stops it.
     #[must_use]
     pub fn virtual_from(epoch: DateTime<Utc>, speed: f64) -> Self {
         Self { kind: Kind::Virtual { epoch, speed: speed.max(f64::MIN_POSITIVE) }, started: Instant::now() }
     }
 
-    /// The same time seen by somebody whose clock is wrong by this much.
+    /// Returns this clock with a wrong wall time, as on a computer without time synchronisation. The system's clock is unchanged.
     #[must_use]
     pub fn off_by(&self, error: chrono::TimeDelta) -> Self {
         match self.kind {
@@ -43,17 +42,17 @@ impl Clock {
         }
     }
 
-    /// The wall clock. It may be wrong and may jump: judge no expiry by it.
+    /// Returns the wall time. It can be wrong and can jump, so expiry is compared with AWS's time instead.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         match self.kind {
-            #[allow(clippy::disallowed_methods)] // the one place where the system's time comes in
+            #[allow(clippy::disallowed_methods)] // the only use of the system's time
             Kind::System => Utc::now(),
             Kind::Virtual { epoch, .. } => epoch + self.elapsed(),
         }
     }
 
-    /// Time since the clock was made, by a clock that never jumps, in this clock's own seconds.
+    /// Returns the monotonic time since the clock was created, in seconds of this clock.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         match self.kind {
@@ -62,17 +61,17 @@ impl Clock {
         }
     }
 
-    /// Waits, in this clock's own seconds.
+    /// Waits for a duration of this clock's time.
     pub async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(self.real(duration)).await;
     }
 
-    /// What a length of this clock's time is in real time.
+    /// Converts a duration of this clock's time to tokio's time.
     #[must_use]
     pub fn real(&self, duration: Duration) -> Duration {
         match self.kind {
             Kind::System => duration,
-            // At no speed at all nothing ever comes.
+            // A stopped clock never reaches any time.
             Kind::Virtual { speed, .. } => {
                 Duration::try_from_secs_f64(duration.as_secs_f64() / speed).unwrap_or(Duration::MAX)
             }

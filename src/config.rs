@@ -7,6 +7,7 @@ use std::time::Duration;
 use etcetera::BaseStrategy as _;
 use serde::Deserialize;
 
+use crate::domain::format::parse_duration;
 use crate::domain::text;
 use crate::failure::{Failure, Kind};
 
@@ -58,8 +59,7 @@ const MIN_REFRESH: Duration = Duration::from_secs(5);
 
 fn parse_refresh<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let refresh = humantime::parse_duration(&text)
-        .map_err(|_| serde::de::Error::custom(format!("not a valid duration: {text} (use 45s, 2m)")))?;
+    let refresh = parse_duration(&text).map_err(serde::de::Error::custom)?;
     if refresh < MIN_REFRESH {
         return Err(serde::de::Error::custom("refresh must be at least 5s, or AWS may throttle the account"));
     }

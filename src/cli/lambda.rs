@@ -14,9 +14,10 @@ use super::console::Console;
 use super::context::{Context, Session};
 use super::json;
 use super::lookup::resolve;
-use super::options::{GlobalOptions, parse_duration};
+use super::options::GlobalOptions;
 use crate::config::Config;
 use crate::domain::Label;
+use crate::domain::format::parse_duration;
 use crate::domain::record::parse_service;
 use crate::engine::LaunchRequest;
 use crate::failure::{Failure, Kind};
@@ -132,7 +133,7 @@ fn required(value: Option<String>, field: &str) -> Result<String, Failure> {
 }
 
 fn duration(text: &str) -> Result<std::time::Duration, Failure> {
-    parse_duration(text).map_err(|problem| Failure::new(Kind::Usage, format!("{text:?} is {problem}"), ""))
+    parse_duration(text).map_err(|error| Failure::new(Kind::Usage, error.to_string(), ""))
 }
 
 fn to_value(document: &impl serde::Serialize) -> Result<Value, Failure> {

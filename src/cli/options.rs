@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser as _};
 
+use crate::domain::format;
 use crate::failure::{Failure, Kind};
 
 #[derive(Debug, Clone, Args)]
@@ -64,7 +65,7 @@ impl GlobalOptions {
     }
 }
 
-/// Parses a duration given by the user, such as `8h` or `2h 30m`.
+/// Parses the duration of an option. The error does not repeat the text, because clap's message contains it.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|_| "not a valid duration (use 30m, 8h, 2d)".to_owned())
+    format::parse_duration(text).map_err(|_| format!("not a valid duration ({})", format::EXAMPLES))
 }

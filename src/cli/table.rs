@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use comfy_table::{ContentArrangement, Table, presets};
 
-use crate::domain::text::format_duration;
+use crate::domain::format::format_duration;
 
 /// Renders rows under their headings. Without rows, renders the `placeholder` line instead.
 pub(crate) fn render(headings: &[&str], rows: Vec<Vec<String>>, placeholder: &str) -> String {
@@ -22,7 +22,7 @@ pub(crate) fn render(headings: &[&str], rows: Vec<Vec<String>>, placeholder: &st
     format!("{}\n", table.trim_fmt())
 }
 
-/// Formats an instant relative to `now`: `5h 12m` in the future, `3m ago` in the past.
+/// Formats an instant relative to `now`: `5h 2m` in the future, `3m ago` in the past.
 pub(crate) fn relative_time(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     match (at - now).to_std() {
         Ok(remaining) => format_duration(remaining),

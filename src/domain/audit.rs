@@ -1,80 +1,64 @@
-//! The audit log: one event a step, so that anybody can say later who did what, when, and why.
-
-use std::fmt;
+//! Audit events. Every step of an engine and every request of a user is one, with its actor, time and reason.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// How a step ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// The outcome of a step or request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::IntoStaticStr)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Outcome {
     /// The change was made.
     Done,
-    /// Somebody else had made it already, or a last look showed that it is not wanted any more.
+    /// Another engine made the change first, or a re-read showed that it is no longer needed.
     Skipped,
-    /// It failed and nothing has changed.
+    /// The change failed, and nothing has changed.
     Failed,
-    /// Nobody knows yet; the next pass looks.
+    /// The response was lost. The next pass finds out whether the change was made.
     Unknown,
-    /// Only said, not done.
+    /// The change was only planned.
     DryRun,
 }
 
 impl Outcome {
-    /// The word for screens and JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Skipped => "skipped",
-            Self::Failed => "failed",
-            Self::Unknown => "unknown",
-            Self::DryRun => "dry-run",
-        }
+        self.into()
     }
 }
 
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-/// How the names of engines begin in the audit log.
+/// The prefix of the names of engines.
 const ENGINE: &str = "engine@";
 
-/// The name under which the engine of a host writes the audit log.
+/// Returns the name of a host's engine in the audit log.
 #[must_use]
 pub fn engine_name(host: &str) -> String {
     format!("{ENGINE}{host}")
 }
 
-/// One line of the audit log.
+/// One event of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditEvent {
-    /// When, by AWS's clock as far as it is known.
+    /// In AWS's time if that is known, else in the local clock's.
     pub at: DateTime<Utc>,
-    /// Who: a person's name, or `engine` on some host.
+    /// The name of a user, or `engine@<host>`.
     pub who: String,
-    /// What was done, such as `launch` or `create-database`.
+    /// The action, such as `launch` or `create-database`.
     pub action: String,
-    /// To what, such as `dev-12` or `hatchery-dev-12`.
+    /// The changed resource, such as `dev-12` or `hatchery-dev-12`.
     pub target: String,
-    /// Why.
     pub reason: String,
-    /// How it ended.
     pub outcome: Outcome,
-    /// What else there is to say: an error's text, or a new value.
+    /// Details, such as an error message or a new value.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
-    /// Of a launch that found a free database: how long that one's restore had taken.
+    /// For a launch with a usable database: the duration of its restore in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore_seconds: Option<u64>,
 }
 
 impl AuditEvent {
-    /// What happened, as one reads it: `launched`, `created database`, `failed to launch instance`.
+    /// Describes the event for the user: `launched`, `created database`, `failed to launch instance`.
     #[must_use]
     pub fn summary(&self) -> String {
         let words = self.action.replace('-', " ");
@@ -95,13 +79,13 @@ impl AuditEvent {
         format!("{done} {object}").trim_end().to_owned()
     }
 
-    /// Whether an engine did it by itself, and no person asked for it.
+    /// Whether an engine took the step in the background, not on a user's request.
     #[must_use]
     pub fn is_by_engine(&self) -> bool {
         self.who.starts_with(ENGINE)
     }
 
-    /// The event with everything that a terminal would act on removed. Events come from a log that others can write.
+    /// Returns the event with sanitised text, because others can write to the log.
     #[must_use]
     pub fn sanitized(self) -> Self {
         let clean = |text: String| super::text::sanitize(&text);
@@ -138,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_says_what_happened() {
+    fn summary_describes_the_event() {
         assert_eq!(summary("launch", Outcome::Done), "launched");
         assert_eq!(summary("create-database", Outcome::Done), "created database");
         assert_eq!(summary("give-up", Outcome::Done), "gave up");

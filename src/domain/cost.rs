@@ -1,4 +1,4 @@
-//! What an environment costs, by the prices in the policy.
+//! The cost of environments and fleets at the prices of the policy.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -7,22 +7,22 @@ use super::environment::Environment;
 use super::policy::Policy;
 use super::world::World;
 
-/// Cost in US dollars.
+/// A cost in US dollars.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct Cost {
-    /// What it costs an hour while it lives.
+    /// The current cost per hour.
     pub per_hour: f64,
-    /// What it has cost so far.
+    /// The cost since the launch.
     pub accrued: f64,
 }
 
-/// The cost of an environment, `None` where the policy names no prices.
+/// Returns the cost of an environment, or `None` if the policy has no prices.
 #[must_use]
 pub fn of_environment(environment: &Environment<'_>, policy: &Policy, now: DateTime<Utc>) -> Option<Cost> {
     if policy.price_instance.is_none() && policy.price_database.is_none() {
         return None;
     }
-    // What is ending costs no more by the hour, and what it has cost does not go away.
+    // An ending instance costs nothing per hour any more, but its accrued cost remains.
     let instance = environment.instance.map(|i| (i.launched_at, !i.state.is_ending()));
     let database = environment.database.map(|_| (environment.record.created_at, true));
     let parts = [(policy.price_instance, instance), (policy.price_database, database)];
@@ -35,7 +35,7 @@ pub fn of_environment(environment: &Environment<'_>, policy: &Policy, now: DateT
     }))
 }
 
-/// What the whole fleet costs an hour: every live instance and every database, spare ones included.
+/// Returns the cost per hour of all active instances and all databases, or `None` if the policy has no prices.
 #[must_use]
 pub fn of_fleet(world: &World) -> Option<f64> {
     let policy = &world.fleet.policy;

@@ -1,4 +1,4 @@
-//! RDS instances of the pool, and the snapshots that they are restored from.
+//! RDS instances of the pool, and the snapshots from which they are restored.
 
 use std::time::Duration;
 
@@ -7,22 +7,21 @@ use chrono::{DateTime, Utc};
 use super::ids::{DatabaseId, EnvironmentId, FleetName, Number, SnapshotId};
 use super::tags::{self, Tags, key, role};
 
-/// What an RDS status string means for the pool.
+/// The meaning of an RDS status for the pool.
 /// <https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/accessing-monitoring.html#Overview.DBInstance.Status>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StatusClass {
-    /// It answers queries.
+    /// The database accepts connections.
     Usable,
-    /// It is on its way, or in a state that this version does not know.
+    /// The database is being created, or has a status that this version does not know.
     Pending,
-    /// It will never be usable.
+    /// The database will never be usable.
     Failed,
-    /// It is being deleted.
     Deleting,
 }
 
 impl StatusClass {
-    /// Classifies a status string; unknown strings are pending.
+    /// Classifies a status. Unknown ones are pending.
     #[must_use]
     pub fn from_status(status: &str) -> Self {
         match status {
@@ -35,37 +34,35 @@ impl StatusClass {
     }
 }
 
-/// A database of the pool as it was read.
+/// A database of the pool as AWS returned it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Database {
-    /// Its identifier, `hatchery-<fleet>-<n>`.
+    /// The identifier, `hatchery-<fleet>-<n>`.
     pub id: DatabaseId,
-    /// Its number.
     pub number: Number,
-    /// RDS's status string, such as `available`.
+    /// RDS's status, such as `available`.
     pub status: String,
-    /// `host:port`, once it has one.
+    /// `host:port`; `None` until RDS has assigned one.
     pub endpoint: Option<String>,
-    /// When its restore was asked for.
+    /// The time of the restore's request.
     pub requested_at: Option<DateTime<Utc>>,
-    /// When RDS says that it was created; absent while it is being created.
+    /// RDS's creation time, which is when the database first became available.
     pub created_at: Option<DateTime<Utc>>,
-    /// The zone that it was created for, from its tag or from RDS.
+    /// The Availability Zone, from the tag or else from RDS.
     pub zone: Option<String>,
-    /// The snapshot that it was restored from.
+    /// The snapshot from which it was restored.
     pub snapshot: Option<SnapshotId>,
-    /// When that snapshot was taken.
+    /// The creation time of that snapshot.
     pub snapshot_at: Option<DateTime<Utc>>,
-    /// The environment that it was given to. Once set it is never free again.
+    /// The environment that uses it. A database with this tag never becomes free again.
     pub environment: Option<EnvironmentId>,
-    /// When a sweep first found it claimed without a record.
+    /// The time of the first sweep that found it claimed without a record.
     pub orphan_since: Option<DateTime<Utc>>,
 }
 
-/// What RDS says about a database beside its tags; see [`Database::read`].
+/// The attributes of a database in RDS's response, without its tags; see [`Database::parse`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct DatabaseFacts {
+pub struct DatabaseAttributes {
     pub id: DatabaseId,
     pub status: String,
     pub endpoint: Option<String>,
@@ -74,21 +71,21 @@ pub struct DatabaseFacts {
 }
 
 impl Database {
-    /// Reads a database, if its name *and* tags say that it is one of the fleet's pool.
+    /// Parses a database. Returns `None` unless both its name and its tags say that it belongs to the fleet's pool.
     #[must_use]
-    pub fn parse(fleet: &FleetName, facts: DatabaseFacts, tags: &Tags) -> Option<Self> {
-        let number = fleet.database_number(facts.id.as_str())?;
+    pub fn parse(fleet: &FleetName, attributes: DatabaseAttributes, tags: &Tags) -> Option<Self> {
+        let number = fleet.database_number(attributes.id.as_str())?;
         tags::belongs(tags, fleet.as_str(), role::POOL).then(|| Self {
-            id: facts.id,
+            id: attributes.id,
             number,
-            status: super::text::sanitize(&facts.status),
-            endpoint: facts.endpoint,
+            status: super::text::sanitize(&attributes.status),
+            endpoint: attributes.endpoint,
             requested_at: tags::parse_time(tags, key::CREATED_AT),
-            created_at: facts.created_at,
-            zone: tags.get(key::ZONE).cloned().or(facts.zone),
+            created_at: attributes.created_at,
+            zone: tags.get(key::ZONE).cloned().or(attributes.zone),
             snapshot: tags.get(key::SNAPSHOT).map(SnapshotId::new),
             snapshot_at: tags::parse_time(tags, key::SNAPSHOT_AT),
-            // An unreadable claim is still a claim: by construction the number is the environment's.
+            // An invalid value is still a claim, and the environment has the database's number.
             environment: tags
                 .get(key::ENVIRONMENT)
                 .map(|id| id.parse().unwrap_or_else(|_| fleet.environment(number))),
@@ -96,7 +93,7 @@ impl Database {
         })
     }
 
-    /// What its status means. `available` without an endpoint is still pending.
+    /// Classifies the status. `available` without an endpoint is pending.
     #[must_use]
     pub fn status_class(&self) -> StatusClass {
         match StatusClass::from_status(&self.status) {
@@ -105,60 +102,53 @@ impl Database {
         }
     }
 
-    /// When it came into being, as well as is known: the restore's request, else RDS's own time.
+    /// Returns the time of the restore's request, or RDS's creation time if that is unknown.
     #[must_use]
     pub fn since(&self) -> Option<DateTime<Utc>> {
         self.requested_at.or(self.created_at)
     }
 
-    /// How long its restore took, from the request to RDS's own time, which is that of the first availability. One that is
-    /// next to the request says nothing.
+    /// Returns the duration of the restore, from the request to RDS's creation time. Less than a minute is no duration of a restore.
     #[must_use]
     pub fn restore_time(&self) -> Option<Duration> {
         let took = (self.created_at? - self.requested_at?).to_std().ok()?;
         Some(took).filter(|took| *took >= Duration::from_mins(1))
     }
 
-    /// Whether it answers queries: `available` *and* an endpoint.
+    /// Whether the database accepts connections and has an endpoint.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.status_class() == StatusClass::Usable
     }
 }
 
-/// A database to be restored.
+/// A database to restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewDatabase {
-    /// The fleet whose pool it joins.
     pub fleet: FleetName,
-    /// Its number.
     pub number: Number,
-    /// The snapshot to restore.
     pub snapshot: Snapshot,
-    /// The environment that has claimed it already; `None` for a spare.
+    /// The environment that has claimed the number; `None` for a spare.
     pub environment: Option<EnvironmentId>,
-    /// When it is asked for.
     pub requested_at: DateTime<Utc>,
-    /// The availability zone to restore into.
+    /// The Availability Zone.
     pub zone: String,
     /// The RDS instance class, such as `db.t4g.small`.
     pub class: String,
-    /// The DB subnet group.
     pub subnet_group: String,
-    /// VPC security group ids; empty for the VPC's default group.
+    /// The ids of VPC security groups; empty for the VPC's default group.
     pub security_groups: Vec<String>,
     /// The DB parameter group; `None` for the engine's default.
     pub parameter_group: Option<String>,
 }
 
 impl NewDatabase {
-    /// Its identifier.
     #[must_use]
     pub fn id(&self) -> DatabaseId {
         self.fleet.database_id(self.number)
     }
 
-    /// The full tag set. It is always sent whole: without one, a restore copies the source's tags.
+    /// Returns all tags. They are always sent, because a restore without tags copies those of the source.
     /// <https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_RestoreDBInstanceFromDBSnapshot.html>
     #[must_use]
     pub fn tags(&self) -> Tags {
@@ -178,11 +168,9 @@ impl NewDatabase {
     }
 }
 
-/// An RDS snapshot of the source database that is `available`.
+/// An `available` RDS snapshot of the source database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Its identifier.
     pub id: SnapshotId,
-    /// When it was taken.
     pub created_at: DateTime<Utc>,
 }

@@ -1,7 +1,5 @@
 //! An environment: its record joined with its instance and its database.
 
-use std::fmt;
-
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -12,68 +10,51 @@ use super::policy::Policy;
 use super::record::Record;
 use super::world::World;
 
-/// Where an environment stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// The state of an environment.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, strum::Display, strum::IntoStaticStr,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum EnvironmentState {
-    /// It has its claim and no instance yet.
+    /// The record exists, the instance does not.
     Launching,
-    /// Its instance comes up; the phase says how far it is.
+    /// The instance exists and its bootstrap is in progress.
     Starting,
-    /// Everything answers.
+    /// The bootstrap has succeeded.
     Ready,
-    /// Its instance is stopped.
+    /// The instance is stopped or stopping.
     Stopped,
-    /// Its time is over and no sweep has marked it yet.
+    /// The expiry has passed, and no sweep has marked the record yet.
     Expired,
-    /// Marked by the first sweep; *keep* still saves it until the grace is over.
+    /// The first sweep has marked the record. An extension still keeps the environment until the end of the grace.
     Reaping,
-    /// It is being taken down.
     Terminating,
-    /// It did not come up, or it died; the problem says why.
+    /// The launch, the bootstrap, the instance or the database failed; see [`Environment::problems`].
     Failed,
 }
 
 impl EnvironmentState {
-    /// The word for screens and JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Launching => "launching",
-            Self::Starting => "starting",
-            Self::Ready => "ready",
-            Self::Stopped => "stopped",
-            Self::Expired => "expired",
-            Self::Reaping => "reaping",
-            Self::Terminating => "terminating",
-            Self::Failed => "failed",
-        }
+        self.into()
     }
 }
 
-impl fmt::Display for EnvironmentState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-/// An environment as one world shows it.
+/// An environment in one world.
 #[derive(Debug, Clone)]
 pub struct Environment<'w> {
-    /// Its record.
     pub record: &'w Record,
-    /// Its instance: of those alive the one with the lowest (launch time, id), else the last that ended.
+    /// The active instance with the lowest (launch time, id), or else the last one that ended.
     pub instance: Option<&'w Instance>,
-    /// Further live instances of the same record. There should be none.
+    /// Further active instances of the same record, which should not exist.
     pub surplus: Vec<&'w Instance>,
-    /// Its database.
     pub database: Option<&'w Database>,
-    /// Where it stands.
     pub state: EnvironmentState,
 }
 
 impl<'w> Environment<'w> {
-    /// All environments of a world, in order of their numbers; retirements are not among them. `now` is AWS's.
+    /// Returns the environments of a world by number, without retirements. `now` is AWS's time.
     #[must_use]
     pub fn all(world: &'w World, now: DateTime<Utc>) -> Vec<Self> {
         let mut environments = Self::all_claims(world, now);
@@ -81,7 +62,7 @@ impl<'w> Environment<'w> {
         environments
     }
 
-    /// All claims of a world, retirements included, in order of their numbers.
+    /// Returns the environments and retirements of a world by number.
     #[must_use]
     pub fn all_claims(world: &'w World, now: DateTime<Utc>) -> Vec<Self> {
         let policy = &world.fleet.policy;
@@ -98,20 +79,19 @@ impl<'w> Environment<'w> {
         records.into_iter().map(claim).collect()
     }
 
-    /// Its id.
     #[must_use]
     pub fn id(&self) -> &'w EnvironmentId {
         &self.record.environment
     }
 
-    /// The bootstrap's phase, once the instance says one; `Booting` from the moment it exists.
+    /// Returns the bootstrap's phase; [`Phase::Booting`] until the instance reports one, `None` without an instance.
     #[must_use]
     pub fn phase(&self) -> Option<Phase> {
         let instance = self.instance.filter(|instance| !instance.state.is_ending())?;
         Some(instance.phase.unwrap_or(Phase::Booting))
     }
 
-    /// What is wrong with it, one sentence each.
+    /// Returns the environment's problems, one sentence each.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
@@ -126,7 +106,7 @@ impl<'w> Environment<'w> {
             }
         }
         if !self.surplus.is_empty() {
-            problems.push(format!("it has {} instances too many", self.surplus.len()));
+            problems.push(format!("it has {} surplus instances", self.surplus.len()));
         }
         if let Some(database) =
             self.database.filter(|database| database.status_class() == StatusClass::Failed)
@@ -134,20 +114,19 @@ impl<'w> Environment<'w> {
             problems.push(format!("its database {} is {}", database.id, database.status));
         }
         if self.record.expires_at.is_none() && !self.record.retirement {
-            problems.push(
-                "its expiry cannot be read, so it lives as long as the fleet's max-lifetime".to_owned(),
-            );
+            problems
+                .push("its expiry tag is not valid, so it expires at the fleet's max-lifetime".to_owned());
         }
         problems
     }
 
-    /// When the grace is over, once it is marked.
+    /// Returns the end of the grace if the record is marked.
     #[must_use]
     pub fn kept_until(&self, policy: &Policy) -> Option<DateTime<Utc>> {
         Some(self.record.reaping_since? + policy.grace)
     }
 
-    /// The address of one of its faces, with the placeholders filled in; `None` while it has no address.
+    /// Fills the placeholders of an endpoint's URL template. Returns `None` if the instance lacks an address that the template needs.
     #[must_use]
     pub fn url(&self, template: &str) -> Option<String> {
         let instance = self.instance.filter(|instance| !instance.state.is_ending())?;
@@ -166,7 +145,7 @@ impl<'w> Environment<'w> {
     }
 }
 
-/// Things in order of their numbers, to be joined with numbers that only go up: one walk, no hashing.
+/// Items sorted by number, for a merge join with another sorted sequence, which takes one pass and no hashing.
 pub(crate) struct ByNumber<'w, T> {
     sorted: Vec<&'w T>,
     number: fn(&T) -> Number,
@@ -174,24 +153,24 @@ pub(crate) struct ByNumber<'w, T> {
 }
 
 impl<'w, T> ByNumber<'w, T> {
-    pub(crate) fn new(things: impl Iterator<Item = &'w T>, number: fn(&T) -> Number) -> Self {
-        let mut sorted: Vec<&T> = things.collect();
-        sorted.sort_by_key(|thing| number(thing));
+    pub(crate) fn new(items: impl Iterator<Item = &'w T>, number: fn(&T) -> Number) -> Self {
+        let mut sorted: Vec<&T> = items.collect();
+        sorted.sort_by_key(|item| number(item));
         Self { sorted, number, at: 0 }
     }
 
-    /// Those with this number. It must not be lower than the last one that was asked for.
+    /// Returns the items with this number, which must not be lower than that of the previous call.
     pub(crate) fn next(&mut self, wanted: Number) -> &[&'w T] {
-        while self.sorted.get(self.at).is_some_and(|thing| (self.number)(thing) < wanted) {
+        while self.sorted.get(self.at).is_some_and(|item| (self.number)(item) < wanted) {
             self.at += 1;
         }
         let rest = &self.sorted[self.at..];
-        let count = rest.iter().take_while(|thing| (self.number)(thing) == wanted).count();
+        let count = rest.iter().take_while(|item| (self.number)(item) == wanted).count();
         &rest[..count]
     }
 }
 
-/// Whether an instance was launched from this record. Ids come round, record ids do not.
+/// Whether the instance was launched from this record. Environments reuse numbers, but AWS never reuses the id of a record.
 #[must_use]
 pub fn is_instance_of(instance: &Instance, record: &Record) -> bool {
     instance.environment == record.environment && instance.record.as_ref().is_none_or(|id| *id == record.id)
@@ -201,22 +180,22 @@ fn choose_instance<'w>(
     record: &Record,
     instances: &[&'w Instance],
 ) -> (Option<&'w Instance>, Vec<&'w Instance>) {
-    let mut alive: Vec<&Instance> = Vec::new();
+    let mut active: Vec<&Instance> = Vec::new();
     let mut ended: Option<&Instance> = None;
     for &instance in instances.iter().filter(|instance| is_instance_of(instance, record)) {
         if !instance.state.is_ending() {
-            alive.push(instance);
+            active.push(instance);
         } else if ended.is_none_or(|last| (last.launched_at, &last.id) < (instance.launched_at, &instance.id))
         {
             ended = Some(instance);
         }
     }
-    alive.sort_unstable_by_key(|instance| (instance.launched_at, &instance.id));
-    if alive.is_empty() {
+    active.sort_unstable_by_key(|instance| (instance.launched_at, &instance.id));
+    if active.is_empty() {
         return (ended, Vec::new());
     }
-    let surplus = alive.split_off(1);
-    (alive.pop(), surplus)
+    let surplus = active.split_off(1);
+    (active.pop(), surplus)
 }
 
 fn state(
@@ -254,18 +233,16 @@ fn state(
     }
 }
 
-/// What a person's word for an environment means.
+/// The result of [`find`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lookup<'w> {
-    /// This one.
     Found(&'w Record),
-    /// None has that id or label.
     Missing,
-    /// Several have that label.
+    /// Several environments have the label.
     Ambiguous(Vec<&'w Record>),
 }
 
-/// Finds an environment by its id, or by its label where that is unique. An id wins over a label.
+/// Finds an environment by its id or its unique label. An id takes precedence over a label.
 #[must_use]
 pub fn find<'w>(world: &'w World, wanted: &str) -> Lookup<'w> {
     let environments = || world.records.iter().filter(|record| !record.retirement);

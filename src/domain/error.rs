@@ -1,73 +1,56 @@
-//! What can go wrong at the cloud, in classes that decide what to do next.
-
-use std::fmt;
+//! Errors of AWS, classified by how the engine reacts to them.
 
 use serde::{Deserialize, Serialize};
 
-/// What an error means for whoever got it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// The kind of an error, which decides how the engine reacts.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, strum::Display, strum::IntoStaticStr,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum ErrorClass {
-    /// Too many requests: wait, everyone together.
+    /// Too many requests; all requests wait.
     Throttled,
-    /// No credentials, expired credentials, or not permitted: a person has to act.
+    /// Missing or expired credentials, or missing permissions; only the user can resolve it.
     Auth,
-    /// The thing is not there. Early on that may only be lag.
+    /// The resource does not exist, or was created so recently that reads do not show it yet.
     NotFound,
-    /// The name is taken: look at who has it.
+    /// The name is in use, possibly by the lost response to an earlier attempt.
     AlreadyExists,
-    /// AWS has no room in that zone or for that type.
+    /// AWS lacks capacity in the Availability Zone or for the instance type.
     Capacity,
-    /// A limit of the account is reached.
+    /// A quota of the account is reached.
     Quota,
-    /// The request can never succeed as it is.
+    /// The request cannot succeed without a change.
     Invalid,
-    /// The service failed and nothing has changed: try again later.
+    /// The service failed before any change; a retry is safe.
     Transient,
-    /// Nobody knows whether the change happened: look it up.
+    /// The response was lost, so the change may have happened.
+    #[strum(serialize = "unknown-outcome")]
     Unknown,
 }
 
 impl ErrorClass {
-    /// The word for logs and JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Throttled => "throttled",
-            Self::Auth => "auth",
-            Self::NotFound => "not-found",
-            Self::AlreadyExists => "already-exists",
-            Self::Capacity => "capacity",
-            Self::Quota => "quota",
-            Self::Invalid => "invalid",
-            Self::Transient => "transient",
-            Self::Unknown => "unknown-outcome",
-        }
+        self.into()
     }
 }
 
-impl fmt::Display for ErrorClass {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-/// A call to the cloud that failed.
+/// The error of a failed call to AWS.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{operation}: {message} ({code})")]
 pub struct CloudError {
-    /// What it means.
     pub class: ErrorClass,
-    /// The operation, as AWS names it, such as `RunInstances`.
+    /// AWS's name of the operation, such as `RunInstances`.
     pub operation: &'static str,
-    /// The service's error code, or a word of ours where there was no answer.
+    /// The service's error code, or hatchery's own if there was no response.
     pub code: String,
-    /// The service's message, cleaned, or ours.
+    /// The service's message, sanitised, or hatchery's own.
     pub message: String,
 }
 
 impl CloudError {
-    /// An error of this class.
     pub fn new(
         class: ErrorClass,
         operation: &'static str,
@@ -77,7 +60,6 @@ impl CloudError {
         Self { class, operation, code: code.into(), message: super::text::sanitize(message.as_ref()) }
     }
 
-    /// Whether it is of this class.
     #[must_use]
     pub fn is(&self, class: ErrorClass) -> bool {
         self.class == class

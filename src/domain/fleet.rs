@@ -1,4 +1,4 @@
-//! A fleet and the parts of the network and of the image pipeline that it launches from.
+//! Fleets, and the images and subnets from which they launch.
 
 use chrono::{DateTime, Utc};
 
@@ -6,25 +6,22 @@ use super::ids::{FleetName, ImageId, RecordId, SubnetId};
 use super::policy::Policy;
 use super::tags::{self, Tags, key, role};
 
-/// A fleet as it was read: its base launch template and the policy in that template's tags.
+/// A fleet as AWS returned it: its base launch template, and the policy in the template's tags.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fleet {
-    /// The fleet's name.
     pub name: FleetName,
-    /// The id of the base launch template.
+    /// The base launch template.
     pub template: RecordId,
-    /// The policy.
     pub policy: Policy,
-    /// What is wrong with the policy's tags, one sentence each. A fleet with problems is shown, and its engine only
-    /// looks.
+    /// The problems of the policy, one sentence each. The engines of a fleet with problems only observe.
     pub problems: Vec<String>,
 }
 
 impl Fleet {
-    /// Reads a fleet, if the template's name *and* tags say that it is one.
+    /// Parses a launch template. Returns `None` unless both its name and its tags say that it is a fleet.
     #[must_use]
     pub fn parse(template: RecordId, template_name: &str, tags: &Tags) -> Option<Self> {
-        let name = FleetName::of_template(template_name)?;
+        let name = FleetName::from_template_name(template_name)?;
         tags::belongs(tags, name.as_str(), role::FLEET).then(|| {
             let (policy, problems) = Policy::parse(tags, &name);
             Self { name, template, policy, problems }
@@ -32,31 +29,29 @@ impl Fleet {
     }
 }
 
-/// A fleet to be created by `hatchery fleet init`.
+/// A fleet to create.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewFleet {
-    /// The fleet's name.
     pub name: FleetName,
-    /// The policy to write.
     pub policy: Policy,
     /// The EC2 instance type, such as `t3.2xlarge`.
     pub instance_type: String,
-    /// Security groups of the instances.
+    /// The ids of the instances' security groups.
     pub security_groups: Vec<String>,
-    /// The name or ARN of the instances' profile.
+    /// The name or ARN of the instance profile.
     pub instance_profile: Option<String>,
-    /// Whether instances get a public address (the VPN's ranges alone are admitted).
+    /// Whether instances get a public IPv4 address. Their security groups admit only the VPN.
     pub public_address: bool,
-    /// The bootstrap script, before Base64.
+    /// The bootstrap script, not encoded.
     pub user_data: Option<String>,
-    /// The key pair for SSH.
+    /// The name of the key pair for SSH.
     pub key_name: Option<String>,
-    /// The size of the root volume, GiB.
+    /// The size of the root volume in GiB.
     pub volume_gib: Option<u32>,
 }
 
 impl NewFleet {
-    /// All tags of the base launch template.
+    /// Returns the tags of the base launch template.
     #[must_use]
     pub fn tags(&self) -> Tags {
         let mut tags = self.policy.tags();
@@ -66,24 +61,20 @@ impl NewFleet {
     }
 }
 
-/// An Amazon Machine Image that is `available`.
+/// An `available` Amazon Machine Image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
-    /// Its id.
     pub id: ImageId,
-    /// Its name.
     pub name: String,
-    /// When it was built.
     pub created_at: DateTime<Utc>,
 }
 
-/// A subnet that instances may be launched into.
+/// A subnet of the fleet's instances.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subnet {
-    /// Its id.
     pub id: SubnetId,
-    /// Its availability zone.
+    /// The Availability Zone.
     pub zone: String,
-    /// The VPC that it belongs to.
+    /// The id of the VPC.
     pub vpc: String,
 }

@@ -1,4 +1,4 @@
-//! Verdicts on the fleet's health, for the person on call.
+//! The health check of a fleet.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -8,91 +8,92 @@ use super::pool::{DatabaseState, Pool};
 use super::target::Target;
 use super::world::World;
 
-/// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// The severity of a verdict.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Level {
-    /// Worth knowing.
+    /// No action is needed.
     Info,
-    /// Will hurt if nobody acts.
+    /// Becomes a problem for users unless it is resolved.
     Warning,
-    /// Hurts now.
+    /// A problem for users now.
     Error,
 }
 
 impl Level {
-    /// The word for screens and JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Error => "error",
-        }
+        self.into()
     }
 }
 
-/// One verdict.
+/// One finding of the health check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// How bad it is.
     pub level: Level,
-    /// A stable word for scripts, such as `pool-empty`.
+    /// A stable identifier for scripts, such as `pool-empty`.
     pub code: String,
-    /// What is wrong and what to do about it.
+    /// The problem, and what to do about it.
     pub message: String,
 }
 
-/// Judges a world, worst first. `now` is AWS's.
+/// Returns the findings for a world, most severe first. `now` is AWS's time.
 #[must_use]
 pub fn verdicts(world: &World, now: DateTime<Utc>) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
-    let mut say = |level, code: &str, message: String| {
+    let mut report = |level, code: &str, message: String| {
         verdicts.push(Verdict { level, code: code.to_owned(), message });
     };
-    of_policy(world, &mut say);
-    of_listings(world, &mut say);
-    of_sources(world, now, &mut say);
-    of_pool(world, now, &mut say);
+    check_policy(world, &mut report);
+    check_listings(world, &mut report);
+    check_sources(world, now, &mut report);
+    check_pool(world, now, &mut report);
     verdicts.sort_by_key(|verdict| std::cmp::Reverse(verdict.level));
     verdicts
 }
 
-type Say<'a> = &'a mut dyn FnMut(Level, &str, String);
+type Report<'a> = &'a mut dyn FnMut(Level, &str, String);
 
-fn of_policy(world: &World, say: Say<'_>) {
+fn check_policy(world: &World, report: Report<'_>) {
     for problem in &world.fleet.problems {
-        say(Level::Error, "policy", format!("{problem}; correct it with: hatchery fleet set"));
+        report(Level::Error, "policy", format!("{problem}; correct it with: hatchery fleet set"));
     }
     if world.fleet.policy.paused {
-        let message = "the policy pauses every background step; resume with: hatchery fleet set paused=false";
-        say(Level::Warning, "paused", message.to_owned());
+        let message = "background steps are paused; resume them with: hatchery fleet set paused=false";
+        report(Level::Warning, "paused", message.to_owned());
     }
 }
 
-fn of_listings(world: &World, say: Say<'_>) {
+fn check_listings(world: &World, report: Report<'_>) {
     for problem in world.problems() {
         match problem.class {
-            ErrorClass::Throttled => say(Level::Warning, "throttled", format!("AWS throttles: {problem}")),
-            ErrorClass::Auth => say(Level::Error, "auth", format!("AWS refuses: {problem}")),
-            _ => say(Level::Warning, "incomplete", format!("not everything could be read: {problem}")),
+            ErrorClass::Throttled => {
+                report(Level::Warning, "throttled", format!("AWS throttles requests: {problem}"))
+            }
+            ErrorClass::Auth => {
+                report(Level::Error, "auth", format!("AWS refuses the credentials: {problem}"))
+            }
+            _ => report(Level::Warning, "incomplete", format!("the listings are incomplete: {problem}")),
         }
     }
 }
 
-fn of_sources(world: &World, now: DateTime<Utc>, say: Say<'_>) {
+fn check_sources(world: &World, now: DateTime<Utc>, report: Report<'_>) {
     let policy = &world.fleet.policy;
     match &world.snapshot {
-        Ok(None) if world.databases.complete => say(
+        Ok(None) if world.databases.complete => report(
             Level::Error,
             "no-snapshot",
-            format!("database {:?} has no snapshot to restore; take one", policy.source_database),
+            format!("database {:?} has no snapshot to restore; create one", policy.source_database),
         ),
-        Ok(Some(snapshot)) if (now - snapshot.created_at).num_hours() >= 48 => say(
+        Ok(Some(snapshot)) if (now - snapshot.created_at).num_hours() >= 48 => report(
             Level::Warning,
             "snapshot-old",
             format!(
-                "the latest snapshot is {} days old; look at the backups of {}",
+                "the latest snapshot is {} days old; check the backups of {}",
                 (now - snapshot.created_at).num_days(),
                 policy.source_database
             ),
@@ -100,16 +101,16 @@ fn of_sources(world: &World, now: DateTime<Utc>, say: Say<'_>) {
         _ => {}
     }
     match &world.image {
-        Ok(None) if world.databases.complete => say(
+        Ok(None) if world.databases.complete => report(
             Level::Error,
             "no-image",
-            format!("no image is tagged hatchery:image={}; run the image pipeline", policy.image_tag),
+            format!("no image has the tag hatchery:image={}; run the image pipeline", policy.image_tag),
         ),
-        Ok(Some(image)) if (now - image.created_at).num_hours() >= 72 => say(
+        Ok(Some(image)) if (now - image.created_at).num_hours() >= 72 => report(
             Level::Warning,
             "image-old",
             format!(
-                "the latest image is {} days old; look at the image pipeline",
+                "the latest image is {} days old; check the image pipeline",
                 (now - image.created_at).num_days()
             ),
         ),
@@ -117,7 +118,7 @@ fn of_sources(world: &World, now: DateTime<Utc>, say: Say<'_>) {
     }
 }
 
-fn of_pool(world: &World, now: DateTime<Utc>, say: Say<'_>) {
+fn check_pool(world: &World, now: DateTime<Utc>, report: Report<'_>) {
     let policy = &world.fleet.policy;
     let pool = Pool::new(world);
     let target = Target::new(world, policy, now);
@@ -125,40 +126,44 @@ fn of_pool(world: &World, now: DateTime<Utc>, say: Say<'_>) {
     let (free, creating) = (pool.count(DatabaseState::Free), pool.count(DatabaseState::Creating));
     if world.databases.complete && free < spare {
         if free + creating == 0 {
-            say(
+            report(
                 Level::Error,
                 "pool-empty",
-                "no database is free or on its way; the next launch waits".to_owned(),
+                "no database is free or being restored; the next launch waits for a restore".to_owned(),
             );
         } else if free == 0 {
-            let message = format!("no database is free; {creating} on the way");
-            say(Level::Warning, "pool-low", message);
+            let message = format!("no database is free; {creating} being restored");
+            report(Level::Warning, "pool-low", message);
         } else {
-            say(
+            report(
                 Level::Info,
                 "pool-low",
-                format!("{free} of {target} databases are free; {creating} on the way"),
+                format!("{free} of {target} databases are free; {creating} being restored"),
             );
         }
     }
     if let Some(rate) = target.hit_rate.filter(|rate| *rate < policy.pool_hit_rate) {
         let message = format!(
-            "with spare-max={} only {rate:.0} % of the launches are to find a free database and the policy wants {} %; raise \
-             spare-max, or lower pool-hit-rate",
+            "with spare-max={}, {rate:.0} % of launches are expected to find a free database, below the pool-hit-rate of {} %; raise \
+             spare-max or lower pool-hit-rate",
             policy.spare_max, policy.pool_hit_rate
         );
-        say(Level::Warning, "hit-rate", message);
+        report(Level::Warning, "hit-rate", message);
     }
     let failed = pool.count(DatabaseState::Failed);
     if failed > 0 {
-        say(Level::Warning, "restore-failed", format!("{failed} restores failed; the engine replaces them"));
+        report(
+            Level::Warning,
+            "restore-failed",
+            format!("{failed} restores failed; the engine replaces them"),
+        );
     }
     if pool.databases.len() >= policy.max_databases as usize && free + creating < spare {
         let message = format!(
-            "the fleet has {} databases and its ceiling is {}; terminate environments or raise max-databases",
+            "the fleet has {} databases, and max-databases is {}; terminate environments or raise max-databases",
             pool.databases.len(),
             policy.max_databases
         );
-        say(Level::Error, "ceiling", message);
+        report(Level::Error, "ceiling", message);
     }
 }

@@ -1,4 +1,4 @@
-//! The hours in which a fleet works: spans of a local week, such as `Mon-Fri 07:00-19:00 Europe/Berlin`.
+//! Working hours of a fleet in its time zone, such as `Mon-Fri 07:00-19:00 Europe/Berlin`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,22 +6,21 @@ use std::str::FromStr;
 use chrono::{DateTime, Datelike as _, Timelike as _, Utc, Weekday};
 use chrono_tz::Tz;
 
-const RULE: &str =
-    "use days, times and a time zone, such as Mon-Fri 07:00-19:00 Europe/Berlin, spans separated by commas";
+const RULE: &str = "use days, times and a time zone, such as Mon-Fri 07:00-19:00 Europe/Berlin, with commas between the times";
 
 const MINUTES_A_DAY: u32 = 24 * 60;
 
-/// Days of the week with one span of local time each; the span may end at 24:00.
+/// Consecutive weekdays with the same working time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Span {
     first: Weekday,
     last: Weekday,
-    /// Minutes since local midnight, the end not included.
+    /// Minutes since local midnight; `to` is exclusive and at most 24:00.
     from: u32,
     to: u32,
 }
 
-/// The hours in which a fleet works, and the time zone that its weekdays and times of day are meant in.
+/// Working hours of a fleet, and the time zone of their weekdays and times.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hours {
     spans: Vec<Span>,
@@ -29,20 +28,18 @@ pub struct Hours {
 }
 
 impl Hours {
-    /// The time zone.
     #[must_use]
     pub fn zone(&self) -> Tz {
         self.zone
     }
 
-    /// Whether the fleet works at this instant.
     #[must_use]
-    pub fn are_open(&self, at: DateTime<Utc>) -> bool {
+    pub fn contain(&self, at: DateTime<Utc>) -> bool {
         let local = at.with_timezone(&self.zone);
         self.include(local.weekday(), local.num_seconds_from_midnight() / 60)
     }
 
-    /// Whether the fleet works on this weekday at this minute of the local day.
+    /// Whether the hours include this weekday and minute of the local day.
     #[must_use]
     pub fn include(&self, day: Weekday, minute: u32) -> bool {
         self.spans.iter().any(|span| span.include(day, minute))
@@ -80,25 +77,29 @@ impl FromStr for Hours {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (spans, zone) = text.trim().rsplit_once(' ').ok_or(RULE)?;
         let zone = zone.parse().map_err(|_| "end it with an IANA time zone, such as Europe/Berlin or UTC")?;
-        let spans = spans.split(',').map(|span| read_span(span).ok_or(RULE)).collect::<Result<_, _>>()?;
+        let spans = spans.split(',').map(|span| parse_span(span).ok_or(RULE)).collect::<Result<_, _>>()?;
         Ok(Self { spans, zone })
     }
 }
 
-fn read_span(text: &str) -> Option<Span> {
+fn parse_span(text: &str) -> Option<Span> {
     let mut words = text.split_whitespace();
     let (days, times) = (words.next()?, words.next()?);
     let (first, last) = days.split_once('-').unwrap_or((days, days));
     let (from, to) = times.split_once('-')?;
-    let span =
-        Span { first: first.parse().ok()?, last: last.parse().ok()?, from: minute(from)?, to: minute(to)? };
+    let span = Span {
+        first: first.parse().ok()?,
+        last: last.parse().ok()?,
+        from: parse_minute(from)?,
+        to: parse_minute(to)?,
+    };
     (words.next().is_none() && span.from < span.to).then_some(span)
 }
 
-/// Minutes since midnight; 24:00 is the end of the day.
-fn minute(text: &str) -> Option<u32> {
+/// Parses a time of day up to 24:00 into minutes since midnight.
+fn parse_minute(text: &str) -> Option<u32> {
     let (hour, minute) = text.split_once(':')?;
-    // `parse` alone would take a sign.
+    // `parse` also accepts a sign.
     let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     if minute.len() != 2 || hour.len() > 2 || !is_number(minute) || !is_number(hour) {
         return None;
@@ -109,14 +110,16 @@ fn minute(text: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
 
     fn open(hours: &str, at: &str) -> bool {
-        hours.parse::<Hours>().unwrap().are_open(at.parse().unwrap())
+        hours.parse::<Hours>().unwrap().contain(at.parse().unwrap())
     }
 
     #[test]
-    fn hours_are_local_and_follow_the_summer_time() {
+    fn hours_are_local_and_follow_summer_time() {
         let hours = "Mon-Fri 07:00-19:00 Europe/Berlin";
         assert!(!open(hours, "2026-03-02T05:59:59Z"));
         assert!(open(hours, "2026-03-02T06:00:00Z"));
@@ -127,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_may_differ_and_days_may_go_round_the_week() {
+    fn days_can_wrap_around_the_week() {
         let hours = "Sat-Mon 09:00-12:00, Fri 22:00-24:00 UTC";
         assert!(open(hours, "2026-03-01T09:00:00Z"), "a Sunday");
         assert!(open(hours, "2026-03-02T11:59:00Z"));
@@ -136,22 +139,20 @@ mod tests {
         assert!(!open(hours, "2026-03-07T00:00:00Z"));
     }
 
-    #[test]
-    fn what_is_written_can_be_read() {
-        for text in
-            ["Mon-Fri 07:00-19:00 Europe/Berlin", "Sat 00:00-24:00, Mon-Thu 08:30-17:05 America/New_York"]
-        {
-            assert_eq!(text.parse::<Hours>().unwrap().to_string(), text);
-        }
-        assert_eq!(
-            "mon-friday 7:00-19:00 UTC".parse::<Hours>().unwrap().to_string(),
-            "Mon-Fri 07:00-19:00 UTC"
-        );
+    #[rstest]
+    #[case("Mon-Fri 07:00-19:00 Europe/Berlin", "Mon-Fri 07:00-19:00 Europe/Berlin")]
+    #[case(
+        "Sat 00:00-24:00, Mon-Thu 08:30-17:05 America/New_York",
+        "Sat 00:00-24:00, Mon-Thu 08:30-17:05 America/New_York"
+    )]
+    #[case("mon-friday 7:00-19:00 UTC", "Mon-Fri 07:00-19:00 UTC")]
+    fn hours_are_parsed_and_formatted(#[case] text: &str, #[case] formatted: &str) {
+        assert_eq!(text.parse::<Hours>().unwrap().to_string(), formatted);
     }
 
-    #[test]
-    fn what_makes_no_sense_is_refused() {
-        for text in [
+    #[rstest]
+    fn invalid_hours_are_rejected(
+        #[values(
             "",
             "always",
             "UTC",
@@ -169,9 +170,10 @@ mod tests {
             "Mon 7:0-19:00 UTC",
             "Mon 7:+0-19:00 UTC",
             "Mon :00-19:00 UTC",
-            "Mon 07:00-99999999999:00 UTC",
-        ] {
-            assert!(text.parse::<Hours>().is_err(), "{text:?}");
-        }
+            "Mon 07:00-99999999999:00 UTC"
+        )]
+        text: &str,
+    ) {
+        assert!(text.parse::<Hours>().is_err());
     }
 }

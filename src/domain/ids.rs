@@ -1,4 +1,4 @@
-//! Names and ids, validated once at the edge so that the rest of the code can trust them.
+//! Names and ids. They are validated when they are parsed, so that the rest of the code can rely on them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,15 +6,15 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// A name that AWS or the fleet's naming scheme would not take.
+/// A name that AWS or the fleet's naming scheme would reject.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} {value:?} is not valid: {rule}")]
 pub struct InvalidName {
-    /// What kind of name it is, such as `fleet name`.
+    /// The kind of name, such as `fleet name`.
     pub what: &'static str,
-    /// The text as it was given; printed with escapes, so it is safe to show.
+    /// The rejected text. `Display` escapes it, so that it is safe to print.
     pub value: String,
-    /// The rule that it breaks, as a sentence part.
+    /// The violated rule, as the end of a sentence.
     pub rule: &'static str,
 }
 
@@ -26,12 +26,11 @@ macro_rules! opaque_id {
         pub struct $name(String);
 
         impl $name {
-            /// Wraps an id as AWS gave it.
+            /// Wraps an id from a response of AWS, without validation.
             pub fn new(id: impl Into<String>) -> Self {
                 Self(id.into())
             }
 
-            /// The id as AWS writes it.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -47,7 +46,7 @@ macro_rules! opaque_id {
 }
 
 opaque_id! {
-    /// The id of a launch template that is an environment's record, such as `lt-0abc…`. Never comes round again.
+    /// The id of a launch template that is an environment's record, such as `lt-0abc…`. AWS never reuses it.
     RecordId
 }
 opaque_id! {
@@ -72,8 +71,8 @@ opaque_id! {
 }
 
 impl RecordId {
-    /// The client token of one launch attempt: engines that race send the very same request, and EC2 gives them
-    /// one instance. 64 hexadecimal digits, the most that `RunInstances` takes.
+    /// Returns the client token of one launch attempt: 64 hexadecimal digits, the maximum of `RunInstances`. Engines that race send
+    /// identical requests, and EC2 creates one instance for all of them.
     /// <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html>
     #[must_use]
     pub fn client_token(&self, attempt: u32) -> String {
@@ -81,24 +80,23 @@ impl RecordId {
     }
 }
 
-/// The running number of a database and of the environment that claims it.
+/// The number of a database and of the environment that claims it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Number(pub u32);
 
 impl Number {
-    /// The number after this one.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
 
-    /// Parses a canonical decimal number: digits only, no leading zero, so that a name has one spelling.
+    /// Parses a decimal number without sign and leading zeros, so that a name has only one spelling.
     fn parse(text: &str) -> Option<Self> {
-        let canonical = !text.is_empty()
+        let is_canonical = !text.is_empty()
             && text.bytes().all(|b| b.is_ascii_digit())
             && (text == "0" || !text.starts_with('0'));
-        canonical.then(|| text.parse().ok().map(Self)).flatten()
+        is_canonical.then(|| text.parse().ok().map(Self)).flatten()
     }
 }
 
@@ -108,69 +106,67 @@ impl fmt::Display for Number {
     }
 }
 
-/// A team's set-up in one Region: 1 to 30 lower-case letters, digits and single hyphens, a letter first.
-/// That is what RDS takes as part of an instance identifier.
+/// The name of a fleet: 1 to 30 lower-case letters, digits and single hyphens, starting with a letter. RDS accepts these characters
+/// in an instance identifier.
 /// <https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html>
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct FleetName(String);
 
 impl FleetName {
-    /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The name of the fleet's base launch template: `hatchery/<fleet>`.
+    /// Returns the name of the fleet's base launch template: `hatchery/<fleet>`.
     #[must_use]
     pub fn template_name(&self) -> String {
         format!("hatchery/{self}")
     }
 
-    /// The fleet whose base launch template has this name.
+    /// Returns the fleet whose base launch template has this name.
     #[must_use]
-    pub fn of_template(name: &str) -> Option<Self> {
+    pub fn from_template_name(name: &str) -> Option<Self> {
         name.strip_prefix("hatchery/")?.parse().ok()
     }
 
-    /// The name of a record of this fleet: `hatchery/<fleet>/<n>`.
+    /// Returns the name of a record of this fleet: `hatchery/<fleet>/<n>`.
     #[must_use]
     pub fn record_name(&self, number: Number) -> String {
         format!("hatchery/{self}/{number}")
     }
 
-    /// The number in a record's name, if the name is one of this fleet's.
+    /// Returns the number in the name of a record of this fleet, or `None` for other names.
     #[must_use]
     pub fn record_number(&self, name: &str) -> Option<Number> {
         Number::parse(name.strip_prefix("hatchery/")?.strip_prefix(self.as_str())?.strip_prefix('/')?)
     }
 
-    /// The identifier of a database of this fleet: `hatchery-<fleet>-<n>`.
+    /// Returns the identifier of a database of this fleet: `hatchery-<fleet>-<n>`.
     #[must_use]
     pub fn database_id(&self, number: Number) -> DatabaseId {
         DatabaseId::new(format!("hatchery-{self}-{number}"))
     }
 
-    /// The number in a database's identifier, if the identifier is one of this fleet's.
+    /// Returns the number in the identifier of a database of this fleet, or `None` for other identifiers.
     #[must_use]
     pub fn database_number(&self, id: &str) -> Option<Number> {
         Number::parse(id.strip_prefix("hatchery-")?.strip_prefix(self.as_str())?.strip_prefix('-')?)
     }
 
-    /// The environment with this number.
     #[must_use]
     pub fn environment(&self, number: Number) -> EnvironmentId {
         EnvironmentId { fleet: self.clone(), number }
     }
 
-    /// The CloudWatch Logs group of the audit events.
+    /// Returns the name of the CloudWatch Logs group for audit events.
     #[must_use]
     pub fn audit_group(&self) -> String {
         format!("/hatchery/{self}/audit")
     }
 
-    /// The CloudWatch Logs group of what the instances ship.
+    /// Returns the name of the CloudWatch Logs group to which the instances send their logs.
     #[must_use]
     pub fn log_group(&self) -> String {
         format!("/hatchery/{self}/environments")
@@ -181,11 +177,11 @@ impl FromStr for FleetName {
     type Err = InvalidName;
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
-        let shaped = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        let is_valid = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
             && text.starts_with(|c: char| c.is_ascii_lowercase())
             && !text.ends_with('-')
             && !text.contains("--");
-        if shaped && text.len() <= 30 {
+        if is_valid && text.len() <= 30 {
             Ok(Self(text.to_owned()))
         } else {
             Err(InvalidName {
@@ -220,20 +216,17 @@ impl fmt::Display for FleetName {
 /// An environment's short id, such as `dev-12`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EnvironmentId {
-    /// The fleet that it belongs to.
     pub fleet: FleetName,
-    /// Its number, which is also its database's.
+    /// The number of both the environment and its database.
     pub number: Number,
 }
 
 impl EnvironmentId {
-    /// The name of the environment's record.
     #[must_use]
     pub fn record_name(&self) -> String {
         self.fleet.record_name(self.number)
     }
 
-    /// The identifier of the environment's database.
     #[must_use]
     pub fn database_id(&self) -> DatabaseId {
         self.fleet.database_id(self.number)
@@ -274,14 +267,13 @@ impl<'de> Deserialize<'de> for EnvironmentId {
     }
 }
 
-/// What people call an environment, such as `checkout-fix`: 1 to 40 letters, digits, `.`, `_` and `-`, a letter
-/// or digit first. It reaches EC2 tags, shells and URLs, so it is kept plain.
+/// The user's name for an environment, such as `checkout-fix`: 1 to 40 letters, digits, `.`, `_` and `-`, starting with a letter or
+/// digit, because it is used in EC2 tags, shells and URLs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Label(String);
 
 impl Label {
-    /// The label as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -293,8 +285,8 @@ impl FromStr for Label {
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
         let invalid = |rule| InvalidName { what: "environment name", value: text.to_owned(), rule };
-        let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-        if !plain || text.len() > 40 || !text.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        let is_allowed = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+        if !is_allowed || text.len() > 40 || !text.starts_with(|c: char| c.is_ascii_alphanumeric()) {
             return Err(invalid(
                 "use 1 to 40 letters, digits, dots, underscores and hyphens, with a letter or digit first",
             ));
@@ -330,7 +322,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fleet_only_knows_its_own_names() {
+    fn names_of_other_fleets_are_not_parsed() {
         let dev: FleetName = "dev".parse().unwrap();
         assert_eq!(dev.database_number("hatchery-dev-12"), Some(Number(12)));
         for foreign in [
@@ -345,12 +337,12 @@ mod tests {
         }
         assert_eq!(dev.record_number("hatchery/dev/7"), Some(Number(7)));
         assert_eq!(dev.record_number("hatchery/dev"), None);
-        assert_eq!(FleetName::of_template("hatchery/dev"), Some(dev));
-        assert_eq!(FleetName::of_template("hatchery/dev/7"), None);
+        assert_eq!(FleetName::from_template_name("hatchery/dev"), Some(dev));
+        assert_eq!(FleetName::from_template_name("hatchery/dev/7"), None);
     }
 
     #[test]
-    fn names_that_aws_would_refuse_are_refused_here() {
+    fn invalid_names_are_rejected() {
         for bad in ["", "Dev", "1dev", "dev-", "a--b", "dev/x", "dev\u{7}", "a234567890123456789012345678901"]
         {
             assert!(bad.parse::<FleetName>().is_err(), "{bad:?}");
@@ -361,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_names_are_taken() {
+    fn longest_names_are_accepted() {
         let (fleet, label) = (format!("a{}", "-9".repeat(14)), "9".repeat(40));
         assert_eq!(fleet.parse::<FleetName>().unwrap().as_str(), fleet);
         assert!(format!("{fleet}90").parse::<FleetName>().is_err());
@@ -372,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_of_a_fleet_is_named_after_it() {
+    fn resource_names_contain_the_fleet() {
         let dev: FleetName = "dev".parse().unwrap();
         assert_eq!(dev.template_name(), "hatchery/dev");
         assert_eq!(dev.audit_group(), "/hatchery/dev/audit");
@@ -386,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn names_take_a_width_and_survive_json() {
+    fn names_support_width_and_json() {
         let dev: FleetName = "dev".parse().unwrap();
         let label: Label = "checkout-fix".parse().unwrap();
         let shown = format!(
@@ -409,14 +401,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_refused_is_shown_with_escapes() {
+    fn rejected_name_is_escaped() {
         let error = "dev\u{1b}-".parse::<EnvironmentId>().unwrap_err().to_string();
         let rule = "an id is the fleet's name, a hyphen and a number, such as dev-12";
         assert_eq!(error, format!(r#"environment id "dev\u{{1b}}-" is not valid: {rule}"#));
     }
 
     #[test]
-    fn the_client_token_depends_on_record_and_attempt() {
+    fn client_token_depends_on_record_and_attempt() {
         let record = RecordId::new("lt-1");
         assert_eq!(record.client_token(0).len(), 64);
         assert_eq!(record.client_token(0), RecordId::new("lt-1").client_token(0));
@@ -426,7 +418,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn environment_ids_survive_the_round_trip(fleet in "[a-z](-?[a-z0-9]){0,14}", number: u32) {
+        fn environment_id_round_trips(fleet in "[a-z](-?[a-z0-9]){0,14}", number: u32) {
             let fleet: FleetName = fleet.parse().unwrap();
             let id = fleet.environment(Number(number));
             prop_assert_eq!(id.to_string().parse::<EnvironmentId>().unwrap(), id.clone());

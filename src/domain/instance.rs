@@ -1,8 +1,6 @@
-//! EC2 instances, and the phases that the bootstrap on them goes through.
+//! EC2 instances, and the phases of their bootstrap.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -11,11 +9,11 @@ use super::ids::{EnvironmentId, FleetName, InstanceId, RecordId};
 use super::tags::{self, Tags, key, role};
 use super::text;
 
-/// The life cycle of an EC2 instance.
+/// The state of an EC2 instance.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html>
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumString)]
 #[serde(rename_all = "kebab-case")]
-#[allow(missing_docs)]
+#[strum(serialize_all = "kebab-case")]
 pub enum InstanceState {
     Pending,
     Running,
@@ -23,65 +21,50 @@ pub enum InstanceState {
     Stopped,
     ShuttingDown,
     Terminated,
-    /// A state that this version does not know: treated as alive.
+    /// A state that this version does not know; treated as active.
     Unknown,
 }
 
 impl InstanceState {
-    /// Whether the instance is on its way out or gone. Its tags may already be missing.
+    /// Whether the instance is being terminated or is terminated. EC2 may have removed its tags.
     #[must_use]
     pub fn is_ending(self) -> bool {
         matches!(self, Self::ShuttingDown | Self::Terminated)
     }
 }
 
-impl fmt::Display for InstanceState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Pending => "pending",
-            Self::Running => "running",
-            Self::Stopping => "stopping",
-            Self::Stopped => "stopped",
-            Self::ShuttingDown => "shutting-down",
-            Self::Terminated => "terminated",
-            Self::Unknown => "unknown",
-        })
-    }
-}
-
-impl FromStr for InstanceState {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(match text {
-            "pending" => Self::Pending,
-            "running" => Self::Running,
-            "stopping" => Self::Stopping,
-            "stopped" => Self::Stopped,
-            "shutting-down" => Self::ShuttingDown,
-            "terminated" => Self::Terminated,
-            _ => Self::Unknown,
-        })
-    }
-}
-
-/// Where the bootstrap on an instance stands, in the order in which it goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// The phase of an instance's bootstrap, in order.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Phase {
     /// The operating system starts.
     Booting,
-    /// Waiting for the database to answer.
+    /// The bootstrap waits for the database.
     Database,
-    /// Fetching the images of the services under test.
+    /// The images of the services under test are pulled.
     Images,
     /// Minikube and the ingress start.
     Cluster,
-    /// The services come up.
+    /// The services start.
     Services,
-    /// Everything answers.
+    /// All services are healthy.
     Ready,
-    /// The bootstrap gave up; the reason is in the instance's detail.
+    /// The bootstrap failed; the instance's detail has the reason.
     Failed,
 }
 
@@ -90,72 +73,44 @@ impl Phase {
     pub const PATH: [Self; 6] =
         [Self::Booting, Self::Database, Self::Images, Self::Cluster, Self::Services, Self::Ready];
 
-    /// The word that is written in tags and shown on screen.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Booting => "booting",
-            Self::Database => "database",
-            Self::Images => "images",
-            Self::Cluster => "cluster",
-            Self::Services => "services",
-            Self::Ready => "ready",
-            Self::Failed => "failed",
-        }
-    }
-
-    /// The phase that a tag names.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::PATH.into_iter().chain([Self::Failed]).find(|phase| phase.as_str() == text)
+        self.into()
     }
 }
 
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-/// An EC2 instance of a fleet as it was read.
+/// An EC2 instance of a fleet as AWS returned it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
-    /// Its id.
     pub id: InstanceId,
-    /// The environment that its tags name.
+    /// The environment, from the instance's tags.
     pub environment: EnvironmentId,
-    /// The record that it was launched from, where EC2's own tag says so.
+    /// The record from which it was launched, from EC2's own tag.
     pub record: Option<RecordId>,
-    /// Where it is in its life.
     pub state: InstanceState,
-    /// Its type, such as `t3.2xlarge`.
+    /// The instance type, such as `t3.2xlarge`.
     pub instance_type: String,
-    /// Its public IPv4 address; may be absent and changes when it is stopped and started.
+    /// The public IPv4 address, which changes when the instance is stopped and started.
     pub public_ip: Option<String>,
-    /// Its private IPv4 address.
     pub private_ip: Option<String>,
-    /// Its availability zone.
+    /// The Availability Zone.
     pub zone: Option<String>,
-    /// When it was launched.
     pub launched_at: DateTime<Utc>,
-    /// The expiry mirrored on it for its dead man's switch.
+    /// The copy of the expiry by which the instance terminates itself.
     pub expires_at: Option<DateTime<Utc>>,
-    /// The bootstrap's phase; `None` before it says anything.
+    /// The bootstrap's phase; `None` until the instance reports one.
     pub phase: Option<Phase>,
-    /// What the bootstrap says about its phase.
+    /// The bootstrap's message about its phase.
     pub detail: Option<String>,
-    /// When the bootstrap was done.
-    pub ready_at: Option<DateTime<Utc>>,
-    /// Seconds since launch at which each phase began.
+    /// The start of each phase, in seconds since the launch.
     pub timeline: BTreeMap<Phase, u64>,
-    /// When a sweep first found it without a record.
+    /// The time of the first sweep that found it without a record.
     pub orphan_since: Option<DateTime<Utc>>,
 }
 
-/// What AWS says about an instance beside its tags; see [`Instance::read`].
+/// The attributes of an instance in AWS's response, without its tags; see [`Instance::parse`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct InstanceFacts {
+pub struct InstanceAttributes {
     pub id: InstanceId,
     pub state: InstanceState,
     pub instance_type: String,
@@ -166,49 +121,48 @@ pub struct InstanceFacts {
 }
 
 impl Instance {
-    /// Reads an instance, if its tags say that it is one of the fleet's environments.
+    /// Parses an instance. Returns `None` unless its tags name an environment of the fleet.
     #[must_use]
-    pub fn parse(fleet: &FleetName, facts: InstanceFacts, tags: &Tags) -> Option<Self> {
+    pub fn parse(fleet: &FleetName, attributes: InstanceAttributes, tags: &Tags) -> Option<Self> {
         if !tags::belongs(tags, fleet.as_str(), role::ENVIRONMENT) {
             return None;
         }
         let environment: EnvironmentId = tags.get(key::ENVIRONMENT)?.parse().ok()?;
         (environment.fleet == *fleet).then(|| Self {
-            id: facts.id,
+            id: attributes.id,
             environment,
             record: tags.get(key::AWS_TEMPLATE_ID).map(RecordId::new),
-            state: facts.state,
-            instance_type: facts.instance_type,
-            public_ip: facts.public_ip,
-            private_ip: facts.private_ip,
-            zone: facts.zone,
-            launched_at: facts.launched_at,
+            state: attributes.state,
+            instance_type: attributes.instance_type,
+            public_ip: attributes.public_ip,
+            private_ip: attributes.private_ip,
+            zone: attributes.zone,
+            launched_at: attributes.launched_at,
             expires_at: tags::parse_time(tags, key::EXPIRES_AT),
-            phase: tags.get(key::PHASE).and_then(|word| Phase::parse(word)),
+            phase: tags.get(key::PHASE).and_then(|phase| phase.parse().ok()),
             detail: tags
                 .get(key::DETAIL)
                 .map(|detail| text::sanitize(detail))
                 .filter(|detail| !detail.is_empty()),
-            ready_at: tags::parse_time(tags, key::READY_AT),
             timeline: tags.get(key::TIMELINE).map(|value| parse_timeline(value)).unwrap_or_default(),
             orphan_since: tags::parse_time(tags, key::ORPHAN_SINCE),
         })
     }
 }
 
-/// Reads `booting=12 database=20 …`; what is not of that form is left out.
+/// Parses `booting=12 database=20 …`. Entries of another form are ignored.
 #[must_use]
 pub fn parse_timeline(value: &str) -> BTreeMap<Phase, u64> {
     value
         .split_whitespace()
         .filter_map(|entry| {
             let (phase, seconds) = entry.split_once('=')?;
-            Some((Phase::parse(phase)?, seconds.parse().ok()?))
+            Some((phase.parse().ok()?, seconds.parse().ok()?))
         })
         .collect()
 }
 
-/// Writes a timeline as [`read_timeline`] reads it.
+/// Formats a timeline for [`parse_timeline`].
 #[must_use]
 pub fn format_timeline(timeline: &BTreeMap<Phase, u64>) -> String {
     timeline.iter().map(|(phase, seconds)| format!("{phase}={seconds}")).collect::<Vec<_>>().join(" ")

@@ -1,4 +1,4 @@
-//! The launches of the last weeks, as the audit log has them: what the demand for databases is learnt from.
+//! The launch history from the audit log, from which the demand for databases is forecast.
 
 use std::time::Duration;
 
@@ -6,20 +6,19 @@ use chrono::{DateTime, Utc};
 
 use super::audit::{AuditEvent, Outcome};
 
-/// A launch that was done.
+/// A successful launch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Launch {
-    /// When.
     pub at: DateTime<Utc>,
-    /// How long the restore of its database had taken; `None` where it was still under way, or is not known.
+    /// The duration of its database's restore; `None` if the restore was unfinished or the duration is unknown.
     pub restore: Option<Duration>,
 }
 
 impl Launch {
-    /// The action of an event that tells of a launch.
+    /// The action of launches in the audit log.
     pub const ACTION: &'static str = "launch";
 
-    /// The launch that an event of the audit log tells of, if it does.
+    /// Returns the launch that an audit event records, or `None` for other events.
     #[must_use]
     pub fn parse(event: &AuditEvent) -> Option<Self> {
         (event.action == Self::ACTION && event.outcome == Outcome::Done)
@@ -27,7 +26,7 @@ impl Launch {
     }
 }
 
-/// All launches of a stretch of time.
+/// All launches in a period.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Launches {
     since: DateTime<Utc>,
@@ -36,7 +35,7 @@ pub struct Launches {
 }
 
 impl Launches {
-    /// The launches from one instant to another, in any order. Those outside are left out.
+    /// Creates a history from launches in any order, without those outside the period.
     #[must_use]
     pub fn new(since: DateTime<Utc>, until: DateTime<Utc>, launches: Vec<Launch>) -> Self {
         let mut items = launches;
@@ -45,9 +44,9 @@ impl Launches {
         Self { since, until, items }
     }
 
-    /// The same with what was read of the time after an instant, and without what is older than another.
+    /// Returns the history with its launches after `from` replaced by `later`, and without those before `keep`.
     #[must_use]
-    pub fn continued(
+    pub fn extended(
         &self,
         from: DateTime<Utc>,
         until: DateTime<Utc>,
@@ -59,25 +58,23 @@ impl Launches {
         Self::new(self.since.max(keep), until, items)
     }
 
-    /// From when on all launches are known: nothing is said of the time before the first one, in which the fleet may not
-    /// have been there yet.
+    /// Returns the time of the first launch. The period before it is ignored, because the fleet may not have existed.
     #[must_use]
     pub fn since(&self) -> Option<DateTime<Utc>> {
         self.items.first().map(|launch| launch.at.max(self.since))
     }
 
-    /// Until when all launches are known.
+    /// Returns the end of the period.
     #[must_use]
     pub fn until(&self) -> DateTime<Utc> {
         self.until
     }
 
-    /// The launches, oldest first.
+    /// Iterates over the launches, oldest first.
     pub fn iter(&self) -> std::slice::Iter<'_, Launch> {
         self.items.iter()
     }
 
-    /// How many launches there were from an instant on.
     #[must_use]
     pub fn count_since(&self, at: DateTime<Utc>) -> usize {
         self.items.len() - self.items.partition_point(|launch| launch.at < at)
@@ -106,20 +103,20 @@ mod tests {
     }
 
     #[test]
-    fn a_history_goes_on_without_counting_twice() {
+    fn extended_history_counts_no_launch_twice() {
         let first = Launches::new(at(0), at(100), vec![launch(90), launch(10), launch(100)]);
         assert_eq!((first.since(), first.iter().count()), (Some(at(10)), 2));
         let more =
-            first.continued(at(80), at(120), vec![launch(90), launch(95), launch(110), launch(70)], at(5));
+            first.extended(at(80), at(120), vec![launch(90), launch(95), launch(110), launch(70)], at(5));
         let minutes: Vec<_> = more.iter().map(|launch| launch.at.timestamp() / 60).collect();
         assert_eq!(minutes, [10, 90, 95, 110]);
         assert_eq!((more.until(), more.count_since(at(95))), (at(120), 2));
-        let later = more.continued(at(110), at(130), vec![launch(110)], at(50));
+        let later = more.extended(at(110), at(130), vec![launch(110)], at(50));
         assert_eq!((later.since(), later.iter().count()), (Some(at(90)), 3));
     }
 
     #[test]
-    fn only_launches_that_were_done_count() {
+    fn only_successful_launches_are_parsed() {
         let event = |action: &str, outcome| AuditEvent {
             at: at(1),
             who: "amy".into(),

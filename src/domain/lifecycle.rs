@@ -66,12 +66,12 @@ pub fn observe_only_reason(world: &World, version: &semver::Version) -> Option<S
     }
 }
 
-/// The source and the availability zone of a restore.
+/// The source and the Availability Zone of a restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restore {
     /// The snapshot to restore.
     pub snapshot: Snapshot,
-    /// The availability zone to restore into.
+    /// The Availability Zone to restore into.
     pub zone: String,
 }
 

@@ -1,6 +1,6 @@
 //! Pure types and rules: no I/O, no clock, no randomness.
 //!
-//! Everything here can be rebuilt from what AWS lists. Nothing here knows another module of the crate.
+//! Everything here follows from AWS's listings. The domain imports no other module of the crate.
 
 pub mod audit;
 pub mod cost;
@@ -9,6 +9,7 @@ pub mod demand;
 pub mod environment;
 pub mod error;
 pub mod fleet;
+pub mod format;
 pub mod health;
 pub mod hours;
 pub mod ids;

@@ -1,112 +1,111 @@
-//! The fleet's policy: one tag a setting, on the base launch template, so that everybody runs the same one.
+//! The fleet's policy. Each setting is a tag of the base launch template, so that all engines follow the same policy.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::format::{format_exact_duration, parse_duration};
 use super::hours::Hours;
 use super::ids::{FleetName, InvalidName, Number, SubnetId};
 use super::spare::Spare;
 use super::tags::{self, MAX_VALUE_CHARS, Tags};
 use super::text;
 
-/// Everything that a fleet's owners decide.
+/// The settings of a fleet.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
-    /// How many free databases to hold: the "+1" of n+1.
+    /// The target number of free databases.
     pub spare: Spare,
-    /// Of a hundred launches, how many are to find a free database; for `spare=auto`.
+    /// The percentage of launches that should find a free database; for `spare=auto`.
     pub pool_hit_rate: f64,
-    /// The fewest free databases that `spare=auto` holds within [`Self::hours`].
+    /// The minimum target of `spare=auto` during [`Self::hours`].
     pub spare_min: u32,
-    /// The most free databases that `spare=auto` holds.
+    /// The maximum target of `spare=auto`.
     pub spare_max: u32,
-    /// When the fleet works. Outside, `spare=auto` holds no free database. `None`: always.
+    /// The fleet's working hours, outside of which the target of `spare=auto` is 0; `None` means always.
     pub hours: Option<Hours>,
-    /// How long an environment lives unless its owner says otherwise.
+    /// The default time from launch to expiry.
     pub ttl: Duration,
-    /// The longest that an environment may live, extensions included.
+    /// The maximum time from launch to expiry, including extensions.
     pub max_lifetime: Duration,
-    /// How long after the first sweep an expired environment is kept.
+    /// The time from the first sweep to the termination of an expired environment.
     pub grace: Duration,
-    /// The RDS instance whose snapshots are restored.
+    /// The identifier of the RDS instance whose snapshots are restored.
     pub source_database: String,
-    /// The RDS class of the pool's databases.
+    /// The RDS instance class of the pool's databases.
     pub database_class: String,
-    /// The DB subnet group of the pool's databases.
     pub database_subnet_group: String,
-    /// VPC security groups of the pool's databases.
+    /// The ids of the VPC security groups of the pool's databases.
     pub database_security_groups: Vec<String>,
-    /// The DB parameter group of the pool's databases.
     pub database_parameter_group: Option<String>,
-    /// Images carry this value in their tag `hatchery:image`.
+    /// The value of the tag `hatchery:image` on the fleet's images.
     pub image_tag: String,
-    /// The subnets that instances are launched into.
+    /// The subnets of the instances.
     pub subnets: Vec<SubnetId>,
-    /// Instance types to fall back to, in order, where the base template's has no capacity.
+    /// Instance types to try, in order, if AWS lacks capacity for the base template's type.
     pub fallback_instance_types: Vec<String>,
-    /// Security groups that may admit the whole internet.
+    /// The ids of security groups that may admit the whole internet.
     pub allow_public: Vec<String>,
-    /// URL of the application; see [`crate::domain::Environment::url`] for the placeholders.
+    /// URL template of the application; see [`crate::domain::Environment::url`].
     pub url_app: String,
-    /// URL of the Kubernetes dashboard.
+    /// URL template of the Kubernetes dashboard.
     pub url_dashboard: String,
-    /// URL of the log viewer.
+    /// URL template of the log viewer.
     pub url_logs: String,
-    /// Price of one instance, US dollars an hour.
+    /// US dollars per hour of one instance.
     pub price_instance: Option<f64>,
-    /// Price of one database, US dollars an hour.
+    /// US dollars per hour of one database.
     pub price_database: Option<f64>,
-    /// The most databases that the fleet may have, whatever their state.
+    /// The maximum number of databases in any state.
     pub max_databases: u32,
-    /// A free database is replaced when its snapshot is older than the latest by more than this.
+    /// A free database is stale once its snapshot is older than the latest one by more than this.
     pub snapshot_drift: Duration,
-    /// Stops every background step.
+    /// Whether background steps are disabled.
     pub paused: bool,
-    /// Engines older than this only look.
+    /// Engines of older versions only observe.
     pub min_version: Option<semver::Version>,
-    /// The highest number that was ever given out.
+    /// The highest number used so far.
     pub last_number: Number,
-    /// Restores that failed since the last one that did not.
+    /// The failed restores since the last successful one.
     pub restore_failures: RestoreFailures,
 }
 
-/// Restores that failed in a row, kept on the fleet so that every engine backs off together.
+/// Consecutive failed restores. They are stored with the fleet, so that all engines back off together.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RestoreFailures {
-    /// When the last one was noticed.
+    /// The time at which the last failure was found.
     pub last: Option<DateTime<Utc>>,
-    /// The databases' numbers, so that a failure is counted once whoever sees it.
+    /// The numbers of the failed databases. A set, because several engines can find the same failure.
     pub numbers: BTreeSet<Number>,
 }
 
 impl RestoreFailures {
-    /// The most failures in a row before the pool stops.
+    /// The number of consecutive failures after which the pool stops.
     pub const BUDGET: usize = 5;
 
-    /// Also counts this one.
+    /// Returns the failures with one more.
     #[must_use]
-    pub fn and(&self, number: Number, at: DateTime<Utc>) -> Self {
+    pub fn with(&self, number: Number, at: DateTime<Utc>) -> Self {
         let mut numbers = self.numbers.clone();
         numbers.insert(number);
         Self { last: Some(at), numbers }
     }
 
-    /// When the next restore may be tried: 1, 2, 4 … minutes after the last failure. `None`: as soon as wanted.
+    /// Returns the earliest time of the next restore: 1, 2, 4 … minutes after the last failure. `None` if no restore has failed.
     #[must_use]
     pub fn retry_at(&self) -> Option<DateTime<Utc>> {
         let doublings = u32::try_from(self.numbers.len().checked_sub(1)?).unwrap_or(u32::MAX).min(6);
         Some(self.last? + Duration::from_secs(60 << doublings))
     }
 
-    /// Whether the pool has stopped until somebody clears the setting.
+    /// Whether the pool has stopped until a user clears the setting.
     #[must_use]
-    pub fn is_spent(&self) -> bool {
+    pub fn is_exhausted(&self) -> bool {
         self.numbers.len() >= Self::BUDGET
     }
 
-    /// `<RFC 3339> <number> …`; empty where there is none.
+    /// Returns `<RFC 3339> <number> …`, or an empty string without failures.
     #[must_use]
     pub fn to_tag(&self) -> String {
         let Some(last) = self.last else { return String::new() };
@@ -116,9 +115,9 @@ impl RestoreFailures {
 }
 
 impl Policy {
-    /// The defaults for a fleet.
+    /// Returns the default policy.
     #[must_use]
-    pub fn for_fleet(fleet: &FleetName) -> Self {
+    pub fn new(fleet: &FleetName) -> Self {
         Self {
             spare: Spare::Fixed(1),
             pool_hit_rate: 99.0,
@@ -151,11 +150,10 @@ impl Policy {
         }
     }
 
-    /// Reads the policy from the base template's tags, with one sentence for each thing that is wrong. A setting that
-    /// cannot be read keeps its default.
+    /// Parses the tags of the base template. Returns one sentence for each problem. An invalid setting keeps its default.
     #[must_use]
     pub fn parse(tags: &Tags, fleet: &FleetName) -> (Self, Vec<String>) {
-        let mut policy = Self::for_fleet(fleet);
+        let mut policy = Self::new(fleet);
         let mut problems = Vec::new();
         for setting in SETTINGS {
             if let Some(value) = tags.get(setting.tag)
@@ -164,68 +162,66 @@ impl Policy {
                 problems.push(error.to_string());
             }
         }
-        problems.extend(policy.gaps());
+        problems.extend(policy.problems());
         (policy, problems)
     }
 
-    /// What still has to be said before the fleet can launch anything.
+    /// Returns the reasons why the fleet cannot launch anything: missing and contradictory settings.
     #[must_use]
-    pub fn gaps(&self) -> Vec<String> {
-        let mut gaps = Vec::new();
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
         for (empty, name) in [
             (self.source_database.is_empty(), "source-database"),
             (self.database_subnet_group.is_empty(), "database-subnet-group"),
             (self.subnets.is_empty(), "subnets"),
         ] {
             if empty {
-                gaps.push(format!("setting {name} is missing"));
+                problems.push(format!("setting {name} is missing"));
             }
         }
         if self.ttl > self.max_lifetime {
-            gaps.push("setting ttl is longer than max-lifetime".to_owned());
+            problems.push("setting ttl is longer than max-lifetime".to_owned());
         }
         match self.spare {
             Spare::Fixed(spare) if spare > self.max_databases => {
-                gaps.push("setting spare is higher than max-databases".to_owned());
+                problems.push("setting spare is higher than max-databases".to_owned());
             }
             Spare::Auto if self.spare_min > self.max_databases => {
-                gaps.push("setting spare-min is higher than max-databases".to_owned());
+                problems.push("setting spare-min is higher than max-databases".to_owned());
             }
             _ => {}
         }
         if self.spare_min > self.spare_max {
-            gaps.push("setting spare-min is higher than spare-max".to_owned());
+            problems.push("setting spare-min is higher than spare-max".to_owned());
         }
-        gaps
+        problems
     }
 
-    /// The policy as tags.
     #[must_use]
     pub fn tags(&self) -> Tags {
         SETTINGS.iter().filter_map(|setting| Some((setting.tag.to_owned(), setting.get(self)?))).collect()
     }
 }
 
-/// One setting of the policy: how it is named, read and written.
+/// A setting of the policy.
 pub struct Setting {
-    /// Its name; the flag of `fleet init` is `--<name>`.
+    /// The name, which is also the option of `fleet init`.
     pub name: &'static str,
-    /// The key of its tag.
+    /// The key of the tag.
     pub tag: &'static str,
-    /// What it does, in one line.
+    /// One line of help.
     pub about: &'static str,
     set: fn(&mut Policy, &str) -> Result<(), InvalidName>,
     get: fn(&Policy) -> String,
 }
 
 impl Setting {
-    /// The setting with this name.
     #[must_use]
     pub fn find(name: &str) -> Option<&'static Self> {
         SETTINGS.iter().find(|setting| setting.name == name)
     }
 
-    /// Its value as it is written; `None` where there is none.
+    /// Returns the value as text, or `None` if it is empty.
     #[must_use]
     pub fn get(&self, policy: &Policy) -> Option<String> {
         Some((self.get)(policy)).filter(|value| !value.is_empty())
@@ -234,7 +230,7 @@ impl Setting {
     /// Changes the policy.
     ///
     /// # Errors
-    /// Where the value is not one that the setting takes; the policy is then unchanged.
+    /// Returns an error if the value is invalid. The policy is then unchanged.
     pub fn set(&self, policy: &mut Policy, value: &str) -> Result<(), InvalidName> {
         (self.set)(policy, value.trim())
     }
@@ -259,53 +255,53 @@ macro_rules! setting {
     };
 }
 
-/// Every setting, in the order in which it is shown.
+/// All settings, in the order of `fleet show`.
 pub static SETTINGS: &[Setting] = &[
-    setting!("spare", "free databases to hold, or auto: as many as the launches of the last weeks say", spare spare),
-    setting!("pool-hit-rate", "spare=auto: percent of the launches that are to find a free database", percent pool_hit_rate),
-    setting!("spare-min", "spare=auto: the fewest free databases within the hours", count spare_min),
-    setting!("spare-max", "spare=auto: the most free databases", count spare_max),
-    setting!("hours", "spare=auto: when the fleet works, such as Mon-Fri 07:00-19:00 Europe/Berlin; empty is always", hours hours),
-    setting!("ttl", "how long an environment lives by default", duration ttl),
-    setting!("max-lifetime", "the longest an environment may live, extensions included", duration max_lifetime),
-    setting!("grace", "how long an expired environment is kept after it was marked", duration grace),
-    setting!("source-database", "the RDS instance whose snapshots are restored", word source_database),
-    setting!("database-class", "RDS class of the pool's databases", word database_class),
+    setting!("spare", "target number of free databases, or auto: from the launches of the last weeks", spare spare),
+    setting!("pool-hit-rate", "spare=auto: percentage of launches that should find a free database", percent pool_hit_rate),
+    setting!("spare-min", "spare=auto: minimum number of free databases during the hours", count spare_min),
+    setting!("spare-max", "spare=auto: maximum number of free databases", count spare_max),
+    setting!("hours", "spare=auto: working hours, such as Mon-Fri 07:00-19:00 Europe/Berlin; empty means always", hours hours),
+    setting!("ttl", "default time from launch to expiry", duration ttl),
+    setting!("max-lifetime", "maximum time from launch to expiry, including extensions", duration max_lifetime),
+    setting!("grace", "time from marking an expired environment to its termination", duration grace),
+    setting!("source-database", "RDS instance whose snapshots are restored", word source_database),
+    setting!("database-class", "RDS instance class of the pool's databases", word database_class),
     setting!("database-subnet-group", "DB subnet group of the pool's databases", word database_subnet_group),
     setting!("database-security-groups", "VPC security groups of the pool's databases", words database_security_groups),
     setting!("database-parameter-group", "DB parameter group of the pool's databases", maybe_word database_parameter_group),
-    setting!("image-tag", "images carry this value in their tag hatchery:image", word image_tag),
-    setting!("subnets", "subnets that instances are launched into", subnets subnets),
-    setting!("fallback-instance-types", "instance types to try, in order, where there is no capacity", words fallback_instance_types),
+    setting!("image-tag", "value of the tag hatchery:image on the fleet's images", word image_tag),
+    setting!("subnets", "subnets of the instances", subnets subnets),
+    setting!("fallback-instance-types", "instance types to try, in order, if AWS lacks capacity", words fallback_instance_types),
     setting!("allow-public", "security groups that may admit the whole internet", words allow_public),
     setting!("url.app", "URL of the application; {ip}, {public_ip}, {private_ip}, {id}, {name} are filled in", url url_app),
     setting!("url.dashboard", "URL of the Kubernetes dashboard", url url_dashboard),
     setting!("url.logs", "URL of the log viewer", url url_logs),
-    setting!("price.instance", "US dollars an hour of one instance", price price_instance),
-    setting!("price.database", "US dollars an hour of one database", price price_database),
-    setting!("max-databases", "the most databases the fleet may have, whatever their state", count max_databases),
-    setting!("snapshot-drift", "replace a free database whose snapshot is older than the latest by more than this", duration snapshot_drift),
-    setting!("paused", "true stops every background step", flag paused),
-    setting!("min-version", "engines older than this only look", version min_version),
-    setting!("last-number", "the highest number that was ever given out", number last_number),
-    setting!("restore-failures", "restores that failed in a row; clear it to let the pool try again", failures restore_failures),
+    setting!("price.instance", "US dollars per hour of one instance", price price_instance),
+    setting!("price.database", "US dollars per hour of one database", price price_database),
+    setting!("max-databases", "maximum number of databases in any state", count max_databases),
+    setting!("snapshot-drift", "replace free databases whose snapshot is older than the latest one by more than this", duration snapshot_drift),
+    setting!("paused", "true disables all background steps", flag paused),
+    setting!("min-version", "engines of older versions only observe", version min_version),
+    setting!("last-number", "highest number used so far", number last_number),
+    setting!("restore-failures", "consecutive failed restores; clear it to resume the pool", failures restore_failures),
 ];
 
-/// Kinds of values: each reads what it writes.
+/// Defines the parser and the formatter of one type of value.
 macro_rules! kind {
-    ($name:ident: $type:ty, $read:expr, $write:expr) => {
+    ($name:ident: $type:ty, $parse:expr, $format:expr) => {
         mod $name {
             #[allow(clippy::wildcard_imports, unused_imports)]
             use super::*;
 
             pub(super) fn parse(value: &str) -> Result<$type, &'static str> {
-                let read: fn(&str) -> Result<$type, &'static str> = $read;
-                read(value)
+                let parse: fn(&str) -> Result<$type, &'static str> = $parse;
+                parse(value)
             }
 
             pub(super) fn to_tag(value: &$type) -> String {
-                let write: fn(&$type) -> String = $write;
-                write(value)
+                let format: fn(&$type) -> String = $format;
+                format(value)
             }
         }
     };
@@ -320,7 +316,7 @@ kind!(count: u32, |v| match v.parse() {
 kind!(spare: Spare, str::parse, Spare::to_string);
 kind!(percent: f64, |v| match v.trim_end_matches('%').trim_end().parse() {
     Ok(percent) if (1.0..=100.0).contains(&percent) => Ok(percent),
-    _ => Err("use percent from 1 to 100, such as 99"),
+    _ => Err("use a percentage from 1 to 100, such as 99"),
 }, f64::to_string);
 kind!(hours: Option<Hours>, |v| if v.is_empty() { Ok(None) } else if v.chars().count() > MAX_VALUE_CHARS {
     Err("use up to 256 characters")
@@ -328,16 +324,16 @@ kind!(hours: Option<Hours>, |v| if v.is_empty() { Ok(None) } else if v.chars().c
     v.parse().map(Some)
 }, |hours| hours.as_ref().map(Hours::to_string).unwrap_or_default());
 kind!(number: Number, |v| v.parse().map(Number).map_err(|_| "use a whole number"), Number::to_string);
-kind!(duration: Duration, |v| match humantime::parse_duration(v) {
+kind!(duration: Duration, |v| match parse_duration(v) {
     Ok(d) if d <= Duration::from_hours(366 * 24) => Ok(Duration::from_secs(d.as_secs())),
-    _ => Err("use a length of time up to a year, such as 8h or 2h 30m"),
-}, |d| humantime::format_duration(*d).to_string());
-kind!(word: String, |v| if v.is_empty() { Err("it must not be empty") } else { one_word(v) }, Clone::clone);
+    _ => Err("use a duration of up to a year, such as 30m, 8h or 2d"),
+}, |d| format_exact_duration(*d));
+kind!(word: String, |v| if v.is_empty() { Err("use a value that is not empty") } else { one_word(v) }, Clone::clone);
 kind!(maybe_word: Option<String>, |v| Ok(Some(one_word(v)?).filter(|w| !w.is_empty())), |w| w.clone().unwrap_or_default());
 kind!(words: Vec<String>, |v| if text::is_printable(v, MAX_VALUE_CHARS) {
     Ok(split(v).map(str::to_owned).collect())
 } else {
-    Err("use up to 256 printable characters, words separated by spaces")
+    Err("use up to 256 printable characters, with spaces between the values")
 }, |words| words.join(" "));
 kind!(subnets: Vec<SubnetId>, |v| {
     let subnets: Vec<_> = split(v).map(SubnetId::new).collect();
@@ -347,12 +343,12 @@ kind!(subnets: Vec<SubnetId>, |v| {
     Ok(subnets)
 }, |subnets| subnets.iter().map(SubnetId::as_str).collect::<Vec<_>>().join(" "));
 kind!(url: String, |v| if v.starts_with("http://") || v.starts_with("https://") { one_word(v) } else {
-    Err("use an address that begins with http:// or https://")
+    Err("use a URL that begins with http:// or https://")
 }, Clone::clone);
 kind!(price: Option<f64>, |v| match v.parse::<f64>() {
     _ if v.is_empty() => Ok(None),
     Ok(price) if (0.0..10_000.0).contains(&price) => Ok(Some(price)),
-    _ => Err("use US dollars an hour, such as 0.3328"),
+    _ => Err("use US dollars per hour, such as 0.3328"),
 }, |price| price.map(|p| p.to_string()).unwrap_or_default());
 kind!(flag: bool, |v| match v {
     "true" | "yes" | "on" | "1" => Ok(true),
@@ -368,9 +364,9 @@ kind!(version: Option<semver::Version>, |v| match semver::Version::parse(v) {
 kind!(failures: RestoreFailures, |v| {
     let mut words = v.split_whitespace();
     let Some(last) = words.next() else { return Ok(RestoreFailures::default()) };
-    let last = DateTime::parse_from_rfc3339(last).map_err(|_| "leave it empty to clear it")?.to_utc();
+    let last = DateTime::parse_from_rfc3339(last).map_err(|_| "use an empty value to clear it")?.to_utc();
     let numbers = words.map(|word| word.parse().map(Number)).collect::<Result<_, _>>();
-    Ok(RestoreFailures { last: Some(last), numbers: numbers.map_err(|_| "leave it empty to clear it")? })
+    Ok(RestoreFailures { last: Some(last), numbers: numbers.map_err(|_| "use an empty value to clear it")? })
 }, RestoreFailures::to_tag);
 
 fn one_word(value: &str) -> Result<String, &'static str> {

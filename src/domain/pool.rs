@@ -1,6 +1,4 @@
-//! The warm pool: which database is in which state, and which a launch should take.
-
-use std::fmt;
+//! The states of the pool's databases, and the order in which launches claim them.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -11,54 +9,53 @@ use super::policy::Policy;
 use super::record::Record;
 use super::world::World;
 
-/// Where a database stands in the pool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// The state of a database in the pool.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::IntoStaticStr,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum DatabaseState {
-    /// Usable, fresh, and nobody's.
+    /// Usable, not stale and not claimed.
     Free,
-    /// On its way, and nobody's.
+    /// Being restored and not claimed.
     Creating,
-    /// Bound to one environment for good, or held for deletion by a retirement.
+    /// Claimed by an environment or, to be deleted, by a retirement.
     Claimed,
-    /// Free, but older than the policy allows.
+    /// Usable and not claimed, but its snapshot is older than the policy allows.
     Stale,
-    /// Nobody's, and it will never be usable.
+    /// Not claimed, and it will never be usable.
     Failed,
-    /// On its way out.
     Deleting,
 }
 
 impl DatabaseState {
-    /// The word for screens and JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Free => "free",
-            Self::Creating => "creating",
-            Self::Claimed => "claimed",
-            Self::Stale => "stale",
-            Self::Failed => "failed",
-            Self::Deleting => "deleting",
-        }
+        self.into()
     }
 }
 
-impl fmt::Display for DatabaseState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-/// The databases of a world, each with its state, in order of their numbers.
+/// The databases of a world with their states.
 #[derive(Debug, Clone)]
 pub struct Pool<'w> {
-    /// Every database that the fleet has.
+    /// By number.
     pub databases: Vec<(DatabaseState, &'w Database)>,
 }
 
 impl<'w> Pool<'w> {
-    /// Looks at the pool. A database is claimed if its own tag says so *or* a record has its number.
+    /// Determines the states. A database is claimed if it has an environment tag or a record has its number.
     #[must_use]
     pub fn new(world: &'w World) -> Self {
         let mut claims = ByNumber::new(world.records.iter(), Record::number);
@@ -72,19 +69,18 @@ impl<'w> Pool<'w> {
         Self { databases: databases.into_iter().map(state).collect() }
     }
 
-    /// How many are in this state.
     #[must_use]
     pub fn count(&self, state: DatabaseState) -> usize {
         self.in_state(state).count()
     }
 
-    /// Those in this state, lowest number first.
+    /// Returns the databases in a state, by number.
     pub fn in_state(&self, state: DatabaseState) -> impl Iterator<Item = &'w Database> {
         self.databases.iter().filter(move |(s, _)| *s == state).map(|(_, database)| *database)
     }
 
-    /// What a launch may claim, best first: free ones, oldest first; then stale ones, the freshest first (they answer
-    /// now); then those on their way, the one that was asked for longest ago first.
+    /// Returns the databases that a launch can claim, best first: free ones from the oldest, then stale ones from the newest, because they are
+    /// usable now, then those being restored from the oldest.
     #[must_use]
     pub fn claimable(&self) -> Vec<&'w Database> {
         let by_age = |state| {
@@ -113,8 +109,8 @@ fn state(database: &Database, claimed: bool, latest: Option<&Snapshot>, policy: 
     }
 }
 
-/// Whether the latest snapshot is newer than the database's by more than the policy allows. One without a known
-/// snapshot time is not judged.
+/// Whether the latest snapshot is newer than the database's by more than the policy allows. A database whose snapshot is unknown is never
+/// stale.
 fn is_stale(database: &Database, latest: Option<&Snapshot>, policy: &Policy) -> bool {
     match (database.snapshot_at, latest) {
         (Some(at), Some(latest)) => {

@@ -1,4 +1,4 @@
-//! How far something has come and how long it will still take, learnt from what the fleet has seen.
+//! Estimates of the progress and the remaining time of launches and restores, from the durations of earlier ones.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use super::environment::{Environment, EnvironmentState};
 use super::instance::Phase;
 use super::world::World;
 
-/// An estimate of one thing that is under way.
+/// The estimated progress of one launch or restore.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Progress {
-    /// How much of the expected time has passed, 0 to 1; it stays below 1 until the thing is done.
+    /// The elapsed part of the expected duration, from 0 to 0.97.
     pub ratio: f64,
-    /// What is expected to remain; `None` once it takes longer than expected.
+    /// The expected remaining time; `None` once the expected duration has passed.
     pub remaining: Option<Duration>,
 }
 
@@ -28,12 +28,12 @@ impl Progress {
     }
 }
 
-/// How long things take in this fleet: medians of what it has seen, else published figures.
+/// The expected durations in a fleet: medians of its completed launches and restores, else the figures published for the original system.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Estimates {
-    /// Time from launch to the beginning of each phase of [`Phase::PATH`].
+    /// The time from launch to the start of each phase of [`Phase::PATH`].
     pub phases: [Duration; Phase::PATH.len()],
-    /// Time from the request of a restore to its availability.
+    /// The time from the request of a restore until the database is available.
     pub restore: Duration,
 }
 
@@ -44,37 +44,36 @@ impl Default for Estimates {
 }
 
 impl Estimates {
-    /// Learns from the timelines of instances that are ready and from databases that were restored.
+    /// Returns the medians over the timelines of ready instances and over restored databases.
     #[must_use]
     pub fn learn(world: &World) -> Self {
-        let mut learnt = Self::default();
+        let mut estimates = Self::default();
         for (index, phase) in Phase::PATH.into_iter().enumerate() {
-            let seen =
+            let ready =
                 world.instances.iter().filter(|instance| instance.timeline.contains_key(&Phase::Ready));
             if let Some(at) =
-                median(seen.filter_map(|instance| instance.timeline.get(&phase).copied()).collect())
+                median(ready.filter_map(|instance| instance.timeline.get(&phase).copied()).collect())
             {
-                learnt.phases[index] = Duration::from_secs(at);
+                estimates.phases[index] = Duration::from_secs(at);
             }
         }
         let restores = world.databases.iter().filter_map(|database| Some(database.restore_time()?.as_secs()));
         if let Some(seconds) = median(restores.collect()) {
-            learnt.restore = Duration::from_secs(seconds);
+            estimates.restore = Duration::from_secs(seconds);
         }
-        learnt
+        estimates
     }
 
-    /// How far an environment has come, while it comes up.
+    /// Returns the progress of an environment that is launching or starting.
     #[must_use]
     pub fn environment(&self, environment: &Environment<'_>, now: DateTime<Utc>) -> Option<Progress> {
         if !matches!(environment.state, EnvironmentState::Launching | EnvironmentState::Starting) {
             return None;
         }
         let total = self.phases[Phase::PATH.len() - 1];
-        let begun = environment.record.created_at;
-        let elapsed = since(begun, now);
+        let elapsed = since(environment.record.created_at, now);
         let after_database = total.saturating_sub(self.phases[1]);
-        // The bootstrap cannot pass its second phase before the database answers.
+        // The bootstrap waits for the database in its second phase.
         let database = environment
             .database
             .and_then(|database| self.database(database, now))
@@ -91,7 +90,7 @@ impl Estimates {
         Some(Progress::new(elapsed, elapsed + remaining))
     }
 
-    /// How far a database has come, while it is being created.
+    /// Returns the progress of a database that is being created.
     #[must_use]
     pub fn database(&self, database: &Database, now: DateTime<Utc>) -> Option<Progress> {
         let pending = database.status_class() == StatusClass::Pending;

@@ -1,4 +1,4 @@
-//! The record: the launch template that *is* an environment's durable intent and its claim on a database.
+//! The record: the launch template that stores the intent of an environment and its claim on a database.
 
 use std::collections::BTreeMap;
 
@@ -11,70 +11,65 @@ use super::policy::Policy;
 use super::tags::{self, TagChanges, Tags, key, role};
 use super::text;
 
-/// The most services that one environment can put under test. With the record's own tags they stay below the 50
-/// that EC2 takes on a resource.
+/// The maximum number of services under test, each of which is a tag. With the record's other tags they stay below EC2's limit of 50
+/// tags per resource.
 pub const MAX_SERVICES: usize = 25;
 
-/// The most characters of a note.
 pub const MAX_NOTE_CHARS: usize = 200;
 
-/// Somebody's wish that an environment ends.
+/// A request to terminate an environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Termination {
-    /// When it was asked for.
     pub at: DateTime<Utc>,
-    /// Who asked.
+    /// The name of the user who requested it.
     pub by: String,
 }
 
-/// Why and when an environment was given up.
+/// The reason why an engine gave up an environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaunchFailure {
-    /// When.
     pub at: DateTime<Utc>,
-    /// Why, in one sentence.
+    /// One sentence for the user.
     pub reason: String,
 }
 
-/// An environment's record as it was read.
+/// An environment's record as AWS returned it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// The launch template's id.
     pub id: RecordId,
-    /// The environment that it stands for; its number is the claimed database's.
+    /// The environment; its number is also that of the claimed database.
     pub environment: EnvironmentId,
-    /// What people call the environment. Falls back to the id where the tag is missing.
+    /// The label, or the environment's id if the tag is missing.
     pub name: String,
-    /// Who asked for it.
+    /// The name of the user who launched it.
     pub owner: String,
-    /// When it was asked for.
     pub created_at: DateTime<Utc>,
-    /// When its time is over. `None` where the tag is missing or unreadable: such a record is kept.
+    /// The expiry; `None` if the tag is missing or cannot be parsed.
     pub expires_at: Option<DateTime<Utc>>,
-    /// When the first sweep found its time over.
+    /// The time of the first sweep after the expiry or failure; the grace starts then.
     pub reaping_since: Option<DateTime<Utc>>,
-    /// Who wants it gone, and since when.
+    /// The request to terminate the environment.
     pub terminate: Option<Termination>,
-    /// How many launch attempts have failed for good; the number of the next one.
+    /// The number of launch attempts that failed permanently, which is the index of the next attempt.
     pub attempt: u32,
-    /// The instance that its launch gave, once an engine has written it down.
+    /// The launched instance; `None` until an engine has recorded it.
     pub instance: Option<InstanceId>,
-    /// Whether it only holds the claim on a database that is being retired from the pool.
+    /// Whether the record only claims a database that leaves the pool.
     pub retirement: bool,
-    /// Why it was given up, and when.
+    /// The reason why an engine gave the environment up.
     pub failure: Option<LaunchFailure>,
-    /// The random word of whoever created it.
+    /// The nonce of the engine that created the record.
     pub claim: Option<String>,
-    /// When a sweep first found that its database is gone.
+    /// The time of the first sweep that found its instance or database gone.
     pub orphan_since: Option<DateTime<Utc>>,
     /// Services under test and their image tags.
     pub services: BTreeMap<String, String>,
-    /// The owner's free text.
+    /// Free text of the owner.
     pub note: Option<String>,
 }
 
 impl Record {
-    /// Reads a record, if the template's name *and* tags say that it is one of the fleet's.
+    /// Parses a launch template. Returns `None` unless both its name and its tags say that it is a record of the fleet.
     #[must_use]
     pub fn parse(
         fleet: &FleetName,
@@ -110,19 +105,19 @@ impl Record {
         })
     }
 
-    /// When its time is over: its expiry, or, where that cannot be read, the latest that it can have been.
+    /// Returns the expiry, or, if that is unknown, the latest expiry that the policy allows.
     #[must_use]
     pub fn ends_at(&self, policy: &Policy) -> DateTime<Utc> {
         self.expires_at.unwrap_or_else(|| self.created_at + policy.max_lifetime)
     }
 
-    /// The number that it shares with its database.
+    /// Returns the number of both the environment and its database.
     #[must_use]
     pub fn number(&self) -> Number {
         self.environment.number
     }
 
-    /// Whether anything still wants the environment to live: no termination asked for and no reaping begun.
+    /// Whether the environment is neither requested to terminate, nor being reaped, nor failed.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
         self.terminate.is_none() && self.reaping_since.is_none() && self.failure.is_none()
@@ -130,41 +125,39 @@ impl Record {
 }
 
 impl Termination {
-    /// The tag's value.
     #[must_use]
     pub fn to_tag(&self) -> String {
-        write_stamped(self.at, &self.by)
+        format_timed(self.at, &self.by)
     }
 
-    /// Reads the tag's value. The tag's presence is what counts, so an unreadable time falls back to `fallback`.
+    /// Parses the value of a tag. An invalid time becomes `fallback`, because the presence of the tag is what matters.
     #[must_use]
     pub fn parse(value: &str, fallback: DateTime<Utc>) -> Self {
-        let (at, by) = read_stamped(value, fallback);
+        let (at, by) = parse_timed(value, fallback);
         Self { at, by }
     }
 }
 
 impl LaunchFailure {
-    /// The tag's value.
     #[must_use]
     pub fn to_tag(&self) -> String {
-        write_stamped(self.at, &self.reason)
+        format_timed(self.at, &self.reason)
     }
 
-    /// Reads the tag's value. The tag's presence is what counts, so an unreadable time falls back to `fallback`.
+    /// Parses the value of a tag. An invalid time becomes `fallback`, because the presence of the tag is what matters.
     #[must_use]
     pub fn parse(value: &str, fallback: DateTime<Utc>) -> Self {
-        let (at, reason) = read_stamped(value, fallback);
+        let (at, reason) = parse_timed(value, fallback);
         Self { at, reason }
     }
 }
 
-fn write_stamped(at: DateTime<Utc>, text: &str) -> String {
+fn format_timed(at: DateTime<Utc>, text: &str) -> String {
     let value = format!("{} {}", tags::format_time(at), text::sanitize(text));
     value.chars().take(tags::MAX_VALUE_CHARS).collect()
 }
 
-fn read_stamped(value: &str, fallback: DateTime<Utc>) -> (DateTime<Utc>, String) {
+fn parse_timed(value: &str, fallback: DateTime<Utc>) -> (DateTime<Utc>, String) {
     match value.split_once(' ') {
         Some((at, text)) => match DateTime::parse_from_rfc3339(at) {
             Ok(at) => (at.to_utc(), text::sanitize(text)),
@@ -174,52 +167,47 @@ fn read_stamped(value: &str, fallback: DateTime<Utc>) -> (DateTime<Utc>, String)
     }
 }
 
-/// A record to be created: a claim on a database, and everything that any engine needs to act on it.
+/// A record to create: a claim on a database, with everything that an engine needs to continue the launch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewRecord {
-    /// The environment; its number is that of the database to claim.
+    /// The environment; its number is also that of the database to claim.
     pub environment: EnvironmentId,
-    /// Who asks for it.
+    /// The name of the user or engine that creates it.
     pub owner: String,
-    /// When it was asked for.
     pub created_at: DateTime<Utc>,
-    /// A random word by which the claim is known again after an answer was lost.
+    /// A nonce by which an engine recognises its own record after a lost response.
     pub claim: String,
-    /// What the database is claimed for.
     pub purpose: Purpose,
 }
 
-/// What a database is claimed for.
+/// The purpose of a claim on a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Purpose {
-    /// To serve an environment.
+    /// An environment uses the database.
     Launch(Box<NewEnvironment>),
-    /// To be deleted: the claim keeps launches away from the database while it goes.
+    /// The database leaves the pool. The claim prevents launches from claiming it while it is being deleted.
     Retire {
-        /// Why, for whoever reads the record.
+        /// The reason, stored as the record's note.
         reason: String,
     },
 }
 
-/// What an environment is launched with.
+/// The parameters of a launch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEnvironment {
-    /// What people will call it.
     pub name: Label,
-    /// When its time is over.
     pub expires_at: DateTime<Utc>,
     /// Services under test and their image tags.
     pub services: BTreeMap<String, String>,
-    /// The owner's free text.
+    /// Free text of the owner.
     pub note: Option<String>,
-    /// The image to launch from.
     pub image: ImageId,
-    /// The subnet to launch into: one in the database's zone.
+    /// A subnet in the Availability Zone of the database.
     pub subnet: SubnetId,
 }
 
 impl NewRecord {
-    /// The identity tags: on the record, and (through its launch data) on the instance and its volumes from birth.
+    /// Returns the identity tags: those of the record and, through its launch data, of the instance and its volumes.
     #[must_use]
     pub fn identity_tags(&self) -> Tags {
         let environment = &self.environment;
@@ -250,7 +238,7 @@ impl NewRecord {
         tags
     }
 
-    /// All tags of the record itself.
+    /// Returns all tags of the record.
     #[must_use]
     pub fn tags(&self) -> Tags {
         let mut tags = self.identity_tags();
@@ -269,58 +257,55 @@ impl NewRecord {
     }
 }
 
-/// The changes that the protocols make to a record.
+/// Changes to a record.
 impl TagChanges {
-    /// Moves the expiry.
     #[must_use]
     pub fn expire_at(at: DateTime<Utc>) -> Self {
         Self::new().set_time(key::EXPIRES_AT, at)
     }
 
-    /// Sweep one: the time is over.
+    /// Marks an expired or failed environment in the first sweep.
     #[must_use]
     pub fn reaping_since(at: DateTime<Utc>) -> Self {
         Self::new().set_time(key::REAPING_SINCE, at)
     }
 
-    /// It has failed for good.
+    /// Marks the environment as failed permanently.
     #[must_use]
     pub fn fail(failure: &LaunchFailure) -> Self {
         Self::new().set(key::FAILURE, failure.to_tag())
     }
 
-    /// Somebody wants it gone.
     #[must_use]
     pub fn terminate(termination: &Termination) -> Self {
         Self::new().set(key::TERMINATE, termination.to_tag())
     }
 }
 
-/// Reads `service=image-tag` as a person writes it.
+/// Parses `SERVICE=IMAGE_TAG`.
 ///
 /// # Errors
-/// Where the service is not a Kubernetes name or the tag is not one that a container registry takes.
+/// Returns an error unless the service is a Kubernetes name and the tag is valid in a container registry.
 pub fn parse_service(text: &str) -> Result<(String, String), InvalidName> {
     let invalid = |rule| InvalidName { what: "service", value: text.to_owned(), rule };
-    let (name, tag) =
-        text.split_once('=').ok_or(invalid("write it as SERVICE=IMAGE_TAG, such as payments=f-123"))?;
-    let named = (1..=40).contains(&name.len())
+    let (name, tag) = text.split_once('=').ok_or(invalid("use SERVICE=IMAGE_TAG, such as payments=f-123"))?;
+    let is_name = (1..=40).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         && !name.starts_with('-')
         && !name.ends_with('-');
-    if !named {
+    if !is_name {
         return Err(invalid("a service is 1 to 40 lower-case letters, digits and hyphens"));
     }
-    let tagged = (1..=128).contains(&tag.len())
+    let is_tag = (1..=128).contains(&tag.len())
         && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
         && !tag.starts_with(['.', '-']);
-    if !tagged {
+    if !is_tag {
         return Err(invalid("an image tag is 1 to 128 letters, digits, dots, underscores and hyphens"));
     }
     Ok((name.to_owned(), tag.to_owned()))
 }
 
-/// The services named in tags.
+/// Returns the services under test and their image tags.
 #[must_use]
 pub fn parse_services(tags: &Tags) -> BTreeMap<String, String> {
     tags.range(key::SERVICE_PREFIX.to_owned()..)

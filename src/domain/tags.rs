@@ -1,4 +1,4 @@
-//! Tag keys and the small helpers that read and write them. Tags are the only place where state lives.
+//! Tag keys, and the conversion of values from and to tags. All state of hatchery is in tags and resource names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,16 +7,13 @@ use chrono::{DateTime, SecondsFormat, Utc};
 /// All tags of one resource, in order of their keys.
 pub type Tags = BTreeMap<String, String>;
 
-/// The most characters that EC2 takes in a tag's value.
+/// The maximum length of a tag's value.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions>
 pub const MAX_VALUE_CHARS: usize = 256;
 
-/// The most tags that AWS takes on one resource.
-pub const MAX_TAGS: usize = 50;
-
-/// Keys on fleets, records, instances and databases. A table of who carries which is in `ARCHITECTURE.md`.
+/// Keys of tags. `ARCHITECTURE.md` has a table of the resources that have them.
 pub mod key {
-    /// The fleet's name; on everything that hatchery owns.
+    /// The fleet's name, on every resource that hatchery owns.
     pub const FLEET: &str = "hatchery:fleet";
     /// `fleet`, `environment`, `retirement` or `pool`.
     pub const ROLE: &str = "hatchery:role";
@@ -24,49 +21,49 @@ pub mod key {
     pub const ENVIRONMENT: &str = "hatchery:environment";
     /// The environment's label.
     pub const NAME: &str = "hatchery:name";
-    /// Who asked for the environment.
+    /// The user who launched the environment.
     pub const OWNER: &str = "hatchery:owner";
     /// The database's identifier.
     pub const DATABASE: &str = "hatchery:database";
-    /// When the environment or the database was asked for, RFC 3339.
+    /// The time of the request for the environment or database, RFC 3339.
     pub const CREATED_AT: &str = "hatchery:created-at";
-    /// When the environment's time is over, RFC 3339.
+    /// The expiry of the environment, RFC 3339.
     pub const EXPIRES_AT: &str = "hatchery:expires-at";
-    /// When the first sweep found the time over, RFC 3339.
+    /// The time of the first sweep after the expiry or failure, RFC 3339.
     pub const REAPING_SINCE: &str = "hatchery:reaping-since";
-    /// `<RFC 3339> <who>`, once somebody asked for the end.
+    /// `<RFC 3339> <user>`: a request to terminate the environment.
     pub const TERMINATE: &str = "hatchery:terminate";
     /// Free text of the owner.
     pub const NOTE: &str = "hatchery:note";
-    /// How many launch attempts have failed for good.
+    /// The number of launch attempts that failed permanently.
     pub const ATTEMPT: &str = "hatchery:attempt";
-    /// The instance that the record's launch gave, once known: from then on nobody launches it a second time.
+    /// The launched instance. A record with this tag is not launched again.
     pub const INSTANCE: &str = "hatchery:instance";
-    /// A random word by which whoever created the record knows it again.
+    /// The nonce by which the engine that created the record recognises it.
     pub const CLAIM: &str = "hatchery:claim";
-    /// `<RFC 3339> <reason>`, once the environment has failed for good.
+    /// `<RFC 3339> <reason>`: the environment failed permanently.
     pub const FAILURE: &str = "hatchery:failure";
-    /// When a sweep first found the resource without its counterpart, RFC 3339.
+    /// The time of the first sweep that found the resource without its counterpart, RFC 3339.
     pub const ORPHAN_SINCE: &str = "hatchery:orphan-since";
-    /// Prefix of one key a service; the value is the image tag.
+    /// Prefix of the key of a service under test; the value is its image tag.
     pub const SERVICE_PREFIX: &str = "hatchery:service.";
-    /// The bootstrap's phase, written by the instance itself.
+    /// The bootstrap's phase, written by the instance.
     pub const PHASE: &str = "hatchery:phase";
-    /// What the bootstrap says about its phase.
+    /// The bootstrap's message about its phase.
     pub const DETAIL: &str = "hatchery:detail";
-    /// When the bootstrap was done, RFC 3339.
+    /// The time at which the bootstrap succeeded, RFC 3339.
     pub const READY_AT: &str = "hatchery:ready-at";
-    /// Seconds since launch at which each phase began: `booting=12 database=20 …`.
+    /// The start of each phase in seconds since the launch: `booting=12 database=20 …`.
     pub const TIMELINE: &str = "hatchery:timeline";
-    /// The availability zone that a database was created for.
+    /// The requested Availability Zone of a database.
     pub const ZONE: &str = "hatchery:zone";
-    /// The snapshot that a database was restored from. (RDS takes `:` in values.)
+    /// The snapshot from which a database was restored.
     pub const SNAPSHOT: &str = "hatchery:snapshot";
-    /// When that snapshot was taken, RFC 3339.
+    /// The creation time of that snapshot, RFC 3339.
     pub const SNAPSHOT_AT: &str = "hatchery:snapshot-at";
-    /// On images: which fleets' images they are; compared with the policy's `image-tag`.
+    /// On images: compared with the policy's `image-tag`.
     pub const IMAGE: &str = "hatchery:image";
-    /// Written by EC2 on an instance that was launched from a launch template: that template's id.
+    /// Written by EC2: the launch template from which the instance was launched.
     /// <https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-launch-template.html>
     pub const AWS_TEMPLATE_ID: &str = "aws:ec2launchtemplate:id";
 }
@@ -75,77 +72,70 @@ pub mod key {
 pub mod role {
     /// A fleet's base launch template.
     pub const FLEET: &str = "fleet";
-    /// An environment's record, and its instance.
+    /// An environment's record or instance.
     pub const ENVIRONMENT: &str = "environment";
-    /// The record of a database that is being retired from the pool. It holds the claim, so that nobody launches on
-    /// the database while it goes, and ends like any record that somebody asked to terminate.
+    /// The record of a database that leaves the pool. It claims the database, so that no launch can claim it while it is being deleted, and
+    /// is terminated like the record of an environment.
     pub const RETIREMENT: &str = "retirement";
     /// A database of the pool, claimed or not.
     pub const POOL: &str = "pool";
 }
 
-/// A change to the tags of one resource: first the removals, then the values to write.
+/// A change to the tags of one resource. Removals come before writes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TagChanges {
-    /// Keys to write, with their values.
     pub set: Tags,
-    /// Keys to remove.
     pub remove: BTreeSet<String>,
 }
 
 impl TagChanges {
-    /// A change that does nothing yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Also writes one tag.
     #[must_use]
     pub fn set(mut self, key: &str, value: impl Into<String>) -> Self {
         self.set.insert(key.to_owned(), value.into());
         self
     }
 
-    /// Also writes an instant.
     #[must_use]
     pub fn set_time(self, key: &str, at: DateTime<Utc>) -> Self {
         self.set(key, format_time(at))
     }
 
-    /// Also removes one tag.
     #[must_use]
     pub fn remove(mut self, key: &str) -> Self {
         self.remove.insert(key.to_owned());
         self
     }
 
-    /// Whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.set.is_empty() && self.remove.is_empty()
     }
 
-    /// The tags as they stand after this change.
+    /// Applies the change to a copy of the resource's tags.
     pub fn apply_to(&self, tags: &mut Tags) {
         tags.retain(|key, _| !self.remove.contains(key));
         tags.extend(self.set.clone());
     }
 }
 
-/// An instant as it is written in tags: RFC 3339, UTC, whole seconds.
+/// Formats a time for a tag: RFC 3339, UTC, whole seconds.
 #[must_use]
 pub fn format_time(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// The instant in a tag, if the tag is present and readable.
+/// Parses the time in a tag. Returns `None` if the tag is missing or invalid.
 #[must_use]
 pub fn parse_time(tags: &Tags, key: &str) -> Option<DateTime<Utc>> {
     Some(DateTime::parse_from_rfc3339(tags.get(key)?).ok()?.to_utc())
 }
 
-/// Whether the tags say that the resource is this fleet's, in this role.
+/// Whether the tags name this fleet and this role.
 #[must_use]
 pub fn belongs(tags: &Tags, fleet: &str, role: &str) -> bool {
     tags.get(key::FLEET).is_some_and(|f| f == fleet) && tags.get(key::ROLE).is_some_and(|r| r == role)

@@ -13,16 +13,15 @@ use super::instance::Instance;
 use super::launches::Launches;
 use super::record::Record;
 
-/// What one listing gave, and whether that is all of it.
+/// The result of one listing, possibly incomplete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing<T> {
-    /// What was seen.
     pub items: Vec<T>,
-    /// Whether every page was read. On an incomplete listing, absence means nothing.
+    /// Whether every page was read. Absence from an incomplete listing proves nothing.
     pub complete: bool,
-    /// AWS's clock when the first page was answered.
+    /// AWS's time of the oldest page.
     pub as_of: Option<DateTime<Utc>>,
-    /// Why it is not complete; `None` while pages are still coming.
+    /// The error that made the listing incomplete; `None` while pages are still being read.
     pub problem: Option<CloudError>,
 }
 
@@ -33,13 +32,11 @@ impl<T> Default for Listing<T> {
 }
 
 impl<T> Listing<T> {
-    /// A complete listing.
     #[must_use]
     pub fn complete(items: Vec<T>, as_of: DateTime<Utc>) -> Self {
         Self { items, complete: true, as_of: Some(as_of), problem: None }
     }
 
-    /// What was seen, one by one.
     pub fn iter(&self) -> std::slice::Iter<'_, T> {
         self.items.iter()
     }
@@ -57,28 +54,25 @@ impl<'a, T> IntoIterator for &'a Listing<T> {
 /// One observation of everything that a fleet owns.
 #[derive(Debug, Clone, PartialEq)]
 pub struct World {
-    /// The fleet and its policy.
     pub fleet: Fleet,
-    /// The records of its environments.
     pub records: Listing<Record>,
-    /// Its instances. Those that are terminated stay listed for about an hour.
+    /// The instances. EC2 lists terminated instances for about an hour.
     pub instances: Listing<Instance>,
-    /// The databases of its pool, claimed ones included.
+    /// The databases of the pool, including claimed ones.
     pub databases: Listing<Database>,
-    /// The latest snapshot of the source database. `Ok(None)`: there is none. `Err`: nobody knows.
+    /// The latest snapshot of the source database; `Ok(None)` if there is none, `Err` if it could not be read.
     pub snapshot: Result<Option<Snapshot>, CloudError>,
-    /// The latest image.
     pub image: Result<Option<Image>, CloudError>,
-    /// The subnets of the policy.
+    /// The subnets that the policy names.
     pub subnets: Result<Vec<Subnet>, CloudError>,
-    /// The launches of the last weeks, which only a pool sized by the demand needs. `Ok(None)`: nobody has asked for them.
+    /// The launch history; `Ok(None)` if it was not requested, because only `spare=auto` needs it.
     pub launches: Result<Option<Arc<Launches>>, CloudError>,
 }
 
 impl World {
-    /// A world of which nothing has been seen yet but the fleet.
+    /// Returns a world with empty, incomplete listings.
     #[must_use]
-    pub fn unseen(fleet: Fleet) -> Self {
+    pub fn new(fleet: Fleet) -> Self {
         Self {
             fleet,
             records: Listing::default(),
@@ -91,8 +85,8 @@ impl World {
         }
     }
 
-    /// AWS's clock at the *oldest* of the answers, which is the only safe *now* to judge an expiry by.
-    /// `None` where any listing did not say.
+    /// Returns AWS's time of the oldest listing, or `None` if a listing has no time. Expiry is compared with this time, because nothing newer
+    /// is known.
     #[must_use]
     pub fn now(&self) -> Option<DateTime<Utc>> {
         [self.records.as_of, self.instances.as_of, self.databases.as_of]
@@ -101,13 +95,13 @@ impl World {
             .flatten()
     }
 
-    /// Whether all three listings are complete. Nothing is deleted for being absent from any other world.
+    /// Whether all three listings are complete. Only in a complete world does absence justify a deletion.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.records.complete && self.instances.complete && self.databases.complete
     }
 
-    /// The names of the listings that are not complete.
+    /// Returns the names of the incomplete listings.
     #[must_use]
     pub fn incomplete(&self) -> Vec<&'static str> {
         [
@@ -120,7 +114,7 @@ impl World {
         .collect()
     }
 
-    /// What stood in the way of seeing everything.
+    /// Returns the errors of this observation.
     pub fn problems(&self) -> impl Iterator<Item = &CloudError> {
         let listings =
             [&self.records.problem, &self.instances.problem, &self.databases.problem].into_iter().flatten();
@@ -131,13 +125,12 @@ impl World {
             .chain(self.launches.as_ref().err())
     }
 
-    /// The record of an environment.
     #[must_use]
     pub fn record(&self, id: &EnvironmentId) -> Option<&Record> {
         self.records.iter().find(|record| record.environment == *id)
     }
 
-    /// One more than the highest number among databases, records and the fleet's hint.
+    /// Returns the number after the highest among databases, records and the fleet's hint.
     #[must_use]
     pub fn next_number(&self) -> Number {
         let databases = self.databases.iter().map(|database| database.number);
@@ -145,7 +138,7 @@ impl World {
         databases.chain(records).fold(self.fleet.policy.last_number, Number::max).next()
     }
 
-    /// How old the data is at `now`, by AWS's clock.
+    /// Returns the age of the oldest listing at `now`, in AWS's time.
     #[must_use]
     pub fn age(&self, now: DateTime<Utc>) -> Option<Duration> {
         self.now().map(|seen| (now - seen).to_std().unwrap_or_default())

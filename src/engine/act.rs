@@ -133,7 +133,7 @@ impl Actor<'_> {
             Step::CountFailedRestore { number } => {
                 self.set_policy("restore-failures", |policy| {
                     let counted = &policy.restore_failures;
-                    (!counted.numbers.contains(number)).then(|| counted.and(*number, self.now).to_tag())
+                    (!counted.numbers.contains(number)).then(|| counted.with(*number, self.now).to_tag())
                 })
                 .await
             }

@@ -7,6 +7,7 @@ use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use super::{Engine, Extended};
 use crate::cloud::Result;
 use crate::domain::environment::is_instance_of;
+use crate::domain::format::format_exact_duration;
 use crate::domain::tags::key;
 use crate::domain::{
     CloudError, EnvironmentId, Instance, Outcome, Policy, Record, StatusClass, TagChanges, lifecycle,
@@ -60,7 +61,7 @@ impl Engine {
             }
             Err(failure) => (Outcome::Failed, failure.message.clone()),
         };
-        let reason = format!("by {}", humantime::format_duration(by));
+        let reason = format!("by {}", format_exact_duration(by));
         self.log_request("extend", id, &reason, outcome, detail).await;
         confirmed.map(|()| Extended { environment: id.clone(), expires_at, capped })
     }
@@ -169,7 +170,7 @@ fn new_expiry(
     let from = record.expires_at.unwrap_or(now).max(now);
     let cap = record.created_at + policy.max_lifetime;
     if from >= cap || cap <= now {
-        let max = humantime::format_duration(policy.max_lifetime);
+        let max = format_exact_duration(policy.max_lifetime);
         let message = format!("{what}: it has reached the fleet's max-lifetime of {max}");
         return Err(Failure::new(Kind::Refused, message, "launch a new one"));
     }

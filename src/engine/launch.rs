@@ -9,6 +9,7 @@ use chrono::{DateTime, SubsecRound as _, Utc};
 use super::retry::{MAX_TRIES, RETRY_DELAY};
 use super::{Engine, LaunchRequest, Launched};
 use crate::cloud::{LaunchInstance, Result};
+use crate::domain::format::format_exact_duration;
 use crate::domain::lifecycle::{self, Placement, Restore};
 use crate::domain::record::{MAX_NOTE_CHARS, MAX_SERVICES};
 use crate::domain::tags::key;
@@ -422,9 +423,8 @@ fn check_request(request: &LaunchRequest) -> Result<(), Failure> {
 
 fn check_ttl(ttl: Duration, policy: &Policy) -> Result<(), Failure> {
     if ttl > policy.max_lifetime {
-        let max = humantime::format_duration(policy.max_lifetime);
-        let message =
-            format!("a ttl of {} exceeds the fleet's max-lifetime", humantime::format_duration(ttl));
+        let max = format_exact_duration(policy.max_lifetime);
+        let message = format!("a ttl of {} exceeds the fleet's max-lifetime", format_exact_duration(ttl));
         return Err(Failure::new(Kind::Refused, message, format!("use at most {max}")));
     }
     if ttl < Duration::from_mins(1) {

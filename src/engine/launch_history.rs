@@ -63,7 +63,7 @@ impl Engine {
             Some(known) => {
                 let from = known.until() - OVERLAP;
                 let later = self.cloud.launches(fleet, from).await?;
-                Ok(known.continued(from, now, later, oldest))
+                Ok(known.extended(from, now, later, oldest))
             }
             None => Ok(Launches::new(oldest, now, self.cloud.launches(fleet, oldest).await?)),
         }

@@ -46,7 +46,7 @@ impl Engine {
             self.cloud.databases(name).map(Part::Databases).boxed(),
             sources.boxed(),
         ];
-        let mut world = World::unseen(fleet.clone());
+        let mut world = World::new(fleet.clone());
         let mut found = None;
         let mut parts = stream::select_all(parts);
         while let Some(part) = parts.next().await {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, FixedOffset, Utc};
 
+use crate::domain::format::format_duration;
+
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
@@ -31,7 +33,7 @@ pub(crate) fn left(left: Duration) -> TimedText {
     };
     let rounded = seconds / step * step;
     let over = left.saturating_sub(Duration::from_secs(rounded));
-    TimedText { text: duration(rounded), valid_for: over + MARGIN }
+    TimedText { text: format_duration(Duration::from_secs(rounded)), valid_for: over + MARGIN }
 }
 
 /// Formats the time left until a deadline in its largest unit, rounded down: `8m`.
@@ -52,7 +54,10 @@ pub(crate) fn estimate(remaining: Duration) -> TimedText {
     };
     let rounded = seconds.div_ceil(step) * step;
     let over = remaining.saturating_sub(Duration::from_secs(rounded.saturating_sub(step)));
-    TimedText { text: format!("~{}", duration(rounded.max(step))), valid_for: over + MARGIN }
+    TimedText {
+        text: format!("~{}", format_duration(Duration::from_secs(rounded.max(step)))),
+        valid_for: over + MARGIN,
+    }
 }
 
 /// Formats an age, rounded down.
@@ -65,7 +70,7 @@ pub(crate) fn age(age: Duration) -> TimedText {
     };
     let rounded = seconds / step * step;
     let next = Duration::from_secs(rounded + step).saturating_sub(age);
-    TimedText { text: duration(rounded), valid_for: next + MARGIN }
+    TimedText { text: format_duration(Duration::from_secs(rounded)), valid_for: next + MARGIN }
 }
 
 /// Formats an age in its largest unit, rounded down: `6h`.
@@ -83,25 +88,6 @@ fn largest_unit(seconds: u64) -> (u64, &'static str) {
         DAY.. => (DAY, "d"),
         HOUR.. => (HOUR, "h"),
         _ => (MINUTE, "m"),
-    }
-}
-
-/// Formats a number of seconds in its two largest units: `5h 12m`.
-pub(crate) fn duration(seconds: u64) -> String {
-    let pair = |large: u64, small: u64, names: (&str, &str)| {
-        let rest = seconds % large / small;
-        let whole = seconds / large;
-        if rest == 0 {
-            format!("{whole}{}", names.0)
-        } else {
-            format!("{whole}{} {rest}{}", names.0, names.1)
-        }
-    };
-    match seconds {
-        DAY.. => pair(DAY, HOUR, ("d", "h")),
-        HOUR.. => pair(HOUR, MINUTE, ("h", "m")),
-        MINUTE.. => pair(MINUTE, 1, ("m", "s")),
-        _ => format!("{seconds}s"),
     }
 }
 

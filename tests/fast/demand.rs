@@ -1,4 +1,4 @@
-//! A pool that is sized by the demand: the target for any history and any policy, and what the plan makes of it.
+//! The target of `spare=auto` for many histories and policies, and the plans that follow from it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use proptest::prelude::*;
 
 const OFFICE: &str = "Mon-Fri 07:00-19:00 UTC";
 
-/// Noon of a Monday; see [`now`].
+/// A time in March 2026; the second is a Monday.
 fn at(text: &str) -> DateTime<Utc> {
     format!("2026-03-{text}Z").parse().unwrap()
 }
 
-/// A world without databases whose policy sizes the pool by these launches.
-fn sized_by(launches: Launches) -> World {
+/// A world without databases, with `spare=auto` and this launch history.
+fn auto_world(launches: Launches) -> World {
     let mut world = empty();
     world.fleet.policy.spare = Spare::Auto;
     world.fleet.policy.hours = Some(OFFICE.parse().unwrap());
@@ -26,15 +26,15 @@ fn sized_by(launches: Launches) -> World {
     world
 }
 
-/// Eight weeks until an instant, in which there were so many launches at ten each working day, a minute apart.
-fn mornings(until: DateTime<Utc>, each_day: i64) -> Launches {
+/// Eight weeks of history with `per_day` launches from 10:00 on each working day, one minute apart.
+fn mornings(until: DateTime<Utc>, per_day: i64) -> Launches {
     let since = until - TimeDelta::weeks(8);
     let midnight = since.date_naive().and_hms_opt(0, 0, 0).unwrap().and_utc();
     let working = (0..57)
         .map(|day| midnight + TimeDelta::days(day))
         .filter(|day| day.weekday().num_days_from_monday() < 5);
     let launches = working.flat_map(|day| {
-        (0..each_day).map(move |n| Launch {
+        (0..per_day).map(move |n| Launch {
             at: day + TimeDelta::minutes(600 + n),
             restore: Some(Duration::from_mins(15)),
         })
@@ -46,8 +46,8 @@ fn target(world: &World, at: DateTime<Utc>) -> Target {
     Target::new(world, &world.fleet.policy, at)
 }
 
-fn wanted(each_day: i64, text: &str) -> u32 {
-    target(&sized_by(mornings(at(text), each_day)), at(text)).wanted
+fn wanted(per_day: i64, text: &str) -> u32 {
+    target(&auto_world(mornings(at(text), per_day)), at(text)).wanted
 }
 
 fn retired(world: &World, at: DateTime<Utc>) -> usize {
@@ -56,32 +56,32 @@ fn retired(world: &World, at: DateTime<Utc>) -> usize {
 }
 
 #[test]
-fn a_fixed_number_is_what_the_policy_says() {
+fn fixed_spare_is_the_target() {
     let fixed = target(&empty(), now());
     assert_eq!((fixed.wanted, fixed.keep, fixed.to_string().as_str()), (1, Some(1), "1"));
-    assert_eq!(fixed.reason, "the policy asks for 1 spare");
+    assert_eq!(fixed.reason, "the policy sets spare=1");
 }
 
 #[test]
-fn the_pool_is_ready_for_the_morning_and_rests_afterwards() {
+fn target_rises_before_the_morning_and_falls_after() {
     assert_eq!(wanted(6, "02T06:00:00"), 0, "long before");
     assert!(wanted(6, "02T09:45:00") >= 6, "a restore's time before");
     assert!(wanted(6, "02T10:00:00") >= 6);
     assert!(wanted(6, "02T16:00:00") < 3, "nothing has ever come then");
     assert!(wanted(2, "02T09:45:00") < wanted(6, "02T09:45:00"));
-    let ready = target(&sized_by(mornings(at("02T09:45:00"), 6)), at("02T09:45:00"));
+    let ready = target(&auto_world(mornings(at("02T09:45:00"), 6)), at("02T09:45:00"));
     assert!(ready.to_string().ends_with(" (auto)"));
-    assert!(ready.reason.contains("launches expected in the next"), "{}", ready.reason);
+    assert!(ready.reason.contains("expected launches in the next"), "{}", ready.reason);
 }
 
 #[test]
-fn none_is_held_outside_the_hours_and_the_restore_begins_before_they_do() {
+fn target_is_zero_outside_the_hours() {
     let mut early = mornings(at("02T05:00:00"), 0);
-    for world in [sized_by(early.clone()), {
+    for world in [auto_world(early.clone()), {
         let opening = at("02T07:00:00");
         let each_day = (1..57).map(|day| Launch { at: opening - TimeDelta::days(day), restore: None });
         early = Launches::new(opening - TimeDelta::weeks(8), at("02T05:00:00"), each_day.collect());
-        sized_by(early)
+        auto_world(early)
     }] {
         assert_eq!(target(&world, at("01T12:00:00")).wanted, 0, "a Sunday");
         assert_eq!(target(&world, at("01T12:00:00")).keep, Some(0));
@@ -92,8 +92,8 @@ fn none_is_held_outside_the_hours_and_the_restore_begins_before_they_do() {
 }
 
 #[test]
-fn least_and_most_hold() {
-    let mut world = sized_by(mornings(at("02T10:00:00"), 12));
+fn spare_min_and_max_limit_the_target() {
+    let mut world = auto_world(mornings(at("02T10:00:00"), 12));
     let policy = &mut world.fleet.policy;
     (policy.spare_min, policy.spare_max) = (2, 4);
     assert_eq!(target(&world, at("02T10:00:00")).wanted, 4);
@@ -110,7 +110,7 @@ fn least_and_most_hold() {
 }
 
 #[test]
-fn a_quiet_day_is_noticed_and_so_is_a_busy_one() {
+fn launches_of_the_day_change_the_target() {
     let noon = at("02T12:00:00");
     let each_day = |from: i64, until: DateTime<Utc>| {
         let all = (from..40).flat_map(|day| {
@@ -119,7 +119,7 @@ fn a_quiet_day_is_noticed_and_so_is_a_busy_one() {
                 restore: None,
             })
         });
-        sized_by(Launches::new(until - TimeDelta::weeks(8), until, all.collect()))
+        auto_world(Launches::new(until - TimeDelta::weeks(8), until, all.collect()))
     };
     let usual = target(&each_day(0, noon), noon).wanted;
     let holiday = target(&each_day(1, noon), noon).wanted;
@@ -135,9 +135,9 @@ fn a_quiet_day_is_noticed_and_so_is_a_busy_one() {
 }
 
 #[test]
-fn what_is_unknown_is_held() {
+fn unknown_history_retires_nothing() {
     let error = CloudError::new(ErrorClass::Auth, "FilterLogEvents", "AccessDenied", "no");
-    let mut world = sized_by(mornings(at("02T10:00:00"), 6));
+    let mut world = auto_world(mornings(at("02T10:00:00"), 6));
     world.databases.items.extend((1..=5).map(database));
     for launches in [Ok(None), Err(error)] {
         world.launches = launches;
@@ -146,37 +146,37 @@ fn what_is_unknown_is_held() {
             assert_eq!((target.keep, retired(&world, at(text))), (None, 0), "{text}");
         }
         assert_eq!(target(&world, at("02T10:00:00")).wanted, 1);
-        assert!(target(&world, at("02T10:00:00")).reason.contains("none is given up"));
+        assert!(target(&world, at("02T10:00:00")).reason.contains("none is retired"));
     }
     world.launches = Ok(Some(Arc::new(mornings(at("02T23:00:00"), 6))));
     assert_eq!(retired(&world, at("02T23:00:00")), 5);
 }
 
 #[test]
-fn a_short_history_is_no_history() {
+fn short_history_uses_the_default() {
     let first = Launch { at: at("02T09:00:00"), restore: None };
-    let world = sized_by(Launches::new(at("01T00:00:00"), at("02T12:00:00"), vec![first]));
+    let world = auto_world(Launches::new(at("01T00:00:00"), at("02T12:00:00"), vec![first]));
     let young = target(&world, at("02T12:00:00"));
     assert_eq!((young.wanted, young.keep), (1, None));
-    let world = sized_by(Launches::new(at("01T00:00:00"), at("03T10:00:00"), vec![first]));
+    let world = auto_world(Launches::new(at("01T00:00:00"), at("03T10:00:00"), vec![first]));
     assert_ne!(target(&world, at("03T10:00:00")).keep, None);
 }
 
 #[test]
-fn a_surplus_leaves_only_when_it_will_not_be_wanted_soon() {
-    let mut world = sized_by(mornings(at("02T09:00:00"), 6));
+fn surplus_is_retired_only_if_not_needed_soon() {
+    let mut world = auto_world(mornings(at("02T09:00:00"), 6));
     world.databases.items.extend((1..=6).map(database));
     assert_eq!(retired(&world, at("02T09:00:00")), 0, "wanted again in an hour");
     assert!(retired(&world, at("02T14:00:00")) > 0);
 }
 
 #[test]
-fn few_launches_at_odd_times_still_find_a_database() {
+fn rare_launches_reach_the_hit_rate() {
     // Two a week, never at the same time: only a database at all hours meets ninety-nine in a hundred.
     let odd = (0..16)
         .map(|n| Launch { at: at("02T00:00:00") - TimeDelta::minutes(n * 5_217 + 100), restore: None });
     let mut world =
-        sized_by(Launches::new(at("02T00:00:00") - TimeDelta::weeks(8), at("02T00:00:00"), odd.collect()));
+        auto_world(Launches::new(at("02T00:00:00") - TimeDelta::weeks(8), at("02T00:00:00"), odd.collect()));
     world.fleet.policy.hours = None;
     for hour in 0..24 {
         assert!(target(&world, at("02T00:00:00") + TimeDelta::hours(hour)).wanted >= 1, "{hour}");
@@ -184,7 +184,7 @@ fn few_launches_at_odd_times_still_find_a_database() {
 }
 
 prop_compose! {
-    fn some_launches()(
+    fn any_launches()(
         minutes in prop::collection::vec(0_i64..(8 * 7 * 24 * 60), 0..300),
         restore in 60_u64..10_000,
     ) -> Launches {
@@ -195,8 +195,8 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn the_target_keeps_within_its_bounds(
-        launches in some_launches(),
+    fn target_stays_within_its_bounds(
+        launches in any_launches(),
         least in 0_u32..5,
         more in 0_u32..12,
         ceiling in 0_u32..12,
@@ -204,7 +204,7 @@ proptest! {
         minutes in 0_i64..(7 * 24 * 60),
         always: bool,
     ) {
-        let mut world = sized_by(launches);
+        let mut world = auto_world(launches);
         let policy = &mut world.fleet.policy;
         (policy.spare_min, policy.spare_max, policy.max_databases) = (least, least + more, ceiling);
         policy.pool_hit_rate = rate;
@@ -217,15 +217,15 @@ proptest! {
         prop_assert!(found.wanted <= most, "{found:?}");
         prop_assert!(found.keep.is_none_or(|keep| (found.wanted..=most).contains(&keep)), "{found:?}");
         let hours = world.fleet.policy.hours.clone();
-        if hours.is_none_or(|hours| hours.are_open(at)) {
+        if hours.is_none_or(|hours| hours.contain(at)) {
             prop_assert!(found.wanted >= least.min(most), "{found:?}");
         }
         prop_assert_eq!(&found, &target(&world, at));
     }
 
     #[test]
-    fn who_wants_more_hits_gets_no_fewer_databases(launches in some_launches(), minutes in 0_i64..(7 * 24 * 60)) {
-        let mut world = sized_by(launches);
+    fn target_is_monotonic_in_the_hit_rate(launches in any_launches(), minutes in 0_i64..(7 * 24 * 60)) {
+        let mut world = auto_world(launches);
         let at = now() + TimeDelta::minutes(minutes);
         let mut last = 0;
         for rate in [50.0, 90.0, 95.0, 99.0, 99.9, 100.0] {

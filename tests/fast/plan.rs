@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::support::builders::*;
 use crate::support::worlds::some_world;
-use hatchery::domain::database::DatabaseFacts;
-use hatchery::domain::instance::InstanceFacts;
+use hatchery::domain::database::DatabaseAttributes;
+use hatchery::domain::instance::InstanceAttributes;
 use hatchery::domain::lifecycle::{self, Placement};
 use hatchery::domain::policy::RestoreFailures;
 use hatchery::domain::record::{LaunchFailure, Termination};
@@ -134,7 +134,7 @@ fn apply(world: &mut World, step: &Step) {
         }
         Step::CountFailedRestore { number } => {
             let failures = &mut world.fleet.policy.restore_failures;
-            *failures = failures.and(*number, now());
+            *failures = failures.with(*number, now());
         }
         Step::ResetFailedRestores => world.fleet.policy.restore_failures = RestoreFailures::default(),
         Step::CreateDatabase { number, restore, .. } => {
@@ -256,7 +256,7 @@ proptest! {
         let is_record = matches!(role, Some("environment" | "retirement"));
         prop_assert_eq!(record.is_some(), has_fleet_tag && has_name && is_record);
 
-        let facts = DatabaseFacts {
+        let facts = DatabaseAttributes {
             id: DatabaseId::new(format!("hatchery-{}", resource_name.replace('/', "-"))),
             status: "available".into(),
             endpoint: None,
@@ -266,7 +266,7 @@ proptest! {
         prop_assert_eq!(Database::parse(&fleet_name(), facts, &tags).is_some(), has_fleet_tag && has_name && role == Some("pool"));
 
         // Instances have no names, only tags.
-        let facts = InstanceFacts {
+        let facts = InstanceAttributes {
             id: InstanceId::new("i-1"),
             state: InstanceState::Running,
             instance_type: "t3.large".into(),

@@ -17,7 +17,7 @@ fn dev() -> FleetName {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_contract_holds() {
+async fn simulation_fulfils_the_contract() {
     let clock = clock();
     let sim = SimCloud::new(Scenario::default(), 1, clock.clone());
     let ground = Ground {
@@ -31,7 +31,7 @@ async fn the_contract_holds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn residents_boot_restore_and_come_to_rest() {
+async fn initial_environments_boot_and_restore() {
     let sim = SimCloud::new(Scenario::demo().unwrap(), 1, clock());
     let cloud = sim.caller("amy");
     tokio::time::sleep(Duration::from_mins(40)).await;
@@ -55,7 +55,7 @@ async fn records(cloud: &DynCloud) -> Vec<Record> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tokens_fence_and_die_as_documented() {
+async fn client_tokens_expire_as_documented() {
     let sim = SimCloud::new(Scenario::demo().unwrap(), 1, clock());
     let cloud = sim.caller("amy");
     let records = records(&cloud).await;
@@ -76,7 +76,7 @@ async fn tokens_fence_and_die_as_documented() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_account_throttles_all_callers_together() {
+async fn throttling_is_per_account() {
     let mut scenario = Scenario::default();
     scenario.faults.throttling = true;
     let sim = SimCloud::new(scenario, 1, clock());
@@ -91,7 +91,7 @@ async fn the_account_throttles_all_callers_together() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_answer_leaves_its_effect() {
+async fn lost_response_leaves_its_effect() {
     let mut scenario = Scenario::demo().unwrap();
     scenario.faults.lost_answer = 1.0;
     let sim = SimCloud::new(scenario, 1, clock());
@@ -102,7 +102,7 @@ async fn a_lost_answer_leaves_its_effect() {
     assert_eq!(cloud.record(&dev(), id).await.unwrap().value, None);
 }
 
-async fn hostile_history(seed: u64) -> Vec<String> {
+async fn history_with_faults(seed: u64) -> Vec<String> {
     let mut scenario = Scenario::hostile().unwrap();
     scenario.environments = Scenario::demo().unwrap().environments;
     scenario.faults.operator_per_day = 40.0;
@@ -120,18 +120,18 @@ async fn hostile_history(seed: u64) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_same_seed_gives_the_same_history() {
-    let first = hostile_history(7).await;
+async fn same_seed_gives_the_same_history() {
+    let first = history_with_faults(7).await;
     assert!(first.len() > 100);
     assert!(first.iter().any(|entry| entry.contains("operator")), "what is done by hand has a name");
 }
 
 #[test]
-fn histories_are_the_same_in_every_runtime() {
+fn history_is_independent_of_the_runtime() {
     let history = |seed| {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-        runtime.block_on(hostile_history(seed))
+        runtime.block_on(history_with_faults(seed))
     };
     assert_eq!(history(7), history(7));
     assert_ne!(history(7), history(8));

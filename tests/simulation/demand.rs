@@ -231,7 +231,7 @@ async fn run_pool(setup: &Setup, span: &Span) -> Outcome {
         }
         outcome.launches += 1;
         outcome.hits += u32::from(hit);
-        if office.are_open(now) {
+        if office.contain(now) {
             outcome.office.0 += u32::from(hit);
             outcome.office.1 += 1;
         }

@@ -109,7 +109,7 @@ fn open_security_group_must_be_allowed_by_id() {
         open_to: open_to.iter().map(ToString::to_string).collect(),
     };
     let groups = [group("sg-1", &[]), group("sg-2", &["0.0.0.0/0", "::/0"]), group("sg-3", &["::/0"])];
-    let policy = Policy { allow_public: vec!["sg-3".into()], ..Policy::for_fleet(&dev()) };
+    let policy = Policy { allow_public: vec!["sg-3".into()], ..Policy::new(&dev()) };
     let open = exposed_groups(&groups, &policy);
     assert_eq!(open, [&groups[1]]);
     let refusal = refusal(open[0]);

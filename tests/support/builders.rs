@@ -33,7 +33,7 @@ pub(crate) fn policy() -> Policy {
         source_database: "integration".into(),
         database_subnet_group: "private".into(),
         subnets: vec![SubnetId::new("subnet-a"), SubnetId::new("subnet-b")],
-        ..Policy::for_fleet(&fleet_name())
+        ..Policy::new(&fleet_name())
     }
 }
 
@@ -102,7 +102,6 @@ pub(crate) fn instance(number: u32) -> Instance {
         expires_at: Some(now() + Duration::from_hours(6)),
         phase: Some(Phase::Ready),
         detail: None,
-        ready_at: Some(minutes_ago(115)),
         timeline: BTreeMap::new(),
         orphan_since: None,
     }

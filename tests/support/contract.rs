@@ -41,7 +41,7 @@ async fn fleets(cloud: &dyn Cloud, ground: &Ground) -> Fleet {
         database_subnet_group: ground.subnet_group.clone(),
         subnets: ground.subnets.iter().map(SubnetId::new).collect(),
         image_tag: "dev".to_owned(),
-        ..Policy::for_fleet(&name())
+        ..Policy::new(&name())
     };
     let new = NewFleet {
         name: name(),

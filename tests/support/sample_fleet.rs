@@ -71,7 +71,6 @@ pub(crate) fn instance(record: &Record, phase: Option<Phase>) -> Instance {
         launched_at: record.created_at + TimeDelta::seconds(2),
         expires_at: record.expires_at,
         phase,
-        ready_at: None,
         ..builders::instance(number)
     }
 }

@@ -96,13 +96,13 @@ impl FromArgMatches for SettingFlags {
 impl InitArgs {
     fn to_new_fleet(&self) -> Result<NewFleet, Failure> {
         let name: FleetName = self.name.parse()?;
-        let mut policy = Policy::for_fleet(&name);
+        let mut policy = Policy::new(&name);
         for (name, value) in &self.settings.0 {
             if let Some(setting) = Setting::find(name) {
                 setting.set(&mut policy, value)?;
             }
         }
-        if let Some(gap) = policy.gaps().into_iter().next() {
+        if let Some(gap) = policy.problems().into_iter().next() {
             return Err(Failure::new(Kind::Usage, gap, "correct the flags"));
         }
         check_names("--instance-type", [&self.instance_type])?;

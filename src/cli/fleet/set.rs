@@ -15,7 +15,7 @@ pub(super) async fn run(
     console: &Console,
 ) -> Result<(), Failure> {
     let (policy, changes) = apply(fleet, settings)?;
-    if let Some(gap) = policy.gaps().into_iter().find(|gap| !fleet.problems.contains(gap)) {
+    if let Some(gap) = policy.problems().into_iter().find(|gap| !fleet.problems.contains(gap)) {
         return Err(Failure::new(Kind::Usage, gap, "nothing was changed"));
     }
     checks::check_references(cloud, &fleet.policy, &policy).await?;
@@ -38,7 +38,7 @@ pub(super) async fn run(
 
 /// Applies `SETTING=VALUE` arguments to the fleet's policy. Returns the new policy and the tags to write.
 fn apply(fleet: &Fleet, settings: &[String]) -> Result<(Policy, TagChanges), Failure> {
-    let defaults = Policy::for_fleet(&fleet.name);
+    let defaults = Policy::new(&fleet.name);
     let mut policy = fleet.policy.clone();
     let mut changes = TagChanges::new();
     for text in settings {

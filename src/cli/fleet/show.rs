@@ -10,7 +10,7 @@ pub(super) fn run(fleet: &Fleet, console: &Console) -> Result<(), Failure> {
     if console.is_json() {
         return console.print_json(&json::fleet(fleet));
     }
-    let defaults = Policy::for_fleet(&fleet.name);
+    let defaults = Policy::new(&fleet.name);
     let rows = SETTINGS.iter().map(|setting| {
         let value = setting.get(&fleet.policy);
         let is_default = value == setting.get(&defaults);

@@ -9,7 +9,7 @@ use super::call::{Access, Bucket, call};
 use super::launch_templates::read_pages;
 use super::{AwsCloud, instant};
 use crate::cloud::{Observed, Page, Pages, Result, SourceDatabase, absent};
-use crate::domain::database::DatabaseFacts;
+use crate::domain::database::DatabaseAttributes;
 use crate::domain::{
     CloudError, Database, DatabaseId, ErrorClass, FleetName, NewDatabase, Number, Snapshot, SnapshotId,
     TagChanges, Tags,
@@ -188,7 +188,7 @@ impl AwsCloud {
 
 fn read(fleet: &FleetName, database: &DbInstance) -> Option<Database> {
     let endpoint = database.endpoint().and_then(|endpoint| Some((endpoint.address()?, endpoint.port()?)));
-    let facts = DatabaseFacts {
+    let facts = DatabaseAttributes {
         id: DatabaseId::new(database.db_instance_identifier()?),
         status: database.db_instance_status().unwrap_or("unknown").to_owned(),
         endpoint: endpoint.map(|(address, port)| format!("{address}:{port}")),

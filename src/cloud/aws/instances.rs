@@ -11,7 +11,7 @@ use super::call::{Access, Bucket, call};
 use super::launch_templates::{filter, read_pages, read_tags};
 use super::{AwsCloud, instant};
 use crate::cloud::{LaunchInstance, Observed, Page, Pages, Result, absent};
-use crate::domain::instance::InstanceFacts;
+use crate::domain::instance::InstanceAttributes;
 use crate::domain::tags::key;
 use crate::domain::{
     CloudError, EnvironmentId, ErrorClass, FleetName, Image, ImageId, Instance, InstanceId, InstanceState,
@@ -163,7 +163,7 @@ impl AwsCloud {
 }
 
 fn read(fleet: &FleetName, instance: &Ec2Instance) -> Option<Instance> {
-    let facts = InstanceFacts {
+    let facts = InstanceAttributes {
         id: InstanceId::new(instance.instance_id()?),
         state: state_of(instance),
         instance_type: instance.instance_type().map(|kind| kind.as_str().to_owned()).unwrap_or_default(),

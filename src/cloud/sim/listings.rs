@@ -8,8 +8,8 @@ use super::operations::Operation;
 use super::state::{Change, SimDatabase, SimInstance, State, Template};
 use super::versioned::Store;
 use crate::cloud::{Observed, Page, Pages, Result};
-use crate::domain::database::DatabaseFacts;
-use crate::domain::instance::InstanceFacts;
+use crate::domain::database::DatabaseAttributes;
+use crate::domain::instance::InstanceAttributes;
 use crate::domain::tags::Tags;
 use crate::domain::{
     Database, DatabaseId, ErrorClass, Fleet, FleetName, Instance, InstanceId, Record, RecordId, TagChanges,
@@ -42,7 +42,7 @@ pub(super) fn read_instance(
     instance: &SimInstance,
     tags: &Tags,
 ) -> Option<Instance> {
-    let facts = InstanceFacts {
+    let facts = InstanceAttributes {
         id: InstanceId::new(id),
         state: instance.state,
         instance_type: instance.instance_type.clone(),
@@ -60,7 +60,7 @@ pub(super) fn read_database(
     database: &SimDatabase,
     tags: &Tags,
 ) -> Option<Database> {
-    let facts = DatabaseFacts {
+    let facts = DatabaseAttributes {
         id: DatabaseId::new(id),
         status: database.status.clone(),
         endpoint: database.endpoint.clone(),

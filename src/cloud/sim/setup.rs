@@ -28,7 +28,7 @@ impl State {
             source_database: self.scenario.source_database.clone(),
             database_subnet_group: SUBNET_GROUP.to_owned(),
             subnets: self.subnets.iter().map(|subnet| subnet.id.clone()).collect(),
-            ..Policy::for_fleet(&name)
+            ..Policy::new(&name)
         };
         for (setting, value) in self.scenario.policy.clone() {
             if let Some(setting) = Setting::find(&setting) {

@@ -1,6 +1,8 @@
-//! What settings take, what they write, and what contradicts itself.
+//! Parsing and formatting of settings, and contradictions between them.
 
-#![allow(clippy::float_cmp)] // what is read is what was written
+#![allow(clippy::float_cmp)] // parsed values are exact
+
+use rstest::rstest;
 
 use super::*;
 
@@ -9,13 +11,13 @@ fn dev() -> FleetName {
 }
 
 fn set(name: &str, value: &str) -> Result<Policy, InvalidName> {
-    let mut policy = Policy::for_fleet(&dev());
+    let mut policy = Policy::new(&dev());
     Setting::find(name).unwrap().set(&mut policy, value).map(|()| policy)
 }
 
 #[test]
-fn every_setting_reads_what_it_writes() {
-    let mut policy = Policy::for_fleet(&dev());
+fn settings_round_trip_through_tags() {
+    let mut policy = Policy::new(&dev());
     for (name, value) in [
         ("spare", "auto"),
         ("pool-hit-rate", "99.5 %"),
@@ -42,16 +44,16 @@ fn every_setting_reads_what_it_writes() {
 }
 
 #[test]
-fn a_fleet_begins_with_the_published_figures() {
-    let Policy { ttl, max_lifetime, grace, snapshot_drift, .. } = Policy::for_fleet(&dev());
+fn defaults_are_the_published_figures() {
+    let Policy { ttl, max_lifetime, grace, snapshot_drift, .. } = Policy::new(&dev());
     let minutes = [ttl, max_lifetime, grace, snapshot_drift].map(|length| length.as_secs() / 60);
     assert_eq!(minutes, [8 * 60, 7 * 24 * 60, 15, 24 * 60]);
 }
 
 #[test]
-fn an_empty_fleet_says_what_is_missing() {
+fn missing_settings_are_problems() {
     let (policy, problems) = Policy::parse(&Tags::new(), &dev());
-    assert_eq!(policy, Policy::for_fleet(&dev()));
+    assert_eq!(policy, Policy::new(&dev()));
     assert_eq!(
         problems,
         [
@@ -63,7 +65,7 @@ fn an_empty_fleet_says_what_is_missing() {
 }
 
 #[test]
-fn the_most_that_a_setting_takes_is_taken() {
+fn limits_of_settings_are_accepted() {
     assert_eq!(set("spare", "1000").unwrap().spare, Spare::Fixed(1_000));
     assert_eq!(set("pool-hit-rate", "1").unwrap().pool_hit_rate, 1.0);
     assert_eq!(set("pool-hit-rate", "100 %").unwrap().pool_hit_rate, 100.0);
@@ -74,15 +76,15 @@ fn the_most_that_a_setting_takes_is_taken() {
     assert!(set("image-tag", &format!("{word}w")).is_err());
     assert!(set("image-tag", "a b").is_err());
     assert_eq!(set("database-parameter-group", " ").unwrap().database_parameter_group, None);
-    assert_eq!(set("paused", "on").unwrap(), Policy { paused: true, ..Policy::for_fleet(&dev()) });
+    assert_eq!(set("paused", "on").unwrap(), Policy { paused: true, ..Policy::new(&dev()) });
     assert!(!set("paused", "0").unwrap().paused);
     assert_eq!(set("price.database", "").unwrap().price_database, None);
     assert_eq!(set("allow-public", "sg-1,,sg-2 ").unwrap().allow_public, ["sg-1", "sg-2"]);
 }
 
 #[test]
-fn a_setting_without_a_value_has_no_tag() {
-    let policy = Policy::for_fleet(&dev());
+fn empty_setting_has_no_tag() {
+    let policy = Policy::new(&dev());
     let named = |name| Setting::find(name).unwrap();
     assert_eq!(named("paused").get(&policy), None);
     assert_eq!(named("spare").get(&policy).as_deref(), Some("1"));
@@ -91,72 +93,72 @@ fn a_setting_without_a_value_has_no_tag() {
 }
 
 #[test]
-fn settings_that_contradict_each_other_are_said() {
+fn contradictory_settings_are_problems() {
     let whole = Policy {
         source_database: "integration".into(),
         database_subnet_group: "private".into(),
         subnets: vec![SubnetId::new("subnet-1")],
         max_databases: 4,
-        ..Policy::for_fleet(&dev())
+        ..Policy::new(&dev())
     };
-    let gaps = |change: fn(&mut Policy)| {
+    let problems = |change: fn(&mut Policy)| {
         let mut policy = whole.clone();
         change(&mut policy);
-        policy.gaps().join("; ")
+        policy.problems().join("; ")
     };
-    assert_eq!(gaps(|policy| policy.spare = Spare::Fixed(4)), "");
-    assert_eq!(gaps(|policy| policy.spare = Spare::Fixed(5)), "setting spare is higher than max-databases");
-    assert_eq!(gaps(|policy| (policy.spare, policy.spare_min) = (Spare::Auto, 4)), "");
-    assert_eq!(gaps(|policy| policy.spare_min = 5), "");
-    let least = "setting spare-min is higher than max-databases";
-    assert_eq!(gaps(|policy| (policy.spare, policy.spare_min) = (Spare::Auto, 5)), least);
-    assert_eq!(gaps(|policy| policy.spare_min = 10), "");
-    assert_eq!(gaps(|policy| policy.spare_min = 11), "setting spare-min is higher than spare-max");
-    assert_eq!(gaps(|policy| policy.ttl = policy.max_lifetime), "");
+    assert_eq!(problems(|policy| policy.spare = Spare::Fixed(4)), "");
+    assert_eq!(
+        problems(|policy| policy.spare = Spare::Fixed(5)),
+        "setting spare is higher than max-databases"
+    );
+    assert_eq!(problems(|policy| (policy.spare, policy.spare_min) = (Spare::Auto, 4)), "");
+    assert_eq!(problems(|policy| policy.spare_min = 5), "");
+    let min = "setting spare-min is higher than max-databases";
+    assert_eq!(problems(|policy| (policy.spare, policy.spare_min) = (Spare::Auto, 5)), min);
+    assert_eq!(problems(|policy| policy.spare_min = 10), "");
+    assert_eq!(problems(|policy| policy.spare_min = 11), "setting spare-min is higher than spare-max");
+    assert_eq!(problems(|policy| policy.ttl = policy.max_lifetime), "");
     let ttl = "setting ttl is longer than max-lifetime";
-    assert_eq!(gaps(|policy| policy.ttl = policy.max_lifetime + Duration::from_secs(1)), ttl);
+    assert_eq!(problems(|policy| policy.ttl = policy.max_lifetime + Duration::from_secs(1)), ttl);
 }
 
 #[test]
-fn failures_in_a_row_wait_longer_and_longer_and_then_stop() {
+fn consecutive_failures_back_off_and_stop() {
     let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
     let noon = at("2026-03-02T12:00:00Z");
     let mut failures = RestoreFailures::default();
-    assert_eq!((failures.retry_at(), failures.is_spent(), failures.to_tag().as_str()), (None, false, ""));
+    assert_eq!((failures.retry_at(), failures.is_exhausted(), failures.to_tag().as_str()), (None, false, ""));
     for (number, minutes) in [(1, 1), (2, 2), (3, 4), (4, 8), (5, 16), (6, 32), (7, 64), (8, 64)] {
-        failures = failures.and(Number(number), noon);
-        // The same failure, seen by another engine.
-        assert_eq!(failures, failures.and(Number(number), noon));
+        failures = failures.with(Number(number), noon);
+        // Another engine finds the same failure.
+        assert_eq!(failures, failures.with(Number(number), noon));
         assert_eq!(failures.retry_at(), Some(noon + Duration::from_mins(minutes)));
-        assert_eq!(failures.is_spent(), number >= 5);
+        assert_eq!(failures.is_exhausted(), number >= 5);
     }
     assert_eq!(failures.to_tag(), "2026-03-02T12:00:00Z 1 2 3 4 5 6 7 8");
 }
 
-#[test]
-fn bad_values_are_refused_with_the_rule() {
-    for (name, value) in [
-        ("spare", "-1"),
-        ("spare", "many"),
-        ("spare", "1001"),
-        ("spare", "Auto 3"),
-        ("pool-hit-rate", "0"),
-        ("pool-hit-rate", "101"),
-        ("pool-hit-rate", "NaN"),
-        ("spare-max", "lots"),
-        ("hours", "office"),
-        ("hours", "Mon-Fri 07:00-19:00 Berlin"),
-        ("ttl", "soon"),
-        ("ttl", "9999999h"),
-        ("source-database", ""),
-        ("subnets", "vpc-1"),
-        ("url.app", "javascript:alert(1)"),
-        ("price.instance", "NaN"),
-        ("paused", "perhaps"),
-        ("min-version", "one"),
-        ("image-tag", "a\u{1b}[31m"),
-    ] {
-        let error = set(name, value).unwrap_err();
-        assert!(error.to_string().starts_with(&format!("setting {name} ")), "{error}");
-    }
+#[rstest]
+#[case("spare", "-1")]
+#[case("spare", "many")]
+#[case("spare", "1001")]
+#[case("spare", "Auto 3")]
+#[case("pool-hit-rate", "0")]
+#[case("pool-hit-rate", "101")]
+#[case("pool-hit-rate", "NaN")]
+#[case("spare-max", "lots")]
+#[case("hours", "office")]
+#[case("hours", "Mon-Fri 07:00-19:00 Berlin")]
+#[case("ttl", "soon")]
+#[case("ttl", "9999999h")]
+#[case("source-database", "")]
+#[case("subnets", "vpc-1")]
+#[case("url.app", "javascript:alert(1)")]
+#[case("price.instance", "NaN")]
+#[case("paused", "perhaps")]
+#[case("min-version", "one")]
+#[case("image-tag", "a\u{1b}[31m")]
+fn invalid_value_is_rejected(#[case] name: &str, #[case] value: &str) {
+    let error = set(name, value).unwrap_err();
+    assert!(error.to_string().starts_with(&format!("setting {name} ")), "{error}");
 }

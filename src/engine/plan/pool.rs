@@ -64,7 +64,7 @@ fn failures(
             planner.push(step, format!("its restore failed: it is {why}"));
         } else {
             planner.push(Step::CountFailedRestore { number }, format!("{} is {why}", database.id));
-            known = known.and(number, planner.now);
+            known = known.with(number, planner.now);
         }
     }
     if let Some(last) = counted.last
@@ -111,7 +111,7 @@ fn top_up(planner: &mut Planner<'_>, missing: usize, failures: &RestoreFailures,
     if missing == 0 {
         return;
     }
-    if failures.is_spent() {
+    if failures.is_exhausted() {
         let reason = format!(
             "{} restores failed in a row; find the cause, then resume with: hatchery fleet set restore-failures=",
             failures.numbers.len()

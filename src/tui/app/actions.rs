@@ -17,9 +17,9 @@ use super::pages;
 use super::regions::Pane;
 use super::rows::EnvironmentRow;
 use crate::cloud::LogQuery;
+use crate::domain::format::format_exact_duration;
 use crate::domain::{EnvironmentId, RecordId};
 use crate::tui::action::Action;
-use crate::tui::format;
 
 /// How far back a log is read.
 const LOG_WINDOW: Duration = Duration::from_hours(6);
@@ -102,7 +102,7 @@ pub(super) fn respond(model: &mut Model, dialog: Dialog, response: Response) -> 
             if !still_exists(model, &record, &id) {
                 return Vec::new();
             }
-            let task = model.start_task(format!("extending {id} by {}", format::duration(by.as_secs())));
+            let task = model.start_task(format!("extending {id} by {}", format_exact_duration(by)));
             vec![Effect::Extend(task, id, by)]
         }
         Response::Terminate(record, id) => {

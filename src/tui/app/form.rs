@@ -6,7 +6,7 @@ use ratatui::crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler as _;
 
-use crate::tui::format;
+use crate::domain::format::format_exact_duration;
 
 /// The longest paste into one field, in characters.
 const MAX_PASTE_CHARS: usize = 1_000;
@@ -85,12 +85,11 @@ pub(crate) fn parse_duration(text: &str, max: Option<Duration>) -> Result<Option
     if text.is_empty() {
         return Ok(None);
     }
-    let duration = humantime::parse_duration(text)
-        .map_err(|_| format!("not a valid duration: {text} (use 30m, 8h, 2d)"))?;
+    let duration = crate::domain::format::parse_duration(text).map_err(|error| error.to_string())?;
     match max {
         _ if duration < Duration::from_mins(1) => Err("must be at least 1m".to_owned()),
         Some(max) if duration > max => {
-            Err(format!("must be at most {}, the fleet's max-lifetime", format::duration(max.as_secs())))
+            Err(format!("must be at most {}, the fleet's max-lifetime", format_exact_duration(max)))
         }
         None if duration > Duration::from_hours(MAX_DAYS * 24) => Err(format!("must be at most {MAX_DAYS}d")),
         _ => Ok(Some(duration)),

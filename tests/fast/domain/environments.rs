@@ -11,48 +11,48 @@ use hatchery::domain::{
 use crate::support::worlds::*;
 
 /// A world of one environment, changed.
-fn changed(change: impl FnOnce(&mut Record, &mut Instance, &mut Database)) -> World {
+fn world_with(change: impl FnOnce(&mut Record, &mut Instance, &mut Database)) -> World {
     let mut world = of_size(1);
     change(&mut world.records.items[0], &mut world.instances.items[0], &mut world.databases.items[0]);
     world
 }
 
 #[track_caller]
-fn is(state: EnvironmentState, change: impl FnOnce(&mut Record, &mut Instance, &mut Database)) {
-    assert_eq!(Environment::all(&changed(change), now())[0].state, state);
+fn assert_state(state: EnvironmentState, change: impl FnOnce(&mut Record, &mut Instance, &mut Database)) {
+    assert_eq!(Environment::all(&world_with(change), now())[0].state, state);
 }
 
 #[test]
-fn an_environment_is_what_its_record_its_instance_and_its_database_are_together() {
+fn state_combines_record_instance_and_database() {
     use EnvironmentState as State;
-    is(State::Ready, |_, _, _| ());
-    is(State::Launching, |_, instance, _| instance.environment = id(9));
-    is(State::Starting, |_, instance, _| instance.phase = None);
-    is(State::Starting, |_, instance, _| instance.phase = Some(Phase::Images));
-    is(State::Stopped, |_, instance, _| instance.state = InstanceState::Stopping);
-    is(State::Stopped, |_, instance, _| instance.state = InstanceState::Stopped);
-    is(State::Failed, |_, instance, _| instance.state = InstanceState::ShuttingDown);
-    is(State::Failed, |_, instance, _| instance.state = InstanceState::Terminated);
-    is(State::Failed, |_, instance, _| instance.phase = Some(Phase::Failed));
-    is(State::Failed, |_, _, database| database.status = "failed".into());
-    is(State::Failed, |record, _, _| {
+    assert_state(State::Ready, |_, _, _| ());
+    assert_state(State::Launching, |_, instance, _| instance.environment = id(9));
+    assert_state(State::Starting, |_, instance, _| instance.phase = None);
+    assert_state(State::Starting, |_, instance, _| instance.phase = Some(Phase::Images));
+    assert_state(State::Stopped, |_, instance, _| instance.state = InstanceState::Stopping);
+    assert_state(State::Stopped, |_, instance, _| instance.state = InstanceState::Stopped);
+    assert_state(State::Failed, |_, instance, _| instance.state = InstanceState::ShuttingDown);
+    assert_state(State::Failed, |_, instance, _| instance.state = InstanceState::Terminated);
+    assert_state(State::Failed, |_, instance, _| instance.phase = Some(Phase::Failed));
+    assert_state(State::Failed, |_, _, database| database.status = "failed".into());
+    assert_state(State::Failed, |record, _, _| {
         record.failure = Some(LaunchFailure { at: now(), reason: "no room".into() });
     });
-    is(State::Terminating, |record, _, _| {
+    assert_state(State::Terminating, |record, _, _| {
         record.terminate = Some(Termination { at: now(), by: "amy".into() });
     });
-    is(State::Ready, |record, _, _| record.expires_at = Some(now() + Duration::from_secs(1)));
-    is(State::Expired, |record, _, _| record.expires_at = Some(now()));
-    is(State::Expired, |record, _, _| {
+    assert_state(State::Ready, |record, _, _| record.expires_at = Some(now() + Duration::from_secs(1)));
+    assert_state(State::Expired, |record, _, _| record.expires_at = Some(now()));
+    assert_state(State::Expired, |record, _, _| {
         (record.expires_at, record.created_at) = (None, minutes_ago(7 * 24 * 60));
     });
     // The grace is a quarter of an hour.
-    is(State::Reaping, |record, _, _| record.reaping_since = Some(minutes_ago(14)));
-    is(State::Terminating, |record, _, _| record.reaping_since = Some(minutes_ago(15)));
+    assert_state(State::Reaping, |record, _, _| record.reaping_since = Some(minutes_ago(14)));
+    assert_state(State::Terminating, |record, _, _| record.reaping_since = Some(minutes_ago(15)));
 }
 
 #[test]
-fn environments_come_in_order_and_a_retirement_is_none() {
+fn environments_are_sorted_without_retirements() {
     let mut world = of_size(3);
     world.records.items.reverse();
     world.records.items[1].retirement = true;
@@ -67,7 +67,7 @@ fn environments_come_in_order_and_a_retirement_is_none() {
 }
 
 #[test]
-fn of_several_instances_the_first_that_lives_is_its_own() {
+fn oldest_active_instance_is_chosen() {
     let with = |id: &str, state, minutes| Instance {
         id: InstanceId::new(id),
         state,
@@ -101,11 +101,11 @@ fn of_several_instances_the_first_that_lives_is_its_own() {
 }
 
 fn problems(change: impl FnOnce(&mut Record, &mut Instance, &mut Database)) -> String {
-    Environment::all_claims(&changed(change), now())[0].problems().join("; ")
+    Environment::all_claims(&world_with(change), now())[0].problems().join("; ")
 }
 
 #[test]
-fn what_is_wrong_with_an_environment_is_said_in_words() {
+fn problems_are_sentences() {
     assert_eq!(problems(|_, _, _| ()), "");
     assert_eq!(
         problems(|record, _, _| record.failure = Some(LaunchFailure { at: now(), reason: "no room".into() })),
@@ -137,7 +137,7 @@ fn what_is_wrong_with_an_environment_is_said_in_words() {
     );
     assert_eq!(
         problems(|record, _, _| record.expires_at = None),
-        "its expiry cannot be read, so it lives as long as the fleet's max-lifetime"
+        "its expiry tag is not valid, so it expires at the fleet's max-lifetime"
     );
     assert_eq!(problems(|record, _, _| (record.expires_at, record.retirement) = (None, true)), "");
     let mut world = of_size(1);
@@ -146,9 +146,9 @@ fn what_is_wrong_with_an_environment_is_said_in_words() {
 }
 
 #[test]
-fn a_phase_is_that_of_a_living_instance() {
+fn phase_needs_an_active_instance() {
     let phase = |change: fn(&mut Instance)| {
-        Environment::all(&changed(|_, instance, _| change(instance)), now())[0].phase()
+        Environment::all(&world_with(|_, instance, _| change(instance)), now())[0].phase()
     };
     assert_eq!(phase(|_| ()), Some(Phase::Ready));
     assert_eq!(phase(|instance| instance.phase = None), Some(Phase::Booting));
@@ -157,9 +157,9 @@ fn a_phase_is_that_of_a_living_instance() {
 }
 
 #[test]
-fn a_marked_environment_is_kept_for_the_grace() {
+fn marked_environment_is_kept_for_the_grace() {
     let kept = |since| {
-        let world = changed(|record, _, _| record.reaping_since = since);
+        let world = world_with(|record, _, _| record.reaping_since = since);
         Environment::all(&world, now())[0].kept_until(&world.fleet.policy)
     };
     assert_eq!(kept(Some(minutes_ago(10))), Some(now() + Duration::from_mins(5)));
@@ -167,9 +167,9 @@ fn a_marked_environment_is_kept_for_the_grace() {
 }
 
 #[test]
-fn an_address_has_its_placeholders_filled_in() {
+fn url_placeholders_are_filled() {
     let url = |template: &str, change: fn(&mut Instance)| {
-        Environment::all(&changed(|_, instance, _| change(instance)), now())[0].url(template)
+        Environment::all(&world_with(|_, instance, _| change(instance)), now())[0].url(template)
     };
     let all = "http://{ip}/{public_ip}/{private_ip}/{id}/{name}/{other}";
     let filled = "http://203.0.113.7/203.0.113.7/10.0.0.7/dev-1/env-1/{other}";
@@ -183,7 +183,7 @@ fn an_address_has_its_placeholders_filled_in() {
 }
 
 #[test]
-fn an_environment_is_found_by_its_id_or_by_a_name_that_is_its_own() {
+fn find_takes_an_id_or_a_unique_label() {
     let mut world = of_size(4);
     let records = &mut world.records.items;
     records[1].name = "dev-1".into();
@@ -202,7 +202,7 @@ fn an_environment_is_found_by_its_id_or_by_a_name_that_is_its_own() {
 }
 
 #[track_caller]
-fn database_is(state: DatabaseState, change: impl FnOnce(&mut World)) {
+fn assert_database(state: DatabaseState, change: impl FnOnce(&mut World)) {
     let mut world = empty();
     world.databases.items.push(database(1));
     change(&mut world);
@@ -212,31 +212,31 @@ fn database_is(state: DatabaseState, change: impl FnOnce(&mut World)) {
 }
 
 #[test]
-fn a_database_stands_in_the_pool_as_its_status_its_claim_and_its_age_say() {
+fn database_state_depends_on_status_claim_and_age() {
     let status =
         |status: &'static str| move |world: &mut World| world.databases.items[0].status = status.into();
-    database_is(DatabaseState::Free, |_| ());
-    database_is(DatabaseState::Creating, status("creating"));
-    database_is(DatabaseState::Failed, status("failed"));
-    database_is(DatabaseState::Deleting, status("deleting"));
-    database_is(DatabaseState::Claimed, |world| world.databases.items[0] = claimed(1));
-    database_is(DatabaseState::Claimed, |world| world.records.items.push(record(1)));
-    database_is(DatabaseState::Free, |world| world.records.items.push(record(2)));
+    assert_database(DatabaseState::Free, |_| ());
+    assert_database(DatabaseState::Creating, status("creating"));
+    assert_database(DatabaseState::Failed, status("failed"));
+    assert_database(DatabaseState::Deleting, status("deleting"));
+    assert_database(DatabaseState::Claimed, |world| world.databases.items[0] = claimed(1));
+    assert_database(DatabaseState::Claimed, |world| world.records.items.push(record(1)));
+    assert_database(DatabaseState::Free, |world| world.records.items.push(record(2)));
     let older =
         |minutes| move |world: &mut World| world.databases.items[0].snapshot_at = Some(minutes_ago(minutes));
     // The latest snapshot is six hours old, and a day is what the policy lets pass.
-    database_is(DatabaseState::Free, older(360 + 24 * 60));
-    database_is(DatabaseState::Stale, older(361 + 24 * 60));
-    database_is(DatabaseState::Free, older(0));
-    database_is(DatabaseState::Free, |world| world.databases.items[0].snapshot_at = None);
-    database_is(DatabaseState::Free, |world| {
+    assert_database(DatabaseState::Free, older(360 + 24 * 60));
+    assert_database(DatabaseState::Stale, older(361 + 24 * 60));
+    assert_database(DatabaseState::Free, older(0));
+    assert_database(DatabaseState::Free, |world| world.databases.items[0].snapshot_at = None);
+    assert_database(DatabaseState::Free, |world| {
         older(9_999)(world);
         world.snapshot = Ok(None);
     });
 }
 
 #[test]
-fn a_launch_takes_the_best_that_there_is() {
+fn claimable_is_sorted_best_first() {
     let mut world = empty();
     let mut add = |number: u32, change: fn(&mut Database), requested: i64| {
         let mut database = database(number);

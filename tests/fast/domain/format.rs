@@ -1,7 +1,5 @@
 //! The words that people and scripts read.
 
-use std::time::Duration;
-
 use hatchery::domain::audit::engine_name;
 use hatchery::domain::health::Level;
 use hatchery::domain::{
@@ -13,14 +11,14 @@ use crate::support::worlds::*;
 
 /// On a screen and in JSON it is this word, and it takes a width.
 #[track_caller]
-fn is_called(thing: impl Serialize + ToString + std::fmt::Display, word: &str) {
+fn assert_text(thing: impl Serialize + ToString + std::fmt::Display, word: &str) {
     assert_eq!(thing.to_string(), word);
     assert_eq!(serde_json::to_value(&thing).unwrap(), word);
     assert_eq!(format!("{thing:>20}|"), format!("{word:>20}|"));
 }
 
 #[test]
-fn every_state_has_its_word() {
+fn states_as_text() {
     for (state, word) in [
         (EnvironmentState::Launching, "launching"),
         (EnvironmentState::Starting, "starting"),
@@ -31,7 +29,7 @@ fn every_state_has_its_word() {
         (EnvironmentState::Terminating, "terminating"),
         (EnvironmentState::Failed, "failed"),
     ] {
-        is_called(state, word);
+        assert_text(state, word);
     }
     for (state, word) in [
         (DatabaseState::Free, "free"),
@@ -41,7 +39,7 @@ fn every_state_has_its_word() {
         (DatabaseState::Failed, "failed"),
         (DatabaseState::Deleting, "deleting"),
     ] {
-        is_called(state, word);
+        assert_text(state, word);
     }
     for (outcome, word) in [
         (Outcome::Done, "done"),
@@ -50,12 +48,12 @@ fn every_state_has_its_word() {
         (Outcome::Unknown, "unknown"),
         (Outcome::DryRun, "dry-run"),
     ] {
-        is_called(outcome, word);
+        assert_text(outcome, word);
     }
 }
 
 #[test]
-fn levels_and_classes_have_their_words() {
+fn levels_and_classes_as_text() {
     for (level, word) in [(Level::Info, "info"), (Level::Warning, "warning"), (Level::Error, "error")] {
         assert_eq!((level.as_str(), serde_json::to_value(level).unwrap()), (word, word.into()));
     }
@@ -75,7 +73,7 @@ fn levels_and_classes_have_their_words() {
 }
 
 #[test]
-fn what_ec2_and_the_bootstrap_say_is_read_as_it_is_written() {
+fn instance_states_and_phases_round_trip() {
     for state in [
         InstanceState::Pending,
         InstanceState::Running,
@@ -89,16 +87,16 @@ fn what_ec2_and_the_bootstrap_say_is_read_as_it_is_written() {
         let gone = matches!(state, InstanceState::ShuttingDown | InstanceState::Terminated);
         assert_eq!(state.is_ending(), gone);
     }
-    is_called(InstanceState::ShuttingDown, "shutting-down");
+    assert_text(InstanceState::ShuttingDown, "shutting-down");
     for phase in Phase::PATH.into_iter().chain([Phase::Failed]) {
-        assert_eq!(Phase::parse(phase.as_str()), Some(phase));
-        is_called(phase, phase.as_str());
+        assert_eq!(phase.as_str().parse(), Ok(phase));
+        assert_text(phase, phase.as_str());
     }
-    assert_eq!(Phase::parse("asleep"), None);
+    assert!("asleep".parse::<Phase>().is_err());
 }
 
 #[test]
-fn a_spare_is_a_number_or_a_word() {
+fn spare_is_a_number_or_auto() {
     assert_eq!(serde_json::to_value([Spare::Fixed(3), Spare::Auto]).unwrap(), serde_json::json!([3, "auto"]));
     for (text, spare) in [("0", Spare::Fixed(0)), ("1000", Spare::Fixed(1_000)), ("auto", Spare::Auto)] {
         assert_eq!((text.parse(), spare.to_string().as_str()), (Ok(spare), text));
@@ -121,14 +119,14 @@ fn event(who: &str, action: &str) -> AuditEvent {
 }
 
 #[test]
-fn an_engine_is_known_by_its_name() {
+fn engine_is_recognised_by_its_name() {
     assert_eq!(engine_name("laptop"), "engine@laptop");
     assert!(event(&engine_name("laptop"), "launch").is_by_engine());
     assert!(!event("amy", "launch").is_by_engine());
 }
 
 #[test]
-fn an_event_from_a_log_that_others_write_is_cleaned_whole() {
+fn audit_event_is_sanitized() {
     let clean = event("amy\u{1b}[31m", "launch\r").sanitized();
     let expected = AuditEvent {
         target: "dev-12".into(),
@@ -140,7 +138,7 @@ fn an_event_from_a_log_that_others_write_is_cleaned_whole() {
 }
 
 #[test]
-fn every_deed_is_told_in_the_past() {
+fn summary_of_each_kind_of_action() {
     for (action, told) in [
         ("forget-failed-restores", "cleared failed restores"),
         ("keep", "kept"),
@@ -152,18 +150,4 @@ fn every_deed_is_told_in_the_past() {
     }
     let dry = AuditEvent { outcome: Outcome::DryRun, ..event("amy", "launch-instance") };
     assert_eq!(dry.summary(), "launch instance");
-}
-
-#[test]
-fn a_length_of_time_has_its_two_largest_units() {
-    for (seconds, text) in [
-        (60, "1m 00s"),
-        (3_599, "59m 59s"),
-        (3_600, "1h 00m"),
-        (86_399, "23h 59m"),
-        (86_400, "1d 00h"),
-        (86_400 + 3_600 * 5 + 59, "1d 05h"),
-    ] {
-        assert_eq!(hatchery::domain::text::format_duration(Duration::from_secs(seconds)), text);
-    }
 }

@@ -20,7 +20,7 @@ fn cost_of(world: &World) -> Option<Cost> {
 }
 
 #[test]
-fn an_environment_costs_what_its_parts_cost() {
+fn cost_is_the_sum_of_instance_and_database() {
     let mut world = priced();
     assert_eq!(cost_of(&world), Some(Cost { per_hour: 1.5, accrued: 3.0 }));
     assert_eq!(cost::of_fleet(&world), Some(2.0), "the spare costs too");
@@ -36,46 +36,50 @@ fn an_environment_costs_what_its_parts_cost() {
 }
 
 #[test]
-fn without_prices_nobody_knows_what_it_costs() {
+fn cost_is_unknown_without_prices() {
     let mut world = priced();
     (world.fleet.policy.price_instance, world.fleet.policy.price_database) = (None, None);
     assert_eq!((cost_of(&world), cost::of_fleet(&world)), (None, None));
 }
 
-fn said(world: &World) -> Vec<(Level, String)> {
+fn verdicts_of(world: &World) -> Vec<(Level, String)> {
     verdicts(world, now()).into_iter().map(|verdict| (verdict.level, verdict.code)).collect()
 }
 
 #[track_caller]
-fn says(change: impl FnOnce(&mut World), level: Level, code: &str) {
+fn assert_verdict(change: impl FnOnce(&mut World), level: Level, code: &str) {
     let mut world = of_size(1);
-    assert_eq!(said(&world), [], "a fleet at rest is well");
+    assert_eq!(verdicts_of(&world), [], "a fleet at rest is well");
     change(&mut world);
-    assert!(said(&world).contains(&(level, code.to_owned())), "{code}: {:?}", verdicts(&world, now()));
+    assert!(verdicts_of(&world).contains(&(level, code.to_owned())), "{code}: {:?}", verdicts(&world, now()));
 }
 
 #[test]
-fn what_is_wrong_is_said_and_how_bad_it_is() {
-    says(|world| world.fleet.problems.push("setting ttl is odd".into()), Level::Error, "policy");
-    says(|world| world.fleet.policy.paused = true, Level::Warning, "paused");
-    says(|world| world.snapshot = Ok(None), Level::Error, "no-snapshot");
-    says(|world| world.image = Ok(None), Level::Error, "no-image");
+fn each_problem_has_a_verdict() {
+    assert_verdict(|world| world.fleet.problems.push("setting ttl is odd".into()), Level::Error, "policy");
+    assert_verdict(|world| world.fleet.policy.paused = true, Level::Warning, "paused");
+    assert_verdict(|world| world.snapshot = Ok(None), Level::Error, "no-snapshot");
+    assert_verdict(|world| world.image = Ok(None), Level::Error, "no-image");
     let age = |minutes| {
         move |world: &mut World| {
             world.snapshot.as_mut().unwrap().as_mut().unwrap().created_at = minutes_ago(minutes);
         }
     };
-    says(age(48 * 60), Level::Warning, "snapshot-old");
+    assert_verdict(age(48 * 60), Level::Warning, "snapshot-old");
     let age = |minutes| {
         move |world: &mut World| {
             world.image.as_mut().unwrap().as_mut().unwrap().created_at = minutes_ago(minutes);
         }
     };
-    says(age(72 * 60), Level::Warning, "image-old");
-    says(|world| drop(world.databases.items.pop()), Level::Error, "pool-empty");
-    says(|world| world.databases.items[1].status = "creating".into(), Level::Warning, "pool-low");
-    says(|world| world.databases.items[1].status = "failed".into(), Level::Warning, "restore-failed");
-    says(
+    assert_verdict(age(72 * 60), Level::Warning, "image-old");
+    assert_verdict(|world| drop(world.databases.items.pop()), Level::Error, "pool-empty");
+    assert_verdict(|world| world.databases.items[1].status = "creating".into(), Level::Warning, "pool-low");
+    assert_verdict(
+        |world| world.databases.items[1].status = "failed".into(),
+        Level::Warning,
+        "restore-failed",
+    );
+    assert_verdict(
         |world| {
             world.databases.items.pop();
             world.fleet.policy.max_databases = 1;
@@ -86,42 +90,42 @@ fn what_is_wrong_is_said_and_how_bad_it_is() {
 }
 
 #[test]
-fn a_listing_that_failed_is_said_by_its_cause() {
+fn failed_listing_is_reported_by_cause() {
     for (class, level, code) in [
         (ErrorClass::Throttled, Level::Warning, "throttled"),
         (ErrorClass::Auth, Level::Error, "auth"),
         (ErrorClass::Transient, Level::Warning, "incomplete"),
     ] {
         let problem = CloudError::new(class, "DescribeInstances", "Code", "why");
-        says(|world| world.instances.problem = Some(problem), level, code);
+        assert_verdict(|world| world.instances.problem = Some(problem), level, code);
     }
 }
 
 #[test]
-fn the_worst_comes_first() {
+fn verdicts_are_sorted_by_severity() {
     let mut world = of_size(1);
     world.fleet.policy.paused = true;
     world.image = Ok(None);
-    assert!(said(&world).is_sorted_by_key(|(level, _)| std::cmp::Reverse(*level)));
-    assert_eq!(said(&world)[0].0, Level::Error);
+    assert!(verdicts_of(&world).is_sorted_by_key(|(level, _)| std::cmp::Reverse(*level)));
+    assert_eq!(verdicts_of(&world)[0].0, Level::Error);
 }
 
 #[track_caller]
-fn says_nothing(change: impl FnOnce(&mut World)) {
+fn assert_no_verdict(change: impl FnOnce(&mut World)) {
     let mut world = of_size(1);
     change(&mut world);
-    assert_eq!(said(&world), []);
+    assert_eq!(verdicts_of(&world), []);
 }
 
 #[test]
-fn what_is_not_old_yet_is_not_said_to_be() {
+fn limits_of_age_are_exclusive() {
     let snapshot = |world: &mut World, minutes| {
         world.snapshot.as_mut().unwrap().as_mut().unwrap().created_at = minutes_ago(minutes);
     };
     let image = |world: &mut World, minutes| {
         world.image.as_mut().unwrap().as_mut().unwrap().created_at = minutes_ago(minutes);
     };
-    says_nothing(|world| {
+    assert_no_verdict(|world| {
         snapshot(world, 48 * 60 - 1);
         image(world, 72 * 60 - 1);
         // With it the pool's own is as old.
@@ -134,15 +138,15 @@ fn what_is_not_old_yet_is_not_said_to_be() {
     assert_eq!(
         messages,
         [
-            "the latest snapshot is 2 days old; look at the backups of integration",
-            "the latest image is 4 days old; look at the image pipeline",
+            "the latest snapshot is 2 days old; check the backups of integration",
+            "the latest image is 4 days old; check the image pipeline",
         ]
     );
 }
 
 #[test]
-fn what_could_not_be_listed_is_not_said_to_be_missing() {
-    says_nothing(|world| {
+fn incomplete_listing_reports_nothing_missing() {
+    assert_no_verdict(|world| {
         (world.snapshot, world.image) = (Ok(None), Ok(None));
         world.databases.items.clear();
         world.databases.complete = false;
@@ -150,7 +154,7 @@ fn what_could_not_be_listed_is_not_said_to_be_missing() {
 }
 
 #[test]
-fn a_pool_below_its_target_says_by_how_much() {
+fn low_pool_is_reported_with_its_numbers() {
     let pool = |statuses: &[&str]| {
         let mut world = of_size(1);
         world.fleet.policy.spare = hatchery::domain::Spare::Fixed(2);
@@ -168,11 +172,11 @@ fn a_pool_below_its_target_says_by_how_much() {
     assert_eq!(pool(&["available", "available"]), []);
     assert_eq!(
         pool(&["available", "creating"]),
-        [(Level::Info, "1 of 2 databases are free; 1 on the way".to_owned())]
+        [(Level::Info, "1 of 2 databases are free; 1 being restored".to_owned())]
     );
     assert_eq!(
         pool(&["creating", "creating"]),
-        [(Level::Warning, "no database is free; 2 on the way".to_owned())]
+        [(Level::Warning, "no database is free; 2 being restored".to_owned())]
     );
     assert_eq!(
         pool(&[]),
@@ -185,10 +189,10 @@ fn a_pool_below_its_target_says_by_how_much() {
 }
 
 #[test]
-fn a_ceiling_is_said_only_where_it_is_in_the_way() {
-    says_nothing(|world| world.fleet.policy.max_databases = 2);
+fn ceiling_is_reported_only_if_it_limits() {
+    assert_no_verdict(|world| world.fleet.policy.max_databases = 2);
     // The one that is missing is on its way.
-    says(
+    assert_verdict(
         |world| {
             world.fleet.policy.max_databases = 2;
             world.databases.items[1].status = "creating".into();
@@ -199,9 +203,9 @@ fn a_ceiling_is_said_only_where_it_is_in_the_way() {
     let mut world = of_size(1);
     world.fleet.policy.max_databases = 2;
     world.databases.items[1].status = "creating".into();
-    assert!(said(&world).iter().all(|(_, code)| code != "ceiling"));
+    assert!(verdicts_of(&world).iter().all(|(_, code)| code != "ceiling"));
     world.databases.items[1].environment = Some(id(2));
-    assert!(said(&world).iter().any(|(_, code)| code == "ceiling"));
+    assert!(verdicts_of(&world).iter().any(|(_, code)| code == "ceiling"));
     world.fleet.policy.max_databases = 3;
-    assert!(said(&world).iter().all(|(_, code)| code != "ceiling"));
+    assert!(verdicts_of(&world).iter().all(|(_, code)| code != "ceiling"));
 }

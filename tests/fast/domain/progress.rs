@@ -14,7 +14,7 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 /// An environment whose instance was launched a minute after its record was written, so long ago, in this phase.
-fn coming_up(launched: u64, phase: Option<Phase>) -> World {
+fn starting(launched: u64, phase: Option<Phase>) -> World {
     let mut world = of_size(1);
     world.records.items[0].created_at = now() - seconds(launched + 60);
     let instance = &mut world.instances.items[0];
@@ -27,7 +27,7 @@ fn progress(world: &World) -> Progress {
 }
 
 #[track_caller]
-fn has(world: &World, elapsed: u64, remaining: u64) {
+fn assert_progress(world: &World, elapsed: u64, remaining: u64) {
     let found = progress(world);
     assert_eq!(found.remaining, Some(seconds(remaining)));
     #[allow(clippy::cast_precision_loss)]
@@ -36,7 +36,7 @@ fn has(world: &World, elapsed: u64, remaining: u64) {
 }
 
 #[test]
-fn without_any_experience_the_published_figures_count() {
+fn defaults_are_the_published_figures() {
     let usual = Estimates::default();
     assert_eq!(usual.phases, USUAL.map(seconds));
     assert_eq!(usual.restore, Duration::from_mins(15));
@@ -44,7 +44,7 @@ fn without_any_experience_the_published_figures_count() {
 }
 
 #[test]
-fn a_fleet_learns_from_what_came_to_be_ready() {
+fn estimates_are_medians_of_ready_instances() {
     let mut world = of_size(6);
     for (instance, factor) in world.instances.items.iter_mut().zip([3, 1, 2, 4, 2, 9]) {
         instance.timeline = Phase::PATH.into_iter().zip(USUAL.map(|at| at * factor)).collect();
@@ -60,32 +60,32 @@ fn a_fleet_learns_from_what_came_to_be_ready() {
 }
 
 #[test]
-fn an_environment_is_as_far_as_its_phase_says() {
-    has(&coming_up(10, None), 70, 230);
-    has(&coming_up(10, Some(Phase::Booting)), 70, 230);
-    has(&coming_up(28, Some(Phase::Database)), 88, 2 + 210);
-    has(&coming_up(50, Some(Phase::Images)), 110, 40 + 150);
+fn progress_follows_the_phase() {
+    assert_progress(&starting(10, None), 70, 230);
+    assert_progress(&starting(10, Some(Phase::Booting)), 70, 230);
+    assert_progress(&starting(28, Some(Phase::Database)), 88, 2 + 210);
+    assert_progress(&starting(50, Some(Phase::Images)), 110, 40 + 150);
     // It is ahead of its time, or late: the rest of its path is still to go.
-    has(&coming_up(40, Some(Phase::Services)), 100, 104);
-    has(&coming_up(200, Some(Phase::Images)), 260, 150);
-    let mut alone = coming_up(10, None);
+    assert_progress(&starting(40, Some(Phase::Services)), 100, 104);
+    assert_progress(&starting(200, Some(Phase::Images)), 260, 150);
+    let mut alone = starting(10, None);
     alone.instances.items.clear();
-    has(&alone, 70, 240);
+    assert_progress(&alone, 70, 240);
 }
 
 #[test]
-fn an_environment_waits_for_its_database() {
-    let mut world = coming_up(30, Some(Phase::Database));
+fn progress_includes_the_restore() {
+    let mut world = starting(30, Some(Phase::Database));
     let database = &mut world.databases.items[0];
     (database.status, database.requested_at) = ("creating".into(), Some(minutes_ago(5)));
-    has(&world, 90, 600 + 240 - 26);
+    assert_progress(&world, 90, 600 + 240 - 26);
     // One that is late may come at any moment.
     world.databases.items[0].requested_at = Some(minutes_ago(20));
-    has(&world, 90, 240 - 26);
+    assert_progress(&world, 90, 240 - 26);
 }
 
 #[test]
-fn what_is_done_or_cannot_come_has_no_progress() {
+fn finished_and_failed_have_no_progress() {
     let usual = Estimates::default();
     let world = of_size(1);
     assert_eq!(usual.environment(&Environment::all(&world, now())[0], now()), None);
@@ -96,7 +96,7 @@ fn what_is_done_or_cannot_come_has_no_progress() {
 }
 
 #[test]
-fn a_database_is_as_far_as_restores_usually_take() {
+fn database_progress_uses_the_median_restore() {
     let usual = Estimates::default();
     let after = |minutes| {
         let mut database = database(1);

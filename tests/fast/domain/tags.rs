@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use hatchery::domain::database::DatabaseFacts;
-use hatchery::domain::instance::{InstanceFacts, format_timeline, parse_timeline};
+use hatchery::domain::database::DatabaseAttributes;
+use hatchery::domain::instance::{InstanceAttributes, format_timeline, parse_timeline};
 use hatchery::domain::record::{parse_service, parse_services};
 use hatchery::domain::tags::{self, key, role};
 use hatchery::domain::{
@@ -40,14 +40,14 @@ fn instance_tags() -> Tags {
     ])
 }
 
-fn instance_facts() -> InstanceFacts {
+fn instance_attributes() -> InstanceAttributes {
     let Instance { id, state, instance_type, public_ip, private_ip, zone, launched_at, .. } = instance(7);
-    InstanceFacts { id, state, instance_type, public_ip, private_ip, zone, launched_at }
+    InstanceAttributes { id, state, instance_type, public_ip, private_ip, zone, launched_at }
 }
 
 #[test]
-fn an_instance_is_read_from_its_tags() {
-    let read = |tags: &Tags| Instance::parse(&name(), instance_facts(), tags);
+fn instance_is_parsed_from_its_tags() {
+    let read = |tags: &Tags| Instance::parse(&name(), instance_attributes(), tags);
     let timeline = BTreeMap::from([(Phase::Booting, 0), (Phase::Database, 26), (Phase::Ready, 240)]);
     assert_eq!(format_timeline(&timeline), "booting=0 database=26 ready=240");
     assert_eq!(parse_timeline(&format_timeline(&timeline)), timeline);
@@ -55,7 +55,6 @@ fn an_instance_is_read_from_its_tags() {
         expires_at: Some(time("20:00:00")),
         phase: Some(Phase::Images),
         detail: Some("pulling payments".into()),
-        ready_at: Some(time("10:00:00")),
         timeline,
         orphan_since: Some(time("11:00:00")),
         ..instance(7)
@@ -86,8 +85,8 @@ fn database_tags() -> Tags {
     ])
 }
 
-fn database_facts(id: &str) -> DatabaseFacts {
-    DatabaseFacts {
+fn database_attributes(id: &str) -> DatabaseAttributes {
+    DatabaseAttributes {
         id: DatabaseId::new(id),
         status: "avail\u{1b}[0mable".into(),
         endpoint: Some("db.example:5432".into()),
@@ -97,8 +96,8 @@ fn database_facts(id: &str) -> DatabaseFacts {
 }
 
 #[test]
-fn a_database_is_read_from_its_name_and_its_tags() {
-    let read = |id: &str, tags: &Tags| Database::parse(&name(), database_facts(id), tags);
+fn database_is_parsed_from_its_name_and_tags() {
+    let read = |id: &str, tags: &Tags| Database::parse(&name(), database_attributes(id), tags);
     let whole = Database {
         requested_at: Some(time("07:00:00")),
         created_at: Some(time("07:15:00")),
@@ -122,7 +121,7 @@ fn a_database_is_read_from_its_name_and_its_tags() {
 }
 
 #[test]
-fn a_status_says_whether_a_database_answers() {
+fn status_is_classified() {
     for (status, class) in [
         ("available", StatusClass::Usable),
         ("storage-optimization", StatusClass::Usable),
@@ -142,7 +141,7 @@ fn a_status_says_whether_a_database_answers() {
 }
 
 #[test]
-fn a_restore_took_from_the_request_to_the_first_availability() {
+fn restore_time_is_from_request_to_creation() {
     let took = |requested_at, created_at| {
         Database { requested_at, created_at, ..database(1) }.restore_time().map(|took| took.as_secs())
     };
@@ -176,12 +175,12 @@ fn record_tags() -> Tags {
     ])
 }
 
-fn read_record(template_name: &str, tags: &Tags) -> Option<Record> {
+fn parse_record(template_name: &str, tags: &Tags) -> Option<Record> {
     Record::parse(&name(), RecordId::new("lt-7"), template_name, time("08:59:00"), tags)
 }
 
 #[test]
-fn a_record_is_read_from_its_name_and_its_tags() {
+fn record_is_parsed_from_its_name_and_tags() {
     let services = [("payments", "f-1"), ("search", "f-2")].map(|(a, b)| (a.to_owned(), b.to_owned()));
     let whole = Record {
         id: RecordId::new("lt-7"),
@@ -201,19 +200,19 @@ fn a_record_is_read_from_its_name_and_its_tags() {
         services: services.into(),
         note: Some("for the demo".into()),
     };
-    assert_eq!(read_record("hatchery/dev/7", &record_tags()), Some(whole));
-    assert_eq!(read_record("hatchery/qa/7", &record_tags()), None);
+    assert_eq!(parse_record("hatchery/dev/7", &record_tags()), Some(whole));
+    assert_eq!(parse_record("hatchery/qa/7", &record_tags()), None);
     for (key, value) in [(key::FLEET, "qa"), (key::ROLE, role::POOL)] {
         let mut tags = record_tags();
         tags.insert(key.into(), value.into());
-        assert_eq!(read_record("hatchery/dev/7", &tags), None, "{key}={value}");
+        assert_eq!(parse_record("hatchery/dev/7", &tags), None, "{key}={value}");
     }
 }
 
 #[test]
-fn a_record_of_which_little_can_be_read_is_still_a_record() {
+fn record_with_invalid_tags_is_kept() {
     let bare = tags_of([(key::FLEET, "dev"), (key::ROLE, role::RETIREMENT), (key::TERMINATE, "soon")]);
-    let bare = read_record("hatchery/dev/7", &bare).unwrap();
+    let bare = parse_record("hatchery/dev/7", &bare).unwrap();
     assert!(bare.retirement);
     assert_eq!((bare.name.as_str(), bare.owner.as_str()), ("dev-7", "unknown"));
     assert_eq!((bare.created_at, bare.attempt), (time("08:59:00"), 0));
@@ -226,7 +225,7 @@ fn a_record_of_which_little_can_be_read_is_still_a_record() {
 }
 
 #[test]
-fn a_record_is_wanted_until_anybody_says_otherwise() {
+fn record_is_wanted_until_it_ends() {
     assert!(record(1).is_wanted());
     let ended = Termination { at: now(), by: "amy".into() };
     assert!(!Record { terminate: Some(ended), ..record(1) }.is_wanted());
@@ -246,7 +245,7 @@ fn new_record(purpose: Purpose) -> NewRecord {
 }
 
 #[test]
-fn what_is_written_of_a_launch_is_read_back() {
+fn launch_tags_round_trip() {
     let new = new_record(Purpose::Launch(Box::new(NewEnvironment {
         name: "checkout".parse::<Label>().unwrap(),
         expires_at: time("17:00:00"),
@@ -256,7 +255,7 @@ fn what_is_written_of_a_launch_is_read_back() {
         subnet: SubnetId::new("subnet-a"),
     })));
     let tags = new.tags();
-    let read = read_record("hatchery/dev/7", &tags).unwrap();
+    let read = parse_record("hatchery/dev/7", &tags).unwrap();
     let written = Record {
         name: "checkout".into(),
         created_at: time("09:00:00"),
@@ -275,16 +274,16 @@ fn what_is_written_of_a_launch_is_read_back() {
 }
 
 #[test]
-fn a_retirement_asks_for_its_own_end() {
+fn retirement_requests_its_termination() {
     let new = new_record(Purpose::Retire { reason: "stale".into() });
-    let read = read_record("hatchery/dev/7", &new.tags()).unwrap();
+    let read = parse_record("hatchery/dev/7", &new.tags()).unwrap();
     assert!(read.retirement && !read.is_wanted());
     assert_eq!(read.terminate, Some(Termination { at: time("09:00:00"), by: "amy".into() }));
     assert_eq!((read.note.as_deref(), read.expires_at), (Some("stale"), None));
 }
 
 #[test]
-fn a_stamped_word_survives_and_fits_its_tag() {
+fn timed_text_round_trips_and_fits_a_tag() {
     let failure = LaunchFailure { at: time("09:00:00"), reason: "no\u{1b}[1m room".into() };
     let read = LaunchFailure::parse(&failure.to_tag(), now());
     assert_eq!(read, LaunchFailure { at: time("09:00:00"), reason: "no room".into() });
@@ -294,7 +293,7 @@ fn a_stamped_word_survives_and_fits_its_tag() {
 }
 
 #[test]
-fn the_changes_of_the_protocols_are_tags() {
+fn record_changes_as_tags() {
     let failure = LaunchFailure { at: now(), reason: "no room".into() };
     let termination = Termination { at: now(), by: "amy".into() };
     for (changes, key, value) in [
@@ -308,7 +307,7 @@ fn the_changes_of_the_protocols_are_tags() {
 }
 
 #[test]
-fn changes_remove_first_and_write_then() {
+fn tag_changes_remove_before_they_set() {
     assert!(TagChanges::new().is_empty());
     assert!(!TagChanges::new().remove("a").is_empty());
     assert!(!TagChanges::new().set("a", "1").is_empty());
@@ -318,7 +317,7 @@ fn changes_remove_first_and_write_then() {
 }
 
 #[test]
-fn a_service_is_what_kubernetes_and_a_registry_take() {
+fn services_are_validated() {
     let longest = format!("{}={}", "s".repeat(40), "t".repeat(128));
     for good in ["payments=f-123", "a=1", "a-b=_x.y-Z", &longest] {
         let (name, tag) = parse_service(good).unwrap();
@@ -350,7 +349,7 @@ fn new_fleet() -> NewFleet {
 }
 
 #[test]
-fn a_fleet_is_read_from_its_name_and_its_tags() {
+fn fleet_is_parsed_from_its_name_and_tags() {
     let read = |template: &str, tags: &Tags| Fleet::parse(RecordId::new("lt-0"), template, tags);
     let tags = new_fleet().tags();
     let fleet = read("hatchery/dev", &tags).unwrap();
@@ -365,7 +364,7 @@ fn a_fleet_is_read_from_its_name_and_its_tags() {
 }
 
 #[test]
-fn a_restore_is_given_its_tags_whole() {
+fn restore_has_all_tags() {
     let new = |environment| NewDatabase {
         fleet: name(),
         number: Number(7),
@@ -386,7 +385,7 @@ fn a_restore_is_given_its_tags_whole() {
 }
 
 #[test]
-fn a_world_is_as_old_as_the_oldest_of_its_answers() {
+fn world_is_as_old_as_its_oldest_listing() {
     let mut world = of_size(2);
     world.instances.as_of = Some(minutes_ago(3));
     assert_eq!((world.now(), world.age(now())), (Some(minutes_ago(3)), Some(Duration::from_mins(3))));
@@ -396,7 +395,7 @@ fn a_world_is_as_old_as_the_oldest_of_its_answers() {
 }
 
 #[test]
-fn a_world_says_what_is_missing_and_why() {
+fn world_names_incomplete_listings() {
     let mut world = of_size(1);
     assert!(world.is_complete() && world.incomplete().is_empty() && world.problems().next().is_none());
     for (number, part) in ["records", "instances", "databases"].into_iter().enumerate() {
@@ -418,7 +417,7 @@ fn a_world_says_what_is_missing_and_why() {
 }
 
 #[test]
-fn the_next_number_was_never_given_out() {
+fn next_number_is_unused() {
     let next = |change: fn(&mut World)| {
         let mut world = of_size(2);
         change(&mut world);
@@ -431,7 +430,7 @@ fn the_next_number_was_never_given_out() {
     assert_eq!(of_size(2).record(&id(2)).unwrap().number(), Number(2));
     assert_eq!((&of_size(2).records).into_iter().count(), of_size(2).records.iter().count());
     assert_eq!(of_size(2).record(&id(3)), None);
-    let unseen = World::unseen(of_size(1).fleet);
+    let unseen = World::new(of_size(1).fleet);
     assert!(!unseen.is_complete() && Environment::all(&unseen, now()).is_empty());
     assert_eq!(InstanceState::Pending.to_string(), "pending");
 }

@@ -187,7 +187,8 @@ fn surplus_retires_the_oldest_snapshot_first() {
 fn failed_restore_delays_the_next_one() {
     let failed = |minutes: i64| {
         let mut world = one_environment();
-        world.fleet.policy.restore_failures = RestoreFailures::default().and(Number(9), minutes_ago(minutes));
+        world.fleet.policy.restore_failures =
+            RestoreFailures::default().with(Number(9), minutes_ago(minutes));
         world
     };
     let is_cleared = |requested: i64| {
@@ -327,7 +328,7 @@ fn pool_stops_after_five_failed_restores() {
     assert!(actions(&counted).contains(&("note-failed-restore", "number 1".to_owned())));
     for number in 1..=5 {
         let failures = &mut world.fleet.policy.restore_failures;
-        *failures = failures.and(Number(number), minutes_ago(600));
+        *failures = failures.with(Number(number), minutes_ago(600));
     }
     let stopped = planned(&world);
     assert_eq!(actions(&stopped), [("retire-database", "hatchery-dev-1".to_owned())]);

@@ -40,7 +40,7 @@ fn connection_states() {
 
 #[test]
 fn loading_differs_from_empty() {
-    let mut first = World::unseen(sample_fleet::fleet());
+    let mut first = World::new(sample_fleet::fleet());
     let model = seeing(options(), first.clone(), 80, 24);
     assert_snapshot!("loading", screen(&model));
     let whole = world();

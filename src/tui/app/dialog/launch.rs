@@ -6,11 +6,11 @@ use std::time::Duration;
 use ratatui::crossterm::event::{KeyCode, KeyEvent};
 
 use super::response::Response;
+use crate::domain::format::format_exact_duration;
 use crate::domain::record::{MAX_NOTE_CHARS, MAX_SERVICES, parse_service};
 use crate::domain::{Label, Policy};
 use crate::engine::LaunchRequest;
 use crate::tui::app::form::{Field, edit, parse_duration};
-use crate::tui::format;
 
 /// The longest name, in characters.
 const MAX_NAME_CHARS: usize = 40;
@@ -27,8 +27,8 @@ pub(crate) struct LaunchForm {
 impl LaunchForm {
     /// Returns an empty form with the policy's defaults as placeholders.
     pub(crate) fn new(policy: &Policy) -> Self {
-        let ttl = format::duration(policy.ttl.as_secs());
-        let max = format::duration(policy.max_lifetime.as_secs());
+        let ttl = format_exact_duration(policy.ttl);
+        let max = format_exact_duration(policy.max_lifetime);
         let mut form = Self {
             fields: [
                 Field::new("Name", "for example checkout-fix"),

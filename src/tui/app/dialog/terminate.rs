@@ -1,10 +1,13 @@
 //! The confirmation before an environment is terminated.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use ratatui::crossterm::event::{KeyCode, KeyEvent};
 use tui_input::Input;
 
 use super::response::Response;
+use crate::domain::format::format_duration;
 use crate::domain::{EnvironmentId, RecordId};
 use crate::tui::app::form::edit;
 use crate::tui::app::rows::EnvironmentRow;
@@ -42,7 +45,7 @@ impl TerminatePrompt {
         let mut losses = Vec::new();
         if let Some(instance) = &row.details.instance {
             let minutes = format::between(instance.launched_at, now).as_secs() / 60;
-            let up = format::duration(minutes * 60);
+            let up = format_duration(Duration::from_secs(minutes * 60));
             losses.push(format!("instance {} ({}), up {up}", instance.id, instance.instance_type));
         } else {
             losses.push("the pending launch of its instance".to_owned());

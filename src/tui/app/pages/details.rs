@@ -1,8 +1,11 @@
 //! The details of one environment.
 
+use std::time::Duration;
+
 use ratatui::text::{Line, Span};
 
 use super::page::Page;
+use crate::domain::format::format_duration;
 use crate::domain::{Instance, Phase, RecordId};
 use crate::tui::app::model::Model;
 use crate::tui::app::rows::{EnvironmentRow, TimeLeft};
@@ -125,14 +128,15 @@ fn bootstrap(page: &mut Page<'_>, instance: &Instance) {
     for (index, phase) in Phase::PATH.into_iter().enumerate() {
         let Some(&start) = instance.timeline.get(&phase) else { continue };
         let next = Phase::PATH[index + 1..].iter().find_map(|phase| instance.timeline.get(phase));
-        let mut line = vec![styles.span("text.muted", format!("{:>8}  ", format::duration(start)))];
+        let mut line =
+            vec![styles.span("text.muted", format!("{:>8}  ", format_duration(Duration::from_secs(start))))];
         match next {
             _ if phase == Phase::Ready => line.push(styles.span("state.ready", "done")),
             None => line.push(styles.span("state.starting", "in progress")),
             Some(end) => {
                 let took = end.saturating_sub(start);
                 let (filled, _) = styles.glyphs.progress(took as f64 / total as f64, PHASE_BAR_WIDTH);
-                line.push(styles.span("text", format!("{:>7} ", format::duration(took))));
+                line.push(styles.span("text", format!("{:>7} ", format_duration(Duration::from_secs(took)))));
                 line.push(styles.span("bar", filled));
             }
         }

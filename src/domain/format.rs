@@ -1,0 +1,114 @@
+//! Durations as text, in one format for every front end, tag and configuration file.
+
+use std::time::Duration;
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+/// Examples of durations, as the end of an error.
+pub(crate) const EXAMPLES: &str = "use 30m, 8h, 2d";
+
+/// The text is not a duration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a valid duration: {} ({EXAMPLES})", super::text::sanitize(.0))]
+pub struct InvalidDuration(String);
+
+/// Formats a duration in its two largest units, rounded down: `45s`, `2m 10s`, `5h 2m`, `2d`.
+#[must_use]
+pub fn format_duration(duration: Duration) -> String {
+    let units = units(duration);
+    let first = units.iter().position(|(count, _)| *count > 0).unwrap_or(units.len() - 1);
+    join(&units[first..units.len().min(first + 2)])
+}
+
+/// Formats a duration in as many units as it takes to the second, for values that are parsed again: `1d 2h 30m`.
+#[must_use]
+pub fn format_exact_duration(duration: Duration) -> String {
+    join(&units(duration))
+}
+
+/// Parses a duration such as `45s`, `2h 30m` or `2days`.
+///
+/// # Errors
+/// Returns an error that names the text and gives examples.
+pub fn parse_duration(text: &str) -> Result<Duration, InvalidDuration> {
+    humantime::parse_duration(text).map_err(|_| InvalidDuration(text.to_owned()))
+}
+
+fn units(duration: Duration) -> [(u64, char); 4] {
+    let seconds = duration.as_secs();
+    [
+        (seconds / DAY, 'd'),
+        (seconds % DAY / HOUR, 'h'),
+        (seconds % HOUR / MINUTE, 'm'),
+        (seconds % MINUTE, 's'),
+    ]
+}
+
+/// Leaves out units of which there are none.
+fn join(units: &[(u64, char)]) -> String {
+    let parts: Vec<_> =
+        units.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}")).collect();
+    if parts.is_empty() { "0s".to_owned() } else { parts.join(" ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(0, "0s", "0s")]
+    #[case(59, "59s", "59s")]
+    #[case(60, "1m", "1m")]
+    #[case(130, "2m 10s", "2m 10s")]
+    #[case(3_599, "59m 59s", "59m 59s")]
+    #[case(3_600, "1h", "1h")]
+    #[case(3_605, "1h", "1h 5s")]
+    #[case(18_120, "5h 2m", "5h 2m")]
+    #[case(86_399, "23h 59m", "23h 59m 59s")]
+    #[case(86_400, "1d", "1d")]
+    #[case(95_400, "1d 2h", "1d 2h 30m")]
+    #[case(30 * 86_400, "30d", "30d")]
+    fn duration_is_formatted(#[case] seconds: u64, #[case] text: &str, #[case] exact: &str) {
+        let duration = Duration::from_secs(seconds);
+        assert_eq!(
+            (format_duration(duration).as_str(), format_exact_duration(duration).as_str()),
+            (text, exact)
+        );
+    }
+
+    #[rstest]
+    #[case("3x")]
+    #[case("")]
+    #[case("8")]
+    #[case("-1h")]
+    fn invalid_duration_is_named(#[case] text: &str) {
+        let error = parse_duration(text).unwrap_err().to_string();
+        assert_eq!(error, format!("not a valid duration: {text} (use 30m, 8h, 2d)"));
+    }
+
+    #[test]
+    fn invalid_duration_is_sanitized() {
+        let error = parse_duration("\u{1b}[31m3x").unwrap_err().to_string();
+        assert_eq!(error, "not a valid duration: 3x (use 30m, 8h, 2d)");
+    }
+
+    proptest! {
+        #[test]
+        fn exact_duration_round_trips(seconds in 0..400 * DAY) {
+            let duration = Duration::from_secs(seconds);
+            prop_assert_eq!(parse_duration(&format_exact_duration(duration)), Ok(duration));
+        }
+
+        #[test]
+        fn duration_is_rounded_to_its_second_unit(seconds in 0..400 * DAY) {
+            let parsed = parse_duration(&format_duration(Duration::from_secs(seconds))).unwrap().as_secs();
+            let unit = match seconds { DAY.. => HOUR, HOUR.. => MINUTE, _ => 1 };
+            prop_assert_eq!(parsed, seconds / unit * unit);
+        }
+    }
+}
