@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::console::Console;
 use super::options::GlobalOptions;
 use crate::clock::Clock;
-use crate::cloud::{self, DynCloud};
+use crate::cloud::{self, DynAccount, DynCloud};
 use crate::config::Config;
 use crate::domain::audit::engine_name;
 use crate::domain::{FleetName, World, text};
@@ -16,8 +16,8 @@ use crate::failure::{Failure, Kind};
 
 /// What a command runs on in place of AWS, the system clock and the terminal.
 pub struct Platform {
-    /// Account to work in.
-    pub cloud: DynCloud,
+    /// The account.
+    pub account: DynAccount,
     /// Clock for waits and timestamps.
     pub clock: Clock,
     /// Streams of the command.
@@ -35,7 +35,7 @@ pub(crate) struct Session {
     pub(crate) console: Console,
     pub(crate) clock: Clock,
     /// `None` for AWS.
-    cloud: Option<DynCloud>,
+    account: Option<DynAccount>,
     hostname: String,
     seed: u64,
 }
@@ -43,30 +43,30 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) fn new(options: GlobalOptions, config: Config, console: Console) -> Self {
         let hostname = whoami::hostname().unwrap_or_else(|_| "unknown".to_owned());
-        let (cloud, clock, seed) = (None, Clock::system(), rand::random());
-        Self { options, config, console, clock, cloud, hostname, seed }
+        let (account, clock, seed) = (None, Clock::system(), rand::random());
+        Self { options, config, console, clock, account, hostname, seed }
     }
 
     pub(crate) fn on(platform: Platform, options: GlobalOptions, config: Config) -> Self {
-        let Platform { cloud, clock, console, hostname, seed } = platform;
+        let Platform { account, clock, console, hostname, seed } = platform;
         let console = console.with_json(options.json);
-        Self { options, config, console, clock, cloud: Some(cloud), hostname, seed }
+        Self { options, config, console, clock, account: Some(account), hostname, seed }
     }
 
-    /// Connects to the cloud. No request is sent yet.
-    pub(crate) async fn connect(&self) -> Result<DynCloud, Failure> {
-        match &self.cloud {
-            Some(cloud) => Ok(cloud.clone()),
+    /// Connects to the account. No request is sent yet.
+    pub(crate) async fn connect(&self) -> Result<DynAccount, Failure> {
+        match &self.account {
+            Some(account) => Ok(account.clone()),
             None => connect_to_aws(&self.options, &self.config).await,
         }
     }
 
     /// Connects, finds the fleet and creates its engine.
     pub(crate) async fn context(&self) -> Result<Context<'_>, Failure> {
-        let cloud = self.connect().await?;
+        let account = self.connect().await?;
         let owner = self.owner()?;
-        let fleet = self.find_fleet(&cloud).await?;
-        Ok(Context { console: &self.console, engine: self.engine(cloud, fleet, owner) })
+        let fleet = self.find_fleet(&account).await?;
+        Ok(Context { console: &self.console, engine: self.engine(account, fleet, owner) })
     }
 
     pub(crate) fn engine(&self, cloud: DynCloud, fleet: FleetName, owner: String) -> Engine {
@@ -94,11 +94,11 @@ impl Session {
     }
 
     /// Returns the fleet that the user named, else the only one in the Region.
-    pub(crate) async fn find_fleet(&self, cloud: &DynCloud) -> Result<FleetName, Failure> {
+    pub(crate) async fn find_fleet(&self, account: &DynAccount) -> Result<FleetName, Failure> {
         if let Some(name) = self.options.fleet.as_ref().or(self.config.fleet.as_ref()) {
             return Ok(name.parse::<FleetName>()?);
         }
-        let fleets = cloud::collect(cloud.fleets()).await;
+        let fleets = cloud::collect(account.fleets()).await;
         if let Some(problem) = &fleets.problem {
             return Err(Failure::cloud("cannot list the fleets", problem));
         }
@@ -106,14 +106,14 @@ impl Session {
         names.sort();
         match names.len() {
             0 => {
-                let message = format!("there is no fleet in {}", cloud.region());
+                let message = format!("there is no fleet in {}", account.region());
                 let hint = "check the Region and the profile, or create one with: hatchery fleet init";
                 Err(Failure::new(Kind::NotFound, message, hint))
             }
             1 => Ok(names.remove(0)),
             _ => {
                 let names = names.iter().map(FleetName::as_str).collect::<Vec<_>>().join(", ");
-                let message = format!("there are several fleets in {}: {names}", cloud.region());
+                let message = format!("there are several fleets in {}: {names}", account.region());
                 Err(Failure::new(Kind::Ambiguous, message, "choose one with --fleet"))
             }
         }
@@ -171,7 +171,7 @@ pub(crate) fn version() -> semver::Version {
 }
 
 #[cfg(feature = "aws")]
-async fn connect_to_aws(options: &GlobalOptions, config: &Config) -> Result<DynCloud, Failure> {
+async fn connect_to_aws(options: &GlobalOptions, config: &Config) -> Result<DynAccount, Failure> {
     let options = cloud::aws::ConnectOptions {
         region: options.region.clone().or_else(|| config.region.clone()),
         profile: options.profile.clone().or_else(|| config.profile.clone()),
@@ -188,7 +188,7 @@ async fn connect_to_aws(options: &GlobalOptions, config: &Config) -> Result<DynC
 
 #[cfg(not(feature = "aws"))]
 #[allow(clippy::unused_async)] // same signature as with the feature
-async fn connect_to_aws(_: &GlobalOptions, _: &Config) -> Result<DynCloud, Failure> {
+async fn connect_to_aws(_: &GlobalOptions, _: &Config) -> Result<DynAccount, Failure> {
     let message = "this hatchery was built without AWS support";
     Err(Failure::new(Kind::Failed, message, "run hatchery demo, or build with the feature aws"))
 }

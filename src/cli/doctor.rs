@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::context::Session;
 use super::json;
-use crate::cloud::{DynCloud, Permission};
+use crate::cloud::{DynAccount, Permission};
 use crate::domain::{Fleet, Target, World, health, lifecycle};
 use crate::engine::{Engine, exposure};
 use crate::failure::Failure;
@@ -108,15 +108,15 @@ fn format_finding(finding: &Finding) -> String {
 
 /// Runs the checks in order, and stops at one that all later ones depend on, because they would only repeat its error.
 async fn check_all(session: &Session, findings: &mut Findings) -> Result<(), Failure> {
-    let cloud = match session.connect().await {
-        Ok(cloud) => cloud,
+    let account = match session.connect().await {
+        Ok(account) => account,
         Err(failure) => {
             findings.error("connection", &failure);
             return Ok(());
         }
     };
-    findings.ok("region", cloud.region());
-    match cloud.identity().await {
+    findings.ok("region", account.region());
+    match account.identity().await {
         Ok(identity) => {
             findings.ok("credentials", format!("{} in account {}", identity.arn, identity.account));
         }
@@ -125,14 +125,14 @@ async fn check_all(session: &Session, findings: &mut Findings) -> Result<(), Fai
             return Ok(());
         }
     }
-    let fleet = match session.find_fleet(&cloud).await {
+    let fleet = match session.find_fleet(&account).await {
         Ok(fleet) => fleet,
         Err(failure) => {
             findings.error("fleet", &failure);
             return Ok(());
         }
     };
-    let engine = session.engine(cloud.clone(), fleet, session.owner()?);
+    let engine = session.engine(account.clone(), fleet, session.owner()?);
     match engine.observe_pool().await {
         Ok(world) => {
             let local = engine.clock().now();
@@ -141,7 +141,7 @@ async fn check_all(session: &Session, findings: &mut Findings) -> Result<(), Fai
             check_clock(local, now, findings);
             check_sources(&world, now, findings);
             check_pool(&world, now, findings);
-            check_account(&cloud, &world.fleet, findings).await;
+            check_account(&account, &world.fleet, findings).await;
             check_audit_log(&engine, &world, findings).await;
         }
         Err(failure) => findings.error("fleet", &failure),
@@ -195,9 +195,9 @@ fn check_pool(world: &World, now: DateTime<Utc>, findings: &mut Findings) {
     }
 }
 
-async fn check_account(cloud: &DynCloud, fleet: &Fleet, findings: &mut Findings) {
+async fn check_account(account: &DynAccount, fleet: &Fleet, findings: &mut Findings) {
     let (groups, permissions, quotas) =
-        join!(exposure::security_groups_of(&**cloud, fleet), cloud.permissions(fleet), cloud.quotas());
+        join!(exposure::security_groups_of(&**account, fleet), account.permissions(fleet), account.quotas());
     match groups {
         Ok(groups) => {
             let exposed = exposure::exposed_groups(&groups, &fleet.policy);

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 
 use super::context::Session;
-use crate::cloud::DynCloud;
+use crate::cloud::DynAccount;
 use crate::domain::{Fleet, FleetName};
 use crate::failure::{Failure, Kind};
 
@@ -47,25 +47,25 @@ pub(crate) async fn run(command: FleetCommand, session: &Session) -> Result<(), 
             show::run(&fleet, &session.console)
         }
         FleetCommand::Set { settings } => {
-            let (cloud, fleet) = connect(session).await?;
-            set::run(&cloud, &fleet, &settings, &session.console).await
+            let (account, fleet) = connect(session).await?;
+            set::run(&account, &fleet, &settings, &session.console).await
         }
         FleetCommand::Init(args) => init::run(&args, session).await,
     }
 }
 
-async fn connect(session: &Session) -> Result<(DynCloud, Fleet), Failure> {
-    let cloud = session.connect().await?;
-    let name = session.find_fleet(&cloud).await?;
-    let fleet = read(&cloud, &name).await?;
-    Ok((cloud, fleet))
+async fn connect(session: &Session) -> Result<(DynAccount, Fleet), Failure> {
+    let account = session.connect().await?;
+    let name = session.find_fleet(&account).await?;
+    let fleet = read(&account, &name).await?;
+    Ok((account, fleet))
 }
 
-async fn read(cloud: &DynCloud, name: &FleetName) -> Result<Fleet, Failure> {
-    let fleet = cloud.fleet(name).await;
+async fn read(account: &DynAccount, name: &FleetName) -> Result<Fleet, Failure> {
+    let fleet = account.fleet(name).await;
     let fleet = fleet.map_err(|error| Failure::cloud(format!("cannot read fleet {name}"), &error))?;
     fleet.ok_or_else(|| {
-        let message = format!("there is no fleet {:?} in {}", name.as_str(), cloud.region());
+        let message = format!("there is no fleet {:?} in {}", name.as_str(), account.region());
         let hint = "list the fleets with: hatchery fleet ls, or check the Region and the profile";
         Failure::new(Kind::NotFound, message, hint)
     })

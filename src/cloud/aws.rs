@@ -17,8 +17,8 @@ use futures::stream::BoxStream;
 use self::call::{Limits, ReadDate};
 use self::truncation::RejectTruncated;
 use super::{
-    BaseTemplate, Cloud, Identity, LaunchInstance, LogItem, LogLine, LogQuery, Observed, Pages, Permission,
-    Quota, Result, SecurityGroup, SourceDatabase, Template,
+    Account, BaseTemplate, Cloud, Identity, LaunchInstance, LogItem, LogLine, LogQuery, Observed, Pages,
+    Permission, Quota, Result, SecurityGroup, SourceDatabase, Template,
 };
 use crate::domain::{
     AuditEvent, CloudError, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image,
@@ -141,74 +141,67 @@ fn instant(at: &aws_smithy_types::DateTime) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(at.secs(), at.subsec_nanos())
 }
 
+// The operations are implemented by inherent methods of the same names in the modules, which method calls prefer to the trait's.
 #[async_trait]
 impl Cloud for AwsCloud {
     fn region(&self) -> &str {
         &self.region
     }
 
-    async fn identity(&self) -> Result<Identity> {
-        self.caller_identity().await
-    }
-
-    fn fleets(&self) -> Pages<'_, Fleet> {
-        self.list_fleets()
-    }
-
     async fn fleet(&self, name: &FleetName) -> Result<Option<Fleet>> {
-        self.find_fleet(name).await
+        self.fleet(name).await
     }
 
     fn templates<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Template> {
-        self.list_held(fleet)
+        self.templates(fleet)
     }
 
     fn instances<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Instance> {
-        self.list_instances(fleet)
+        self.instances(fleet)
     }
 
     fn databases<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Database> {
-        self.list_databases(fleet)
+        self.databases(fleet)
     }
 
     async fn latest_snapshot(&self, source: &str) -> Result<Option<Snapshot>> {
-        self.find_latest_snapshot(source).await
+        self.latest_snapshot(source).await
     }
 
     async fn latest_image(&self, tag: &str) -> Result<Option<Image>> {
-        self.find_latest_image(tag).await
+        self.latest_image(tag).await
     }
 
     async fn subnets(&self, ids: &[SubnetId]) -> Result<Vec<Subnet>> {
-        self.read_subnets(ids).await
+        self.subnets(ids).await
     }
 
     async fn record(&self, fleet: &FleetName, id: &RecordId) -> Result<Observed<Option<Record>>> {
-        self.read_record(fleet, id).await
+        self.record(fleet, id).await
     }
 
     async fn find_record(&self, environment: &EnvironmentId) -> Result<Observed<Option<Record>>> {
-        self.read_record_of(environment).await
+        self.find_record(environment).await
     }
 
     async fn instance(&self, fleet: &FleetName, id: &InstanceId) -> Result<Observed<Option<Instance>>> {
-        self.read_instance(fleet, id).await
+        self.instance(fleet, id).await
     }
 
     async fn instances_of(&self, environment: &EnvironmentId) -> Result<Observed<Vec<Instance>>> {
-        self.read_instances_of(environment).await
+        self.instances_of(environment).await
     }
 
     async fn database(&self, fleet: &FleetName, number: Number) -> Result<Observed<Option<Database>>> {
-        self.read_database(fleet, number).await
+        self.database(fleet, number).await
     }
 
     async fn create_record(&self, fleet: &Fleet, new: &NewRecord) -> Result<RecordId> {
-        self.write_record(fleet, new).await
+        self.create_record(fleet, new).await
     }
 
     async fn delete_record(&self, id: &RecordId) -> Result<()> {
-        self.remove_template(id).await
+        self.delete_record(id).await
     }
 
     async fn tag_record(&self, id: &RecordId, changes: &TagChanges) -> Result<()> {
@@ -216,11 +209,11 @@ impl Cloud for AwsCloud {
     }
 
     async fn launch_instance(&self, request: &LaunchInstance) -> Result<InstanceId> {
-        self.run_instance(request).await
+        self.launch_instance(request).await
     }
 
     async fn terminate_instance(&self, id: &InstanceId) -> Result<()> {
-        self.end_instance(id).await
+        self.terminate_instance(id).await
     }
 
     async fn tag_instance(&self, id: &InstanceId, changes: &TagChanges) -> Result<()> {
@@ -228,19 +221,15 @@ impl Cloud for AwsCloud {
     }
 
     async fn create_database(&self, new: &NewDatabase) -> Result<()> {
-        self.restore_database(new).await
+        self.create_database(new).await
     }
 
     async fn tag_database(&self, id: &DatabaseId, changes: &TagChanges) -> Result<()> {
-        self.tag_rds(id, changes).await
+        self.tag_database(id, changes).await
     }
 
     async fn delete_database(&self, id: &DatabaseId) -> Result<()> {
-        self.remove_database(id).await
-    }
-
-    async fn create_fleet(&self, new: &NewFleet) -> Result<RecordId> {
-        self.write_fleet(new).await
+        self.delete_database(id).await
     }
 
     async fn tag_fleet(&self, template: &RecordId, changes: &TagChanges) -> Result<()> {
@@ -248,54 +237,69 @@ impl Cloud for AwsCloud {
     }
 
     async fn base_template(&self, template: &RecordId) -> Result<BaseTemplate> {
-        self.read_base_template(template).await
+        self.base_template(template).await
     }
 
     async fn security_groups(&self, ids: &[String]) -> Result<Vec<SecurityGroup>> {
-        self.read_security_groups(ids).await
-    }
-
-    async fn source_database(&self, id: &str) -> Result<Option<SourceDatabase>> {
-        self.read_source_database(id).await
-    }
-
-    async fn database_subnet_group(&self, name: &str) -> Result<Option<String>> {
-        self.read_subnet_group(name).await
-    }
-
-    async fn zones_offering(&self, instance_type: &str, zones: &[String]) -> Result<Vec<String>> {
-        self.read_zones_offering(instance_type, zones).await
-    }
-
-    async fn dry_run_launch(&self, new: &NewFleet, image: Option<&Image>) -> Result<()> {
-        self.try_launch(new, image).await
-    }
-
-    async fn permissions(&self, fleet: &Fleet) -> Vec<Permission> {
-        self.try_permissions(fleet).await
-    }
-
-    async fn quotas(&self) -> Result<Vec<Quota>> {
-        self.read_quotas().await
+        self.security_groups(ids).await
     }
 
     async fn append_audit(&self, fleet: &FleetName, events: &[AuditEvent]) -> Result<()> {
-        self.write_audit(fleet, events).await
+        self.append_audit(fleet, events).await
     }
 
     async fn audit(&self, fleet: &FleetName, since: DateTime<Utc>, limit: usize) -> Result<Vec<AuditEvent>> {
-        self.read_audit(fleet, since, limit).await
+        self.audit(fleet, since, limit).await
     }
 
     async fn launches(&self, fleet: &FleetName, since: DateTime<Utc>) -> Result<Vec<Launch>> {
-        self.read_launches(fleet, since).await
+        self.launches(fleet, since).await
     }
 
     async fn logs(&self, query: &LogQuery) -> Result<Vec<LogLine>> {
-        self.read_logs(query).await
+        self.logs(query).await
     }
 
     fn follow(&self, query: LogQuery) -> BoxStream<'_, Result<LogItem>> {
-        self.follow_logs(query)
+        self.follow(query)
+    }
+}
+
+#[async_trait]
+impl Account for AwsCloud {
+    async fn identity(&self) -> Result<Identity> {
+        self.identity().await
+    }
+
+    fn fleets(&self) -> Pages<'_, Fleet> {
+        self.fleets()
+    }
+
+    async fn create_fleet(&self, new: &NewFleet) -> Result<RecordId> {
+        self.create_fleet(new).await
+    }
+
+    async fn source_database(&self, id: &str) -> Result<Option<SourceDatabase>> {
+        self.source_database(id).await
+    }
+
+    async fn database_subnet_group(&self, name: &str) -> Result<Option<String>> {
+        self.database_subnet_group(name).await
+    }
+
+    async fn zones_offering(&self, instance_type: &str, zones: &[String]) -> Result<Vec<String>> {
+        self.zones_offering(instance_type, zones).await
+    }
+
+    async fn dry_run_launch(&self, new: &NewFleet, image: Option<&Image>) -> Result<()> {
+        self.dry_run_launch(new, image).await
+    }
+
+    async fn permissions(&self, fleet: &Fleet) -> Vec<Permission> {
+        self.permissions(fleet).await
+    }
+
+    async fn quotas(&self) -> Result<Vec<Quota>> {
+        self.quotas().await
     }
 }

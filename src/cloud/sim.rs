@@ -1,11 +1,11 @@
-//! The simulated cloud: a small, honest model of EC2, RDS, CloudWatch Logs and the image pipeline behind the port.
+//! The simulated cloud: a model of EC2, RDS, CloudWatch Logs and the image pipeline behind the port.
 //!
-//! Time is a [`Clock`]'s, randomness a seeded generator's: on tokio's paused clock one seed always gives the same history.
+//! Time comes from a [`Clock`] and randomness from a seeded generator, so on tokio's paused clock a seed always gives the same history.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Clock;
-use crate::cloud::{DynCloud, Observed, Result};
+use crate::cloud::{DynAccount, Observed, Result};
 
 mod api;
 mod events;
@@ -33,14 +33,14 @@ pub struct SimCloud {
     region: Arc<str>,
 }
 
-/// The account as one caller has it.
+/// The port to the account for one caller.
 struct Caller {
     cloud: SimCloud,
-    who: String,
+    name: String,
 }
 
 impl SimCloud {
-    /// An account as a scenario begins.
+    /// Creates the account of a scenario.
     #[must_use]
     pub fn new(scenario: Scenario, seed: u64, clock: Clock) -> Self {
         let region = scenario.region.as_str().into();
@@ -49,31 +49,28 @@ impl SimCloud {
         Self { state: Arc::new(Mutex::new(state)), clock, region }
     }
 
-    /// The port for one caller, whose name is in the history.
+    /// Returns the port for a caller. The history records its name.
     #[must_use]
-    pub fn caller(&self, who: impl Into<String>) -> DynCloud {
-        Arc::new(Caller { cloud: self.clone(), who: who.into() })
+    pub fn caller(&self, name: impl Into<String>) -> DynAccount {
+        Arc::new(Caller { cloud: self.clone(), name: name.into() })
     }
 
-    /// Looks at the account as it truly is.
-    pub fn inspect<T>(&self, look: impl FnOnce(&State) -> T) -> T {
-        let mut state = self.lock();
-        let now = self.clock.now();
-        state.advance(now);
-        look(&state)
+    /// Reads the current state of the account, without lag and faults.
+    pub fn inspect<T>(&self, read: impl FnOnce(&State) -> T) -> T {
+        read(&self.advanced())
     }
 
-    /// Calls this after every change.
+    /// Sets a function that is called after every change.
     pub fn observe(&self, observer: Observer) {
         self.lock().observer = Some(observer);
     }
 
-    /// How many entries of the history are kept; 0 for none.
-    pub fn keep_history(&self, most: usize) {
-        self.lock().most_history = most;
+    /// Limits the number of entries in the history; 0 disables it.
+    pub fn limit_history(&self, entries: usize) {
+        self.lock().max_history = entries;
     }
 
-    /// Turns every fault off: from now on everything goes well.
+    /// Disables all faults.
     pub fn clear_faults(&self) {
         let mut state = self.lock();
         let page = state.scenario.faults.page;
@@ -81,7 +78,7 @@ impl SimCloud {
         state.zone_out = None;
     }
 
-    /// Lets things happen by themselves also while nobody calls. Ends when it is dropped.
+    /// Handles asynchronous events while no call is made. Runs until it is dropped.
     pub async fn run_events(&self) {
         loop {
             let next = {
@@ -90,8 +87,8 @@ impl SimCloud {
                 state.advance(now);
                 state.next_due().map(|due| (due - now).to_std().unwrap_or_default())
             };
-            let pause = next.unwrap_or(std::time::Duration::from_hours(1));
-            self.clock.sleep(pause.max(std::time::Duration::from_millis(1))).await;
+            let wait = next.unwrap_or(std::time::Duration::from_hours(1));
+            self.clock.sleep(wait.max(std::time::Duration::from_millis(1))).await;
         }
     }
 
@@ -99,6 +96,7 @@ impl SimCloud {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Handles the due events and returns the current state.
     fn advanced(&self) -> MutexGuard<'_, State> {
         let mut state = self.lock();
         let now = self.clock.now();
@@ -107,83 +105,88 @@ impl SimCloud {
     }
 }
 
-/// What a reader saw, for the history.
-fn said<T: std::fmt::Debug>(operation: Operation, lag: chrono::TimeDelta, answer: &Result<T>) -> String {
-    const MOST: usize = 400;
-    let mut text = match answer {
+/// Describes the result of a read for the history.
+fn describe_read<T: std::fmt::Debug>(
+    operation: Operation,
+    lag: chrono::TimeDelta,
+    result: &Result<T>,
+) -> String {
+    const MAX_CHARS: usize = 400;
+    let mut text = match result {
         Ok(value) => format!("{} saw, {} ms old: {value:?}", operation.name, lag.num_milliseconds()),
         Err(error) => format!("{}: {error}", operation.name),
     };
-    if let Some((end, _)) = text.char_indices().nth(MOST) {
+    if let Some((end, _)) = text.char_indices().nth(MAX_CHARS) {
         text.truncate(end);
     }
     text
 }
 
 impl Caller {
-    /// Reads, at the age that the call's outcome draws.
+    /// Reads the state as it was before the lag of the call's outcome.
     async fn read<T: std::fmt::Debug>(
         &self,
         operation: Operation,
         read: impl FnOnce(&mut State, chrono::DateTime<chrono::Utc>) -> Result<T> + Send,
     ) -> Result<Observed<T>> {
         let outcome = self.cloud.advanced().draw_outcome(operation);
-        self.pass(outcome.there).await;
-        let answer = {
+        self.wait(outcome.request_time).await;
+        let response = {
             let mut state = self.cloud.advanced();
             let now = state.now;
-            match outcome.refused {
+            match outcome.error {
                 Some(error) => Err(error),
-                None if !outcome.arrives => Err(faults::no_answer(operation)),
+                None if outcome.request_lost => Err(faults::no_response(operation)),
                 None => {
-                    let answer = read(&mut state, now - outcome.lag);
-                    state.note(&self.who, || said(operation, outcome.lag, &answer));
-                    answer.map(|value| Observed { value, as_of: Some(now) })
+                    let response = read(&mut state, now - outcome.lag);
+                    state.record(&self.name, || describe_read(operation, outcome.lag, &response));
+                    response.map(|value| Observed { value, as_of: Some(now) })
                 }
             }
         };
-        self.pass(outcome.back).await;
-        answer
+        self.wait(outcome.response_time).await;
+        response
     }
 
-    /// Changes something: at once, not at all, twice, or without an answer.
-    async fn change<T: Send + 'static>(
+    /// Changes the state once, twice or not at all, according to the call's outcome.
+    async fn write<T: Send + 'static>(
         &self,
         operation: Operation,
         change: impl FnMut(&mut State, &str) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let mut change = change;
         let outcome = self.cloud.advanced().draw_outcome(operation);
-        self.pass(outcome.there).await;
-        let answer = {
+        self.wait(outcome.request_time).await;
+        let response = {
             let mut state = self.cloud.advanced();
-            match outcome.refused {
+            match outcome.error {
                 Some(error) => Err(error),
-                None if !outcome.arrives => Err(faults::no_answer(operation)),
+                None if outcome.request_lost => Err(faults::no_response(operation)),
                 None => {
-                    let answer = change(&mut state, &self.who);
-                    state.note(&self.who, || {
-                        let outcome = answer.as_ref().err().map_or("done".to_owned(), ToString::to_string);
+                    let response = change(&mut state, &self.name);
+                    state.record(&self.name, || {
+                        let outcome = response.as_ref().err().map_or("done".to_owned(), ToString::to_string);
                         format!("{}: {outcome}", operation.name)
                     });
-                    if let Some(seconds) = outcome.again {
+                    if let Some(seconds) = outcome.duplicate_after {
                         let serial = state.next_serial();
-                        let who = self.who.clone();
-                        // Nobody waits for the answer to the copy.
-                        state.replays.insert(serial, Box::new(move |state, _| drop(change(state, &who))));
-                        state.schedule_in(seconds, state::Event::Again(serial));
+                        let who = self.name.clone();
+                        // The response to the duplicate has no receiver.
+                        state.duplicates.insert(serial, Box::new(move |state, _| drop(change(state, &who))));
+                        state.schedule_in(seconds, state::Event::Duplicate(serial));
                     }
-                    answer
+                    response
                 }
             }
         };
-        self.pass(outcome.back).await;
-        if outcome.answer_lost { Err(faults::no_answer(operation)) } else { answer }
+        self.wait(outcome.response_time).await;
+        if outcome.response_lost { Err(faults::no_response(operation)) } else { response }
     }
 
-    async fn pass(&self, time: std::time::Duration) {
-        if !time.is_zero() {
-            self.cloud.clock.sleep(time).await;
+    /// Does not yield for a zero duration, so that calls without latency are atomic.
+    async fn wait(&self, duration: std::time::Duration) {
+        if !duration.is_zero() {
+            self.cloud.clock.sleep(duration).await;
         }
     }
 }

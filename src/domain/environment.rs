@@ -106,7 +106,7 @@ impl<'w> Environment<'w> {
             }
         }
         if !self.surplus.is_empty() {
-            problems.push(format!("it has {} surplus instances", self.surplus.len()));
+            problems.push(format!("surplus instances: {}", self.surplus.len()));
         }
         if let Some(database) =
             self.database.filter(|database| database.status_class() == StatusClass::Failed)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::contract::{self, Ground};
+use crate::support::contract::{self, Fixtures};
 use hatchery::clock::Clock;
 use hatchery::cloud::sim::{Scenario, SimCloud};
 use hatchery::cloud::{DynCloud, LaunchInstance, Template, collect};
@@ -20,14 +20,14 @@ fn dev() -> FleetName {
 async fn simulation_fulfils_the_contract() {
     let clock = clock();
     let sim = SimCloud::new(Scenario::default(), 1, clock.clone());
-    let ground = Ground {
+    let fixtures = Fixtures {
         subnets: vec!["subnet-0a".into(), "subnet-0b".into(), "subnet-0c".into()],
         security_group: "sg-0a1".into(),
         source_database: "integration".into(),
         subnet_group: "private".into(),
         now: clock.now(),
     };
-    contract::holds(&*sim.caller("amy"), &ground).await;
+    contract::check(&*sim.caller("amy"), &fixtures).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -57,7 +57,7 @@ async fn records(cloud: &DynCloud) -> Vec<Record> {
 #[tokio::test(start_paused = true)]
 async fn client_tokens_expire_as_documented() {
     let sim = SimCloud::new(Scenario::demo().unwrap(), 1, clock());
-    let cloud = sim.caller("amy");
+    let cloud: DynCloud = sim.caller("amy");
     let records = records(&cloud).await;
     let record = &records[0].id;
     let request =
@@ -93,9 +93,9 @@ async fn throttling_is_per_account() {
 #[tokio::test(start_paused = true)]
 async fn lost_response_leaves_its_effect() {
     let mut scenario = Scenario::demo().unwrap();
-    scenario.faults.lost_answer = 1.0;
+    scenario.faults.lost_response = 1.0;
     let sim = SimCloud::new(scenario, 1, clock());
-    let cloud = sim.caller("amy");
+    let cloud: DynCloud = sim.caller("amy");
     let records = records(&cloud).await;
     let id = &records[0].id;
     assert_eq!(cloud.delete_record(id).await.unwrap_err().class, ErrorClass::Unknown);
@@ -107,7 +107,7 @@ async fn history_with_faults(seed: u64) -> Vec<String> {
     scenario.environments = Scenario::demo().unwrap().environments;
     scenario.faults.operator_per_day = 40.0;
     let sim = SimCloud::new(scenario, seed, clock());
-    let cloud = sim.caller("amy");
+    let cloud: DynCloud = sim.caller("amy");
     for _ in 0..50 {
         let _ = records(&cloud).await;
         let instances = collect(cloud.instances(&dev())).await;

@@ -5,13 +5,13 @@ use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use hatchery::cloud::{
-    BaseTemplate, Cloud, DynCloud, Identity, LaunchInstance, LogItem, LogLine, LogQuery, Observed, Page,
-    Pages, Permission, Quota, Result, SecurityGroup, SourceDatabase, Template,
+    BaseTemplate, Cloud, DynCloud, LaunchInstance, LogItem, LogLine, LogQuery, Observed, Page, Pages, Result,
+    SecurityGroup, Template,
 };
 use hatchery::domain::{
     AuditEvent, CloudError, Database, DatabaseId, EnvironmentId, Fleet, FleetName, Image, Instance,
-    InstanceId, Launch, NewDatabase, NewFleet, NewRecord, Number, Record, RecordId, Snapshot, Subnet,
-    SubnetId, TagChanges,
+    InstanceId, Launch, NewDatabase, NewRecord, Number, Record, RecordId, Snapshot, Subnet, SubnetId,
+    TagChanges,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -217,14 +217,6 @@ impl<H: Hook> Cloud for Layer<H> {
         self.inner.region()
     }
 
-    async fn identity(&self) -> Result<Identity> {
-        self.inner.identity().await
-    }
-
-    fn fleets(&self) -> Pages<'_, Fleet> {
-        self.inner.fleets()
-    }
-
     async fn fleet(&self, name: &FleetName) -> Result<Option<Fleet>> {
         self.call(Access::Read, "fleet", name, self.inner.fleet(name)).await
     }
@@ -342,10 +334,6 @@ impl<H: Hook> Cloud for Layer<H> {
         self.change(Access::Delete, "delete database", id, Change::DeleteDatabase, delete).await
     }
 
-    async fn create_fleet(&self, new: &NewFleet) -> Result<RecordId> {
-        self.call(Access::Write, "create fleet", &new.name, self.inner.create_fleet(new)).await
-    }
-
     async fn tag_fleet(&self, template: &RecordId, changes: &TagChanges) -> Result<()> {
         let tag = self.inner.tag_fleet(template, changes);
         self.call(Access::Write, "tag fleet", describe_tags(template, changes), tag).await
@@ -357,30 +345,6 @@ impl<H: Hook> Cloud for Layer<H> {
 
     async fn security_groups(&self, ids: &[String]) -> Result<Vec<SecurityGroup>> {
         self.call(Access::Read, "security groups", "", self.inner.security_groups(ids)).await
-    }
-
-    async fn source_database(&self, id: &str) -> Result<Option<SourceDatabase>> {
-        self.inner.source_database(id).await
-    }
-
-    async fn database_subnet_group(&self, name: &str) -> Result<Option<String>> {
-        self.inner.database_subnet_group(name).await
-    }
-
-    async fn zones_offering(&self, instance_type: &str, zones: &[String]) -> Result<Vec<String>> {
-        self.inner.zones_offering(instance_type, zones).await
-    }
-
-    async fn dry_run_launch(&self, new: &NewFleet, image: Option<&Image>) -> Result<()> {
-        self.inner.dry_run_launch(new, image).await
-    }
-
-    async fn permissions(&self, fleet: &Fleet) -> Vec<Permission> {
-        self.inner.permissions(fleet).await
-    }
-
-    async fn quotas(&self) -> Result<Vec<Quota>> {
-        self.inner.quotas().await
     }
 
     async fn append_audit(&self, fleet: &FleetName, events: &[AuditEvent]) -> Result<()> {

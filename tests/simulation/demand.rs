@@ -180,7 +180,7 @@ fn run(setup: &Setup, span: &Span) -> Outcome {
 fn fleet(setup: &Setup, begin: DateTime<Utc>) -> (Engine, SimCloud, Clock) {
     let clock = Clock::virtual_from(begin, 1.0);
     let sim = SimCloud::new(Scenario { policy: setup.policy(), ..Scenario::default() }, 1, clock.clone());
-    sim.keep_history(0);
+    sim.limit_history(0);
     (Engine::new(sim.caller("schedule"), clock.clone(), config("schedule", 1)), sim, clock)
 }
 

@@ -120,7 +120,7 @@ impl Simulation {
         scenario.faults.broken.extend(config.mutant.and_then(Mutant::broken_guarantee));
         let spare = scenario.policy.get("spare").map_or(1, |spare| spare.parse().unwrap());
         let sim = SimCloud::new(scenario, seed, clock.clone());
-        sim.keep_history(if config.history { 1_000_000 } else { 0 });
+        sim.limit_history(if config.history { 1_000_000 } else { 0 });
         let random = ChaCha8Rng::seed_from_u64(seed ^ 0x5eed);
         let (checker, launched, fault_switch) = Default::default();
         Self { seed, config, sim, clock, random, checker, launched, fault_switch, spare }
@@ -141,7 +141,7 @@ impl Simulation {
         // Users stop and faults end, so the fleet must converge to its idle state (I7).
         self.sim.clear_faults();
         self.fault_switch.turn_off();
-        let cloud = self.sim.caller("cleaner");
+        let cloud: DynCloud = self.sim.caller("cleaner");
         let _ = clear_failures(&cloud).await;
         let end = self.clock.now() + MAX_TIME_TO_IDLE;
         let mut left = vec!["not checked yet".to_owned()];

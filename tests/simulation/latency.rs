@@ -148,7 +148,7 @@ impl Account {
         scenario.faults.lag = 2.0;
         scenario.faults.throttling = true;
         let sim = SimCloud::new(scenario, seed, clock.clone());
-        sim.keep_history(0);
+        sim.limit_history(0);
         run_events(&sim);
         let account = Self { sim, clock, random: ChaCha8Rng::seed_from_u64(seed), restores: Arc::default() };
         account.watch_restores();

@@ -166,7 +166,7 @@ impl Account {
         scenario.faults.lag = 4.0;
         scenario.faults.throttling = true;
         let sim = SimCloud::new(scenario, seed, clock.clone());
-        sim.keep_history(0);
+        sim.limit_history(0);
         let (sent, sightings) = Default::default();
         Self { sim, clock, random: ChaCha8Rng::seed_from_u64(seed), sent, sightings }
     }

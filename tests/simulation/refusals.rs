@@ -121,7 +121,7 @@ fn open_security_group_must_be_allowed_by_id() {
 fn launch_into_an_open_security_group_is_refused() {
     on_paused_time(async {
         let bed = TestBed::new();
-        let cloud = bed.caller();
+        let cloud = bed.sim.caller("amy");
         let policy = cloud.fleet(&dev()).await.unwrap().unwrap().policy;
         let open = NewFleet {
             name: "open".parse().unwrap(),

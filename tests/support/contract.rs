@@ -1,19 +1,19 @@
-//! What every adapter of the port must do. The same suite runs over the wire and in the simulated cloud.
+//! The contract of the port, which every adapter must fulfil. The simulated cloud and the AWS adapter run the same checks.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt as _;
-use hatchery::cloud::{Cloud, LaunchInstance, LogQuery, Template, collect};
+use hatchery::cloud::{Account, LaunchInstance, LogQuery, Template, collect};
 use hatchery::domain::tags::key;
 use hatchery::domain::{
     AuditEvent, ErrorClass, Fleet, FleetName, InstanceState, NewDatabase, NewEnvironment, NewFleet,
     NewRecord, Number, Outcome, Policy, Purpose, RecordId, Spare, SubnetId, TagChanges,
 };
 
-/// What the account holds before the suite begins.
-pub(crate) struct Ground {
+/// The resources that the account must have.
+pub(crate) struct Fixtures {
     pub(crate) subnets: Vec<String>,
     pub(crate) security_group: String,
     pub(crate) source_database: String,
@@ -21,13 +21,13 @@ pub(crate) struct Ground {
     pub(crate) now: DateTime<Utc>,
 }
 
-/// Runs the whole suite.
-pub(crate) async fn holds(cloud: &dyn Cloud, ground: &Ground) {
-    let fleet = fleets(cloud, ground).await;
-    records(cloud, ground, &fleet).await;
-    instances(cloud, ground, &fleet).await;
-    databases(cloud, ground, &fleet).await;
-    audit(cloud, ground, &fleet).await;
+/// Checks the whole contract.
+pub(crate) async fn check(cloud: &dyn Account, fixtures: &Fixtures) {
+    let fleet = fleets(cloud, fixtures).await;
+    records(cloud, fixtures, &fleet).await;
+    instances(cloud, fixtures, &fleet).await;
+    databases(cloud, fixtures, &fleet).await;
+    audit(cloud, fixtures, &fleet).await;
     absent(cloud, &fleet).await;
 }
 
@@ -35,11 +35,11 @@ fn name() -> FleetName {
     "qa".parse().unwrap()
 }
 
-async fn fleets(cloud: &dyn Cloud, ground: &Ground) -> Fleet {
+async fn fleets(cloud: &dyn Account, fixtures: &Fixtures) -> Fleet {
     let policy = Policy {
-        source_database: ground.source_database.clone(),
-        database_subnet_group: ground.subnet_group.clone(),
-        subnets: ground.subnets.iter().map(SubnetId::new).collect(),
+        source_database: fixtures.source_database.clone(),
+        database_subnet_group: fixtures.subnet_group.clone(),
+        subnets: fixtures.subnets.iter().map(SubnetId::new).collect(),
         image_tag: "dev".to_owned(),
         ..Policy::new(&name())
     };
@@ -47,7 +47,7 @@ async fn fleets(cloud: &dyn Cloud, ground: &Ground) -> Fleet {
         name: name(),
         policy,
         instance_type: "t3.2xlarge".into(),
-        security_groups: vec![ground.security_group.clone()],
+        security_groups: vec![fixtures.security_group.clone()],
         instance_profile: None,
         public_address: true,
         user_data: Some("#!/bin/sh\necho up\n".into()),
@@ -70,46 +70,46 @@ async fn fleets(cloud: &dyn Cloud, ground: &Ground) -> Fleet {
     let fleet = cloud.fleet(&name()).await.unwrap().unwrap();
     assert_eq!(fleet.policy.spare, Spare::Fixed(2));
     let base = cloud.base_template(&template).await.unwrap();
-    assert_eq!(base.security_groups, std::slice::from_ref(&ground.security_group));
-    assert_eq!((base.instance_type.as_deref(), base.has_user_data), (Some("t3.2xlarge"), true));
+    assert_eq!(base.security_groups, std::slice::from_ref(&fixtures.security_group));
+    assert_eq!(base.instance_type.as_deref(), Some("t3.2xlarge"));
     let subnets = cloud.subnets(&fleet.policy.subnets).await.unwrap();
-    assert_eq!(subnets.len(), ground.subnets.len());
+    assert_eq!(subnets.len(), fixtures.subnets.len());
     let missing = cloud.subnets(&[SubnetId::new("subnet-00000000")]).await.unwrap_err();
     assert_eq!(missing.class, ErrorClass::NotFound);
-    let groups = cloud.security_groups(std::slice::from_ref(&ground.security_group)).await.unwrap();
+    let groups = cloud.security_groups(std::slice::from_ref(&fixtures.security_group)).await.unwrap();
     assert_eq!(groups[0].open_to, Vec::<String>::new());
     assert!(cloud.latest_image("dev").await.unwrap().is_some());
-    assert_eq!(cloud.latest_image("nobody").await.unwrap(), None);
-    assert!(cloud.latest_snapshot(&ground.source_database).await.unwrap().is_some());
-    assert_eq!(cloud.latest_snapshot("nobody").await.unwrap(), None);
-    assert!(cloud.source_database(&ground.source_database).await.unwrap().is_some());
-    assert_eq!(cloud.source_database("nobody").await.unwrap(), None);
-    assert!(cloud.database_subnet_group(&ground.subnet_group).await.unwrap().is_some());
-    assert_eq!(cloud.database_subnet_group("nobody").await.unwrap(), None);
+    assert_eq!(cloud.latest_image("missing").await.unwrap(), None);
+    assert!(cloud.latest_snapshot(&fixtures.source_database).await.unwrap().is_some());
+    assert_eq!(cloud.latest_snapshot("missing").await.unwrap(), None);
+    assert!(cloud.source_database(&fixtures.source_database).await.unwrap().is_some());
+    assert_eq!(cloud.source_database("missing").await.unwrap(), None);
+    assert!(cloud.database_subnet_group(&fixtures.subnet_group).await.unwrap().is_some());
+    assert_eq!(cloud.database_subnet_group("missing").await.unwrap(), None);
     fleet
 }
 
-async fn new_record(cloud: &dyn Cloud, ground: &Ground, number: u32, claim: &str) -> NewRecord {
+async fn new_record(cloud: &dyn Account, fixtures: &Fixtures, number: u32, claim: &str) -> NewRecord {
     NewRecord {
         environment: name().environment(Number(number)),
         owner: "amy".into(),
-        created_at: ground.now,
+        created_at: fixtures.now,
         claim: claim.into(),
         purpose: Purpose::Launch(Box::new(NewEnvironment {
             name: "checkout-fix".parse().unwrap(),
-            expires_at: ground.now + TimeDelta::hours(8),
+            expires_at: fixtures.now + TimeDelta::hours(8),
             services: BTreeMap::from([("payments".to_owned(), "f-123".to_owned())]),
             note: Some("a note, with a comma".into()),
             image: cloud.latest_image("dev").await.unwrap().unwrap().id,
-            subnet: SubnetId::new(&ground.subnets[0]),
+            subnet: SubnetId::new(&fixtures.subnets[0]),
         })),
     }
 }
 
-async fn records(cloud: &dyn Cloud, ground: &Ground, fleet: &Fleet) {
-    let new = new_record(cloud, ground, 1, "first").await;
+async fn records(cloud: &dyn Account, fixtures: &Fixtures, fleet: &Fleet) {
+    let new = new_record(cloud, fixtures, 1, "first").await;
     let id = cloud.create_record(fleet, &new).await.unwrap();
-    let rival = new_record(cloud, ground, 1, "second").await;
+    let rival = new_record(cloud, fixtures, 1, "second").await;
     assert_eq!(cloud.create_record(fleet, &rival).await.unwrap_err().class, ErrorClass::AlreadyExists);
 
     let seen = cloud.record(&name(), &id).await.unwrap();
@@ -121,11 +121,11 @@ async fn records(cloud: &dyn Cloud, ground: &Ground, fleet: &Fleet) {
     assert!(!record.retirement && record.is_wanted());
     assert_eq!(cloud.find_record(&new.environment).await.unwrap().value, Some(record));
 
-    let changes = TagChanges::reaping_since(ground.now);
+    let changes = TagChanges::reaping_since(fixtures.now);
     cloud.tag_record(&id, &changes).await.unwrap();
     let marked = cloud.record(&name(), &id).await.unwrap().value.unwrap();
     assert!(marked.reaping_since.is_some());
-    let changes = TagChanges::expire_at(ground.now + TimeDelta::hours(9)).remove(key::REAPING_SINCE);
+    let changes = TagChanges::expire_at(fixtures.now + TimeDelta::hours(9)).remove(key::REAPING_SINCE);
     cloud.tag_record(&id, &changes).await.unwrap();
     let kept = cloud.record(&name(), &id).await.unwrap().value.unwrap();
     assert_eq!(kept.reaping_since, None);
@@ -150,8 +150,8 @@ async fn records(cloud: &dyn Cloud, ground: &Ground, fleet: &Fleet) {
     assert_eq!(cloud.find_record(&new.environment).await.unwrap().value, None);
 }
 
-async fn instances(cloud: &dyn Cloud, ground: &Ground, fleet: &Fleet) {
-    let new = new_record(cloud, ground, 3, "third").await;
+async fn instances(cloud: &dyn Account, fixtures: &Fixtures, fleet: &Fleet) {
+    let new = new_record(cloud, fixtures, 3, "third").await;
     let record = cloud.create_record(fleet, &new).await.unwrap();
     let request = LaunchInstance {
         record: record.clone(),
@@ -165,7 +165,7 @@ async fn instances(cloud: &dyn Cloud, ground: &Ground, fleet: &Fleet) {
     assert_eq!(instance.environment, new.environment, "its tags exist from birth");
     assert_eq!(
         instance.expires_at.map(|at| at.timestamp()),
-        Some((ground.now + TimeDelta::hours(8)).timestamp())
+        Some((fixtures.now + TimeDelta::hours(8)).timestamp())
     );
     assert!(!instance.state.is_ending());
     assert_eq!(cloud.instances_of(&new.environment).await.unwrap().value.len(), 1);
@@ -173,7 +173,7 @@ async fn instances(cloud: &dyn Cloud, ground: &Ground, fleet: &Fleet) {
     // Other places, as an attempt after a lack of capacity takes them.
     let elsewhere = LaunchInstance {
         token: record.client_token(1),
-        subnet: Some(SubnetId::new(&ground.subnets[1])),
+        subnet: Some(SubnetId::new(&fixtures.subnets[1])),
         instance_type: Some("m6i.2xlarge".into()),
         ..request.clone()
     };
@@ -205,17 +205,17 @@ async fn instances(cloud: &dyn Cloud, ground: &Ground, fleet: &Fleet) {
     assert!(alive.iter().all(|instance| instance.state.is_ending()));
 }
 
-async fn databases(cloud: &dyn Cloud, ground: &Ground, fleet: &Fleet) {
+async fn databases(cloud: &dyn Account, fixtures: &Fixtures, fleet: &Fleet) {
     let subnets = cloud.subnets(&fleet.policy.subnets).await.unwrap();
     let new = NewDatabase {
         fleet: name(),
         number: Number(4),
         environment: None,
-        requested_at: ground.now,
-        snapshot: cloud.latest_snapshot(&ground.source_database).await.unwrap().unwrap(),
+        requested_at: fixtures.now,
+        snapshot: cloud.latest_snapshot(&fixtures.source_database).await.unwrap().unwrap(),
         zone: subnets[0].zone.clone(),
         class: "db.t4g.small".into(),
-        subnet_group: ground.subnet_group.clone(),
+        subnet_group: fixtures.subnet_group.clone(),
         security_groups: Vec::new(),
         parameter_group: None,
     };
@@ -225,7 +225,7 @@ async fn databases(cloud: &dyn Cloud, ground: &Ground, fleet: &Fleet) {
     assert_eq!(seen.zone.as_deref(), Some(subnets[0].zone.as_str()), "known from birth");
     assert_eq!(seen.snapshot.as_ref(), Some(&new.snapshot.id));
     assert_eq!(seen.environment, None);
-    let changes = TagChanges::new().set(key::ENVIRONMENT, "qa-4").set_time(key::ORPHAN_SINCE, ground.now);
+    let changes = TagChanges::new().set(key::ENVIRONMENT, "qa-4").set_time(key::ORPHAN_SINCE, fixtures.now);
     cloud.tag_database(&new.id(), &changes).await.unwrap();
     cloud.tag_database(&new.id(), &TagChanges::new().remove(key::ORPHAN_SINCE)).await.unwrap();
     let listed = collect(cloud.databases(&fleet.name)).await;
@@ -238,11 +238,11 @@ async fn databases(cloud: &dyn Cloud, ground: &Ground, fleet: &Fleet) {
     cloud.delete_database(&new.id()).await.unwrap();
 }
 
-async fn audit(cloud: &dyn Cloud, ground: &Ground, fleet: &Fleet) {
-    let since = ground.now - TimeDelta::hours(1);
+async fn audit(cloud: &dyn Account, fixtures: &Fixtures, fleet: &Fleet) {
+    let since = fixtures.now - TimeDelta::hours(1);
     assert_eq!(cloud.audit(&fleet.name, since, 10).await.unwrap(), []);
     let event = |minutes: i64, action: &str| AuditEvent {
-        at: ground.now - TimeDelta::minutes(minutes),
+        at: fixtures.now - TimeDelta::minutes(minutes),
         who: "amy".into(),
         action: action.into(),
         target: "qa-1".into(),
@@ -258,13 +258,13 @@ async fn audit(cloud: &dyn Cloud, ground: &Ground, fleet: &Fleet) {
     assert_eq!(actions, ["create-database", "launch", "extend"]);
     let latest = cloud.audit(&fleet.name, since, 1).await.unwrap();
     assert_eq!(latest[0].action, "extend");
-    launches(cloud, ground, fleet, &event).await;
+    launches(cloud, fixtures, fleet, &event).await;
 }
 
 /// Only launches that were done, however old the event and whatever else its text says.
 async fn launches(
-    cloud: &dyn Cloud,
-    ground: &Ground,
+    cloud: &dyn Account,
+    fixtures: &Fixtures,
     fleet: &Fleet,
     event: &(dyn Fn(i64, &str) -> AuditEvent + Sync),
 ) {
@@ -276,7 +276,7 @@ async fn launches(
     other.reason = "launch".into();
     cloud.append_audit(&fleet.name, &[measured, failed, other]).await.unwrap();
     let all = async |minutes| {
-        let since = ground.now - TimeDelta::minutes(minutes);
+        let since = fixtures.now - TimeDelta::minutes(minutes);
         let mut found = cloud.launches(&fleet.name, since).await.unwrap();
         found.sort_by_key(|launch| launch.at);
         found.into_iter().map(|launch| launch.restore.map(|restore| restore.as_secs())).collect::<Vec<_>>()
@@ -284,13 +284,13 @@ async fn launches(
     assert_eq!(all(60).await, [Some(1_040), None]);
     assert_eq!(all(20).await, [None]);
     assert_eq!(all(1).await, []);
-    assert_eq!(cloud.launches(&"nobody".parse().unwrap(), ground.now).await.unwrap(), []);
+    assert_eq!(cloud.launches(&"missing".parse().unwrap(), fixtures.now).await.unwrap(), []);
 }
 
-async fn absent(cloud: &dyn Cloud, fleet: &Fleet) {
+async fn absent(cloud: &dyn Account, fleet: &Fleet) {
     let nothing = RecordId::new("lt-0123456789abcdef0");
     assert_eq!(cloud.record(&fleet.name, &nothing).await.unwrap().value, None);
-    assert_eq!(cloud.fleet(&"nobody".parse().unwrap()).await.unwrap(), None);
+    assert_eq!(cloud.fleet(&"missing".parse().unwrap()).await.unwrap(), None);
     assert_eq!(cloud.database(&fleet.name, Number(99)).await.unwrap().value, None);
     let query = LogQuery {
         fleet: fleet.name.clone(),

@@ -1,9 +1,9 @@
 //! The contract of the cloud port, run through the AWS adapter against moto.
 
-use crate::support::contract::{self, Ground};
+use crate::support::contract::{self, Fixtures};
 use crate::support::moto::{Moto, REGION};
 use aws_config::{BehaviorVersion, Region};
-use hatchery::cloud::Cloud as _;
+use hatchery::cloud::Account as _;
 use hatchery::cloud::aws::AwsCloud;
 use hatchery::domain::ErrorClass;
 
@@ -21,7 +21,7 @@ async fn connect(endpoint_url: &str) -> AwsCloud {
 async fn aws_adapter_fulfils_the_contract() {
     let moto = Moto::start();
     let seed = moto.seed("dev").await;
-    let ground = Ground {
+    let fixtures = Fixtures {
         subnets: seed.subnets,
         security_group: seed.security_group,
         source_database: seed.source_database,
@@ -29,7 +29,7 @@ async fn aws_adapter_fulfils_the_contract() {
         now: chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now()),
     };
     let cloud = connect(&moto.url()).await;
-    contract::holds(&cloud, &ground).await;
+    contract::check(&cloud, &fixtures).await;
 }
 
 #[tokio::test]

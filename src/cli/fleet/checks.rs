@@ -2,7 +2,7 @@
 
 use futures::join;
 
-use crate::cloud::{DynCloud, SecurityGroup};
+use crate::cloud::{DynAccount, SecurityGroup};
 use crate::domain::{CloudError, ErrorClass, Image, NewFleet, Policy, Subnet};
 use crate::engine::exposure;
 use crate::failure::{Failure, Kind};
@@ -11,18 +11,18 @@ use crate::failure::{Failure, Kind};
 ///
 /// # Errors
 /// Returns the first error if AWS refuses the credentials or cannot be reached, because every check would repeat it.
-pub(super) async fn find_problems(cloud: &DynCloud, new: &NewFleet) -> Result<Vec<Failure>, Failure> {
+pub(super) async fn find_problems(account: &DynAccount, new: &NewFleet) -> Result<Vec<Failure>, Failure> {
     let policy = &new.policy;
-    let image = cloud.latest_image(&policy.image_tag).await;
+    let image = account.latest_image(&policy.image_tag).await;
     if let Err(error) = &image
         && matches!(error.class, ErrorClass::Auth | ErrorClass::Transient | ErrorClass::Throttled)
     {
         return Err(Failure::cloud(format!("cannot create fleet {}", new.name), error));
     }
     let (subnets, groups, mut problems) = join!(
-        cloud.subnets(&policy.subnets),
-        cloud.security_groups(&new.security_groups),
-        check_databases(cloud, policy),
+        account.subnets(&policy.subnets),
+        account.security_groups(&new.security_groups),
+        check_databases(account, policy),
     );
     let subnets = ok_or_push(subnets, "subnets", &mut problems).unwrap_or_default();
     let groups = ok_or_push(groups, "security groups", &mut problems).unwrap_or_default();
@@ -33,23 +33,27 @@ pub(super) async fn find_problems(cloud: &DynCloud, new: &NewFleet) -> Result<Ve
             let hint = "run the image pipeline, or correct the image-tag";
             problems.push(Failure::new(Kind::NotFound, message, hint));
         }
-        Some(image) => problems.extend(check_launch(cloud, new, &subnets, image.as_ref()).await),
+        Some(image) => problems.extend(check_launch(account, new, &subnets, image.as_ref()).await),
         None => {}
     }
     Ok(problems)
 }
 
 /// Checks the AWS resources that a changed policy names.
-pub(super) async fn check_references(cloud: &DynCloud, old: &Policy, new: &Policy) -> Result<(), Failure> {
+pub(super) async fn check_references(
+    account: &DynAccount,
+    old: &Policy,
+    new: &Policy,
+) -> Result<(), Failure> {
     let mut problems = Vec::new();
     if old.subnets != new.subnets {
-        ok_or_push(cloud.subnets(&new.subnets).await, "subnets", &mut problems);
+        ok_or_push(account.subnets(&new.subnets).await, "subnets", &mut problems);
     }
     let databases_changed = old.source_database != new.source_database
         || old.database_subnet_group != new.database_subnet_group
         || old.database_security_groups != new.database_security_groups;
     if databases_changed {
-        problems.extend(check_databases(cloud, new).await);
+        problems.extend(check_databases(account, new).await);
     }
     match problems.into_iter().next() {
         None => Ok(()),
@@ -84,13 +88,13 @@ fn check_network(subnets: &[Subnet], groups: &[SecurityGroup], policy: &Policy) 
     problems
 }
 
-async fn check_databases(cloud: &DynCloud, policy: &Policy) -> Vec<Failure> {
+async fn check_databases(account: &DynAccount, policy: &Policy) -> Vec<Failure> {
     let source = &policy.source_database;
     let (database, snapshot, group, security_groups) = join!(
-        cloud.source_database(source),
-        cloud.latest_snapshot(source),
-        cloud.database_subnet_group(&policy.database_subnet_group),
-        cloud.security_groups(&policy.database_security_groups),
+        account.source_database(source),
+        account.latest_snapshot(source),
+        account.database_subnet_group(&policy.database_subnet_group),
+        account.security_groups(&policy.database_security_groups),
     );
     let mut problems = Vec::new();
     if let Some(None) = ok_or_push(database, "databases", &mut problems) {
@@ -111,21 +115,21 @@ async fn check_databases(cloud: &DynCloud, policy: &Policy) -> Vec<Failure> {
 }
 
 async fn check_launch(
-    cloud: &DynCloud,
+    account: &DynAccount,
     new: &NewFleet,
     subnets: &[Subnet],
     image: Option<&Image>,
 ) -> Vec<Failure> {
     let mut problems = Vec::new();
     let zones: Vec<_> = subnets.iter().map(|subnet| subnet.zone.clone()).collect();
-    let offering = cloud.zones_offering(&new.instance_type, &zones).await;
+    let offering = account.zones_offering(&new.instance_type, &zones).await;
     if ok_or_push(offering, "instance types", &mut problems).is_some_and(|zones| zones.is_empty()) {
         let message = format!("no zone of the subnets offers instance type {}", new.instance_type);
         problems.push(Failure::new(Kind::NotFound, message, "correct the instance type or the subnets"));
     }
     // Only a dry run shows whether the values work together and whether the caller may pass the instance profile.
     if problems.is_empty()
-        && let Err(error) = cloud.dry_run_launch(new, image).await
+        && let Err(error) = account.dry_run_launch(new, image).await
     {
         problems.push(Failure::cloud("a launch would fail", &error));
     }

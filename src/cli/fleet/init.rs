@@ -152,10 +152,10 @@ fn read_user_data(path: &Path) -> Result<String, Failure> {
 pub(super) async fn run(args: &InitArgs, session: &Session) -> Result<(), Failure> {
     // Values that are wrong in themselves are reported before any request.
     let new = args.to_new_fleet()?;
-    let cloud = session.connect().await?;
+    let account = session.connect().await?;
     let owner = session.owner()?;
     let name = &new.name;
-    let problems = checks::find_problems(&cloud, &new).await?;
+    let problems = checks::find_problems(&account, &new).await?;
     if let Some(first) = problems.first() {
         let sentences: Vec<_> =
             problems.iter().map(|problem| format!("{} [{}]", problem.message, problem.hint)).collect();
@@ -163,7 +163,7 @@ pub(super) async fn run(args: &InitArgs, session: &Session) -> Result<(), Failur
         return Err(Failure::new(first.kind, message, "nothing was written"));
     }
     if !args.dry_run {
-        let created = cloud.create_fleet(&new).await;
+        let created = account.create_fleet(&new).await;
         created.map_err(|error| match error.class {
             ErrorClass::AlreadyExists => {
                 let message = format!("fleet {name} already exists");

@@ -2,16 +2,16 @@
 
 use crate::cli::console::Console;
 use crate::cli::{json, table};
-use crate::cloud::{self, DynCloud};
+use crate::cloud::{self, DynAccount};
 use crate::failure::Failure;
 
-pub(super) async fn run(cloud: &DynCloud, console: &Console) -> Result<(), Failure> {
-    let fleets = cloud::collect(cloud.fleets()).await;
+pub(super) async fn run(account: &DynAccount, console: &Console) -> Result<(), Failure> {
+    let fleets = cloud::collect(account.fleets()).await;
     if let Some(problem) = &fleets.problem {
         return Err(Failure::cloud("cannot list the fleets", problem));
     }
     if console.is_json() {
-        return console.print_json(&json::fleets(cloud.region(), &fleets.items));
+        return console.print_json(&json::fleets(account.region(), &fleets.items));
     }
     let rows = fleets.iter().map(|fleet| {
         vec![

@@ -3,13 +3,13 @@
 use super::checks;
 use crate::cli::console::Console;
 use crate::cli::json;
-use crate::cloud::DynCloud;
+use crate::cloud::DynAccount;
 use crate::domain::policy::{SETTINGS, Setting};
 use crate::domain::{Fleet, Policy, TagChanges};
 use crate::failure::{Failure, Kind};
 
 pub(super) async fn run(
-    cloud: &DynCloud,
+    account: &DynAccount,
     fleet: &Fleet,
     settings: &[String],
     console: &Console,
@@ -18,8 +18,8 @@ pub(super) async fn run(
     if let Some(gap) = policy.problems().into_iter().find(|gap| !fleet.problems.contains(gap)) {
         return Err(Failure::new(Kind::Usage, gap, "nothing was changed"));
     }
-    checks::check_references(cloud, &fleet.policy, &policy).await?;
-    let written = cloud.tag_fleet(&fleet.template, &changes).await;
+    checks::check_references(account, &fleet.policy, &policy).await?;
+    let written = account.tag_fleet(&fleet.template, &changes).await;
     written.map_err(|error| checks::write_failure(format!("cannot change fleet {}", fleet.name), &error))?;
     let changed: Vec<_> = SETTINGS
         .iter()

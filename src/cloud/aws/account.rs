@@ -17,7 +17,7 @@ const NO_INSTANCE: &str = "i-00000000000000000";
 const NO_TEMPLATE: &str = "lt-00000000000000000";
 
 impl AwsCloud {
-    pub(super) async fn caller_identity(&self) -> Result<Identity> {
+    pub(super) async fn identity(&self) -> Result<Identity> {
         let request = self.sts.get_caller_identity().send();
         let answer =
             call(&self.limits, Bucket::Other, Access::Read, "GetCallerIdentity", request).await?.value;
@@ -27,7 +27,7 @@ impl AwsCloud {
         })
     }
 
-    pub(super) async fn try_launch(&self, new: &NewFleet, image: Option<&Image>) -> Result<()> {
+    pub(super) async fn dry_run_launch(&self, new: &NewFleet, image: Option<&Image>) -> Result<()> {
         let request = self
             .ec2
             .run_instances()
@@ -43,7 +43,7 @@ impl AwsCloud {
         rehearsed(call(&self.limits, Bucket::Run, Access::Read, "RunInstances", request.send()).await)
     }
 
-    pub(super) async fn try_permissions(&self, fleet: &Fleet) -> Vec<Permission> {
+    pub(super) async fn permissions(&self, fleet: &Fleet) -> Vec<Permission> {
         let limits = &self.limits;
         let access = Access::Read;
         let template = LaunchTemplateSpecification::builder()
@@ -83,7 +83,7 @@ impl AwsCloud {
 
     /// The limits that a fleet runs into first.
     /// <https://docs.aws.amazon.com/general/latest/gr/ec2-service.html#limits_ec2>
-    pub(super) async fn read_quotas(&self) -> Result<Vec<Quota>> {
+    pub(super) async fn quotas(&self) -> Result<Vec<Quota>> {
         let mut quotas = Vec::new();
         for (service, code) in [("ec2", "L-1216C47A"), ("rds", "L-7B6409FD")] {
             let request = self.quotas.get_service_quota().service_code(service).quota_code(code).send();

@@ -20,7 +20,7 @@ const PAGE: i32 = 100;
 
 impl AwsCloud {
     /// RDS cannot filter on tags and can list other engines' instances, so names *and* tags are judged here.
-    pub(super) fn list_databases<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Database> {
+    pub(super) fn databases<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Database> {
         let pager = self.rds.describe_db_instances().max_records(PAGE).into_paginator().send();
         let pages = futures::stream::unfold(pager, move |mut pager| async move {
             let next = async { pager.next().await.transpose() };
@@ -51,7 +51,7 @@ impl AwsCloud {
         }
     }
 
-    pub(super) async fn read_database(
+    pub(super) async fn database(
         &self,
         fleet: &FleetName,
         number: Number,
@@ -65,7 +65,7 @@ impl AwsCloud {
         Ok(Observed { value, as_of: found.as_of })
     }
 
-    pub(super) async fn read_source_database(&self, id: &str) -> Result<Option<SourceDatabase>> {
+    pub(super) async fn source_database(&self, id: &str) -> Result<Option<SourceDatabase>> {
         let found = self.describe(id).await?;
         Ok(found.value.map(|database| SourceDatabase {
             id: id.to_owned(),
@@ -75,7 +75,7 @@ impl AwsCloud {
         }))
     }
 
-    pub(super) async fn read_subnet_group(&self, name: &str) -> Result<Option<String>> {
+    pub(super) async fn database_subnet_group(&self, name: &str) -> Result<Option<String>> {
         let request = self.rds.describe_db_subnet_groups().db_subnet_group_name(name);
         let found =
             call(&self.limits, Bucket::Database, Access::Read, "DescribeDBSubnetGroups", request.send())
@@ -84,7 +84,7 @@ impl AwsCloud {
         Ok(groups.first().map(|group| group.vpc_id().unwrap_or_default().to_owned()))
     }
 
-    pub(super) async fn find_latest_snapshot(&self, source: &str) -> Result<Option<Snapshot>> {
+    pub(super) async fn latest_snapshot(&self, source: &str) -> Result<Option<Snapshot>> {
         let mut pager = self
             .rds
             .describe_db_snapshots()
@@ -115,7 +115,7 @@ impl AwsCloud {
 
     /// Restores a database. Whatever a restore would copy from the source is said here instead.
     /// <https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_RestoreDBInstanceFromDBSnapshot.html>
-    pub(super) async fn restore_database(&self, new: &NewDatabase) -> Result<()> {
+    pub(super) async fn create_database(&self, new: &NewDatabase) -> Result<()> {
         let groups = (!new.security_groups.is_empty()).then(|| new.security_groups.clone());
         let request = self
             .rds
@@ -138,7 +138,7 @@ impl AwsCloud {
         call(&self.limits, Bucket::Database, Access::Write, operation, request.send()).await.map(|_| ())
     }
 
-    pub(super) async fn remove_database(&self, id: &DatabaseId) -> Result<()> {
+    pub(super) async fn delete_database(&self, id: &DatabaseId) -> Result<()> {
         let request = self
             .rds
             .delete_db_instance()
@@ -151,7 +151,7 @@ impl AwsCloud {
         }
     }
 
-    pub(super) async fn tag_rds(&self, id: &DatabaseId, changes: &TagChanges) -> Result<()> {
+    pub(super) async fn tag_database(&self, id: &DatabaseId, changes: &TagChanges) -> Result<()> {
         let arn = self.arn(id).await?;
         if !changes.set.is_empty() {
             let request =

@@ -46,21 +46,18 @@ impl AwsCloud {
         pages.boxed()
     }
 
-    pub(super) fn list_instances<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Instance> {
+    pub(super) fn instances<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Instance> {
         let filters = vec![filter(&format!("tag:{}", key::FLEET), [fleet.as_str()])];
         read_pages(self.list_ec2_instances(filters), move |instance| read(fleet, instance))
     }
 
-    pub(super) async fn read_instances_of(
-        &self,
-        environment: &EnvironmentId,
-    ) -> Result<Observed<Vec<Instance>>> {
+    pub(super) async fn instances_of(&self, environment: &EnvironmentId) -> Result<Observed<Vec<Instance>>> {
         let id = environment.to_string();
         let filters = vec![filter(&format!("tag:{}", key::ENVIRONMENT), [id.as_str()])];
         self.all_of(&environment.fleet, filters).await
     }
 
-    pub(super) async fn read_instance(
+    pub(super) async fn instance(
         &self,
         fleet: &FleetName,
         id: &InstanceId,
@@ -84,7 +81,7 @@ impl AwsCloud {
         Ok(all)
     }
 
-    pub(super) async fn run_instance(&self, request: &LaunchInstance) -> Result<InstanceId> {
+    pub(super) async fn launch_instance(&self, request: &LaunchInstance) -> Result<InstanceId> {
         const OPERATION: &str = "RunInstances";
         // A record has one version, which is never changed.
         let template = LaunchTemplateSpecification::builder()
@@ -132,14 +129,14 @@ impl AwsCloud {
             .build())
     }
 
-    pub(super) async fn end_instance(&self, id: &InstanceId) -> Result<()> {
+    pub(super) async fn terminate_instance(&self, id: &InstanceId) -> Result<()> {
         let request = self.ec2.terminate_instances().instance_ids(id.as_str());
         let ended =
             call(&self.limits, Bucket::Terminate, Access::Write, "TerminateInstances", request.send()).await;
         absent(ended).map(|_| ())
     }
 
-    pub(super) async fn find_latest_image(&self, tag: &str) -> Result<Option<Image>> {
+    pub(super) async fn latest_image(&self, tag: &str) -> Result<Option<Image>> {
         let mut pager = self
             .ec2
             .describe_images()

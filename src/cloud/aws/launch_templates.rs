@@ -57,12 +57,12 @@ impl AwsCloud {
         pages.boxed()
     }
 
-    pub(super) fn list_fleets(&self) -> Pages<'_, Fleet> {
+    pub(super) fn fleets(&self) -> Pages<'_, Fleet> {
         let filters = vec![filter(&format!("tag:{}", key::ROLE), [role::FLEET])];
         read_pages(self.list_templates(filters), read_fleet)
     }
 
-    pub(super) fn list_held<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Template> {
+    pub(super) fn templates<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Template> {
         let filters = vec![filter(&format!("tag:{}", key::FLEET), [fleet.as_str()])];
         read_pages(self.list_templates(filters), move |template| {
             let own = || read_fleet(template).filter(|found| found.name == *fleet);
@@ -71,16 +71,12 @@ impl AwsCloud {
         })
     }
 
-    pub(super) async fn find_fleet(&self, name: &FleetName) -> Result<Option<Fleet>> {
+    pub(super) async fn fleet(&self, name: &FleetName) -> Result<Option<Fleet>> {
         let found = self.template_named(&name.template_name()).await?;
         Ok(found.value.as_ref().and_then(read_fleet))
     }
 
-    pub(super) async fn read_record(
-        &self,
-        fleet: &FleetName,
-        id: &RecordId,
-    ) -> Result<Observed<Option<Record>>> {
+    pub(super) async fn record(&self, fleet: &FleetName, id: &RecordId) -> Result<Observed<Option<Record>>> {
         let request = self.ec2.describe_launch_templates().launch_template_ids(id.as_str());
         let found = self.one_template(request).await?;
         Ok(Observed {
@@ -89,10 +85,7 @@ impl AwsCloud {
         })
     }
 
-    pub(super) async fn read_record_of(
-        &self,
-        environment: &EnvironmentId,
-    ) -> Result<Observed<Option<Record>>> {
+    pub(super) async fn find_record(&self, environment: &EnvironmentId) -> Result<Observed<Option<Record>>> {
         let found = self.template_named(&environment.record_name()).await?;
         let value = found.value.and_then(|template| read_record(&environment.fleet, &template));
         Ok(Observed { value, as_of: found.as_of })
@@ -136,7 +129,7 @@ impl AwsCloud {
         Ok(versions.and_then(|versions| versions.into_iter().next()?.launch_template_data))
     }
 
-    pub(super) async fn read_base_template(&self, id: &RecordId) -> Result<BaseTemplate> {
+    pub(super) async fn base_template(&self, id: &RecordId) -> Result<BaseTemplate> {
         let data = self.template_data(id).await?.ok_or_else(|| no_data(id))?;
         let on_interfaces =
             data.network_interfaces().iter().flat_map(|interface| interface.groups().to_vec());
@@ -145,11 +138,10 @@ impl AwsCloud {
             instance_type: data.instance_type.as_ref().map(|kind| kind.as_str().to_owned()),
             security_groups: data.security_group_ids().iter().cloned().chain(on_interfaces).collect(),
             instance_profile: profile.and_then(|profile| profile.arn.clone().or(profile.name.clone())),
-            has_user_data: data.user_data.is_some(),
         })
     }
 
-    pub(super) async fn write_record(&self, fleet: &Fleet, new: &NewRecord) -> Result<RecordId> {
+    pub(super) async fn create_record(&self, fleet: &Fleet, new: &NewRecord) -> Result<RecordId> {
         let base = self.template_data(&fleet.template).await?.ok_or_else(|| no_data(&fleet.template))?;
         let data = match &new.purpose {
             Purpose::Launch(environment) => {
@@ -164,7 +156,7 @@ impl AwsCloud {
         Box::pin(self.write_template(&name, &new.claim, data, &new.tags())).await
     }
 
-    pub(super) async fn write_fleet(&self, new: &NewFleet) -> Result<RecordId> {
+    pub(super) async fn create_fleet(&self, new: &NewFleet) -> Result<RecordId> {
         let (name, claim) = (new.name.template_name(), new.name.as_str());
         Box::pin(self.write_template(&name, claim, fleet_data(new), &new.tags())).await
     }
@@ -194,7 +186,7 @@ impl AwsCloud {
         })
     }
 
-    pub(super) async fn remove_template(&self, id: &RecordId) -> Result<()> {
+    pub(super) async fn delete_record(&self, id: &RecordId) -> Result<()> {
         let request = self.ec2.delete_launch_template().launch_template_id(id.as_str());
         let deleted =
             call(&self.limits, Bucket::Change, Access::Write, "DeleteLaunchTemplate", request.send()).await;

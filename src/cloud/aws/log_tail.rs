@@ -45,7 +45,7 @@ struct Follower<'a> {
 }
 
 impl AwsCloud {
-    pub(super) fn follow_logs(&self, query: LogQuery) -> BoxStream<'_, Result<LogItem>> {
+    pub(super) fn follow(&self, query: LogQuery) -> BoxStream<'_, Result<LogItem>> {
         let latest = query.since;
         let follower = Follower {
             cloud: self,
@@ -153,7 +153,7 @@ impl Follower<'_> {
 
     async fn poll(&mut self) -> Result<()> {
         let since = (self.latest - OVERLAP).max(self.query.since);
-        let lines = self.cloud.read_logs(&LogQuery { since, ..self.query.clone() }).await?;
+        let lines = self.cloud.logs(&LogQuery { since, ..self.query.clone() }).await?;
         self.take(lines);
         Ok(())
     }

@@ -40,7 +40,7 @@ impl Default for Filter<'_> {
 }
 
 impl AwsCloud {
-    pub(super) async fn write_audit(&self, fleet: &FleetName, events: &[AuditEvent]) -> Result<()> {
+    pub(super) async fn append_audit(&self, fleet: &FleetName, events: &[AuditEvent]) -> Result<()> {
         let group = fleet.audit_group();
         let mut lines = Vec::with_capacity(events.len());
         for event in events {
@@ -101,7 +101,7 @@ impl AwsCloud {
         there(created.map(|_| ()))
     }
 
-    pub(super) async fn read_audit(
+    pub(super) async fn audit(
         &self,
         fleet: &FleetName,
         since: DateTime<Utc>,
@@ -118,7 +118,7 @@ impl AwsCloud {
         Ok(events.split_off(surplus))
     }
 
-    pub(super) async fn read_launches(&self, fleet: &FleetName, since: DateTime<Utc>) -> Result<Vec<Launch>> {
+    pub(super) async fn launches(&self, fleet: &FleetName, since: DateTime<Utc>) -> Result<Vec<Launch>> {
         // One that was cut off would look like a time without launches.
         let filter = Filter { pattern: Some(LAUNCHES), most: usize::MAX, ..Filter::default() };
         let found = self.filter_events(&fleet.audit_group(), filter, since).await?;
@@ -127,7 +127,7 @@ impl AwsCloud {
         Ok(events.filter_map(|event: AuditEvent| Launch::parse(&event)).collect())
     }
 
-    pub(super) async fn read_logs(&self, query: &LogQuery) -> Result<Vec<LogLine>> {
+    pub(super) async fn logs(&self, query: &LogQuery) -> Result<Vec<LogLine>> {
         let prefix = stream_prefix(query);
         let events = self
             .filter_events(

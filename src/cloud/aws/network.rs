@@ -12,7 +12,7 @@ use crate::domain::{Subnet, SubnetId};
 const EVERYWHERE: [&str; 2] = ["0.0.0.0/0", "::/0"];
 
 impl AwsCloud {
-    pub(super) async fn read_subnets(&self, ids: &[SubnetId]) -> Result<Vec<Subnet>> {
+    pub(super) async fn subnets(&self, ids: &[SubnetId]) -> Result<Vec<Subnet>> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
@@ -33,7 +33,7 @@ impl AwsCloud {
         }
     }
 
-    pub(super) async fn read_security_groups(&self, ids: &[String]) -> Result<Vec<SecurityGroup>> {
+    pub(super) async fn security_groups(&self, ids: &[String]) -> Result<Vec<SecurityGroup>> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
@@ -49,11 +49,7 @@ impl AwsCloud {
         }
     }
 
-    pub(super) async fn read_zones_offering(
-        &self,
-        instance_type: &str,
-        zones: &[String],
-    ) -> Result<Vec<String>> {
+    pub(super) async fn zones_offering(&self, instance_type: &str, zones: &[String]) -> Result<Vec<String>> {
         let mut pager = self
             .ec2
             .describe_instance_type_offerings()

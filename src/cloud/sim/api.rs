@@ -1,4 +1,4 @@
-//! The port over the simulated account, as strict as AWS is.
+//! The port to the simulated account.
 
 use std::time::Duration;
 
@@ -8,18 +8,18 @@ use futures::StreamExt as _;
 use futures::stream::BoxStream;
 
 use super::Caller;
-use super::faults::error;
-use super::listings::{Shown, read_database, read_fleet, read_instance, read_record, read_template};
-use super::mutations::{create, name_taken, restore, run_instance};
+use super::faults::call_error;
+use super::listings::{Parse, parse_database, parse_fleet, parse_instance, parse_record, parse_template};
+use super::mutations::{create_database, create_template, launch_instance, name_taken};
 use super::operations::{
-    AUDIT, CREATE_TEMPLATE, DATABASES, EC2_TAGS, INSTANCES, LOGS, RDS_TAGS, RUN, TEMPLATES, change, read,
+    AUDIT, CREATE_TEMPLATE, DATABASES, EC2_TAGS, INSTANCES, LOGS, RDS_TAGS, RUN, TEMPLATES, read, write,
 };
 use super::setup::{GROUP, OPEN_GROUP, SUBNET_GROUP};
 use super::state::{Change, LaunchData, SimDatabase, SimInstance, Template};
 use super::throttle::Bucket;
 use crate::cloud::{
-    BaseTemplate, Cloud, Identity, LaunchInstance, LogItem, LogLine, LogQuery, Observed, Pages, Permission,
-    Quota, Result, SecurityGroup, SourceDatabase,
+    Account, BaseTemplate, Cloud, Identity, LaunchInstance, LogItem, LogLine, LogQuery, Observed, Pages,
+    Permission, Quota, Result, SecurityGroup, SourceDatabase,
 };
 use crate::domain::{
     AuditEvent, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image, Instance,
@@ -33,42 +33,32 @@ impl Cloud for Caller {
         &self.cloud.region
     }
 
-    async fn identity(&self) -> Result<Identity> {
-        let arn = format!("arn:aws:sts::123456789012:assumed-role/engineer/{}", self.who);
-        let operation = read("GetCallerIdentity", Bucket::Database);
-        Ok(self.read(operation, |_, _| Ok(Identity { account: "123456789012".into(), arn })).await?.value)
-    }
-
-    fn fleets(&self) -> Pages<'_, Fleet> {
-        self.pages(TEMPLATES, |state| &state.templates, |template| &template.tags, Box::new(read_fleet))
-    }
-
     async fn fleet(&self, name: &FleetName) -> Result<Option<Fleet>> {
         let wanted = name.template_name();
         let found = self.read(TEMPLATES, |state, at| {
-            // The base template is as old as the fleet: its name is never new.
+            // Names are found without lag, because the base template is as old as the fleet.
             let Some(id) = state.names.get(&wanted).cloned() else { return Ok(None) };
-            Ok(state.templates.at(&id, at).and_then(|template| read_fleet(&id, template, &template.tags)))
+            Ok(state.templates.at(&id, at).and_then(|template| parse_fleet(&id, template, &template.tags)))
         });
         Ok(found.await?.value)
     }
 
     fn templates<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, crate::cloud::Template> {
-        let show: Shown<'a, Template, crate::cloud::Template> =
-            Box::new(move |id, template, tags| read_template(fleet, id, template, tags));
-        self.pages(TEMPLATES, |state| &state.templates, |template| &template.tags, show)
+        let parse: Parse<'a, Template, crate::cloud::Template> =
+            Box::new(move |id, template, tags| parse_template(fleet, id, template, tags));
+        self.pages(TEMPLATES, |state| &state.templates, |template| &template.tags, parse)
     }
 
     fn instances<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Instance> {
-        let show: Shown<'a, SimInstance, Instance> =
-            Box::new(move |id, instance, tags| read_instance(fleet, id, instance, tags));
-        self.pages(INSTANCES, |state| &state.instances, |instance| &instance.tags, show)
+        let parse: Parse<'a, SimInstance, Instance> =
+            Box::new(move |id, instance, tags| parse_instance(fleet, id, instance, tags));
+        self.pages(INSTANCES, |state| &state.instances, |instance| &instance.tags, parse)
     }
 
     fn databases<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Database> {
-        let show: Shown<'a, SimDatabase, Database> =
-            Box::new(move |id, database, tags| read_database(fleet, id, database, tags));
-        self.pages(DATABASES, |state| &state.databases, |database| &database.tags, show)
+        let parse: Parse<'a, SimDatabase, Database> =
+            Box::new(move |id, database, tags| parse_database(fleet, id, database, tags));
+        self.pages(DATABASES, |state| &state.databases, |database| &database.tags, parse)
     }
 
     async fn latest_snapshot(&self, source: &str) -> Result<Option<Snapshot>> {
@@ -93,7 +83,7 @@ impl Cloud for Caller {
             let find = |id: &SubnetId| {
                 state.subnets.iter().find(|subnet| subnet.id == *id).cloned().ok_or_else(|| {
                     let message = format!("The subnet ID '{id}' does not exist");
-                    error(ErrorClass::NotFound, operation, "InvalidSubnetID.NotFound", &message)
+                    call_error(ErrorClass::NotFound, operation, "InvalidSubnetID.NotFound", &message)
                 })
             };
             ids.iter().map(find).collect()
@@ -104,7 +94,7 @@ impl Cloud for Caller {
     async fn record(&self, fleet: &FleetName, id: &RecordId) -> Result<Observed<Option<Record>>> {
         self.read(TEMPLATES, |state, at| {
             let found = state.templates.at(id.as_str(), at);
-            Ok(found.and_then(|template| read_record(fleet, id.as_str(), template, &template.tags)))
+            Ok(found.and_then(|template| parse_record(fleet, id.as_str(), template, &template.tags)))
         })
         .await
     }
@@ -113,7 +103,8 @@ impl Cloud for Caller {
         let name = environment.record_name();
         self.read(TEMPLATES, |state, at| {
             let found = state.templates.page("", at).find(|(_, template)| template.name == name);
-            Ok(found.and_then(|(id, template)| read_record(&environment.fleet, id, template, &template.tags)))
+            Ok(found
+                .and_then(|(id, template)| parse_record(&environment.fleet, id, template, &template.tags)))
         })
         .await
     }
@@ -121,7 +112,7 @@ impl Cloud for Caller {
     async fn instance(&self, fleet: &FleetName, id: &InstanceId) -> Result<Observed<Option<Instance>>> {
         self.read(INSTANCES, |state, at| {
             let found = state.instances.at(id.as_str(), at);
-            Ok(found.and_then(|instance| read_instance(fleet, id.as_str(), instance, &instance.tags)))
+            Ok(found.and_then(|instance| parse_instance(fleet, id.as_str(), instance, &instance.tags)))
         })
         .await
     }
@@ -130,8 +121,10 @@ impl Cloud for Caller {
         let wanted = environment.to_string();
         self.read(INSTANCES, |state, at| {
             let all = state.instances.page("", at);
-            let own = all.filter(|(_, instance)| instance.environment() == Some(wanted.as_str()));
-            Ok(own.filter_map(|(id, m)| read_instance(&environment.fleet, id, m, &m.tags)).collect())
+            let matching = all.filter(|(_, instance)| instance.environment() == Some(wanted.as_str()));
+            Ok(matching
+                .filter_map(|(id, instance)| parse_instance(&environment.fleet, id, instance, &instance.tags))
+                .collect())
         })
         .await
     }
@@ -140,20 +133,20 @@ impl Cloud for Caller {
         let id = fleet.database_id(number);
         self.read(DATABASES, |state, at| {
             let found = state.databases.at(id.as_str(), at);
-            Ok(found.and_then(|database| read_database(fleet, id.as_str(), database, &database.tags)))
+            Ok(found.and_then(|database| parse_database(fleet, id.as_str(), database, &database.tags)))
         })
         .await
     }
 
     async fn create_record(&self, fleet: &Fleet, new: &NewRecord) -> Result<RecordId> {
         let (new, base) = (new.clone(), fleet.template.clone());
-        self.change(CREATE_TEMPLATE, move |state, who| {
+        self.write(CREATE_TEMPLATE, move |state, who| {
             let name = new.environment.record_name();
             let Some(instance_type) =
                 state.templates.get(base.as_str()).map(|base| base.base.instance_type.clone())
             else {
                 let message = "the base template does not exist";
-                return Err(error(
+                return Err(call_error(
                     ErrorClass::NotFound,
                     CREATE_TEMPLATE,
                     "InvalidLaunchTemplateId.NotFound",
@@ -169,15 +162,19 @@ impl Cloud for Caller {
                 Purpose::Retire { .. } => None,
             };
             let (created_at, tags) = (state.now, new.tags());
-            create(state, who, Template { name, created_at, tags, launch, base: BaseTemplate::default() })
+            create_template(
+                state,
+                who,
+                Template { name, created_at, tags, launch, base: BaseTemplate::default() },
+            )
         })
         .await
     }
 
     async fn delete_record(&self, id: &RecordId) -> Result<()> {
         let id = id.to_string();
-        self.change(change("DeleteLaunchTemplate", Bucket::Change), move |state, who| {
-            state.remove_template(&id, who);
+        self.write(write("DeleteLaunchTemplate", Bucket::Change), move |state, who| {
+            state.delete_template(&id, who);
             Ok(())
         })
         .await
@@ -198,13 +195,13 @@ impl Cloud for Caller {
 
     async fn launch_instance(&self, request: &LaunchInstance) -> Result<InstanceId> {
         let request = request.clone();
-        self.change(RUN, move |state, who| run_instance(state, who, &request)).await
+        self.write(RUN, move |state, who| launch_instance(state, who, &request)).await
     }
 
     async fn terminate_instance(&self, id: &InstanceId) -> Result<()> {
         let id = id.to_string();
-        self.change(change("TerminateInstances", Bucket::Terminate), move |state, who| {
-            state.shut_down(&id, who);
+        self.write(write("TerminateInstances", Bucket::Terminate), move |state, who| {
+            state.terminate(&id, who);
             Ok(())
         })
         .await
@@ -225,8 +222,8 @@ impl Cloud for Caller {
 
     async fn create_database(&self, new: &NewDatabase) -> Result<()> {
         let new = new.clone();
-        let operation = change("RestoreDBInstanceFromDBSnapshot", Bucket::Database);
-        self.change(operation, move |state, who| restore(state, who, operation, &new)).await
+        let operation = write("RestoreDBInstanceFromDBSnapshot", Bucket::Database);
+        self.write(operation, move |state, who| create_database(state, who, operation, &new)).await
     }
 
     async fn tag_database(&self, id: &DatabaseId, changes: &TagChanges) -> Result<()> {
@@ -244,26 +241,13 @@ impl Cloud for Caller {
 
     async fn delete_database(&self, id: &DatabaseId) -> Result<()> {
         let id = id.to_string();
-        let operation = change("DeleteDBInstance", Bucket::Database);
-        self.change(operation, move |state, who| {
+        let operation = write("DeleteDBInstance", Bucket::Database);
+        self.write(operation, move |state, who| {
             match state.databases.get(&id).map(|database| database.status.clone()).as_deref() {
                 None | Some("deleting") => {}
-                Some(_) => state.begin_delete(&id, who),
+                Some(_) => state.delete_database(&id, who),
             }
             Ok(())
-        })
-        .await
-    }
-
-    async fn create_fleet(&self, new: &NewFleet) -> Result<RecordId> {
-        let new = new.clone();
-        self.change(CREATE_TEMPLATE, move |state, who| {
-            if state.names.contains_key(&new.name.template_name()) {
-                return Err(name_taken());
-            }
-            let id = state.make_fleet(&new);
-            state.changed(who, &Change::Template(id.clone()));
-            Ok(RecordId::new(id))
         })
         .await
     }
@@ -276,7 +260,7 @@ impl Cloud for Caller {
         let operation = read("DescribeLaunchTemplateVersions", Bucket::Describe);
         let found = self.read(operation, |state, _| {
             state.templates.get(template.as_str()).map(|template| template.base.clone()).ok_or_else(|| {
-                error(
+                call_error(
                     ErrorClass::NotFound,
                     operation,
                     "InvalidLaunchTemplateId.NotFound",
@@ -298,63 +282,15 @@ impl Cloud for Caller {
             }),
             _ => {
                 let message = format!("The security group '{id}' does not exist");
-                Err(error(ErrorClass::NotFound, operation, "InvalidGroup.NotFound", &message))
+                Err(call_error(ErrorClass::NotFound, operation, "InvalidGroup.NotFound", &message))
             }
         };
         Ok(self.read(operation, |_, _| ids.iter().map(find).collect()).await?.value)
     }
 
-    async fn source_database(&self, id: &str) -> Result<Option<SourceDatabase>> {
-        let found = self.read(DATABASES, |state, _| {
-            Ok((id == state.scenario.source_database).then(|| SourceDatabase {
-                id: id.to_owned(),
-                status: "available".into(),
-                engine: "postgres".into(),
-                vpc: Some("vpc-0a1".into()),
-            }))
-        });
-        Ok(found.await?.value)
-    }
-
-    async fn database_subnet_group(&self, name: &str) -> Result<Option<String>> {
-        let operation = read("DescribeDBSubnetGroups", Bucket::Database);
-        Ok(self.read(operation, |_, _| Ok((name == SUBNET_GROUP).then(|| "vpc-0a1".to_owned()))).await?.value)
-    }
-
-    async fn zones_offering(&self, instance_type: &str, zones: &[String]) -> Result<Vec<String>> {
-        let operation = read("DescribeInstanceTypeOfferings", Bucket::Describe);
-        // A type is a family and a size.
-        let offered = instance_type
-            .split_once('.')
-            .is_some_and(|(family, size)| !family.is_empty() && !size.is_empty());
-        Ok(self.read(operation, |_, _| Ok(if offered { zones.to_vec() } else { Vec::new() })).await?.value)
-    }
-
-    async fn dry_run_launch(&self, _: &NewFleet, _: Option<&Image>) -> Result<()> {
-        let _: () = self.read(read("RunInstances", Bucket::Run), |_, _| Ok(())).await?.value;
-        Ok(())
-    }
-
-    async fn permissions(&self, _: &Fleet) -> Vec<Permission> {
-        ["ec2:RunInstances", "ec2:TerminateInstances", "ec2:CreateLaunchTemplate", "rds:DeleteDBInstance"]
-            .map(|action| Permission { action, allowed: Ok(true) })
-            .into()
-    }
-
-    async fn quotas(&self) -> Result<Vec<Quota>> {
-        let operation = read("GetServiceQuota", Bucket::Database);
-        let found = self.read(operation, |state, _| {
-            #[allow(clippy::cast_precision_loss)]
-            let used = state.databases.iter().count() as f64;
-            let limit = f64::from(state.scenario.faults.database_quota.unwrap_or(40));
-            Ok(vec![Quota { name: "DB instances".into(), limit, used: Some(used) }])
-        });
-        Ok(found.await?.value)
-    }
-
     async fn append_audit(&self, _: &FleetName, events: &[AuditEvent]) -> Result<()> {
         let events = events.to_vec();
-        self.change(AUDIT, move |state, _| {
+        self.write(AUDIT, move |state, _| {
             state.audit.extend(events.iter().cloned());
             let surplus = state.audit.len().saturating_sub(10_000);
             state.audit.drain(..surplus);
@@ -396,7 +332,7 @@ impl Cloud for Caller {
             loop {
                 let lines = self.cloud.advanced().lines(&query);
                 if let Some(last) = lines.last() {
-                    // Lines have milliseconds: the next look begins right after the last one.
+                    // Times have a resolution of milliseconds.
                     query.since = last.at + chrono::TimeDelta::milliseconds(1);
                     return Some((Ok(LogItem::Lines(lines)), query));
                 }
@@ -404,5 +340,79 @@ impl Cloud for Caller {
             }
         });
         mode.chain(lines).boxed()
+    }
+}
+
+#[async_trait]
+impl Account for Caller {
+    async fn identity(&self) -> Result<Identity> {
+        let arn = format!("arn:aws:sts::123456789012:assumed-role/engineer/{}", self.name);
+        let operation = read("GetCallerIdentity", Bucket::Database);
+        Ok(self.read(operation, |_, _| Ok(Identity { account: "123456789012".into(), arn })).await?.value)
+    }
+
+    fn fleets(&self) -> Pages<'_, Fleet> {
+        self.pages(TEMPLATES, |state| &state.templates, |template| &template.tags, Box::new(parse_fleet))
+    }
+
+    async fn create_fleet(&self, new: &NewFleet) -> Result<RecordId> {
+        let new = new.clone();
+        self.write(CREATE_TEMPLATE, move |state, who| {
+            if state.names.contains_key(&new.name.template_name()) {
+                return Err(name_taken());
+            }
+            let id = state.add_fleet(&new);
+            state.changed(who, &Change::Template(id.clone()));
+            Ok(RecordId::new(id))
+        })
+        .await
+    }
+
+    async fn source_database(&self, id: &str) -> Result<Option<SourceDatabase>> {
+        let found = self.read(DATABASES, |state, _| {
+            Ok((id == state.scenario.source_database).then(|| SourceDatabase {
+                id: id.to_owned(),
+                status: "available".into(),
+                engine: "postgres".into(),
+                vpc: Some("vpc-0a1".into()),
+            }))
+        });
+        Ok(found.await?.value)
+    }
+
+    async fn database_subnet_group(&self, name: &str) -> Result<Option<String>> {
+        let operation = read("DescribeDBSubnetGroups", Bucket::Database);
+        Ok(self.read(operation, |_, _| Ok((name == SUBNET_GROUP).then(|| "vpc-0a1".to_owned()))).await?.value)
+    }
+
+    async fn zones_offering(&self, instance_type: &str, zones: &[String]) -> Result<Vec<String>> {
+        let operation = read("DescribeInstanceTypeOfferings", Bucket::Describe);
+        // A valid type has a family and a size.
+        let offered = instance_type
+            .split_once('.')
+            .is_some_and(|(family, size)| !family.is_empty() && !size.is_empty());
+        Ok(self.read(operation, |_, _| Ok(if offered { zones.to_vec() } else { Vec::new() })).await?.value)
+    }
+
+    async fn dry_run_launch(&self, _: &NewFleet, _: Option<&Image>) -> Result<()> {
+        let _: () = self.read(read("RunInstances", Bucket::Run), |_, _| Ok(())).await?.value;
+        Ok(())
+    }
+
+    async fn permissions(&self, _: &Fleet) -> Vec<Permission> {
+        ["ec2:RunInstances", "ec2:TerminateInstances", "ec2:CreateLaunchTemplate", "rds:DeleteDBInstance"]
+            .map(|action| Permission { action, allowed: Ok(true) })
+            .into()
+    }
+
+    async fn quotas(&self) -> Result<Vec<Quota>> {
+        let operation = read("GetServiceQuota", Bucket::Database);
+        let found = self.read(operation, |state, _| {
+            #[allow(clippy::cast_precision_loss)]
+            let used = state.databases.iter().count() as f64;
+            let limit = f64::from(state.scenario.faults.database_quota.unwrap_or(40));
+            Ok(vec![Quota { name: "DB instances".into(), limit, used: Some(used) }])
+        });
+        Ok(found.await?.value)
     }
 }

@@ -1,9 +1,9 @@
-//! What the simulated account shows of itself: listings page by page, items by the same readers as AWS's, and tags.
+//! Listings page by page, and changes of tags. Items are parsed by the same functions as AWS's responses.
 
 use futures::StreamExt as _;
 
 use super::Caller;
-use super::faults::error;
+use super::faults::call_error;
 use super::operations::Operation;
 use super::state::{Change, SimDatabase, SimInstance, State, Template};
 use super::versioned::Store;
@@ -15,34 +15,34 @@ use crate::domain::{
     Database, DatabaseId, ErrorClass, Fleet, FleetName, Instance, InstanceId, Record, RecordId, TagChanges,
 };
 
-pub(super) fn read_fleet(id: &str, template: &Template, tags: &Tags) -> Option<Fleet> {
+pub(super) fn parse_fleet(id: &str, template: &Template, tags: &Tags) -> Option<Fleet> {
     Fleet::parse(RecordId::new(id), &template.name, tags)
 }
 
-pub(super) fn read_record(fleet: &FleetName, id: &str, template: &Template, tags: &Tags) -> Option<Record> {
+pub(super) fn parse_record(fleet: &FleetName, id: &str, template: &Template, tags: &Tags) -> Option<Record> {
     Record::parse(fleet, RecordId::new(id), &template.name, template.created_at, tags)
 }
 
-/// A template as the listing of one fleet shows it.
-pub(super) fn read_template(
+/// Parses a template as the fleet's base template or one of its records.
+pub(super) fn parse_template(
     fleet: &FleetName,
     id: &str,
     template: &Template,
     tags: &Tags,
 ) -> Option<crate::cloud::Template> {
-    use crate::cloud::Template as Shown;
-    let record = read_record(fleet, id, template, tags).map(|record| Shown::Record(Box::new(record)));
-    let own = || read_fleet(id, template, tags).filter(|found| found.name == *fleet);
-    record.or_else(|| own().map(|fleet| Shown::Fleet(Box::new(fleet))))
+    use crate::cloud::Template as Parsed;
+    let record = parse_record(fleet, id, template, tags).map(|record| Parsed::Record(Box::new(record)));
+    let own = || parse_fleet(id, template, tags).filter(|found| found.name == *fleet);
+    record.or_else(|| own().map(|fleet| Parsed::Fleet(Box::new(fleet))))
 }
 
-pub(super) fn read_instance(
+pub(super) fn parse_instance(
     fleet: &FleetName,
     id: &str,
     instance: &SimInstance,
     tags: &Tags,
 ) -> Option<Instance> {
-    let facts = InstanceAttributes {
+    let attributes = InstanceAttributes {
         id: InstanceId::new(id),
         state: instance.state,
         instance_type: instance.instance_type.clone(),
@@ -51,75 +51,75 @@ pub(super) fn read_instance(
         zone: Some(instance.zone.clone()),
         launched_at: instance.launched_at,
     };
-    Instance::parse(fleet, facts, tags)
+    Instance::parse(fleet, attributes, tags)
 }
 
-pub(super) fn read_database(
+pub(super) fn parse_database(
     fleet: &FleetName,
     id: &str,
     database: &SimDatabase,
     tags: &Tags,
 ) -> Option<Database> {
-    let facts = DatabaseAttributes {
+    let attributes = DatabaseAttributes {
         id: DatabaseId::new(id),
         status: database.status.clone(),
         endpoint: database.endpoint.clone(),
         created_at: database.created_at,
         zone: Some(database.zone.clone()),
     };
-    Database::parse(fleet, facts, tags)
+    Database::parse(fleet, attributes, tags)
 }
 
 impl State {
-    /// Of which of so many items of an answer the tags are missing: now and then AWS leaves them out.
+    /// Samples the indices of the items on a page whose tags are missing.
     fn untagged(&mut self, items: usize) -> Vec<usize> {
         let chance = self.scenario.faults.missing_tags;
-        let untagged: Vec<_> = (0..items).filter(|_| self.happens(chance)).collect();
+        let untagged: Vec<_> = (0..items).filter(|_| self.chance(chance)).collect();
         for _ in &untagged {
-            self.fault("missing tags");
+            self.count_fault("missing tags");
         }
         untagged
     }
 }
 
-/// A thing as an answer shows it: its id, itself, and its tags.
-pub(super) type Shown<'a, T, R> = Box<dyn Fn(&str, &T, &Tags) -> Option<R> + Send + Sync + 'a>;
+/// Parses an item of a page from its id, its value and its tags.
+pub(super) type Parse<'a, T, R> = Box<dyn Fn(&str, &T, &Tags) -> Option<R> + Send + Sync + 'a>;
 
 impl Caller {
-    /// The pages of a listing. Each page is a call of its own, with its own outcome and its own age.
+    /// Lists the items of a store. Each page is a call with its own outcome and staleness.
     pub(super) fn pages<'a, T, R>(
         &'a self,
         operation: Operation,
         store: fn(&State) -> &Store<T>,
         tags: fn(&T) -> &Tags,
-        show: Shown<'a, T, R>,
+        parse: Parse<'a, T, R>,
     ) -> Pages<'a, R>
     where
         T: Clone + 'static,
         R: std::fmt::Debug + Send + 'a,
     {
-        let begin = Some(String::new());
-        futures::stream::unfold((begin, show), move |(marker, show)| async move {
+        let start = Some(String::new());
+        futures::stream::unfold((start, parse), move |(marker, parse)| async move {
             let marker = marker?;
             let page = self
                 .read(operation, |state, at| {
-                    let most = state.scenario.faults.page.max(1);
-                    let untagged = state.untagged(store(state).page(&marker, at).take(most).count());
+                    let size = state.scenario.faults.page.max(1);
+                    let untagged = state.untagged(store(state).page(&marker, at).take(size).count());
                     let none = Tags::new();
-                    let (mut shown, mut seen, mut last) = (Vec::new(), 0, None);
-                    for (id, item) in store(state).page(&marker, at).take(most) {
-                        let tags = if untagged.contains(&seen) { &none } else { tags(item) };
-                        shown.extend(show(id, item, tags));
-                        seen += 1;
+                    let (mut parsed, mut count, mut last) = (Vec::new(), 0, None);
+                    for (id, item) in store(state).page(&marker, at).take(size) {
+                        let tags = if untagged.contains(&count) { &none } else { tags(item) };
+                        parsed.extend(parse(id, item, tags));
+                        count += 1;
                         last = Some(id);
                     }
-                    let next = last.filter(|_| seen == most).map(str::to_owned);
-                    Ok((shown, next))
+                    let next = last.filter(|_| count == size).map(str::to_owned);
+                    Ok((parsed, next))
                 })
                 .await;
             Some(match page {
-                Ok(Observed { value: (value, next), as_of }) => (Ok(Page { value, as_of }), (next, show)),
-                Err(error) => (Err(error), (None, show)),
+                Ok(Observed { value: (value, next), as_of }) => (Ok(Page { value, as_of }), (next, parse)),
+                Err(error) => (Err(error), (None, parse)),
             })
         })
         .boxed()
@@ -135,12 +135,17 @@ impl Caller {
         missing: &'static str,
     ) -> Result<()> {
         let (id, changes) = (id.to_owned(), changes.clone());
-        self.change(operation, move |state, who| {
+        self.write(operation, move |state, who| {
             let now = state.now;
-            if !store(state).change(&id, now, |thing| changes.apply_to(tags(thing))) {
-                return Err(error(ErrorClass::NotFound, operation, missing, &format!("{id} does not exist")));
+            if !store(state).change(&id, now, |item| changes.apply_to(tags(item))) {
+                return Err(call_error(
+                    ErrorClass::NotFound,
+                    operation,
+                    missing,
+                    &format!("{id} does not exist"),
+                ));
             }
-            state.note(who, || format!("tags of {id}: {:?} {:?}", changes.set, changes.remove));
+            state.record(who, || format!("tags of {id}: {:?} {:?}", changes.set, changes.remove));
             state.changed(who, &Change::Tags(id.clone()));
             Ok(())
         })

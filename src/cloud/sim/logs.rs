@@ -1,57 +1,50 @@
-//! What instances ship. Lines of services are made only when somebody reads them, from the record, the source and the time
-//! alone: reading a log does not change what happens.
+//! Logs of instances. Lines of services are generated when they are read, from the record, the source and the time, so that reading a log
+//! does not change the history.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest as _, Sha256};
 
-use super::state::State;
+use super::state::{State, StoredLine};
 use crate::cloud::{LogLine, LogQuery};
 use crate::domain::tags::{self, key};
 use crate::domain::{Phase, text};
 
-/// A line that was shipped.
-#[derive(Debug, Clone)]
-pub(super) struct StoredLine {
-    pub(super) at: DateTime<Utc>,
-    pub(super) text: String,
-}
+/// The maximum number of stored lines per log stream.
+const MAX_LINES: usize = 2_000;
 
-/// The most lines that are kept of a stream.
-const MOST_LINES: usize = 2_000;
+/// The length of a time slot, in which a service logs at most one line.
+const SLOT_SECONDS: i64 = 7;
 
-/// The mean time between two lines of a service.
-const EVERY_SECONDS: i64 = 7;
-
-/// The most of a service's past that is made up at once.
-const MOST_PAST: TimeDelta = TimeDelta::hours(1);
+/// How far back lines of services are generated.
+const MAX_AGE: TimeDelta = TimeDelta::hours(1);
 
 impl State {
-    pub(super) fn ship(&mut self, record: &str, source: &str, text: &str) {
+    pub(super) fn write_log(&mut self, record: &str, source: &str, text: &str) {
         let at = self.now;
         let stream = self.logs.entry(format!("{record}/{source}")).or_default();
-        if stream.len() >= MOST_LINES {
+        if stream.len() >= MAX_LINES {
             stream.pop_front();
         }
         stream.push_back(StoredLine { at, text: text::sanitize(text) });
     }
 
-    /// What the bootstrap says of a phase.
-    pub(super) fn ship_bootstrap(&mut self, instance_id: &str, phase: Phase) {
+    /// Writes the bootstrap's log lines of a phase.
+    pub(super) fn log_phase(&mut self, instance_id: &str, phase: Phase) {
         let Some(instance) = self.instances.get(instance_id).cloned() else { return };
         let Some(record) = instance.tags.get(key::AWS_TEMPLATE_ID).cloned() else { return };
-        let of = |key: &str| instance.tags.get(key).cloned().unwrap_or_default();
+        let tag = |key: &str| instance.tags.get(key).cloned().unwrap_or_default();
         let lines = match phase {
             Phase::Booting => vec![
                 format!(
                     "bootstrap of {} on {instance_id} ({})",
-                    of(key::ENVIRONMENT),
+                    tag(key::ENVIRONMENT),
                     instance.instance_type
                 ),
                 "docker is running".to_owned(),
             ],
-            Phase::Database => vec![format!("waiting for {}", of(key::DATABASE))],
+            Phase::Database => vec![format!("waiting for {}", tag(key::DATABASE))],
             Phase::Images => {
                 let services = crate::domain::record::parse_services(&instance.tags);
                 let pulls = services.iter().map(|(name, tag)| format!("pulling {name}:{tag}"));
@@ -65,7 +58,7 @@ impl State {
             Phase::Failed => vec![format!("failed: {}", instance.fails.clone().unwrap_or_default())],
         };
         for line in lines {
-            self.ship(&record, "bootstrap", &line);
+            self.write_log(&record, "bootstrap", &line);
         }
     }
 
@@ -103,10 +96,10 @@ impl State {
     }
 }
 
-/// What a service has said since it was ready: for each slot of time at most one line, made from the slot alone.
+/// Generates a service's lines since the environment was ready, at most one per time slot.
 fn service_lines(query: &LogQuery, source: &str, ready: DateTime<Utc>, now: DateTime<Utc>) -> Vec<LogLine> {
-    let from = query.since.max(ready).max(now - MOST_PAST).timestamp() / EVERY_SECONDS;
-    let to = now.timestamp() / EVERY_SECONDS;
+    let from = query.since.max(ready).max(now - MAX_AGE).timestamp() / SLOT_SECONDS;
+    let to = now.timestamp() / SLOT_SECONDS;
     (from..to)
         .filter_map(|slot| {
             let seed = Sha256::digest(format!("{} {source} {slot}", query.record));
@@ -114,9 +107,8 @@ fn service_lines(query: &LogQuery, source: &str, ready: DateTime<Utc>, now: Date
             if random.random_bool(0.3) {
                 return None;
             }
-            let at = DateTime::from_timestamp_millis(
-                slot * EVERY_SECONDS * 1_000 + random.random_range(0..6_999),
-            )?;
+            let at =
+                DateTime::from_timestamp_millis(slot * SLOT_SECONDS * 1_000 + random.random_range(0..6_999))?;
             Some(LogLine {
                 id: format!("{source}#{slot}"),
                 at,
@@ -134,7 +126,7 @@ fn service_text(random: &mut ChaCha8Rng) -> String {
     let took = random.random_range(2..180);
     match random.random_range(0..20) {
         0 => format!("WARN  slow query: {}ms select * from orders where state = 'open'", took * 7),
-        1 => format!("ERROR upstream {path} answered 503, retrying"),
+        1 => format!("ERROR upstream {path} returned 503, retrying"),
         2..=4 => "INFO  consumed 1 event from topic orders".to_owned(),
         _ => format!("INFO  GET {path} 200 {took}ms"),
     }

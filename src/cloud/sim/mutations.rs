@@ -1,6 +1,6 @@
-//! What the simulated account does with the changes that matter, as strictly as AWS.
+//! Writes with rules of their own, as strict as AWS's.
 
-use super::faults::error;
+use super::faults::call_error;
 use super::operations::{CREATE_TEMPLATE, Operation, RUN};
 use super::scenario::Guarantee;
 use super::state::{Change, Event, SimDatabase, State, Template};
@@ -10,24 +10,25 @@ use crate::domain::{ErrorClass, InstanceId, NewDatabase, RecordId};
 pub(super) fn name_taken() -> crate::domain::CloudError {
     let message = "Launch template name already in use";
     let code = "InvalidLaunchTemplateName.AlreadyExistsException";
-    error(ErrorClass::AlreadyExists, CREATE_TEMPLATE, code, message)
+    call_error(ErrorClass::AlreadyExists, CREATE_TEMPLATE, code, message)
 }
 
-/// Names are unique at every instant: that is what the claim stands on.
-pub(super) fn create(state: &mut State, who: &str, template: Template) -> Result<RecordId> {
+/// Creates a launch template. Names are unique without lag, which makes a record a claim.
+pub(super) fn create_template(state: &mut State, who: &str, template: Template) -> Result<RecordId> {
     if state.names.contains_key(&template.name) && !state.breaks(Guarantee::UniqueNames) {
         return Err(name_taken());
     }
     let name = template.name.clone();
-    let id = state.write_template(template);
-    state.note(who, || format!("created {id} ({name})"));
+    let id = state.add_template(template);
+    state.record(who, || format!("created {id} ({name})"));
     state.changed(who, &Change::Template(id.clone()));
     Ok(RecordId::new(id))
 }
 
+/// Launches an instance, idempotent by its client token.
 /// <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html>
-pub(super) fn run_instance(state: &mut State, who: &str, request: &LaunchInstance) -> Result<InstanceId> {
-    let fail = |class, code, message: &str| Err(error(class, RUN, code, message));
+pub(super) fn launch_instance(state: &mut State, who: &str, request: &LaunchInstance) -> Result<InstanceId> {
+    let fail = |class, code, message: &str| Err(call_error(class, RUN, code, message));
     let template = state.templates.get(request.record.as_str()).map(|template| template.launch.clone());
     let Some(launch) = template.or_else(|| state.deleted.get(request.record.as_str()).cloned().map(Some))
     else {
@@ -41,13 +42,13 @@ pub(super) fn run_instance(state: &mut State, who: &str, request: &LaunchInstanc
             "The request must contain the parameter ImageId",
         );
     };
-    let said = format!("{request:?}");
+    let parameters = format!("{request:?}");
     if !state.breaks(Guarantee::ClientTokens)
         && let Some((before, id)) = state.tokens.get(&request.token).cloned()
     {
         let burnt = before.is_empty();
         let mismatch_succeeds = state.scenario.faults.mismatch_succeeds;
-        if before != said && (burnt || !state.happens(mismatch_succeeds)) {
+        if before != parameters && (burnt || !state.chance(mismatch_succeeds)) {
             return fail(
                 ErrorClass::Invalid,
                 "IdempotentParameterMismatch",
@@ -74,11 +75,11 @@ pub(super) fn run_instance(state: &mut State, who: &str, request: &LaunchInstanc
     let faults = state.scenario.faults.clone();
     let zone =
         state.subnets.iter().find(|subnet| subnet.id == launch.subnet).map(|subnet| subnet.zone.clone());
-    let out =
+    let is_out =
         state.zone_out.as_ref().is_some_and(|(out, until)| Some(out) == zone.as_ref() && state.now < *until);
-    if out || state.happens(faults.capacity) {
-        state.fault("capacity");
-        if state.happens(faults.burnt_token) {
+    if is_out || state.chance(faults.capacity) {
+        state.count_fault("capacity");
+        if state.chance(faults.burnt_token) {
             state.tokens.insert(request.token.clone(), (String::new(), String::new()));
         }
         return fail(
@@ -87,9 +88,9 @@ pub(super) fn run_instance(state: &mut State, who: &str, request: &LaunchInstanc
             "there is no capacity in that zone",
         );
     }
-    let alive = state.instances.iter().filter(|(_, instance)| !instance.state.is_ending()).count();
-    if faults.instance_quota.is_some_and(|quota| alive >= quota as usize) {
-        state.fault("quota");
+    let active = state.instances.iter().filter(|(_, instance)| !instance.state.is_ending()).count();
+    if faults.instance_quota.is_some_and(|quota| active >= quota as usize) {
+        state.count_fault("quota");
         return fail(
             ErrorClass::Quota,
             "VcpuLimitExceeded",
@@ -97,18 +98,23 @@ pub(super) fn run_instance(state: &mut State, who: &str, request: &LaunchInstanc
         );
     }
     let now = state.now;
-    let id = state.make_instance(request.record.as_str(), &launch, now);
-    state.tokens.insert(request.token.clone(), (said, id.clone()));
+    let id = state.add_instance(request.record.as_str(), &launch, now);
+    state.tokens.insert(request.token.clone(), (parameters, id.clone()));
     state.boot(&id);
-    state.note(who, || format!("launched {id} from {}", request.record));
+    state.record(who, || format!("launched {id} from {}", request.record));
     state.changed(who, &Change::Instance(id.clone()));
     Ok(InstanceId::new(id))
 }
 
-pub(super) fn restore(state: &mut State, who: &str, operation: Operation, new: &NewDatabase) -> Result<()> {
+pub(super) fn create_database(
+    state: &mut State,
+    who: &str,
+    operation: Operation,
+    new: &NewDatabase,
+) -> Result<()> {
     let id = new.id().to_string();
     if state.databases.get(&id).is_some() {
-        return Err(error(
+        return Err(call_error(
             ErrorClass::AlreadyExists,
             operation,
             "DBInstanceAlreadyExists",
@@ -116,7 +122,7 @@ pub(super) fn restore(state: &mut State, who: &str, operation: Operation, new: &
         ));
     }
     if !state.snapshots.iter().any(|snapshot| snapshot.id == new.snapshot.id) {
-        return Err(error(
+        return Err(call_error(
             ErrorClass::NotFound,
             operation,
             "DBSnapshotNotFound",
@@ -126,8 +132,8 @@ pub(super) fn restore(state: &mut State, who: &str, operation: Operation, new: &
     let faults = state.scenario.faults.clone();
     let count = state.databases.iter().count();
     if faults.database_quota.is_some_and(|quota| count >= quota as usize) {
-        state.fault("quota");
-        return Err(error(
+        state.count_fault("quota");
+        return Err(call_error(
             ErrorClass::Quota,
             operation,
             "InstanceQuotaExceeded",
@@ -143,15 +149,15 @@ pub(super) fn restore(state: &mut State, who: &str, operation: Operation, new: &
     };
     state.databases.set(&id, state.now, database);
     let seconds = state.sample(&format!("{id} comes"), state.scenario.latency.restore);
-    if state.happens(faults.restore_fails) {
-        state.fault("restore failed");
-        state.schedule_in(seconds, Event::RestoreFails(id.clone()));
-    } else if state.happens(faults.restore_hangs) {
-        state.fault("restore hangs");
+    if state.chance(faults.restore_fails) {
+        state.count_fault("restore failed");
+        state.schedule_in(seconds, Event::RestoreFailed(id.clone()));
+    } else if state.chance(faults.restore_hangs) {
+        state.count_fault("restore hangs");
     } else {
         state.schedule_in(seconds, Event::Restored(id.clone()));
     }
-    state.note(who, || format!("restoring {id} from {}", new.snapshot.id));
+    state.record(who, || format!("restoring {id} from {}", new.snapshot.id));
     state.changed(who, &Change::Database(id));
     Ok(())
 }

@@ -1,8 +1,7 @@
-//! The kinds of calls: AWS's name for each, its bucket, and whether it changes anything.
+//! Operations of AWS: the name, the request bucket, and whether it is a write.
 
 use super::throttle::Bucket;
 
-/// One operation of call.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Operation {
     pub(super) name: &'static str,
@@ -14,16 +13,16 @@ pub(super) const fn read(name: &'static str, bucket: Bucket) -> Operation {
     Operation { name, bucket, is_write: false }
 }
 
-pub(super) const fn change(name: &'static str, bucket: Bucket) -> Operation {
+pub(super) const fn write(name: &'static str, bucket: Bucket) -> Operation {
     Operation { name, bucket, is_write: true }
 }
 
 pub(super) const TEMPLATES: Operation = read("DescribeLaunchTemplates", Bucket::Describe);
 pub(super) const INSTANCES: Operation = read("DescribeInstances", Bucket::Describe);
 pub(super) const DATABASES: Operation = read("DescribeDBInstances", Bucket::Database);
-pub(super) const EC2_TAGS: Operation = change("CreateTags", Bucket::Tag);
-pub(super) const RDS_TAGS: Operation = change("AddTagsToResource", Bucket::Database);
-pub(super) const CREATE_TEMPLATE: Operation = change("CreateLaunchTemplate", Bucket::Change);
-pub(super) const RUN: Operation = change("RunInstances", Bucket::Run);
-pub(super) const AUDIT: Operation = change("PutLogEvents", Bucket::Log);
+pub(super) const EC2_TAGS: Operation = write("CreateTags", Bucket::Tag);
+pub(super) const RDS_TAGS: Operation = write("AddTagsToResource", Bucket::Database);
+pub(super) const CREATE_TEMPLATE: Operation = write("CreateLaunchTemplate", Bucket::Change);
+pub(super) const RUN: Operation = write("RunInstances", Bucket::Run);
+pub(super) const AUDIT: Operation = write("PutLogEvents", Bucket::Log);
 pub(super) const LOGS: Operation = read("FilterLogEvents", Bucket::Log);

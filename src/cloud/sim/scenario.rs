@@ -1,35 +1,30 @@
-//! Scenarios: what a simulated cloud holds at the beginning, how long things take, and what goes wrong. TOML.
+//! Scenarios in TOML: the initial state, latencies and faults of a simulated cloud.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-/// A simulated cloud's beginning and its rules. Everything has a default: an account with a network, an image and a source
-/// database, in which nothing goes wrong and every call is answered at once.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+/// The configuration of a simulated cloud. The default is an account with a network, an image and a source database, without faults and
+/// latency of calls.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Scenario {
-    /// The Region.
     pub region: String,
-    /// The source database.
     pub source_database: String,
-    /// The name of the fleet that is there from the beginning.
+    /// The name of the initial fleet.
     pub fleet: String,
-    /// Settings of that fleet's policy, by their names.
+    /// Settings of the fleet's policy.
     pub policy: BTreeMap<String, String>,
-    /// Environments that are there from the beginning.
     pub environments: Vec<InitialEnvironment>,
-    /// Free databases that are there from the beginning.
+    /// The initial number of free databases.
     pub free: u32,
-    /// Databases that are on their way at the beginning.
+    /// The initial number of databases that are being restored.
     pub creating: u32,
-    /// Whether the account also holds what only looks like the fleet's: things with its name and not its tags, and things with
-    /// its tags and not its name, as copies of tagged things have.
+    /// Whether the account has resources that only resemble the fleet's: with its name but not its tags, and, like copies of tagged resources,
+    /// with its tags but not its name.
     pub decoys: bool,
-    /// Seconds that things take.
     pub latency: Latency,
-    /// What goes wrong.
     pub faults: Faults,
 }
 
@@ -50,58 +45,55 @@ impl Default for Scenario {
     }
 }
 
-/// An environment that is there from the beginning.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+/// An initial environment.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct InitialEnvironment {
-    /// Its label.
+    /// The label.
     pub name: String,
-    /// Its owner.
     pub owner: String,
-    /// How long ago it was launched.
-    #[serde(with = "humantime_text")]
+    /// The time since its launch.
+    #[serde(with = "humantime_serde")]
     pub age: Duration,
-    /// How long it was launched for.
-    #[serde(with = "humantime_text")]
+    #[serde(with = "humantime_serde")]
     pub ttl: Duration,
     /// Services under test.
     #[serde(default)]
     pub services: BTreeMap<String, String>,
-    /// The owner's remark.
     #[serde(default)]
     pub note: Option<String>,
-    /// Why its bootstrap fails, if it does.
+    /// The reason why its bootstrap fails; it succeeds without one.
     #[serde(default)]
     pub fails: Option<String>,
 }
 
-/// Ranges of seconds, `[least, most]`.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+/// Durations as ranges of seconds, `[min, max]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Latency {
-    /// One call, there and back.
+    /// From request to response of a call.
     pub call: [f64; 2],
     /// From `pending` to `running`.
     pub running: [f64; 2],
     /// From launch until the bootstrap begins.
     pub boot: [f64; 2],
-    /// Fetching the images of the services under test.
+    /// The bootstrap's phase `images`.
     pub images: [f64; 2],
-    /// Minikube and its ingress.
+    /// The bootstrap's phase `cluster`.
     pub cluster: [f64; 2],
-    /// The services.
+    /// The bootstrap's phase `services`.
     pub services: [f64; 2],
     /// From `shutting-down` to `terminated`.
     pub terminate: [f64; 2],
-    /// Restoring a database.
+    /// From the request of a restore to `available`.
     pub restore: [f64; 2],
-    /// Deleting a database.
+    /// From the request of a deletion until a database is gone.
     pub delete: [f64; 2],
 }
 
 impl Default for Latency {
-    /// Published figures: 18 s to running, 26 s to SSH, Minikube 25 s, its ingress 21 s, restores of 10 to 30 min, deletions of
-    /// 3 to 6 min.
+    /// Returns the figures published for the original system: 18 s to `running`, 26 s to SSH, 25 s for Minikube, 21 s for its ingress, restores of
+    /// 10 to 30 min, deletions of 3 to 6 min.
     fn default() -> Self {
         Self {
             call: [0.0, 0.0],
@@ -117,63 +109,63 @@ impl Default for Latency {
     }
 }
 
-/// Something that AWS promises and that the protocols stand on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+/// A guarantee of AWS on which the engine's protocols rely.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Guarantee {
-    /// A client token gives one instance, however often it is sent. Emulators break it.
+    /// Requests with the same client token launch one instance. Emulators violate this.
     ClientTokens,
-    /// No two launch templates have one name.
+    /// The names of launch templates are unique.
     UniqueNames,
-    /// Nothing is launched from a launch template that is deleted.
+    /// A launch from a deleted launch template fails.
     Fencing,
 }
 
-/// What goes wrong. Chances are from 0 to 1 and per call unless said otherwise; all are 0 by default.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+/// Faults. Probabilities are from 0 to 1, per call unless stated otherwise, and 0 by default.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Faults {
-    /// The most seconds that a read lags behind; each call draws its own, so reads can go backwards.
+    /// The maximum staleness of a read in seconds. It differs from call to call, so reads are not monotonic.
     pub lag: f64,
-    /// The chance that a listed item comes without its tags.
+    /// The probability that an item of a listing lacks its tags.
     pub missing_tags: f64,
-    /// Whether the account's request buckets are those that AWS publishes.
+    /// Whether requests are throttled by the buckets that AWS publishes.
     pub throttling: bool,
-    /// How often a day others use up the account's buckets for some minutes. Only felt with `throttling`.
+    /// How often per day other callers use up the account's buckets for some minutes, if `throttling` is set.
     pub noisy_neighbours_per_day: f64,
-    /// The chance that a change takes effect and its answer is lost.
-    pub lost_answer: f64,
-    /// The chance that a call never arrives and is never answered.
+    /// The probability that a write is made and its response is lost.
+    pub lost_response: f64,
+    /// The probability that a request is lost.
     pub lost_request: f64,
-    /// The chance that a change arrives twice.
+    /// The probability that a write is processed twice.
     pub duplicate: f64,
-    /// The chance of a 5xx that changes nothing.
+    /// The probability of a 5xx error without a change.
     pub unavailable: f64,
-    /// The chance that a launch finds no capacity.
+    /// The probability that a launch fails for lack of capacity.
     pub capacity: f64,
-    /// The chance that a launch that failed has used its client token up all the same.
+    /// The probability that a failed launch uses up its client token.
     pub burnt_token: f64,
-    /// The chance that a launch with a used token and other values gives the earlier instance instead of a mismatch.
+    /// The probability that a launch with a used token and other parameters returns the earlier instance instead of an error.
     pub mismatch_succeeds: f64,
-    /// What AWS promises and this account does not keep: it shows what the promise is worth.
+    /// Guarantees that the account violates, to show that the protocols need them.
     pub broken: BTreeSet<Guarantee>,
-    /// The most live instances of the account.
+    /// The maximum number of active instances.
     pub instance_quota: Option<u32>,
-    /// The most databases of the account.
+    /// The maximum number of databases.
     pub database_quota: Option<u32>,
-    /// The chance that a restore fails, per restore.
+    /// The probability that a restore fails.
     pub restore_fails: f64,
-    /// The chance that a restore hangs for ever, per restore.
+    /// The probability that a restore never ends.
     pub restore_hangs: f64,
-    /// The chance that an instance dies by itself, per day.
-    pub dies_per_day: f64,
-    /// How often a day somebody changes things by hand.
+    /// How often per day an instance fails.
+    pub instance_failures_per_day: f64,
+    /// How often per day an operator changes resources by hand.
     pub operator_per_day: f64,
-    /// How often a day a zone has no capacity for half an hour.
+    /// How often per day an Availability Zone lacks capacity for half an hour.
     pub zone_out_per_day: f64,
-    /// The chance that a call is refused for want of permission.
+    /// The probability that a call is denied.
     pub denied: f64,
-    /// Items on a page of a listing.
+    /// The number of items on a page of a listing.
     pub page: usize,
 }
 
@@ -184,7 +176,7 @@ impl Default for Faults {
             missing_tags: 0.0,
             throttling: false,
             noisy_neighbours_per_day: 0.0,
-            lost_answer: 0.0,
+            lost_response: 0.0,
             lost_request: 0.0,
             duplicate: 0.0,
             unavailable: 0.0,
@@ -196,7 +188,7 @@ impl Default for Faults {
             database_quota: None,
             restore_fails: 0.0,
             restore_hangs: 0.0,
-            dies_per_day: 0.0,
+            instance_failures_per_day: 0.0,
             operator_per_day: 0.0,
             zone_out_per_day: 0.0,
             denied: 0.0,
@@ -206,44 +198,28 @@ impl Default for Faults {
 }
 
 impl Scenario {
-    /// Reads a scenario.
+    /// Parses a scenario.
     ///
     /// # Errors
-    /// Where the text is no scenario; the message says where.
+    /// Returns an error with its position if the text is not a scenario.
     pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
         toml::from_str(text)
     }
 
-    /// The demo's: a lively fleet of several people.
+    /// Returns the scenario of the demo.
     ///
     /// # Errors
-    /// Never: the text is part of the program, and a test reads it.
+    /// Cannot fail in practice: the text is embedded, and a test parses it.
     pub fn demo() -> Result<Self, toml::de::Error> {
         Self::parse(include_str!("scenarios/demo.toml"))
     }
 
-    /// The default mix of everything that goes wrong.
+    /// Returns the scenario with a mix of all faults.
     ///
     /// # Errors
-    /// Never: the text is part of the program, and a test reads it.
+    /// Cannot fail in practice: the text is embedded, and a test parses it.
     pub fn hostile() -> Result<Self, toml::de::Error> {
         Self::parse(include_str!("scenarios/hostile.toml"))
-    }
-}
-
-/// Lengths of time as people write them.
-mod humantime_text {
-    use std::time::Duration;
-
-    use serde::{Deserialize as _, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&humantime::format_duration(*duration))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        humantime::parse_duration(&text).map_err(serde::de::Error::custom)
     }
 }
 
@@ -252,10 +228,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_embedded_scenarios_can_be_read() {
+    fn embedded_scenarios_are_valid() {
         assert!(Scenario::demo().unwrap().environments.len() >= 6);
         let hostile = Scenario::hostile().unwrap().faults;
-        assert!(hostile.lag > 0.0 && hostile.lost_answer > 0.0 && hostile.throttling);
+        assert!(hostile.lag > 0.0 && hostile.lost_response > 0.0 && hostile.throttling);
         assert!(Scenario::parse("nonsense = 1").is_err());
         assert_eq!(Scenario::parse("").unwrap(), Scenario::default());
     }

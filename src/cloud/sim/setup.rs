@@ -1,8 +1,8 @@
-//! What a scenario holds at the beginning.
+//! The initial state of a scenario.
 
 use chrono::TimeDelta;
 
-use super::state::{LaunchData, SimDatabase, SimInstance, State, Template, span};
+use super::state::{LaunchData, SimDatabase, SimInstance, State, Template, seconds};
 use crate::cloud::BaseTemplate;
 use crate::domain::policy::Setting;
 use crate::domain::record::{NewEnvironment, NewRecord, Purpose};
@@ -13,15 +13,14 @@ use crate::domain::{
 
 use super::scenario::InitialEnvironment;
 
-/// The security group that fleets of the account use, and the one that admits everybody.
+/// The security group of the fleet's instances, and one that admits the whole internet.
 pub(super) const GROUP: &str = "sg-0a1";
 pub(super) const OPEN_GROUP: &str = "sg-0open";
 
-/// The DB subnet group of the account.
 pub(super) const SUBNET_GROUP: &str = "private";
 
 impl State {
-    /// Makes the scenario's fleet and what it has. Names in it that make no sense are left out.
+    /// Creates the scenario's fleet and its resources. Invalid names and settings are ignored.
     pub(super) fn populate(&mut self) {
         let Ok(name) = self.scenario.fleet.parse::<FleetName>() else { return };
         let mut policy = Policy {
@@ -32,7 +31,7 @@ impl State {
         };
         for (setting, value) in self.scenario.policy.clone() {
             if let Some(setting) = Setting::find(&setting) {
-                // A value that makes no sense keeps the default.
+                // An invalid value keeps the default.
                 let _ = setting.set(&mut policy, &value);
             }
         }
@@ -40,7 +39,7 @@ impl State {
         let databases =
             initial_environments.len() + self.scenario.free as usize + self.scenario.creating as usize;
         policy.last_number = Number(u32::try_from(databases).unwrap_or(u32::MAX).saturating_add(5));
-        self.make_fleet(&NewFleet {
+        self.add_fleet(&NewFleet {
             name: name.clone(),
             policy: policy.clone(),
             instance_type: "t3.2xlarge".to_owned(),
@@ -57,43 +56,43 @@ impl State {
             number = number.next();
         }
         for _ in 0..self.scenario.free {
-            self.make_spare(&name, &policy, number, TimeDelta::hours(2), true);
+            self.add_database(&name, &policy, number, TimeDelta::hours(2), true);
             number = number.next();
         }
         for _ in 0..self.scenario.creating {
-            self.make_spare(&name, &policy, number, TimeDelta::minutes(6), false);
+            self.add_database(&name, &policy, number, TimeDelta::minutes(6), false);
             number = number.next();
         }
         if self.scenario.decoys {
-            self.make_decoys(&name);
+            self.add_decoys(&name);
         }
         self.audit.sort_by_key(|event| event.at);
-        // What is already over happened at its own time.
+        // Events before the start take place at their own times.
         let now = self.now;
         self.now = self.next_due().unwrap_or(now).min(now);
         self.advance(now);
     }
 
-    /// Writes a fleet's base template. Its id.
-    pub(super) fn make_fleet(&mut self, new: &NewFleet) -> String {
+    /// Adds a fleet's base template and returns its id.
+    pub(super) fn add_fleet(&mut self, new: &NewFleet) -> String {
         let base = BaseTemplate {
             instance_type: Some(new.instance_type.clone()),
             security_groups: new.security_groups.clone(),
             instance_profile: new.instance_profile.clone(),
-            has_user_data: new.user_data.is_some(),
         };
         let (name, tags) = (new.name.template_name(), new.tags());
-        self.write_template(Template { name, created_at: self.now, tags, launch: None, base })
+        self.add_template(Template { name, created_at: self.now, tags, launch: None, base })
     }
 
-    pub(super) fn write_template(&mut self, template: Template) -> String {
+    /// Adds a launch template and returns its id.
+    pub(super) fn add_template(&mut self, template: Template) -> String {
         let id = format!("lt-{:017x}", self.next_serial());
         self.names.insert(template.name.clone(), id.clone());
         self.templates.set(&id, self.now, template);
         id
     }
 
-    /// An environment that is there from the beginning: everything as its launch would have left it.
+    /// Adds an environment in the state that its launch would have left.
     fn add_environment(
         &mut self,
         fleet: &FleetName,
@@ -102,7 +101,7 @@ impl State {
         initial: &InitialEnvironment,
     ) {
         let Ok(label) = initial.name.parse::<Label>() else { return };
-        let created_at = self.now - span(initial.age.as_secs_f64());
+        let created_at = self.now - seconds(initial.age.as_secs_f64());
         let index = number.0 as usize % self.subnets.len();
         let Some(image) = self.images.last().map(|image| image.id.clone()) else { return };
         let new = NewRecord {
@@ -119,7 +118,7 @@ impl State {
                 subnet: self.subnets[index].id.clone(),
             })),
         };
-        self.make_spare(fleet, policy, number, TimeDelta::hours(1) + (self.now - created_at), true);
+        self.add_database(fleet, policy, number, TimeDelta::hours(1) + (self.now - created_at), true);
         let database = fleet.database_id(number);
         let claim = TagChanges::new().set(key::ENVIRONMENT, new.environment.to_string());
         self.databases.change(database.as_str(), self.now, |database| claim.apply_to(&mut database.tags));
@@ -129,14 +128,14 @@ impl State {
             subnet: self.subnets[index].id.clone(),
             tags: new.identity_tags(),
         };
-        let record = self.write_template(Template {
+        let record = self.add_template(Template {
             name: new.environment.record_name(),
             created_at,
             tags: new.tags(),
             launch: Some(launch.clone()),
             base: BaseTemplate::default(),
         });
-        let id = self.make_instance(&record, &launch, created_at + TimeDelta::seconds(1));
+        let id = self.add_instance(&record, &launch, created_at + TimeDelta::seconds(1));
         self.instances.change(&id, self.now, |instance| instance.fails.clone_from(&initial.fails));
         let note = TagChanges::new().set(key::INSTANCE, id.as_str());
         self.templates.change(&record, self.now, |template| note.apply_to(&mut template.tags));
@@ -153,8 +152,8 @@ impl State {
         });
     }
 
-    /// What has the fleet's name but not its tags, and what has its tags but not its name.
-    fn make_decoys(&mut self, fleet: &FleetName) {
+    /// Adds resources with the fleet's name but not its tags, and with its tags but not its name.
+    fn add_decoys(&mut self, fleet: &FleetName) {
         let tags = |role: &str| -> Tags {
             [(key::FLEET, fleet.as_str()), (key::ROLE, role)]
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
@@ -165,7 +164,7 @@ impl State {
             [(namesake.record_name(), Tags::new()), ("copy-of-a-record".to_owned(), tags(role::ENVIRONMENT))];
         for (name, tags) in templates {
             let created_at = self.now;
-            self.write_template(Template {
+            self.add_template(Template {
                 name,
                 created_at,
                 tags,
@@ -188,19 +187,19 @@ impl State {
             subnet: self.subnets[0].id.clone(),
             tags: tags(role::ENVIRONMENT),
         };
-        self.make_instance("lt-of-somebody", &launch, self.now);
+        self.add_instance("lt-of-another-team", &launch, self.now);
     }
 
-    /// A database of the pool that was asked for so long ago.
-    fn make_spare(
+    /// Adds an unclaimed database of the pool.
+    fn add_database(
         &mut self,
         fleet: &FleetName,
         policy: &Policy,
         number: Number,
-        ago: TimeDelta,
-        there: bool,
+        age: TimeDelta,
+        is_available: bool,
     ) {
-        let requested_at = self.now - ago;
+        let requested_at = self.now - age;
         let index = number.0 as usize % self.subnets.len();
         let Some(snapshot) = self.snapshots.last().cloned() else { return };
         let new = NewDatabase {
@@ -217,16 +216,16 @@ impl State {
         };
         let id = new.id().to_string();
         let minutes = self.sample(&id, [11.0, 17.0]);
-        let created_at = requested_at + span(minutes * 60.0);
+        let created_at = requested_at + seconds(minutes * 60.0);
         let database = SimDatabase {
-            status: if there { "available" } else { "creating" }.to_owned(),
-            endpoint: there.then(|| format!("{id}.c9akciq32.eu-west-1.rds.amazonaws.com:5432")),
-            created_at: there.then_some(created_at),
+            status: if is_available { "available" } else { "creating" }.to_owned(),
+            endpoint: is_available.then(|| format!("{id}.c9akciq32.eu-west-1.rds.amazonaws.com:5432")),
+            created_at: is_available.then_some(created_at),
             zone: new.zone.clone(),
             tags: new.tags(),
         };
         self.databases.set(&id, self.now, database);
-        if !there {
+        if !is_available {
             self.schedule(created_at, super::state::Event::Restored(id.clone()));
         }
         self.audit.push(AuditEvent {
@@ -234,15 +233,15 @@ impl State {
             who: "engine@schedule".to_owned(),
             action: "create-database".to_owned(),
             target: id,
-            reason: format!("the policy asks for {} spare", policy.spare),
+            reason: format!("the policy sets spare={}", policy.spare),
             outcome: Outcome::Done,
             detail: format!("from {}", new.snapshot.id),
             restore_seconds: None,
         });
     }
 
-    /// A new instance of a record. Its id.
-    pub(super) fn make_instance(
+    /// Adds an instance of a record and returns its id.
+    pub(super) fn add_instance(
         &mut self,
         record: &str,
         launch: &LaunchData,

@@ -1,4 +1,4 @@
-//! What the simulated account holds, and how it goes on by itself.
+//! The state of the simulated account, and its queue of events.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
@@ -14,30 +14,26 @@ use super::versioned::Store;
 use crate::domain::tags::{self, Tags, key};
 use crate::domain::{AuditEvent, Image, ImageId, InstanceState, Snapshot, SnapshotId, Subnet, SubnetId};
 
-/// How much of the past is kept for readers that lag, beyond the scenario's own lag.
+/// How long old versions are retained beyond the scenario's lag.
 const MARGIN_SECONDS: i64 = 5;
 
 /// A launch template.
 #[derive(Debug, Clone)]
 pub struct Template {
-    /// Its name, unique in the account.
+    /// Unique in the account.
     pub name: String,
-    /// When it was created.
     pub created_at: DateTime<Utc>,
-    /// Its tags.
     pub tags: Tags,
-    /// What it launches; `None` for one that launches nothing.
+    /// The launch data of a record; `None` for retirements and base templates.
     pub launch: Option<LaunchData>,
-    /// The fleet's part: type and security groups.
+    /// The settings of a base template.
     pub base: super::super::BaseTemplate,
 }
 
-/// What a record launches.
+/// The launch data of a record.
 #[derive(Debug, Clone)]
 pub struct LaunchData {
-    /// The instance type.
     pub instance_type: String,
-    /// The subnet.
     pub subnet: SubnetId,
     /// The tags of the instance.
     pub tags: Tags,
@@ -46,68 +42,66 @@ pub struct LaunchData {
 /// An EC2 instance.
 #[derive(Debug, Clone)]
 pub struct SimInstance {
-    /// Where it is in its life.
     pub state: InstanceState,
-    /// Its type.
     pub instance_type: String,
-    /// Its zone.
+    /// The Availability Zone.
     pub zone: String,
-    /// Its addresses.
     pub public_ip: Option<String>,
-    /// Its private address.
     pub private_ip: String,
-    /// When it was launched.
     pub launched_at: DateTime<Utc>,
-    /// Its tags.
     pub tags: Tags,
-    /// Why its bootstrap will fail, if it will.
+    /// The reason why its bootstrap fails; it succeeds without one.
     pub fails: Option<String>,
 }
 
 /// An RDS instance.
 #[derive(Debug, Clone)]
 pub struct SimDatabase {
-    /// RDS's status string.
+    /// RDS's status, such as `available`.
     pub status: String,
     /// `host:port`.
     pub endpoint: Option<String>,
-    /// When it was there first.
+    /// RDS's creation time, which is when the database first became available.
     pub created_at: Option<DateTime<Utc>>,
-    /// Its zone.
+    /// The Availability Zone.
     pub zone: String,
-    /// Its tags.
     pub tags: Tags,
 }
 
-/// What happens by itself.
+/// A line of a log stream.
+#[derive(Debug, Clone)]
+pub(super) struct StoredLine {
+    pub(super) at: DateTime<Utc>,
+    pub(super) text: String,
+}
+
+/// An asynchronous event.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Event {
     Running(String),
     Bootstrap(String, usize),
-    DeadMan(String),
-    Dies(String),
+    DeadManSwitch(String),
+    InstanceFailed(String),
     Terminated(String),
-    Forgotten(String),
+    Unlisted(String),
     Restored(String),
-    RestoreFails(String),
+    RestoreFailed(String),
     Deleted(String),
     Snapshot,
     Image,
     Operator,
-    ZoneOut,
+    ZoneOutage,
     NoisyNeighbour,
-    /// A request that arrives a second time.
-    Again(u64),
+    /// A request is processed a second time.
+    Duplicate(u64),
 }
 
-/// One entry of the history.
+/// An entry of the history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// When.
     pub at: DateTime<Utc>,
-    /// Who: a caller's name, `operator`, or `cloud` for what happens by itself.
+    /// The name of a caller, `operator`, or `cloud` for asynchronous events.
     pub who: String,
-    /// What happened.
     pub what: String,
 }
 
@@ -124,12 +118,12 @@ pub enum Change {
     Tags(String),
 }
 
-/// Called after every change, with who made it.
+/// Called after every change, with the name of its actor.
 pub type Observer = Box<dyn FnMut(&State, &str, &Change) + Send>;
 
-pub(super) type Replay = Box<dyn FnMut(&mut State, DateTime<Utc>) + Send>;
+pub(super) type Duplicate = Box<dyn FnMut(&mut State, DateTime<Utc>) + Send>;
 
-/// The account.
+/// The state of the account.
 pub struct State {
     pub(super) scenario: Scenario,
     seed: u64,
@@ -137,28 +131,27 @@ pub struct State {
     pub(super) now: DateTime<Utc>,
     pub(super) templates: Store<Template>,
     pub(super) names: BTreeMap<String, String>,
-    /// What deleted templates launched, where that is not forgotten.
+    /// The launch data of deleted templates, if [`Guarantee::Fencing`] is violated.
     pub(super) deleted: BTreeMap<String, LaunchData>,
     pub(super) instances: Store<SimInstance>,
     pub(super) databases: Store<SimDatabase>,
+    /// The parameters and the instance of each client token.
     pub(super) tokens: BTreeMap<String, (String, String)>,
     pub(super) snapshots: Vec<Snapshot>,
     pub(super) images: Vec<Image>,
     pub(super) subnets: Vec<Subnet>,
     pub(super) audit: Vec<AuditEvent>,
-    pub(super) logs: BTreeMap<String, VecDeque<super::logs::StoredLine>>,
+    pub(super) logs: BTreeMap<String, VecDeque<StoredLine>>,
     pub(super) buckets: Buckets,
     pub(super) zone_out: Option<(String, DateTime<Utc>)>,
-    pub(super) replays: BTreeMap<u64, Replay>,
+    pub(super) duplicates: BTreeMap<u64, Duplicate>,
     pub(super) observer: Option<Observer>,
-    /// What happened, the latest last; bounded.
+    /// Oldest first, bounded by `max_history`.
     pub(super) history: VecDeque<Entry>,
-    pub(super) most_history: usize,
-    /// Requests by operation.
+    pub(super) max_history: usize,
     pub(super) requests: BTreeMap<&'static str, u64>,
-    /// Faults by kind.
     pub(super) faults: BTreeMap<&'static str, u64>,
-    due: BinaryHeap<Reverse<(DateTime<Utc>, u64, Event)>>,
+    events: BinaryHeap<Reverse<(DateTime<Utc>, u64, Event)>>,
     serial: u64,
 }
 
@@ -187,13 +180,13 @@ impl State {
             logs: BTreeMap::new(),
             buckets: Buckets::new(now),
             zone_out: None,
-            replays: BTreeMap::new(),
+            duplicates: BTreeMap::new(),
             observer: None,
             history: VecDeque::new(),
-            most_history: 20_000,
+            max_history: 20_000,
             requests: BTreeMap::new(),
             faults: BTreeMap::new(),
-            due: BinaryHeap::new(),
+            events: BinaryHeap::new(),
             serial: 0,
             scenario,
         };
@@ -202,33 +195,33 @@ impl State {
         state.schedule(now + TimeDelta::hours(18), Event::Snapshot);
         state.schedule(now + TimeDelta::hours(10), Event::Image);
         state.schedule_chance(state.scenario.faults.operator_per_day, Event::Operator);
-        state.schedule_chance(state.scenario.faults.zone_out_per_day, Event::ZoneOut);
+        state.schedule_chance(state.scenario.faults.zone_out_per_day, Event::ZoneOutage);
         state.schedule_chance(state.scenario.faults.noisy_neighbours_per_day, Event::NoisyNeighbour);
         state
     }
 
-    /// A number from a range.
-    pub(super) fn draw(&mut self, [least, most]: [f64; 2]) -> f64 {
-        if most > least { self.random.random_range(least..most) } else { least }
+    /// Returns a random number from a range.
+    pub(super) fn draw(&mut self, [min, max]: [f64; 2]) -> f64 {
+        if max > min { self.random.random_range(min..max) } else { min }
     }
 
-    /// A number from a range that depends on the seed and on what it is for, and on nothing that happened before: the
-    /// story is the same whoever looks at it.
-    pub(super) fn sample(&self, what: &str, [least, most]: [f64; 2]) -> f64 {
-        let digest = Sha256::digest(format!("{} {what}", self.seed));
+    /// Returns a number from a range that depends only on the seed and the label, not on earlier draws, so that the same resource always takes
+    /// the same time.
+    pub(super) fn sample(&self, label: &str, [min, max]: [f64; 2]) -> f64 {
+        let digest = Sha256::digest(format!("{} {label}", self.seed));
         let word = digest.iter().take(8).fold(0_u64, |word, byte| word << 8 | u64::from(*byte));
         #[allow(clippy::cast_precision_loss)]
         let share = word as f64 / u64::MAX as f64;
-        least + (most - least) * share
+        min + (max - min) * share
     }
 
-    /// Whether something of this chance happens.
-    pub(super) fn happens(&mut self, chance: f64) -> bool {
-        chance > 0.0 && self.random.random_bool(chance.min(1.0))
+    /// Returns `true` with a probability.
+    pub(super) fn chance(&mut self, probability: f64) -> bool {
+        probability > 0.0 && self.random.random_bool(probability.min(1.0))
     }
 
-    pub(super) fn breaks(&self, promise: Guarantee) -> bool {
-        self.scenario.faults.broken.contains(&promise)
+    pub(super) fn breaks(&self, guarantee: Guarantee) -> bool {
+        self.scenario.faults.broken.contains(&guarantee)
     }
 
     pub(super) fn next_serial(&mut self) -> u64 {
@@ -238,14 +231,14 @@ impl State {
 
     pub(super) fn schedule(&mut self, at: DateTime<Utc>, event: Event) {
         let serial = self.next_serial();
-        self.due.push(Reverse((at, serial, event)));
+        self.events.push(Reverse((at, serial, event)));
     }
 
-    pub(super) fn schedule_in(&mut self, seconds: f64, event: Event) {
-        self.schedule(self.now + span(seconds), event);
+    pub(super) fn schedule_in(&mut self, delay: f64, event: Event) {
+        self.schedule(self.now + seconds(delay), event);
     }
 
-    /// Schedules the next of something that happens so often a day.
+    /// Schedules the next event of a Poisson process with this rate.
     pub(super) fn schedule_chance(&mut self, per_day: f64, event: Event) {
         if per_day > 0.0 {
             let mean = 86_400.0 / per_day;
@@ -254,33 +247,33 @@ impl State {
         }
     }
 
-    /// When the next thing happens by itself.
+    /// Returns the time of the next event.
     pub(super) fn next_due(&self) -> Option<DateTime<Utc>> {
-        self.due.peek().map(|Reverse((at, ..))| *at)
+        self.events.peek().map(|Reverse((at, ..))| *at)
     }
 
-    /// Lets everything happen that is due by then.
+    /// Handles all events that are due by a time.
     pub(super) fn advance(&mut self, now: DateTime<Utc>) {
         while self.next_due().is_some_and(|at| at <= now) {
-            let Some(Reverse((at, _, event))) = self.due.pop() else { break };
+            let Some(Reverse((at, _, event))) = self.events.pop() else { break };
             self.now = self.now.max(at);
             self.handle_event(event);
         }
         self.now = self.now.max(now);
     }
 
-    /// Writes the history.
-    pub(super) fn note(&mut self, who: &str, what: impl FnOnce() -> String) {
-        if self.most_history == 0 {
+    /// Appends an entry to the history.
+    pub(super) fn record(&mut self, who: &str, what: impl FnOnce() -> String) {
+        if self.max_history == 0 {
             return;
         }
-        if self.history.len() >= self.most_history {
+        if self.history.len() >= self.max_history {
             self.history.pop_front();
         }
         self.history.push_back(Entry { at: self.now, who: who.to_owned(), what: what() });
     }
 
-    /// Tells the observer of a change.
+    /// Reports a change to the observer.
     pub(super) fn changed(&mut self, who: &str, change: &Change) {
         if let Some(mut observer) = self.observer.take() {
             observer(self, who, change);
@@ -288,7 +281,7 @@ impl State {
         }
     }
 
-    pub(super) fn fault(&mut self, kind: &'static str) {
+    pub(super) fn count_fault(&mut self, kind: &'static str) {
         *self.faults.entry(kind).or_default() += 1;
     }
 
@@ -307,67 +300,62 @@ impl State {
         self.images.retain(|image| image.created_at > at - TimeDelta::days(7));
     }
 
-    // What a check may look at.
-
-    /// The account's own time.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         self.now
     }
 
-    /// The launch templates as they are.
+    /// Iterates over the current launch templates.
     pub fn templates(&self) -> impl Iterator<Item = (&str, &Template)> {
         self.templates.iter()
     }
 
-    /// The instances as they are, terminated ones included.
+    /// Iterates over the current instances, including listed terminated ones.
     pub fn instances(&self) -> impl Iterator<Item = (&str, &SimInstance)> {
         self.instances.iter()
     }
 
-    /// The databases as they are.
+    /// Iterates over the current databases.
     pub fn databases(&self) -> impl Iterator<Item = (&str, &SimDatabase)> {
         self.databases.iter()
     }
 
-    /// The audit events that were written.
     #[must_use]
     pub fn audit(&self) -> &[AuditEvent] {
         &self.audit
     }
 
-    /// What happened lately, the latest last.
+    /// Iterates over the history, oldest first.
     pub fn history(&self) -> impl Iterator<Item = &Entry> {
         self.history.iter()
     }
 
-    /// Requests by operation.
+    /// Returns the number of requests by operation.
     #[must_use]
     pub fn requests(&self) -> &BTreeMap<&'static str, u64> {
         &self.requests
     }
 
-    /// Faults that were put in, by kind.
+    /// Returns the number of injected faults by kind.
     #[must_use]
     pub fn faults(&self) -> &BTreeMap<&'static str, u64> {
         &self.faults
     }
 }
 
-/// A length of time from seconds.
-pub(super) fn span(seconds: f64) -> TimeDelta {
+pub(super) fn seconds(seconds: f64) -> TimeDelta {
     #[allow(clippy::cast_possible_truncation)] // days at most
     TimeDelta::milliseconds((seconds * 1_000.0) as i64)
 }
 
 impl SimInstance {
-    /// The environment that it is for.
+    /// Returns the environment's id from the tags.
     #[must_use]
     pub fn environment(&self) -> Option<&str> {
         self.tags.get(key::ENVIRONMENT).map(String::as_str)
     }
 
-    /// The expiry that its dead man's switch knows.
+    /// Returns the expiry from the tags.
     #[must_use]
     pub fn expires_at(&self) -> Option<DateTime<Utc>> {
         tags::parse_time(&self.tags, key::EXPIRES_AT)

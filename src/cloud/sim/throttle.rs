@@ -1,10 +1,10 @@
-//! Request throttling: token buckets per account and operation class, with AWS's published sizes.
+//! Request throttling: token buckets per account and class of operations, with AWS's published sizes.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-/// The buckets that AWS keeps an account's requests in: burst and refill a second.
+/// A class of operations that share a token bucket.
 /// <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html>
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Bucket {
@@ -18,9 +18,10 @@ pub(super) enum Bucket {
 }
 
 impl Bucket {
+    /// Returns the burst size and the refill rate per second.
     fn size(self) -> (f64, f64) {
         match self {
-            // RDS publishes no figures; these are of the same order.
+            // RDS publishes no figures, so those of EC2's Describe* are assumed.
             Self::Describe | Self::Database => (100.0, 20.0),
             Self::Run => (5.0, 2.0),
             Self::Terminate => (100.0, 5.0),
@@ -34,31 +35,31 @@ impl Bucket {
 pub(super) struct Buckets {
     levels: BTreeMap<Bucket, (f64, DateTime<Utc>)>,
     since: DateTime<Utc>,
-    /// Until when others take what comes in.
     noisy_until: DateTime<Utc>,
 }
 
-/// The share of what comes in that others leave while they crowd the account.
-const LEFT_BY_NEIGHBOUR: f64 = 0.02;
+/// The fraction of the refill rate that remains while other callers use up the account's buckets.
+const NOISY_REFILL: f64 = 0.02;
 
 impl Buckets {
     pub(super) fn new(now: DateTime<Utc>) -> Self {
         Self { levels: BTreeMap::new(), since: now, noisy_until: now }
     }
 
-    /// Others empty the buckets and take nearly all that comes in until then.
+    /// Empties the buckets, and reduces their refill until a time.
     pub(super) fn noisy_neighbour(&mut self, until: DateTime<Utc>) {
         self.levels.values_mut().for_each(|(level, _)| *level = 0.0);
         self.noisy_until = until;
     }
 
+    /// Takes a token. Returns `false` if the bucket is empty.
     pub(super) fn take(&mut self, bucket: Bucket, now: DateTime<Utc>) -> bool {
         let (burst, refill) = bucket.size();
-        let refill = if now < self.noisy_until { refill * LEFT_BY_NEIGHBOUR } else { refill };
+        let refill = if now < self.noisy_until { refill * NOISY_REFILL } else { refill };
         let (level, at) = self.levels.entry(bucket).or_insert((burst, self.since));
         #[allow(clippy::cast_precision_loss)]
-        let passed = (now - *at).num_milliseconds().max(0) as f64 / 1_000.0;
-        *level = (*level + passed * refill).min(burst);
+        let elapsed = (now - *at).num_milliseconds().max(0) as f64 / 1_000.0;
+        *level = (*level + elapsed * refill).min(burst);
         *at = now.max(*at);
         if *level >= 1.0 {
             *level -= 1.0;

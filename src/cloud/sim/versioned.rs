@@ -1,13 +1,13 @@
-//! Values with a past: reads lag writes, so what a value was is kept for as long as somebody may still see it.
+//! A multi-version store: simulated reads are stale by up to `keep`, so old versions are retained that long.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// A value, what it was before, and whether it still is.
+/// The versions of one value.
 #[derive(Debug, Clone)]
 pub(super) struct Versioned<T> {
-    /// Oldest first; `None` from when it was gone.
+    /// Oldest first; `None` for the removal.
     versions: Vec<(DateTime<Utc>, Option<T>)>,
 }
 
@@ -18,56 +18,55 @@ impl<T> Versioned<T> {
 
     fn set(&mut self, now: DateTime<Utc>, value: Option<T>, keep: TimeDelta) {
         self.versions.push((now, value));
-        // All but the last of those that nobody can see any more.
-        let seen = self.versions.iter().rposition(|(since, _)| *since <= now - keep).unwrap_or(0);
-        self.versions.drain(..seen);
+        // Of the versions that no read can reach, only the last one is needed.
+        let unreachable = self.versions.iter().rposition(|(since, _)| *since <= now - keep).unwrap_or(0);
+        self.versions.drain(..unreachable);
     }
 }
 
-/// Things by their ids, each with its past.
+/// Versioned values by id.
 #[derive(Debug, Clone)]
 pub(super) struct Store<T> {
-    things: BTreeMap<String, Versioned<T>>,
+    entries: BTreeMap<String, Versioned<T>>,
     keep: TimeDelta,
 }
 
 impl<T: Clone> Store<T> {
-    /// A store that remembers the past for this long.
+    /// Creates a store that retains old versions for `keep`.
     pub(super) fn new(keep: TimeDelta) -> Self {
-        Self { things: BTreeMap::new(), keep }
+        Self { entries: BTreeMap::new(), keep }
     }
 
-    /// The thing as it is.
+    /// Returns the current value.
     pub(super) fn get(&self, id: &str) -> Option<&T> {
-        self.things.get(id)?.versions.last()?.1.as_ref()
+        self.entries.get(id)?.versions.last()?.1.as_ref()
     }
 
-    /// The thing as it was.
+    /// Returns the value at a time.
     pub(super) fn at(&self, id: &str, at: DateTime<Utc>) -> Option<&T> {
-        self.things.get(id)?.at(at)
+        self.entries.get(id)?.at(at)
     }
 
-    /// Everything as it is.
+    /// Iterates over the current values.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
-        self.things.iter().filter_map(|(id, thing)| Some((id.as_str(), thing.versions.last()?.1.as_ref()?)))
+        self.entries.iter().filter_map(|(id, entry)| Some((id.as_str(), entry.versions.last()?.1.as_ref()?)))
     }
 
-    /// Everything as it was, from the id after `marker` on.
+    /// Iterates over the values at a time, from the id after `marker` on.
     pub(super) fn page(&self, marker: &str, at: DateTime<Utc>) -> impl Iterator<Item = (&str, &T)> {
         use std::ops::Bound::{Excluded, Unbounded};
-        self.things
+        self.entries
             .range::<str, _>((Excluded(marker), Unbounded))
-            .filter_map(move |(id, thing)| Some((id.as_str(), thing.at(at)?)))
+            .filter_map(move |(id, entry)| Some((id.as_str(), entry.at(at)?)))
     }
 
-    /// Writes a thing.
     pub(super) fn set(&mut self, id: &str, now: DateTime<Utc>, value: T) {
         let keep = self.keep;
-        let thing = self.things.entry(id.to_owned()).or_insert(Versioned { versions: Vec::new() });
-        thing.set(now, Some(value), keep);
+        let entry = self.entries.entry(id.to_owned()).or_insert(Versioned { versions: Vec::new() });
+        entry.set(now, Some(value), keep);
     }
 
-    /// Changes a thing, if it is there.
+    /// Changes a value. Returns whether it exists.
     pub(super) fn change(&mut self, id: &str, now: DateTime<Utc>, change: impl FnOnce(&mut T)) -> bool {
         let Some(mut value) = self.get(id).cloned() else { return false };
         change(&mut value);
@@ -75,17 +74,17 @@ impl<T: Clone> Store<T> {
         true
     }
 
-    /// Removes a thing; its past can be seen for a while.
+    /// Removes a value. Stale reads still return it.
     pub(super) fn remove(&mut self, id: &str, now: DateTime<Utc>) -> Option<T> {
         let value = self.get(id)?.clone();
-        if let Some(thing) = self.things.get_mut(id) {
-            thing.set(now, None, self.keep);
+        if let Some(entry) = self.entries.get_mut(id) {
+            entry.set(now, None, self.keep);
         }
-        // Things that are gone for everybody are forgotten now and then, so that a long life costs no memory.
-        if self.things.len().is_multiple_of(16) {
+        // Removed values are dropped once no read can reach them, so that memory stays bounded.
+        if self.entries.len().is_multiple_of(16) {
             let horizon = now - self.keep;
-            self.things.retain(|_, thing| {
-                thing.versions.last().is_some_and(|(since, value)| value.is_some() || *since > horizon)
+            self.entries.retain(|_, entry| {
+                entry.versions.last().is_some_and(|(since, value)| value.is_some() || *since > horizon)
             });
         }
         Some(value)
@@ -97,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_past_can_be_seen_for_a_while() {
+    fn old_versions_are_readable_for_a_while() {
         let now: DateTime<Utc> = "2026-03-02T12:00:00Z".parse().unwrap();
         let later = |seconds| now + TimeDelta::seconds(seconds);
         let mut store = Store::new(TimeDelta::seconds(10));

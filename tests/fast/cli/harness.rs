@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use hatchery::cli::{Console, Platform, run_on};
 use hatchery::clock::Clock;
-use hatchery::cloud::DynCloud;
+use hatchery::cloud::DynAccount;
 use hatchery::cloud::sim::{Scenario, SimCloud};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -107,11 +107,16 @@ impl TestAccount {
         self.run_with(arguments, Some(answer), self.sim.caller("amy")).await
     }
 
-    pub(crate) async fn run_with(&self, arguments: &[&str], answer: Option<&str>, cloud: DynCloud) -> Run {
+    pub(crate) async fn run_with(
+        &self,
+        arguments: &[&str],
+        answer: Option<&str>,
+        account: DynAccount,
+    ) -> Run {
         let (out, err) = (Buffer::default(), Buffer::default());
         let console = Console::on_buffers(answer, out.clone(), err.clone());
         let (clock, hostname) = (self.clock.clone(), "ci".to_owned());
-        let platform = Platform { cloud, clock, console, hostname, seed: 1 };
+        let platform = Platform { account, clock, console, hostname, seed: 1 };
         let config = self.config.path().join("config.toml").into_os_string();
         let program = ["hatchery".into(), "--config".into(), config];
         let code = run_on(platform, program.into_iter().chain(arguments.iter().map(OsString::from))).await;

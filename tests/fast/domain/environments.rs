@@ -142,7 +142,7 @@ fn problems_are_sentences() {
     assert_eq!(problems(|record, _, _| (record.expires_at, record.retirement) = (None, true)), "");
     let mut world = of_size(1);
     world.instances.items.push(Instance { id: InstanceId::new("i-1b"), ..instance(1) });
-    assert_eq!(Environment::all(&world, now())[0].problems(), ["it has 1 instances too many"]);
+    assert_eq!(Environment::all(&world, now())[0].problems(), ["surplus instances: 1"]);
 }
 
 #[test]

@@ -180,7 +180,10 @@ fn low_pool_is_reported_with_its_numbers() {
     );
     assert_eq!(
         pool(&[]),
-        [(Level::Error, "no database is free or on its way; the next launch waits".to_owned())]
+        [(
+            Level::Error,
+            "no database is free or being restored; the next launch waits for a restore".to_owned()
+        )]
     );
     assert_eq!(
         pool(&["available", "available", "failed"]),

@@ -1,0 +1,82 @@
+//! The part of the port that only set-up and doctor need.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{Cloud, Pages, Result};
+use crate::domain::{Fleet, Image, NewFleet, RecordId};
+
+/// A shared [`Account`].
+pub type DynAccount = Arc<dyn Account>;
+
+/// The caller's identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The 12 digits of the account.
+    pub account: String,
+    pub arn: String,
+}
+
+/// An RDS instance whose snapshots a fleet can restore.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceDatabase {
+    pub id: String,
+    /// RDS's status, such as `available`.
+    pub status: String,
+    /// RDS's name of the engine, such as `postgres`.
+    pub engine: String,
+    /// The id of the VPC.
+    pub vpc: Option<String>,
+}
+
+/// A service quota of the account.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Quota {
+    pub name: String,
+    pub limit: f64,
+    /// The current use; `None` if it is unknown.
+    pub used: Option<f64>,
+}
+
+/// Whether the caller may call an operation, according to a dry run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Permission {
+    /// The IAM action, such as `ec2:RunInstances`.
+    pub action: &'static str,
+    /// `Err` if the dry run failed for another reason than a missing permission.
+    pub allowed: Result<bool>,
+}
+
+/// Operations on the account for `fleet init`, `fleet set` and `doctor`.
+#[async_trait]
+pub trait Account: Cloud {
+    async fn identity(&self) -> Result<Identity>;
+
+    /// Lists all fleets of the Region.
+    fn fleets(&self) -> Pages<'_, Fleet>;
+
+    /// Creates a fleet's base launch template.
+    ///
+    /// # Errors
+    /// Returns class `AlreadyExists` if the name is in use.
+    async fn create_fleet(&self, new: &NewFleet) -> Result<RecordId>;
+
+    /// Returns an RDS instance, or `None` if it does not exist.
+    async fn source_database(&self, id: &str) -> Result<Option<SourceDatabase>>;
+
+    /// Returns the id of a DB subnet group's VPC, or `None` if the group does not exist.
+    async fn database_subnet_group(&self, name: &str) -> Result<Option<String>>;
+
+    /// Returns those of the zones that offer the instance type.
+    async fn zones_offering(&self, instance_type: &str, zones: &[String]) -> Result<Vec<String>>;
+
+    /// Checks with a dry run whether EC2 accepts a launch with these settings.
+    async fn dry_run_launch(&self, new: &NewFleet, image: Option<&Image>) -> Result<()>;
+
+    /// Checks the caller's permissions with dry runs.
+    async fn permissions(&self, fleet: &Fleet) -> Vec<Permission>;
+
+    /// Returns the quotas that limit a fleet.
+    async fn quotas(&self) -> Result<Vec<Quota>>;
+}

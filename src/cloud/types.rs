@@ -1,0 +1,102 @@
+//! Parameters and results of the port's operations.
+
+use chrono::{DateTime, Utc};
+
+use crate::domain::{Fleet, FleetName, Record, RecordId, SubnetId};
+
+/// A value that was read, with AWS's time of the response (its `Date` header).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed<T> {
+    pub value: T,
+    /// `None` if the response has no time.
+    pub as_of: Option<DateTime<Utc>>,
+}
+
+/// One page of a listing.
+pub type Page<T> = Observed<Vec<T>>;
+
+/// A launch template of a fleet.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Template {
+    /// The base launch template.
+    Fleet(Box<Fleet>),
+    /// A record or a retirement.
+    Record(Box<Record>),
+}
+
+impl Template {
+    #[must_use]
+    pub fn record(self) -> Option<Record> {
+        match self {
+            Self::Fleet(_) => None,
+            Self::Record(record) => Some(*record),
+        }
+    }
+}
+
+/// A request for an instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaunchInstance {
+    /// The record from which to launch. EC2 rejects the request once the record is deleted.
+    pub record: RecordId,
+    /// The client token; see [`RecordId::client_token`].
+    pub token: String,
+    /// Overrides the record's subnet.
+    pub subnet: Option<SubnetId>,
+    /// Overrides the record's instance type.
+    pub instance_type: Option<String>,
+}
+
+/// The parts of a fleet's base launch template that checks read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BaseTemplate {
+    pub instance_type: Option<String>,
+    /// The ids of the instances' security groups.
+    pub security_groups: Vec<String>,
+    /// The name or ARN of the instance profile.
+    pub instance_profile: Option<String>,
+}
+
+/// A VPC security group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecurityGroup {
+    pub id: String,
+    pub name: String,
+    /// The id of the VPC.
+    pub vpc: String,
+    /// `0.0.0.0/0` and `::/0` if an inbound rule admits them.
+    pub open_to: Vec<String>,
+}
+
+/// One line of an environment's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// The event's id, unique in its log group; empty for lines of Live Tail, which have none.
+    pub id: String,
+    pub at: DateTime<Utc>,
+    /// The origin, such as `bootstrap` or the name of a service.
+    pub source: String,
+    /// Sanitised text.
+    pub text: String,
+}
+
+/// Selects log lines of an environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogQuery {
+    pub fleet: FleetName,
+    /// The environment's record.
+    pub record: RecordId,
+    /// Selects the lines of one source.
+    pub source: Option<String>,
+    /// The earliest time.
+    pub since: DateTime<Utc>,
+}
+
+/// An item of a followed log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogItem {
+    /// A batch of lines, sorted by time.
+    Lines(Vec<LogLine>),
+    /// How the following lines are read: `live tail`, or `polling` with the reason.
+    Mode(String),
+}
