@@ -1,6 +1,6 @@
 //! The adapter to AWS: EC2, RDS, CloudWatch Logs, STS and Service Quotas.
 //!
-//! Credentials, profiles, SSO, Regions and endpoints are found as the AWS CLI finds them.
+//! Credentials, profiles, SSO sessions, Regions and endpoints come from the SDK's default chain, as in the AWS CLI.
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html>
 
 use std::collections::BTreeMap;
@@ -38,43 +38,41 @@ mod moto;
 mod network;
 mod truncation;
 
-/// How long one attempt may take, and a whole call with its retries.
+/// The timeout of one attempt, of a call with its retries, and of a connection.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Where to connect; what is absent is found as the AWS CLI finds it.
+/// Overrides of the SDK's default chain.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConnectOptions {
-    /// The Region.
     pub region: Option<String>,
-    /// The profile of the shared configuration.
     pub profile: Option<String>,
-    /// Another endpoint for every service, such as an emulator's.
+    /// The endpoint of every service, such as an emulator.
     pub endpoint_url: Option<String>,
 }
 
-/// AWS, in one Region, as one caller. Clones share connections and rate limits.
+/// AWS in one Region, for one caller. Clones share connections and rate limits.
 #[derive(Clone)]
 pub struct AwsCloud {
     region: String,
-    /// Whether another endpoint than AWS's is set; see [`emulator`].
-    emulated: bool,
+    /// Whether the endpoint is not AWS; see [`moto`].
+    is_emulator: bool,
     ec2: aws_sdk_ec2::Client,
     rds: aws_sdk_rds::Client,
     logs: aws_sdk_cloudwatchlogs::Client,
     sts: aws_sdk_sts::Client,
     quotas: aws_sdk_servicequotas::Client,
     limits: Arc<Limits>,
-    /// ARNs of databases, which RDS wants for tags and gives in every listing.
+    /// The ARNs of databases from listings, because RDS needs them to change tags.
     arns: Arc<Mutex<BTreeMap<DatabaseId, String>>>,
 }
 
 impl AwsCloud {
-    /// Finds out where and as whom to connect. Nothing is sent to AWS yet.
+    /// Resolves the configuration. No request is sent to AWS.
     ///
     /// # Errors
-    /// Class `Invalid` where no Region is set.
+    /// Returns class `Invalid` if no Region is set.
     pub async fn connect(options: &ConnectOptions) -> Result<Self> {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)
@@ -96,10 +94,10 @@ impl AwsCloud {
         Self::with_config(&loader.load().await)
     }
 
-    /// Connects by a configuration that was made elsewhere.
+    /// Creates clients with a resolved configuration.
     ///
     /// # Errors
-    /// Class `Invalid` where no Region is set.
+    /// Returns class `Invalid` if no Region is set.
     pub fn with_config(config: &aws_config::SdkConfig) -> Result<Self> {
         let region = config.region().map(ToString::to_string).ok_or_else(|| {
             let message = "no Region is set; use --region, AWS_REGION or the profile";
@@ -108,7 +106,7 @@ impl AwsCloud {
         let endpoint = config.endpoint_url().unwrap_or(".amazonaws.com");
         Ok(Self {
             region,
-            emulated: !endpoint.contains(".amazonaws.com"),
+            is_emulator: !endpoint.contains(".amazonaws.com"),
             ec2: aws_sdk_ec2::Client::from_conf(
                 aws_sdk_ec2::config::Builder::from(config)
                     .interceptor(ReadDate)
@@ -136,8 +134,8 @@ impl AwsCloud {
     }
 }
 
-/// An instant of the SDK.
-fn instant(at: &aws_smithy_types::DateTime) -> Option<DateTime<Utc>> {
+/// Converts a time of the SDK.
+fn from_sdk_time(at: &aws_smithy_types::DateTime) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(at.secs(), at.subsec_nanos())
 }
 

@@ -69,15 +69,12 @@ fn check_policy(world: &World, report: Report<'_>) {
 
 fn check_listings(world: &World, report: Report<'_>) {
     for problem in world.problems() {
-        match problem.class {
-            ErrorClass::Throttled => {
-                report(Level::Warning, "throttled", format!("AWS throttles requests: {problem}"))
-            }
-            ErrorClass::Auth => {
-                report(Level::Error, "auth", format!("AWS refuses the credentials: {problem}"))
-            }
-            _ => report(Level::Warning, "incomplete", format!("the listings are incomplete: {problem}")),
-        }
+        let (level, code, message) = match problem.class {
+            ErrorClass::Throttled => (Level::Warning, "throttled", "AWS throttles requests"),
+            ErrorClass::Auth => (Level::Error, "auth", "AWS refuses the credentials"),
+            _ => (Level::Warning, "incomplete", "the listings are incomplete"),
+        };
+        report(level, code, format!("{message}: {problem}"));
     }
 }
 

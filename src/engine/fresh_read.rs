@@ -82,7 +82,7 @@ impl Engine {
             Err(_) => Err(CloudError::new(
                 ErrorClass::Unknown,
                 operation,
-                "NoAnswer",
+                "NoResponse",
                 format!("no response within {} s of the last read", ttl.as_secs()),
             )),
         }

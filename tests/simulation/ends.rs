@@ -71,7 +71,7 @@ fn change_needs_a_read_of_the_last_5_seconds() {
         let (bed, _) = ending().await;
         bed.delay("terminate", 6);
         bed.delay("delete database", 4);
-        let late = "TerminateInstances: no response within 5 s of the last read (NoAnswer)".to_owned();
+        let late = "TerminateInstances: no response within 5 s of the last read (NoResponse)".to_owned();
         let expected = [done("delete-database"), ("terminate-instance", Outcome::Unknown, late)];
         assert_eq!(bed.run_pass().await, expected);
     });

@@ -1,4 +1,4 @@
-//! What every call has in common: its place in the rate limits, the clock of its answer, and what its error means.
+//! Rate limits, AWS's time and error classification for every call.
 
 use std::cell::Cell;
 use std::error::Error;
@@ -19,11 +19,11 @@ use crate::cloud::{Observed, Result};
 use crate::domain::{CloudError, ErrorClass};
 
 tokio::task_local! {
-    /// AWS's clock in the last answer of the call that is running.
+    /// The `Date` header of the current call's last response.
     static DATE: Cell<Option<DateTime<Utc>>>;
 }
 
-/// Reads the `Date` of every answer.
+/// Stores the `Date` header of every response in [`DATE`].
 #[derive(Debug)]
 pub(super) struct ReadDate;
 
@@ -42,37 +42,36 @@ impl Intercept for ReadDate {
         let date = context.response().headers().get("date");
         let date = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok());
         if let Some(date) = date {
-            // Outside of a call of ours nobody asks what time it is.
+            // Fails outside of `call`, where the time is not needed.
             let _ = DATE.try_with(|cell| cell.set(Some(date.to_utc())));
         }
         Ok(())
     }
 }
 
-/// The buckets that AWS keeps an account's requests in.
+/// A class of operations that share a token bucket of AWS.
 /// <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Bucket {
-    /// EC2 `Describe*`: 100 at once, 20 a second.
+    /// EC2 `Describe*`: burst 100, 20 per second.
     Describe,
-    /// `RunInstances`: 5 at once, 2 a second.
+    /// `RunInstances`: burst 5, 2 per second.
     Run,
-    /// `TerminateInstances`: 100 at once, 5 a second.
+    /// `TerminateInstances`: burst 100, 5 per second.
     Terminate,
-    /// `CreateTags` and `DeleteTags`: 100 at once, 10 a second.
+    /// `CreateTags` and `DeleteTags`: burst 100, 10 per second.
     Tag,
-    /// Other changes of EC2: 50 at once, 5 a second.
+    /// Other writes of EC2: burst 50, 5 per second.
     Change,
     /// RDS, which publishes no figures.
     Database,
-    /// `FilterLogEvents`: 5 a second in the smallest Regions, and not adjustable.
+    /// `FilterLogEvents`: 5 per second in the smallest Regions, not adjustable.
     /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html>
     Log,
-    /// Everything else.
     Other,
 }
 
-/// One process's share of each bucket: half, since the account is shared with others.
+/// Client-side rate limits: half of each bucket, because other processes share the account.
 pub(super) struct Limits {
     buckets: [(Bucket, DefaultDirectRateLimiter); 8],
 }
@@ -99,20 +98,20 @@ impl Limits {
     }
 
     async fn wait(&self, bucket: Bucket) {
-        if let Some((_, limiter)) = self.buckets.iter().find(|(own, _)| *own == bucket) {
+        if let Some((_, limiter)) = self.buckets.iter().find(|(of, _)| *of == bucket) {
             limiter.until_ready().await;
         }
     }
 }
 
-/// Whether a call changes anything: then a lost answer means that nobody knows.
+/// Whether an operation writes. After a lost response, the outcome of a write is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
     Read,
     Write,
 }
 
-/// Makes one call: waits for its turn, reads AWS's clock, and says what an error means.
+/// Waits for the rate limit, makes a call, and returns its value with AWS's time or the classified error.
 pub(super) fn call<'a, T, E, F>(
     limits: &'a Limits,
     bucket: Bucket,
@@ -125,18 +124,18 @@ where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     T: Send + 'a,
 {
-    // The SDK's futures are tens of kilobytes: they are not carried around on the stack.
+    // The SDK's futures have tens of kilobytes, too much for the stack.
     let future = Box::pin(future);
     async move {
         limits.wait(bucket).await;
-        let begun = Instant::now();
+        let start = Instant::now();
         let (result, as_of) = DATE
             .scope(Cell::new(None), async {
                 let result = future.await;
                 (result, DATE.with(Cell::get))
             })
             .await;
-        let took = begun.elapsed();
+        let took = start.elapsed();
         match result {
             Ok(value) => {
                 tracing::debug!(operation, ?took, "call");
@@ -151,7 +150,7 @@ where
     }
 }
 
-/// What an error of the SDK means. EC2 models none of its errors, so codes are what there is.
+/// Classifies an error by its code, because the SDK has no types for the errors of EC2.
 /// <https://docs.aws.amazon.com/ec2/latest/devguide/errors-overview.html>
 pub(super) fn classify<E>(operation: &'static str, access: Access, error: &SdkError<E>) -> CloudError
 where
@@ -160,9 +159,9 @@ where
     let lost = if access == Access::Write { ErrorClass::Unknown } else { ErrorClass::Transient };
     let chain = DisplayErrorContext(error).to_string();
     match error {
-        // It was done, but what came of it cannot be read.
+        // The call succeeded, but its response cannot be parsed.
         SdkError::ServiceError(service) if service.raw().status().is_success() => {
-            CloudError::new(lost, operation, "BadAnswer", "the answer made no sense")
+            CloudError::new(lost, operation, "BadResponse", "the response cannot be parsed")
         }
         SdkError::ServiceError(service) => {
             let status = service.raw().status().as_u16();
@@ -173,8 +172,8 @@ where
             let message = if message.is_empty() { "the service gave no reason" } else { message };
             CloudError::new(class, operation, code, shorten(message))
         }
-        SdkError::TimeoutError(_) => CloudError::new(lost, operation, "Timeout", "no answer in time"),
-        SdkError::DispatchFailure(_) if no_credentials(&chain) => CloudError::new(
+        SdkError::TimeoutError(_) => CloudError::new(lost, operation, "Timeout", "no response in time"),
+        SdkError::DispatchFailure(_) if is_credentials_error(&chain) => CloudError::new(
             ErrorClass::Auth,
             operation,
             credentials_code(&chain),
@@ -183,25 +182,25 @@ where
         SdkError::DispatchFailure(failure) => {
             let connector = failure.as_connector_error().map(|error| DisplayErrorContext(error).to_string());
             let text = connector.unwrap_or(chain);
-            // Where no connection was made, nothing was sent.
+            // Without a connection, no request was sent.
             if ["error trying to connect", "tcp connect", "dns error", "ConnectError"]
                 .iter()
                 .any(|s| text.contains(s))
             {
                 CloudError::new(ErrorClass::Transient, operation, "Unreachable", "AWS cannot be reached")
             } else {
-                let code = if failure.is_timeout() { "Timeout" } else { "NoAnswer" };
-                CloudError::new(lost, operation, code, "the connection broke before an answer came")
+                let code = if failure.is_timeout() { "Timeout" } else { "NoResponse" };
+                CloudError::new(lost, operation, code, "the connection was closed before the response")
             }
         }
         SdkError::ResponseError(_) => {
-            CloudError::new(lost, operation, "BadAnswer", "the answer made no sense")
+            CloudError::new(lost, operation, "BadResponse", "the response cannot be parsed")
         }
         _ => CloudError::new(ErrorClass::Invalid, operation, "BadRequest", shorten(&chain)),
     }
 }
 
-fn no_credentials(chain: &str) -> bool {
+fn is_credentials_error(chain: &str) -> bool {
     [
         "CredentialsNotLoaded",
         "no providers in chain provided",
@@ -211,7 +210,7 @@ fn no_credentials(chain: &str) -> bool {
         "identity",
     ]
     .iter()
-    .any(|word| chain.contains(word))
+    .any(|text| chain.contains(text))
 }
 
 fn credentials_code(chain: &str) -> &'static str {
@@ -225,7 +224,7 @@ fn credentials_message(chain: &str) -> &'static str {
     }
 }
 
-/// The class of a service's error code; `None` where only the service knows what has happened.
+/// Classifies a service's error code. Returns `None` if the outcome is unknown.
 fn class_of(code: &str, message: &str, status: u16) -> Option<ErrorClass> {
     let class = match code {
         "RequestLimitExceeded"
@@ -275,7 +274,7 @@ fn class_of(code: &str, message: &str, status: u16) -> Option<ErrorClass> {
         "DBInstanceAlreadyExists" | "DBInstanceAlreadyExistsFault" | "ResourceAlreadyExistsException" => {
             ErrorClass::AlreadyExists
         }
-        // A database that is not in a state that allows it: the next pass tries again.
+        // The resource's state does not allow the operation now.
         "InvalidDBInstanceState"
         | "InvalidDBInstanceStateFault"
         | "IncorrectInstanceState"
@@ -284,7 +283,7 @@ fn class_of(code: &str, message: &str, status: u16) -> Option<ErrorClass> {
         _ if is_not_found(code) => ErrorClass::NotFound,
         _ if status == 429 || message.contains("Rate exceeded") => ErrorClass::Throttled,
         _ if status >= 500 => return None,
-        // Refused, so nothing has changed; but the answer broke off before it said why, and may have meant throttling.
+        // A truncated error response. The request was rejected, possibly by throttling, so a retry is safe.
         "" => ErrorClass::Transient,
         _ => ErrorClass::Invalid,
     };
@@ -295,13 +294,13 @@ fn is_not_found(code: &str) -> bool {
     code.contains("NotFound") || code == "InvalidAMIID.Unavailable" || code == "NoSuchEntity"
 }
 
-/// The beginning of a message; services send whole policies.
+/// Shortens a message, because services can send whole policies.
 fn shorten(message: &str) -> String {
-    const MOST: usize = 300;
-    if message.chars().count() <= MOST {
+    const MAX_CHARS: usize = 300;
+    if message.chars().count() <= MAX_CHARS {
         return message.trim_end_matches('.').to_owned();
     }
-    message.chars().take(MOST).chain(['…']).collect()
+    message.chars().take(MAX_CHARS).chain(['…']).collect()
 }
 
 #[cfg(test)]
@@ -309,11 +308,12 @@ mod tests {
     use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
     use aws_smithy_types::body::SdkBody;
     use aws_smithy_types::error::ErrorMetadata;
+    use rstest::rstest;
 
     use super::*;
 
     #[test]
-    fn an_answer_that_cannot_be_read_is_lost() {
+    fn unparsable_response_is_a_lost_response() {
         let class = |access, status: u16| {
             let response = HttpResponse::new(status.try_into().unwrap(), SdkBody::empty());
             let error = SdkError::service_error(ErrorMetadata::builder().build(), response);
@@ -325,23 +325,24 @@ mod tests {
         assert_eq!(class(Access::Write, 400), ErrorClass::Transient);
     }
 
+    #[rstest]
+    #[case("RequestLimitExceeded", ErrorClass::Throttled)]
+    #[case("UnauthorizedOperation", ErrorClass::Auth)]
+    #[case("InvalidLaunchTemplateName.AlreadyExistsException", ErrorClass::AlreadyExists)]
+    #[case("InvalidLaunchTemplateId.NotFound", ErrorClass::NotFound)]
+    #[case("InvalidLaunchTemplateName.NotFoundException", ErrorClass::NotFound)]
+    #[case("DBInstanceNotFound", ErrorClass::NotFound)]
+    #[case("InsufficientInstanceCapacity", ErrorClass::Capacity)]
+    #[case("VcpuLimitExceeded", ErrorClass::Quota)]
+    #[case("InvalidDBInstanceState", ErrorClass::Transient)]
+    #[case("InvalidParameterValue", ErrorClass::Invalid)]
+    #[case("IdempotentParameterMismatch", ErrorClass::Invalid)]
+    fn codes_are_classified(#[case] code: &str, #[case] class: ErrorClass) {
+        assert_eq!(class_of(code, "", 400), Some(class));
+    }
+
     #[test]
-    fn codes_have_classes() {
-        for (code, class) in [
-            ("RequestLimitExceeded", ErrorClass::Throttled),
-            ("UnauthorizedOperation", ErrorClass::Auth),
-            ("InvalidLaunchTemplateName.AlreadyExistsException", ErrorClass::AlreadyExists),
-            ("InvalidLaunchTemplateId.NotFound", ErrorClass::NotFound),
-            ("InvalidLaunchTemplateName.NotFoundException", ErrorClass::NotFound),
-            ("DBInstanceNotFound", ErrorClass::NotFound),
-            ("InsufficientInstanceCapacity", ErrorClass::Capacity),
-            ("VcpuLimitExceeded", ErrorClass::Quota),
-            ("InvalidDBInstanceState", ErrorClass::Transient),
-            ("InvalidParameterValue", ErrorClass::Invalid),
-            ("IdempotentParameterMismatch", ErrorClass::Invalid),
-        ] {
-            assert_eq!(class_of(code, "", 400), Some(class), "{code}");
-        }
+    fn status_classifies_errors_without_a_known_code() {
         assert_eq!(class_of("InternalError", "", 500), None);
         assert_eq!(class_of("", "", 429), Some(ErrorClass::Throttled));
     }

@@ -1,4 +1,4 @@
-//! RDS: the pool's databases, and the source that they are restored from.
+//! RDS: the databases of the pool, and the source database with its snapshots.
 
 use std::sync::PoisonError;
 
@@ -6,8 +6,8 @@ use aws_sdk_rds::types::{DbInstance, Tag};
 use futures::StreamExt as _;
 
 use super::call::{Access, Bucket, call};
-use super::launch_templates::read_pages;
-use super::{AwsCloud, instant};
+use super::launch_templates::parse_pages;
+use super::{AwsCloud, from_sdk_time};
 use crate::cloud::{Observed, Page, Pages, Result, SourceDatabase, absent};
 use crate::domain::database::DatabaseAttributes;
 use crate::domain::{
@@ -15,11 +15,11 @@ use crate::domain::{
     TagChanges, Tags,
 };
 
-/// The most that RDS gives on a page.
+/// The maximum page size of RDS.
 const PAGE: i32 = 100;
 
 impl AwsCloud {
-    /// RDS cannot filter on tags and can list other engines' instances, so names *and* tags are judged here.
+    /// Lists all DB instances of the account, because RDS cannot filter by tags; [`Database::parse`] selects those of the fleet.
     pub(super) fn databases<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Database> {
         let pager = self.rds.describe_db_instances().max_records(PAGE).into_paginator().send();
         let pages = futures::stream::unfold(pager, move |mut pager| async move {
@@ -32,10 +32,10 @@ impl AwsCloud {
                 Err(error) => Some((Err(error), pager)),
             }
         });
-        read_pages(pages.boxed(), move |database| {
-            let read = read(fleet, database)?;
-            self.remember_arn(&read.id, database);
-            Some(read)
+        parse_pages(pages.boxed(), move |database| {
+            let parsed = parse(fleet, database)?;
+            self.cache_arn(&parsed.id, database);
+            Some(parsed)
         })
     }
 
@@ -58,9 +58,9 @@ impl AwsCloud {
     ) -> Result<Observed<Option<Database>>> {
         let found = self.describe(fleet.database_id(number).as_str()).await?;
         let value = found.value.and_then(|database| {
-            let read = read(fleet, &database)?;
-            self.remember_arn(&read.id, &database);
-            Some(read)
+            let parsed = parse(fleet, &database)?;
+            self.cache_arn(&parsed.id, &database);
+            Some(parsed)
         });
         Ok(Observed { value, as_of: found.as_of })
     }
@@ -96,14 +96,15 @@ impl AwsCloud {
         loop {
             let next = async { pager.next().await.transpose() };
             let page = call(&self.limits, Bucket::Database, Access::Read, "DescribeDBSnapshots", next).await;
-            // RDS answers NotFound where the source itself is unknown: it has no snapshot either.
+            // RDS returns NotFound if the source database does not exist.
             let Some(page) = absent(page)?.and_then(|page| page.value) else { return Ok(latest) };
             for snapshot in
                 page.db_snapshots().iter().filter(|snapshot| snapshot.status() == Some("available"))
             {
-                let (Some(id), Some(created_at)) =
-                    (snapshot.db_snapshot_identifier(), snapshot.snapshot_create_time().and_then(instant))
-                else {
+                let (Some(id), Some(created_at)) = (
+                    snapshot.db_snapshot_identifier(),
+                    snapshot.snapshot_create_time().and_then(from_sdk_time),
+                ) else {
                     continue;
                 };
                 if latest.as_ref().is_none_or(|latest| latest.created_at < created_at) {
@@ -113,7 +114,7 @@ impl AwsCloud {
         }
     }
 
-    /// Restores a database. Whatever a restore would copy from the source is said here instead.
+    /// Sets everything that a restore would otherwise copy from the source.
     /// <https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_RestoreDBInstanceFromDBSnapshot.html>
     pub(super) async fn create_database(&self, new: &NewDatabase) -> Result<()> {
         let groups = (!new.security_groups.is_empty()).then(|| new.security_groups.clone());
@@ -131,7 +132,7 @@ impl AwsCloud {
             .publicly_accessible(false)
             .deletion_protection(false)
             .copy_tags_to_snapshot(false)
-            // Otherwise the restored database spends hours in `backing-up`.
+            // With backups, RDS starts the first one right after the restore, in the status `backing-up`.
             .backup_retention_period(0)
             .set_tags(Some(rds_tags(&new.tags())));
         let operation = "RestoreDBInstanceFromDBSnapshot";
@@ -179,26 +180,26 @@ impl AwsCloud {
         })
     }
 
-    fn remember_arn(&self, id: &DatabaseId, database: &DbInstance) {
+    fn cache_arn(&self, id: &DatabaseId, database: &DbInstance) {
         if let Some(arn) = database.db_instance_arn() {
             self.arns.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), arn.to_owned());
         }
     }
 }
 
-fn read(fleet: &FleetName, database: &DbInstance) -> Option<Database> {
+fn parse(fleet: &FleetName, database: &DbInstance) -> Option<Database> {
     let endpoint = database.endpoint().and_then(|endpoint| Some((endpoint.address()?, endpoint.port()?)));
-    let facts = DatabaseAttributes {
+    let attributes = DatabaseAttributes {
         id: DatabaseId::new(database.db_instance_identifier()?),
         status: database.db_instance_status().unwrap_or("unknown").to_owned(),
         endpoint: endpoint.map(|(address, port)| format!("{address}:{port}")),
-        created_at: database.instance_create_time().and_then(instant),
+        created_at: database.instance_create_time().and_then(from_sdk_time),
         zone: database.availability_zone().map(str::to_owned),
     };
-    Database::parse(fleet, facts, &read_tags(database.tag_list()))
+    Database::parse(fleet, attributes, &parse_tags(database.tag_list()))
 }
 
-fn read_tags(tags: &[Tag]) -> Tags {
+fn parse_tags(tags: &[Tag]) -> Tags {
     tags.iter()
         .filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned())))
         .collect()

@@ -1,4 +1,4 @@
-//! EC2 instances and the images that they are launched from.
+//! EC2 instances, and the images from which they are launched.
 
 use aws_sdk_ec2::types::{
     Image as Ec2Image, ImageState, Instance as Ec2Instance, InstanceNetworkInterfaceSpecification,
@@ -8,8 +8,8 @@ use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 
 use super::call::{Access, Bucket, call};
-use super::launch_templates::{filter, read_pages, read_tags};
-use super::{AwsCloud, instant};
+use super::launch_templates::{filter, parse_pages, parse_tags};
+use super::{AwsCloud, from_sdk_time};
 use crate::cloud::{LaunchInstance, Observed, Page, Pages, Result, absent};
 use crate::domain::instance::InstanceAttributes;
 use crate::domain::tags::key;
@@ -18,7 +18,7 @@ use crate::domain::{
     SubnetId,
 };
 
-/// The most that `DescribeInstances` gives on a page.
+/// The maximum page size of `DescribeInstances`.
 const PAGE: i32 = 1_000;
 
 impl AwsCloud {
@@ -48,7 +48,7 @@ impl AwsCloud {
 
     pub(super) fn instances<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Instance> {
         let filters = vec![filter(&format!("tag:{}", key::FLEET), [fleet.as_str()])];
-        read_pages(self.list_ec2_instances(filters), move |instance| read(fleet, instance))
+        parse_pages(self.list_ec2_instances(filters), move |instance| parse(fleet, instance))
     }
 
     pub(super) async fn instances_of(&self, environment: &EnvironmentId) -> Result<Observed<Vec<Instance>>> {
@@ -72,7 +72,7 @@ impl AwsCloud {
         filters: Vec<aws_sdk_ec2::types::Filter>,
     ) -> Result<Observed<Vec<Instance>>> {
         let mut all = Observed { value: Vec::new(), as_of: None };
-        let mut pages = read_pages(self.list_ec2_instances(filters), |instance| read(fleet, instance));
+        let mut pages = parse_pages(self.list_ec2_instances(filters), |instance| parse(fleet, instance));
         while let Some(page) = pages.next().await {
             let page = page?;
             all.as_of = all.as_of.or(page.as_of);
@@ -83,7 +83,7 @@ impl AwsCloud {
 
     pub(super) async fn launch_instance(&self, request: &LaunchInstance) -> Result<InstanceId> {
         const OPERATION: &str = "RunInstances";
-        // A record has one version, which is never changed.
+        // A record has only one version.
         let template = LaunchTemplateSpecification::builder()
             .launch_template_id(request.record.as_str())
             .version("1")
@@ -99,14 +99,14 @@ impl AwsCloud {
         if let Some(subnet) = &request.subnet {
             run = run.network_interfaces(self.interface_in(request, subnet).await?);
         }
-        let answer = call(&self.limits, Bucket::Run, Access::Write, OPERATION, run.send()).await?;
-        let id = answer.value.instances().first().and_then(|instance| instance.instance_id());
+        let response = call(&self.limits, Bucket::Run, Access::Write, OPERATION, run.send()).await?;
+        let id = response.value.instances().first().and_then(|instance| instance.instance_id());
         id.map(InstanceId::new).ok_or_else(|| {
-            CloudError::new(ErrorClass::Unknown, OPERATION, "BadAnswer", "the answer names no instance")
+            CloudError::new(ErrorClass::Unknown, OPERATION, "BadResponse", "the response names no instance")
         })
     }
 
-    /// An interface of the request replaces the template's, so it says all that the template's says but for the subnet.
+    /// Returns the template's network interface with another subnet, because an interface in the request replaces the template's.
     /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html>
     async fn interface_in(
         &self,
@@ -114,12 +114,13 @@ impl AwsCloud {
         subnet: &SubnetId,
     ) -> Result<InstanceNetworkInterfaceSpecification> {
         let data = self.template_data(&request.record).await?.ok_or_else(|| {
-            let message = format!("the record {} is gone", request.record);
+            let message = format!("the record {} does not exist", request.record);
             CloudError::new(ErrorClass::NotFound, "RunInstances", "InvalidLaunchTemplateId.NotFound", message)
         })?;
-        let own = data.network_interfaces.unwrap_or_default().into_iter().next();
-        let (groups, public) =
-            own.map(|own| (own.groups, own.associate_public_ip_address)).unwrap_or_default();
+        let interface = data.network_interfaces.unwrap_or_default().into_iter().next();
+        let (groups, public) = interface
+            .map(|interface| (interface.groups, interface.associate_public_ip_address))
+            .unwrap_or_default();
         Ok(InstanceNetworkInterfaceSpecification::builder()
             .device_index(0)
             .delete_on_termination(true)
@@ -131,9 +132,9 @@ impl AwsCloud {
 
     pub(super) async fn terminate_instance(&self, id: &InstanceId) -> Result<()> {
         let request = self.ec2.terminate_instances().instance_ids(id.as_str());
-        let ended =
+        let terminated =
             call(&self.limits, Bucket::Terminate, Access::Write, "TerminateInstances", request.send()).await;
-        absent(ended).map(|_| ())
+        absent(terminated).map(|_| ())
     }
 
     pub(super) async fn latest_image(&self, tag: &str) -> Result<Option<Image>> {
@@ -150,7 +151,7 @@ impl AwsCloud {
             let next = async { pager.next().await.transpose() };
             let page = call(&self.limits, Bucket::Describe, Access::Read, "DescribeImages", next).await?;
             let Some(page) = page.value else { return Ok(latest) };
-            for image in page.images().iter().filter_map(read_image) {
+            for image in page.images().iter().filter_map(parse_image) {
                 if latest.as_ref().is_none_or(|latest| latest.created_at < image.created_at) {
                     latest = Some(image);
                 }
@@ -159,17 +160,17 @@ impl AwsCloud {
     }
 }
 
-fn read(fleet: &FleetName, instance: &Ec2Instance) -> Option<Instance> {
-    let facts = InstanceAttributes {
+fn parse(fleet: &FleetName, instance: &Ec2Instance) -> Option<Instance> {
+    let attributes = InstanceAttributes {
         id: InstanceId::new(instance.instance_id()?),
         state: state_of(instance),
         instance_type: instance.instance_type().map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
         public_ip: instance.public_ip_address().map(str::to_owned),
         private_ip: instance.private_ip_address().map(str::to_owned),
         zone: instance.placement().and_then(|placement| placement.availability_zone()).map(str::to_owned),
-        launched_at: instance.launch_time().and_then(instant)?,
+        launched_at: instance.launch_time().and_then(from_sdk_time)?,
     };
-    Instance::parse(fleet, facts, &read_tags(instance.tags()))
+    Instance::parse(fleet, attributes, &parse_tags(instance.tags()))
 }
 
 fn state_of(instance: &Ec2Instance) -> InstanceState {
@@ -177,10 +178,10 @@ fn state_of(instance: &Ec2Instance) -> InstanceState {
     name.parse().unwrap_or(InstanceState::Unknown)
 }
 
-fn read_image(image: &Ec2Image) -> Option<Image> {
-    let usable = image.state().is_none_or(|state| *state == ImageState::Available);
+fn parse_image(image: &Ec2Image) -> Option<Image> {
+    let is_available = image.state().is_none_or(|state| *state == ImageState::Available);
     let created_at: DateTime<Utc> = image.creation_date()?.parse().ok()?;
-    usable.then_some(())?;
+    is_available.then_some(())?;
     Some(Image {
         id: ImageId::new(image.image_id()?),
         name: crate::domain::text::sanitize(image.name().unwrap_or_default()),

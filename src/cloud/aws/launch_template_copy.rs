@@ -1,11 +1,9 @@
-//! Copying the base template's launch data into a record: everything that is there, so that any engine can finish the
-//! launch from the record alone.
+//! Copies the launch data of a base template into a record, so that any engine can finish a launch from the record alone.
 //!
-//! EC2 answers with other types than it takes. The macro names each field of each pair once, copies it, and keeps the list
-//! of names; a test compares that list with the SDK's own types, so a field that a new SDK brings is not dropped in
-//! silence.
+//! EC2's types of responses and requests differ. The macro lists each field of each pair of types once, copies it, and keeps the list of
+//! names. A test compares the list with the SDK's types, so that a field in a new version of the SDK cannot be lost unnoticed.
 
-#![allow(deprecated)] // EC2 still answers with accelerators that it no longer offers: they are copied like the rest
+#![allow(deprecated)] // responses still have accelerators that EC2 no longer offers
 
 use aws_sdk_ec2::types as ec2;
 
@@ -95,7 +93,7 @@ copy!(connection_tracking: ConnectionTrackingSpecification => ConnectionTracking
     tcp_established_timeout, udp_timeout, udp_stream_timeout,
 });
 copy!(ipv6_address: InstanceIpv6Address => InstanceIpv6AddressRequest {
-    // Whether an address is the primary one is said by the interface's own `primary_ipv6`.
+    // Requests mark the primary address by the interface's `primary_ipv6`.
     ipv6_address; each {}; lists {}; dropped { is_primary_ipv6 }
 });
 copy!(ipv4_prefix: Ipv4PrefixSpecificationResponse => Ipv4PrefixSpecificationRequest { ipv4_prefix });
@@ -128,7 +126,7 @@ copy!(license: LaunchTemplateLicenseConfiguration => LaunchTemplateLicenseConfig
 });
 copy!(hibernation: LaunchTemplateHibernationOptions => LaunchTemplateHibernationOptionsRequest { configured });
 copy!(metadata_options: LaunchTemplateInstanceMetadataOptions => LaunchTemplateInstanceMetadataOptionsRequest {
-    // `state` is whether a change has come through; it cannot be asked for.
+    // `state` is the progress of a change, which requests do not have.
     http_tokens, http_put_response_hop_limit, http_endpoint, http_protocol_ipv6, instance_metadata_tags;
     each {}; lists {}; dropped { state }
 });
@@ -139,7 +137,7 @@ copy!(private_dns_name: LaunchTemplatePrivateDnsNameOptions => LaunchTemplatePri
 copy!(maintenance: LaunchTemplateInstanceMaintenanceOptions
     => LaunchTemplateInstanceMaintenanceOptionsRequest { auto_recovery });
 copy!(operator: OperatorResponse => OperatorRequest {
-    // What AWS says of the operator; only the principal can be asked for.
+    // Requests have only the principal.
     principal; each {}; lists {}; dropped { managed, hidden_by_default }
 });
 copy!(network_performance: LaunchTemplateNetworkPerformanceOptions
@@ -208,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn no_field_of_the_sdk_is_dropped_in_silence() {
+    fn every_field_of_the_sdk_is_listed() {
         for (name, pair) in pairs![
             launch_data,
             instance_profile,
@@ -263,13 +261,13 @@ mod tests {
             let dropped = plain(&pair.dropped);
             assert!(!pair.from.is_empty() && copied.is_disjoint(&dropped), "{name}");
             let known: BTreeSet<_> = copied.union(&dropped).copied().collect();
-            assert_eq!(fields(&pair.from), known, "{name}: what EC2 answers");
-            assert_eq!(fields(&pair.to), copied, "{name}: what EC2 takes");
+            assert_eq!(fields(&pair.from), known, "{name}: fields of responses");
+            assert_eq!(fields(&pair.to), copied, "{name}: fields of requests");
         }
     }
 
     #[test]
-    fn values_come_through() {
+    fn values_are_copied() {
         let ebs = ec2::LaunchTemplateEbsBlockDevice::builder().volume_size(80).encrypted(true).build();
         let device =
             ec2::LaunchTemplateBlockDeviceMapping::builder().device_name("/dev/xvda").ebs(ebs).build();

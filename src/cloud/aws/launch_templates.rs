@@ -15,7 +15,7 @@ use futures::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 
 use super::call::{Access, Bucket, call};
-use super::{AwsCloud, instant, launch_template_copy};
+use super::{AwsCloud, from_sdk_time, launch_template_copy};
 use crate::cloud::{BaseTemplate, Observed, Page, Pages, Result, Template, absent};
 use crate::domain::tags::{key, role};
 use crate::domain::{
@@ -27,13 +27,13 @@ use crate::domain::{
 /// <https://docs.aws.amazon.com/linux/al2023/ug/ec2.html>
 const ROOT_DEVICE: &str = "/dev/xvda";
 
-/// The most that `DescribeLaunchTemplates` gives on a page.
+/// The maximum page size of `DescribeLaunchTemplates`.
 const PAGE: i32 = 200;
 
 impl AwsCloud {
     fn list_templates(&self, filters: Vec<Filter>) -> Pages<'_, LaunchTemplate> {
-        if self.emulated {
-            return futures::stream::once(async move { self.emulated_templates(&filters).await }).boxed();
+        if self.is_emulator {
+            return futures::stream::once(async move { self.moto_templates(&filters).await }).boxed();
         }
         let pager = self
             .ec2
@@ -59,35 +59,35 @@ impl AwsCloud {
 
     pub(super) fn fleets(&self) -> Pages<'_, Fleet> {
         let filters = vec![filter(&format!("tag:{}", key::ROLE), [role::FLEET])];
-        read_pages(self.list_templates(filters), read_fleet)
+        parse_pages(self.list_templates(filters), parse_fleet)
     }
 
     pub(super) fn templates<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Template> {
         let filters = vec![filter(&format!("tag:{}", key::FLEET), [fleet.as_str()])];
-        read_pages(self.list_templates(filters), move |template| {
-            let own = || read_fleet(template).filter(|found| found.name == *fleet);
-            let record = read_record(fleet, template).map(|record| Template::Record(Box::new(record)));
-            record.or_else(|| own().map(|fleet| Template::Fleet(Box::new(fleet))))
+        parse_pages(self.list_templates(filters), move |template| {
+            let base = || parse_fleet(template).filter(|found| found.name == *fleet);
+            let record = parse_record(fleet, template).map(|record| Template::Record(Box::new(record)));
+            record.or_else(|| base().map(|fleet| Template::Fleet(Box::new(fleet))))
         })
     }
 
     pub(super) async fn fleet(&self, name: &FleetName) -> Result<Option<Fleet>> {
         let found = self.template_named(&name.template_name()).await?;
-        Ok(found.value.as_ref().and_then(read_fleet))
+        Ok(found.value.as_ref().and_then(parse_fleet))
     }
 
     pub(super) async fn record(&self, fleet: &FleetName, id: &RecordId) -> Result<Observed<Option<Record>>> {
         let request = self.ec2.describe_launch_templates().launch_template_ids(id.as_str());
         let found = self.one_template(request).await?;
         Ok(Observed {
-            value: found.value.and_then(|template| read_record(fleet, &template)),
+            value: found.value.and_then(|template| parse_record(fleet, &template)),
             as_of: found.as_of,
         })
     }
 
     pub(super) async fn find_record(&self, environment: &EnvironmentId) -> Result<Observed<Option<Record>>> {
         let found = self.template_named(&environment.record_name()).await?;
-        let value = found.value.and_then(|template| read_record(&environment.fleet, &template));
+        let value = found.value.and_then(|template| parse_record(&environment.fleet, &template));
         Ok(Observed { value, as_of: found.as_of })
     }
 
@@ -111,15 +111,15 @@ impl AwsCloud {
             Err(error) => return Err(error),
         };
         let mut template = value.launch_templates.unwrap_or_default().into_iter().next();
-        if self.emulated
+        if self.is_emulator
             && let Some(stale) = template
         {
-            template = Some(self.with_live_tags(stale).await?);
+            template = Some(self.with_current_tags(stale).await?);
         }
         Ok(Observed { value: template, as_of })
     }
 
-    /// The data of a template's default version.
+    /// Returns the launch data of a template's default version.
     pub(super) async fn template_data(&self, id: &RecordId) -> Result<Option<ResponseLaunchTemplateData>> {
         const OPERATION: &str = "DescribeLaunchTemplateVersions";
         let request =
@@ -147,28 +147,28 @@ impl AwsCloud {
             Purpose::Launch(environment) => {
                 launch_data(launch_template_copy::launch_data(base), environment, &new.identity_tags())
             }
-            // A template must say something, and this one is never launched from: it has no image.
+            // EC2 rejects empty launch data. Without an image, nothing can be launched from it.
             Purpose::Retire { .. } => {
                 RequestLaunchTemplateData::builder().set_instance_type(base.instance_type).build()
             }
         };
         let name = new.environment.record_name();
-        Box::pin(self.write_template(&name, &new.claim, data, &new.tags())).await
+        Box::pin(self.create_template(&name, &new.claim, data, &new.tags())).await
     }
 
     pub(super) async fn create_fleet(&self, new: &NewFleet) -> Result<RecordId> {
         let (name, claim) = (new.name.template_name(), new.name.as_str());
-        Box::pin(self.write_template(&name, claim, fleet_data(new), &new.tags())).await
+        Box::pin(self.create_template(&name, claim, fleet_data(new), &new.tags())).await
     }
 
-    async fn write_template(
+    async fn create_template(
         &self,
         name: &str,
         claim: &str,
         data: RequestLaunchTemplateData,
         tags: &Tags,
     ) -> Result<RecordId> {
-        // A retry of the very same request gives the very same template.
+        // Repeated requests with the same token return the same template.
         let token = hex::encode(Sha256::digest(format!("{name} {claim} {tags:?}")));
         let request = self
             .ec2
@@ -181,8 +181,8 @@ impl AwsCloud {
             call(&self.limits, Bucket::Change, Access::Write, "CreateLaunchTemplate", request.send()).await?;
         let id = created.value.launch_template.and_then(|template| template.launch_template_id);
         id.map(RecordId::new).ok_or_else(|| {
-            let message = "the answer names no launch template";
-            CloudError::new(ErrorClass::Unknown, "CreateLaunchTemplate", "BadAnswer", message)
+            let message = "the response names no launch template";
+            CloudError::new(ErrorClass::Unknown, "CreateLaunchTemplate", "BadResponse", message)
         })
     }
 
@@ -193,7 +193,7 @@ impl AwsCloud {
         absent(deleted).map(|_| ())
     }
 
-    /// Changes the tags of anything in EC2. The writes come first: what they say must never be missing in between.
+    /// Changes the tags of an EC2 resource. It sets tags before it removes others, so that a failure in between loses none.
     pub(super) async fn tag_ec2(&self, id: &str, changes: &TagChanges) -> Result<()> {
         if !changes.set.is_empty() {
             let request = self.ec2.create_tags().resources(id).set_tags(Some(ec2_tags(&changes.set)));
@@ -208,8 +208,8 @@ impl AwsCloud {
     }
 }
 
-/// What a record launches: everything that the base template says, with this environment's image, subnet and tags, and
-/// with what the design asks of every instance.
+/// Returns a record's launch data: the base template's, with the environment's image, subnet and tags, encrypted volumes, and the required
+/// metadata options.
 fn launch_data(
     mut data: RequestLaunchTemplateData,
     new: &NewEnvironment,
@@ -225,7 +225,7 @@ fn launch_data(
     }
     let interfaces = data.network_interfaces.get_or_insert_default();
     if interfaces.is_empty() {
-        // A template can name a subnet only on an interface, which then carries the security groups too.
+        // In a launch template, only a network interface can have a subnet, and then the security groups belong to it too.
         let groups = data.security_group_ids.take();
         interfaces.push(
             LaunchTemplateInstanceNetworkInterfaceSpecificationRequest::builder()
@@ -244,25 +244,25 @@ fn launch_data(
     data
 }
 
-/// The environment's tags win over those that the base template gives.
+/// Adds the environment's tags, which override the base template's.
 fn add_tags(
     specifications: &mut Vec<LaunchTemplateTagSpecificationRequest>,
     kind: &ResourceType,
     tags: &Tags,
 ) {
     let mut all = Tags::new();
-    for specification in specifications.iter().filter(|own| own.resource_type.as_ref() == Some(kind)) {
-        all.extend(read_tags(specification.tags()));
+    for specification in specifications.iter().filter(|found| found.resource_type.as_ref() == Some(kind)) {
+        all.extend(parse_tags(specification.tags()));
     }
     all.extend(tags.clone());
-    specifications.retain(|own| own.resource_type.as_ref() != Some(kind));
+    specifications.retain(|found| found.resource_type.as_ref() != Some(kind));
     let specification = LaunchTemplateTagSpecificationRequest::builder()
         .resource_type(kind.clone())
         .set_tags(Some(ec2_tags(&all)));
     specifications.push(specification.build());
 }
 
-/// Version 2 of the metadata service only, reachable from pods, with the instance's own tags in it.
+/// Requires `IMDSv2`, allows the hops of pods in Minikube, and exposes the instance's tags.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html>
 fn metadata_options() -> LaunchTemplateInstanceMetadataOptionsRequest {
     LaunchTemplateInstanceMetadataOptionsRequest::builder()
@@ -315,40 +315,40 @@ fn profile_parts(profile: &str) -> (Option<String>, Option<String>) {
     }
 }
 
-/// The instance profile as `RunInstances` takes it.
+/// Converts the name or ARN of an instance profile.
 pub(super) fn profile_of(profile: &str) -> IamInstanceProfileSpecification {
     let (arn, name) = profile_parts(profile);
     IamInstanceProfileSpecification::builder().set_arn(arn).set_name(name).build()
 }
 
 fn no_data(id: &RecordId) -> CloudError {
-    let message = format!("the launch template {id} is gone or has no default version");
+    let message = format!("the launch template {id} does not exist or has no default version");
     CloudError::new(ErrorClass::NotFound, "DescribeLaunchTemplateVersions", "NoData", message)
 }
 
-fn parts(template: &LaunchTemplate) -> Option<(RecordId, &str, Tags)> {
+fn attributes(template: &LaunchTemplate) -> Option<(RecordId, &str, Tags)> {
     let id = RecordId::new(template.launch_template_id()?);
-    Some((id, template.launch_template_name()?, read_tags(template.tags())))
+    Some((id, template.launch_template_name()?, parse_tags(template.tags())))
 }
 
-fn read_fleet(template: &LaunchTemplate) -> Option<Fleet> {
-    let (id, name, tags) = parts(template)?;
+fn parse_fleet(template: &LaunchTemplate) -> Option<Fleet> {
+    let (id, name, tags) = attributes(template)?;
     Fleet::parse(id, name, &tags)
 }
 
-fn read_record(fleet: &FleetName, template: &LaunchTemplate) -> Option<Record> {
-    let (id, name, tags) = parts(template)?;
-    Record::parse(fleet, id, name, instant(template.create_time()?)?, &tags)
+fn parse_record(fleet: &FleetName, template: &LaunchTemplate) -> Option<Record> {
+    let (id, name, tags) = attributes(template)?;
+    Record::parse(fleet, id, name, from_sdk_time(template.create_time()?)?, &tags)
 }
 
-/// The pages of a listing with each item read; those that are not the fleet's are left out.
-pub(super) fn read_pages<'a, A: 'a, B: 'a>(
+/// Parses the items of each page and leaves out those that are not the fleet's.
+pub(super) fn parse_pages<'a, A: 'a, B: 'a>(
     pages: Pages<'a, A>,
-    read: impl Fn(&A) -> Option<B> + Send + 'a,
+    parse: impl Fn(&A) -> Option<B> + Send + 'a,
 ) -> Pages<'a, B> {
     pages
         .map(move |page| {
-            page.map(|page| Page { value: page.value.iter().filter_map(&read).collect(), as_of: page.as_of })
+            page.map(|page| Page { value: page.value.iter().filter_map(&parse).collect(), as_of: page.as_of })
         })
         .boxed()
 }
@@ -358,7 +358,7 @@ pub(super) fn filter<'v>(name: &str, values: impl IntoIterator<Item = &'v str>) 
     Filter::builder().name(name).set_values(Some(values)).build()
 }
 
-pub(super) fn read_tags(tags: &[Tag]) -> Tags {
+pub(super) fn parse_tags(tags: &[Tag]) -> Tags {
     tags.iter()
         .filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned())))
         .collect()

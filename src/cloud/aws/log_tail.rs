@@ -1,6 +1,6 @@
-//! Following a log: what is there, then Live Tail, and polling where Live Tail is refused or absent.
+//! Follows a log: the stored lines first, then Live Tail, or polling if Live Tail is not available.
 //!
-//! Live Tail has 15 sessions an account and ends each after three hours; then polling takes over.
+//! An account has 15 Live Tail sessions, each of which ends after three hours. Polling then continues.
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CloudWatchLogs_LiveTail.html>
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -19,19 +19,19 @@ use super::logs::{source_of, stream_prefix};
 use crate::cloud::{LogItem, LogLine, LogQuery, Result};
 use crate::domain::{CloudError, ErrorClass, text};
 
-/// Time between two polls; `FilterLogEvents` has a limit for the whole account.
-const POLL: Duration = Duration::from_secs(5);
+/// The time between two polls, long enough for the account's limit of `FilterLogEvents`.
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Lines arrive late and out of order, so each poll looks back by this much and leaves out what was seen.
+/// How far each poll overlaps the previous one, because lines arrive late and out of order. Known lines are left out.
 const OVERLAP: Duration = Duration::from_mins(1);
 
-/// How many ids of lines are remembered.
-const REMEMBERED: usize = 20_000;
+/// The number of known lines that are kept to recognise duplicates.
+const MAX_KNOWN_LINES: usize = 20_000;
 
 enum TailState {
-    Begin,
+    Start,
     Tail(Box<StartLiveTailOutput>),
-    Poll { waits: bool },
+    Poll { is_delayed: bool },
     End,
 }
 
@@ -39,7 +39,7 @@ struct Follower<'a> {
     cloud: &'a AwsCloud,
     query: LogQuery,
     state: TailState,
-    seen: Observed,
+    seen: SeenLines,
     latest: DateTime<Utc>,
     pending: VecDeque<LogItem>,
 }
@@ -50,8 +50,8 @@ impl AwsCloud {
         let follower = Follower {
             cloud: self,
             query,
-            state: TailState::Begin,
-            seen: Observed::default(),
+            state: TailState::Start,
+            seen: SeenLines::default(),
             latest,
             pending: VecDeque::new(),
         };
@@ -63,18 +63,18 @@ impl AwsCloud {
     }
 
     async fn start_live_tail(&self, query: &LogQuery) -> Result<StartLiveTailOutput> {
-        // Live Tail wants the group's ARN, which `DescribeLogGroups` gives.
+        // Live Tail needs the ARN of the log group.
         let group = query.fleet.log_group();
         let request = self.logs.describe_log_groups().log_group_name_prefix(&group).send();
         let found =
             call(&self.limits, Bucket::Other, Access::Read, "DescribeLogGroups", request).await?.value;
-        let own = found.log_groups().iter().find(|found| found.log_group_name() == Some(&group));
-        let arn = own.and_then(|own| own.log_group_arn()).ok_or_else(|| {
+        let group = found.log_groups().iter().find(|found| found.log_group_name() == Some(&group));
+        let arn = group.and_then(|group| group.log_group_arn()).ok_or_else(|| {
             CloudError::new(
                 ErrorClass::NotFound,
                 "StartLiveTail",
                 "NoGroup",
-                "the log group is not there yet",
+                "the log group does not exist yet",
             )
         })?;
         let request = self
@@ -94,12 +94,12 @@ impl Follower<'_> {
                 return Some(Ok(item));
             }
             match &mut self.state {
-                TailState::Begin => self.begin().await,
+                TailState::Start => self.start().await,
                 TailState::Tail(_) => self.tail().await,
-                TailState::Poll { waits } => {
-                    if std::mem::replace(waits, true) {
+                TailState::Poll { is_delayed } => {
+                    if std::mem::replace(is_delayed, true) {
                         let jitter = rand::rng().random_range(1.0..1.4);
-                        tokio::time::sleep(POLL.mul_f64(jitter)).await;
+                        tokio::time::sleep(POLL_INTERVAL.mul_f64(jitter)).await;
                     }
                     if let Err(error) = self.poll().await {
                         if !error.is(ErrorClass::Throttled) && !error.is(ErrorClass::Transient) {
@@ -114,8 +114,8 @@ impl Follower<'_> {
         }
     }
 
-    /// The session is opened before the backfill, so that no line falls between the two.
-    async fn begin(&mut self) {
+    /// Opens the session before it reads the stored lines, so that no line between the two is missed.
+    async fn start(&mut self) {
         match self.cloud.start_live_tail(&self.query).await {
             Ok(session) => {
                 if let Err(error) = self.poll().await {
@@ -130,10 +130,10 @@ impl Follower<'_> {
         }
     }
 
-    fn fall_back(&mut self, why: &str) {
-        tracing::info!(why, "live tail is not to be had");
+    fn fall_back(&mut self, reason: &str) {
+        tracing::info!(reason, "live tail is not available");
         self.pending.push_back(LogItem::Mode("polling".to_owned()));
-        self.state = TailState::Poll { waits: false };
+        self.state = TailState::Poll { is_delayed: false };
     }
 
     async fn tail(&mut self) {
@@ -142,8 +142,8 @@ impl Follower<'_> {
             Ok(Some(StartLiveTailResponseStream::SessionUpdate(update))) => {
                 let events = update.session_results.unwrap_or_default();
                 let lines: Vec<_> =
-                    events.iter().filter_map(|event| read_tailed(&self.query, event)).collect();
-                self.take(lines);
+                    events.iter().filter_map(|event| parse_tailed(&self.query, event)).collect();
+                self.push_new(lines);
             }
             Ok(Some(_)) => {}
             Ok(None) => self.fall_back("the session has ended"),
@@ -154,11 +154,11 @@ impl Follower<'_> {
     async fn poll(&mut self) -> Result<()> {
         let since = (self.latest - OVERLAP).max(self.query.since);
         let lines = self.cloud.logs(&LogQuery { since, ..self.query.clone() }).await?;
-        self.take(lines);
+        self.push_new(lines);
         Ok(())
     }
 
-    fn take(&mut self, lines: Vec<LogLine>) {
+    fn push_new(&mut self, lines: Vec<LogLine>) {
         let new: Vec<_> = lines.into_iter().filter(|line| self.seen.is_new(line)).collect();
         if let Some(latest) = new.iter().map(|line| line.at).max() {
             self.latest = self.latest.max(latest);
@@ -167,7 +167,7 @@ impl Follower<'_> {
     }
 }
 
-fn read_tailed(query: &LogQuery, event: &LiveTailSessionLogEvent) -> Option<LogLine> {
+fn parse_tailed(query: &LogQuery, event: &LiveTailSessionLogEvent) -> Option<LogLine> {
     Some(LogLine {
         id: String::new(),
         at: DateTime::from_timestamp_millis(event.timestamp()?)?,
@@ -176,10 +176,10 @@ fn read_tailed(query: &LogQuery, event: &LiveTailSessionLogEvent) -> Option<LogL
     })
 }
 
-/// The lines that were given out, by id. Lines of Live Tail have no id, so they are matched by time, source and text.
+/// The lines that were returned, by id. Lines of Live Tail have no id, so they are matched by time, source and text.
 #[derive(Default)]
-struct Observed {
-    /// How many more of equal lines were polled than tailed. A line that came both ways counts zero.
+struct SeenLines {
+    /// For equal lines: the number of polled ones minus the number of tailed ones.
     surplus: HashMap<LineKey, i32>,
     keys: VecDeque<LineKey>,
     ids: HashSet<String>,
@@ -189,15 +189,15 @@ struct Observed {
 /// Milliseconds since the epoch, source, text.
 type LineKey = (i64, String, String);
 
-impl Observed {
+impl SeenLines {
     fn is_new(&mut self, line: &LogLine) -> bool {
-        let polled = !line.id.is_empty();
-        if polled {
+        let is_polled = !line.id.is_empty();
+        if is_polled {
             if !self.ids.insert(line.id.clone()) {
                 return false;
             }
             self.id_order.push_back(line.id.clone());
-            if self.id_order.len() > REMEMBERED
+            if self.id_order.len() > MAX_KNOWN_LINES
                 && let Some(oldest) = self.id_order.pop_front()
             {
                 self.ids.remove(&oldest);
@@ -208,14 +208,14 @@ impl Observed {
             self.keys.push_back(key);
             0
         });
-        // The surplus of the other way is this same line. Counting keeps equal lines of one millisecond apart.
-        let new = if polled { *surplus >= 0 } else { *surplus <= 0 };
-        *surplus += if polled { 1 } else { -1 };
-        if self.keys.len() > REMEMBERED
+        // A surplus of the other kind means that this line was returned already. Counting keeps equal lines of one millisecond apart.
+        let is_new = if is_polled { *surplus >= 0 } else { *surplus <= 0 };
+        *surplus += if is_polled { 1 } else { -1 };
+        if self.keys.len() > MAX_KNOWN_LINES
             && let Some(oldest) = self.keys.pop_front()
         {
             self.surplus.remove(&oldest);
         }
-        new
+        is_new
     }
 }

@@ -1,4 +1,4 @@
-//! CloudWatch Logs: the audit log, and the lines that are there already.
+//! CloudWatch Logs: the audit log, and stored lines of environments.
 
 use aws_sdk_cloudwatchlogs::types::{FilteredLogEvent, InputLogEvent};
 use chrono::{DateTime, Utc};
@@ -8,34 +8,34 @@ use super::call::{Access, Bucket, call};
 use crate::cloud::{LogLine, LogQuery, Result, absent};
 use crate::domain::{AuditEvent, CloudError, ErrorClass, FleetName, Launch, text};
 
-/// How long the audit log is kept, days.
+/// The retention of the audit log in days.
 const AUDIT_RETENTION: i32 = 365;
 
-/// The most events and bytes in one `PutLogEvents`, with room for its overhead.
+/// Limits of one `PutLogEvents` request, below AWS's 10,000 events and 1,048,576 bytes.
 /// <https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html>
-const MOST_EVENTS: usize = 1_000;
-const MOST_BYTES: usize = 900_000;
+const MAX_EVENTS: usize = 1_000;
+const MAX_BYTES: usize = 900_000;
 
-/// Picks out the launches, so that weeks of them are few pages.
+/// Selects successful launches, so that weeks of them fit on few pages.
 /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html>
 const LAUNCHES: &str = r#"{ $.action = "launch" && $.outcome = "done" }"#;
 
-/// The most lines that one look at a log gives.
-const MOST_LINES: usize = 10_000;
+/// The maximum number of events that one read returns.
+const MAX_LINES: usize = 10_000;
 
-/// Which events of a log group are read.
+/// Selects events of a log group.
 pub(super) struct Filter<'a> {
-    /// Only of streams whose names begin so.
+    /// The prefix of the names of log streams.
     pub(super) prefix: Option<&'a str>,
-    /// Only those that match.
+    /// CloudWatch's filter pattern.
     pub(super) pattern: Option<&'a str>,
-    /// Once there are this many, no further page is asked for.
-    pub(super) most: usize,
+    /// No further page is read after this many events.
+    pub(super) max: usize,
 }
 
 impl Default for Filter<'_> {
     fn default() -> Self {
-        Self { prefix: None, pattern: None, most: MOST_LINES }
+        Self { prefix: None, pattern: None, max: MAX_LINES }
     }
 }
 
@@ -49,7 +49,7 @@ impl AwsCloud {
             })?;
             lines.push((event.at, message));
         }
-        // The service wants them in order.
+        // The events of a request must be sorted by time.
         lines.sort_by_key(|(at, _)| *at);
         let stream = lines.first().map_or_else(String::new, |(at, _)| at.format("%Y-%m-%d").to_string());
         for batch in batches(&lines) {
@@ -79,26 +79,26 @@ impl AwsCloud {
         call(&self.limits, Bucket::Other, Access::Write, "PutLogEvents", request).await.map(|_| ())
     }
 
-    /// Creates a stream, and before it what is missing of its group. Somebody else may be faster with each.
+    /// Creates a log stream and, if needed, its log group. Other engines may do the same concurrently.
     async fn create_stream(&self, group: &str, stream: &str) -> Result<()> {
         let request = self.logs.describe_log_groups().log_group_name_prefix(group).send();
         let found = call(&self.limits, Bucket::Other, Access::Read, "DescribeLogGroups", request).await?;
         let groups = found.value.log_groups.unwrap_or_default();
-        let own = groups.into_iter().find(|own| own.log_group_name() == Some(group));
-        if own.is_none() {
+        let existing = groups.into_iter().find(|found| found.log_group_name() == Some(group));
+        if existing.is_none() {
             let request = self.logs.create_log_group().log_group_name(group).send();
             let created = call(&self.limits, Bucket::Other, Access::Write, "CreateLogGroup", request).await;
-            there(created.map(|_| ()))?;
+            ignore_existing(created.map(|_| ()))?;
         }
-        // One that keeps its events for ever was left half-made: this failed after its creation.
-        if own.and_then(|own| own.retention_in_days).is_none() {
+        // A group without retention was created by an engine that failed before this request.
+        if existing.and_then(|found| found.retention_in_days).is_none() {
             let request = self.logs.put_retention_policy().log_group_name(group);
             let request = request.retention_in_days(AUDIT_RETENTION).send();
             call(&self.limits, Bucket::Other, Access::Write, "PutRetentionPolicy", request).await?;
         }
         let request = self.logs.create_log_stream().log_group_name(group).log_stream_name(stream).send();
         let created = call(&self.limits, Bucket::Other, Access::Write, "CreateLogStream", request).await;
-        there(created.map(|_| ()))
+        ignore_existing(created.map(|_| ()))
     }
 
     pub(super) async fn audit(
@@ -119,10 +119,10 @@ impl AwsCloud {
     }
 
     pub(super) async fn launches(&self, fleet: &FleetName, since: DateTime<Utc>) -> Result<Vec<Launch>> {
-        // One that was cut off would look like a time without launches.
-        let filter = Filter { pattern: Some(LAUNCHES), most: usize::MAX, ..Filter::default() };
+        // A limited read would look like a period without launches.
+        let filter = Filter { pattern: Some(LAUNCHES), max: usize::MAX, ..Filter::default() };
         let found = self.filter_events(&fleet.audit_group(), filter, since).await?;
-        // Not every endpoint knows patterns: what comes is judged here too.
+        // moto ignores filter patterns, so `Launch::parse` selects the launches too.
         let events = found.iter().filter_map(|event| serde_json::from_str(event.message()?).ok());
         Ok(events.filter_map(|event: AuditEvent| Launch::parse(&event)).collect())
     }
@@ -136,12 +136,12 @@ impl AwsCloud {
                 query.since,
             )
             .await?;
-        let mut lines: Vec<_> = events.iter().filter_map(|event| read_line(query, event)).collect();
+        let mut lines: Vec<_> = events.iter().filter_map(|event| parse_line(query, event)).collect();
         lines.sort_by_key(|line| line.at);
         Ok(lines)
     }
 
-    /// All events since an instant; none where the group is missing. Pages may be empty and yet not be the last.
+    /// Reads the events since a time. A missing log group has none. An empty page is not necessarily the last.
     pub(super) async fn filter_events(
         &self,
         group: &str,
@@ -163,26 +163,26 @@ impl AwsCloud {
             let page = call(&self.limits, Bucket::Log, Access::Read, "FilterLogEvents", next).await;
             let Some(page) = absent(page)?.and_then(|page| page.value) else { return Ok(events) };
             events.extend(page.events.unwrap_or_default());
-            if events.len() >= filter.most {
+            if events.len() >= filter.max {
                 return Ok(events);
             }
         }
     }
 }
 
-/// The streams of a query: `<record id>/<source>`.
+/// Returns the prefix of the log streams of a query. Their names are `<record id>/<source>`.
 pub(super) fn stream_prefix(query: &LogQuery) -> String {
     format!("{}/{}", query.record, query.source.as_deref().unwrap_or_default())
 }
 
-/// Where a line comes from: what follows the record's id in the stream's name. `None` for another record's or source's.
+/// Returns the source in the name of a log stream, or `None` if the query does not select it.
 pub(super) fn source_of(query: &LogQuery, stream: &str) -> Option<String> {
     let source = stream.strip_prefix(query.record.as_str())?.strip_prefix('/')?;
     let wanted = query.source.as_ref().is_none_or(|wanted| wanted == source);
     wanted.then(|| text::sanitize(source))
 }
 
-pub(super) fn read_line(query: &LogQuery, event: &FilteredLogEvent) -> Option<LogLine> {
+pub(super) fn parse_line(query: &LogQuery, event: &FilteredLogEvent) -> Option<LogLine> {
     Some(LogLine {
         id: event.event_id().unwrap_or_default().to_owned(),
         at: DateTime::from_timestamp_millis(event.timestamp()?)?,
@@ -191,26 +191,28 @@ pub(super) fn read_line(query: &LogQuery, event: &FilteredLogEvent) -> Option<Lo
     })
 }
 
-fn there(result: Result<()>) -> Result<()> {
+fn ignore_existing(result: Result<()>) -> Result<()> {
     match result {
         Err(error) if error.is(ErrorClass::AlreadyExists) => Ok(()),
         result => result,
     }
 }
 
+/// Splits lines into batches within the limits of one request.
 fn batches(lines: &[(DateTime<Utc>, String)]) -> Vec<&[(DateTime<Utc>, String)]> {
     let mut batches = Vec::new();
-    let mut begin = 0;
+    let mut start = 0;
     let mut bytes = 0;
     for (index, (_, line)) in lines.iter().enumerate() {
-        if index > begin && (index - begin >= MOST_EVENTS || bytes + line.len() > MOST_BYTES) {
-            batches.push(&lines[begin..index]);
-            (begin, bytes) = (index, 0);
+        if index > start && (index - start >= MAX_EVENTS || bytes + line.len() > MAX_BYTES) {
+            batches.push(&lines[start..index]);
+            (start, bytes) = (index, 0);
         }
+        // AWS counts 26 bytes of overhead per event.
         bytes += line.len() + 26;
     }
-    if begin < lines.len() {
-        batches.push(&lines[begin..]);
+    if start < lines.len() {
+        batches.push(&lines[start..]);
     }
     batches
 }

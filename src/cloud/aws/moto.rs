@@ -1,8 +1,7 @@
-//! What emulators of AWS do differently. Nothing of this is used unless another endpoint than AWS's is set.
+//! Workarounds for moto, used only if the endpoint is not AWS.
 //!
-//! moto (5.2) answers `DescribeLaunchTemplates` with the tags of the template's creation, whatever has become of them, and
-//! cuts the listing off at `MaxResults` without a token for the rest. `DescribeTags` tells both: which templates there
-//! are, and their tags as they are now.
+//! moto 5.2 returns launch templates with the tags of their creation instead of the current ones, and ends the listing after `MaxResults`
+//! without a token. `DescribeTags` returns all templates with their current tags.
 
 use std::collections::BTreeMap;
 
@@ -13,13 +12,13 @@ use super::call::{Access, Bucket, call};
 use super::launch_templates::filter;
 use crate::cloud::{Observed, Page, Result};
 
-/// How many templates are asked for by their ids at once.
+/// The number of ids per request.
 const CHUNK: usize = 200;
 
 impl AwsCloud {
-    /// All templates that match filters on tags, with their tags as they are now.
-    pub(super) async fn emulated_templates(&self, filters: &[Filter]) -> Result<Page<LaunchTemplate>> {
-        let tags = self.live_tags(filter("resource-type", ["launch-template"])).await?;
+    /// Lists the templates that match filters by tags, with their current tags.
+    pub(super) async fn moto_templates(&self, filters: &[Filter]) -> Result<Page<LaunchTemplate>> {
+        let tags = self.current_tags(filter("resource-type", ["launch-template"])).await?;
         let wanted: Vec<String> =
             tags.value.iter().filter(|(_, tags)| matches(filters, tags)).map(|(id, _)| id.clone()).collect();
         let mut page = Observed { value: Vec::new(), as_of: tags.as_of };
@@ -37,16 +36,16 @@ impl AwsCloud {
         Ok(page)
     }
 
-    /// The same template with its tags as they are now.
-    pub(super) async fn with_live_tags(&self, mut template: LaunchTemplate) -> Result<LaunchTemplate> {
+    /// Returns the template with its current tags.
+    pub(super) async fn with_current_tags(&self, mut template: LaunchTemplate) -> Result<LaunchTemplate> {
         if let Some(id) = template.launch_template_id() {
-            let mut tags = self.live_tags(filter("resource-id", [id])).await?.value;
+            let mut tags = self.current_tags(filter("resource-id", [id])).await?.value;
             template.tags = tags.remove(id);
         }
         Ok(template)
     }
 
-    async fn live_tags(&self, filter: Filter) -> Result<Observed<BTreeMap<String, Vec<Tag>>>> {
+    async fn current_tags(&self, filter: Filter) -> Result<Observed<BTreeMap<String, Vec<Tag>>>> {
         let mut pager = self.ec2.describe_tags().filters(filter).into_paginator().send();
         let mut tags = Observed { value: BTreeMap::<_, Vec<Tag>>::new(), as_of: None };
         loop {
@@ -55,8 +54,8 @@ impl AwsCloud {
             let Some(found) = page.value else { return Ok(tags) };
             tags.as_of = tags.as_of.or(page.as_of);
             for tag in found.tags.unwrap_or_default() {
-                let own = Tag::builder().set_key(tag.key).set_value(tag.value).build();
-                tags.value.entry(tag.resource_id.unwrap_or_default()).or_default().push(own);
+                let current = Tag::builder().set_key(tag.key).set_value(tag.value).build();
+                tags.value.entry(tag.resource_id.unwrap_or_default()).or_default().push(current);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The network that a fleet is launched into, and what it offers.
+//! Subnets, security groups, and the zones that offer an instance type.
 
 use aws_sdk_ec2::types::LocationType;
 
@@ -8,7 +8,7 @@ use super::launch_templates::filter;
 use crate::cloud::{Result, SecurityGroup, absent};
 use crate::domain::{Subnet, SubnetId};
 
-/// The ranges that are the whole internet.
+/// The ranges of the whole internet.
 const EVERYWHERE: [&str; 2] = ["0.0.0.0/0", "::/0"];
 
 impl AwsCloud {
@@ -45,7 +45,7 @@ impl AwsCloud {
             let page =
                 call(&self.limits, Bucket::Describe, Access::Read, "DescribeSecurityGroups", next).await?;
             let Some(page) = page.value else { return Ok(groups) };
-            groups.extend(page.security_groups().iter().filter_map(read_group));
+            groups.extend(page.security_groups().iter().filter_map(parse_group));
         }
     }
 
@@ -64,12 +64,14 @@ impl AwsCloud {
             let page = call(&self.limits, Bucket::Describe, Access::Read, operation, next).await;
             let Some(page) = absent(page)?.and_then(|page| page.value) else { return Ok(offering) };
             let locations = page.instance_type_offerings().iter().filter_map(|offer| offer.location());
-            offering.extend(locations.filter(|zone| zones.iter().any(|own| own == zone)).map(str::to_owned));
+            offering.extend(
+                locations.filter(|zone| zones.iter().any(|wanted| wanted == zone)).map(str::to_owned),
+            );
         }
     }
 }
 
-fn read_group(group: &aws_sdk_ec2::types::SecurityGroup) -> Option<SecurityGroup> {
+fn parse_group(group: &aws_sdk_ec2::types::SecurityGroup) -> Option<SecurityGroup> {
     let ranges = group.ip_permissions().iter().flat_map(|permission| {
         let v4 = permission.ip_ranges().iter().filter_map(|range| range.cidr_ip());
         v4.chain(permission.ipv6_ranges().iter().filter_map(|range| range.cidr_ipv6()))

@@ -1,5 +1,5 @@
-//! Whether an answer is whole. What breaks off in the middle of a list still reads as a shorter list, and what is missing
-//! from a list is taken for gone.
+//! Rejects truncated XML responses. The SDK's reader treats end of input as the end of every open element, so a cut `Describe*` response
+//! parses as a shorter list, and the engine would treat the missing items as deleted.
 
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
@@ -10,9 +10,8 @@ use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryA
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 
-/// Refuses XML that ends before its root does. The length of the body catches that only where the service said it, and the
-/// SDK's reader takes the end of the text for the end of every element. What was refused is asked for again, as is any other
-/// answer that says that all went well and cannot be read.
+/// Rejects XML without the end tag of its root, and retries the call. `Content-Length` detects truncation only if the service sends it.
+/// Other successful responses that cannot be parsed are retried too.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RejectTruncated;
 
@@ -29,10 +28,10 @@ impl Intercept for RejectTruncated {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let response = context.response();
-        // Of an error the status has said enough.
-        let cut =
-            response.status().is_success() && response.body().bytes().is_some_and(|body| !is_whole(body));
-        if cut { Err("the answer breaks off".into()) } else { Ok(()) }
+        // Errors are classified by their status.
+        let is_truncated =
+            response.status().is_success() && response.body().bytes().is_some_and(|body| !is_complete(body));
+        if is_truncated { Err("the response is truncated".into()) } else { Ok(()) }
     }
 }
 
@@ -43,13 +42,13 @@ impl ClassifyRetry for RejectTruncated {
 
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
         let succeeded = context.response().is_some_and(|response| response.status().is_success());
-        let unread = context.output_or_error().is_some_and(|result| result.is_err());
-        if succeeded && unread { RetryAction::transient_error() } else { RetryAction::NoActionIndicated }
+        let is_unparsed = context.output_or_error().is_some_and(|result| result.is_err());
+        if succeeded && is_unparsed { RetryAction::transient_error() } else { RetryAction::NoActionIndicated }
     }
 }
 
-/// Whether a document ends with the end of its root.
-fn is_whole(body: &[u8]) -> bool {
+/// Whether a document ends with the end tag of its root.
+fn is_complete(body: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(body) else { return false };
     let mut rest = text.trim();
     while let Some(inner) = rest.strip_prefix("<?").or_else(|| rest.strip_prefix("<!")) {
@@ -74,25 +73,25 @@ mod tests {
         <R xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\"><set><item>1</item><item>2</item></set></R>\n";
 
     #[test]
-    fn a_document_is_whole_only_at_its_end() {
+    fn document_is_complete_only_at_its_end() {
         let end = WHOLE.trim_end().len();
         for length in 1..end {
             let cut = &WHOLE[..length];
-            // Nothing but the prologue is as empty as an empty body, which the reader itself refuses.
-            let nothing = cut.ends_with("?>") || cut.ends_with("?>\n") || cut.ends_with("-->");
-            assert_eq!(is_whole(cut.as_bytes()), nothing || cut.ends_with("-->\n"), "{cut}");
+            // A prologue without a root counts as an empty body, which the SDK's reader rejects.
+            let is_prologue = cut.ends_with("?>") || cut.ends_with("?>\n") || cut.ends_with("-->");
+            assert_eq!(is_complete(cut.as_bytes()), is_prologue || cut.ends_with("-->\n"), "{cut}");
         }
-        assert!(is_whole(WHOLE.as_bytes()) && is_whole(&WHOLE.as_bytes()[..end]));
+        assert!(is_complete(WHOLE.as_bytes()) && is_complete(&WHOLE.as_bytes()[..end]));
     }
 
     #[test]
-    fn documents_without_content() {
+    fn empty_documents_are_complete() {
         for whole in ["", "<R/>", "<R a=\"b\" />", "<R></R>", "<R></R >"] {
-            assert!(is_whole(whole.as_bytes()), "{whole}");
+            assert!(is_complete(whole.as_bytes()), "{whole}");
         }
         for cut in ["<R", "<R>", "<R><R", "<R></R", "<R/><", "<RR></R>", "text", "<?xml"] {
-            assert!(!is_whole(cut.as_bytes()), "{cut}");
+            assert!(!is_complete(cut.as_bytes()), "{cut}");
         }
-        assert!(!is_whole(b"<R>\xff</R>"));
+        assert!(!is_complete(b"<R>\xff</R>"));
     }
 }

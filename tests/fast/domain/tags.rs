@@ -116,7 +116,7 @@ fn database_is_parsed_from_its_name_and_tags() {
     let bare = tags_of([(key::FLEET, "dev"), (key::ROLE, role::POOL), (key::ENVIRONMENT, "?")]);
     let bare = read("hatchery-dev-7", &bare).unwrap();
     assert_eq!(bare.zone.as_deref(), Some("eu-west-1a"));
-    assert_eq!(bare.environment, Some(id(7)), "a claim that nobody can read is a claim");
+    assert_eq!(bare.environment, Some(id(7)), "an invalid claim is a claim");
     assert_eq!(bare.since(), Some(time("07:15:00")));
 }
 
