@@ -45,7 +45,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Overrides of the SDK's default chain.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ConnectOptions {
+pub(crate) struct ConnectOptions {
     pub region: Option<String>,
     pub profile: Option<String>,
     /// The endpoint of every service, such as an emulator.
@@ -73,7 +73,7 @@ impl AwsCloud {
     ///
     /// # Errors
     /// Returns class `Invalid` if no Region is set.
-    pub async fn connect(options: &ConnectOptions) -> Result<Self> {
+    pub(crate) async fn connect(options: &ConnectOptions) -> Result<Self> {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .operation_attempt_timeout(ATTEMPT_TIMEOUT)

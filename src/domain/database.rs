@@ -23,7 +23,7 @@ pub enum StatusClass {
 impl StatusClass {
     /// Classifies a status. Unknown ones are pending.
     #[must_use]
-    pub fn from_status(status: &str) -> Self {
+    pub(crate) fn from_status(status: &str) -> Self {
         match status {
             "available" | "storage-optimization" => Self::Usable,
             "deleting" => Self::Deleting,

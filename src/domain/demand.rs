@@ -28,7 +28,7 @@ const NEGLIGIBLE: f64 = 0.001;
 
 /// The expected launches by weekday and time of day.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Demand {
+pub(crate) struct Demand {
     zone: Tz,
     /// The slots of a local week from Monday on.
     slots: Vec<Slot>,
@@ -46,7 +46,7 @@ struct Slot {
 
 /// The rate of the current local day, updated by its launches so far.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Today {
+pub(crate) struct Today {
     /// The day number of the common era, as in chrono.
     day: i32,
     /// The factor for the day's rate.
@@ -68,7 +68,7 @@ struct Window {
 impl Demand {
     /// Estimates the demand from the days before `now`. Returns `None` if the history is shorter than a day.
     #[must_use]
-    pub fn estimate(
+    pub(crate) fn estimate(
         launches: &Launches,
         zone: Tz,
         open: impl Fn(Weekday, u32) -> bool,
@@ -104,7 +104,13 @@ impl Demand {
 
     /// Updates the rate of the current day by its launches until `until`: those in the history, and `more` that are not in it yet.
     #[must_use]
-    pub fn today(&self, launches: &Launches, more: usize, until: DateTime<Utc>, now: DateTime<Utc>) -> Today {
+    pub(crate) fn today(
+        &self,
+        launches: &Launches,
+        more: usize,
+        until: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Today {
         let day = now.with_timezone(&self.zone).num_days_from_ce();
         let until = until.min(now);
         let local = until.with_timezone(&self.zone);
@@ -123,7 +129,7 @@ impl Demand {
 
     /// Returns the expected number of launches in a period.
     #[must_use]
-    pub fn expected(&self, from: DateTime<Utc>, length: TimeDelta, today: &Today) -> f64 {
+    pub(crate) fn expected(&self, from: DateTime<Utc>, length: TimeDelta, today: &Today) -> f64 {
         let step = TimeDelta::minutes(5);
         let steps = length.num_minutes() / step.num_minutes();
         let rate = |n: i64| {
@@ -136,7 +142,7 @@ impl Demand {
 
     /// Returns the largest number of databases, up to `max`, whose last one has a marginal gain of at least `min_gain` at a time.
     #[must_use]
-    pub fn needed(
+    pub(crate) fn needed(
         &self,
         at: DateTime<Utc>,
         today: &Today,
@@ -162,7 +168,7 @@ impl Demand {
     /// This allocates databases to the slots with the highest gains first, so an idle night gets none while the hit rate can be reached with
     /// fewer database hours by day.
     #[must_use]
-    pub fn min_gain(
+    pub(crate) fn min_gain(
         &self,
         open: impl Fn(Weekday, u32) -> bool,
         restore: TimeDelta,

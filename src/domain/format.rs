@@ -12,11 +12,11 @@ pub(crate) const EXAMPLES: &str = "use 30m, 8h, 2d";
 /// The text is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a valid duration: {} ({EXAMPLES})", super::text::sanitize(.0))]
-pub struct InvalidDuration(String);
+pub(crate) struct InvalidDuration(String);
 
 /// Formats a duration in its two largest units, rounded down: `45s`, `2m 10s`, `5h 2m`, `2d`.
 #[must_use]
-pub fn format_duration(duration: Duration) -> String {
+pub(crate) fn format_duration(duration: Duration) -> String {
     let units = units(duration);
     let first = units.iter().position(|(count, _)| *count > 0).unwrap_or(units.len() - 1);
     join(&units[first..units.len().min(first + 2)])
@@ -24,7 +24,7 @@ pub fn format_duration(duration: Duration) -> String {
 
 /// Formats a duration in as many units as it takes to the second, for values that are parsed again: `1d 2h 30m`.
 #[must_use]
-pub fn format_exact_duration(duration: Duration) -> String {
+pub(crate) fn format_exact_duration(duration: Duration) -> String {
     join(&units(duration))
 }
 
@@ -32,7 +32,7 @@ pub fn format_exact_duration(duration: Duration) -> String {
 ///
 /// # Errors
 /// Returns an error that names the text and gives examples.
-pub fn parse_duration(text: &str) -> Result<Duration, InvalidDuration> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, InvalidDuration> {
     humantime::parse_duration(text).map_err(|_| InvalidDuration(text.to_owned()))
 }
 

@@ -41,7 +41,7 @@ impl Hours {
 
     /// Whether the hours include this weekday and minute of the local day.
     #[must_use]
-    pub fn include(&self, day: Weekday, minute: u32) -> bool {
+    pub(crate) fn include(&self, day: Weekday, minute: u32) -> bool {
         self.spans.iter().any(|span| span.include(day, minute))
     }
 }

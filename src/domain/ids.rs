@@ -127,7 +127,7 @@ impl FleetName {
 
     /// Returns the fleet whose base launch template has this name.
     #[must_use]
-    pub fn from_template_name(name: &str) -> Option<Self> {
+    pub(crate) fn from_template_name(name: &str) -> Option<Self> {
         name.strip_prefix("hatchery/")?.parse().ok()
     }
 
@@ -151,7 +151,7 @@ impl FleetName {
 
     /// Returns the number in the identifier of a database of this fleet, or `None` for other identifiers.
     #[must_use]
-    pub fn database_number(&self, id: &str) -> Option<Number> {
+    pub(crate) fn database_number(&self, id: &str) -> Option<Number> {
         Number::parse(id.strip_prefix("hatchery-")?.strip_prefix(self.as_str())?.strip_prefix('-')?)
     }
 

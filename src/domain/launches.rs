@@ -16,7 +16,7 @@ pub struct Launch {
 
 impl Launch {
     /// The action of launches in the audit log.
-    pub const ACTION: &'static str = "launch";
+    pub(crate) const ACTION: &'static str = "launch";
 
     /// Returns the launch that an audit event records, or `None` for other events.
     #[must_use]
@@ -76,7 +76,7 @@ impl Launches {
     }
 
     #[must_use]
-    pub fn count_since(&self, at: DateTime<Utc>) -> usize {
+    pub(crate) fn count_since(&self, at: DateTime<Utc>) -> usize {
         self.items.len() - self.items.partition_point(|launch| launch.at < at)
     }
 }

@@ -34,7 +34,7 @@ pub fn placement(policy: &Policy, attempt: u32) -> Option<Placement> {
 
 /// Whether a record's environment is past its expiry, or failed.
 #[must_use]
-pub fn is_over(record: &Record, policy: &Policy, now: DateTime<Utc>) -> bool {
+pub(crate) fn is_over(record: &Record, policy: &Policy, now: DateTime<Utc>) -> bool {
     record.failure.is_some() || record.ends_at(policy) <= now
 }
 
@@ -80,7 +80,7 @@ impl Restore {
     ///
     /// # Errors
     /// Returns the reason why nothing can be restored now.
-    pub fn of_number(world: &World, number: Number) -> Result<Self, String> {
+    pub(crate) fn of_number(world: &World, number: Number) -> Result<Self, String> {
         let source = &world.fleet.policy.source_database;
         let snapshot = match &world.snapshot {
             Ok(Some(snapshot)) => snapshot.clone(),
@@ -99,7 +99,7 @@ impl Restore {
 
     /// Returns the database to create, with the settings of the fleet's policy. `environment` is set if it is claimed already.
     #[must_use]
-    pub fn to_database(
+    pub(crate) fn to_database(
         &self,
         fleet: &Fleet,
         number: Number,

@@ -82,7 +82,7 @@ pub struct RestoreFailures {
 
 impl RestoreFailures {
     /// The number of consecutive failures after which the pool stops.
-    pub const BUDGET: usize = 5;
+    pub(crate) const BUDGET: usize = 5;
 
     /// Returns the failures with one more.
     #[must_use]
@@ -94,14 +94,14 @@ impl RestoreFailures {
 
     /// Returns the earliest time of the next restore: 1, 2, 4 … minutes after the last failure. `None` if no restore has failed.
     #[must_use]
-    pub fn retry_at(&self) -> Option<DateTime<Utc>> {
+    pub(crate) fn retry_at(&self) -> Option<DateTime<Utc>> {
         let doublings = u32::try_from(self.numbers.len().checked_sub(1)?).unwrap_or(u32::MAX).min(6);
         Some(self.last? + Duration::from_secs(60 << doublings))
     }
 
     /// Whether the pool has stopped until a user clears the setting.
     #[must_use]
-    pub fn is_exhausted(&self) -> bool {
+    pub(crate) fn is_exhausted(&self) -> bool {
         self.numbers.len() >= Self::BUDGET
     }
 

@@ -13,9 +13,9 @@ use super::text;
 
 /// The maximum number of services under test, each of which is a tag. With the record's other tags they stay below EC2's limit of 50
 /// tags per resource.
-pub const MAX_SERVICES: usize = 25;
+pub(crate) const MAX_SERVICES: usize = 25;
 
-pub const MAX_NOTE_CHARS: usize = 200;
+pub(crate) const MAX_NOTE_CHARS: usize = 200;
 
 /// A request to terminate an environment.
 #[derive(Debug, Clone, PartialEq, Eq)]

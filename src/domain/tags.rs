@@ -46,7 +46,7 @@ pub mod key {
     /// The time of the first sweep that found the resource without its counterpart, RFC 3339.
     pub const ORPHAN_SINCE: &str = "hatchery:orphan-since";
     /// Prefix of the key of a service under test; the value is its image tag.
-    pub const SERVICE_PREFIX: &str = "hatchery:service.";
+    pub(crate) const SERVICE_PREFIX: &str = "hatchery:service.";
     /// The bootstrap's phase, written by the instance.
     pub const PHASE: &str = "hatchery:phase";
     /// The bootstrap's message about its phase.
@@ -125,7 +125,7 @@ impl TagChanges {
 
 /// Formats a time for a tag: RFC 3339, UTC, whole seconds.
 #[must_use]
-pub fn format_time(at: DateTime<Utc>) -> String {
+pub(crate) fn format_time(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 

@@ -1,12 +1,12 @@
 //! Sanitises text from AWS, which others can write. Adapters sanitise what they read, so that no view has to.
 
 /// The maximum length of a sanitised line, without the `…` that marks a longer one.
-pub const MAX_LINE_CHARS: usize = 4_000;
+pub(crate) const MAX_LINE_CHARS: usize = 4_000;
 
 /// Returns one line of text that a terminal prints literally: without escape sequences, control characters, and the Unicode characters
 /// that reorder or hide text. Tabs and line breaks become spaces, and the length is limited to [`MAX_LINE_CHARS`].
 #[must_use]
-pub fn sanitize(text: &str) -> String {
+pub(crate) fn sanitize(text: &str) -> String {
     let mut kept = String::with_capacity(text.len().min(MAX_LINE_CHARS));
     let mut chars = text.chars().peekable();
     let mut count = 0;
@@ -28,7 +28,7 @@ pub fn sanitize(text: &str) -> String {
 
 /// Whether a value has at most `max_chars` characters, none of which is a control or invisible character.
 #[must_use]
-pub fn is_printable(text: &str, max_chars: usize) -> bool {
+pub(crate) fn is_printable(text: &str, max_chars: usize) -> bool {
     text.chars().count() <= max_chars && !text.chars().any(|c| c.is_control() || is_invisible(c))
 }
 

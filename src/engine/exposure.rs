@@ -29,7 +29,10 @@ pub fn refusal(group: &SecurityGroup) -> Failure {
 ///
 /// # Errors
 /// Returns an error if the base template or its groups cannot be read.
-pub async fn security_groups_of(cloud: &dyn Cloud, fleet: &Fleet) -> Result<Vec<SecurityGroup>, Failure> {
+pub(crate) async fn security_groups_of(
+    cloud: &dyn Cloud,
+    fleet: &Fleet,
+) -> Result<Vec<SecurityGroup>, Failure> {
     let base = cloud.base_template(&fleet.template).await;
     let base = base.map_err(|error| Failure::cloud("cannot read the fleet's base template", &error))?;
     let groups = cloud.security_groups(&base.security_groups).await;

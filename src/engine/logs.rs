@@ -16,7 +16,7 @@ impl Engine {
 
     /// Streams the log lines that exist now and those that arrive later, until the stream is dropped. An error ends the stream.
     #[must_use]
-    pub fn follow_logs(&self, query: LogQuery) -> BoxStream<'_, Result<LogItem>> {
+    pub(crate) fn follow_logs(&self, query: LogQuery) -> BoxStream<'_, Result<LogItem>> {
         self.cloud.follow(query)
     }
 }

@@ -10,9 +10,7 @@ mod orphans;
 mod planner;
 mod pool;
 
-pub use environments::{ADOPT_AFTER, UNTAGGED_WAIT};
 pub use planner::{ORPHAN_AFTER, Planned};
-pub use pool::RESTORE_TIMEOUT;
 
 use planner::Planner;
 

@@ -8,10 +8,10 @@ use crate::domain::{Database, Environment, InstanceState, Record, StatusClass};
 use crate::engine::step::{Orphan, Step, TerminationReason};
 
 /// The age from which any engine may continue the launch of a record. Until then, the engine that created it is still at work.
-pub const ADOPT_AFTER: Duration = Duration::from_mins(1);
+pub(crate) const ADOPT_AFTER: Duration = Duration::from_mins(1);
 
 /// The age from which the untagged database of an ending record returns to the pool. By then, a launch in progress would be visible.
-pub const UNTAGGED_WAIT: Duration = Duration::from_mins(5);
+pub(crate) const UNTAGGED_WAIT: Duration = Duration::from_mins(5);
 
 pub(super) fn plan(planner: &mut Planner<'_>, claims: &[Environment<'_>]) {
     for claim in claims {

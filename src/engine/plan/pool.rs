@@ -12,7 +12,7 @@ use crate::domain::{Database, DatabaseState, Number, Pool, Record, Target, World
 use crate::engine::step::Step;
 
 /// The age from which an unfinished restore counts as failed. RDS restores take 10 to 30 minutes.
-pub const RESTORE_TIMEOUT: Duration = Duration::from_hours(2);
+pub(crate) const RESTORE_TIMEOUT: Duration = Duration::from_hours(2);
 
 pub(super) fn plan(planner: &mut Planner<'_>, pool: &Pool<'_>) {
     raise_hint(planner);
