@@ -131,7 +131,7 @@ async fn ambiguous_label_exits_3() {
 #[tokio::test]
 async fn ttl_beyond_max_lifetime_exits_5() {
     let moto = fleet_without_pool().await;
-    hatchery(&moto, &["launch", "x", "--ttl", "30d"]).fails(5, &["max-lifetime", "at most 7days"]);
+    hatchery(&moto, &["launch", "x", "--ttl", "30d"]).fails(5, &["max-lifetime", "at most 7d"]);
     assert_nothing_created(&moto).await;
     hatchery(&moto, &["launch", "x", "--ttl", "8h"]).ok();
     hatchery(&moto, &["extend", "x", "--by", "300d"]).ok();

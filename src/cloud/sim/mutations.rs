@@ -3,7 +3,7 @@
 use super::faults::call_error;
 use super::operations::{CREATE_TEMPLATE, Operation, RUN};
 use super::scenario::Guarantee;
-use super::state::{Change, Event, SimDatabase, State, Template};
+use super::state::{Change, Event, LaunchData, SimDatabase, State, Template};
 use crate::cloud::{LaunchInstance, Result};
 use crate::domain::{ErrorClass, InstanceId, NewDatabase, RecordId};
 
@@ -28,43 +28,18 @@ pub(super) fn create_template(state: &mut State, who: &str, template: Template) 
 /// Launches an instance, idempotent by its client token.
 /// <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html>
 pub(super) fn launch_instance(state: &mut State, who: &str, request: &LaunchInstance) -> Result<InstanceId> {
-    let fail = |class, code, message: &str| Err(call_error(class, RUN, code, message));
     let template = state.templates.get(request.record.as_str()).map(|template| template.launch.clone());
     let Some(launch) = template.or_else(|| state.deleted.get(request.record.as_str()).cloned().map(Some))
     else {
         let message = "The specified launch template, with template ID, does not exist";
-        return fail(ErrorClass::NotFound, "InvalidLaunchTemplateId.NotFound", message);
+        return Err(call_error(ErrorClass::NotFound, RUN, "InvalidLaunchTemplateId.NotFound", message));
     };
     let Some(mut launch) = launch else {
-        return fail(
-            ErrorClass::Invalid,
-            "MissingParameter",
-            "The request must contain the parameter ImageId",
-        );
+        let message = "The request must contain the parameter ImageId";
+        return Err(call_error(ErrorClass::Invalid, RUN, "MissingParameter", message));
     };
-    let parameters = format!("{request:?}");
-    if !state.breaks(Guarantee::ClientTokens)
-        && let Some((before, id)) = state.tokens.get(&request.token).cloned()
-    {
-        let burnt = before.is_empty();
-        let mismatch_succeeds = state.scenario.faults.mismatch_succeeds;
-        if before != parameters && (burnt || !state.chance(mismatch_succeeds)) {
-            return fail(
-                ErrorClass::Invalid,
-                "IdempotentParameterMismatch",
-                "the token was used with other values",
-            );
-        }
-        let ended = state.instances.get(&id).is_none_or(|instance| instance.state.is_ending());
-        return if ended {
-            fail(
-                ErrorClass::Invalid,
-                "IdempotentInstanceTerminated",
-                "the instance of this token is terminated",
-            )
-        } else {
-            Ok(InstanceId::new(id))
-        };
+    if let Some(result) = earlier_launch(state, request) {
+        return result;
     }
     if let Some(subnet) = &request.subnet {
         launch.subnet = subnet.clone();
@@ -72,6 +47,36 @@ pub(super) fn launch_instance(state: &mut State, who: &str, request: &LaunchInst
     if let Some(instance_type) = &request.instance_type {
         launch.instance_type.clone_from(instance_type);
     }
+    check_capacity(state, request, &launch)?;
+    let now = state.now;
+    let id = state.add_instance(request.record.as_str(), &launch, now);
+    state.tokens.insert(request.token.clone(), (format!("{request:?}"), id.clone()));
+    state.boot(&id);
+    state.record(who, || format!("launched {id} from {}", request.record));
+    state.changed(who, &Change::Instance(id.clone()));
+    Ok(InstanceId::new(id))
+}
+
+/// Returns the result for a client token that was used before, or `None` for a new one.
+fn earlier_launch(state: &mut State, request: &LaunchInstance) -> Option<Result<InstanceId>> {
+    if state.breaks(Guarantee::ClientTokens) {
+        return None;
+    }
+    let (parameters, id) = state.tokens.get(&request.token).cloned()?;
+    let is_burnt = parameters.is_empty();
+    let mismatch_succeeds = state.scenario.faults.mismatch_succeeds;
+    let error = if parameters != format!("{request:?}") && (is_burnt || !state.chance(mismatch_succeeds)) {
+        ("IdempotentParameterMismatch", "the token was used with other values")
+    } else if state.instances.get(&id).is_none_or(|instance| instance.state.is_ending()) {
+        ("IdempotentInstanceTerminated", "the instance of this token is terminated")
+    } else {
+        return Some(Ok(InstanceId::new(id)));
+    };
+    Some(Err(call_error(ErrorClass::Invalid, RUN, error.0, error.1)))
+}
+
+/// Fails if the zone or the quota has no room for another instance.
+fn check_capacity(state: &mut State, request: &LaunchInstance, launch: &LaunchData) -> Result<()> {
     let faults = state.scenario.faults.clone();
     let zone =
         state.subnets.iter().find(|subnet| subnet.id == launch.subnet).map(|subnet| subnet.zone.clone());
@@ -82,28 +87,16 @@ pub(super) fn launch_instance(state: &mut State, who: &str, request: &LaunchInst
         if state.chance(faults.burnt_token) {
             state.tokens.insert(request.token.clone(), (String::new(), String::new()));
         }
-        return fail(
-            ErrorClass::Capacity,
-            "InsufficientInstanceCapacity",
-            "there is no capacity in that zone",
-        );
+        let message = "there is no capacity in that zone";
+        return Err(call_error(ErrorClass::Capacity, RUN, "InsufficientInstanceCapacity", message));
     }
     let active = state.instances.iter().filter(|(_, instance)| !instance.state.is_ending()).count();
     if faults.instance_quota.is_some_and(|quota| active >= quota as usize) {
         state.count_fault("quota");
-        return fail(
-            ErrorClass::Quota,
-            "VcpuLimitExceeded",
-            "you have requested more vCPU capacity than your limit",
-        );
+        let message = "you have requested more vCPU capacity than your limit";
+        return Err(call_error(ErrorClass::Quota, RUN, "VcpuLimitExceeded", message));
     }
-    let now = state.now;
-    let id = state.add_instance(request.record.as_str(), &launch, now);
-    state.tokens.insert(request.token.clone(), (parameters, id.clone()));
-    state.boot(&id);
-    state.record(who, || format!("launched {id} from {}", request.record));
-    state.changed(who, &Change::Instance(id.clone()));
-    Ok(InstanceId::new(id))
+    Ok(())
 }
 
 pub(super) fn create_database(
