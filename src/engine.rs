@@ -38,7 +38,6 @@ use cache::{HistoryCache, SourceCache};
 /// The identity of an engine and the fleet that it manages.
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
-    /// The managed fleet.
     pub fleet: FleetName,
     /// The name in the audit log for requests of the user, such as `amy`.
     pub user: String,
@@ -53,7 +52,6 @@ pub struct EngineConfig {
 /// A user's request for a new environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaunchRequest {
-    /// The environment's label.
     pub name: Label,
     /// Services under test and their image tags; see [`crate::domain::record::parse_service`].
     pub services: BTreeMap<String, String>,
@@ -66,24 +64,17 @@ pub struct LaunchRequest {
 /// A confirmed launch: the record exists and the instance was requested.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Launched {
-    /// The new environment.
     pub environment: EnvironmentId,
-    /// The environment's record.
     pub record: RecordId,
-    /// The claimed database.
     pub database: DatabaseId,
     /// The instance; `None` if EC2 has not created it yet. Any engine then continues the launch.
     pub instance: Option<InstanceId>,
-    /// The environment's expiry.
     pub expires_at: DateTime<Utc>,
 }
 
-/// A confirmed extension.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Extended {
-    /// The extended environment.
     pub environment: EnvironmentId,
-    /// The new expiry.
     pub expires_at: DateTime<Utc>,
     /// Whether the policy's `max-lifetime` made the extension shorter than requested.
     pub capped: bool,

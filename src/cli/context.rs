@@ -16,7 +16,6 @@ use crate::failure::{Failure, Kind};
 
 /// What a command runs on in place of AWS, the system clock and the terminal.
 pub struct Platform {
-    /// The account.
     pub account: DynAccount,
     /// Clock for waits and timestamps.
     pub clock: Clock,

@@ -10,7 +10,6 @@ use crate::domain::{Fleet, Image, NewFleet, RecordId};
 /// A shared [`Account`].
 pub type DynAccount = Arc<dyn Account>;
 
-/// The caller's identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// The 12 digits of the account.

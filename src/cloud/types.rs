@@ -84,11 +84,9 @@ pub struct LogLine {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogQuery {
     pub fleet: FleetName,
-    /// The environment's record.
     pub record: RecordId,
     /// Selects the lines of one source.
     pub source: Option<String>,
-    /// The earliest time.
     pub since: DateTime<Utc>,
 }
 

@@ -131,7 +131,6 @@ pub struct NewDatabase {
     /// The environment that has claimed the number; `None` for a spare.
     pub environment: Option<EnvironmentId>,
     pub requested_at: DateTime<Utc>,
-    /// The Availability Zone.
     pub zone: String,
     /// The RDS instance class, such as `db.t4g.small`.
     pub class: String,

@@ -73,7 +73,6 @@ pub struct Image {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subnet {
     pub id: SubnetId,
-    /// The Availability Zone.
     pub zone: String,
     /// The id of the VPC.
     pub vpc: String,

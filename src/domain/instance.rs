@@ -93,7 +93,6 @@ pub struct Instance {
     /// The public IPv4 address, which changes when the instance is stopped and started.
     pub public_ip: Option<String>,
     pub private_ip: Option<String>,
-    /// The Availability Zone.
     pub zone: Option<String>,
     pub launched_at: DateTime<Utc>,
     /// The copy of the expiry by which the instance terminates itself.

@@ -6,7 +6,6 @@ use chrono::{DateTime, Utc};
 
 use super::audit::{AuditEvent, Outcome};
 
-/// A successful launch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Launch {
     pub at: DateTime<Utc>,

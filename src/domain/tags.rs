@@ -19,11 +19,9 @@ pub mod key {
     pub const ROLE: &str = "hatchery:role";
     /// The environment's id, such as `dev-12`.
     pub const ENVIRONMENT: &str = "hatchery:environment";
-    /// The environment's label.
     pub const NAME: &str = "hatchery:name";
     /// The user who launched the environment.
     pub const OWNER: &str = "hatchery:owner";
-    /// The database's identifier.
     pub const DATABASE: &str = "hatchery:database";
     /// The time of the request for the environment or database, RFC 3339.
     pub const CREATED_AT: &str = "hatchery:created-at";

@@ -21,7 +21,6 @@ pub(super) struct SourceCache {
     pub(super) sources: Sources,
 }
 
-/// The cached history.
 pub(super) struct HistoryCache {
     /// By the engine's monotonic clock.
     pub(super) valid_until: Duration,

@@ -40,9 +40,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Connected {
     /// The fleet's engine, not running yet.
     pub engine: Engine,
-    /// The AWS Region.
     pub region: String,
-    /// The fleet's name.
     pub fleet: FleetName,
 }
 

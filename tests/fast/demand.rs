@@ -124,7 +124,7 @@ fn launches_of_the_day_change_the_target() {
     let usual = target(&each_day(0, noon), noon).wanted;
     let holiday = target(&each_day(1, noon), noon).wanted;
     assert!(holiday < usual, "{holiday} on a holiday, {usual} otherwise");
-    // Whoever has not read the log since eight knows the same from the records.
+    // Without the log since eight, the records give the same count.
     let mut busy = each_day(1, at("02T11:30:00"));
     for number in 1..=30 {
         let mut record = record(number);

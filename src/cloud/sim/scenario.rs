@@ -45,11 +45,9 @@ impl Default for Scenario {
     }
 }
 
-/// An initial environment.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct InitialEnvironment {
-    /// The label.
     pub name: String,
     pub owner: String,
     /// The time since its launch.

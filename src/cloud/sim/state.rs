@@ -17,7 +17,6 @@ use crate::domain::{AuditEvent, Image, ImageId, InstanceState, Snapshot, Snapsho
 /// How long old versions are retained beyond the scenario's lag.
 const MARGIN_SECONDS: i64 = 5;
 
-/// A launch template.
 #[derive(Debug, Clone)]
 pub struct Template {
     /// Unique in the account.
@@ -39,12 +38,10 @@ pub struct LaunchData {
     pub tags: Tags,
 }
 
-/// An EC2 instance.
 #[derive(Debug, Clone)]
 pub struct SimInstance {
     pub state: InstanceState,
     pub instance_type: String,
-    /// The Availability Zone.
     pub zone: String,
     pub public_ip: Option<String>,
     pub private_ip: String,
@@ -54,7 +51,6 @@ pub struct SimInstance {
     pub fails: Option<String>,
 }
 
-/// An RDS instance.
 #[derive(Debug, Clone)]
 pub struct SimDatabase {
     /// RDS's status, such as `available`.
@@ -63,7 +59,6 @@ pub struct SimDatabase {
     pub endpoint: Option<String>,
     /// RDS's creation time, which is when the database first became available.
     pub created_at: Option<DateTime<Utc>>,
-    /// The Availability Zone.
     pub zone: String,
     pub tags: Tags,
 }
@@ -75,7 +70,6 @@ pub(super) struct StoredLine {
     pub(super) text: String,
 }
 
-/// An asynchronous event.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Event {
     Running(String),

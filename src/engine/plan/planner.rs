@@ -14,7 +14,6 @@ pub const ORPHAN_AFTER: Duration = Duration::from_mins(10);
 /// A step with its reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Planned {
-    /// The planned change.
     pub step: Step,
     /// The reason for the change.
     pub reason: String,

@@ -1,10 +1,15 @@
 //! Dialogs take all keys while they are open.
 
 pub(crate) mod extend;
+
 pub(crate) mod launch;
+
 pub(crate) mod open;
+
 pub(crate) mod palette;
+
 pub(crate) mod response;
+
 pub(crate) mod terminate;
 
 use ratatui::crossterm::event::KeyEvent;
@@ -20,7 +25,6 @@ use super::form;
 use super::rows::Urls;
 use crate::tui::action::Context;
 
-/// The open dialog.
 #[derive(Debug, Clone)]
 pub(crate) enum Dialog {
     Launch(Box<LaunchForm>),

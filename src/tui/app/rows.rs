@@ -34,7 +34,6 @@ pub struct EnvironmentRow {
     pub name: String,
     pub(crate) owner: String,
     pub(crate) state: EnvironmentState,
-    /// The bootstrap's phase.
     pub(crate) phase: Option<Phase>,
     pub(crate) progress: Option<Progress>,
     pub(crate) left: Option<TimeLeft>,

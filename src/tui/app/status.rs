@@ -13,7 +13,6 @@ const STALE_INTERVALS: u32 = 12;
 pub(crate) struct Header {
     pub(crate) fleet: String,
     pub(crate) region: String,
-    /// The demo's description.
     pub(crate) demo: Option<String>,
     pub(crate) read_only: bool,
     pub(crate) engine: Option<EngineStatus>,

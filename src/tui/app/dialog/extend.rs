@@ -21,7 +21,6 @@ pub(crate) struct ExtendPrompt {
     pub(crate) id: EnvironmentId,
     /// An index of [`EXTENSIONS`], or its length for the custom duration.
     pub(crate) choice: usize,
-    /// The custom duration.
     pub(crate) custom: Field,
 }
 
