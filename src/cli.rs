@@ -23,6 +23,7 @@ mod engine;
 mod extend;
 mod fleet;
 mod json;
+
 #[cfg(feature = "aws")]
 pub mod lambda;
 mod launch;
@@ -32,6 +33,7 @@ mod ls;
 mod open;
 mod options;
 mod pool;
+mod stack;
 mod table;
 mod terminate;
 
@@ -75,6 +77,8 @@ enum Headless {
     /// List, show, change and create fleets
     #[command(subcommand)]
     Fleet(fleet::FleetCommand),
+    /// Print the CloudFormation template of a fleet
+    Stack(stack::StackArgs),
     /// Print a completion script for a shell
     Completions {
         /// Shell that runs the script
@@ -141,6 +145,7 @@ impl Headless {
                 OnFleet::Ls | OnFleet::Pool | OnFleet::Activity { .. } | OnFleet::Logs(_) | OnFleet::Open(_),
             )
             | Self::Doctor
+            | Self::Stack(_)
             | Self::Completions { .. }
             | Self::Man => false,
         }
@@ -225,6 +230,7 @@ async fn run_headless(command: Headless, session: &Session) -> Result<ExitCode, 
         Headless::OnFleet(command) => run_on_fleet(command, session).await?,
         Headless::Doctor => return doctor::run(session).await,
         Headless::Fleet(command) => fleet::run(command, session).await?,
+        Headless::Stack(args) => stack::run(&args, &session.console)?,
         Headless::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "hatchery", &mut script);

@@ -10,4 +10,5 @@ pub mod domain;
 pub mod engine;
 pub mod failure;
 mod logging;
+pub mod stack;
 pub mod tui;

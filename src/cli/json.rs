@@ -18,6 +18,7 @@ use crate::domain::{
 };
 use crate::engine::{Extended, Launched, Report};
 use crate::failure::Failure;
+use crate::stack::Parameter;
 
 pub(crate) const VERSION: u32 = 1;
 
@@ -319,6 +320,16 @@ pub(crate) fn launched<'a>(fleet: &'a FleetName, name: &'a Label, launched: &'a 
 /// Document of `hatchery launch --wait`.
 pub(crate) fn ready(fleet: &FleetName, environment: &EnvironmentBody<'_>) -> Value {
     json!({ "version": VERSION, "fleet": fleet, "environment": environment })
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct StackParameters<'a> {
+    version: u32,
+    parameters: &'a [Parameter],
+}
+
+pub(crate) fn stack_parameters(parameters: &[Parameter]) -> StackParameters<'_> {
+    StackParameters { version: VERSION, parameters }
 }
 
 #[derive(Debug, Serialize)]

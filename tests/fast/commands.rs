@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use rstest::rstest;
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "demo",
     "ls",
     "pool",
@@ -17,6 +17,7 @@ const COMMANDS: [&str; 15] = [
     "engine",
     "doctor",
     "fleet",
+    "stack",
     "completions",
     "man",
     "help",

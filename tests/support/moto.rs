@@ -14,7 +14,11 @@ use aws_config::{BehaviorVersion, Region};
 
 use super::server::Server;
 
-const REQUIREMENTS: [&str; 2] = ["moto[server,ec2,rds,logs,servicequotas,sts]==5.2.5", "microburst==0.10.0"];
+const REQUIREMENTS: [&str; 3] = [
+    "moto[server,awslambda,cloudformation,cloudwatch,ec2,iam,logs,rds,s3,servicequotas,sqs,sts]==5.2.5",
+    "microburst==0.10.0",
+    "cfn-lint==1.58.0",
+];
 pub(crate) const REGION: &str = "eu-west-1";
 
 /// Ids of the resources that a fleet needs before it exists.

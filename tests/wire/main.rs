@@ -18,4 +18,5 @@ mod faults;
 mod lambda;
 mod lifecycle;
 mod live_tail;
+mod stack;
 mod terminal;

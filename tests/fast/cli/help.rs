@@ -7,7 +7,7 @@ use rstest::rstest;
 
 use super::harness::run_binary;
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "demo",
     "ls",
     "pool",
@@ -20,6 +20,7 @@ const COMMANDS: [&str; 14] = [
     "engine",
     "doctor",
     "fleet",
+    "stack",
     "completions",
     "man",
 ];
@@ -50,6 +51,7 @@ fn output(arguments: &[&str]) -> String {
 #[case::fleet_show("fleet show")]
 #[case::fleet_set("fleet set")]
 #[case::fleet_init("fleet init")]
+#[case::stack("stack")]
 #[case::completions("completions")]
 #[case::man("man")]
 fn help_of_each_command(#[case] command: &str) {

@@ -1,0 +1,46 @@
+"""Deploys the template on stdin to the emulator at AWS_ENDPOINT_URL, and prints the policies that it created, by their names, as JSON."""
+
+import io
+import json
+import sys
+import zipfile
+
+import boto3
+
+STACK = "hatchery-dev"
+
+
+def upload_function(bucket, key):
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as zipped:
+        zipped.writestr("bootstrap", "not run")
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": s3.meta.region_name})
+    s3.put_object(Bucket=bucket, Key=key, Body=archive.getvalue())
+
+
+def policies():
+    iam = boto3.client("iam")
+    for policy in iam.list_policies(Scope="Local")["Policies"]:
+        version = iam.get_policy_version(PolicyArn=policy["Arn"], VersionId=policy["DefaultVersionId"])
+        yield policy["PolicyName"], version["PolicyVersion"]["Document"]
+    for role in iam.list_roles()["Roles"]:
+        for name in iam.list_role_policies(RoleName=role["RoleName"])["PolicyNames"]:
+            document = iam.get_role_policy(RoleName=role["RoleName"], PolicyName=name)["PolicyDocument"]
+            yield f"{role['RoleName']}/{name}", document
+
+
+request = json.load(sys.stdin)
+parameters = request["parameters"]
+upload_function(parameters["ArtifactBucket"], "hatchery-lambda-aarch64.zip")
+cloudformation = boto3.client("cloudformation")
+cloudformation.create_stack(
+    StackName=STACK,
+    TemplateBody=request["template"],
+    Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+    Capabilities=["CAPABILITY_NAMED_IAM"],
+)
+stack = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
+if stack["StackStatus"] != "CREATE_COMPLETE":
+    sys.exit(f"{stack['StackStatus']}: {stack.get('StackStatusReason')}")
+print(json.dumps(dict(policies())))

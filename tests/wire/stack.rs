@@ -1,0 +1,97 @@
+//! The CloudFormation template: checked by cfn-lint, deployed to moto, and used by the binary.
+//!
+//! moto does not create rules of security groups with their own resources (`SecurityGroupEgress`), the schedule, the alarms and the
+//! invocation settings; cfn-lint checks those against AWS's schemas.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::support::account::Account;
+use crate::support::binary::hatchery;
+use crate::support::moto::{Moto, virtual_environment};
+
+/// Runs a program of the virtual environment with the text on stdin, and returns its output.
+fn run(
+    program: &str,
+    arguments: &[&str],
+    variables: &[(String, String)],
+    text: &str,
+) -> std::process::Output {
+    let mut process = Command::new(virtual_environment().join("bin").join(program))
+        .args(arguments)
+        .envs(variables.iter().map(|(key, value)| (key, value)))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    process.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    process.wait_with_output().unwrap()
+}
+
+/// Prints the template as a user does.
+fn template() -> String {
+    let moto = Moto::start();
+    hatchery(&moto, &["stack"]).ok().out
+}
+
+#[test]
+fn template_passes_cfn_lint() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("template.yaml");
+    std::fs::write(&path, template()).unwrap();
+    // Informational findings count too.
+    let arguments = ["--template", path.to_str().unwrap(), "--include-checks", "I"];
+    let output = run("cfn-lint", &arguments, &[], "");
+    assert!(
+        output.status.success() && output.stdout.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+}
+
+/// Deploys the template to the server, on the network and the source database of its seed. Returns the created policies.
+async fn deploy(moto: &Moto) -> Value {
+    let seed = moto.seed("dev").await;
+    let subnets = seed.subnets.join(",");
+    let vpc = moto.ec2().await.describe_subnets().subnet_ids(&seed.subnets[0]).send().await.unwrap();
+    let parameters = json!({
+        "FleetName": "dev",
+        "VpcId": vpc.subnets()[0].vpc_id().unwrap(),
+        "SubnetIds": subnets,
+        "DatabaseSubnetIds": subnets,
+        "VpnCidr": "10.8.0.0/16",
+        "SourceDatabase": seed.source_database,
+        "DatabaseSecretArn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:integration-a1b2c3",
+        "ArtifactBucket": "artifacts",
+    });
+    let mut variables = moto.env();
+    variables.push(("AWS_DEFAULT_REGION".into(), crate::support::moto::REGION.into()));
+    let request = json!({ "template": template(), "parameters": parameters }).to_string();
+    let output =
+        run("python", &["-W", "ignore", "-c", include_str!("deploy_stack.py")], &variables, &request);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deployed_fleet_launches_and_terminates() {
+    let moto = Moto::start();
+    let policies = deploy(&moto).await;
+    assert!(policies["hatchery-dev-engine"].is_object(), "{policies:#}");
+
+    let fleet = hatchery(&moto, &["fleet", "show", "--json"]).ok().json();
+    assert_eq!(fleet["fleet"]["problems"].as_array().map_or(0, Vec::len), 0, "{fleet:#}");
+    // moto gives parameter groups of a stack names of its own; AWS keeps the template's.
+    hatchery(&moto, &["fleet", "set", "database-parameter-group="]).ok();
+    let account = Account::new(&moto).await;
+    account.run_engine_until("the pool is full", |state| state.free() == 1).await;
+    hatchery(&moto, &["launch", "checkout-fix"]).ok();
+    let state = account.inspect().await;
+    assert_eq!(state.active()[0].tags["hatchery:name"], "checkout-fix");
+    account.set_phase(&state.active()[0].id, "ready").await;
+    hatchery(&moto, &["terminate", "checkout-fix", "--yes"]).ok();
+    account.run_engine_until("only the spare is left", |state| state.is_at_rest(1)).await;
+}
