@@ -13,5 +13,6 @@ pub(crate) mod moto;
 pub(crate) mod proxy;
 #[allow(dead_code)] // shared with the fast tests
 pub(crate) mod pty;
+pub(crate) mod recorder;
 pub(crate) mod running;
 pub(crate) mod server;

@@ -1,5 +1,6 @@
 """Deploys the template on stdin to the emulator at AWS_ENDPOINT_URL, and prints the policies that it created, by their names, as JSON."""
 
+import ast
 import io
 import json
 import sys
@@ -27,7 +28,8 @@ def policies():
     for role in iam.list_roles()["Roles"]:
         for name in iam.list_role_policies(RoleName=role["RoleName"])["PolicyNames"]:
             document = iam.get_role_policy(RoleName=role["RoleName"], PolicyName=name)["PolicyDocument"]
-            yield f"{role['RoleName']}/{name}", document
+            # moto returns the inline policies of a stack as the text of a Python object.
+            yield f"{role['RoleName']}/{name}", ast.literal_eval(document) if isinstance(document, str) else document
 
 
 request = json.load(sys.stdin)

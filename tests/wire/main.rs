@@ -18,5 +18,6 @@ mod faults;
 mod lambda;
 mod lifecycle;
 mod live_tail;
+mod policies;
 mod stack;
 mod terminal;

@@ -53,7 +53,7 @@ fn template_passes_cfn_lint() {
 }
 
 /// Deploys the template to the server, on the network and the source database of its seed. Returns the created policies.
-async fn deploy(moto: &Moto) -> Value {
+pub(crate) async fn deploy(moto: &Moto) -> Value {
     let seed = moto.seed("dev").await;
     let subnets = seed.subnets.join(",");
     let vpc = moto.ec2().await.describe_subnets().subnet_ids(&seed.subnets[0]).send().await.unwrap();

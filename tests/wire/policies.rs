@@ -1,0 +1,272 @@
+//! Proof of the stack's IAM policies: what each role sends during its work is recorded and must be allowed, and a list of attempts must be
+//! denied. The policies are those that moto created from the template, evaluated by a simulator of IAM.
+//!
+//! The simulator is an npm package under AGPL, so it stays a separate process. `HATCHERY_IAM_SIMULATE` names the folder with its
+//! `node_modules`; without it, these tests report that they are skipped.
+
+mod requests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::stack::deploy;
+use crate::support::account::Account;
+use crate::support::binary::{Run, command_through};
+use crate::support::moto::Moto;
+use crate::support::recorder::Recorder;
+use requests::{Authorization, Translator, ec2, logs, rds, tags};
+
+const ENGINEER: [&str; 3] = ["hatchery-dev-read", "hatchery-dev-launch", "hatchery-dev-engine"];
+const READ_ONLY: [&str; 1] = ["hatchery-dev-read"];
+const INSTANCE: [&str; 1] = ["hatchery-dev-instance/environment"];
+
+/// The folder of the simulator, or `None` with a message.
+fn simulator() -> Option<PathBuf> {
+    let folder = std::env::var_os("HATCHERY_IAM_SIMULATE").map(PathBuf::from);
+    if folder.is_none() {
+        eprintln!("skipped: HATCHERY_IAM_SIMULATE does not name a folder with @cloud-copilot/iam-simulate");
+    }
+    folder
+}
+
+/// Evaluates requests against some of the policies.
+fn evaluate(policies: &Value, names: &[&str], requests: &[Authorization]) -> Vec<String> {
+    let policies: BTreeMap<_, _> = names.iter().map(|name| (*name, &policies[*name])).collect();
+    assert!(policies.values().all(|policy| policy.is_object()), "{policies:#?}");
+    let mut process = Command::new("node")
+        .args(["-e", include_str!("policies/evaluate.cjs"), "--"])
+        .arg(simulator().unwrap())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let input = json!({ "policies": policies, "requests": requests }).to_string();
+    process.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = process.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[track_caller]
+fn assert_allowed(policies: &Value, names: &[&str], requests: &[Authorization]) {
+    let results = evaluate(policies, names, requests);
+    let denied: Vec<_> = requests.iter().zip(&results).filter(|(_, result)| *result != "Allowed").collect();
+    assert!(denied.is_empty(), "{denied:#?}");
+}
+
+/// A deployed stack, and the binary behind a recorder.
+struct Deployment {
+    moto: Moto,
+    recorder: Recorder,
+    policies: Value,
+    translator: Translator,
+}
+
+impl Deployment {
+    async fn start() -> Self {
+        let moto = Moto::start();
+        let policies = deploy(&moto).await;
+        let recorder = Recorder::start(moto.address());
+        let fleet = tags(&[("hatchery:fleet", "dev"), ("hatchery:role", "fleet")]);
+        let template = Account::new(&moto).await.template_id("hatchery/dev").await;
+        let translator = Translator::new(BTreeMap::from([(template, fleet)]));
+        Self { moto, recorder, policies, translator }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Run {
+        let output = command_through(&self.moto, self.recorder.url()).args(arguments).output().unwrap();
+        Run::from(output)
+    }
+
+    /// Translates the calls since the last time.
+    fn authorizations(&mut self) -> Vec<Authorization> {
+        self.recorder.take().iter().flat_map(|call| self.translator.translate(call)).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_may_do_their_work() {
+    if simulator().is_none() {
+        return;
+    }
+    let mut deployment = Deployment::start().await;
+    // moto gives parameter groups of a stack names of its own; AWS keeps the template's.
+    deployment.run(&["fleet", "set", "database-parameter-group="]).ok();
+    for arguments in [
+        &["engine", "--once"][..],
+        &["launch", "checkout-fix", "--service", "payments=f-123", "--note", "for QA"],
+        &["extend", "checkout-fix", "--by", "1h"],
+        &["engine", "--once"],
+        &["terminate", "checkout-fix", "--yes"],
+        &["engine", "--once"],
+        &["engine", "--once"],
+        &["engine", "--once"],
+    ] {
+        deployment.run(arguments).ok();
+    }
+    let written = deployment.authorizations();
+    let actions: BTreeSet<_> = written.iter().map(|request| request.action.as_str()).collect();
+    for action in [
+        "ec2:CreateLaunchTemplate",
+        "ec2:CreateTags",
+        "ec2:DeleteLaunchTemplate",
+        "ec2:RunInstances",
+        "ec2:TerminateInstances",
+        "iam:PassRole",
+        "logs:PutLogEvents",
+        "rds:AddTagsToResource",
+        "rds:DeleteDBInstance",
+        "rds:RestoreDBInstanceFromDBSnapshot",
+    ] {
+        assert!(actions.contains(action), "the work includes {action}: {actions:?}");
+    }
+    assert_allowed(&deployment.policies, &ENGINEER, &written);
+
+    for arguments in [&["ls"][..], &["pool"], &["activity"], &["fleet", "show"], &["fleet", "ls"]] {
+        deployment.run(arguments).ok();
+    }
+    let read = deployment.authorizations();
+    assert_allowed(&deployment.policies, &READ_ONLY, &read);
+}
+
+/// What an instance does: it reports its phase, waits for its database, reads its secret, pulls and logs.
+#[tokio::test(flavor = "multi_thread")]
+async fn instance_may_do_its_work() {
+    if simulator().is_none() {
+        return;
+    }
+    let deployment = Deployment::start().await;
+    let own = tags(&[("hatchery:fleet", "dev"), ("hatchery:environment", "dev-1")]);
+    let progress =
+        tags(&[("hatchery:phase", "images"), ("hatchery:detail", ""), ("hatchery:timeline", "booting=12")]);
+    let requests = [
+        report("i-0123456789abcdef0").on(&own).tagging(&progress),
+        Authorization::new("rds:DescribeDBInstances", rds("db:hatchery-dev-1")),
+        Authorization::new(
+            "secretsmanager:GetSecretValue",
+            "arn:aws:secretsmanager:eu-west-1:123456789012:secret:integration-a1b2c3",
+        ),
+        Authorization::new("ecr:GetAuthorizationToken", "*"),
+        Authorization::new(
+            "ecr:BatchGetImage",
+            "arn:aws:ecr:eu-west-1:123456789012:repository/services/payments",
+        ),
+        Authorization::new("logs:PutLogEvents", logs("/hatchery/dev/environments:log-stream:lt-1/bootstrap")),
+    ];
+    assert_allowed(&deployment.policies, &INSTANCE, &requests);
+}
+
+/// A request of the instance `i-0123456789abcdef0` to tag an instance.
+fn report(instance: &str) -> Authorization {
+    Authorization::new("ec2:CreateTags", ec2(&format!("instance/{instance}")))
+        .with("aws:userid", "AROAEXAMPLE:i-0123456789abcdef0")
+        .with("ec2:InstanceID", instance)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attempts_outside_the_fleet_are_denied() {
+    if simulator().is_none() {
+        return;
+    }
+    let deployment = Deployment::start().await;
+    let own = tags(&[("hatchery:fleet", "dev"), ("hatchery:role", "environment")]);
+    let foreign = tags(&[("hatchery:fleet", "qa"), ("hatchery:role", "environment")]);
+    let record = ec2("launch-template/lt-0123456789abcdef0");
+    let engineer = [
+        // A launch without a record, from another fleet's record, of another image.
+        Authorization::new("ec2:RunInstances", ec2("instance/*")).tagging(&own),
+        Authorization::new("ec2:RunInstances", record.as_str()).on(&foreign),
+        Authorization::new("ec2:RunInstances", record.as_str())
+            .on(&tags(&[("hatchery:fleet", "dev"), ("hatchery:role", "fleet")])),
+        Authorization::new("ec2:RunInstances", "arn:aws:ec2:eu-west-1::image/ami-0123456789abcdef0")
+            .with("ec2:LaunchTemplate", record.as_str()),
+        Authorization::new("ec2:RunInstances", ec2("security-group/sg-0123456789abcdef0"))
+            .with("ec2:LaunchTemplate", record.as_str()),
+        // Changes to what is not the fleet's.
+        Authorization::new("ec2:TerminateInstances", ec2("instance/i-0123456789abcdef0")),
+        Authorization::new("ec2:TerminateInstances", ec2("instance/i-0123456789abcdef0")).on(&foreign),
+        Authorization::new("ec2:DeleteLaunchTemplate", record.as_str()).on(&foreign),
+        Authorization::new("ec2:DeleteLaunchTemplate", record.as_str())
+            .on(&tags(&[("hatchery:fleet", "dev"), ("hatchery:role", "fleet")])),
+        Authorization::new("ec2:CreateTags", ec2("instance/i-0123456789abcdef0"))
+            .tagging(&tags(&[("hatchery:note", "mine")])),
+        Authorization::new("ec2:CreateTags", ec2("instance/i-0123456789abcdef0"))
+            .on(&own)
+            .tagging(&tags(&[("hatchery:fleet", "qa")])),
+        Authorization::new("ec2:CreateLaunchTemplate", record.as_str()).tagging(&foreign),
+        Authorization::new("rds:DeleteDBInstance", rds("db:dev-integration")),
+        Authorization::new("rds:DeleteDBInstance", rds("db:hatchery-qa-1")),
+        Authorization::new("rds:RestoreDBInstanceFromDBSnapshot", rds("db:other")),
+        Authorization::new("rds:AddTagsToResource", rds("db:dev-integration")),
+        Authorization::new("rds:ModifyDBInstance", rds("db:hatchery-dev-1")),
+        // More permissions and a way in.
+        Authorization::new("iam:PassRole", "arn:aws:iam::123456789012:role/admin")
+            .with("iam:PassedToService", "ec2.amazonaws.com"),
+        Authorization::new("iam:PassRole", "arn:aws:iam::123456789012:role/hatchery-dev-instance")
+            .with("iam:PassedToService", "lambda.amazonaws.com"),
+        Authorization::new("ec2:AuthorizeSecurityGroupIngress", ec2("security-group/sg-0123456789abcdef0"))
+            .on(&own),
+        Authorization::new("logs:DeleteLogGroup", logs("/hatchery/dev/audit")),
+        Authorization::new("logs:FilterLogEvents", logs("/hatchery/qa/audit")),
+    ];
+    assert_denied(&deployment.policies, &ENGINEER, &engineer);
+
+    let read_only = [
+        Authorization::new("ec2:RunInstances", record.as_str()).on(&own),
+        Authorization::new("ec2:CreateLaunchTemplate", record.as_str()).tagging(&own),
+        Authorization::new("ec2:TerminateInstances", ec2("instance/i-0123456789abcdef0")).on(&own),
+        Authorization::new("rds:DeleteDBInstance", rds("db:hatchery-dev-1")),
+        Authorization::new("logs:PutLogEvents", logs("/hatchery/dev/audit:log-stream:2026-03-02")),
+    ];
+    assert_denied(&deployment.policies, &READ_ONLY, &read_only);
+
+    let phase = tags(&[("hatchery:phase", "ready")]);
+    let instance = [
+        // Another instance, another environment's identity, no key at all.
+        report("i-0fedcba9876543210").on(&own).tagging(&phase),
+        report("i-0123456789abcdef0").on(&own).tagging(&tags(&[("hatchery:environment", "dev-2")])),
+        report("i-0123456789abcdef0")
+            .on(&own)
+            .tagging(&tags(&[("hatchery:phase", "ready"), ("hatchery:expires-at", "2030-01-01T00:00:00Z")])),
+        report("i-0123456789abcdef0").on(&own),
+        Authorization::new("ec2:RunInstances", record.as_str()).on(&own),
+        Authorization::new("rds:DescribeDBInstances", rds("db:dev-integration")),
+        Authorization::new("rds:DeleteDBInstance", rds("db:hatchery-dev-1")),
+        Authorization::new(
+            "secretsmanager:GetSecretValue",
+            "arn:aws:secretsmanager:eu-west-1:123456789012:secret:other-a1b2c3",
+        ),
+        Authorization::new("logs:PutLogEvents", logs("/hatchery/dev/audit:log-stream:2026-03-02")),
+    ];
+    assert_denied(&deployment.policies, &INSTANCE, &instance);
+}
+
+#[track_caller]
+fn assert_denied(policies: &Value, names: &[&str], requests: &[Authorization]) {
+    let results = evaluate(policies, names, requests);
+    let allowed: Vec<_> = requests.iter().zip(&results).filter(|(_, result)| *result == "Allowed").collect();
+    assert!(allowed.is_empty(), "{allowed:#?}");
+}
+
+#[rstest]
+#[case::delete_source("hatchery-dev-engine", "rds:DeleteDBInstance", "*")]
+#[case::terminate_all("hatchery-dev-engine", "ec2:TerminateInstances", "*")]
+#[tokio::test(flavor = "multi_thread")]
+async fn wider_policy_is_detected(#[case] name: &str, #[case] action: &str, #[case] resource: &str) {
+    if simulator().is_none() {
+        return;
+    }
+    let wide = json!({ name: { "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Action": action, "Resource": resource }] } });
+    let target = if action.starts_with("rds") {
+        rds("db:dev-integration")
+    } else {
+        ec2("instance/i-0123456789abcdef0")
+    };
+    assert_eq!(evaluate(&wide, &[name], &[Authorization::new(action, target)]), ["Allowed"]);
+}

@@ -1,0 +1,263 @@
+//! Translates recorded requests to the requests that IAM authorises: actions, resources and context keys.
+//! <https://docs.aws.amazon.com/service-authorization/latest/reference/reference.html>
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::support::recorder::Call;
+
+const ACCOUNT: &str = "123456789012";
+const REGION: &str = "eu-west-1";
+
+type Tags = BTreeMap<String, String>;
+
+/// One authorisation: whether the principal may call the action on the resource.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Authorization {
+    pub(crate) action: String,
+    pub(crate) resource: String,
+    pub(crate) context: BTreeMap<String, Value>,
+}
+
+impl Authorization {
+    pub(crate) fn new(action: &str, resource: impl Into<String>) -> Self {
+        Self { action: action.to_owned(), resource: resource.into(), context: BTreeMap::new() }
+    }
+
+    pub(crate) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.context.insert(key.to_owned(), value.into());
+        self
+    }
+
+    /// The tags that the resource has.
+    pub(crate) fn on(mut self, tags: &Tags) -> Self {
+        self.context.extend(tags.iter().map(|(key, value)| (format!("aws:ResourceTag/{key}"), json!(value))));
+        self
+    }
+
+    /// The tags that the request sets, or the keys that it removes.
+    pub(crate) fn tagging(mut self, tags: &Tags) -> Self {
+        self.context.extend(tags.iter().map(|(key, value)| (format!("aws:RequestTag/{key}"), json!(value))));
+        if !tags.is_empty() {
+            self.context.insert("aws:TagKeys".into(), tags.keys().cloned().collect());
+        }
+        self
+    }
+}
+
+pub(crate) fn ec2(resource: &str) -> String {
+    format!("arn:aws:ec2:{REGION}:{ACCOUNT}:{resource}")
+}
+
+pub(crate) fn rds(resource: &str) -> String {
+    format!("arn:aws:rds:{REGION}:{ACCOUNT}:{resource}")
+}
+
+pub(crate) fn logs(resource: &str) -> String {
+    format!("arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{resource}")
+}
+
+pub(crate) fn tags(pairs: &[(&str, &str)]) -> Tags {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+/// Translates calls in order, because the tags of a resource come from earlier ones.
+#[derive(Debug, Default)]
+pub(crate) struct Translator {
+    /// The tags of EC2 resources by their ids.
+    tags: BTreeMap<String, Tags>,
+    /// The tags and the security group of a record's instance.
+    launched: BTreeMap<String, (Tags, String)>,
+}
+
+impl Translator {
+    /// Starts with the tags of resources that exist already.
+    pub(crate) fn new(tags: BTreeMap<String, Tags>) -> Self {
+        Self { tags, launched: BTreeMap::new() }
+    }
+
+    pub(crate) fn translate(&mut self, call: &Call) -> Vec<Authorization> {
+        let target = call.request.header("x-amz-target");
+        if let Some((service, operation)) = target.rsplit_once('.') {
+            let body = call.request.json();
+            return if service.starts_with("Logs") {
+                from_logs(operation, &body)
+            } else {
+                vec![Authorization::new(&format!("servicequotas:{operation}"), "*")]
+            };
+        }
+        let form = Form::parse(&call.request.body);
+        let scope = call.request.header("authorization");
+        match () {
+            () if scope.contains("/rds/") => from_rds(&form),
+            () if scope.contains("/sts/") => vec![Authorization::new("sts:GetCallerIdentity", "*")],
+            () => self.from_ec2(&form, &call.response),
+        }
+    }
+
+    fn from_ec2(&mut self, form: &Form, response: &str) -> Vec<Authorization> {
+        let operation = form.get("Action");
+        let action = format!("ec2:{operation}");
+        match operation {
+            "CreateLaunchTemplate" => {
+                let tags = form.tags("TagSpecification.1.Tag");
+                if let Some(id) = element(response, "launchTemplateId") {
+                    let launched = form.tags("LaunchTemplateData.TagSpecification.1.Tag");
+                    let group =
+                        form.get("LaunchTemplateData.NetworkInterface.1.SecurityGroupId.1").to_owned();
+                    self.launched.insert(id.to_owned(), (launched, group));
+                    self.tags.insert(id.to_owned(), tags.clone());
+                }
+                let resource = ec2("launch-template/lt-0123456789abcdef0");
+                vec![
+                    Authorization::new(&action, &resource).tagging(&tags),
+                    Authorization::new("ec2:CreateTags", resource)
+                        .tagging(&tags)
+                        .with("ec2:CreateAction", operation),
+                ]
+            }
+            "CreateTags" | "DeleteTags" => {
+                let id = form.get("ResourceId.1");
+                let tags = form.tags("Tag");
+                let existing = self.tags.entry(id.to_owned()).or_default();
+                let request = Authorization::new(&action, ec2(&resource_of(id))).on(existing).tagging(&tags);
+                match operation {
+                    "CreateTags" => existing.extend(tags),
+                    _ => existing.retain(|key, _| !tags.contains_key(key)),
+                }
+                vec![request]
+            }
+            "DeleteLaunchTemplate" => {
+                let id = form.get("LaunchTemplateId");
+                vec![self.on(&action, id)]
+            }
+            "TerminateInstances" => vec![self.on(&action, form.get("InstanceId.1"))],
+            "RunInstances" => self.run_instances(form, response),
+            // Only the workaround for moto sends it.
+            "DescribeTags" => Vec::new(),
+            "" => panic!("not a request of EC2: {form:?}"),
+            _ => vec![Authorization::new(&action, "*")],
+        }
+    }
+
+    fn on(&self, action: &str, id: &str) -> Authorization {
+        Authorization::new(action, ec2(&resource_of(id))).on(self.tags.get(id).unwrap_or(&Tags::new()))
+    }
+
+    fn run_instances(&mut self, form: &Form, response: &str) -> Vec<Authorization> {
+        let record = form.get("LaunchTemplate.LaunchTemplateId");
+        let template = ec2(&format!("launch-template/{record}"));
+        let (instance_tags, group) = self.launched.get(record).cloned().unwrap_or_default();
+        let launch = |resource: String| {
+            Authorization::new("ec2:RunInstances", resource).with("ec2:LaunchTemplate", template.as_str())
+        };
+        let mut requests = vec![
+            self.on("ec2:RunInstances", record).with("ec2:LaunchTemplate", template.as_str()),
+            launch(format!("arn:aws:ec2:{REGION}::image/ami-0123456789abcdef0"))
+                .with("aws:ResourceTag/hatchery:image", "dev")
+                .with("ec2:ResourceTag/hatchery:image", "dev"),
+            launch(ec2("network-interface/*")),
+            launch(ec2(&format!("security-group/{group}"))),
+            launch(ec2("subnet/subnet-0123456789abcdef0")),
+            Authorization::new("iam:PassRole", format!("arn:aws:iam::{ACCOUNT}:role/hatchery-dev-instance"))
+                .with("iam:PassedToService", "ec2.amazonaws.com"),
+        ];
+        if let Some(id) = element(response, "instanceId") {
+            self.tags.insert(id.to_owned(), instance_tags.clone());
+        }
+        for resource in ["instance/i-0123456789abcdef0", "volume/vol-0123456789abcdef0"] {
+            requests.push(launch(ec2(resource)).tagging(&instance_tags));
+            let tag = Authorization::new("ec2:CreateTags", ec2(resource)).tagging(&instance_tags);
+            requests.push(tag.with("ec2:CreateAction", "RunInstances"));
+        }
+        requests
+    }
+}
+
+fn from_rds(form: &Form) -> Vec<Authorization> {
+    let operation = form.get("Action");
+    let action = format!("rds:{operation}");
+    let database = rds(&format!("db:{}", form.get("DBInstanceIdentifier")));
+    match operation {
+        "RestoreDBInstanceFromDBSnapshot" => {
+            let tags = form.tags("Tags.Tag");
+            let others = [
+                format!("snapshot:{}", form.get("DBSnapshotIdentifier")),
+                format!("subgrp:{}", form.get("DBSubnetGroupName")),
+                "pg:hatchery-dev".to_owned(),
+                "og:default:postgres-17".to_owned(),
+            ];
+            let mut requests = vec![Authorization::new(&action, &database).tagging(&tags)];
+            requests.extend(others.iter().map(|other| Authorization::new(&action, rds(other))));
+            requests.push(Authorization::new("rds:AddTagsToResource", database).tagging(&tags));
+            requests
+        }
+        "DeleteDBInstance" => vec![Authorization::new(&action, database)],
+        "AddTagsToResource" | "RemoveTagsFromResource" => {
+            // moto's ARNs have the account and the Region of these tests.
+            vec![Authorization::new(&action, form.get("ResourceName"))]
+        }
+        "DescribeDBInstances" if form.get("DBInstanceIdentifier").is_empty() => {
+            vec![Authorization::new(&action, rds("db:*"))]
+        }
+        "DescribeDBInstances" => vec![Authorization::new(&action, database)],
+        "DescribeDBSnapshots" => vec![Authorization::new(&action, rds("snapshot:*"))],
+        "DescribeDBSubnetGroups" => vec![Authorization::new(&action, rds("subgrp:*"))],
+        _ => panic!("an operation of RDS without a translation: {operation}"),
+    }
+}
+
+fn from_logs(operation: &str, body: &Value) -> Vec<Authorization> {
+    let action = format!("logs:{operation}");
+    let group = body["logGroupName"].as_str().unwrap_or_default();
+    let resource = match operation {
+        "DescribeLogGroups" => "*".to_owned(),
+        "PutLogEvents" | "CreateLogStream" => {
+            logs(&format!("{group}:log-stream:{}", body["logStreamName"].as_str().unwrap()))
+        }
+        "FilterLogEvents" => logs(group),
+        "StartLiveTail" => body["logGroupIdentifiers"][0].as_str().unwrap().to_owned(),
+        _ => panic!("an operation of CloudWatch Logs without a translation: {operation}"),
+    };
+    vec![Authorization::new(&action, resource)]
+}
+
+fn resource_of(id: &str) -> String {
+    match id.split_once('-').map(|(kind, _)| kind) {
+        Some("lt") => format!("launch-template/{id}"),
+        Some("i") => format!("instance/{id}"),
+        _ => panic!("an id without a translation: {id:?}"),
+    }
+}
+
+/// The text of the first element with this name.
+fn element<'x>(xml: &'x str, name: &str) -> Option<&'x str> {
+    let rest = xml.split_once(&format!("<{name}>"))?.1;
+    rest.split_once('<').map(|(text, _)| text)
+}
+
+/// The parameters of the query protocols.
+#[derive(Debug)]
+struct Form(BTreeMap<String, String>);
+
+impl Form {
+    fn parse(body: &[u8]) -> Self {
+        Self(form_urlencoded::parse(body).into_owned().collect())
+    }
+
+    fn get(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", String::as_str)
+    }
+
+    /// The tags with a prefix: `<prefix>.1.Key`, `<prefix>.1.Value` …
+    fn tags(&self, prefix: &str) -> Tags {
+        (1..)
+            .map_while(|index| {
+                let key = self.0.get(&format!("{prefix}.{index}.Key"))?;
+                Some((key.clone(), self.get(&format!("{prefix}.{index}.Value")).to_owned()))
+            })
+            .collect()
+    }
+}
