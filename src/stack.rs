@@ -3,8 +3,32 @@
 use serde::Serialize;
 use yaml_rust2::{Yaml, YamlLoader};
 
-/// The template in YAML.
-pub const TEMPLATE: &str = include_str!("stack/template.yaml");
+/// The template without the bootstrap script.
+const TEMPLATE: &str = include_str!("stack/template.yaml");
+const BOOTSTRAP: &str = include_str!("stack/bootstrap.sh");
+/// Where the template contains the script.
+const PLACEHOLDER: &str = "@bootstrap.sh@\n";
+
+/// Returns the template in YAML, with the bootstrap script in its user data.
+#[must_use]
+pub fn template() -> String {
+    let indent = TEMPLATE
+        .split(PLACEHOLDER)
+        .next()
+        .map_or(0, |before| before.len() - before.trim_end_matches(' ').len());
+    let mut lines =
+        user_data_script().lines().map(|line| format!("{}{line}\n", " ".repeat(indent))).collect::<String>();
+    lines.drain(..indent);
+    TEMPLATE.replace(PLACEHOLDER, &lines)
+}
+
+/// Returns the script without comments and empty lines, because user data is limited to 16 KiB.
+/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html>
+fn user_data_script() -> String {
+    let is_code = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+    let code = BOOTSTRAP.lines().skip(1).filter(is_code);
+    std::iter::once("#!/bin/bash").chain(code).flat_map(|line| [line, "\n"]).collect()
+}
 
 /// A parameter of the template.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -47,7 +71,7 @@ pub fn terraform() -> String {
     let variables: String = parameters.iter().map(terraform_variable).collect();
     let values: String = parameters.iter().map(terraform_value).collect();
     // Terraform interpolates heredocs.
-    let template = TEMPLATE.replace("${", "$${").replace("%{", "%%{");
+    let template = template().replace("${", "$${").replace("%{", "%%{");
     format!(
         r#"# Deploys the CloudFormation template of a hatchery fleet. Print it again after an upgrade of hatchery.
 
@@ -143,6 +167,8 @@ mod tests {
             "VpnCidr",
             "SourceDatabase",
             "DatabaseSecretArn",
+            "Registry",
+            "Chart",
             "ArtifactBucket",
         ];
         assert_eq!(required, expected);
@@ -163,8 +189,29 @@ mod tests {
         let body = stack.body().attributes().find(|attribute| attribute.key() == "template_body").unwrap();
         let context = hcl::eval::Context::new();
         let value = hcl::eval::Evaluate::evaluate(body.expr(), &context).unwrap();
-        assert_eq!(value.as_str(), Some(TEMPLATE));
+        assert_eq!(value.as_str(), Some(template().as_str()));
         let variables = module.blocks().filter(|block| block.identifier() == "variable").count();
         assert_eq!(variables, parameters().len());
+    }
+
+    #[test]
+    fn user_data_contains_the_script_and_fits() {
+        let documents = YamlLoader::load_from_str(&template()).unwrap();
+        let data =
+            &documents[0]["Resources"]["FleetTemplate"]["Properties"]["LaunchTemplateData"]["UserData"];
+        let parts = data["Fn::Base64"]["Fn::Join"][1].as_vec().unwrap();
+        let parts: Vec<_> = parts.iter().map(|part| part.as_str().unwrap()).collect();
+        assert_eq!(parts[1], user_data_script());
+        // Five parameters of up to 200 characters.
+        let length = parts.iter().map(|part| part.len()).sum::<usize>() + 5 * 200;
+        assert!(length <= 16 * 1_024, "{length}");
+    }
+
+    #[test]
+    fn script_without_comments_is_the_same_program() {
+        assert!(BOOTSTRAP.starts_with("#!/bin/bash\n"));
+        // Without here-documents and comments behind code, every line that starts with # is a comment.
+        assert!(!BOOTSTRAP.replace("<<<", "").contains("<<"));
+        assert!(BOOTSTRAP.len() > user_data_script().len());
     }
 }

@@ -40,7 +40,7 @@ pub(crate) fn run(args: &StackArgs, console: &Console) -> Result<(), Failure> {
         return console.print(&table::render(&["PARAMETER", "DEFAULT", "MEANING"], rows.collect(), ""));
     }
     match args.format {
-        Format::Cloudformation => console.print(stack::TEMPLATE),
+        Format::Cloudformation => console.print(&stack::template()),
         Format::Terraform => console.print(&stack::terraform()),
     }
 }

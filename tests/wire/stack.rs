@@ -65,6 +65,8 @@ pub(crate) async fn deploy(moto: &Moto) -> Value {
         "VpnCidr": "10.8.0.0/16",
         "SourceDatabase": seed.source_database,
         "DatabaseSecretArn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:integration-a1b2c3",
+        "Registry": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/services",
+        "Chart": "oci://123456789012.dkr.ecr.eu-west-1.amazonaws.com/chart",
         "ArtifactBucket": "artifacts",
     });
     let mut variables = moto.env();

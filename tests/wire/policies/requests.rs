@@ -83,7 +83,7 @@ impl Translator {
         if let Some((service, operation)) = target.rsplit_once('.') {
             let body = call.request.json();
             return if service.starts_with("Logs") {
-                from_logs(operation, &body)
+                translate_logs(operation, &body)
             } else {
                 vec![Authorization::new(&format!("servicequotas:{operation}"), "*")]
             };
@@ -91,13 +91,13 @@ impl Translator {
         let form = Form::parse(&call.request.body);
         let scope = call.request.header("authorization");
         match () {
-            () if scope.contains("/rds/") => from_rds(&form),
+            () if scope.contains("/rds/") => translate_rds(&form),
             () if scope.contains("/sts/") => vec![Authorization::new("sts:GetCallerIdentity", "*")],
-            () => self.from_ec2(&form, &call.response),
+            () => self.translate_ec2(&form, &call.response),
         }
     }
 
-    fn from_ec2(&mut self, form: &Form, response: &str) -> Vec<Authorization> {
+    fn translate_ec2(&mut self, form: &Form, response: &str) -> Vec<Authorization> {
         let operation = form.get("Action");
         let action = format!("ec2:{operation}");
         match operation {
@@ -176,7 +176,7 @@ impl Translator {
     }
 }
 
-fn from_rds(form: &Form) -> Vec<Authorization> {
+fn translate_rds(form: &Form) -> Vec<Authorization> {
     let operation = form.get("Action");
     let action = format!("rds:{operation}");
     let database = rds(&format!("db:{}", form.get("DBInstanceIdentifier")));
@@ -194,7 +194,6 @@ fn from_rds(form: &Form) -> Vec<Authorization> {
             requests.push(Authorization::new("rds:AddTagsToResource", database).tagging(&tags));
             requests
         }
-        "DeleteDBInstance" => vec![Authorization::new(&action, database)],
         "AddTagsToResource" | "RemoveTagsFromResource" => {
             // moto's ARNs have the account and the Region of these tests.
             vec![Authorization::new(&action, form.get("ResourceName"))]
@@ -202,14 +201,14 @@ fn from_rds(form: &Form) -> Vec<Authorization> {
         "DescribeDBInstances" if form.get("DBInstanceIdentifier").is_empty() => {
             vec![Authorization::new(&action, rds("db:*"))]
         }
-        "DescribeDBInstances" => vec![Authorization::new(&action, database)],
+        "DescribeDBInstances" | "DeleteDBInstance" => vec![Authorization::new(&action, database)],
         "DescribeDBSnapshots" => vec![Authorization::new(&action, rds("snapshot:*"))],
         "DescribeDBSubnetGroups" => vec![Authorization::new(&action, rds("subgrp:*"))],
         _ => panic!("an operation of RDS without a translation: {operation}"),
     }
 }
 
-fn from_logs(operation: &str, body: &Value) -> Vec<Authorization> {
+fn translate_logs(operation: &str, body: &Value) -> Vec<Authorization> {
     let action = format!("logs:{operation}");
     let group = body["logGroupName"].as_str().unwrap_or_default();
     let resource = match operation {

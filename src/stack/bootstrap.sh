@@ -1,0 +1,402 @@
+#!/bin/bash
+# Makes an EC2 instance an environment. It is the same for every environment and may run any number of times.
+#
+#   bootstrap.sh            waits for the database, pulls the images under test, starts minikube, deploys the chart
+#   bootstrap.sh dead-man   shuts the instance down if it is long past its expiry; a timer runs it
+#
+# Settings are in /etc/hatchery/fleet.env, the rest in the instance's tags. The chart's values are fleet, environment, registry,
+# database.host, database.port, database.secret (a Kubernetes secret) and services.<name>.tag.
+set -uo pipefail
+umask 077
+# In the C locale [a-z] and [:print:] mean ASCII. cloud-init sets no HOME, which docker, minikube and helm need.
+export LC_ALL=C HOME="${HOME:-/root}" AWS_PAGER='' AWS_RETRY_MODE=standard AWS_MAX_ATTEMPTS=5
+
+STATE=${HATCHERY_STATE_DIR:-/var/lib/hatchery}
+WORK=$STATE/run
+LOG=$STATE/bootstrap.log
+UNITS=${HATCHERY_UNIT_DIR:-/etc/systemd/system}
+IMDS=${AWS_EC2_METADATA_SERVICE_ENDPOINT:-http://169.254.169.254}
+TAGS=meta-data/tags/instance
+# A factor on all timeouts and pauses, in thousandths.
+SCALE=${HATCHERY_TIMEOUT_SCALE:-1000}
+HATCHERY_REGISTRY='' HATCHERY_CHART='' HATCHERY_DATABASE_SECRET='' HATCHERY_LOG_GROUP=''
+HATCHERY_HARD_CAP=691200 HATCHERY_GRACE=900
+INSTANCE='' STREAM='' TIMELINE='' PHASE=booting FINISHED='' INVALID=''
+declare -A SERVICES=() JOBS=()
+
+pause() { sleep "$((SCALE * $1 / 1000)).$((SCALE * $1 / 100 % 10))"; }
+
+# limit SECONDS COMMAND...: closes the lock, because a command that outlives the script would hold it.
+limit() {
+  timeout --kill-after=5 "$((SCALE * $1 / 1000 + 2))" "${@:2}" 9>&-
+}
+
+# because REASON: why the current job fails.
+because() {
+  printf %s "$1" >"$REASON"
+  return 1
+}
+
+# try REASON SECONDS COMMAND...
+try() {
+  limit "${@:2}" && return
+  [[ $? =~ ^(124|137)$ ]] && set -- "$1 (timeout after $2 s)"
+  because "$1"
+}
+
+# keep NAME TEXT: writes a marker. The rename is atomic, so that a crash leaves no half of a marker.
+keep() { printf %s "$2" >"$STATE/$1.new" && mv -f "$STATE/$1.new" "$STATE/$1"; }
+kept() { cat "$STATE/$1" 2>/dev/null; }
+
+# seconds DURATION: of a duration such as 90, 15m, 8h or 7d
+seconds() {
+  local factor=1
+  case $1 in *m) factor=60 ;; *h) factor=3600 ;; *d) factor=86400 ;; esac
+  echo $((10#${1%[smhd]} * factor))
+}
+
+# Parses the file without `source`, which would execute it. An invalid value leaves the default to the dead man's switch.
+read_settings() {
+  local line key rule
+  while IFS= read -r line || [[ $line ]]; do
+    key=${line%%=*} rule='^[A-Za-z0-9/_][A-Za-z0-9/_.:@=!+#-]*$'
+    case $key in
+    HATCHERY_HARD_CAP | HATCHERY_GRACE) rule='^[0-9]{1,9}[smhd]?$' ;;
+    HATCHERY_REGISTRY | HATCHERY_CHART | HATCHERY_DATABASE_SECRET | HATCHERY_LOG_GROUP) ;;
+    *) continue ;;
+    esac
+    if [[ ${line#*=} =~ $rule ]]; then printf -v "$key" %s "${line#*=}"; else INVALID+=" $key"; fi
+  done <"${HATCHERY_FLEET_ENV:-/etc/hatchery/fleet.env}"
+  for key in HATCHERY_REGISTRY HATCHERY_CHART HATCHERY_DATABASE_SECRET; do [[ ${!key} ]] || INVALID+=" $key"; done
+}
+
+fetch() { limit 60 curl -sSf -g --noproxy '*' -m 5 --retry 5 --retry-connrefused "$@"; }
+imds() { fetch -H "X-aws-ec2-metadata-token: $TOKEN" "$IMDS/latest/$1"; }
+
+connect() {
+  TOKEN=$(fetch -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 600' "$IMDS/latest/api/token") || return
+  AWS_REGION=$(imds meta-data/placement/region) && INSTANCE=$(imds meta-data/instance-id)
+  export AWS_REGION
+  [[ $INSTANCE =~ ^i-[0-9a-f]{8,17}$ ]] || INSTANCE=''
+  [[ $INSTANCE ]]
+}
+
+# seconds_of RFC3339: seconds since the epoch
+seconds_of() {
+  local rule='^[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$'
+  [[ $1 =~ $rule ]] && date -d "$1" +%s 2>/dev/null
+}
+
+# The first launch counts: pendingTime changes when EC2 starts a stopped instance.
+find_launch() {
+  LAUNCHED=''
+  [[ $INSTANCE && $(kept instance) != "$INSTANCE" ]] || LAUNCHED=$(kept launched)
+  [[ $LAUNCHED =~ ^[0-9]{1,11}$ ]] || LAUNCHED=$(seconds_of "$(imds dynamic/instance-identity/document | jq -r .pendingTime)") ||
+    LAUNCHED=$(($(date +%s) - $(cut -d . -f 1 /proc/uptime)))
+}
+
+# tag KEY RULE: reads a tag into VALUE. The error does not repeat the value, because it can be hostile.
+tag() {
+  VALUE=$(imds "$TAGS/hatchery:$1") && [[ $VALUE =~ $2 ]] || fail "the tag hatchery:$1 is missing or invalid"
+}
+
+read_tags() {
+  local keys key name
+  keys=$(imds "$TAGS/") || fail "cannot read the instance's tags; allow tags in instance metadata"
+  tag fleet '^[a-z][a-z0-9-]{0,29}$' && FLEET=$VALUE
+  tag environment '^[a-z][a-z0-9-]{0,29}-[0-9]{1,10}$' && ENVIRONMENT=$VALUE
+  tag database '^[a-z][a-z0-9-]{0,62}$' && DATABASE=$VALUE
+  while IFS= read -r key; do
+    name=${key#hatchery:service.}
+    [[ $name != "$key" ]] || continue
+    [[ $name =~ ^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$ ]] || fail "a tag hatchery:service.* has an invalid name"
+    tag "service.$name" '^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$' && SERVICES[$name]=$VALUE
+  done <<<"$keys"
+  STREAM=$(imds "$TAGS/aws:ec2launchtemplate:id")
+  [[ $STREAM =~ ^lt-[0-9a-f]+$ ]] || STREAM=$ENVIRONMENT
+}
+
+# write_tags KEY VALUE...: as JSON, because the CLI's short form gives commas and quotes a meaning.
+write_tags() {
+  local tags='' value
+  while (($#)); do
+    value=${2//[^[:print:]]/ }
+    value=${value:0:256}
+    value=${value//\\/\\\\}
+    tags+=",{\"Key\":\"hatchery:$1\",\"Value\":\"${value//\"/'\"'}\"}"
+    shift 2
+  done
+  limit 60 aws ec2 create-tags --resources "$INSTANCE" --tags "[${tags:1}]"
+}
+
+# publish DETAIL [READY_AT]: writes all tags, so that each call makes up for a failed one.
+publish() {
+  echo "$PHASE: $1"
+  write_tags phase "$PHASE" detail "$1" timeline "$TIMELINE" ${2:+ready-at "$2"}
+}
+
+# Sends new lines of the log to CloudWatch Logs, at most 1 MiB. Errors are ignored: an environment is worth more than its log.
+ship() {
+  local group=(--log-group-name "$HATCHERY_LOG_GROUP" --log-stream-name "$STREAM/bootstrap") total
+  [[ $HATCHERY_LOG_GROUP && $STREAM ]] || return 0
+  total=$(wc -l <"$LOG")
+  tail -n "+$((SHIPPED + 1))" "$LOG" | tail -n 2000 | cut -c 1-400 |
+    jq -Rn '[inputs | select(. != "") | {timestamp: (now * 1000 | floor), message: .}]' >"$WORK/events"
+  limit 30 aws logs create-log-stream "${group[@]}" >/dev/null 2>&1
+  limit 30 aws logs put-log-events "${group[@]}" --log-events "file://$WORK/events" >/dev/null 2>&1 && SHIPPED=$total
+}
+
+# enter PHASE DETAIL [READY_AT]
+enter() {
+  local seconds=$(($(date +%s) - LAUNCHED))
+  PHASE=$1
+  # A repetition keeps the first start.
+  [[ " $TIMELINE" == *" $1="* ]] || TIMELINE+="${TIMELINE:+ }$1=$((seconds > 0 ? seconds : 0))"
+  keep timeline "$TIMELINE"
+  publish "${@:2}"
+}
+
+# fail REASON [JOB]: the machine is kept, so that its owner can look at it.
+fail() {
+  local last=''
+  FINISHED=1
+  stop_jobs
+  [[ -z ${2:-} ]] || last=$(tr '\r' '\n' <"$WORK/$2.log" | sed 's/\x1b\[[0-9;]*[A-Za-z]//g' | grep '[[:graph:]]' | tail -n 1)
+  set -- "${2:-$PHASE}: $1${last:+; $last}"
+  PHASE=failed
+  publish "$1"
+  ship
+  exit 1
+}
+
+# start PHASE FUNCTION: in the background, because the first three jobs do not depend on each other.
+start() {
+  REASON=$WORK/$1.reason
+  "$2" >"$WORK/$1.log" 2>&1 &
+  JOBS[$1]=$!
+}
+
+# Waits for a phase's job. The failure of any job ends the bootstrap at once.
+await() {
+  local job status
+  while [[ ${JOBS[$1]:-} ]]; do
+    for job in "${!JOBS[@]}"; do
+      if kill -0 "${JOBS[$job]}" 2>/dev/null; then continue; fi
+      wait "${JOBS[$job]}"
+      status=$?
+      unset "JOBS[$job]"
+      cat "$WORK/$job.log"
+      ((status == 0)) || fail "$(cat "$WORK/$job.reason" || echo unknown)" "$job"
+    done
+    pause 1
+  done
+  ship
+}
+
+# stop PID: ends a process and its descendants. The parent goes first, because it would start the next command.
+stop() {
+  local child children
+  children=$(pgrep -P "$1")
+  kill "$1" 2>/dev/null
+  for child in $children; do stop "$child"; done
+}
+
+stop_jobs() {
+  local pid
+  for pid in "${JOBS[@]}"; do stop "$pid"; done
+  JOBS=()
+}
+
+await_database() {
+  local answer status='' last='' host='' port='' errors=0 deadline=$((SECONDS + SCALE * 24 / 10))
+  [[ ! -e $STATE/database ]] || return 0
+  while ((SECONDS < deadline)); do
+    answer=$(limit 60 aws rds describe-db-instances --db-instance-identifier "$DATABASE" --output json |
+      jq -r '.DBInstances[0] | "\(.DBInstanceStatus) \(.Endpoint.Address) \(.Endpoint.Port)"')
+    if [[ $answer =~ ^([a-z-]+)\ ([a-z0-9.-]+)\ ([0-9]+|null)$ ]]; then
+      status=${BASH_REMATCH[1]} host=${BASH_REMATCH[2]} port=${BASH_REMATCH[3]} errors=0
+    else
+      ((++errors < 5)) || because "$DATABASE cannot be described" || return
+    fi
+    case $status in
+    available | storage-optimization)
+      if [[ $errors == 0 && $host == *.* && $port != null ]]; then keep database "$host $port" && return; fi ;;
+    failed | restore-error | insufficient-capacity | inaccessible-* | incompatible-* | deleting)
+      because "$DATABASE is $status" || return ;;
+    esac
+    [[ $status == "$last" ]] || publish "$DATABASE is $status"
+    last=$status
+    pause 15
+  done
+  because "$DATABASE is ${status:-unknown} after 40 minutes"
+}
+
+# login HOST: helm uses docker's credentials.
+login() {
+  limit 60 aws ecr get-login-password | limit 60 docker login --username AWS --password-stdin "$1" || because "cannot log in to $1"
+}
+
+pull_images() {
+  local name
+  JOBS=()
+  [[ ! -e $STATE/images && ${#SERVICES[@]} != 0 ]] || return 0
+  login "${HATCHERY_REGISTRY%%/*}" || return
+  for name in "${!SERVICES[@]}"; do
+    try "cannot pull $name:${SERVICES[$name]}" 1200 docker pull -q "$HATCHERY_REGISTRY/$name:${SERVICES[$name]}" &
+    JOBS[$name]=$!
+  done
+  for name in "${!SERVICES[@]}"; do wait "${JOBS[$name]}" || { stop_jobs && return 1; }; done
+  keep images ''
+}
+
+# Root needs --force. The ports make the ingress reachable from outside.
+minikube_start() {
+  try "minikube does not start" 900 minikube start --driver=docker --force --cpus=max --memory=max --addons=ingress \
+    --ports=80:80 --ports=443:443 --interactive=false
+}
+
+start_cluster() {
+  local interrupted=''
+  [[ -e $STATE/cluster || ! -e $STATE/cluster-begun ]] || interrupted=1
+  keep cluster-begun ''
+  # A start that was cut off can leave a cluster that never starts.
+  minikube_start || { [[ $interrupted ]] && try "cannot delete the cluster" 300 minikube delete && minikube_start; } || return
+  # Its webhook rejects every ingress until it runs.
+  try "the ingress is not healthy" 330 kubectl --namespace ingress-nginx rollout status deployment/ingress-nginx-controller \
+    --timeout=300s && keep cluster ''
+}
+
+# Pipes, because arguments are visible in `ps`. jq's and kubectl's errors are hidden, because they quote their input. The host is
+# replaced, because it is the source database's.
+apply_secret() {
+  limit 60 aws secretsmanager get-secret-value --secret-id "$HATCHERY_DATABASE_SECRET" --output json |
+    jq -c --arg host "$1" --arg port "$2" '.SecretString | ((fromjson? | objects) // {password: .}) + {host: $host, port: $port}
+      | {apiVersion: "v1", kind: "Secret", metadata: {name: "hatchery-database"}, stringData: map_values(tostring)}' 2>/dev/null |
+    limit 60 kubectl apply -f - >/dev/null 2>&1 || because "cannot create the database's secret"
+}
+
+deploy() {
+  local host port name chart=$HATCHERY_CHART options=()
+  IFS=' ' read -r host port <<<"$(kept database)"
+  for name in "${!SERVICES[@]}"; do
+    try "cannot load $name into minikube" 600 minikube image load "$HATCHERY_REGISTRY/$name:${SERVICES[$name]}" || return
+    options+=(--set-string "services.$name.tag=${SERVICES[$name]}")
+  done
+  apply_secret "$host" "$port" || return
+  case $chart in
+  oci://*)
+    name=${chart#oci://}
+    [[ $name != *.dkr.ecr.* ]] || login "${name%%/*}" || return
+    if [[ ${name##*/} == *:* ]]; then chart=${chart%:*} && options+=(--version "${name##*:}"); fi ;;
+  s3://*)
+    chart=$WORK/chart.tgz
+    try "cannot download the chart" 120 aws s3 cp "$HATCHERY_CHART" "$chart" || return ;;
+  esac
+  # helm refuses a release whose last operation was cut off. Its resources stay, and the next operation adopts them.
+  try "cannot clear an interrupted release" 60 kubectl delete secret --ignore-not-found \
+    --selector 'owner=helm,name=environment,status in (pending-install,pending-upgrade,pending-rollback)' || return
+  for name in fleet="$FLEET" environment="$ENVIRONMENT" registry="$HATCHERY_REGISTRY" database.host="$host" database.port="$port" \
+    database.secret=hatchery-database; do
+    options+=(--set-string "$name")
+  done
+  try "helm cannot deploy the chart" 660 helm upgrade --install environment "$chart" --timeout 600s "${options[@]}" &&
+    keep services ''
+}
+
+run_services() {
+  local workload workloads
+  [[ -e $STATE/services ]] || deploy || return
+  workloads=$(limit 60 kubectl get deployments,statefulsets,daemonsets --output name) || because "cannot list the workloads" || return
+  for workload in $workloads; do
+    publish "waiting for $workload"
+    try "$workload is not healthy" 930 kubectl rollout status "$workload" --timeout=900s || return
+  done
+}
+
+# User data runs at the first boot only, so a unit repeats the bootstrap. Docker may start after cloud-init.
+install_units() {
+  local self=$STATE/bootstrap.sh
+  [[ -d $UNITS ]] && command -v systemctl >/dev/null || return 0
+  if ! [[ $0 -ef $self ]]; then cp -- "$0" "$self.new" && mv -f "$self.new" "$self" || return; fi
+  printf '%s\n' '[Unit]' 'Wants=network-online.target' 'After=network-online.target docker.service' '[Service]' Type=oneshot \
+    "ExecStart=/bin/bash $self %i" '[Install]' WantedBy=multi-user.target >"$UNITS/hatchery@.service" &&
+    printf '%s\n' '[Timer]' OnBootSec=5min OnUnitActiveSec=5min Unit=hatchery@dead-man.service '[Install]' \
+      WantedBy=timers.target >"$UNITS/hatchery-dead-man.timer" &&
+    limit 60 systemctl daemon-reload && limit 60 systemctl enable --now hatchery-dead-man.timer &&
+    limit 60 systemctl enable hatchery@bootstrap.service && limit 120 systemctl start docker.service
+}
+
+# No engine is left if the instance still runs now. EC2 terminates it at its shutdown. A Nitro instance sees extensions.
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/work-with-tags-in-IMDS.html
+dead_man() {
+  local now expiry='' expires detail cap grace
+  read_settings
+  cap=$(seconds "$HATCHERY_HARD_CAP") grace=$(seconds "$HATCHERY_GRACE")
+  connect
+  find_launch
+  now=$(date +%s)
+  [[ -z $INSTANCE ]] || expiry=$(imds "$TAGS/hatchery:expires-at")
+  if ((now > LAUNCHED + cap)); then
+    detail="shutting down: older than $cap s"
+  elif expires=$(seconds_of "$expiry") && ((now > expires + grace + 6 * 3600)); then
+    detail="shutting down: expired at $expiry, and no engine terminated it"
+  else
+    return 0
+  fi
+  echo "$detail"
+  write_tags detail "$detail"
+  limit 60 shutdown -h now
+}
+
+bootstrap() {
+  local boot ready
+  mkdir -p "$STATE" && exec 9>"$STATE/lock" || exit 1
+  flock -n 9 || exit 0
+  boot=${HATCHERY_BOOT_ID:-$(cat /proc/sys/kernel/random/boot_id)}
+  [[ $(kept ready) != "$boot" ]] || exit 0
+  exec >>"$LOG" 2>&1 </dev/null
+  rm -rf "$WORK" && mkdir "$WORK" && SHIPPED=$(wc -l <"$LOG") || exit 1
+  connect || { echo "cannot read the instance metadata" && exit 1; }
+  find_launch
+  # An image that was made of an environment has its markers.
+  if [[ $(kept instance) != "$INSTANCE" ]]; then
+    rm -f "$STATE"/{timeline,database,images,cluster,cluster-begun,services,ready-at}
+    keep launched "$LAUNCHED" && keep instance "$INSTANCE" || exit 1
+  fi
+  TIMELINE=$(kept timeline)
+  trap '[[ $FINISHED ]] || fail "the script ended early"' EXIT
+  # A reboot is no failure.
+  trap 'FINISHED=1; stop_jobs; exit 143' TERM INT HUP
+
+  enter booting "reading settings and tags"
+  install_units || fail "cannot install the units or start docker"
+  read_settings
+  [[ -z $INVALID ]] || fail "missing or invalid in fleet.env:$INVALID"
+  read_tags
+  enter database "waiting for $DATABASE"
+  start database await_database
+  start images pull_images
+  start cluster start_cluster
+  await database
+  enter images "pulling ${#SERVICES[@]} images"
+  await images
+  enter cluster "starting minikube"
+  await cluster
+  enter services "deploying"
+  start services run_services
+  await services
+  ready=$(kept ready-at) || ready=$(date -u +%FT%TZ)
+  keep ready-at "$ready"
+  # Without this tag the environment never counts as ready.
+  until enter ready "all services are healthy" "$ready"; do pause 15; done
+  keep ready "$boot"
+  FINISHED=1
+  ship
+  exit 0
+}
+
+case ${1:-bootstrap} in
+bootstrap) bootstrap ;;
+dead-man) dead_man ;;
+*) echo "usage: bootstrap.sh [bootstrap | dead-man]" >&2 && exit 2 ;;
+esac
