@@ -1,12 +1,13 @@
 //! The Lambda function: runs the engine on a schedule, and takes requests of engineers.
 //!
-//! An event without an `action`, such as the schedule's, runs one pass of the engine. Responses are the JSON documents of
-//! the command line.
+//! The event of a schedule runs one pass of the engine. Responses are the JSON documents of the command line; a failure fails the
+//! invocation.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
 
-use lambda_runtime::{LambdaEvent, service_fn};
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -22,18 +23,55 @@ use crate::domain::record::parse_service;
 use crate::engine::LaunchRequest;
 use crate::failure::{Failure, Kind};
 
-/// Payload of an invocation. Other fields, such as those of a scheduled event, are ignored.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "kebab-case")]
-struct Request {
-    action: Option<String>,
-    name: Option<String>,
+/// The part of the time-out in which no step of a pass starts, because a started one may take this long.
+const DEADLINE_MARGIN: Duration = Duration::from_secs(45);
+
+/// A request of an invocation, such as `{"launch": {"name": "checkout-fix"}}`.
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+enum Request {
+    Engine {},
+    Ls {},
+    Launch(LaunchFields),
+    Extend { environment: String, by: String, owner: Option<String> },
+    Terminate { environment: String, owner: Option<String> },
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct LaunchFields {
+    name: String,
     owner: Option<String>,
+    #[serde(default)]
     services: BTreeMap<String, String>,
     ttl: Option<String>,
     note: Option<String>,
-    environment: Option<String>,
-    by: Option<String>,
+}
+
+impl Request {
+    /// Parses an event. An empty one and those of `EventBridge`, which have a source, request a pass of the engine.
+    fn parse(event: Value) -> Result<Self, Failure> {
+        let is_scheduled = event.as_object().is_some_and(|fields| {
+            fields.is_empty() || fields.contains_key("source") && fields.contains_key("detail-type")
+        });
+        if is_scheduled {
+            return Ok(Self::Engine {});
+        }
+        serde_json::from_value(event).map_err(|error| {
+            let hint =
+                "use an empty event, or one of engine, ls, launch, extend and terminate with its fields";
+            Failure::new(Kind::Usage, format!("not a valid event: {error}"), hint)
+        })
+    }
+
+    /// The name in the audit log. Lambda does not tell the function who invoked it.
+    fn owner(&self) -> Option<&String> {
+        match self {
+            Self::Launch(fields) => fields.owner.as_ref(),
+            Self::Extend { owner, .. } | Self::Terminate { owner, .. } => owner.as_ref(),
+            Self::Engine {} | Self::Ls {} => None,
+        }
+    }
 }
 
 /// Whether the Lambda runtime started this process.
@@ -63,79 +101,88 @@ pub fn main() -> ExitCode {
     }
 }
 
-async fn handle(event: LambdaEvent<Value>) -> Result<Value, lambda_runtime::Error> {
-    let event_fields = event.payload.as_object();
-    let is_scheduled = event_fields.is_some_and(|fields| fields.get("action").is_none_or(Value::is_null));
-    match respond(event.payload).await {
-        Ok(document) => Ok(document),
-        Err(failure) => {
-            tracing::error!(kind = failure.kind.as_str(), message = failure.message, "failed");
-            // A failed schedule fails the invocation, because CloudWatch alarms count failed invocations. A request gets the
-            // failure as a document, as on the command line.
-            if is_scheduled {
-                Err(failure.sentence().into())
-            } else {
-                Ok(serde_json::to_value(json::error(&failure))?)
-            }
-        }
-    }
+async fn handle(event: LambdaEvent<Value>) -> Result<Value, Diagnostic> {
+    let deadline = event.context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
+    respond(event.payload, deadline.saturating_sub(DEADLINE_MARGIN)).await.map_err(|failure| {
+        tracing::error!(kind = failure.kind.as_str(), message = failure.message, "failed");
+        // A failure fails the invocation, so that alarms and callers see it.
+        Diagnostic { error_type: failure.kind.as_str().to_owned(), error_message: failure.sentence() }
+    })
 }
 
-async fn respond(payload: Value) -> Result<Value, Failure> {
-    let request: Request = serde_json::from_value(payload)
-        .map_err(|error| Failure::new(Kind::Usage, format!("not a valid event: {error}"), ""))?;
-    let config = Config { owner: request.owner.clone(), ..Config::default() };
-    let session = Session::new(GlobalOptions::from_env()?, config, Console::stdio(true));
+/// Responds with the documents of the command line. No step of a pass starts after `time`.
+async fn respond(event: Value, time: Duration) -> Result<Value, Failure> {
+    let request = Request::parse(event)?;
+    let owner = request.owner().cloned().or_else(|| Some("lambda".to_owned()));
+    let session =
+        Session::new(GlobalOptions::from_env()?, Config { owner, ..Config::default() }, Console::stdio(true));
     let context = session.context().await?;
-    match request.action.as_deref() {
-        None | Some("engine") => {
-            let report = context.engine.once(false).await?;
-            to_value(&json::report(context.fleet(), &report))
+    match request {
+        Request::Engine {} => {
+            to_value(&json::report(context.fleet(), &context.engine.once_within(time).await?))
         }
-        Some("ls") => {
+        Request::Ls {} => {
             let (world, now) = context.observe().await?;
             to_value(&json::environments(&world, context.cloud().region(), now))
         }
-        Some("launch") => launch(&context, request).await,
-        Some("extend") => {
-            let id = resolve(&context, &required(request.environment, "environment")?).await?.environment;
-            let by = duration(&required(request.by, "by")?)?;
-            let extended = context.engine.extend(&id, by).await?;
+        Request::Launch(fields) => launch(&context, fields).await,
+        Request::Extend { environment, by, .. } => {
+            let id = resolve(&context, &environment).await?.environment;
+            let extended = context.engine.extend(&id, duration(&by)?).await?;
             to_value(&json::extended(context.fleet(), &extended))
         }
-        Some("terminate") => {
-            let id = resolve(&context, &required(request.environment, "environment")?).await?.environment;
+        Request::Terminate { environment, .. } => {
+            let id = resolve(&context, &environment).await?.environment;
             context.engine.terminate(&id).await?;
             to_value(&json::terminating(context.fleet(), &id))
-        }
-        Some(unknown) => {
-            let hint = "use engine, ls, launch, extend or terminate";
-            Err(Failure::new(Kind::Usage, format!("unknown action {unknown:?}"), hint))
         }
     }
 }
 
-async fn launch(context: &Context<'_>, request: Request) -> Result<Value, Failure> {
-    let name: Label = required(request.name, "name")?.parse()?;
-    let services = request.services.iter().map(|(name, tag)| parse_service(&format!("{name}={tag}")));
+async fn launch(context: &Context<'_>, fields: LaunchFields) -> Result<Value, Failure> {
+    let services = fields.services.iter().map(|(name, tag)| parse_service(&format!("{name}={tag}")));
     let request = LaunchRequest {
-        name,
+        name: fields.name.parse::<Label>()?,
         services: services.collect::<Result<_, _>>()?,
-        ttl: request.ttl.as_deref().map(duration).transpose()?,
-        note: request.note,
+        ttl: fields.ttl.as_deref().map(duration).transpose()?,
+        note: fields.note,
     };
     let launched = context.engine.launch(&request).await?;
     to_value(&json::launched(context.fleet(), &request.name, &launched))
 }
 
-fn required(value: Option<String>, field: &str) -> Result<String, Failure> {
-    value.ok_or_else(|| Failure::new(Kind::Usage, format!("the event has no field {field:?}"), ""))
-}
-
-fn duration(text: &str) -> Result<std::time::Duration, Failure> {
+fn duration(text: &str) -> Result<Duration, Failure> {
     parse_duration(text).map_err(|error| Failure::new(Kind::Usage, error.to_string(), ""))
 }
 
 fn to_value(document: &impl serde::Serialize) -> Result<Value, Failure> {
     serde_json::to_value(document).map_err(|error| Failure::new(Kind::Failed, error.to_string(), ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    #[rstest]
+    #[case::empty(json!({}))]
+    #[case::schedule(json!({ "source": "aws.events", "detail-type": "Scheduled Event", "detail": {} }))]
+    #[case::explicit(json!({ "engine": {} }))]
+    fn schedule_requests_a_pass(#[case] event: Value) {
+        assert_eq!(Request::parse(event), Ok(Request::Engine {}));
+    }
+
+    #[rstest]
+    #[case::unknown(json!({ "lunch": {} }), "unknown variant `lunch`")]
+    #[case::two(json!({ "ls": {}, "engine": {} }), "not a valid event")]
+    #[case::missing_field(json!({ "extend": { "environment": "dev-1" } }), "missing field `by`")]
+    #[case::unknown_field(json!({ "launch": { "name": "x", "tll": "8h" } }), "unknown field `tll`")]
+    #[case::no_object(json!("launch"), "not a valid event")]
+    fn bad_event_is_a_usage_error(#[case] event: Value, #[case] message: &str) {
+        let failure = Request::parse(event).unwrap_err();
+        assert_eq!(failure.kind, Kind::Usage);
+        assert!(failure.message.contains(message), "{}", failure.message);
+    }
 }

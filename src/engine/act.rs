@@ -1,6 +1,7 @@
 //! Takes steps. Each re-reads its target before a destructive change, and a failed step does not stop the others.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::{FutureExt as _, StreamExt as _};
@@ -54,9 +55,15 @@ impl Completion {
 
 impl Engine {
     /// Takes steps in order: all steps of one priority, several at the same time, before any of the next priority.
-    pub(super) async fn act(&self, world: &World, now: DateTime<Utc>, steps: &[&Planned]) -> Vec<StepReport> {
-        let actor =
-            Actor { engine: self, world, policy: &world.fleet.policy, now, last_created: Mutex::default() };
+    pub(super) async fn act(
+        &self,
+        world: &World,
+        now: DateTime<Utc>,
+        steps: &[&Planned],
+        deadline: Option<Duration>,
+    ) -> Vec<StepReport> {
+        let policy = &world.fleet.policy;
+        let actor = Actor { engine: self, world, policy, now, deadline, last_created: Mutex::default() };
         let mut reports = Vec::with_capacity(steps.len());
         for group in steps.chunk_by(|a, b| a.step.priority() == b.step.priority()) {
             // Databases are created one by one, because the result of each decides whether the next is still needed.
@@ -73,6 +80,8 @@ struct Actor<'a> {
     world: &'a World,
     policy: &'a Policy,
     now: DateTime<Utc>,
+    /// No step starts after this time of the engine's clock.
+    deadline: Option<Duration>,
     /// The number of the last database that this pass has created for the pool.
     last_created: Mutex<Option<Number>>,
 }
@@ -80,7 +89,13 @@ struct Actor<'a> {
 impl Actor<'_> {
     async fn report(&self, planned: &Planned) -> StepReport {
         let step = &planned.step;
-        let (outcome, detail) = match self.apply(step, &planned.reason).await {
+        let is_late = self.deadline.is_some_and(|deadline| self.engine.clock.elapsed() >= deadline);
+        let result = if is_late {
+            Ok(Completion::skip("no time left; the next pass takes it"))
+        } else {
+            self.apply(step, &planned.reason).await
+        };
+        let (outcome, detail) = match result {
             Ok(Completion::Done(detail)) => (Outcome::Done, detail),
             Ok(Completion::Skipped(why)) => (Outcome::Skipped, why),
             Err(error) if error.is(ErrorClass::Unknown) => (Outcome::Unknown, error.to_string()),

@@ -57,6 +57,18 @@ impl Engine {
     /// # Errors
     /// Returns an error if the fleet cannot be read. All other errors are in the report.
     pub async fn once(&self, dry_run: bool) -> Result<Report, Failure> {
+        self.pass(dry_run, None).await
+    }
+
+    /// Runs one pass of which no step starts after `time`. The report has those steps as skipped; the next pass takes them.
+    ///
+    /// # Errors
+    /// As [`Self::once`].
+    pub async fn once_within(&self, time: Duration) -> Result<Report, Failure> {
+        self.pass(false, Some(self.clock.elapsed() + time)).await
+    }
+
+    async fn pass(&self, dry_run: bool, deadline: Option<Duration>) -> Result<Report, Failure> {
         let mut world = self.observe_uncached().await?;
         self.load_launch_history(&mut world).await;
         let (plan, now) = self.plan(&world);
@@ -65,7 +77,7 @@ impl Engine {
             report.steps = plan.steps.iter().map(|planned| unstarted(planned, Outcome::DryRun)).collect();
         } else if let Some(now) = now {
             let steps: Vec<_> = plan.steps.iter().collect();
-            report.steps = self.act(&world, now, &steps).await;
+            report.steps = self.act(&world, now, &steps, deadline).await;
             self.log_steps(&report.steps, now).await;
         }
         Ok(report)
@@ -254,7 +266,7 @@ impl EngineLoop {
             return;
         }
         self.engine.emit(Event::Working(due.len()));
-        let reports = self.engine.act(world, now, &due).await;
+        let reports = self.engine.act(world, now, &due, None).await;
         self.engine.log_steps(&reports, now).await;
         self.engine.emit(Event::Working(0));
         self.changed = true;

@@ -42,7 +42,7 @@ async fn scheduled_event_runs_one_pass() {
     rds.delete_db_instance().db_instance_identifier(id).skip_final_snapshot(true).send().await.unwrap();
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     assert_eq!(account.inspect().await.free(), 0);
-    let report = function.invoke(&json!({ "action": "engine" })).response();
+    let report = function.invoke(&json!({ "engine": {} })).response();
     assert_eq!(report["steps"][0]["action"], "create-database");
     assert_eq!(account.inspect().await.free(), 1);
     assert!(function.is_running());
@@ -57,12 +57,13 @@ async fn actions_answer_with_the_command_documents() {
 
     let launched = function
         .invoke(&json!({
-            "action": "launch",
-            "name": "checkout-fix",
-            "owner": "jo",
-            "services": { "payments": "f-123" },
-            "ttl": "8h",
-            "note": "for QA",
+            "launch": {
+                "name": "checkout-fix",
+                "owner": "jo",
+                "services": { "payments": "f-123" },
+                "ttl": "8h",
+                "note": "for QA",
+            },
         }))
         .response();
     assert_eq!(launched["environment"]["id"], "dev-1");
@@ -75,7 +76,7 @@ async fn actions_answer_with_the_command_documents() {
     let by_command = hatchery(&moto, &["launch", "other", "--json"]).ok().json();
     assert_eq!(shape(&launched), shape(&by_command));
 
-    let listed = function.invoke(&json!({ "action": "ls" })).response();
+    let listed = function.invoke(&json!({ "ls": {} })).response();
     let by_command = hatchery(&moto, &["ls", "--json"]).ok().json();
     assert_eq!(shape(&listed), shape(&by_command));
     assert_eq!(listed["environments"][0]["name"], "checkout-fix");
@@ -83,68 +84,84 @@ async fn actions_answer_with_the_command_documents() {
 
     let before = time(&listed["environments"][0]["expires_at"]);
     let extended =
-        function.invoke(&json!({ "action": "extend", "environment": "checkout-fix", "by": "4h" })).response();
+        function.invoke(&json!({ "extend": { "environment": "checkout-fix", "by": "4h" } })).response();
     assert_eq!(extended["id"], "dev-1");
     assert_eq!(time(&extended["expires_at"]) - before, chrono::TimeDelta::hours(4));
     let by_command = hatchery(&moto, &["extend", "dev-1", "--by", "1h", "--json"]).ok().json();
     assert_eq!(shape(&extended), shape(&by_command));
 
-    let terminated = function.invoke(&json!({ "action": "terminate", "environment": "dev-1" })).response();
+    let terminated =
+        function.invoke(&json!({ "terminate": { "environment": "dev-1", "owner": "jo" } })).response();
     assert_eq!((&terminated["id"], &terminated["terminating"]), (&json!("dev-1"), &json!(true)));
+    let activity = hatchery(&moto, &["activity", "--json"]).ok().json();
+    let by = |action: &str| {
+        let events = activity["events"].as_array().unwrap();
+        events.iter().find(|event| event["action"] == action).unwrap()["who"].clone()
+    };
+    assert_eq!((by("launch"), by("extend"), by("terminate")), ("jo".into(), "lambda".into(), "jo".into()));
     assert!(account.inspect().await.records["hatchery/dev/1"].contains_key("hatchery:terminate"));
     let by_command = hatchery(&moto, &["terminate", "other", "--yes", "--json"]).ok().json();
     assert_eq!(shape(&terminated), shape(&by_command));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refusals_are_error_documents() {
+async fn refusals_fail_the_invocation() {
     let moto = Moto::start();
     let account = Account::new(&moto).await;
     init(&moto, "dev", &["--spare", "0"]).await;
     let mut function = LambdaFunction::start(&moto, &[("HATCHERY_FLEET", "dev")]);
 
+    // An unknown request must not run the engine.
+    function.invoke(&json!({ "lunch": {} })).assert_failure("usage", &["lunch", "launch, extend"]);
+    function.invoke(&json!("launch")).assert_failure("usage", &["event"]);
+    function.invoke(&json!({ "launch": {} })).assert_failure("usage", &["name"]);
+    function.invoke(&json!({ "launch": { "name": "x", "ttl": "3x" } })).assert_failure("usage", &["3x"]);
     function
-        .invoke(&json!({ "action": "lunch" }))
-        .assert_error_document("usage", &["lunch", "launch, extend"]);
-    function.invoke(&json!({ "action": 1 })).assert_error_document("usage", &["event"]);
-    function.invoke(&json!("launch")).assert_error_document("usage", &["event"]);
-    function.invoke(&json!({ "action": "launch" })).assert_error_document("usage", &["name"]);
+        .invoke(&json!({ "launch": { "name": "x", "ttl": "30d" } }))
+        .assert_failure("refused", &["max-lifetime"]);
     function
-        .invoke(&json!({ "action": "launch", "name": "x", "ttl": "3x" }))
-        .assert_error_document("usage", &["3x"]);
-    function
-        .invoke(&json!({ "action": "launch", "name": "x", "ttl": "30d" }))
-        .assert_error_document("refused", &["max-lifetime"]);
-    function
-        .invoke(&json!({ "action": "extend", "environment": "dev-7", "by": "1h" }))
-        .assert_error_document("not-found", &["dev-7"]);
+        .invoke(&json!({ "extend": { "environment": "dev-7", "by": "1h" } }))
+        .assert_failure("not-found", &["dev-7"]);
     // A payload that is no JSON cannot be an event: the runtime itself reports it, and the function keeps running.
     let outcome = function.invoke_with("launch");
     assert!(matches!(outcome, Outcome::Error(_)), "{outcome:#?}");
-    function.invoke(&json!({ "action": "ls" })).response();
+    function.invoke(&json!({ "ls": {} })).response();
     assert!(account.inspect().await.is_at_rest(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn missing_fleet_is_an_error_document() {
+async fn missing_fleet_fails_the_invocation() {
     let moto = Moto::start();
     let mut function = LambdaFunction::start(&moto, &[("HATCHERY_FLEET", "unknown")]);
-    function
-        .invoke(&json!({ "action": "launch", "name": "x" }))
-        .assert_error_document("not-found", &["fleet", "unknown"]);
-    function.invoke(&json!({ "action": "ls" })).assert_error_document("not-found", &["fleet"]);
+    function.invoke(&json!({ "launch": { "name": "x" } })).assert_failure("not-found", &["fleet", "unknown"]);
+    function.invoke(&json!({ "ls": {} })).assert_failure("not-found", &["fleet"]);
+    // A success would hide from Lambda's metrics that the pool is not maintained.
+    function.invoke(&scheduled_event()).assert_failure("not-found", &["unknown"]);
+    assert!(function.is_running());
     let mut function = LambdaFunction::start(&moto, &[]);
-    function.invoke(&json!({ "action": "ls" })).assert_error_document("not-found", &["fleet"]);
+    function.invoke(&json!({ "ls": {} })).assert_failure("not-found", &["fleet"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn failed_schedule_fails_the_invocation() {
+async fn pass_stops_before_the_deadline() {
     let moto = Moto::start();
-    let mut function = LambdaFunction::start(&moto, &[("HATCHERY_FLEET", "unknown")]);
-    // An error document would count as a success in Lambda's metrics, and no alarm would notice that the pool is empty.
-    let Outcome::Error(error) = function.invoke(&scheduled_event()) else { panic!("a success") };
-    assert!(error["errorMessage"].as_str().unwrap().contains("unknown"), "{error}");
-    assert!(function.is_running());
+    let account = Account::new(&moto).await;
+    init(&moto, "dev", &["--spare", "1"]).await;
+    let mut function = LambdaFunction::start(&moto, &[("HATCHERY_FLEET", "dev")]);
+    function.set_timeout(std::time::Duration::from_secs(20));
+    let report = function.invoke(&scheduled_event()).response();
+    assert_eq!(
+        (&report["steps"][0]["outcome"], account.inspect().await.free()),
+        (&json!("skipped"), 0),
+        "{report:#}"
+    );
+    function.set_timeout(std::time::Duration::from_mins(4));
+    let report = function.invoke(&json!({})).response();
+    assert_eq!(
+        (&report["steps"][0]["outcome"], account.inspect().await.free()),
+        (&json!("done"), 1),
+        "{report:#}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,7 +170,7 @@ async fn logs_are_json_lines() {
     init(&moto, "dev", &["--spare", "1"]).await;
     let mut function = LambdaFunction::start(&moto, &[("HATCHERY_FLEET", "dev")]);
     function.invoke(&scheduled_event()).response();
-    function.invoke(&json!({ "action": "lunch" })).response();
+    function.invoke(&json!({ "lunch": {} })).assert_failure("usage", &["lunch"]);
     let log = function.log();
     let lines: Vec<Value> = log
         .lines()
