@@ -176,7 +176,7 @@ mod tests {
 
     #[rstest]
     #[case("VpcId", "vpc_id")]
-    #[case("VolumeGiB", "volume_gi_b")]
+    #[case("SecondVpnCidr", "second_vpn_cidr")]
     #[case("KmsKeyArn", "kms_key_arn")]
     fn variables_have_terraform_names(#[case] name: &str, #[case] expected: &str) {
         assert_eq!(variable(name), expected);
@@ -205,6 +205,12 @@ mod tests {
         // Five parameters of up to 200 characters.
         let length = parts.iter().map(|part| part.len()).sum::<usize>() + 5 * 200;
         assert!(length <= 16 * 1_024, "{length}");
+    }
+
+    /// <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html>
+    #[test]
+    fn template_can_be_deployed_without_a_bucket() {
+        assert!(template().len() <= 51_200, "{}", template().len());
     }
 
     #[test]
