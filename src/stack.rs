@@ -1,33 +1,33 @@
 //! The CloudFormation template of a fleet, its parameters, and a Terraform module around it.
 
+use std::io::Write as _;
+
+use base64::prelude::{BASE64_STANDARD as STANDARD, Engine as _};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde::Serialize;
 use yaml_rust2::{Yaml, YamlLoader};
 
 /// The template without the bootstrap script.
 const TEMPLATE: &str = include_str!("stack/template.yaml");
-const BOOTSTRAP: &str = include_str!("stack/bootstrap.sh");
 /// Where the template contains the script.
-const PLACEHOLDER: &str = "@bootstrap.sh@\n";
+const PLACEHOLDER: &str = "@bootstrap.sh@";
+/// The script that makes an instance an environment.
+pub const BOOTSTRAP: &str = include_str!("stack/bootstrap.sh");
 
 /// Returns the template in YAML, with the bootstrap script in its user data.
 #[must_use]
 pub fn template() -> String {
-    let indent = TEMPLATE
-        .split(PLACEHOLDER)
-        .next()
-        .map_or(0, |before| before.len() - before.trim_end_matches(' ').len());
-    let mut lines =
-        user_data_script().lines().map(|line| format!("{}{line}\n", " ".repeat(indent))).collect::<String>();
-    lines.drain(..indent);
-    TEMPLATE.replace(PLACEHOLDER, &lines)
+    TEMPLATE.replace(PLACEHOLDER, &compress(BOOTSTRAP))
 }
 
-/// Returns the script without comments and empty lines, because user data is limited to 16 KiB.
+/// Returns the text in cloud-init's encoding `gz+b64`, because user data is limited to 16 KiB.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html>
-fn user_data_script() -> String {
-    let is_code = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
-    let code = BOOTSTRAP.lines().skip(1).filter(is_code);
-    std::iter::once("#!/bin/bash").chain(code).flat_map(|line| [line, "\n"]).collect()
+fn compress(text: &str) -> String {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    // Writes to memory do not fail.
+    let _ = encoder.write_all(text.as_bytes());
+    STANDARD.encode(encoder.finish().unwrap_or_default())
 }
 
 /// A parameter of the template.
@@ -141,6 +141,7 @@ fn quote(text: &str) -> String {
 mod tests {
     use std::collections::BTreeSet;
 
+    use flate2::read::GzDecoder;
     use rstest::rstest;
 
     use super::*;
@@ -199,11 +200,13 @@ mod tests {
         let documents = YamlLoader::load_from_str(&template()).unwrap();
         let data =
             &documents[0]["Resources"]["FleetTemplate"]["Properties"]["LaunchTemplateData"]["UserData"];
-        let parts = data["Fn::Base64"]["Fn::Join"][1].as_vec().unwrap();
-        let parts: Vec<_> = parts.iter().map(|part| part.as_str().unwrap()).collect();
-        assert_eq!(parts[1], user_data_script());
-        // Five parameters of up to 200 characters.
-        let length = parts.iter().map(|part| part.len()).sum::<usize>() + 5 * 200;
+        let data = data["Fn::Base64"].as_str().unwrap();
+        let cloud_config = YamlLoader::load_from_str(data).unwrap();
+        let file = &cloud_config[0]["write_files"][1];
+        let content = STANDARD.decode(file["content"].as_str().unwrap()).unwrap();
+        assert_eq!(std::io::read_to_string(GzDecoder::new(content.as_slice())).unwrap(), BOOTSTRAP);
+        // Parameters of up to 200 characters.
+        let length = data.len() + data.matches("${").count() * 200;
         assert!(length <= 16 * 1_024, "{length}");
     }
 
@@ -211,13 +214,5 @@ mod tests {
     #[test]
     fn template_can_be_deployed_without_a_bucket() {
         assert!(template().len() <= 51_200, "{}", template().len());
-    }
-
-    #[test]
-    fn script_without_comments_is_the_same_program() {
-        assert!(BOOTSTRAP.starts_with("#!/bin/bash\n"));
-        // Without here-documents and comments behind code, every line that starts with # is a comment.
-        assert!(!BOOTSTRAP.replace("<<<", "").contains("<<"));
-        assert!(BOOTSTRAP.len() > user_data_script().len());
     }
 }

@@ -12,8 +12,11 @@ pub(crate) struct StackArgs {
     /// Explain the parameters instead of printing the template
     #[arg(long)]
     parameters: bool,
+    /// Print the script that turns an instance into an environment, which the template contains in compressed form
+    #[arg(long, conflicts_with = "parameters")]
+    bootstrap: bool,
     /// Print the CloudFormation template, or a Terraform module around it
-    #[arg(long, value_enum, default_value_t, conflicts_with = "parameters")]
+    #[arg(long, value_enum, default_value_t, conflicts_with_all = ["parameters", "bootstrap"])]
     format: Format,
 }
 
@@ -38,6 +41,9 @@ pub(crate) fn run(args: &StackArgs, console: &Console) -> Result<(), Failure> {
             vec![parameter.name, default, parameter.description]
         });
         return console.print(&table::render(&["PARAMETER", "DEFAULT", "MEANING"], rows.collect(), ""));
+    }
+    if args.bootstrap {
+        return console.print(stack::BOOTSTRAP);
     }
     match args.format {
         Format::Cloudformation => console.print(&stack::template()),
