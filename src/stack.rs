@@ -6,19 +6,37 @@ use base64::prelude::{BASE64_STANDARD as STANDARD, Engine as _};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 use yaml_rust2::{Yaml, YamlLoader};
 
-/// The template without the bootstrap script.
+/// The template with placeholders for the other files.
 const TEMPLATE: &str = include_str!("stack/template.yaml");
-/// Where the template contains the script.
-const PLACEHOLDER: &str = "@bootstrap.sh@";
 /// The script that makes an instance an environment.
 pub const BOOTSTRAP: &str = include_str!("stack/bootstrap.sh");
 
-/// Returns the template in YAML, with the bootstrap script in its user data.
+/// Returns the template in YAML, with the bootstrap script in its user data and the components of the images.
 #[must_use]
 pub fn template() -> String {
-    TEMPLATE.replace(PLACEHOLDER, &compress(BOOTSTRAP))
+    let base_image = include_str!("stack/base-image.yaml")
+        .replace("@minikube.flags@", include_str!("stack/minikube.flags").trim_end());
+    let base_image = insert(&base_image, "@tools.yaml@", include_str!("stack/tools.yaml"));
+    let template = TEMPLATE.replace("@bootstrap.sh@", &compress(BOOTSTRAP));
+    let template = insert(&template, "@base-image.yaml@", &base_image);
+    insert(&template, "@service-image.yaml@", include_str!("stack/service-image.yaml"))
+}
+
+/// Replaces a line with the text, which gets the indentation of the line.
+fn insert(template: &str, placeholder: &str, text: &str) -> String {
+    let mut lines = Vec::new();
+    for line in template.lines() {
+        match line.strip_suffix(placeholder) {
+            Some(indent) => {
+                lines.extend(text.lines().map(|line| format!("{indent}{line}").trim_end().to_owned()))
+            }
+            None => lines.push(line.to_owned()),
+        }
+    }
+    lines.join("\n") + "\n"
 }
 
 /// Returns the text in cloud-init's encoding `gz+b64`, because user data is limited to 16 KiB.
@@ -70,8 +88,12 @@ pub fn terraform() -> String {
     let parameters = parameters();
     let variables: String = parameters.iter().map(terraform_variable).collect();
     let values: String = parameters.iter().map(terraform_value).collect();
+    let template = template();
+    // A changed template gets another key, so that Terraform updates the stack.
+    let hash = hex::encode(Sha256::digest(&template));
+    let key = format!("hatchery-{}.yaml", &hash[..16]);
     // Terraform interpolates heredocs.
-    let template = template().replace("${", "$${").replace("%{", "%%{");
+    let template = template.replace("${", "$${").replace("%{", "%%{");
     format!(
         r#"# Deploys the CloudFormation template of a hatchery fleet. Print it again after an upgrade of hatchery.
 
@@ -81,17 +103,28 @@ terraform {{
   }}
 }}
 {variables}
+data "aws_s3_bucket" "artifacts" {{
+  bucket = var.artifact_bucket
+}}
+
 resource "aws_cloudformation_stack" "hatchery" {{
   name         = "hatchery-${{var.fleet_name}}"
   capabilities = ["CAPABILITY_NAMED_IAM"]
+  template_url = "https://${{data.aws_s3_bucket.artifacts.bucket_regional_domain_name}}/${{aws_s3_object.template.key}}"
   parameters = {{
 {values}  }}
-  template_body = <<TEMPLATE
-{template}TEMPLATE
 }}
 
 output "hatchery" {{
   value = aws_cloudformation_stack.hatchery.outputs
+}}
+
+# CloudFormation takes a template of this size from a bucket only.
+resource "aws_s3_object" "template" {{
+  bucket  = var.artifact_bucket
+  key     = "{key}"
+  content = <<TEMPLATE
+{template}TEMPLATE
 }}
 "#
     )
@@ -170,6 +203,7 @@ mod tests {
             "DatabaseSecretArn",
             "Registry",
             "Chart",
+            "Services",
             "ArtifactBucket",
         ];
         assert_eq!(required, expected);
@@ -186,8 +220,11 @@ mod tests {
     #[test]
     fn terraform_module_contains_the_template() {
         let module: hcl::Body = hcl::from_str(&terraform()).unwrap();
-        let stack = module.blocks().find(|block| block.identifier() == "resource").unwrap();
-        let body = stack.body().attributes().find(|attribute| attribute.key() == "template_body").unwrap();
+        let object = module
+            .blocks()
+            .find(|block| block.labels().first().is_some_and(|label| label.as_str() == "aws_s3_object"))
+            .unwrap();
+        let body = object.body().attributes().find(|attribute| attribute.key() == "content").unwrap();
         let context = hcl::eval::Context::new();
         let value = hcl::eval::Evaluate::evaluate(body.expr(), &context).unwrap();
         assert_eq!(value.as_str(), Some(template().as_str()));
@@ -210,9 +247,27 @@ mod tests {
         assert!(length <= 16 * 1_024, "{length}");
     }
 
-    /// <https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html>
+    /// <https://docs.aws.amazon.com/imagebuilder/latest/APIReference/API_CreateComponent.html>
+    #[rstest]
+    #[case::base("BaseComponent", "hatchery-base")]
+    #[case::service("ServiceComponent", "hatchery-service")]
+    fn components_are_documents_that_fit(#[case] resource: &str, #[case] name: &str) {
+        let documents = YamlLoader::load_from_str(&template()).unwrap();
+        let data = documents[0]["Resources"][resource]["Properties"]["Data"].as_str().unwrap();
+        assert!(data.chars().count() <= 16_000, "{}", data.len());
+        let component = YamlLoader::load_from_str(data).unwrap();
+        assert_eq!(component[0]["name"].as_str(), Some(name));
+    }
+
     #[test]
-    fn template_can_be_deployed_without_a_bucket() {
-        assert!(template().len() <= 51_200, "{}", template().len());
+    fn base_image_contains_the_settings_of_the_bootstrap() {
+        let documents = YamlLoader::load_from_str(&template()).unwrap();
+        let data = documents[0]["Resources"]["BaseComponent"]["Properties"]["Data"].as_str().unwrap();
+        let component = YamlLoader::load_from_str(data).unwrap();
+        let steps = component[0]["phases"][0]["steps"].as_vec().unwrap();
+        let files = steps.iter().find(|step| step["action"].as_str() == Some("CreateFile")).unwrap();
+        let content = |index: usize| files["inputs"][index]["content"].as_str().unwrap();
+        assert_eq!(content(0), include_str!("stack/minikube.flags").trim_end());
+        assert_eq!(content(1), include_str!("stack/tools.yaml"));
     }
 }

@@ -11,13 +11,18 @@ import boto3
 STACK = "hatchery-dev"
 
 
-def upload_function(bucket, key):
+def upload(bucket, objects):
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": s3.meta.region_name})
+    for key, body in objects.items():
+        s3.put_object(Bucket=bucket, Key=key, Body=body)
+
+
+def function():
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as zipped:
         zipped.writestr("bootstrap", "not run")
-    s3 = boto3.client("s3")
-    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": s3.meta.region_name})
-    s3.put_object(Bucket=bucket, Key=key, Body=archive.getvalue())
+    return archive.getvalue()
 
 
 def policies():
@@ -34,11 +39,13 @@ def policies():
 
 request = json.load(sys.stdin)
 parameters = request["parameters"]
-upload_function(parameters["ArtifactBucket"], "hatchery-lambda-aarch64.zip")
+bucket = parameters["ArtifactBucket"]
+upload(bucket, {"hatchery-lambda-aarch64.zip": function(), "hatchery.yaml": request["template"]})
 cloudformation = boto3.client("cloudformation")
 cloudformation.create_stack(
     StackName=STACK,
-    TemplateBody=request["template"],
+    # Templates over 51,200 bytes must be in a bucket.
+    TemplateURL=f"https://{bucket}.s3.amazonaws.com/hatchery.yaml",
     Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
     Capabilities=["CAPABILITY_NAMED_IAM"],
 )

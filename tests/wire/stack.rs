@@ -67,6 +67,7 @@ pub(crate) async fn deploy(moto: &Moto) -> Value {
         "DatabaseSecretArn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:integration-a1b2c3",
         "Registry": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/services",
         "Chart": "oci://123456789012.dkr.ecr.eu-west-1.amazonaws.com/chart",
+        "Services": "payments,kyc",
         "ArtifactBucket": "artifacts",
     });
     let mut variables = moto.env();
