@@ -13,13 +13,14 @@ use yaml_rust2::{Yaml, YamlLoader};
 const TEMPLATE: &str = include_str!("stack/template.yaml");
 /// The script that makes an instance an environment.
 pub const BOOTSTRAP: &str = include_str!("stack/bootstrap.sh");
+/// Arguments of `minikube start`, for the build of the image and for the bootstrap.
+const MINIKUBE_FLAGS: &str = include_str!("stack/minikube.flags");
 
 /// Returns the template in YAML, with the bootstrap script in its user data and the components of the images.
 #[must_use]
 pub fn template() -> String {
-    let base_image = include_str!("stack/base-image.yaml")
-        .replace("@minikube.flags@", include_str!("stack/minikube.flags").trim_end());
-    let base_image = insert(&base_image, "@tools.yaml@", include_str!("stack/tools.yaml"));
+    let base_image =
+        include_str!("stack/base-image.yaml").replace("@minikube.flags@", MINIKUBE_FLAGS.trim_end());
     let template = TEMPLATE.replace("@bootstrap.sh@", &compress(BOOTSTRAP));
     let template = insert(&template, "@base-image.yaml@", &base_image);
     insert(&template, "@service-image.yaml@", include_str!("stack/service-image.yaml"))
@@ -260,14 +261,14 @@ mod tests {
     }
 
     #[test]
-    fn base_image_contains_the_settings_of_the_bootstrap() {
+    fn image_and_bootstrap_start_the_same_cluster() {
         let documents = YamlLoader::load_from_str(&template()).unwrap();
         let data = documents[0]["Resources"]["BaseComponent"]["Properties"]["Data"].as_str().unwrap();
         let component = YamlLoader::load_from_str(data).unwrap();
         let steps = component[0]["phases"][0]["steps"].as_vec().unwrap();
-        let files = steps.iter().find(|step| step["action"].as_str() == Some("CreateFile")).unwrap();
-        let content = |index: usize| files["inputs"][index]["content"].as_str().unwrap();
-        assert_eq!(content(0), include_str!("stack/minikube.flags").trim_end());
-        assert_eq!(content(1), include_str!("stack/tools.yaml"));
+        let file = steps.iter().find(|step| step["action"].as_str() == Some("CreateFile")).unwrap();
+        let flags = MINIKUBE_FLAGS.trim_end();
+        assert_eq!(file["inputs"][0]["content"].as_str(), Some(flags));
+        assert!(BOOTSTRAP.contains(&format!("MINIKUBE_FLAGS='{flags}'")), "{flags}");
     }
 }

@@ -19,6 +19,8 @@ IMDS=${AWS_EC2_METADATA_SERVICE_ENDPOINT:-http://169.254.169.254}
 TAGS=meta-data/tags/instance
 # A factor on all timeouts and pauses, in thousandths.
 SCALE=${HATCHERY_TIMEOUT_SCALE:-1000}
+# The image contains the flags with which its cluster was created. These are the same, for an image without a cluster.
+MINIKUBE_FLAGS='--driver=docker --container-runtime=docker --force --cpus=no-limit --memory=no-limit --static-ip=192.168.200.200 --apiserver-names=hatchery.internal --addons=ingress --ports=80:80 --ports=443:443 --interactive=false'
 HATCHERY_REGISTRY='' HATCHERY_CHART='' HATCHERY_DATABASE_SECRET='' HATCHERY_LOG_GROUP=''
 HATCHERY_HARD_CAP=691200 HATCHERY_GRACE=900
 INSTANCE='' STREAM='' TIMELINE='' PHASE=booting FINISHED='' INVALID=''
@@ -249,10 +251,10 @@ pull_images() {
   keep images ''
 }
 
-# Root needs --force. The ports make the ingress reachable from outside.
 minikube_start() {
-  try "minikube does not start" 900 minikube start --driver=docker --force --cpus=max --memory=max --addons=ingress \
-    --ports=80:80 --ports=443:443 --interactive=false
+  local flags
+  read -ra flags <<<"$(cat "${HATCHERY_MINIKUBE_FLAGS_FILE:-/etc/hatchery/minikube.flags}" 2>/dev/null || echo "$MINIKUBE_FLAGS")"
+  try "minikube does not start" 900 minikube start "${flags[@]}"
 }
 
 start_cluster() {

@@ -186,6 +186,7 @@ class Machine:
             "AWS_EC2_METADATA_SERVICE_ENDPOINT": self.endpoint,
             "HATCHERY_STATE_DIR": str(self.state),
             "HATCHERY_FLEET_ENV": str(self.root / "fleet.env"),
+            "HATCHERY_MINIKUBE_FLAGS_FILE": str(self.root / "minikube.flags"),
             "HATCHERY_UNIT_DIR": str(self.units),
             "HATCHERY_BOOT_ID": f"boot-{self.boot}",
             "HATCHERY_TIMEOUT_SCALE": self.scale,
@@ -378,6 +379,16 @@ class Success(Test):
         m.process.communicate(timeout=20)
         self.assertEqual(m.process.returncode, 0, m.log())
         self.assertEqual(m.phases(), PHASES)
+
+    def test_minikube_starts_with_the_flags_of_the_image(self):
+        m = machine(self)
+        self.assertEqual(m.run(), 0, m.log())
+        self.assertIn("--driver=docker", m.calls("minikube", "start")[0])
+        m = machine(self)
+        # Image Builder writes the file without a line break at its end.
+        (m.root / "minikube.flags").write_text("--driver=docker --static-ip=192.168.7.7")
+        self.assertEqual(m.run(), 0, m.log())
+        self.assertEqual(m.calls("minikube", "start"), [["minikube", "start", "--driver=docker", "--static-ip=192.168.7.7"]])
 
     def test_an_environment_without_services_needs_no_registry(self):
         m = machine(self)
