@@ -28,16 +28,11 @@ pub fn template() -> String {
 
 /// Replaces a line with the text, which gets the indentation of the line.
 fn insert(template: &str, placeholder: &str, text: &str) -> String {
-    let mut lines = Vec::new();
-    for line in template.lines() {
-        match line.strip_suffix(placeholder) {
-            Some(indent) => {
-                lines.extend(text.lines().map(|line| format!("{indent}{line}").trim_end().to_owned()))
-            }
-            None => lines.push(line.to_owned()),
-        }
-    }
-    lines.join("\n") + "\n"
+    let expand = |line: &str| match line.strip_suffix(placeholder) {
+        Some(indent) => text.lines().map(|line| format!("{indent}{line}").trim_end().to_owned()).collect(),
+        None => vec![line.to_owned()],
+    };
+    template.lines().flat_map(expand).flat_map(|line| [line, "\n".to_owned()]).collect()
 }
 
 /// Returns the text in cloud-init's encoding `gz+b64`, because user data is limited to 16 KiB.
