@@ -22,6 +22,7 @@ mod doctor;
 mod engine;
 mod extend;
 mod fleet;
+mod images;
 mod json;
 
 #[cfg(feature = "aws")]
@@ -101,6 +102,11 @@ enum OnFleet {
         #[arg(long, default_value = "24h", value_parser = parse_duration, value_name = "DURATION")]
         since: Duration,
     },
+    /// List the images and the pipelines that build them
+    Images {
+        #[command(subcommand)]
+        command: Option<images::ImagesCommand>,
+    },
     /// Launch an environment
     Launch(launch::LaunchArgs),
     /// Postpone the expiry of an environment
@@ -140,6 +146,7 @@ impl Headless {
         match self {
             Self::OnFleet(OnFleet::Launch(_) | OnFleet::Extend { .. } | OnFleet::Terminate { .. }) => true,
             Self::OnFleet(OnFleet::Engine { dry_run, .. }) => !dry_run,
+            Self::OnFleet(OnFleet::Images { command }) => command.is_some(),
             Self::Fleet(command) => command.is_write(),
             Self::OnFleet(
                 OnFleet::Ls | OnFleet::Pool | OnFleet::Activity { .. } | OnFleet::Logs(_) | OnFleet::Open(_),
@@ -247,6 +254,7 @@ async fn run_on_fleet(command: OnFleet, session: &Session) -> Result<(), Failure
         OnFleet::Ls => ls::run(&context).await,
         OnFleet::Pool => pool::run(&context).await,
         OnFleet::Activity { since } => activity::run(&context, since).await,
+        OnFleet::Images { command } => images::run(&context, command.as_ref()).await,
         OnFleet::Launch(args) => launch::run(&context, args).await,
         OnFleet::Extend { env, by } => extend::run(&context, &env, by).await,
         OnFleet::Terminate { env, yes } => terminate::run(&context, &env, yes).await,

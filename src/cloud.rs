@@ -11,8 +11,8 @@ use futures::stream::BoxStream;
 
 use crate::domain::{
     AuditEvent, CloudError, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image,
-    Instance, InstanceId, Launch, Listing, NewDatabase, NewRecord, Number, Record, RecordId, Snapshot,
-    Subnet, SubnetId, TagChanges,
+    Instance, InstanceId, Launch, Listing, NewDatabase, NewRecord, Number, Pipeline, PipelineKind, Record,
+    RecordId, Snapshot, Subnet, SubnetId, TagChanges,
 };
 
 mod account;
@@ -57,6 +57,15 @@ pub trait Cloud: Send + Sync {
 
     /// Returns the latest `available` image of the account with this value of the tag `hatchery:image`.
     async fn latest_image(&self, tag: &str) -> Result<Option<Image>>;
+
+    /// Returns the pipelines of the fleet's stack with their latest runs, `base` first; empty if there are none.
+    async fn pipelines(&self, fleet: &FleetName) -> Result<Vec<Pipeline>>;
+
+    /// Starts a run of a pipeline and returns its version.
+    ///
+    /// # Errors
+    /// Returns class `NotFound` if the fleet has no such pipeline.
+    async fn start_pipeline(&self, fleet: &FleetName, kind: PipelineKind) -> Result<String>;
 
     /// Returns the subnets with these ids.
     ///

@@ -18,6 +18,7 @@ use crate::failure::Failure;
 
 mod act;
 mod audit;
+mod bake;
 mod cache;
 pub mod exposure;
 mod extend;

@@ -14,7 +14,7 @@ use crate::domain::policy::SETTINGS;
 use crate::domain::progress::Estimates;
 use crate::domain::{
     AuditEvent, DatabaseState, EnvironmentId, EnvironmentState, Fleet, FleetName, InstanceId, InstanceState,
-    Label, Outcome, Phase, Policy, Pool, SnapshotId, Target, World,
+    Label, Outcome, Phase, Pipeline, PipelineKind, Policy, Pool, Run, SnapshotId, Target, World,
 };
 use crate::engine::{Extended, Launched, Report};
 use crate::failure::Failure;
@@ -375,6 +375,25 @@ pub(crate) fn url(fleet: &FleetName, id: &EnvironmentId, url: &str) -> Value {
 /// Document of `hatchery doctor`.
 pub(crate) fn doctor(findings: &impl Serialize) -> Value {
     json!({ "version": VERSION, "findings": findings })
+}
+
+/// Document of `hatchery images`.
+pub(crate) fn images(fleet: &FleetName, pipelines: &[Pipeline]) -> Value {
+    let pipelines: Vec<_> = pipelines
+        .iter()
+        .map(|pipeline| {
+            json!({
+                "image": pipeline.kind, "enabled": pipeline.enabled, "schedule": pipeline.schedule,
+                "runs": pipeline.runs,
+            })
+        })
+        .collect();
+    json!({ "version": VERSION, "fleet": fleet, "pipelines": pipelines })
+}
+
+/// Document of `hatchery images bake`.
+pub(crate) fn image(fleet: &FleetName, kind: PipelineKind, run: &Run) -> Value {
+    json!({ "version": VERSION, "fleet": fleet, "image": kind, "run": run })
 }
 
 /// Document of `hatchery fleet ls`.

@@ -22,8 +22,8 @@ use super::{
 };
 use crate::domain::{
     AuditEvent, CloudError, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image,
-    Instance, InstanceId, Launch, NewDatabase, NewFleet, NewRecord, Number, Record, RecordId, Snapshot,
-    Subnet, SubnetId, TagChanges,
+    Instance, InstanceId, Launch, NewDatabase, NewFleet, NewRecord, Number, Pipeline, PipelineKind, Record,
+    RecordId, Snapshot, Subnet, SubnetId, TagChanges,
 };
 
 mod account;
@@ -36,6 +36,7 @@ mod log_tail;
 mod logs;
 mod moto;
 mod network;
+mod pipelines;
 mod truncation;
 
 /// The timeout of one attempt, of a call with its retries, and of a connection.
@@ -63,6 +64,7 @@ pub struct AwsCloud {
     logs: aws_sdk_cloudwatchlogs::Client,
     sts: aws_sdk_sts::Client,
     quotas: aws_sdk_servicequotas::Client,
+    image_builder: aws_sdk_imagebuilder::Client,
     limits: Arc<Limits>,
     /// The ARNs of databases from listings, because RDS needs them to change tags.
     arns: Arc<Mutex<BTreeMap<DatabaseId, String>>>,
@@ -128,6 +130,7 @@ impl AwsCloud {
             ),
             sts: aws_sdk_sts::Client::new(config),
             quotas: aws_sdk_servicequotas::Client::new(config),
+            image_builder: aws_sdk_imagebuilder::Client::new(config),
             limits: Arc::new(Limits::new()),
             arns: Arc::default(),
         })
@@ -168,6 +171,14 @@ impl Cloud for AwsCloud {
 
     async fn latest_image(&self, tag: &str) -> Result<Option<Image>> {
         self.latest_image(tag).await
+    }
+
+    async fn pipelines(&self, fleet: &FleetName) -> Result<Vec<Pipeline>> {
+        self.pipelines(fleet).await
+    }
+
+    async fn start_pipeline(&self, fleet: &FleetName, kind: PipelineKind) -> Result<String> {
+        self.start_pipeline(fleet, kind).await
     }
 
     async fn subnets(&self, ids: &[SubnetId]) -> Result<Vec<Subnet>> {

@@ -14,6 +14,7 @@ mod listings;
 mod logs;
 mod mutations;
 mod operations;
+mod pipelines;
 mod scenario;
 mod setup;
 mod state;

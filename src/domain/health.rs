@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::error::ErrorClass;
+use super::pipeline::RunState;
 use super::pool::{DatabaseState, Pool};
 use super::target::Target;
 use super::world::World;
@@ -50,6 +51,7 @@ pub fn verdicts(world: &World, now: DateTime<Utc>) -> Vec<Verdict> {
     check_policy(world, &mut report);
     check_listings(world, &mut report);
     check_sources(world, now, &mut report);
+    check_pipelines(world, &mut report);
     check_pool(world, now, &mut report);
     verdicts.sort_by_key(|verdict| std::cmp::Reverse(verdict.level));
     verdicts
@@ -112,6 +114,24 @@ fn check_sources(world: &World, now: DateTime<Utc>, report: Report<'_>) {
             ),
         ),
         _ => {}
+    }
+}
+
+fn check_pipelines(world: &World, report: Report<'_>) {
+    let pipelines = match &world.pipelines {
+        Ok(pipelines) => pipelines,
+        Err(error) => {
+            let message = format!("the image pipelines cannot be read: {error}");
+            return report(Level::Info, "image-pipelines", message);
+        }
+    };
+    for pipeline in pipelines {
+        if let Some(run) = pipeline.last_result().filter(|run| run.state == RunState::Failed) {
+            let reason = run.reason.as_deref().unwrap_or("Image Builder gives no reason");
+            let message =
+                format!("the {} image {} failed: {reason}; see hatchery images", pipeline.kind, run.version);
+            report(Level::Warning, "image-failed", message);
+        }
     }
 }
 

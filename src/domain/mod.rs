@@ -16,6 +16,7 @@ pub mod ids;
 pub mod instance;
 pub mod launches;
 pub mod lifecycle;
+pub mod pipeline;
 pub mod policy;
 pub mod pool;
 pub mod progress;
@@ -38,6 +39,7 @@ pub use ids::{
 };
 pub use instance::{Instance, InstanceState, Phase};
 pub use launches::{Launch, Launches};
+pub use pipeline::{Pipeline, PipelineKind, Run, RunState};
 pub use policy::Policy;
 pub use pool::{DatabaseState, Pool};
 pub use record::{LaunchFailure, NewEnvironment, NewRecord, Purpose, Record, Termination};

@@ -48,7 +48,7 @@ pub struct Pipeline {
     pub kind: PipelineKind,
     /// Whether its schedule is enabled.
     pub enabled: bool,
-    /// When it runs, as an expression of EventBridge; `None` if it has no schedule.
+    /// When it runs, as a `cron` or `rate` expression; `None` if it has no schedule.
     pub schedule: Option<String>,
     /// Newest first.
     pub runs: Vec<Run>,
@@ -77,7 +77,9 @@ pub struct Run {
 
 /// The state of a run, in order.
 /// <https://docs.aws.amazon.com/imagebuilder/latest/APIReference/API_ImageState.html>
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, strum::Display, strum::EnumString, strum::IntoStaticStr)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, strum::Display, strum::EnumString, strum::IntoStaticStr,
+)]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase", ascii_case_insensitive)]
 pub enum RunState {

@@ -11,6 +11,7 @@ use super::fleet::{Fleet, Image, Subnet};
 use super::ids::{EnvironmentId, Number};
 use super::instance::Instance;
 use super::launches::Launches;
+use super::pipeline::Pipeline;
 use super::record::Record;
 
 /// The result of one listing, possibly incomplete.
@@ -63,6 +64,8 @@ pub struct World {
     /// The latest snapshot of the source database; `Ok(None)` if there is none, `Err` if it could not be read.
     pub snapshot: Result<Option<Snapshot>, CloudError>,
     pub image: Result<Option<Image>, CloudError>,
+    /// The pipelines of the fleet's stack; empty for a fleet with other images.
+    pub pipelines: Result<Vec<Pipeline>, CloudError>,
     /// The subnets that the policy names.
     pub subnets: Result<Vec<Subnet>, CloudError>,
     /// The launch history; `Ok(None)` if it was not requested, because only `spare=auto` needs it.
@@ -80,6 +83,7 @@ impl World {
             databases: Listing::default(),
             snapshot: Ok(None),
             image: Ok(None),
+            pipelines: Ok(Vec::new()),
             subnets: Ok(Vec::new()),
             launches: Ok(None),
         }
@@ -114,7 +118,7 @@ impl World {
         .collect()
     }
 
-    /// Returns the errors of this observation.
+    /// Returns the errors of this observation, without that of the pipelines, which nothing depends on.
     pub fn problems(&self) -> impl Iterator<Item = &CloudError> {
         let listings =
             [&self.records.problem, &self.instances.problem, &self.databases.problem].into_iter().flatten();

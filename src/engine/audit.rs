@@ -13,7 +13,7 @@ impl Engine {
     pub(super) async fn log_request(
         &self,
         action: &str,
-        environment: &EnvironmentId,
+        target: &str,
         reason: &str,
         outcome: Outcome,
         detail: String,
@@ -22,7 +22,7 @@ impl Engine {
             at: self.clock.now(),
             who: self.config.user.clone(),
             action: action.to_owned(),
-            target: environment.to_string(),
+            target: target.to_owned(),
             reason: reason.to_owned(),
             outcome,
             detail,

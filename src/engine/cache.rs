@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cloud::Result;
-use crate::domain::{Fleet, Image, Launches, Snapshot, Subnet};
+use crate::domain::{Fleet, Image, Launches, Pipeline, Snapshot, Subnet};
 
-/// The snapshot, image and subnets that launches and restores use.
+/// The snapshot, image and subnets that launches and restores use, and the pipelines of the image.
 #[derive(Clone)]
 pub(super) struct Sources {
     pub(super) snapshot: Result<Option<Snapshot>>,
     pub(super) image: Result<Option<Image>>,
     pub(super) subnets: Result<Vec<Subnet>>,
+    pub(super) pipelines: Result<Vec<Pipeline>>,
 }
 
 /// The cached sources, the time of their observation, and the fleet whose policy they belong to.

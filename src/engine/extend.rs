@@ -62,7 +62,7 @@ impl Engine {
             Err(failure) => (Outcome::Failed, failure.message.clone()),
         };
         let reason = format!("by {}", format_exact_duration(by));
-        self.log_request("extend", id, &reason, outcome, detail).await;
+        self.log_request("extend", &id.to_string(), &reason, outcome, detail).await;
         confirmed.map(|()| Extended { environment: id.clone(), expires_at, capped })
     }
 

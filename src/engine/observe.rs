@@ -12,7 +12,7 @@ use crate::cloud::{Page, Result, Template};
 use crate::domain::{CloudError, Database, Fleet, Instance, Listing, Record, World};
 use crate::failure::{Failure, Kind};
 
-/// How long the latest snapshot, the latest image and the subnets are cached. They change a few times a day.
+/// How long the sources are cached. They change a few times a day.
 const SOURCES_TTL: Duration = Duration::from_mins(15);
 
 enum Part {
@@ -107,13 +107,14 @@ impl Engine {
             return cache.sources.clone();
         }
         let policy = &fleet.policy;
-        let (snapshot, image, subnets) = futures::join!(
+        let (snapshot, image, subnets, pipelines) = futures::join!(
             self.cloud.latest_snapshot(&policy.source_database),
             self.cloud.latest_image(&policy.image_tag),
             self.cloud.subnets(&policy.subnets),
+            self.cloud.pipelines(&fleet.name),
         );
-        let sources = Sources { snapshot, image, subnets };
-        // Failures are not cached, so the next observation retries.
+        let sources = Sources { snapshot, image, subnets, pipelines };
+        // Failures are not cached, so the next observation retries. That of the pipelines can be a missing permission.
         if sources.snapshot.is_ok() && sources.image.is_ok() && sources.subnets.is_ok() {
             let cache = SourceCache { at: now, fleet: fleet.clone(), sources: sources.clone() };
             *self.source_cache() = Some(cache);
@@ -124,7 +125,12 @@ impl Engine {
 
 impl World {
     fn set_sources(&mut self, sources: Sources) {
-        Sources { snapshot: self.snapshot, image: self.image, subnets: self.subnets } = sources;
+        Sources {
+            snapshot: self.snapshot,
+            image: self.image,
+            subnets: self.subnets,
+            pipelines: self.pipelines,
+        } = sources;
     }
 }
 

@@ -22,7 +22,7 @@ impl Engine {
         let outcome = if written.is_ok() { Outcome::Done } else { Outcome::Failed };
         let detail = written.as_ref().err().map(ToString::to_string).unwrap_or_default();
         let reason = format!("{} of {}", record.name, record.owner);
-        self.log_request("terminate", id, &reason, outcome, detail).await;
+        self.log_request("terminate", &id.to_string(), &reason, outcome, detail).await;
         written.map_err(|error| Failure::cloud(&what, &error))
     }
 }

@@ -13,6 +13,7 @@ pub(crate) enum Action {
     Logs,
     Details,
     Health,
+    Images,
     Filter,
     Sort,
     SortReverse,
@@ -44,7 +45,7 @@ pub(crate) enum Context {
     Main,
     Details,
     Logs,
-    /// Help and health.
+    /// Help, health and images.
     Page,
 }
 
@@ -150,6 +151,7 @@ pub(crate) static ACTIONS: &[Entry] = {
         entry(Action::Sort, "sort", &["s"], "sort", "Sort by the next column", View, MAIN).hint(20),
         entry(Action::SortReverse, "sort-reverse", &["S"], "reverse", "Reverse the sort order", View, MAIN),
         entry(Action::Refresh, "refresh", &["r"], "refresh", "Refresh now; reconnect after a failure", View, ONE).hint(15),
+        entry(Action::Images, "images", &["i"], "images", "Show the images and the pipelines that build them", View, MAIN).hint(16),
         entry(Action::Health, "health", &["!"], "health", "Show the fleet's problems and the steps the engine refused", View, MAIN).hint(18),
         entry(Action::Theme, "theme", &["t"], "theme", "Switch to the next theme", View, ANY),
         entry(Action::Up, "up", &["up", "k"], "up", "Move up", Move, ANY),

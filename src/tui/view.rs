@@ -33,7 +33,7 @@ pub fn draw(model: &Model, buf: &mut Buffer) -> Option<Position> {
             environments(model, buf)
         }
         Screen::Logs(view) => logs::draw(styles, buf, regions.body, view),
-        Screen::Details(_) | Screen::Help | Screen::Health => {
+        Screen::Details(_) | Screen::Help | Screen::Health | Screen::Images => {
             let lines = pages::lines(model, regions.page_size().1);
             page::draw(styles, buf, regions.body, pages::title(model), lines, model.scroll);
             None

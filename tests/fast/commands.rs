@@ -4,11 +4,12 @@ use std::process::{Command, Stdio};
 
 use rstest::rstest;
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "demo",
     "ls",
     "pool",
     "activity",
+    "images",
     "launch",
     "extend",
     "terminate",

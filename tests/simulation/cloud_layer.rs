@@ -10,8 +10,8 @@ use hatchery::cloud::{
 };
 use hatchery::domain::{
     AuditEvent, CloudError, Database, DatabaseId, EnvironmentId, Fleet, FleetName, Image, Instance,
-    InstanceId, Launch, NewDatabase, NewRecord, Number, Record, RecordId, Snapshot, Subnet, SubnetId,
-    TagChanges,
+    InstanceId, Launch, NewDatabase, NewRecord, Number, Pipeline, PipelineKind, Record, RecordId, Snapshot,
+    Subnet, SubnetId, TagChanges,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -239,6 +239,14 @@ impl<H: Hook> Cloud for Layer<H> {
 
     async fn latest_image(&self, tag: &str) -> Result<Option<Image>> {
         self.call(Access::Read, "latest image", tag, self.inner.latest_image(tag)).await
+    }
+
+    async fn pipelines(&self, fleet: &FleetName) -> Result<Vec<Pipeline>> {
+        self.inner.pipelines(fleet).await
+    }
+
+    async fn start_pipeline(&self, fleet: &FleetName, kind: PipelineKind) -> Result<String> {
+        self.inner.start_pipeline(fleet, kind).await
     }
 
     async fn subnets(&self, ids: &[SubnetId]) -> Result<Vec<Subnet>> {

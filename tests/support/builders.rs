@@ -61,6 +61,7 @@ pub(crate) fn empty_world() -> World {
             created_at: minutes_ago(600),
         })),
         subnets: Ok(vec![subnet("subnet-a", "eu-west-1a"), subnet("subnet-b", "eu-west-1b")]),
+        pipelines: Ok(Vec::new()),
         launches: Ok(None),
     }
 }

@@ -11,8 +11,8 @@ use hatchery::cloud::LogLine;
 use hatchery::domain::instance::parse_timeline;
 use hatchery::domain::{
     AuditEvent, CloudError, Database, ErrorClass, Fleet, FleetName, Image, ImageId, Instance, InstanceId,
-    InstanceState, Listing, Outcome, Phase, Policy, Record, RecordId, Snapshot, SnapshotId, SubnetId,
-    Termination, World,
+    InstanceState, Listing, Outcome, Phase, Pipeline, PipelineKind, Policy, Record, RecordId, Run, RunState,
+    Snapshot, SnapshotId, SubnetId, Termination, World,
 };
 use hatchery::engine::Event;
 use hatchery::tui::TuiOptions;
@@ -141,8 +141,36 @@ pub(crate) fn world() -> World {
             created_at: ago(14 * 60),
         })),
         subnets: Ok(Vec::new()),
+        pipelines: Ok(pipelines()),
         ..builders::empty_world()
     }
+}
+
+fn pipelines() -> Vec<Pipeline> {
+    let run = |version: &str, state, minutes, image: Option<&str>| Run {
+        version: version.to_owned(),
+        state,
+        reason: (state == RunState::Failed)
+            .then(|| "step PullImages of the build failed: no space left on device".to_owned()),
+        started_at: ago(minutes),
+        image: image.map(ImageId::new),
+    };
+    let pipeline = |kind, schedule: &str, runs| Pipeline {
+        kind,
+        enabled: true,
+        schedule: Some(schedule.to_owned()),
+        runs,
+    };
+    let base = vec![run("1.0.0/3", RunState::Available, 3 * 24 * 60, Some("ami-0base"))];
+    let service = vec![
+        run("1.0.2/9", RunState::Testing, 11, None),
+        run("1.0.2/8", RunState::Available, 14 * 60 + 16, Some("ami-0abc")),
+        run("1.0.2/7", RunState::Failed, 38 * 60, None),
+    ];
+    vec![
+        pipeline(PipelineKind::Base, "cron(0 1 ? * sun *)", base),
+        pipeline(PipelineKind::Service, "cron(0 4 * * ? *)", service),
+    ]
 }
 
 /// The world after a throttled listing of the instances.

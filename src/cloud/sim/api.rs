@@ -23,8 +23,8 @@ use crate::cloud::{
 };
 use crate::domain::{
     AuditEvent, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image, Instance,
-    InstanceId, Launch, NewDatabase, NewFleet, NewRecord, Number, Purpose, Record, RecordId, Snapshot,
-    Subnet, SubnetId, TagChanges,
+    InstanceId, Launch, NewDatabase, NewFleet, NewRecord, Number, Pipeline, PipelineKind, Purpose, Record,
+    RecordId, Snapshot, Subnet, SubnetId, TagChanges,
 };
 
 #[async_trait]
@@ -75,6 +75,17 @@ impl Cloud for Caller {
             Ok(state.images.last().filter(|_| tag == state.scenario.fleet).cloned())
         });
         Ok(found.await?.value)
+    }
+
+    /// Without latency and faults, because nothing depends on it.
+    async fn pipelines(&self, fleet: &FleetName) -> Result<Vec<Pipeline>> {
+        let state = self.cloud.advanced();
+        Ok(if state.scenario.fleet == fleet.as_str() { state.pipelines() } else { Vec::new() })
+    }
+
+    async fn start_pipeline(&self, _: &FleetName, kind: PipelineKind) -> Result<String> {
+        let operation = write("StartImagePipelineExecution", Bucket::Change);
+        self.write(operation, move |state, _| Ok(state.start_run(kind))).await
     }
 
     async fn subnets(&self, ids: &[SubnetId]) -> Result<Vec<Subnet>> {

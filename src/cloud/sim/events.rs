@@ -60,6 +60,7 @@ impl State {
                 self.build_image(self.now);
                 self.schedule(self.now + TimeDelta::days(1), Event::Image);
             }
+            Event::RunEnded(kind, build) => self.end_run(kind, build),
             Event::Operator => {
                 self.intervene();
                 self.schedule_chance(self.scenario.faults.operator_per_day, Event::Operator);

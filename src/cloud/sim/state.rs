@@ -12,7 +12,9 @@ use super::scenario::{Guarantee, Scenario};
 use super::throttle::Buckets;
 use super::versioned::Store;
 use crate::domain::tags::{self, Tags, key};
-use crate::domain::{AuditEvent, Image, ImageId, InstanceState, Snapshot, SnapshotId, Subnet, SubnetId};
+use crate::domain::{
+    AuditEvent, Image, ImageId, InstanceState, PipelineKind, Snapshot, SnapshotId, Subnet, SubnetId,
+};
 
 /// How long old versions are retained beyond the scenario's lag.
 const MARGIN_SECONDS: i64 = 5;
@@ -83,11 +85,21 @@ pub(super) enum Event {
     Deleted(String),
     Snapshot,
     Image,
+    RunEnded(PipelineKind, usize),
     Operator,
     ZoneOutage,
     NoisyNeighbour,
     /// A request is processed a second time.
     Duplicate(u64),
+}
+
+/// A run of an image pipeline. It always succeeds.
+pub(super) struct SimRun {
+    pub(super) kind: PipelineKind,
+    /// The build number of its version.
+    pub(super) build: usize,
+    pub(super) started_at: DateTime<Utc>,
+    pub(super) image: Option<ImageId>,
 }
 
 /// An entry of the history.
@@ -133,6 +145,7 @@ pub struct State {
     pub(super) tokens: BTreeMap<String, (String, String)>,
     pub(super) snapshots: Vec<Snapshot>,
     pub(super) images: Vec<Image>,
+    pub(super) runs: Vec<SimRun>,
     pub(super) subnets: Vec<Subnet>,
     pub(super) audit: Vec<AuditEvent>,
     pub(super) logs: BTreeMap<String, VecDeque<StoredLine>>,
@@ -169,6 +182,7 @@ impl State {
             tokens: BTreeMap::new(),
             snapshots: Vec::new(),
             images: Vec::new(),
+            runs: Vec::new(),
             subnets,
             audit: Vec::new(),
             logs: BTreeMap::new(),
@@ -285,13 +299,6 @@ impl State {
         self.snapshots.push(Snapshot { id, created_at: at });
         // RDS keeps automated snapshots for a week.
         self.snapshots.retain(|snapshot| snapshot.created_at > at - TimeDelta::days(7));
-    }
-
-    pub(super) fn build_image(&mut self, at: DateTime<Utc>) {
-        let serial = self.next_serial();
-        let name = format!("service-{}", at.format("%Y-%m-%d"));
-        self.images.push(Image { id: ImageId::new(format!("ami-{serial:017x}")), name, created_at: at });
-        self.images.retain(|image| image.created_at > at - TimeDelta::days(7));
     }
 
     #[must_use]

@@ -39,6 +39,7 @@ pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Theme => return next_theme(model),
         Action::Help => return open_screen(model, Screen::Help),
         Action::Health => return open_screen(model, Screen::Health),
+        Action::Images => return open_screen(model, Screen::Images),
         Action::Back => return back(model),
         Action::Extend
         | Action::Terminate

@@ -49,6 +49,8 @@ pub enum Screen {
     Help,
     /// The fleet's problems.
     Health,
+    /// The image pipelines and their runs.
+    Images,
 }
 
 /// The kind of a toast.
@@ -180,7 +182,7 @@ impl Model {
             Screen::Main => Context::Main,
             Screen::Details(_) => Context::Details,
             Screen::Logs(_) => Context::Logs,
-            Screen::Help | Screen::Health => Context::Page,
+            Screen::Help | Screen::Health | Screen::Images => Context::Page,
         }
     }
 

@@ -1,9 +1,10 @@
-//! What the pages say: details, help and health, as styled lines. The model needs their number to limit scrolling, and the
+//! What the pages say: details, help, health and images, as styled lines. The model needs their number to limit scrolling, and the
 //! view draws them.
 
 mod details;
 mod health;
 mod help;
+mod images;
 mod page;
 
 use ratatui::text::{Line, Span};
@@ -15,6 +16,7 @@ pub(crate) fn lines(model: &Model, width: usize) -> Vec<Line<'static>> {
     match &model.screen {
         Screen::Details(record) => details::lines(model, record, width),
         Screen::Health => health::lines(model, width),
+        Screen::Images => images::lines(model, width),
         Screen::Help => help::lines(model, width),
         Screen::Main | Screen::Logs(_) => Vec::new(),
     }
@@ -31,6 +33,7 @@ pub(crate) fn title(model: &Model) -> Vec<Span<'static>> {
         }
         (Screen::Details(_), None) => vec![title("Details")],
         (Screen::Health, _) => vec![title("Health")],
+        (Screen::Images, _) => vec![title("Images")],
         _ => vec![title("Help")],
     }
 }

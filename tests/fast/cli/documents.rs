@@ -98,6 +98,13 @@ async fn extend_document() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn images_documents() {
+    let account = TestAccount::new(FLEET);
+    assert_document!("images", account.run(&["images", "--json"]).await);
+    assert_document!("images_bake", account.run(&["images", "bake", "service", "--json"]).await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn terminate_document() {
     let account = TestAccount::new(FLEET);
     assert_document!("terminate", account.run(&["terminate", "checkout-fix", "--yes", "--json"]).await);

@@ -7,11 +7,12 @@ use rstest::rstest;
 
 use super::harness::run_binary;
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "demo",
     "ls",
     "pool",
     "activity",
+    "images",
     "launch",
     "extend",
     "terminate",
@@ -39,6 +40,8 @@ fn output(arguments: &[&str]) -> String {
 #[case::ls("ls")]
 #[case::pool("pool")]
 #[case::activity("activity")]
+#[case::images("images")]
+#[case::images_bake("images bake")]
 #[case::launch("launch")]
 #[case::extend("extend")]
 #[case::terminate("terminate")]

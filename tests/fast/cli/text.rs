@@ -29,6 +29,17 @@ async fn pool_text() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn images_text() {
+    let account = TestAccount::new(FLEET);
+    assert_text!("images_text", account.run(&["images"]).await);
+    assert_text!("images_bake_text", account.run(&["images", "bake", "base"]).await);
+    let listed = account.run(&["images"]).await.ok().out;
+    assert!(listed.contains("base"), "{listed}");
+    let activity = account.run(&["activity"]).await.ok().out;
+    assert!(activity.contains("bake-image"), "{activity}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn changes_text() {
     let account = TestAccount::new(FLEET);
     assert_text!("launch_text", account.run(&["launch", "fx-rates", "--wait"]).await);

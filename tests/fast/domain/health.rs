@@ -3,7 +3,10 @@
 use crate::support::worlds::*;
 use hatchery::domain::cost::{self, Cost};
 use hatchery::domain::health::{Level, verdicts};
-use hatchery::domain::{CloudError, Environment, ErrorClass, InstanceState, World};
+use hatchery::domain::{
+    CloudError, Environment, ErrorClass, InstanceState, Pipeline, PipelineKind, Run, RunState, World,
+};
+use rstest::rstest;
 
 /// One environment that was launched two hours ago, and a spare; an instance costs a dollar, a database half of one.
 fn priced() -> World {
@@ -54,6 +57,29 @@ fn assert_verdict(change: impl FnOnce(&mut World), level: Level, code: &str) {
     assert!(verdicts_of(&world).contains(&(level, code.to_owned())), "{code}: {:?}", verdicts(&world, now()));
 }
 
+fn runs(states: &[RunState]) -> Vec<Pipeline> {
+    let run = |&state: &RunState| Run {
+        version: "1.0.0/1".into(),
+        state,
+        reason: None,
+        started_at: minutes_ago(600),
+        image: None,
+    };
+    let runs = states.iter().map(run).collect();
+    vec![Pipeline { kind: PipelineKind::Service, enabled: true, schedule: None, runs }]
+}
+
+#[rstest]
+#[case::failed(&[RunState::Failed, RunState::Available], true)]
+#[case::failed_before_a_running_one(&[RunState::Testing, RunState::Cancelled, RunState::Failed], true)]
+#[case::repaired(&[RunState::Available, RunState::Failed], false)]
+#[case::none(&[], false)]
+fn last_failed_image_has_a_verdict(#[case] states: &[RunState], #[case] expected: bool) {
+    let world = World { pipelines: Ok(runs(states)), ..of_size(1) };
+    let verdicts = verdicts(&world, now());
+    assert_eq!(verdicts.iter().any(|verdict| verdict.code == "image-failed"), expected, "{verdicts:?}");
+}
+
 #[test]
 fn each_problem_has_a_verdict() {
     assert_verdict(|world| world.fleet.problems.push("setting ttl is odd".into()), Level::Error, "policy");
@@ -72,6 +98,8 @@ fn each_problem_has_a_verdict() {
         }
     };
     assert_verdict(age(72 * 60), Level::Warning, "image-old");
+    let denied = CloudError::new(ErrorClass::Auth, "ListImagePipelines", "AccessDenied", "not authorized");
+    assert_verdict(|world| world.pipelines = Err(denied.clone()), Level::Info, "image-pipelines");
     assert_verdict(|world| drop(world.databases.items.pop()), Level::Error, "pool-empty");
     assert_verdict(|world| world.databases.items[1].status = "creating".into(), Level::Warning, "pool-low");
     assert_verdict(

@@ -193,6 +193,15 @@ fn health() {
     assert_snapshot!("health", screen(&model));
 }
 
+#[rstest]
+#[case::standard("images", 100, 20)]
+#[case::small("images_small", 60, 15)]
+fn images(#[case] name: &str, #[case] width: u16, #[case] height: u16) {
+    let mut model = model(width, height);
+    press(&mut model, &["i"]);
+    assert_snapshot!(name, screen(&model));
+}
+
 fn logs(width: u16, height: u16) -> Model {
     let mut model = model(width, height);
     press(&mut model, &["down", "down", "down", "down"]);

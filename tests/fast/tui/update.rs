@@ -318,6 +318,7 @@ proptest! {
 #[case::log_search(&["L", "/"])]
 #[case::details(&["enter"])]
 #[case::health(&["!"])]
+#[case::images(&["i"])]
 #[case::filter(&["/"])]
 fn draw_never_panics_at_any_size(#[case] keys: &[&str]) {
     for width in (1..=30).chain((31..=130).step_by(9)) {
