@@ -1,6 +1,8 @@
 //! Pipelines of EC2 Image Builder.
 
-use aws_sdk_imagebuilder::types::{Filter, ImagePipeline, ImageSummary, PipelineStatus};
+use aws_sdk_imagebuilder::types::{
+    Ami, Filter, ImagePipeline, ImageState, ImageSummary, OutputResources, PipelineStatus,
+};
 use chrono::{DateTime, Utc};
 use strum::IntoEnumIterator as _;
 
@@ -78,17 +80,14 @@ impl AwsCloud {
 /// Returns `None` for an image without a version or time.
 fn parse(image: &ImageSummary) -> Option<Run> {
     let state = image.state();
-    let status = state.and_then(|state| state.status());
-    let amis = image.output_resources().map(|resources| resources.amis()).unwrap_or_default();
+    let status = state.and_then(ImageState::status);
+    let amis = image.output_resources().map(OutputResources::amis).unwrap_or_default();
     Some(Run {
         version: version(image.arn()?)?,
         state: status.and_then(|status| status.as_str().parse().ok()).unwrap_or(RunState::Unknown),
-        reason: state
-            .and_then(|state| state.reason())
-            .map(text::sanitize)
-            .filter(|reason| !reason.is_empty()),
+        reason: state.and_then(ImageState::reason).map(text::sanitize).filter(|reason| !reason.is_empty()),
         started_at: image.date_created()?.parse::<DateTime<Utc>>().ok()?,
-        image: amis.iter().find_map(|ami| ami.image()).map(ImageId::new),
+        image: amis.iter().find_map(Ami::image).map(ImageId::new),
     })
 }
 

@@ -13,6 +13,8 @@ const STATE_WIDTH: usize = 12;
 
 const VERSION_WIDTH: usize = 9;
 
+const AGE_WIDTH: usize = 10;
+
 pub(super) fn lines(model: &Model, width: usize) -> Vec<Line<'static>> {
     let mut page = Page::new(&model.styles, width);
     match model.fleet_view.as_ref().map(|view| &view.world.pipelines) {
@@ -53,14 +55,12 @@ fn add_run(page: &mut Page<'_>, model: &Model, run: &Run) {
         state if state.has_ended() => (styles.glyphs.empty, "text.muted"),
         _ => styles.state(EnvironmentState::Starting),
     };
-    let now = model.aws_now();
-    let age = format::coarse_age(format::between(run.started_at, now)).text;
-    let started = format::short_date_time(run.started_at, now, styles.zone);
+    let age = format::coarse_age(format::between(run.started_at, model.aws_now())).text;
     let image = run.image.as_ref().map(ToString::to_string).unwrap_or_default();
     page.line(vec![
         styles.span(role, format!("{glyph} {:STATE_WIDTH$} ", run.state.as_str())),
         styles.span("text", format!("{:VERSION_WIDTH$} ", run.version)),
-        styles.span("text.muted", format!("{started}, {age} ago  ")),
+        styles.span("text.muted", format!("{:AGE_WIDTH$}", format!("{age} ago"))),
         Span::raw(image),
     ]);
     if let Some(reason) = &run.reason {
