@@ -1,4 +1,4 @@
-//! The adapter to AWS: EC2, RDS, CloudWatch Logs, STS and Service Quotas.
+//! The adapter to AWS: EC2, RDS, CloudWatch Logs, Image Builder, STS and Service Quotas.
 //!
 //! Credentials, profiles, SSO sessions, Regions and endpoints come from the SDK's default chain, as in the AWS CLI.
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html>
