@@ -103,7 +103,10 @@ fn check_sources(world: &World, now: DateTime<Utc>, report: Report<'_>) {
         Ok(None) if world.databases.complete => report(
             Level::Error,
             "no-image",
-            format!("no image has the tag hatchery:image={}; build one with: hatchery images bake service", policy.image_tag),
+            format!(
+                "no image has the tag hatchery:image={}; build one with: hatchery images bake service",
+                policy.image_tag
+            ),
         ),
         Ok(Some(image)) if (now - image.created_at).num_hours() >= 72 => report(
             Level::Warning,

@@ -118,7 +118,7 @@ impl Engine {
                 Failure::new(
                     Kind::NotFound,
                     message,
-                    "run the image pipeline, or correct the fleet's setting image-tag",
+                    "build one with: hatchery images bake service, or correct the fleet's setting image-tag",
                 )
             },
         )?;

@@ -88,7 +88,7 @@ async fn missing_image_exits_3() {
     let moto = fleet_without_pool().await;
     let ec2 = moto.ec2().await;
     ec2.deregister_image().image_id(moto.seed_of("dev").image).send().await.unwrap();
-    hatchery(&moto, &["launch", "x"]).fails(3, &["no available image", "hatchery:image=dev", "pipeline"]);
+    hatchery(&moto, &["launch", "x"]).fails(3, &["no available image", "hatchery:image=dev", "images bake"]);
     assert_nothing_created(&moto).await;
 }
 

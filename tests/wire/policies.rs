@@ -17,9 +17,10 @@ use serde_json::{Value, json};
 use crate::stack::deploy;
 use crate::support::account::Account;
 use crate::support::binary::{Run, command_through};
+use crate::support::image_builder;
 use crate::support::moto::Moto;
 use crate::support::recorder::Recorder;
-use requests::{Authorization, Translator, ec2, logs, rds, tags};
+use requests::{Authorization, Translator, ec2, logs, pipeline, rds, tags};
 
 const ENGINEER: [&str; 3] = ["hatchery-dev-read", "hatchery-dev-launch", "hatchery-dev-engine"];
 const READ_ONLY: [&str; 1] = ["hatchery-dev-read"];
@@ -72,7 +73,7 @@ impl Deployment {
     async fn start() -> Self {
         let moto = Moto::start();
         let policies = deploy(&moto).await;
-        let recorder = Recorder::start(moto.address());
+        let recorder = Recorder::start(image_builder::start(moto.address()).to_string());
         let fleet = tags(&[("hatchery:fleet", "dev"), ("hatchery:role", "fleet")]);
         let template = Account::new(&moto).await.template_id("hatchery/dev").await;
         let translator = Translator::new(BTreeMap::from([(template, fleet)]));
@@ -103,6 +104,7 @@ async fn roles_may_do_their_work() {
         &["launch", "checkout-fix", "--service", "payments=f-123", "--note", "for QA"],
         &["extend", "checkout-fix", "--by", "1h"],
         &["engine", "--once"],
+        &["images", "bake", "service"],
         &["terminate", "checkout-fix", "--yes"],
         &["engine", "--once"],
         &["engine", "--once"],
@@ -119,6 +121,7 @@ async fn roles_may_do_their_work() {
         "ec2:RunInstances",
         "ec2:TerminateInstances",
         "iam:PassRole",
+        "imagebuilder:StartImagePipelineExecution",
         "logs:PutLogEvents",
         "rds:AddTagsToResource",
         "rds:DeleteDBInstance",
@@ -128,7 +131,9 @@ async fn roles_may_do_their_work() {
     }
     assert_allowed(&deployment.policies, &ENGINEER, &written);
 
-    for arguments in [&["ls"][..], &["pool"], &["activity"], &["fleet", "show"], &["fleet", "ls"]] {
+    for arguments in
+        [&["ls"][..], &["pool"], &["activity"], &["images"], &["fleet", "show"], &["fleet", "ls"]]
+    {
         deployment.run(arguments).ok();
     }
     let read = deployment.authorizations();
@@ -212,6 +217,8 @@ async fn attempts_outside_the_fleet_are_denied() {
             .with("iam:PassedToService", "lambda.amazonaws.com"),
         Authorization::new("ec2:AuthorizeSecurityGroupIngress", ec2("security-group/sg-0123456789abcdef0"))
             .on(&own),
+        Authorization::new("imagebuilder:StartImagePipelineExecution", pipeline("hatchery-qa-service")),
+        Authorization::new("imagebuilder:DeleteImagePipeline", pipeline("hatchery-dev-service")),
         Authorization::new("logs:DeleteLogGroup", logs("/hatchery/dev/audit")),
         Authorization::new("logs:FilterLogEvents", logs("/hatchery/qa/audit")),
     ];
@@ -222,6 +229,7 @@ async fn attempts_outside_the_fleet_are_denied() {
         Authorization::new("ec2:CreateLaunchTemplate", record.as_str()).tagging(&own),
         Authorization::new("ec2:TerminateInstances", ec2("instance/i-0123456789abcdef0")).on(&own),
         Authorization::new("rds:DeleteDBInstance", rds("db:hatchery-dev-1")),
+        Authorization::new("imagebuilder:StartImagePipelineExecution", pipeline("hatchery-dev-service")),
         Authorization::new("logs:PutLogEvents", logs("/hatchery/dev/audit:log-stream:2026-03-02")),
     ];
     assert_denied(&deployment.policies, &READ_ONLY, &read_only);

@@ -30,7 +30,7 @@ pub(super) async fn find_problems(account: &DynAccount, new: &NewFleet) -> Resul
     match ok_or_push(image, "images", &mut problems) {
         Some(None) => {
             let message = format!("no available image has the tag hatchery:image={}", policy.image_tag);
-            let hint = "run the image pipeline, or correct the image-tag";
+            let hint = "build one with: hatchery images bake service, or correct the image-tag";
             problems.push(Failure::new(Kind::NotFound, message, hint));
         }
         Some(image) => problems.extend(check_launch(account, new, &subnets, image.as_ref()).await),

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::support::http::Request;
 use crate::support::recorder::Call;
 
 const ACCOUNT: &str = "123456789012";
@@ -59,6 +60,10 @@ pub(crate) fn logs(resource: &str) -> String {
     format!("arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{resource}")
 }
 
+pub(crate) fn pipeline(name: &str) -> String {
+    format!("arn:aws:imagebuilder:{REGION}:{ACCOUNT}:image-pipeline/{name}")
+}
+
 pub(crate) fn tags(pairs: &[(&str, &str)]) -> Tags {
     pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
@@ -92,6 +97,7 @@ impl Translator {
         let scope = call.request.header("authorization");
         match () {
             () if scope.contains("/rds/") => translate_rds(&form),
+            () if scope.contains("/imagebuilder/") => vec![translate_image_builder(&call.request)],
             () if scope.contains("/sts/") => vec![Authorization::new("sts:GetCallerIdentity", "*")],
             () => self.translate_ec2(&form, &call.response),
         }
@@ -206,6 +212,12 @@ fn translate_rds(form: &Form) -> Vec<Authorization> {
         "DescribeDBSubnetGroups" => vec![Authorization::new(&action, rds("subgrp:*"))],
         _ => panic!("an operation of RDS without a translation: {operation}"),
     }
+}
+
+fn translate_image_builder(request: &Request) -> Authorization {
+    let (_, operation) = request.route().split_once('/').unwrap();
+    let pipeline = request.json()["imagePipelineArn"].as_str().unwrap_or("*").to_owned();
+    Authorization::new(&format!("imagebuilder:{operation}"), pipeline)
 }
 
 fn translate_logs(operation: &str, body: &Value) -> Vec<Authorization> {
