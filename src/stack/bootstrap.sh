@@ -315,13 +315,11 @@ run_services() {
   done
 }
 
-# User data runs at the first boot only, so a unit repeats the bootstrap. Docker may start after cloud-init.
+# User data writes the script and runs it at the first boot only, so a unit repeats it. Docker may start after cloud-init.
 install_units() {
-  local self=$STATE/bootstrap.sh
   [[ -d $UNITS ]] && command -v systemctl >/dev/null || return 0
-  if ! [[ $0 -ef $self ]]; then cp -- "$0" "$self.new" && mv -f "$self.new" "$self" || return; fi
   printf '%s\n' '[Unit]' 'Wants=network-online.target' 'After=network-online.target docker.service' '[Service]' Type=oneshot \
-    "ExecStart=/bin/bash $self %i" '[Install]' WantedBy=multi-user.target >"$UNITS/hatchery@.service" &&
+    "ExecStart=/bin/bash $STATE/bootstrap.sh %i" '[Install]' WantedBy=multi-user.target >"$UNITS/hatchery@.service" &&
     printf '%s\n' '[Timer]' OnBootSec=5min OnUnitActiveSec=5min Unit=hatchery@dead-man.service '[Install]' \
       WantedBy=timers.target >"$UNITS/hatchery-dead-man.timer" &&
     limit 60 systemctl daemon-reload && limit 60 systemctl enable --now hatchery-dead-man.timer &&

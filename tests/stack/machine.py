@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "src/stack/bootstrap.sh"
 PHASES = ["booting", "database", "images", "cluster", "services", "ready"]
 TOOLS = (
-    "awk bash cat cp curl cut date flock grep head jq mkdir mv pgrep rm sed sleep tail timeout tr wc".split()
+    "awk bash cat curl cut date flock grep head jq mkdir mv pgrep rm sed sleep tail timeout tr wc".split()
 )
 STUBS = "aws docker minikube kubectl helm shutdown systemctl".split()
 INSTANCE = "i-0123456789abcdef0"
@@ -128,8 +128,8 @@ class Machine:
         for stub in STUBS:
             (self.bin / stub).write_text(STUB)
             (self.bin / stub).chmod(0o755)
-        # A copy, as in user data, so that the script copies itself.
-        self.script = self.root / "part-001"
+        self.state.mkdir()
+        self.script = self.state / "bootstrap.sh"
         shutil.copy(SCRIPT, self.script)
         self.settings = {
             "HATCHERY_REGISTRY": "123456789012.dkr.ecr.eu-central-1.amazonaws.com/team",

@@ -6,6 +6,7 @@ This file has the successful bootstraps, and starts the tests of the other files
 """
 
 import json
+import shutil
 import sys
 import unittest
 from concurrent.futures import ThreadPoolExecutor
@@ -137,10 +138,18 @@ class Success(Test):
     def test_the_units_are_installed(self):
         m = machine(self)
         self.assertEqual(m.run(), 0, m.log())
-        self.assertEqual((m.state / "bootstrap.sh").read_text(), SCRIPT.read_text())
         self.assertIn(f"ExecStart=/bin/bash {m.state}/bootstrap.sh %i", (m.units / "hatchery@.service").read_text())
         self.assertIn("Unit=hatchery@dead-man.service", (m.units / "hatchery-dead-man.timer").read_text())
         self.assertIn(["systemctl", "enable", "--now", "hatchery-dead-man.timer"], m.calls("systemctl"))
+
+    def test_the_script_of_user_data_is_not_replaced(self):
+        m = machine(self)
+        installed = m.script
+        m.script = m.root / "copy.sh"
+        shutil.copy(SCRIPT, m.script)
+        installed.write_text("# of user data\n")
+        self.assertEqual(m.run(), 0, m.log())
+        self.assertEqual(installed.read_text(), "# of user data\n")
 
     def test_the_script_is_recognised_by_cloud_init(self):
         self.assertTrue(SCRIPT.read_text().startswith("#!/bin/bash\n"))

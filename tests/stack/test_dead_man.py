@@ -71,7 +71,6 @@ class DeadMan(Test):
     def test_without_metadata_the_first_launch_counts(self):
         for age, down in ((3600, 0), (604800 + 60, 1)):
             m = machine(self, scale="1")
-            m.state.mkdir()
             (m.state / "launched").write_text(str(int(time.time() - age)))
             (m.state / "instance").write_text(INSTANCE)
             m.endpoint = UNREACHABLE
@@ -80,7 +79,6 @@ class DeadMan(Test):
 
     def test_a_restart_does_not_move_the_hard_cap(self):
         m = machine(self)
-        m.state.mkdir()
         (m.state / "launched").write_text(str(int(time.time() - 604800 - 60)))
         (m.state / "instance").write_text(INSTANCE)
         m.run("dead-man")
