@@ -21,6 +21,8 @@ TAGS=meta-data/tags/instance
 SCALE=${HATCHERY_TIMEOUT_SCALE:-1000}
 # The image contains the flags with which its cluster was created. These are the same, for an image without a cluster.
 MINIKUBE_FLAGS='--driver=docker --container-runtime=docker --force --cpus=no-limit --memory=no-limit --static-ip=192.168.200.200 --apiserver-names=hatchery.internal --addons=ingress --ports=80:80 --ports=443:443 --interactive=false'
+# Docker inside minikube's node. kubelet reads this configuration too, for images that are not under test.
+NODE_DOCKER=(docker exec --interactive minikube docker --config /var/lib/kubelet)
 HATCHERY_REGISTRY='' HATCHERY_CHART='' HATCHERY_DATABASE_SECRET='' HATCHERY_LOG_GROUP=''
 HATCHERY_HARD_CAP=691200 HATCHERY_GRACE=900
 INSTANCE='' STREAM='' TIMELINE='' PHASE=booting FINISHED='' INVALID=''
@@ -233,18 +235,38 @@ await_database() {
   because "$DATABASE is ${status:-unknown} after 40 minutes"
 }
 
-# login HOST: helm uses docker's credentials.
+# login HOST DOCKER...
 login() {
-  limit 60 aws ecr get-login-password | limit 60 docker login --username AWS --password-stdin "$1" || because "cannot log in to $1"
+  limit 60 aws ecr get-login-password | limit 60 "${@:2}" login --username AWS --password-stdin "$1" || because "cannot log in to $1"
 }
 
+# await_node: until the Docker that the pods use answers
+await_node() {
+  local deadline=$((SECONDS + SCALE * 9 / 10))
+  until limit 30 "${NODE_DOCKER[@]}" version >/dev/null 2>&1; do
+    ((SECONDS < deadline)) || because "minikube's Docker does not answer" || return
+    pause 2
+  done
+}
+
+# pull IMAGE: up to three times, because minikube restarts the node's Docker when it starts.
+pull() {
+  local attempt
+  for attempt in 1 2 3; do
+    ((attempt == 1)) || await_node || return
+    try "cannot pull ${1##*/}" 600 "${NODE_DOCKER[@]}" pull --quiet "$1" && return
+  done
+  return 1
+}
+
+# Inside the node, because the image has layers of the services there. It runs while minikube starts.
 pull_images() {
   local name
   JOBS=()
   [[ ! -e $STATE/images && ${#SERVICES[@]} != 0 ]] || return 0
-  login "${HATCHERY_REGISTRY%%/*}" || return
+  await_node && login "${HATCHERY_REGISTRY%%/*}" "${NODE_DOCKER[@]}" || return
   for name in "${!SERVICES[@]}"; do
-    try "cannot pull $name:${SERVICES[$name]}" 1200 docker pull -q "$HATCHERY_REGISTRY/$name:${SERVICES[$name]}" &
+    pull "$HATCHERY_REGISTRY/$name:${SERVICES[$name]}" &
     JOBS[$name]=$!
   done
   for name in "${!SERVICES[@]}"; do wait "${JOBS[$name]}" || { stop_jobs && return 1; }; done
@@ -262,7 +284,8 @@ start_cluster() {
   [[ -e $STATE/cluster || ! -e $STATE/cluster-begun ]] || interrupted=1
   keep cluster-begun ''
   # A start that was cut off can leave a cluster that never starts.
-  minikube_start || { [[ $interrupted ]] && try "cannot delete the cluster" 300 minikube delete && minikube_start; } || return
+  minikube_start || { [[ $interrupted ]] && keep deleted '' && try "cannot delete the cluster" 300 minikube delete && minikube_start; } ||
+    return
   # Its webhook rejects every ingress until it runs.
   try "the ingress is not healthy" 330 kubectl --namespace ingress-nginx rollout status deployment/ingress-nginx-controller \
     --timeout=300s && keep cluster ''
@@ -281,14 +304,14 @@ deploy() {
   local host port name chart=$HATCHERY_CHART options=()
   IFS=' ' read -r host port <<<"$(kept database)"
   for name in "${!SERVICES[@]}"; do
-    try "cannot load $name into minikube" 600 minikube image load "$HATCHERY_REGISTRY/$name:${SERVICES[$name]}" || return
     options+=(--set-string "services.$name.tag=${SERVICES[$name]}")
   done
   apply_secret "$host" "$port" || return
   case $chart in
   oci://*)
     name=${chart#oci://}
-    [[ $name != *.dkr.ecr.* ]] || login "${name%%/*}" || return
+    # helm uses docker's credentials.
+    [[ $name != *.dkr.ecr.* ]] || login "${name%%/*}" docker || return
     if [[ ${name##*/} == *:* ]]; then chart=${chart%:*} && options+=(--version "${name##*:}"); fi ;;
   s3://*)
     chart=$WORK/chart.tgz
@@ -360,7 +383,7 @@ bootstrap() {
   find_launch
   # An image that was made of an environment has its markers.
   if [[ $(kept instance) != "$INSTANCE" ]]; then
-    rm -f "$STATE"/{timeline,database,images,cluster,cluster-begun,services,ready-at}
+    rm -f "$STATE"/{timeline,database,images,cluster,cluster-begun,deleted,services,ready-at}
     keep launched "$LAUNCHED" && keep instance "$INSTANCE" || exit 1
   fi
   TIMELINE=$(kept timeline)
@@ -382,6 +405,13 @@ bootstrap() {
   await images
   enter cluster "starting minikube"
   await cluster
+  # Its images were deleted with it.
+  if [[ -e $STATE/deleted ]]; then
+    rm -f "$STATE/images"
+    start images pull_images
+    await images
+    rm -f "$STATE/deleted"
+  fi
   enter services "deploying"
   start services run_services
   await services

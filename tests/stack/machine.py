@@ -26,23 +26,27 @@ TOOLS = (
 STUBS = "aws docker minikube kubectl helm shutdown systemctl".split()
 INSTANCE = "i-0123456789abcdef0"
 UNREACHABLE = "http://127.0.0.1:9"
+# Docker inside Minikube's node.
+NODE_DOCKER = "docker exec --interactive minikube docker --config /var/lib/kubelet"
 PASSWORD = "s3cret,'\"$(touch x)"
 
 # Each stub records its arguments and standard input as one file, then does what `faults` says for the command: a line is
-# `<prefix of the command>\t<fail or hang>`. The rename makes a record visible only when it is complete.
+# `<prefix of the command>\t<fail, once (fails the first time) or hang>`. The rename makes a record visible only when it is complete.
 STUB = r"""#!/bin/bash
 name=${0##*/}
 call="$name $*"
 record=$STUB_DIR/calls/.${EPOCHREALTIME/[.,]/}-$$
 { echo "${EPOCHREALTIME/[.,]/}"; printf '%s\0' "$name" "$@"; } >"$record"
 case $call in
-"docker login"* | "kubectl apply"*) cat >"$STUB_DIR/stdin/${record##*/.}" ;;
+"docker "*"login "* | "kubectl apply"*) cat >"$STUB_DIR/stdin/${record##*/.}" ;;
 esac
 mv "$record" "$STUB_DIR/calls/${record##*/.}"
 while IFS=$'\t' read -r prefix fault; do
     [[ $call == "$prefix"* ]] || continue
+    # Of calls at the same time, only one makes the directory.
+    if [[ $fault == once ]]; then mkdir "$STUB_DIR/once ${prefix//\//_}" 2>/dev/null || continue; fi
     case $fault in
-    fail) printf 'first line\n\033[31mboom from %s\033[0m\r\n\n' "$name" >&2; exit 1 ;;
+    fail | once) printf 'first line\n\033[31mboom from %s\033[0m\r\n\n' "$name" >&2; exit 1 ;;
     hang) sleep 120 ;;
     esac
 done <"$STUB_DIR/faults"

@@ -8,6 +8,7 @@ This file has the successful bootstraps, and starts the tests of the other files
 import json
 import shutil
 import sys
+import time
 import unittest
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,7 +18,7 @@ sys.dont_write_bytecode = True
 import test_dead_man
 import test_failures
 import test_repetition
-from machine import PASSWORD, PHASES, SCRIPT, Test, database, in_parallel, machine
+from machine import NODE_DOCKER, PASSWORD, PHASES, SCRIPT, Test, database, in_parallel, machine
 
 
 class Success(Test):
@@ -53,10 +54,6 @@ class Success(Test):
         )
         self.assertIn("oci://123456789012.dkr.ecr.eu-central-1.amazonaws.com/charts/shop", helm)
         self.assertEqual(helm[helm.index("--version") + 1], "1.4.0")
-        images = {call[-1] for call in m.calls("docker", "pull")}
-        registry = m.settings["HATCHERY_REGISTRY"]
-        self.assertEqual(images, {f"{registry}/payments:f-123", f"{registry}/web-shop:v1.2.3_rc"})
-        self.assertEqual({call[-1] for call in m.calls("minikube", "image", "load")}, images)
 
     def test_secrets_are_in_no_argument_and_no_log(self):
         m = machine(self)
@@ -68,7 +65,8 @@ class Success(Test):
             manifest["stringData"],
             {"username": "app", "password": PASSWORD, "host": "hatchery-dev-12.abc.eu-central-1.rds.amazonaws.com", "port": "5432"},
         )
-        self.assertEqual(set(m.stdin_of("docker", "login")), {"registry-password\n"})
+        self.assertEqual(m.stdin_of(*NODE_DOCKER.split(), "login"), ["registry-password\n"])
+        self.assertEqual(m.stdin_of("docker", "login"), ["registry-password\n"])
         for call in m.calls():
             for argument in call:
                 self.assertNotIn("s3cret", argument)
@@ -90,13 +88,32 @@ class Success(Test):
         m = machine(self)
         m.databases = [database("creating", host=None)]
         m.start()
-        m.wait_for_call("docker", "pull")
+        m.wait_for_call(*NODE_DOCKER.split(), "pull")
         m.wait_for_call("minikube", "start")
         self.assertEqual(m.calls("helm"), [])
         (m.stubs / "database").write_text(database("available") + "\n")
         m.process.communicate(timeout=20)
         self.assertEqual(m.process.returncode, 0, m.log())
         self.assertEqual(m.phases(), PHASES)
+
+    def test_images_are_pulled_inside_the_node(self):
+        m = machine(self)
+        self.assertEqual(m.run(), 0, m.log())
+        images = {call[-1] for call in m.calls(*NODE_DOCKER.split(), "pull", "--quiet")}
+        registry = m.settings["HATCHERY_REGISTRY"]
+        self.assertEqual(images, {f"{registry}/payments:f-123", f"{registry}/web-shop:v1.2.3_rc"})
+        self.assertEqual(m.calls("docker", "pull"), [])
+        self.assertEqual(m.calls("minikube", "image"), [])
+
+    def test_pulls_wait_for_the_docker_of_the_node(self):
+        m = machine(self)
+        m.faults = {f"{NODE_DOCKER} version": "fail", "minikube start": "hang"}
+        m.start()
+        m.wait_for_call(*NODE_DOCKER.split(), "version")
+        time.sleep(0.5)
+        self.assertEqual([call for call in m.calls("docker") if "version" not in call], [])
+        (m.stubs / "faults").write_text("minikube start\thang\n")
+        m.wait_for_call(*NODE_DOCKER.split(), "pull")
 
     def test_minikube_starts_with_the_flags_of_the_image(self):
         m = machine(self)

@@ -2,18 +2,19 @@
 
 import time
 
-from machine import UNREACHABLE, Test, database, in_parallel, machine
+from machine import NODE_DOCKER, UNREACHABLE, Test, database, in_parallel, machine
 
 # A command of each step, the phase that it fails, and the reason.
 STEPS = [
     ("systemctl daemon-reload", "booting", "cannot install the units"),
     ("aws rds", "database", "hatchery-dev-12 cannot be described"),
     ("aws ecr", "images", "cannot log in to 123456789012"),
-    ("docker login", "images", "cannot log in to 123456789012"),
-    ("docker pull", "images", "cannot pull (payments|web-shop):"),
+    (f"{NODE_DOCKER} version", "images", "minikube's Docker does not answer"),
+    (f"{NODE_DOCKER} login", "images", "cannot log in to 123456789012"),
+    (f"{NODE_DOCKER} pull", "images", "cannot pull (payments|web-shop):"),
     ("minikube start", "cluster", "minikube does not start"),
     ("kubectl --namespace ingress-nginx", "cluster", "the ingress is not healthy"),
-    ("minikube image load", "services", "cannot load (payments|web-shop) into minikube"),
+    ("docker login", "services", "cannot log in to 123456789012"),
     ("aws secretsmanager", "services", "cannot create the database's secret"),
     ("kubectl apply", "services", "cannot create the database's secret"),
     ("kubectl delete", "services", "cannot clear an interrupted release"),
@@ -29,8 +30,9 @@ class Failure(Test):
             m = machine(self)
             m.faults = {command: "fail"}
             self.assertEqual(m.run(), 1, m.log())
-            # The errors of these are hidden, because they can quote the secret; systemctl's are in the log only.
-            last = "" if command in ("kubectl apply", "systemctl daemon-reload") else f"; boom from {command.split()[0]}"
+            # The errors of these are hidden, because they can quote the secret or repeat; systemctl's are in the log only.
+            silent = ("kubectl apply", "systemctl daemon-reload", f"{NODE_DOCKER} version")
+            last = "" if command in silent else f"; boom from {command.split()[0]}"
             self.assert_failed(m, f"^{phase}: {reason}[^;]*{last}$")
             self.assertEqual(m.survivors(), [])
 
@@ -55,7 +57,7 @@ class Failure(Test):
             self.assertEqual(m.run(), 1, m.log())
             self.assertLess(time.monotonic() - begin, 25)
             self.assert_failed(m, f"^{phase}: {reason}")
-            if command.split()[0] in ("minikube", "helm") or "rollout" in command or command == "docker pull":
+            if command.split()[0] in ("minikube", "helm") or "rollout" in command or command.endswith("pull"):
                 self.assertIn("(timeout after", m.published()[-1]["hatchery:detail"])
             self.assertEqual(m.survivors(), [])
 
@@ -72,11 +74,21 @@ class Failure(Test):
 
     def test_a_failed_pull_stops_the_other_pulls(self):
         m = machine(self, scale="1")
-        pull = f"docker pull -q {m.settings['HATCHERY_REGISTRY']}"
+        pull = f"{NODE_DOCKER} pull --quiet {m.settings['HATCHERY_REGISTRY']}"
         m.faults = {f"{pull}/web-shop": "fail", f"{pull}/payments": "hang"}
         self.assertEqual(m.run(), 1, m.log())
         self.assert_failed(m, "^images: cannot pull (payments|web-shop):")
         self.assertEqual(m.survivors(), [])
+
+    def test_a_pull_is_repeated_twice(self):
+        def check(fault, status, pulls):
+            m = machine(self)
+            del m.tags["hatchery:service.web-shop"]
+            m.faults = {f"{NODE_DOCKER} pull": fault}
+            self.assertEqual(m.run(), status, m.log())
+            self.assertEqual(len(m.calls(*NODE_DOCKER.split(), "pull")), pulls)
+
+        in_parallel(check, [("once", 0, 2), ("fail", 1, 3)])
 
     def test_the_database_is_given_up(self):
         def check(databases, reason):

@@ -2,7 +2,7 @@
 
 import time
 
-from machine import Test, database, in_parallel, machine
+from machine import NODE_DOCKER, Test, database, in_parallel, machine
 
 
 class Repetition(Test):
@@ -18,16 +18,16 @@ class Repetition(Test):
             self.assert_ready(m)
             self.assertNotIn("failed", m.phases())
 
-        commands = ["aws ec2 create-tags", "systemctl daemon-reload", "aws rds", "docker pull", "minikube start", "minikube image load"]
+        commands = ["aws ec2 create-tags", "systemctl daemon-reload", "aws rds", f"{NODE_DOCKER} pull", "minikube start"]
         commands += ["helm upgrade", "kubectl rollout"]
         in_parallel(check, [(command,) for command in commands])
 
     def test_a_termination_is_no_failure_and_leaves_no_process(self):
         m = machine(self, scale="1000")
-        m.faults = {"minikube start": "hang", "docker pull": "hang"}
+        m.faults = {"minikube start": "hang", f"{NODE_DOCKER} pull": "hang"}
         m.start()
         m.wait_for_call("minikube", "start")
-        m.wait_for_call("docker", "pull")
+        m.wait_for_call(*NODE_DOCKER.split(), "pull")
         m.process.terminate()
         m.process.communicate(timeout=10)
         self.assertNotIn("failed", m.phases())
@@ -41,6 +41,17 @@ class Repetition(Test):
         self.assertEqual(m.calls("minikube", "delete"), [])
         self.assertEqual(m.run(), 1)
         self.assertEqual(len(m.calls("minikube", "delete")), 1)
+
+    def test_images_of_a_deleted_cluster_are_pulled_again(self):
+        m = machine(self)
+        m.faults = {"minikube start": "fail"}
+        self.assertEqual(m.run(), 1)
+        m.faults = {"minikube start": "once"}
+        self.assertEqual(m.run(), 0, m.log())
+        calls = [" ".join(call) for call in m.calls()]
+        deleted = calls.index("minikube delete")
+        rollout = next(index for index, call in enumerate(calls) if index > deleted and "rollout" in call)
+        self.assertEqual(len([call for call in calls[rollout:] if call.startswith(f"{NODE_DOCKER} pull")]), 2, calls)
 
     def test_the_second_run_of_a_boot_does_nothing(self):
         m = machine(self)
@@ -59,7 +70,7 @@ class Repetition(Test):
         self.assertEqual(len(m.calls("minikube", "start")), 2)
         for once in (("helm",), ("aws", "rds"), ("kubectl", "apply")):
             self.assertEqual(len(m.calls(*once)), 1, once)
-        self.assertEqual(len(m.calls("docker", "pull")), 2)
+        self.assertEqual(len(m.calls(*NODE_DOCKER.split(), "pull")), 2)
 
     def test_two_runs_at_once_are_one(self):
         m = machine(self)
