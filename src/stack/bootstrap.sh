@@ -135,8 +135,10 @@ write_tags() {
 
 # publish DETAIL [READY_AT]: writes all tags, so that each call makes up for a failed one.
 publish() {
+  local tags
+  read -ra tags <<<"$(kept digests)"
   echo "$PHASE: $1"
-  write_tags phase "$PHASE" detail "$1" timeline "$TIMELINE" ${2:+ready-at "$2"}
+  write_tags phase "$PHASE" detail "$1" timeline "$TIMELINE" ${2:+ready-at "$2"} "${tags[@]}"
 }
 
 # Sends new lines of the log to CloudWatch Logs, at most 1 MiB. Errors are ignored: an environment is worth more than its log.
@@ -165,7 +167,9 @@ fail() {
   local last=''
   FINISHED=1
   stop_jobs
-  [[ -z ${2:-} ]] || last=$(tr '\r' '\n' <"$WORK/$2.log" | sed 's/\x1b\[[0-9;]*[A-Za-z]//g' | grep '[[:graph:]]' | tail -n 1)
+  # The last line of the command that failed. Lines with the phase are of `publish`.
+  [[ -z ${2:-} ]] ||
+    last=$(tr '\r' '\n' <"$WORK/$2.log" | sed "s/\x1b\[[0-9;]*[A-Za-z]//g; /^$2: /d" | grep '[[:graph:]]' | tail -n 1)
   set -- "${2:-$PHASE}: $1${last:+; $last}"
   PHASE=failed
   publish "$1"
@@ -328,6 +332,35 @@ deploy() {
     keep services ''
 }
 
+# The status has the digest, the spec the tag: Docker's status has any tag of the image.
+# shellcheck disable=SC2016 # The variables are jq's.
+DIGEST_OF_SERVICE='
+  [.items[] | select(.metadata.deletionTimestamp == null and (.status.phase | IN("Running", "Succeeded")))
+    | .status.containerStatuses as $statuses | .spec.containers[] | .name as $container
+    | .image | select(startswith($image)) | .[($image | length):] | select(test("^([:@]|$)"))
+    | {tag: (if . == "" then "latest" else ltrimstr(":") end),
+      digest: (first($statuses[]? | select(.name == $container) | .imageID | split("@")[1]) // "")}]
+  | (map(.tag) | unique) as $tags | (map(.digest) | unique) as $digests
+  | if $tags == [] then "no pod runs \($name)"
+    elif $tags != [$tag] then "\($name) runs \($tags | join(", ")) instead of \($tag)"
+    elif ($digests | length) > 1 then "the pods of \($name) run images of several digests"
+    elif $digests[0] | test("^sha256:[0-9a-f]{64}$") then $digests[0]
+    else "the digest of \($name) is unknown" end'
+
+# Once, because a user may deploy another image later.
+find_digests() {
+  local pods name digest digests=''
+  [[ ! -e $STATE/digests && ${#SERVICES[@]} != 0 ]] || return 0
+  pods=$(limit 60 kubectl get pods --output json) || because "cannot list the pods" || return
+  for name in "${!SERVICES[@]}"; do
+    digest=$(printf %s "$pods" | jq -r --arg name "$name" --arg image "$HATCHERY_REGISTRY/$name" --arg tag "${SERVICES[$name]}" \
+      "$DIGEST_OF_SERVICE")
+    [[ $digest =~ ^sha256:[0-9a-f]{64}$ ]] || because "${digest:-cannot read the pods}" || return
+    digests+=" digest.$name $digest"
+  done
+  keep digests "${digests:1}"
+}
+
 run_services() {
   local workload workloads
   [[ -e $STATE/services ]] || deploy || return
@@ -336,6 +369,7 @@ run_services() {
     publish "waiting for $workload"
     try "$workload is not healthy" 930 kubectl rollout status "$workload" --timeout=900s || return
   done
+  find_digests
 }
 
 # User data writes the script and runs it at the first boot only, so a unit repeats it. Docker may start after cloud-init.
@@ -383,7 +417,7 @@ bootstrap() {
   find_launch
   # An image that was made of an environment has its markers.
   if [[ $(kept instance) != "$INSTANCE" ]]; then
-    rm -f "$STATE"/{timeline,database,images,cluster,cluster-begun,deleted,services,ready-at}
+    rm -f "$STATE"/{timeline,database,images,cluster,cluster-begun,deleted,services,digests,ready-at}
     keep launched "$LAUNCHED" && keep instance "$INSTANCE" || exit 1
   fi
   TIMELINE=$(kept timeline)

@@ -28,6 +28,7 @@ INSTANCE = "i-0123456789abcdef0"
 UNREACHABLE = "http://127.0.0.1:9"
 # Docker inside Minikube's node.
 NODE_DOCKER = "docker exec --interactive minikube docker --config /var/lib/kubelet"
+DIGESTS = {"payments": "sha256:" + "a1" * 32, "web-shop": "sha256:" + "b2" * 32}
 PASSWORD = "s3cret,'\"$(touch x)"
 
 # Each stub records its arguments and standard input as one file, then does what `faults` says for the command: a line is
@@ -59,6 +60,7 @@ case $call in
     ;;
 "aws ecr get-login-password"*) echo registry-password ;;
 "aws secretsmanager"*) cat "$STUB_DIR/secret" ;;
+"kubectl get pods"*) cat "$STUB_DIR/pods" ;;
 "kubectl get deployments"*) printf 'deployment.apps/payments\nstatefulset.apps/queue\n' ;;
 esac
 exit 0
@@ -70,6 +72,15 @@ def database(status, host="hatchery-dev-12.abc.eu-central-1.rds.amazonaws.com", 
     if host:
         instance["Endpoint"] = {"Address": host, "Port": port}
     return json.dumps({"DBInstances": [instance]})
+
+
+def pod(container, image, image_id, phase="Running", **metadata):
+    """A pod as `kubectl get pods` prints it. Docker's status.image is any of the image's tags, so the bootstrap must not read it."""
+    return {
+        "metadata": metadata,
+        "spec": {"containers": [{"name": container, "image": image}]},
+        "status": {"phase": phase, "containerStatuses": [{"name": container, "image": "other:tag", "imageID": image_id}]},
+    }
 
 
 def rfc3339(seconds):
@@ -156,6 +167,13 @@ class Machine:
         self.scale = scale
         self.databases = [database("available")]
         self.secret = json.dumps({"SecretString": json.dumps({"username": "app", "password": PASSWORD, "host": "source", "port": 1})})
+        registry = self.settings["HATCHERY_REGISTRY"]
+        self.pods = [
+            pod("app", f"{registry}/payments:f-123", f"docker-pullable://{registry}/payments@{DIGESTS['payments']}"),
+            pod("app", f"{registry}/payments:f-123", f"docker-pullable://{registry}/payments@{DIGESTS['payments']}"),
+            pod("app", f"{registry}/web-shop:v1.2.3_rc", f"docker-pullable://{registry}/web-shop@{DIGESTS['web-shop']}"),
+            pod("queue", "docker.io/library/rabbitmq:4", "docker://sha256:" + "0" * 64),
+        ]
         self.faults = {}
         self.metadata = Metadata()
         self.endpoint = self.metadata.url
@@ -180,6 +198,7 @@ class Machine:
         (self.root / "fleet.env").write_text("# comment\n" + "".join(f"{k}={v}\n" for k, v in self.settings.items()))
         (self.stubs / "faults").write_text("".join(f"{k}\t{v}\n" for k, v in self.faults.items()))
         (self.stubs / "database").write_text("".join(line + "\n" for line in self.databases))
+        (self.stubs / "pods").write_text(json.dumps({"items": self.pods}))
         (self.stubs / "secret").write_text(self.secret)
         environment = {
             "PATH": str(self.bin),

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 sys.dont_write_bytecode = True
 
 import test_dead_man
+import test_digests
 import test_failures
 import test_repetition
 from machine import NODE_DOCKER, PASSWORD, PHASES, SCRIPT, Test, database, in_parallel, machine
@@ -191,7 +192,7 @@ class Parallel(unittest.TestSuite):
 
 def load_tests(loader, _tests, _pattern):
     # The longest first.
-    modules = (test_failures, test_repetition, test_dead_man)
+    modules = (test_failures, test_repetition, test_dead_man, test_digests)
     cases = [test for module in modules for suite in loader.loadTestsFromModule(module) for test in suite]
     return Parallel([*cases, *loader.loadTestsFromTestCase(Success)])
 

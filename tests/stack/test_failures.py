@@ -19,7 +19,8 @@ STEPS = [
     ("kubectl apply", "services", "cannot create the database's secret"),
     ("kubectl delete", "services", "cannot clear an interrupted release"),
     ("helm upgrade", "services", "helm cannot deploy the chart"),
-    ("kubectl get", "services", "cannot list the workloads"),
+    ("kubectl get deployments", "services", "cannot list the workloads"),
+    ("kubectl get pods", "services", "cannot list the pods"),
     ("kubectl rollout status deployment.apps/payments", "services", "deployment.apps/payments is not healthy"),
 ]
 
