@@ -6,6 +6,7 @@
 #
 # Settings are in /etc/hatchery/fleet.env, the rest in the instance's tags. The chart's values are fleet, environment, registry,
 # database.host, database.port, database.secret (a Kubernetes secret) and services.<name>.tag.
+# shellcheck disable=SC2016 # The variables in single quotes are jq's.
 set -uo pipefail
 umask 077
 # In the C locale [a-z] and [:print:] mean ASCII. cloud-init sets no HOME, which docker, minikube and helm need.
@@ -24,7 +25,7 @@ MINIKUBE_FLAGS='--driver=docker --container-runtime=docker --force --cpus=no-lim
 # Docker inside minikube's node. kubelet reads this configuration too, for images that are not under test.
 NODE_DOCKER=(docker exec --interactive minikube docker --config /var/lib/kubelet)
 HATCHERY_REGISTRY='' HATCHERY_CHART='' HATCHERY_DATABASE_SECRET='' HATCHERY_LOG_GROUP=''
-HATCHERY_HARD_CAP=691200 HATCHERY_GRACE=900
+HATCHERY_DATABASE_AUTH=secret HATCHERY_HARD_CAP=691200 HATCHERY_GRACE=900
 INSTANCE='' STREAM='' TIMELINE='' PHASE=booting FINISHED='' INVALID=''
 declare -A SERVICES=() JOBS=()
 
@@ -66,6 +67,7 @@ read_settings() {
     key=${line%%=*} rule='^[A-Za-z0-9/_][A-Za-z0-9/_.:@=!+#-]*$'
     case $key in
     HATCHERY_HARD_CAP | HATCHERY_GRACE) rule='^[0-9]{1,9}[smhd]?$' ;;
+    HATCHERY_DATABASE_AUTH) rule='^(secret|password|iam)$' ;;
     HATCHERY_REGISTRY | HATCHERY_CHART | HATCHERY_DATABASE_SECRET | HATCHERY_LOG_GROUP) ;;
     *) continue ;;
     esac
@@ -215,20 +217,47 @@ stop_jobs() {
   JOBS=()
 }
 
+# The secret's value as an object. jq's errors are hidden, because they quote their input.
+database_secret() {
+  limit 60 aws secretsmanager get-secret-value --secret-id "$HATCHERY_DATABASE_SECRET" --output json |
+    jq -c '.SecretString | (fromjson? | objects) // {password: .}' 2>/dev/null
+}
+
+# set_password MASTER-USER: a file, because arguments are visible in `ps`. A repetition sets the same password.
+set_password() {
+  [[ $(database_secret | jq -r .username) == "$1" ]] ||
+    because "the secret's username is not the master user of $DATABASE, whose password is set" || return
+  [[ -e $STATE/new-password ]] || keep new-password \
+    "{\"DBInstanceIdentifier\":\"$DATABASE\",\"MasterUserPassword\":\"$(head -c 21 /dev/urandom | base64 | tr /+ _-)\"}"
+  limit 60 aws rds modify-db-instance --apply-immediately --cli-input-json "file://$STATE/new-password" >/dev/null ||
+    because "cannot set the password of $DATABASE"
+}
+
+# RDS is available for a moment before it begins to set a password.
+# https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_PendingModifiedValues.html
+STATUS_OF_DATABASE='.DBInstances[0]
+  | if (.DBInstanceStatus | IN("available", "storage-optimization")) and .PendingModifiedValues.MasterUserPassword
+    then "resetting-master-credentials" else .DBInstanceStatus end + " \(.Endpoint.Address) \(.Endpoint.Port) \(.MasterUsername)"'
+
 await_database() {
-  local answer status='' last='' host='' port='' errors=0 deadline=$((SECONDS + SCALE * 24 / 10))
+  local answer status='' last='' host='' port='' user='' password_set='' errors=0 refusals=0
+  local deadline=$((SECONDS + SCALE * 24 / 10))
   [[ ! -e $STATE/database ]] || return 0
+  [[ $HATCHERY_DATABASE_AUTH == password ]] || password_set=1
   while ((SECONDS < deadline)); do
     answer=$(limit 60 aws rds describe-db-instances --db-instance-identifier "$DATABASE" --output json |
-      jq -r '.DBInstances[0] | "\(.DBInstanceStatus) \(.Endpoint.Address) \(.Endpoint.Port)"')
-    if [[ $answer =~ ^([a-z-]+)\ ([a-z0-9.-]+)\ ([0-9]+|null)$ ]]; then
-      status=${BASH_REMATCH[1]} host=${BASH_REMATCH[2]} port=${BASH_REMATCH[3]} errors=0
+      jq -r "$STATUS_OF_DATABASE")
+    if [[ $answer =~ ^([a-z-]+)\ ([a-z0-9.-]+)\ ([0-9]+|null)\ (.*)$ ]]; then
+      status=${BASH_REMATCH[1]} host=${BASH_REMATCH[2]} port=${BASH_REMATCH[3]} user=${BASH_REMATCH[4]} errors=0
     else
       ((++errors < 5)) || because "$DATABASE cannot be described" || return
     fi
     case $status in
     available | storage-optimization)
-      if [[ $errors == 0 && $host == *.* && $port != null ]]; then keep database "$host $port" && return; fi ;;
+      if [[ $errors == 0 && $host == *.* && $port != null ]]; then
+        [[ ! $password_set ]] || { keep database "$host $port" && return; }
+        if set_password "$user"; then password_set=1; else ((++refusals < 5)) || return; fi
+      fi ;;
     failed | restore-error | insufficient-capacity | inaccessible-* | incompatible-* | deleting)
       because "$DATABASE is $status" || return ;;
     esac
@@ -288,20 +317,26 @@ start_cluster() {
   [[ -e $STATE/cluster || ! -e $STATE/cluster-begun ]] || interrupted=1
   keep cluster-begun ''
   # A start that was cut off can leave a cluster that never starts.
-  minikube_start || { [[ $interrupted ]] && keep deleted '' && try "cannot delete the cluster" 300 minikube delete && minikube_start; } ||
-    return
+  minikube_start ||
+    { [[ $interrupted ]] && keep deleted '' && try "cannot delete the cluster" 300 minikube delete && minikube_start; } || return
   # Its webhook rejects every ingress until it runs.
   try "the ingress is not healthy" 330 kubectl --namespace ingress-nginx rollout status deployment/ingress-nginx-controller \
     --timeout=300s && keep cluster ''
 }
 
-# Pipes, because arguments are visible in `ps`. jq's and kubectl's errors are hidden, because they quote their input. The host is
-# replaced, because it is the source database's.
+# apply_secret HOST PORT: through pipes, because arguments are visible in `ps`. The host is replaced, because
+# it is the source database's. kubectl's errors are hidden, because they quote their input.
 apply_secret() {
-  limit 60 aws secretsmanager get-secret-value --secret-id "$HATCHERY_DATABASE_SECRET" --output json |
-    jq -c --arg host "$1" --arg port "$2" '.SecretString | ((fromjson? | objects) // {password: .}) + {host: $host, port: $port}
-      | {apiVersion: "v1", kind: "Secret", metadata: {name: "hatchery-database"}, stringData: map_values(tostring)}' 2>/dev/null |
-    limit 60 kubectl apply -f - >/dev/null 2>&1 || because "cannot create the database's secret"
+  local filter=. needs=''
+  case $HATCHERY_DATABASE_AUTH in
+  password) filter='. + {password: $new[0].MasterUserPassword}' ;;
+  iam) filter='{username: (.username // error), auth: "iam", region: $region}' needs=' (iam needs a username)' ;;
+  esac
+  database_secret |
+    jq -c --arg host "$1" --arg port "$2" --arg region "$AWS_REGION" --slurpfile new <(kept new-password) \
+      "$filter"' + {$host, $port} | {apiVersion: "v1", kind: "Secret", metadata: {name: "hatchery-database"},
+      stringData: map_values(tostring)}' 2>/dev/null |
+    limit 60 kubectl apply -f - >/dev/null 2>&1 || because "cannot create the database's secret$needs"
 }
 
 deploy() {
@@ -329,11 +364,10 @@ deploy() {
     options+=(--set-string "$name")
   done
   try "helm cannot deploy the chart" 660 helm upgrade --install environment "$chart" --timeout 600s "${options[@]}" &&
-    keep services ''
+    keep services '' && rm -f "$STATE/new-password"
 }
 
 # The status has the digest, the spec the tag: Docker's status has any tag of the image.
-# shellcheck disable=SC2016 # The variables are jq's.
 DIGEST_OF_SERVICE='
   [.items[] | select(.metadata.deletionTimestamp == null and (.status.phase | IN("Running", "Succeeded")))
     | .status.containerStatuses as $statuses | .spec.containers[] | .name as $container
@@ -417,7 +451,7 @@ bootstrap() {
   find_launch
   # An image that was made of an environment has its markers.
   if [[ $(kept instance) != "$INSTANCE" ]]; then
-    rm -f "$STATE"/{timeline,database,images,cluster,cluster-begun,deleted,services,digests,ready-at}
+    rm -f "$STATE"/{timeline,database,new-password,images,cluster,cluster-begun,deleted,services,digests,ready-at}
     keep launched "$LAUNCHED" && keep instance "$INSTANCE" || exit 1
   fi
   TIMELINE=$(kept timeline)

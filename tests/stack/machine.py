@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "src/stack/bootstrap.sh"
 PHASES = ["booting", "database", "images", "cluster", "services", "ready"]
 TOOLS = (
-    "awk bash cat curl cut date flock grep head jq mkdir mv pgrep rm sed sleep tail timeout tr wc".split()
+    "awk base64 bash cat curl cut date flock grep head jq mkdir mv pgrep rm sed sleep tail timeout tr wc".split()
 )
 STUBS = "aws docker minikube kubectl helm shutdown systemctl".split()
 INSTANCE = "i-0123456789abcdef0"
@@ -40,6 +40,7 @@ record=$STUB_DIR/calls/.${EPOCHREALTIME/[.,]/}-$$
 { echo "${EPOCHREALTIME/[.,]/}"; printf '%s\0' "$name" "$@"; } >"$record"
 case $call in
 "docker "*"login "* | "kubectl apply"*) cat >"$STUB_DIR/stdin/${record##*/.}" ;;
+"aws rds modify-db-instance"*) cat "${call##*file://}" >"$STUB_DIR/stdin/${record##*/.}" ;;
 esac
 mv "$record" "$STUB_DIR/calls/${record##*/.}"
 while IFS=$'\t' read -r prefix fault; do
@@ -67,8 +68,8 @@ exit 0
 """
 
 
-def database(status, host="hatchery-dev-12.abc.eu-central-1.rds.amazonaws.com", port=5432):
-    instance = {"DBInstanceStatus": status}
+def database(status, host="hatchery-dev-12.abc.eu-central-1.rds.amazonaws.com", port=5432, **pending):
+    instance = {"DBInstanceStatus": status, "MasterUsername": "app", "PendingModifiedValues": pending}
     if host:
         instance["Endpoint"] = {"Address": host, "Port": port}
     return json.dumps({"DBInstances": [instance]})

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 # No __pycache__ in the source tree.
 sys.dont_write_bytecode = True
 
+import test_database
 import test_dead_man
 import test_digests
 import test_failures
@@ -192,7 +193,7 @@ class Parallel(unittest.TestSuite):
 
 def load_tests(loader, _tests, _pattern):
     # The longest first.
-    modules = (test_failures, test_repetition, test_dead_man, test_digests)
+    modules = (test_failures, test_repetition, test_database, test_dead_man, test_digests)
     cases = [test for module in modules for suite in loader.loadTestsFromModule(module) for test in suite]
     return Parallel([*cases, *loader.loadTestsFromTestCase(Success)])
 

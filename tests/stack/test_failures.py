@@ -124,6 +124,8 @@ class Failure(Test):
                 ("HATCHERY_REGISTRY", "$(touch owned)"),
                 ("HATCHERY_CHART", "--post-renderer=/bin/sh"),
                 ("HATCHERY_DATABASE_SECRET", "`touch owned`"),
+                ("HATCHERY_DATABASE_AUTH", "none"),
+                ("HATCHERY_DATABASE_AUTH", ""),
                 ("HATCHERY_GRACE", "a[$(touch owned)]"),
                 ("HATCHERY_HARD_CAP", "-1"),
             ],
