@@ -68,7 +68,8 @@ read_settings() {
     case $key in
     HATCHERY_HARD_CAP | HATCHERY_GRACE) rule='^[0-9]{1,9}[smhd]?$' ;;
     HATCHERY_DATABASE_AUTH) rule='^(secret|password|iam)$' ;;
-    HATCHERY_REGISTRY | HATCHERY_CHART | HATCHERY_DATABASE_SECRET | HATCHERY_LOG_GROUP) ;;
+    HATCHERY_CHART) rule='^(oci://[A-Za-z0-9._/:+-]+|s3://[A-Za-z0-9._/:+-]+\.(tgz|yaml))$' ;;
+    HATCHERY_REGISTRY | HATCHERY_DATABASE_SECRET | HATCHERY_LOG_GROUP) ;;
     *) continue ;;
     esac
     if [[ ${line#*=} =~ $rule ]]; then printf -v "$key" %s "${line#*=}"; else INVALID+=" $key"; fi
@@ -339,32 +340,49 @@ apply_secret() {
     limit 60 kubectl apply -f - >/dev/null 2>&1 || because "cannot create the database's secret$needs"
 }
 
-deploy() {
-  local host port name chart=$HATCHERY_CHART options=()
-  IFS=' ' read -r host port <<<"$(kept database)"
-  for name in "${!SERVICES[@]}"; do
-    options+=(--set-string "services.$name.tag=${SERVICES[$name]}")
-  done
-  apply_secret "$host" "$port" || return
-  case $chart in
-  oci://*)
+# download FILE
+download() { try "cannot download $HATCHERY_CHART" 120 aws s3 cp "$HATCHERY_CHART" "$1"; }
+
+# install_chart CHART HOST PORT
+install_chart() {
+  local chart=$1 name value options=()
+  if [[ $chart == oci://* ]]; then
     name=${chart#oci://}
     # helm uses docker's credentials.
     [[ $name != *.dkr.ecr.* ]] || login "${name%%/*}" docker || return
-    if [[ ${name##*/} == *:* ]]; then chart=${chart%:*} && options+=(--version "${name##*:}"); fi ;;
-  s3://*)
-    chart=$WORK/chart.tgz
-    try "cannot download the chart" 120 aws s3 cp "$HATCHERY_CHART" "$chart" || return ;;
-  esac
+    if [[ ${name##*/} == *:* ]]; then chart=${chart%:*} && options+=(--version "${name##*:}"); fi
+  fi
   # helm refuses a release whose last operation was cut off. Its resources stay, and the next operation adopts them.
   try "cannot clear an interrupted release" 60 kubectl delete secret --ignore-not-found \
     --selector 'owner=helm,name=environment,status in (pending-install,pending-upgrade,pending-rollback)' || return
-  for name in fleet="$FLEET" environment="$ENVIRONMENT" registry="$HATCHERY_REGISTRY" database.host="$host" database.port="$port" \
+  for value in fleet="$FLEET" environment="$ENVIRONMENT" registry="$HATCHERY_REGISTRY" database.host="$2" database.port="$3" \
     database.secret=hatchery-database; do
-    options+=(--set-string "$name")
+    options+=(--set-string "$value")
   done
-  try "helm cannot deploy the chart" 660 helm upgrade --install environment "$chart" --timeout 600s "${options[@]}" &&
-    keep services '' && rm -f "$STATE/new-password"
+  for name in "${!SERVICES[@]}"; do options+=(--set-string "services.$name.tag=${SERVICES[$name]}"); done
+  try "helm cannot deploy the chart" 660 helm upgrade --install environment "$chart" --timeout 600s "${options[@]}"
+}
+
+# apply_manifests DIRECTORY
+apply_manifests() {
+  local name images=''
+  for name in "${!SERVICES[@]}"; do
+    images+=",{\"name\":\"$HATCHERY_REGISTRY/$name\",\"newTag\":\"${SERVICES[$name]}\"}"
+  done
+  printf '{"resources":["manifests.yaml"],"images":[%s]}' "${images:1}" >"$1/kustomization.yaml"
+  try "cannot apply the manifests" 120 kubectl apply --kustomize "$1"
+}
+
+deploy() {
+  local host port
+  IFS=' ' read -r host port <<<"$(kept database)"
+  apply_secret "$host" "$port" || return
+  case $HATCHERY_CHART in
+  oci://*) install_chart "$HATCHERY_CHART" "$host" "$port" ;;
+  *.tgz) download "$WORK/chart.tgz" && install_chart "$WORK/chart.tgz" "$host" "$port" ;;
+  *.yaml) mkdir "$WORK/manifests" && download "$WORK/manifests/manifests.yaml" && apply_manifests "$WORK/manifests" ;;
+  esac || return
+  keep services '' && rm -f "$STATE/new-password"
 }
 
 # The status has the digest, the spec the tag: Docker's status has any tag of the image.

@@ -39,6 +39,7 @@ call="$name $*"
 record=$STUB_DIR/calls/.${EPOCHREALTIME/[.,]/}-$$
 { echo "${EPOCHREALTIME/[.,]/}"; printf '%s\0' "$name" "$@"; } >"$record"
 case $call in
+"kubectl apply --kustomize "*) cat "${call##* }/kustomization.yaml" >"$STUB_DIR/stdin/${record##*/.}" ;;
 "docker "*"login "* | "kubectl apply"*) cat >"$STUB_DIR/stdin/${record##*/.}" ;;
 "aws rds modify-db-instance"*) cat "${call##*file://}" >"$STUB_DIR/stdin/${record##*/.}" ;;
 esac
@@ -59,6 +60,7 @@ case $call in
     echo "${states[0]}"
     ((${#states[@]} == 1)) || printf '%s\n' "${states[@]:1}" >"$STUB_DIR/database"
     ;;
+"aws s3 cp "*) echo "$MANIFESTS" >"${call##* }" ;;
 "aws ecr get-login-password"*) echo registry-password ;;
 "aws secretsmanager"*) cat "$STUB_DIR/secret" ;;
 "kubectl get pods"*) cat "$STUB_DIR/pods" ;;
@@ -175,6 +177,7 @@ class Machine:
             pod("app", f"{registry}/web-shop:v1.2.3_rc", f"docker-pullable://{registry}/web-shop@{DIGESTS['web-shop']}"),
             pod("queue", "docker.io/library/rabbitmq:4", "docker://sha256:" + "0" * 64),
         ]
+        self.manifests = ""
         self.faults = {}
         self.metadata = Metadata()
         self.endpoint = self.metadata.url
@@ -204,6 +207,7 @@ class Machine:
         environment = {
             "PATH": str(self.bin),
             "STUB_DIR": str(self.stubs),
+            "MANIFESTS": self.manifests,
             "AWS_EC2_METADATA_SERVICE_ENDPOINT": self.endpoint,
             "HATCHERY_STATE_DIR": str(self.state),
             "HATCHERY_FLEET_ENV": str(self.root / "fleet.env"),
