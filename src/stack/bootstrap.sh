@@ -373,10 +373,24 @@ apply_manifests() {
   try "cannot apply the manifests" 120 kubectl apply --kustomize "$1"
 }
 
+# The environment does not wait for the tools.
+apply_tools() {
+  local tools=${HATCHERY_TOOLS_FILE:-/etc/hatchery/tools.yaml}
+  [[ -e $tools ]] || return 0
+  # The log viewer ends itself without it.
+  try "cannot enable the metrics server" 120 minikube addons enable metrics-server || return
+  {
+    cat "$tools"
+    [[ ! $HATCHERY_LOG_GROUP ]] || printf -- '---
+{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "fluent-bit-environment", "namespace": "hatchery"},
+ "data": {"AWS_REGION": "%s", "LOG_GROUP": "%s", "LOG_STREAM_PREFIX": "%s"}}' "$AWS_REGION" "$HATCHERY_LOG_GROUP" "$STREAM"
+  } | try "cannot apply the tools" 120 kubectl apply -f -
+}
+
 deploy() {
   local host port
   IFS=' ' read -r host port <<<"$(kept database)"
-  apply_secret "$host" "$port" || return
+  apply_tools && apply_secret "$host" "$port" || return
   case $HATCHERY_CHART in
   oci://*) install_chart "$HATCHERY_CHART" "$host" "$port" ;;
   *.tgz) download "$WORK/chart.tgz" && install_chart "$WORK/chart.tgz" "$host" "$port" ;;

@@ -18,7 +18,9 @@ import time
 import unittest
 from concurrent.futures import ThreadPoolExecutor
 
-SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "src/stack/bootstrap.sh"
+STACK = pathlib.Path(__file__).resolve().parents[2] / "src/stack"
+SCRIPT = STACK / "bootstrap.sh"
+TOOLS_FILE = STACK / "tools.yaml"
 PHASES = ["booting", "database", "images", "cluster", "services", "ready"]
 TOOLS = (
     "awk base64 bash cat curl cut date flock grep head jq mkdir mv pgrep rm sed sleep tail timeout tr wc".split()
@@ -212,6 +214,7 @@ class Machine:
             "HATCHERY_STATE_DIR": str(self.state),
             "HATCHERY_FLEET_ENV": str(self.root / "fleet.env"),
             "HATCHERY_MINIKUBE_FLAGS_FILE": str(self.root / "minikube.flags"),
+            "HATCHERY_TOOLS_FILE": str(self.root / "tools.yaml"),
             "HATCHERY_UNIT_DIR": str(self.units),
             "HATCHERY_BOOT_ID": f"boot-{self.boot}",
             "HATCHERY_TIMEOUT_SCALE": self.scale,

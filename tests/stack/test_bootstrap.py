@@ -21,6 +21,7 @@ import test_digests
 import test_failures
 import test_manifests
 import test_repetition
+import test_tools
 from machine import NODE_DOCKER, PASSWORD, PHASES, SCRIPT, Test, database, in_parallel, machine
 
 
@@ -189,12 +190,15 @@ class Parallel(unittest.TestSuite):
                 result.testsRun += own.testsRun
                 result.failures += own.failures
                 result.errors += own.errors
+                result.skipped += own.skipped
+                for test, reason in own.skipped:
+                    print(f"skipped: {test.id()}: {reason}", file=sys.stderr)
         return result
 
 
 def load_tests(loader, _tests, _pattern):
     # The longest first.
-    modules = (test_failures, test_repetition, test_database, test_dead_man, test_digests, test_manifests)
+    modules = (test_failures, test_repetition, test_database, test_dead_man, test_digests, test_manifests, test_tools)
     cases = [test for module in modules for suite in loader.loadTestsFromModule(module) for test in suite]
     return Parallel([*cases, *loader.loadTestsFromTestCase(Success)])
 
