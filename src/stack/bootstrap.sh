@@ -3,9 +3,12 @@
 #
 #   bootstrap.sh            waits for the database, pulls the images under test, starts minikube, deploys the chart
 #   bootstrap.sh dead-man   shuts the instance down if it is long past its expiry; a timer runs it
+#   bootstrap.sh kubeconfig [SECONDS]
+#                           prints a kubeconfig for developers, whose token expires after 8 h or the given time
 #
 # Settings are in /etc/hatchery/fleet.env, the rest in the instance's tags. The chart's values are fleet, environment, registry,
-# database.host, database.port, database.secret (a Kubernetes secret) and services.<name>.tag.
+# database.host, database.port, database.secret (a Kubernetes secret) and services.<name>.tag. Manifests get the tags as kustomize's
+# images, and the database from the secret hatchery-database.
 # shellcheck disable=SC2016 # The variables in single quotes are jq's.
 set -uo pipefail
 umask 077
@@ -471,6 +474,24 @@ dead_man() {
   limit 60 shutdown -h now
 }
 
+# kubeconfig SECONDS: of the account in tools.yaml. kubectl create token accepts no less than 600 s.
+kubeconfig() {
+  if ! [[ $1 =~ ^[1-9][0-9]{2,4}$ ]] || (($1 < 600 || $1 > 43200)); then
+    echo "the lifetime of the token must be 600 to 43200 seconds" >&2
+    return 2
+  fi
+  {
+    limit 60 kubectl get configmap kube-root-ca.crt --namespace default --output json &&
+      limit 60 kubectl create token developer --namespace default --duration "$1s" --output json
+  } | jq -es 'select(.[1].status.token) | {
+    apiVersion: "v1", kind: "Config", "current-context": "hatchery",
+    clusters: [{name: "hatchery", cluster: {
+      server: "https://hatchery.internal:8443", "certificate-authority-data": (.[0].data["ca.crt"] | @base64)}}],
+    users: [{name: "developer", user: {token: .[1].status.token}}],
+    contexts: [{name: "hatchery", context: {cluster: "hatchery", user: "developer", namespace: "default"}}]}' ||
+    { echo "cannot create the kubeconfig; is the environment ready?" >&2 && return 1; }
+}
+
 bootstrap() {
   local boot ready
   mkdir -p "$STATE" && exec 9>"$STATE/lock" || exit 1
@@ -528,5 +549,6 @@ bootstrap() {
 case ${1:-bootstrap} in
 bootstrap) bootstrap ;;
 dead-man) dead_man ;;
-*) echo "usage: bootstrap.sh [bootstrap | dead-man]" >&2 && exit 2 ;;
+kubeconfig) kubeconfig "${2-28800}" ;;
+*) echo "usage: bootstrap.sh [bootstrap | dead-man | kubeconfig [SECONDS]]" >&2 && exit 2 ;;
 esac

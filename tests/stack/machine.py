@@ -65,6 +65,8 @@ case $call in
 "aws s3 cp "*) echo "$MANIFESTS" >"${call##* }" ;;
 "aws ecr get-login-password"*) echo registry-password ;;
 "aws secretsmanager"*) cat "$STUB_DIR/secret" ;;
+"kubectl get configmap kube-root-ca.crt "*) echo '{"data": {"ca.crt": "certificate\n"}}' ;;
+"kubectl create token "*) echo '{"status": {"token": "header.payload.signature"}}' ;;
 "kubectl get pods"*) cat "$STUB_DIR/pods" ;;
 "kubectl get deployments"*) printf 'deployment.apps/payments\nstatefulset.apps/queue\n' ;;
 esac

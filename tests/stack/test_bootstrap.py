@@ -19,6 +19,7 @@ import test_database
 import test_dead_man
 import test_digests
 import test_failures
+import test_kubeconfig
 import test_manifests
 import test_repetition
 import test_tools
@@ -198,7 +199,7 @@ class Parallel(unittest.TestSuite):
 
 def load_tests(loader, _tests, _pattern):
     # The longest first.
-    modules = (test_failures, test_repetition, test_database, test_dead_man, test_digests, test_manifests, test_tools)
+    modules = (test_failures, test_repetition, test_database, test_dead_man, test_digests, test_kubeconfig, test_manifests, test_tools)
     cases = [test for module in modules for suite in loader.loadTestsFromModule(module) for test in suite]
     return Parallel([*cases, *loader.loadTestsFromTestCase(Success)])
 
