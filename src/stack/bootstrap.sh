@@ -3,9 +3,13 @@
 #
 #   bootstrap.sh            waits for the database, pulls the images under test, starts minikube, deploys the chart
 #   bootstrap.sh dead-man   shuts the instance down if it is long past its expiry; a timer runs it
+#   bootstrap.sh kubeconfig [SECONDS]
+#                           prints a kubeconfig for developers, whose token expires after 8 h or the given time
 #
 # Settings are in /etc/hatchery/fleet.env, the rest in the instance's tags. The chart's values are fleet, environment, registry,
-# database.host, database.port, database.secret (a Kubernetes secret) and services.<name>.tag.
+# database.host, database.port, database.secret (a Kubernetes secret) and services.<name>.tag. Manifests get the tags as kustomize's
+# images, and the database from the secret hatchery-database.
+# shellcheck disable=SC2016 # The variables in single quotes are jq's.
 set -uo pipefail
 umask 077
 # In the C locale [a-z] and [:print:] mean ASCII. cloud-init sets no HOME, which docker, minikube and helm need.
@@ -21,8 +25,10 @@ TAGS=meta-data/tags/instance
 SCALE=${HATCHERY_TIMEOUT_SCALE:-1000}
 # The image contains the flags with which its cluster was created. These are the same, for an image without a cluster.
 MINIKUBE_FLAGS='--driver=docker --container-runtime=docker --force --cpus=no-limit --memory=no-limit --static-ip=192.168.200.200 --apiserver-names=hatchery.internal --addons=ingress --ports=80:80 --ports=443:443 --interactive=false'
+# Docker inside minikube's node. kubelet reads this configuration too, for images that are not under test.
+NODE_DOCKER=(docker exec --interactive minikube docker --config /var/lib/kubelet)
 HATCHERY_REGISTRY='' HATCHERY_CHART='' HATCHERY_DATABASE_SECRET='' HATCHERY_LOG_GROUP=''
-HATCHERY_HARD_CAP=691200 HATCHERY_GRACE=900
+HATCHERY_DATABASE_AUTH=secret HATCHERY_HARD_CAP=691200 HATCHERY_GRACE=900
 INSTANCE='' STREAM='' TIMELINE='' PHASE=booting FINISHED='' INVALID=''
 declare -A SERVICES=() JOBS=()
 
@@ -64,7 +70,9 @@ read_settings() {
     key=${line%%=*} rule='^[A-Za-z0-9/_][A-Za-z0-9/_.:@=!+#-]*$'
     case $key in
     HATCHERY_HARD_CAP | HATCHERY_GRACE) rule='^[0-9]{1,9}[smhd]?$' ;;
-    HATCHERY_REGISTRY | HATCHERY_CHART | HATCHERY_DATABASE_SECRET | HATCHERY_LOG_GROUP) ;;
+    HATCHERY_DATABASE_AUTH) rule='^(secret|password|iam)$' ;;
+    HATCHERY_CHART) rule='^(oci://[A-Za-z0-9._/:+-]+|s3://[A-Za-z0-9._/:+-]+\.(tgz|yaml))$' ;;
+    HATCHERY_REGISTRY | HATCHERY_DATABASE_SECRET | HATCHERY_LOG_GROUP) ;;
     *) continue ;;
     esac
     if [[ ${line#*=} =~ $rule ]]; then printf -v "$key" %s "${line#*=}"; else INVALID+=" $key"; fi
@@ -133,8 +141,10 @@ write_tags() {
 
 # publish DETAIL [READY_AT]: writes all tags, so that each call makes up for a failed one.
 publish() {
+  local tags
+  read -ra tags <<<"$(kept digests)"
   echo "$PHASE: $1"
-  write_tags phase "$PHASE" detail "$1" timeline "$TIMELINE" ${2:+ready-at "$2"}
+  write_tags phase "$PHASE" detail "$1" timeline "$TIMELINE" ${2:+ready-at "$2"} "${tags[@]}"
 }
 
 # Sends new lines of the log to CloudWatch Logs, at most 1 MiB. Errors are ignored: an environment is worth more than its log.
@@ -163,7 +173,9 @@ fail() {
   local last=''
   FINISHED=1
   stop_jobs
-  [[ -z ${2:-} ]] || last=$(tr '\r' '\n' <"$WORK/$2.log" | sed 's/\x1b\[[0-9;]*[A-Za-z]//g' | grep '[[:graph:]]' | tail -n 1)
+  # The last line of the command that failed. Lines with the phase are of `publish`.
+  [[ -z ${2:-} ]] ||
+    last=$(tr '\r' '\n' <"$WORK/$2.log" | sed "s/\x1b\[[0-9;]*[A-Za-z]//g; /^$2: /d" | grep '[[:graph:]]' | tail -n 1)
   set -- "${2:-$PHASE}: $1${last:+; $last}"
   PHASE=failed
   publish "$1"
@@ -209,20 +221,47 @@ stop_jobs() {
   JOBS=()
 }
 
+# The secret's value as an object. jq's errors are hidden, because they quote their input.
+database_secret() {
+  limit 60 aws secretsmanager get-secret-value --secret-id "$HATCHERY_DATABASE_SECRET" --output json |
+    jq -c '.SecretString | (fromjson? | objects) // {password: .}' 2>/dev/null
+}
+
+# set_password MASTER-USER: a file, because arguments are visible in `ps`. A repetition sets the same password.
+set_password() {
+  [[ $(database_secret | jq -r .username) == "$1" ]] ||
+    because "the secret's username is not the master user of $DATABASE, whose password is set" || return
+  [[ -e $STATE/new-password ]] || keep new-password \
+    "{\"DBInstanceIdentifier\":\"$DATABASE\",\"MasterUserPassword\":\"$(head -c 21 /dev/urandom | base64 | tr /+ _-)\"}"
+  limit 60 aws rds modify-db-instance --apply-immediately --cli-input-json "file://$STATE/new-password" >/dev/null ||
+    because "cannot set the password of $DATABASE"
+}
+
+# RDS is available for a moment before it begins to set a password.
+# https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_PendingModifiedValues.html
+STATUS_OF_DATABASE='.DBInstances[0]
+  | if (.DBInstanceStatus | IN("available", "storage-optimization")) and .PendingModifiedValues.MasterUserPassword
+    then "resetting-master-credentials" else .DBInstanceStatus end + " \(.Endpoint.Address) \(.Endpoint.Port) \(.MasterUsername)"'
+
 await_database() {
-  local answer status='' last='' host='' port='' errors=0 deadline=$((SECONDS + SCALE * 24 / 10))
+  local answer status='' last='' host='' port='' user='' password_set='' errors=0 refusals=0
+  local deadline=$((SECONDS + SCALE * 24 / 10))
   [[ ! -e $STATE/database ]] || return 0
+  [[ $HATCHERY_DATABASE_AUTH == password ]] || password_set=1
   while ((SECONDS < deadline)); do
     answer=$(limit 60 aws rds describe-db-instances --db-instance-identifier "$DATABASE" --output json |
-      jq -r '.DBInstances[0] | "\(.DBInstanceStatus) \(.Endpoint.Address) \(.Endpoint.Port)"')
-    if [[ $answer =~ ^([a-z-]+)\ ([a-z0-9.-]+)\ ([0-9]+|null)$ ]]; then
-      status=${BASH_REMATCH[1]} host=${BASH_REMATCH[2]} port=${BASH_REMATCH[3]} errors=0
+      jq -r "$STATUS_OF_DATABASE")
+    if [[ $answer =~ ^([a-z-]+)\ ([a-z0-9.-]+)\ ([0-9]+|null)\ (.*)$ ]]; then
+      status=${BASH_REMATCH[1]} host=${BASH_REMATCH[2]} port=${BASH_REMATCH[3]} user=${BASH_REMATCH[4]} errors=0
     else
       ((++errors < 5)) || because "$DATABASE cannot be described" || return
     fi
     case $status in
     available | storage-optimization)
-      if [[ $errors == 0 && $host == *.* && $port != null ]]; then keep database "$host $port" && return; fi ;;
+      if [[ $errors == 0 && $host == *.* && $port != null ]]; then
+        [[ ! $password_set ]] || { keep database "$host $port" && return; }
+        if set_password "$user"; then password_set=1; else ((++refusals < 5)) || return; fi
+      fi ;;
     failed | restore-error | insufficient-capacity | inaccessible-* | incompatible-* | deleting)
       because "$DATABASE is $status" || return ;;
     esac
@@ -233,18 +272,38 @@ await_database() {
   because "$DATABASE is ${status:-unknown} after 40 minutes"
 }
 
-# login HOST: helm uses docker's credentials.
+# login HOST DOCKER...
 login() {
-  limit 60 aws ecr get-login-password | limit 60 docker login --username AWS --password-stdin "$1" || because "cannot log in to $1"
+  limit 60 aws ecr get-login-password | limit 60 "${@:2}" login --username AWS --password-stdin "$1" || because "cannot log in to $1"
 }
 
+# await_node: until the Docker that the pods use answers
+await_node() {
+  local deadline=$((SECONDS + SCALE * 9 / 10))
+  until limit 30 "${NODE_DOCKER[@]}" version >/dev/null 2>&1; do
+    ((SECONDS < deadline)) || because "minikube's Docker does not answer" || return
+    pause 2
+  done
+}
+
+# pull IMAGE: up to three times, because minikube restarts the node's Docker when it starts.
+pull() {
+  local attempt
+  for attempt in 1 2 3; do
+    ((attempt == 1)) || await_node || return
+    try "cannot pull ${1##*/}" 600 "${NODE_DOCKER[@]}" pull --quiet "$1" && return
+  done
+  return 1
+}
+
+# Inside the node, because the image has layers of the services there. It runs while minikube starts.
 pull_images() {
   local name
   JOBS=()
   [[ ! -e $STATE/images && ${#SERVICES[@]} != 0 ]] || return 0
-  login "${HATCHERY_REGISTRY%%/*}" || return
+  await_node && login "${HATCHERY_REGISTRY%%/*}" "${NODE_DOCKER[@]}" || return
   for name in "${!SERVICES[@]}"; do
-    try "cannot pull $name:${SERVICES[$name]}" 1200 docker pull -q "$HATCHERY_REGISTRY/$name:${SERVICES[$name]}" &
+    pull "$HATCHERY_REGISTRY/$name:${SERVICES[$name]}" &
     JOBS[$name]=$!
   done
   for name in "${!SERVICES[@]}"; do wait "${JOBS[$name]}" || { stop_jobs && return 1; }; done
@@ -262,47 +321,113 @@ start_cluster() {
   [[ -e $STATE/cluster || ! -e $STATE/cluster-begun ]] || interrupted=1
   keep cluster-begun ''
   # A start that was cut off can leave a cluster that never starts.
-  minikube_start || { [[ $interrupted ]] && try "cannot delete the cluster" 300 minikube delete && minikube_start; } || return
+  minikube_start ||
+    { [[ $interrupted ]] && keep deleted '' && try "cannot delete the cluster" 300 minikube delete && minikube_start; } || return
   # Its webhook rejects every ingress until it runs.
   try "the ingress is not healthy" 330 kubectl --namespace ingress-nginx rollout status deployment/ingress-nginx-controller \
     --timeout=300s && keep cluster ''
 }
 
-# Pipes, because arguments are visible in `ps`. jq's and kubectl's errors are hidden, because they quote their input. The host is
-# replaced, because it is the source database's.
+# apply_secret HOST PORT: through pipes, because arguments are visible in `ps`. The host is replaced, because
+# it is the source database's. kubectl's errors are hidden, because they quote their input.
 apply_secret() {
-  limit 60 aws secretsmanager get-secret-value --secret-id "$HATCHERY_DATABASE_SECRET" --output json |
-    jq -c --arg host "$1" --arg port "$2" '.SecretString | ((fromjson? | objects) // {password: .}) + {host: $host, port: $port}
-      | {apiVersion: "v1", kind: "Secret", metadata: {name: "hatchery-database"}, stringData: map_values(tostring)}' 2>/dev/null |
-    limit 60 kubectl apply -f - >/dev/null 2>&1 || because "cannot create the database's secret"
+  local filter=. needs=''
+  case $HATCHERY_DATABASE_AUTH in
+  password) filter='. + {password: $new[0].MasterUserPassword}' ;;
+  iam) filter='{username: (.username // error), auth: "iam", region: $region}' needs=' (iam needs a username)' ;;
+  esac
+  database_secret |
+    jq -c --arg host "$1" --arg port "$2" --arg region "$AWS_REGION" --slurpfile new <(kept new-password) \
+      "$filter"' + {$host, $port} | {apiVersion: "v1", kind: "Secret", metadata: {name: "hatchery-database"},
+      stringData: map_values(tostring)}' 2>/dev/null |
+    limit 60 kubectl apply -f - >/dev/null 2>&1 || because "cannot create the database's secret$needs"
 }
 
-deploy() {
-  local host port name chart=$HATCHERY_CHART options=()
-  IFS=' ' read -r host port <<<"$(kept database)"
-  for name in "${!SERVICES[@]}"; do
-    try "cannot load $name into minikube" 600 minikube image load "$HATCHERY_REGISTRY/$name:${SERVICES[$name]}" || return
-    options+=(--set-string "services.$name.tag=${SERVICES[$name]}")
-  done
-  apply_secret "$host" "$port" || return
-  case $chart in
-  oci://*)
+# download FILE
+download() { try "cannot download $HATCHERY_CHART" 120 aws s3 cp "$HATCHERY_CHART" "$1"; }
+
+# install_chart CHART HOST PORT
+install_chart() {
+  local chart=$1 name value options=()
+  if [[ $chart == oci://* ]]; then
     name=${chart#oci://}
-    [[ $name != *.dkr.ecr.* ]] || login "${name%%/*}" || return
-    if [[ ${name##*/} == *:* ]]; then chart=${chart%:*} && options+=(--version "${name##*:}"); fi ;;
-  s3://*)
-    chart=$WORK/chart.tgz
-    try "cannot download the chart" 120 aws s3 cp "$HATCHERY_CHART" "$chart" || return ;;
-  esac
+    # helm uses docker's credentials.
+    [[ $name != *.dkr.ecr.* ]] || login "${name%%/*}" docker || return
+    if [[ ${name##*/} == *:* ]]; then chart=${chart%:*} && options+=(--version "${name##*:}"); fi
+  fi
   # helm refuses a release whose last operation was cut off. Its resources stay, and the next operation adopts them.
   try "cannot clear an interrupted release" 60 kubectl delete secret --ignore-not-found \
     --selector 'owner=helm,name=environment,status in (pending-install,pending-upgrade,pending-rollback)' || return
-  for name in fleet="$FLEET" environment="$ENVIRONMENT" registry="$HATCHERY_REGISTRY" database.host="$host" database.port="$port" \
+  for value in fleet="$FLEET" environment="$ENVIRONMENT" registry="$HATCHERY_REGISTRY" database.host="$2" database.port="$3" \
     database.secret=hatchery-database; do
-    options+=(--set-string "$name")
+    options+=(--set-string "$value")
   done
-  try "helm cannot deploy the chart" 660 helm upgrade --install environment "$chart" --timeout 600s "${options[@]}" &&
-    keep services ''
+  for name in "${!SERVICES[@]}"; do options+=(--set-string "services.$name.tag=${SERVICES[$name]}"); done
+  try "helm cannot deploy the chart" 660 helm upgrade --install environment "$chart" --timeout 600s "${options[@]}"
+}
+
+# apply_manifests DIRECTORY
+apply_manifests() {
+  local name images=''
+  for name in "${!SERVICES[@]}"; do
+    images+=",{\"name\":\"$HATCHERY_REGISTRY/$name\",\"newTag\":\"${SERVICES[$name]}\"}"
+  done
+  printf '{"resources":["manifests.yaml"],"images":[%s]}' "${images:1}" >"$1/kustomization.yaml"
+  try "cannot apply the manifests" 120 kubectl apply --kustomize "$1"
+}
+
+# The environment does not wait for the tools.
+apply_tools() {
+  local tools=${HATCHERY_TOOLS_FILE:-/etc/hatchery/tools.yaml}
+  [[ -e $tools ]] || return 0
+  # The log viewer ends itself without it.
+  try "cannot enable the metrics server" 120 minikube addons enable metrics-server || return
+  {
+    cat "$tools"
+    [[ ! $HATCHERY_LOG_GROUP ]] || printf -- '---
+{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "fluent-bit-environment", "namespace": "hatchery"},
+ "data": {"AWS_REGION": "%s", "LOG_GROUP": "%s", "LOG_STREAM_PREFIX": "%s"}}' "$AWS_REGION" "$HATCHERY_LOG_GROUP" "$STREAM"
+  } | try "cannot apply the tools" 120 kubectl apply -f -
+}
+
+deploy() {
+  local host port
+  IFS=' ' read -r host port <<<"$(kept database)"
+  apply_tools && apply_secret "$host" "$port" || return
+  case $HATCHERY_CHART in
+  oci://*) install_chart "$HATCHERY_CHART" "$host" "$port" ;;
+  *.tgz) download "$WORK/chart.tgz" && install_chart "$WORK/chart.tgz" "$host" "$port" ;;
+  *.yaml) mkdir "$WORK/manifests" && download "$WORK/manifests/manifests.yaml" && apply_manifests "$WORK/manifests" ;;
+  esac || return
+  keep services '' && rm -f "$STATE/new-password"
+}
+
+# The status has the digest, the spec the tag: Docker's status has any tag of the image.
+DIGEST_OF_SERVICE='
+  [.items[] | select(.metadata.deletionTimestamp == null and (.status.phase | IN("Running", "Succeeded")))
+    | .status.containerStatuses as $statuses | .spec.containers[] | .name as $container
+    | .image | select(startswith($image)) | .[($image | length):] | select(test("^([:@]|$)"))
+    | {tag: (if . == "" then "latest" else ltrimstr(":") end),
+      digest: (first($statuses[]? | select(.name == $container) | .imageID | split("@")[1]) // "")}]
+  | (map(.tag) | unique) as $tags | (map(.digest) | unique) as $digests
+  | if $tags == [] then "no pod runs \($name)"
+    elif $tags != [$tag] then "\($name) runs \($tags | join(", ")) instead of \($tag)"
+    elif ($digests | length) > 1 then "the pods of \($name) run images of several digests"
+    elif $digests[0] | test("^sha256:[0-9a-f]{64}$") then $digests[0]
+    else "the digest of \($name) is unknown" end'
+
+# Once, because a user may deploy another image later.
+find_digests() {
+  local pods name digest digests=''
+  [[ ! -e $STATE/digests && ${#SERVICES[@]} != 0 ]] || return 0
+  pods=$(limit 60 kubectl get pods --output json) || because "cannot list the pods" || return
+  for name in "${!SERVICES[@]}"; do
+    digest=$(printf %s "$pods" | jq -r --arg name "$name" --arg image "$HATCHERY_REGISTRY/$name" --arg tag "${SERVICES[$name]}" \
+      "$DIGEST_OF_SERVICE")
+    [[ $digest =~ ^sha256:[0-9a-f]{64}$ ]] || because "${digest:-cannot read the pods}" || return
+    digests+=" digest.$name $digest"
+  done
+  keep digests "${digests:1}"
 }
 
 run_services() {
@@ -313,15 +438,14 @@ run_services() {
     publish "waiting for $workload"
     try "$workload is not healthy" 930 kubectl rollout status "$workload" --timeout=900s || return
   done
+  find_digests
 }
 
-# User data runs at the first boot only, so a unit repeats the bootstrap. Docker may start after cloud-init.
+# User data writes the script and runs it at the first boot only, so a unit repeats it. Docker may start after cloud-init.
 install_units() {
-  local self=$STATE/bootstrap.sh
   [[ -d $UNITS ]] && command -v systemctl >/dev/null || return 0
-  if ! [[ $0 -ef $self ]]; then cp -- "$0" "$self.new" && mv -f "$self.new" "$self" || return; fi
   printf '%s\n' '[Unit]' 'Wants=network-online.target' 'After=network-online.target docker.service' '[Service]' Type=oneshot \
-    "ExecStart=/bin/bash $self %i" '[Install]' WantedBy=multi-user.target >"$UNITS/hatchery@.service" &&
+    "ExecStart=/bin/bash $STATE/bootstrap.sh %i" '[Install]' WantedBy=multi-user.target >"$UNITS/hatchery@.service" &&
     printf '%s\n' '[Timer]' OnBootSec=5min OnUnitActiveSec=5min Unit=hatchery@dead-man.service '[Install]' \
       WantedBy=timers.target >"$UNITS/hatchery-dead-man.timer" &&
     limit 60 systemctl daemon-reload && limit 60 systemctl enable --now hatchery-dead-man.timer &&
@@ -350,6 +474,24 @@ dead_man() {
   limit 60 shutdown -h now
 }
 
+# kubeconfig SECONDS: of the account in tools.yaml. kubectl create token accepts no less than 600 s.
+kubeconfig() {
+  if ! [[ $1 =~ ^[1-9][0-9]{2,4}$ ]] || (($1 < 600 || $1 > 43200)); then
+    echo "the lifetime of the token must be 600 to 43200 seconds" >&2
+    return 2
+  fi
+  {
+    limit 60 kubectl get configmap kube-root-ca.crt --namespace default --output json &&
+      limit 60 kubectl create token developer --namespace default --duration "$1s" --output json
+  } | jq -es 'select(.[1].status.token) | {
+    apiVersion: "v1", kind: "Config", "current-context": "hatchery",
+    clusters: [{name: "hatchery", cluster: {
+      server: "https://hatchery.internal:8443", "certificate-authority-data": (.[0].data["ca.crt"] | @base64)}}],
+    users: [{name: "developer", user: {token: .[1].status.token}}],
+    contexts: [{name: "hatchery", context: {cluster: "hatchery", user: "developer", namespace: "default"}}]}' ||
+    { echo "cannot create the kubeconfig; is the environment ready?" >&2 && return 1; }
+}
+
 bootstrap() {
   local boot ready
   mkdir -p "$STATE" && exec 9>"$STATE/lock" || exit 1
@@ -362,7 +504,7 @@ bootstrap() {
   find_launch
   # An image that was made of an environment has its markers.
   if [[ $(kept instance) != "$INSTANCE" ]]; then
-    rm -f "$STATE"/{timeline,database,images,cluster,cluster-begun,services,ready-at}
+    rm -f "$STATE"/{timeline,database,new-password,images,cluster,cluster-begun,deleted,services,digests,ready-at}
     keep launched "$LAUNCHED" && keep instance "$INSTANCE" || exit 1
   fi
   TIMELINE=$(kept timeline)
@@ -384,6 +526,13 @@ bootstrap() {
   await images
   enter cluster "starting minikube"
   await cluster
+  # Its images were deleted with it.
+  if [[ -e $STATE/deleted ]]; then
+    rm -f "$STATE/images"
+    start images pull_images
+    await images
+    rm -f "$STATE/deleted"
+  fi
   enter services "deploying"
   start services run_services
   await services
@@ -400,5 +549,6 @@ bootstrap() {
 case ${1:-bootstrap} in
 bootstrap) bootstrap ;;
 dead-man) dead_man ;;
-*) echo "usage: bootstrap.sh [bootstrap | dead-man]" >&2 && exit 2 ;;
+kubeconfig) kubeconfig "${2-28800}" ;;
+*) echo "usage: bootstrap.sh [bootstrap | dead-man | kubeconfig [SECONDS]]" >&2 && exit 2 ;;
 esac
