@@ -15,12 +15,15 @@ const TEMPLATE: &str = include_str!("stack/template.yaml");
 pub const BOOTSTRAP: &str = include_str!("stack/bootstrap.sh");
 /// Arguments of `minikube start`, for the build of the image and for the bootstrap.
 const MINIKUBE_FLAGS: &str = include_str!("stack/minikube.flags");
+/// Kubernetes manifests of the dashboard, the log viewer and the shipping of logs.
+const TOOLS: &str = include_str!("stack/tools.yaml");
 
 /// Returns the template in YAML, with the bootstrap script in its user data and the components of the images.
 #[must_use]
 pub fn template() -> String {
     let base_image =
         include_str!("stack/base-image.yaml").replace("@minikube.flags@", MINIKUBE_FLAGS.trim_end());
+    let base_image = insert(&base_image, "@tools.yaml@", TOOLS);
     let template = TEMPLATE.replace("@bootstrap.sh@", &compress(BOOTSTRAP));
     let template = insert(&template, "@base-image.yaml@", &base_image);
     insert(&template, "@service-image.yaml@", include_str!("stack/service-image.yaml"))
@@ -256,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn image_and_bootstrap_start_the_same_cluster() {
+    fn base_image_contains_the_settings_of_the_bootstrap() {
         let documents = YamlLoader::load_from_str(&template()).unwrap();
         let data = documents[0]["Resources"]["BaseComponent"]["Properties"]["Data"].as_str().unwrap();
         let component = YamlLoader::load_from_str(data).unwrap();
@@ -264,6 +267,7 @@ mod tests {
         let file = steps.iter().find(|step| step["action"].as_str() == Some("CreateFile")).unwrap();
         let flags = MINIKUBE_FLAGS.trim_end();
         assert_eq!(file["inputs"][0]["content"].as_str(), Some(flags));
+        assert_eq!(file["inputs"][1]["content"].as_str(), Some(TOOLS));
         assert!(BOOTSTRAP.contains(&format!("MINIKUBE_FLAGS='{flags}'")), "{flags}");
     }
 }

@@ -79,6 +79,7 @@ struct InstanceBody<'w> {
     public_ip: Option<&'w str>,
     private_ip: Option<&'w str>,
     zone: Option<&'w str>,
+    digests: &'w BTreeMap<String, String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -129,6 +130,7 @@ pub(crate) fn environment<'w>(
             public_ip: instance.public_ip.as_deref(),
             private_ip: instance.private_ip.as_deref(),
             zone: instance.zone.as_deref(),
+            digests: &instance.digests,
         }),
         database: environment.database.map(|database| DatabaseBody {
             id: database.id.as_str(),

@@ -139,6 +139,7 @@ pub struct NewDatabase {
     pub security_groups: Vec<String>,
     /// The DB parameter group; `None` for the engine's default.
     pub parameter_group: Option<String>,
+    pub iam_auth: bool,
 }
 
 impl NewDatabase {

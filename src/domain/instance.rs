@@ -103,6 +103,8 @@ pub struct Instance {
     pub detail: Option<String>,
     /// The start of each phase, in seconds since the launch.
     pub timeline: BTreeMap<Phase, u64>,
+    /// The digests of the images that the services under test run, such as `sha256:…`.
+    pub digests: BTreeMap<String, String>,
     /// The time of the first sweep that found it without a record.
     pub orphan_since: Option<DateTime<Utc>>,
 }
@@ -144,9 +146,23 @@ impl Instance {
                 .map(|detail| text::sanitize(detail))
                 .filter(|detail| !detail.is_empty()),
             timeline: tags.get(key::TIMELINE).map(|value| parse_timeline(value)).unwrap_or_default(),
+            digests: parse_digests(tags),
             orphan_since: tags::parse_time(tags, key::ORPHAN_SINCE),
         })
     }
+}
+
+/// Returns the valid digests by the names of the services.
+fn parse_digests(tags: &Tags) -> BTreeMap<String, String> {
+    let is_digest = |value: &str| {
+        let hex = value.strip_prefix("sha256:").unwrap_or_default();
+        hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit())
+    };
+    tags.iter()
+        .filter_map(|(key, value)| Some((key.strip_prefix(key::DIGEST_PREFIX)?, value)))
+        .filter(|(_, value)| is_digest(value))
+        .map(|(service, value)| (text::sanitize(service), value.clone()))
+        .collect()
 }
 
 /// Parses `booting=12 database=20 …`. Entries of another form are ignored.

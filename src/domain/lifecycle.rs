@@ -118,6 +118,7 @@ impl Restore {
             subnet_group: policy.database_subnet_group.clone(),
             security_groups: policy.database_security_groups.clone(),
             parameter_group: policy.database_parameter_group.clone(),
+            iam_auth: policy.database_iam_auth,
         }
     }
 }

@@ -39,6 +39,8 @@ pub struct Policy {
     /// The ids of the VPC security groups of the pool's databases.
     pub database_security_groups: Vec<String>,
     pub database_parameter_group: Option<String>,
+    /// Whether restored databases accept the tokens of IAM roles. The snapshot's setting does not count.
+    pub database_iam_auth: bool,
     /// The value of the tag `hatchery:image` on the fleet's images.
     pub image_tag: String,
     /// The subnets of the instances.
@@ -132,6 +134,7 @@ impl Policy {
             database_subnet_group: String::new(),
             database_security_groups: Vec::new(),
             database_parameter_group: None,
+            database_iam_auth: false,
             image_tag: fleet.to_string(),
             subnets: Vec::new(),
             fallback_instance_types: Vec::new(),
@@ -270,6 +273,7 @@ pub static SETTINGS: &[Setting] = &[
     setting!("database-subnet-group", "DB subnet group of the pool's databases", word database_subnet_group),
     setting!("database-security-groups", "VPC security groups of the pool's databases", words database_security_groups),
     setting!("database-parameter-group", "DB parameter group of the pool's databases", maybe_word database_parameter_group),
+    setting!("database-iam-auth", "true lets services log in to the databases with tokens of IAM roles", flag database_iam_auth),
     setting!("image-tag", "value of the tag hatchery:image on the fleet's images", word image_tag),
     setting!("subnets", "subnets of the instances", subnets subnets),
     setting!("fallback-instance-types", "instance types to try, in order, if AWS lacks capacity", words fallback_instance_types),

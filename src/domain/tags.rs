@@ -53,6 +53,8 @@ pub mod key {
     pub const READY_AT: &str = "hatchery:ready-at";
     /// The start of each phase in seconds since the launch: `booting=12 database=20 …`.
     pub const TIMELINE: &str = "hatchery:timeline";
+    /// Prefix of the key of a service under test; the value is the digest of the image that it runs, written by the instance.
+    pub(crate) const DIGEST_PREFIX: &str = "hatchery:digest.";
     /// The requested Availability Zone of a database.
     pub const ZONE: &str = "hatchery:zone";
     /// The snapshot from which a database was restored.

@@ -24,7 +24,7 @@ TAGS=meta-data/tags/instance
 # A factor on all timeouts and pauses, in thousandths.
 SCALE=${HATCHERY_TIMEOUT_SCALE:-1000}
 # The image contains the flags with which its cluster was created. These are the same, for an image without a cluster.
-MINIKUBE_FLAGS='--driver=docker --container-runtime=docker --force --cpus=no-limit --memory=no-limit --static-ip=192.168.200.200 --apiserver-names=hatchery.internal --addons=ingress --ports=80:80 --ports=443:443 --interactive=false'
+MINIKUBE_FLAGS='--driver=docker --container-runtime=docker --force --cpus=no-limit --memory=no-limit --static-ip=192.168.200.200 --apiserver-names=hatchery.internal --addons=ingress --addons=metrics-server --ports=80:80 --ports=443:443 --interactive=false'
 # Docker inside minikube's node. kubelet reads this configuration too, for images that are not under test.
 NODE_DOCKER=(docker exec --interactive minikube docker --config /var/lib/kubelet)
 HATCHERY_REGISTRY='' HATCHERY_CHART='' HATCHERY_DATABASE_SECRET='' HATCHERY_LOG_GROUP=''

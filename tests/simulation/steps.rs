@@ -64,6 +64,7 @@ pub(crate) async fn restore_database(cloud: &DynCloud, number: u32, claimed: boo
         subnet_group: "private".into(),
         security_groups: Vec::new(),
         parameter_group: None,
+        iam_auth: false,
     };
     cloud.create_database(&new).await.unwrap();
 }

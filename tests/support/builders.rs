@@ -104,6 +104,7 @@ pub(crate) fn instance(number: u32) -> Instance {
         phase: Some(Phase::Ready),
         detail: None,
         timeline: BTreeMap::new(),
+        digests: BTreeMap::new(),
         orphan_since: None,
     }
 }

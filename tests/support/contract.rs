@@ -218,6 +218,7 @@ async fn databases(cloud: &dyn Account, fixtures: &Fixtures, fleet: &Fleet) {
         subnet_group: fixtures.subnet_group.clone(),
         security_groups: Vec::new(),
         parameter_group: None,
+        iam_auth: false,
     };
     cloud.create_database(&new).await.unwrap();
     assert_eq!(cloud.create_database(&new).await.unwrap_err().class, ErrorClass::AlreadyExists);

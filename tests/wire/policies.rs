@@ -150,8 +150,11 @@ async fn instance_may_do_its_work() {
     let own = tags(&[("hatchery:fleet", "dev"), ("hatchery:environment", "dev-1")]);
     let progress =
         tags(&[("hatchery:phase", "images"), ("hatchery:detail", ""), ("hatchery:timeline", "booting=12")]);
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let ready = tags(&[("hatchery:phase", "ready"), ("hatchery:digest.payments", &digest)]);
     let requests = [
         report("i-0123456789abcdef0").on(&own).tagging(&progress),
+        report("i-0123456789abcdef0").on(&own).tagging(&ready),
         Authorization::new("rds:DescribeDBInstances", rds("db:hatchery-dev-1")),
         Authorization::new(
             "secretsmanager:GetSecretValue",
@@ -246,6 +249,9 @@ async fn attempts_outside_the_fleet_are_denied() {
         Authorization::new("ec2:RunInstances", record.as_str()).on(&own),
         Authorization::new("rds:DescribeDBInstances", rds("db:dev-integration")),
         Authorization::new("rds:DeleteDBInstance", rds("db:hatchery-dev-1")),
+        // Only with DatabaseAuth=password and =iam.
+        Authorization::new("rds:ModifyDBInstance", rds("db:hatchery-dev-1")),
+        Authorization::new("rds-db:connect", "arn:aws:rds-db:eu-west-1:123456789012:dbuser:db-ABC/app"),
         Authorization::new(
             "secretsmanager:GetSecretValue",
             "arn:aws:secretsmanager:eu-west-1:123456789012:secret:other-a1b2c3",

@@ -127,6 +127,7 @@ impl AwsCloud {
             .db_subnet_group_name(&new.subnet_group)
             .set_vpc_security_group_ids(groups)
             .set_db_parameter_group_name(new.parameter_group.clone())
+            .enable_iam_database_authentication(new.iam_auth)
             .availability_zone(&new.zone)
             .multi_az(false)
             .publicly_accessible(false)

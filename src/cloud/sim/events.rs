@@ -2,11 +2,12 @@
 
 use chrono::TimeDelta;
 use rand::RngExt as _;
+use sha2::{Digest as _, Sha256};
 
 use super::scenario::Guarantee;
 use super::state::{Change, Event, State, seconds};
 use crate::domain::instance::{format_timeline, parse_timeline};
-use crate::domain::tags::{self, key};
+use crate::domain::tags::{self, Tags, key};
 use crate::domain::{InstanceState, Phase, StatusClass};
 
 /// How long EC2 lists a terminated instance.
@@ -20,6 +21,15 @@ pub(super) const CLOUD: &str = "cloud";
 
 /// The name of the operator in the history.
 const OPERATOR: &str = "operator";
+
+/// Returns the tags with the digests of the images under test, whose hash stands for their content.
+fn digests(tags: &Tags) -> Tags {
+    let services = tags.iter().filter_map(|(key, tag)| Some((key.strip_prefix(key::SERVICE_PREFIX)?, tag)));
+    let digest = |service, tag| format!("sha256:{}", hex::encode(Sha256::digest(format!("{service}:{tag}"))));
+    services
+        .map(|(service, tag)| (format!("{}{service}", key::DIGEST_PREFIX), digest(service, tag)))
+        .collect()
+}
 
 fn id_of<T>((id, _): (&str, T)) -> String {
     id.to_owned()
@@ -179,6 +189,7 @@ impl State {
             instance.tags.insert(key::TIMELINE.into(), format_timeline(&timeline));
             if phase == Phase::Ready {
                 instance.tags.insert(key::READY_AT.into(), tags::format_time(now));
+                instance.tags.extend(digests(&instance.tags));
             }
             if phase == Phase::Failed {
                 instance.tags.insert(key::DETAIL.into(), fails.unwrap_or_default());

@@ -213,6 +213,7 @@ impl State {
             subnet_group: policy.database_subnet_group.clone(),
             security_groups: Vec::new(),
             parameter_group: None,
+            iam_auth: false,
         };
         let id = new.id().to_string();
         let minutes = self.sample(&id, [11.0, 17.0]);

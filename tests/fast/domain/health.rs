@@ -167,7 +167,7 @@ fn limits_of_age_are_exclusive() {
         messages,
         [
             "the latest snapshot is 2 days old; check the backups of integration",
-            "the latest image is 4 days old; check the image pipeline",
+            "the latest image is 4 days old; see: hatchery images",
         ]
     );
 }

@@ -37,8 +37,13 @@ fn instance_tags() -> Tags {
         (key::READY_AT, "2026-03-02T10:00:00Z"),
         (key::TIMELINE, "booting=0 database=26 nonsense images=x ready=240"),
         (key::ORPHAN_SINCE, "2026-03-02T11:00:00Z"),
+        ("hatchery:digest.payments", DIGEST),
+        ("hatchery:digest.short", "sha256:c0ffee"),
+        ("hatchery:digest.hostile", "\u{1b}[31m"),
     ])
 }
+
+const DIGEST: &str = "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae";
 
 fn instance_attributes() -> InstanceAttributes {
     let Instance { id, state, instance_type, public_ip, private_ip, zone, launched_at, .. } = instance(7);
@@ -56,6 +61,7 @@ fn instance_is_parsed_from_its_tags() {
         phase: Some(Phase::Images),
         detail: Some("pulling payments".into()),
         timeline,
+        digests: [("payments".to_owned(), DIGEST.to_owned())].into(),
         orphan_since: Some(time("11:00:00")),
         ..instance(7)
     };
@@ -376,6 +382,7 @@ fn restore_has_all_tags() {
         subnet_group: "private".into(),
         security_groups: Vec::new(),
         parameter_group: None,
+        iam_auth: false,
     };
     let mut tags = database_tags();
     tags.remove(key::ORPHAN_SINCE);

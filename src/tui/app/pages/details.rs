@@ -17,6 +17,9 @@ const MAX_EVENTS: usize = 20;
 /// The width of the bars of the longest phases, in columns.
 const PHASE_BAR_WIDTH: usize = 24;
 
+/// The length of `sha256:` with 12 digits, as Docker shows digests.
+const SHORT_DIGEST: usize = 19;
+
 const PROGRESS_BAR_WIDTH: usize = 18;
 
 pub(super) fn lines(model: &Model, record: &RecordId, width: usize) -> Vec<Line<'static>> {
@@ -75,8 +78,11 @@ fn record_values(page: &mut Page<'_>, model: &Model, row: &EnvironmentRow) {
     if let Some(note) = &record.note {
         page.value("Note", note);
     }
+    let digests = row.details.instance.as_ref().map(|instance| &instance.digests);
     for (index, (service, tag)) in record.services.iter().enumerate() {
-        page.value(if index == 0 { "Services" } else { "" }, format!("{service} = {tag}"));
+        let digest = digests.and_then(|digests| digests.get(service));
+        let digest = digest.map(|digest| format!(" (runs {})", &digest[..SHORT_DIGEST])).unwrap_or_default();
+        page.value(if index == 0 { "Services" } else { "" }, format!("{service} = {tag}{digest}"));
     }
 }
 
