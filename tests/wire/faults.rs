@@ -175,16 +175,25 @@ impl<'m> FaultyNetwork<'m> {
         panic!("never true: {condition}; {:#?}; the last pass: {last:#?}", self.account.inspect().await);
     }
 
-    /// Asserts that each call met every fault of its schedule, and that the schedule covers every call.
+    /// Asserts that each call met the faults of its schedule, that each kind of fault was met, and that the schedule covers
+    /// every call.
+    ///
+    /// A request that was applied although its response was lost need not be repeated: on a slow machine the command ends
+    /// before the SDK's next attempt, and the next command finds the work done. So a call may miss the faults after that.
     #[track_caller]
     fn assert_all_faults_met(&self, schedule: &Schedule) {
-        let missed: Vec<_> = self
-            .microburst
-            .fault_counts(schedule)
-            .into_iter()
-            .filter(|((_, fault), times)| *fault != PassThrough && *times == 0)
-            .collect();
-        assert!(missed.is_empty(), "{missed:#?}");
+        let met = self.microburst.fault_counts(schedule);
+        let is_met = |call: Call, fault: Fault| fault == PassThrough || met[&(call, fault)] > 0;
+        for (call, faults) in schedule {
+            let applied = |fault: &Fault| matches!(fault, ResponseLost | ResponseTruncated);
+            let required = faults.iter().position(applied).map_or(faults.len(), |first| first + 1);
+            for fault in &faults[..required] {
+                assert!(is_met(*call, *fault), "{call:?} did not meet {fault:?}: {met:#?}");
+            }
+            for fault in faults {
+                assert!(schedule.iter().any(|(call, _)| is_met(*call, *fault)), "no call met {fault:?}");
+            }
+        }
         assert_eq!(self.microburst.unscheduled(), Vec::<String>::new());
     }
 }
