@@ -21,7 +21,7 @@ pub mod aws;
 pub mod sim;
 mod types;
 
-pub use account::{Account, DynAccount, Identity, Permission, Quota, SourceDatabase};
+pub use account::{Account, DynAccount, Identity, Permission, Quota, ScheduledEngine, SourceDatabase};
 pub use types::{
     BaseTemplate, LaunchInstance, LogItem, LogLine, LogQuery, Observed, Page, SecurityGroup, Template,
 };

@@ -46,6 +46,12 @@ impl Session {
         Self { options, config, console, clock, account, hostname, seed }
     }
 
+    /// Sets the name of this host in the audit log.
+    #[cfg(feature = "aws")]
+    pub(crate) fn with_hostname(self, hostname: &str) -> Self {
+        Self { hostname: hostname.to_owned(), ..self }
+    }
+
     pub(crate) fn on(platform: Platform, options: GlobalOptions, config: Config) -> Self {
         let Platform { account, clock, console, hostname, seed } = platform;
         let console = console.with_json(options.json);
@@ -106,7 +112,7 @@ impl Session {
         match names.len() {
             0 => {
                 let message = format!("there is no fleet in {}", account.region());
-                let hint = "check the Region and the profile, or create one with: hatchery fleet init";
+                let hint = "check the Region and the profile, or create one: deploy the template of hatchery stack, or use hatchery fleet init";
                 Err(Failure::new(Kind::NotFound, message, hint))
             }
             1 => Ok(names.remove(0)),

@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::join;
 use serde::Serialize;
 
 use super::context::Session;
 use super::json;
-use crate::cloud::{DynAccount, Permission};
+use crate::cloud::{DynAccount, Permission, ScheduledEngine};
 use crate::domain::{Fleet, Target, World, health, lifecycle};
 use crate::engine::{Engine, exposure};
 use crate::failure::Failure;
@@ -16,6 +16,9 @@ use crate::failure::Failure;
 /// AWS rejects requests signed more than five minutes ago (Signature Version 4); this warns well before.
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>
 const MAX_SKEW_SECONDS: i64 = 60;
+
+/// Longer than the usual intervals of the stack's schedule.
+const SCHEDULE_TOLERANCE: TimeDelta = TimeDelta::hours(1);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -139,10 +142,11 @@ async fn check_all(session: &Session, findings: &mut Findings) -> Result<(), Fai
             let now = world.now().unwrap_or(local);
             check_fleet(&world, &engine, findings);
             check_clock(local, now, findings);
-            check_sources(&world, now, findings);
+            check_sources(&account, &world, now, findings).await;
             check_pool(&world, now, findings);
             check_account(&account, &world.fleet, findings).await;
             check_audit_log(&engine, &world, findings).await;
+            check_scheduled_engine(&account, &world.fleet, now, findings).await;
         }
         Err(failure) => findings.error("fleet", &failure),
     }
@@ -169,10 +173,15 @@ fn check_clock(local: DateTime<Utc>, now: DateTime<Utc>, findings: &mut Findings
     }
 }
 
-fn check_sources(world: &World, now: DateTime<Utc>, findings: &mut Findings) {
+async fn check_sources(account: &DynAccount, world: &World, now: DateTime<Utc>, findings: &mut Findings) {
     let hours_old = |at: DateTime<Utc>| (now - at).num_hours();
-    if let Ok(Some(snapshot)) = &world.snapshot {
-        findings.ok("snapshot", format!("{}, {} hours old", snapshot.id, hours_old(snapshot.created_at)));
+    match &world.snapshot {
+        Ok(Some(snapshot)) => {
+            findings.ok("snapshot", format!("{}, {} hours old", snapshot.id, hours_old(snapshot.created_at)));
+        }
+        // The health check reports the missing snapshot.
+        Ok(None) => check_source_database(account, &world.fleet, findings).await,
+        Err(_) => {}
     }
     if let Ok(Some(image)) = &world.image {
         findings.ok("image", format!("{}, {} hours old", image.id, hours_old(image.created_at)));
@@ -184,6 +193,19 @@ fn check_sources(world: &World, now: DateTime<Utc>, findings: &mut Findings) {
         }
         Ok(subnets) => findings.ok("subnets", format!("{} found", subnets.len())),
         Err(error) => findings.error("subnets", &Failure::cloud("cannot read the subnets", error)),
+    }
+}
+
+async fn check_source_database(account: &DynAccount, fleet: &Fleet, findings: &mut Findings) {
+    let source = &fleet.policy.source_database;
+    match account.source_database(source).await {
+        Ok(Some(_)) => {}
+        Ok(None) => {
+            let message = format!("there is no database {source:?} in {}", account.region());
+            let hint = "correct it with: hatchery fleet set source-database=NAME, or the stack's parameter SourceDatabase";
+            findings.push(Level::Error, "source", message, hint);
+        }
+        Err(error) => findings.error("source", &Failure::cloud("cannot read the source database", &error)),
     }
 }
 
@@ -243,20 +265,52 @@ fn check_permissions(permissions: Vec<Permission>, findings: &mut Findings) {
 }
 
 async fn check_audit_log(engine: &Engine, world: &World, findings: &mut Findings) {
-    let since = world.now().unwrap_or_else(|| engine.clock().now()) - chrono::TimeDelta::days(7);
+    let since = world.now().unwrap_or_else(|| engine.clock().now()) - TimeDelta::days(7);
     match engine.cloud().audit(&world.fleet.name, since, 1).await {
         Ok(events) => {
             if let Some(event) = events.last() {
                 let message = format!("last entry by {} at {} UTC", event.who, event.at.format("%F %T"));
                 findings.ok("audit", message);
             } else {
-                let hint = "run hatchery engine, or check its schedule";
+                let hint = "start a pass of the engine with: hatchery engine --once";
                 findings.push(Level::Info, "audit", "no changes in the last 7 days", hint);
             }
         }
         Err(error) => {
             let failure = Failure::cloud("cannot read the audit log", &error);
             findings.push(Level::Warning, "audit", failure.message, failure.hint);
+        }
+    }
+}
+
+async fn check_scheduled_engine(
+    account: &DynAccount,
+    fleet: &Fleet,
+    now: DateTime<Utc>,
+    findings: &mut Findings,
+) {
+    match account.scheduled_engine(&fleet.name, now - SCHEDULE_TOLERANCE).await {
+        Ok(ScheduledEngine::Ran(at)) => {
+            findings
+                .ok("schedule", format!("the scheduled engine ran {} minutes ago", (now - at).num_minutes()));
+        }
+        Ok(ScheduledEngine::Silent) => {
+            let message = "the scheduled engine has not run for an hour";
+            let hint = format!(
+                "check the schedule hatchery-{name}-engine and the log group {group}; until it runs, use: hatchery engine --once",
+                name = fleet.name,
+                group = fleet.name.function_log_group()
+            );
+            findings.push(Level::Warning, "schedule", message, hint);
+        }
+        Ok(ScheduledEngine::Missing) => {
+            let message = "the fleet has no scheduled engine; expired environments stay until a dashboard or an engine runs";
+            let hint = "deploy the template of hatchery stack, or schedule: hatchery engine --once";
+            findings.push(Level::Info, "schedule", message, hint);
+        }
+        Err(error) => {
+            let failure = Failure::cloud("cannot read the log of the scheduled engine", &error);
+            findings.push(Level::Info, "schedule", failure.message, failure.hint);
         }
     }
 }

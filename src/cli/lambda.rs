@@ -114,8 +114,10 @@ async fn handle(event: LambdaEvent<Value>) -> Result<Value, Diagnostic> {
 async fn respond(event: Value, time: Duration) -> Result<Value, Failure> {
     let request = Request::parse(event)?;
     let owner = request.owner().cloned().or_else(|| Some("lambda".to_owned()));
+    let config = Config { owner, ..Config::default() };
+    // The host name of a function is an address that changes.
     let session =
-        Session::new(GlobalOptions::from_env()?, Config { owner, ..Config::default() }, Console::stdio(true));
+        Session::new(GlobalOptions::from_env()?, config, Console::stdio(true)).with_hostname("lambda");
     let context = session.context().await?;
     match request {
         Request::Engine {} => {

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 
 use super::{Cloud, Pages, Result};
-use crate::domain::{Fleet, Image, NewFleet, RecordId};
+use crate::domain::{Fleet, FleetName, Image, NewFleet, RecordId};
 
 /// A shared [`Account`].
 pub type DynAccount = Arc<dyn Account>;
@@ -27,6 +28,17 @@ pub struct SourceDatabase {
     pub engine: String,
     /// The id of the VPC.
     pub vpc: Option<String>,
+}
+
+/// What is known of the scheduled engine, the Lambda function of the fleet's stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScheduledEngine {
+    /// The fleet has none: its log group does not exist.
+    Missing,
+    /// It has logged nothing in the time that was asked for.
+    Silent,
+    /// The time of its latest log line.
+    Ran(DateTime<Utc>),
 }
 
 /// A service quota of the account.
@@ -75,6 +87,9 @@ pub trait Account: Cloud {
 
     /// Checks the caller's permissions with dry runs.
     async fn permissions(&self, fleet: &Fleet) -> Vec<Permission>;
+
+    /// Returns when the fleet's scheduled engine ran, if it did since a time.
+    async fn scheduled_engine(&self, fleet: &FleetName, since: DateTime<Utc>) -> Result<ScheduledEngine>;
 
     /// Returns the quotas that limit a fleet.
     async fn quotas(&self) -> Result<Vec<Quota>>;

@@ -18,7 +18,7 @@ use self::call::{Limits, ReadDate};
 use self::truncation::RejectTruncated;
 use super::{
     Account, BaseTemplate, Cloud, Identity, LaunchInstance, LogItem, LogLine, LogQuery, Observed, Pages,
-    Permission, Quota, Result, SecurityGroup, SourceDatabase, Template,
+    Permission, Quota, Result, ScheduledEngine, SecurityGroup, SourceDatabase, Template,
 };
 use crate::domain::{
     AuditEvent, CloudError, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image,
@@ -306,6 +306,10 @@ impl Account for AwsCloud {
 
     async fn permissions(&self, fleet: &Fleet) -> Vec<Permission> {
         self.permissions(fleet).await
+    }
+
+    async fn scheduled_engine(&self, fleet: &FleetName, since: DateTime<Utc>) -> Result<ScheduledEngine> {
+        self.scheduled_engine(fleet, since).await
     }
 
     async fn quotas(&self) -> Result<Vec<Quota>> {

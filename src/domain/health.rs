@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::error::ErrorClass;
-use super::pipeline::RunState;
+use super::pipeline::{PipelineKind, RunState};
 use super::pool::{DatabaseState, Pool};
 use super::target::Target;
 use super::world::World;
@@ -82,19 +82,22 @@ fn check_listings(world: &World, report: Report<'_>) {
 
 fn check_sources(world: &World, now: DateTime<Utc>, report: Report<'_>) {
     let policy = &world.fleet.policy;
+    let source = &policy.source_database;
     match &world.snapshot {
         Ok(None) if world.databases.complete => report(
             Level::Error,
             "no-snapshot",
-            format!("database {:?} has no snapshot to restore; create one", policy.source_database),
+            format!(
+                "database {source:?} has no snapshot to restore; create one with: aws rds create-db-snapshot --db-instance-identifier \
+                 {source} --db-snapshot-identifier {source}-first"
+            ),
         ),
         Ok(Some(snapshot)) if (now - snapshot.created_at).num_hours() >= 48 => report(
             Level::Warning,
             "snapshot-old",
             format!(
-                "the latest snapshot is {} days old; check the backups of {}",
-                (now - snapshot.created_at).num_days(),
-                policy.source_database
+                "the latest snapshot is {} days old; check the backups of {source}",
+                (now - snapshot.created_at).num_days()
             ),
         ),
         _ => {}
@@ -103,10 +106,7 @@ fn check_sources(world: &World, now: DateTime<Utc>, report: Report<'_>) {
         Ok(None) if world.databases.complete => report(
             Level::Error,
             "no-image",
-            format!(
-                "no image has the tag hatchery:image={}; build one with: hatchery images bake service",
-                policy.image_tag
-            ),
+            format!("no image has the tag hatchery:image={}; {}", policy.image_tag, image_hint(world)),
         ),
         Ok(Some(image)) if (now - image.created_at).num_hours() >= 72 => report(
             Level::Warning,
@@ -117,6 +117,29 @@ fn check_sources(world: &World, now: DateTime<Utc>, report: Report<'_>) {
             ),
         ),
         _ => {}
+    }
+}
+
+/// Returns the next step towards the first image.
+fn image_hint(world: &World) -> String {
+    let pipelines = world.pipelines.as_deref().unwrap_or_default();
+    if pipelines.is_empty() {
+        return "tag one, or deploy the pipelines of: hatchery stack".to_owned();
+    }
+    let runs = |kind| pipelines.iter().filter(move |pipeline| pipeline.kind == kind).flat_map(|p| &p.runs);
+    let kind = if runs(PipelineKind::Base).any(|run| run.state == RunState::Available) {
+        PipelineKind::Service
+    } else {
+        PipelineKind::Base
+    };
+    match runs(kind).next().filter(|run| !run.state.has_ended()) {
+        Some(run) => {
+            format!(
+                "the {kind} image {} is {}; see its progress with: hatchery images",
+                run.version, run.state
+            )
+        }
+        None => format!("build the {kind} image with: hatchery images bake {kind}"),
     }
 }
 
@@ -149,7 +172,8 @@ fn check_pool(world: &World, now: DateTime<Utc>, report: Report<'_>) {
             report(
                 Level::Error,
                 "pool-empty",
-                "no database is free or being restored; the next launch waits for a restore".to_owned(),
+                "no database is free or being restored, and the next launch waits for a restore; restore one with: hatchery engine --once"
+                    .to_owned(),
             );
         } else if free == 0 {
             let message = format!("no database is free; {creating} being restored");

@@ -166,6 +166,12 @@ impl FleetName {
         format!("/hatchery/{self}/audit")
     }
 
+    /// Returns the name of the CloudWatch Logs group of the stack's Lambda function.
+    #[must_use]
+    pub fn function_log_group(&self) -> String {
+        format!("/aws/lambda/hatchery-{self}")
+    }
+
     /// Returns the name of the CloudWatch Logs group to which the instances send their logs.
     #[must_use]
     pub fn log_group(&self) -> String {
@@ -368,6 +374,7 @@ mod tests {
         let dev: FleetName = "dev".parse().unwrap();
         assert_eq!(dev.template_name(), "hatchery/dev");
         assert_eq!(dev.audit_group(), "/hatchery/dev/audit");
+        assert_eq!(dev.function_log_group(), "/aws/lambda/hatchery-dev");
         assert_eq!(dev.log_group(), "/hatchery/dev/environments");
         let id = dev.environment(Number(0));
         assert_eq!(

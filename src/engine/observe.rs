@@ -90,7 +90,7 @@ impl Engine {
             Failure::new(
                 Kind::NotFound,
                 message,
-                "list the fleets with hatchery fleet ls, or check the Region and the profile",
+                "list the fleets with hatchery fleet ls, check the Region and the profile, or deploy the template of hatchery stack",
             )
         })
     }

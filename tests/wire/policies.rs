@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::stack::deploy;
 use crate::support::account::Account;
 use crate::support::binary::{Run, command_through};
-use crate::support::image_builder;
+use crate::support::image_builder::ImageBuilder;
 use crate::support::moto::Moto;
 use crate::support::recorder::Recorder;
 use requests::{Authorization, Translator, ec2, logs, pipeline, rds, tags};
@@ -73,7 +73,7 @@ impl Deployment {
     async fn start() -> Self {
         let moto = Moto::start();
         let policies = deploy(&moto).await;
-        let recorder = Recorder::start(image_builder::start(moto.address()).to_string());
+        let recorder = Recorder::start(ImageBuilder::start(moto.address()).address());
         let fleet = tags(&[("hatchery:fleet", "dev"), ("hatchery:role", "fleet")]);
         let template = Account::new(&moto).await.template_id("hatchery/dev").await;
         let translator = Translator::new(BTreeMap::from([(template, fleet)]));

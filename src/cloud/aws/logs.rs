@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::AwsCloud;
 use super::call::{Access, Bucket, call};
-use crate::cloud::{LogLine, LogQuery, Result, absent};
+use crate::cloud::{LogLine, LogQuery, Result, ScheduledEngine, absent};
 use crate::domain::{AuditEvent, CloudError, ErrorClass, FleetName, Launch, text};
 
 /// The retention of the audit log in days.
@@ -141,8 +141,32 @@ impl AwsCloud {
         Ok(lines)
     }
 
-    /// Reads the events since a time. A missing log group has none. An empty page is not necessarily the last.
+    /// Lambda logs the start and the end of each invocation, so events show that the function runs.
+    /// <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-format.html>
+    pub(super) async fn scheduled_engine(
+        &self,
+        fleet: &FleetName,
+        since: DateTime<Utc>,
+    ) -> Result<ScheduledEngine> {
+        let events = self.read_events(&fleet.function_log_group(), Filter::default(), since).await;
+        let Some(events) = absent(events)? else { return Ok(ScheduledEngine::Missing) };
+        let latest = events.iter().filter_map(FilteredLogEvent::timestamp).max();
+        let latest = latest.and_then(DateTime::from_timestamp_millis);
+        Ok(latest.map_or(ScheduledEngine::Silent, ScheduledEngine::Ran))
+    }
+
+    /// Reads the events since a time. A missing log group has none.
     pub(super) async fn filter_events(
+        &self,
+        group: &str,
+        filter: Filter<'_>,
+        since: DateTime<Utc>,
+    ) -> Result<Vec<FilteredLogEvent>> {
+        Ok(absent(self.read_events(group, filter, since).await)?.unwrap_or_default())
+    }
+
+    /// Reads the events since a time. An empty page is not necessarily the last.
+    async fn read_events(
         &self,
         group: &str,
         filter: Filter<'_>,
@@ -161,7 +185,7 @@ impl AwsCloud {
         loop {
             let next = async { pager.next().await.transpose() };
             let page = call(&self.limits, Bucket::Log, Access::Read, "FilterLogEvents", next).await;
-            let Some(page) = absent(page)?.and_then(|page| page.value) else { return Ok(events) };
+            let Some(page) = page?.value else { return Ok(events) };
             events.extend(page.events.unwrap_or_default());
             if events.len() >= filter.max {
                 return Ok(events);

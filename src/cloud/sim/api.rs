@@ -19,7 +19,7 @@ use super::state::{Change, LaunchData, SimDatabase, SimInstance, Template};
 use super::throttle::Bucket;
 use crate::cloud::{
     Account, BaseTemplate, Cloud, Identity, LaunchInstance, LogItem, LogLine, LogQuery, Observed, Pages,
-    Permission, Quota, Result, SecurityGroup, SourceDatabase,
+    Permission, Quota, Result, ScheduledEngine, SecurityGroup, SourceDatabase,
 };
 use crate::domain::{
     AuditEvent, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image, Instance,
@@ -414,6 +414,12 @@ impl Account for Caller {
         ["ec2:RunInstances", "ec2:TerminateInstances", "ec2:CreateLaunchTemplate", "rds:DeleteDBInstance"]
             .map(|action| Permission { action, allowed: Ok(true) })
             .into()
+    }
+
+    async fn scheduled_engine(&self, fleet: &FleetName, since: DateTime<Utc>) -> Result<ScheduledEngine> {
+        let events = self.audit(fleet, since, usize::MAX).await?;
+        let latest = events.iter().rfind(|event| event.is_by_engine());
+        Ok(latest.map_or(ScheduledEngine::Missing, |event| ScheduledEngine::Ran(event.at)))
     }
 
     async fn quotas(&self) -> Result<Vec<Quota>> {

@@ -57,7 +57,11 @@ fn assert_verdict(change: impl FnOnce(&mut World), level: Level, code: &str) {
     assert!(verdicts_of(&world).contains(&(level, code.to_owned())), "{code}: {:?}", verdicts(&world, now()));
 }
 
-fn runs(states: &[RunState]) -> Vec<Pipeline> {
+fn service_runs(states: &[RunState]) -> Vec<Pipeline> {
+    vec![pipeline(PipelineKind::Service, states)]
+}
+
+fn pipeline(kind: PipelineKind, states: &[RunState]) -> Pipeline {
     let run = |&state: &RunState| Run {
         version: "1.0.0/1".into(),
         state,
@@ -65,8 +69,36 @@ fn runs(states: &[RunState]) -> Vec<Pipeline> {
         started_at: minutes_ago(600),
         image: None,
     };
-    let runs = states.iter().map(run).collect();
-    vec![Pipeline { kind: PipelineKind::Service, enabled: true, schedule: None, runs }]
+    Pipeline { kind, enabled: true, schedule: None, runs: states.iter().map(run).collect() }
+}
+
+#[rstest]
+#[case::no_pipelines(None, "tag one, or deploy the pipelines of: hatchery stack")]
+#[case::nothing_built(Some((&[], &[])), "build the base image with: hatchery images bake base")]
+#[case::base_failed(Some((&[RunState::Failed], &[])), "build the base image with: hatchery images bake base")]
+#[case::base_runs(
+    Some((&[RunState::Testing], &[])),
+    "the base image 1.0.0/1 is testing; see its progress with: hatchery images"
+)]
+#[case::base_built(
+    Some((&[RunState::Available], &[])),
+    "build the service image with: hatchery images bake service"
+)]
+#[case::service_runs(
+    Some((&[RunState::Available], &[RunState::Building])),
+    "the service image 1.0.0/1 is building; see its progress with: hatchery images"
+)]
+fn missing_image_has_the_next_step(
+    #[case] states: Option<(&[RunState], &[RunState])>,
+    #[case] next_step: &str,
+) {
+    let pipelines = states.map(|(base, service)| {
+        vec![pipeline(PipelineKind::Base, base), pipeline(PipelineKind::Service, service)]
+    });
+    let world = World { image: Ok(None), pipelines: Ok(pipelines.unwrap_or_default()), ..of_size(1) };
+    let verdicts = verdicts(&world, now());
+    let missing = verdicts.iter().find(|verdict| verdict.code == "no-image").unwrap();
+    assert!(missing.message.ends_with(&format!("; {next_step}")), "{}", missing.message);
 }
 
 #[rstest]
@@ -75,7 +107,7 @@ fn runs(states: &[RunState]) -> Vec<Pipeline> {
 #[case::repaired(&[RunState::Available, RunState::Failed], false)]
 #[case::none(&[], false)]
 fn last_failed_image_has_a_verdict(#[case] states: &[RunState], #[case] expected: bool) {
-    let world = World { pipelines: Ok(runs(states)), ..of_size(1) };
+    let world = World { pipelines: Ok(service_runs(states)), ..of_size(1) };
     let verdicts = verdicts(&world, now());
     assert_eq!(verdicts.iter().any(|verdict| verdict.code == "image-failed"), expected, "{verdicts:?}");
 }
