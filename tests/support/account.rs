@@ -6,15 +6,15 @@ use std::time::Duration;
 use aws_sdk_ec2::types::{Filter, InstanceStateName, ResourceType, Tag, TagSpecification};
 
 use super::binary::hatchery;
-use super::moto::{Moto, Seed};
+use super::emulator::{Emulator, Seed};
 
 type Tags = BTreeMap<String, String>;
 
 /// Runs `fleet init` on the server's seeded resources.
-pub(crate) async fn init(moto: &Moto, name: &str, more: &[&str]) {
-    let seed = moto.seed(name).await;
+pub(crate) async fn init(emulator: &Emulator, name: &str, more: &[&str]) {
+    let seed = emulator.seed(name).await;
     let arguments = init_arguments(&seed, name, more);
-    hatchery(moto, &arguments.iter().map(String::as_str).collect::<Vec<_>>()).ok();
+    hatchery(emulator, &arguments.iter().map(String::as_str).collect::<Vec<_>>()).ok();
 }
 
 /// The arguments of `fleet init` for the seeded resources.
@@ -74,16 +74,16 @@ impl State {
 }
 
 /// The account behind a server.
-pub(crate) struct Account<'m> {
-    moto: &'m Moto,
+pub(crate) struct Account<'e> {
+    emulator: &'e Emulator,
     ec2: aws_sdk_ec2::Client,
     rds: aws_sdk_rds::Client,
     logs: aws_sdk_cloudwatchlogs::Client,
 }
 
-impl<'m> Account<'m> {
-    pub(crate) async fn new(moto: &'m Moto) -> Self {
-        Self { moto, ec2: moto.ec2().await, rds: moto.rds().await, logs: moto.logs().await }
+impl<'e> Account<'e> {
+    pub(crate) async fn new(emulator: &'e Emulator) -> Self {
+        Self { emulator, ec2: emulator.ec2().await, rds: emulator.rds().await, logs: emulator.logs().await }
     }
 
     /// Lists the account.
@@ -144,7 +144,7 @@ impl<'m> Account<'m> {
             if is_true(&state) {
                 return;
             }
-            last = hatchery(self.moto, &["engine", "--once", "--json"]).ok().out;
+            last = hatchery(self.emulator, &["engine", "--once", "--json"]).ok().out;
         }
         panic!("never true: {condition}; {:#?}; the last pass: {last}", self.inspect().await);
     }
@@ -208,7 +208,7 @@ impl<'m> Account<'m> {
 
     /// Creates environments directly, without the binary.
     pub(crate) async fn create_environments(&self, fleet: &str, count: u32) {
-        let seed = self.moto.seed_of(fleet);
+        let seed = self.emulator.seed_of(fleet);
         for number in 1..=count {
             let created = rfc3339(-3_600);
             let expires = rfc3339(6 * 3_600);

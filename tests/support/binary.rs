@@ -4,7 +4,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use super::moto::Moto;
+use super::emulator::Emulator;
 
 /// Exit code and output of a run.
 #[derive(Debug)]
@@ -52,18 +52,18 @@ impl From<Output> for Run {
 }
 
 /// The binary, with no other environment variables than the server's.
-pub(crate) fn command(moto: &Moto) -> Command {
-    command_through(moto, &moto.url())
+pub(crate) fn command(emulator: &Emulator) -> Command {
+    command_through(emulator, &emulator.url())
 }
 
 /// The same, with another URL for the server, such as that of a proxy.
-pub(crate) fn command_through(moto: &Moto, url: &str) -> Command {
+pub(crate) fn command_through(emulator: &Emulator, url: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hatchery"));
-    command.env_clear().envs(moto.env_through(url)).env("HATCHERY_OWNER", "amy").stdin(Stdio::null());
+    command.env_clear().envs(emulator.env_through(url)).env("HATCHERY_OWNER", "amy").stdin(Stdio::null());
     command
 }
 
 /// Runs the binary and waits for it.
-pub(crate) fn hatchery(moto: &Moto, arguments: &[&str]) -> Run {
-    command(moto).args(arguments).output().unwrap().into()
+pub(crate) fn hatchery(emulator: &Emulator, arguments: &[&str]) -> Run {
+    command(emulator).args(arguments).output().unwrap().into()
 }

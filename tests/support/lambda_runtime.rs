@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 
 use super::http::{Request, response, serve};
-use super::moto::Moto;
+use super::emulator::Emulator;
 
 /// What the function reports about an invocation.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,7 +59,7 @@ pub(crate) struct LambdaFunction {
 
 impl LambdaFunction {
     /// Starts the binary as Lambda does, with these variables beside those that reach the server.
-    pub(crate) fn start(moto: &Moto, variables: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(emulator: &Emulator, variables: &[(&str, &str)]) -> Self {
         let (events, queue) = channel();
         let (sender, outcomes) = channel();
         let (queue, sender) = (Mutex::new(queue), Mutex::new(sender));
@@ -71,7 +71,7 @@ impl LambdaFunction {
         let log = File::create(folder.path().join("log")).unwrap();
         let process = Command::new(env!("CARGO_BIN_EXE_hatchery"))
             .env_clear()
-            .envs(moto.env())
+            .envs(emulator.env())
             .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
             .env("AWS_LAMBDA_FUNCTION_NAME", "hatchery")
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")

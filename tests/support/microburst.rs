@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::moto;
 use super::server::Server;
 
 /// The outcome of a request. Errors, time-outs and [`Fault::Reset`] come before the server sees it.
@@ -87,7 +88,7 @@ pub(crate) struct Microburst {
 impl Microburst {
     /// Starts a proxy without faults in front of a URL.
     pub(crate) fn start(upstream: &str) -> Self {
-        let server = Server::start("microburst", |port| {
+        let server = Server::start(&moto::ENVIRONMENT.program("microburst"), |port| {
             ["--upstream", upstream, "--port", &port.to_string()].map(str::to_owned).into()
         });
         Self { server }

@@ -5,15 +5,18 @@
 pub(crate) mod account;
 pub(crate) mod binary;
 pub(crate) mod contract;
+pub(crate) mod emulator;
 pub(crate) mod http;
 pub(crate) mod image_builder;
 pub(crate) mod lambda_runtime;
 pub(crate) mod live_tail_server;
 pub(crate) mod microburst;
+pub(crate) mod ministack;
 pub(crate) mod moto;
 pub(crate) mod proxy;
 #[allow(dead_code)] // shared with the fast tests
 pub(crate) mod pty;
+pub(crate) mod python;
 pub(crate) mod recorder;
 pub(crate) mod running;
 pub(crate) mod server;

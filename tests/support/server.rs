@@ -1,10 +1,9 @@
 //! A server process on a free port.
 
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-
-use super::moto::virtual_environment;
 
 /// A running server; dropping it ends the process.
 pub(crate) struct Server {
@@ -13,13 +12,12 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a program of the virtual environment; `arguments` are its arguments for a port.
-    pub(crate) fn start(program: &str, arguments: impl Fn(u16) -> Vec<String>) -> Self {
-        let program = virtual_environment().join("bin").join(program);
+    /// Starts a program; `arguments` are its arguments for a port.
+    pub(crate) fn start(program: &Path, arguments: impl Fn(u16) -> Vec<String>) -> Self {
         // Another process may take the port before the server binds it, hence the retries.
         for _ in 0..5 {
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            let mut command = Command::new(&program);
+            let mut command = Command::new(program);
             command.args(arguments(port)).stdout(Stdio::null()).stderr(Stdio::null());
             let process = command.spawn().unwrap_or_else(|error| panic!("{error}: {}", program.display()));
             let mut server = Self { process, port };

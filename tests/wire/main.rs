@@ -1,5 +1,5 @@
-//! The built binary against moto, a server of the AWS wire protocols. The tests assert what the AWS API returns, not what
-//! the binary prints about itself.
+//! The built binary against emulators of the AWS wire protocols: moto, and ministack for the stack. The tests assert what the AWS
+//! API returns, not what the binary prints about itself.
 //!
 //! moto differs from AWS in three ways: a restored database is `available` at once, a terminated instance stays listed, and
 //! an instance never boots, so the tests write the bootstrap's tags.
@@ -19,6 +19,7 @@ mod images;
 mod lambda;
 mod lifecycle;
 mod live_tail;
+mod ministack;
 mod policies;
 mod stack;
 mod terminal;

@@ -1,25 +1,20 @@
-//! The CloudFormation template: checked by cfn-lint, deployed to moto, and used by the binary.
-//!
-//! moto does not create rules of security groups with their own resources (`SecurityGroupEgress`), the schedule, the alarms and the
-//! invocation settings; cfn-lint checks those against AWS's schemas.
+//! The CloudFormation template: checked by cfn-lint, deployed to moto, and used by the binary. `deploy_stack.py` lists what the emulators
+//! leave out.
 
 use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
 use crate::support::account::Account;
-use crate::support::binary::hatchery;
-use crate::support::moto::{Moto, virtual_environment};
+use crate::support::binary::{Run, hatchery};
+use crate::support::emulator::{Emulator, REGION};
+use crate::support::moto::Moto;
 
-/// Runs a program of the virtual environment with the text on stdin, and returns its output.
-fn run(
-    program: &str,
-    arguments: &[&str],
-    variables: &[(String, String)],
-    text: &str,
-) -> std::process::Output {
-    let mut process = Command::new(virtual_environment().join("bin").join(program))
+/// Runs a program with the text on stdin, and returns its output.
+fn run(program: &Path, arguments: &[&str], variables: &[(String, String)], text: &str) -> Output {
+    let mut process = Command::new(program)
         .args(arguments)
         .envs(variables.iter().map(|(key, value)| (key, value)))
         .stdin(Stdio::piped())
@@ -31,20 +26,15 @@ fn run(
     process.wait_with_output().unwrap()
 }
 
-/// Prints the template as a user does.
-fn template() -> String {
-    let moto = Moto::start();
-    hatchery(&moto, &["stack"]).ok().out
-}
-
 #[test]
 fn template_passes_cfn_lint() {
+    let moto = Moto::start();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("template.yaml");
-    std::fs::write(&path, template()).unwrap();
+    std::fs::write(&path, hatchery(&moto, &["stack"]).ok().out).unwrap();
     // Informational findings count too.
     let arguments = ["--template", path.to_str().unwrap(), "--include-checks", "I"];
-    let output = run("cfn-lint", &arguments, &[], "");
+    let output = run(&moto.program("cfn-lint"), &arguments, &[], "");
     assert!(
         output.status.success() && output.stdout.is_empty(),
         "{}",
@@ -52,17 +42,27 @@ fn template_passes_cfn_lint() {
     );
 }
 
-/// Deploys the template to the server, on the network and the source database of its seed. Returns the created policies.
-pub(crate) async fn deploy(moto: &Moto) -> Value {
-    let seed = moto.seed("dev").await;
+/// Deploys the template to the emulator, on the network and the source database of its seed. Returns the created policies.
+pub(crate) async fn deploy(emulator: &Emulator) -> Value {
+    run_deployment(emulator, "10.8.0.0/16", &[]).await.ok().json()
+}
+
+/// The same, and fails unless what the emulator leaves out is exactly what `deploy_stack.py` lists.
+pub(crate) async fn deploy_and_check(emulator: &Emulator) {
+    run_deployment(emulator, "10.8.0.0/16", &["check"]).await.ok();
+}
+
+/// Deploys the template with this range as the VPN's.
+pub(crate) async fn run_deployment(emulator: &Emulator, vpn: &str, options: &[&str]) -> Run {
+    let seed = emulator.seed("dev").await;
     let subnets = seed.subnets.join(",");
-    let vpc = moto.ec2().await.describe_subnets().subnet_ids(&seed.subnets[0]).send().await.unwrap();
+    let vpc = emulator.ec2().await.describe_subnets().subnet_ids(&seed.subnets[0]).send().await.unwrap();
     let parameters = json!({
         "FleetName": "dev",
         "VpcId": vpc.subnets()[0].vpc_id().unwrap(),
         "SubnetIds": subnets,
         "DatabaseSubnetIds": subnets,
-        "VpnCidr": "10.8.0.0/16",
+        "VpnCidr": vpn,
         "SourceDatabase": seed.source_database,
         "DatabaseSecretArn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:integration-a1b2c3",
         "Registry": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/services",
@@ -70,13 +70,18 @@ pub(crate) async fn deploy(moto: &Moto) -> Value {
         "Services": "payments,kyc",
         "ArtifactBucket": "artifacts",
     });
-    let mut variables = moto.env();
-    variables.push(("AWS_DEFAULT_REGION".into(), crate::support::moto::REGION.into()));
-    let request = json!({ "template": template(), "parameters": parameters }).to_string();
-    let output =
-        run("python", &["-W", "ignore", "-c", include_str!("deploy_stack.py")], &variables, &request);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
+    let template = hatchery(emulator, &["stack"]).ok().out;
+    let mut variables = emulator.env();
+    variables.push(("AWS_DEFAULT_REGION".into(), REGION.into()));
+    let mut arguments = vec!["-W", "ignore", "-c", include_str!("deploy_stack.py"), emulator.name()];
+    arguments.extend(options);
+    let request = json!({ "template": template, "parameters": parameters }).to_string();
+    run(&emulator.program("python"), &arguments, &variables, &request).into()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn moto_creates_all_but_what_is_listed() {
+    deploy_and_check(&Moto::start()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
