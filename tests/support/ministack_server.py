@@ -1,4 +1,4 @@
-"""ministack, with corrections where it deviates from AWS."""
+"""ministack, corrected where it deviates from AWS in what a fleet needs."""
 
 import asyncio
 import os
@@ -16,13 +16,16 @@ os.environ.update(
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack.app import app
+from ministack.services import ec2, rds
 from ministack.services.cloudformation import changesets, engine, handlers, stacks
+
+# --- CloudFormation
 
 
 def split(node, parameters):
-    """Resolves Fn::Split, which ministack evaluates in resources but not in conditions.
+    """Resolves Fn::Split, which AWS evaluates in conditions too.
 
-    AWS evaluates it there too; cfn-lint has it among the functions of Fn::Equals.
+    cfn-lint, which knows what AWS accepts, allows it there.
     """
     if isinstance(node, list):
         return [split(item, parameters) for item in node]
@@ -36,16 +39,124 @@ def split(node, parameters):
     return text.split(delimiter)
 
 
-evaluate = engine._evaluate_conditions
-
-
-def evaluate_conditions(template, parameters):
+def evaluate_conditions(template, parameters, evaluate=engine._evaluate_conditions):
     conditions = split(template.get("Conditions", {}), parameters)
     return evaluate({**template, "Conditions": conditions}, parameters)
 
 
 for module in changesets, engine, handlers, stacks:
     module._evaluate_conditions = evaluate_conditions
+
+# --- EC2
+
+# ministack boots images that were registered in its Docker. AWS boots any.
+ec2._registered_image = lambda image: None
+
+
+def zone(subnet):
+    return ec2._subnets.get(subnet, {}).get("AvailabilityZone")
+
+
+def run_instances(request, run=ec2._run_instances, launched={}):
+    """Launches from a launch template, once per client token; ministack ignores both.
+
+    What the request says replaces what the template says, and a network interface of the request replaces the template's.
+    AWS tags the instance with the template's id and version.
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html
+    https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
+    """
+    token = ec2._p(request, "ClientToken")
+    if token in launched:
+        return launched[token]
+    names = "LaunchTemplateId", "LaunchTemplateName", "Version"
+    data, template, error = ec2._resolve_launch_template_data(
+        {name: ec2._p(request, f"LaunchTemplate.{name}") for name in names}
+    )
+    if error:
+        return error
+    interface = (data.get("NetworkInterfaces") or [{}])[0]
+    defaults = {name: data.get(name) for name in ("ImageId", "InstanceType", "KeyName", "UserData")}
+    defaults["IamInstanceProfile.Arn"] = data.get("IamInstanceProfile", {}).get("Arn")
+    defaults["SubnetId"] = ec2._p(request, "NetworkInterface.1.SubnetId") or interface.get("SubnetId")
+    groups = ec2._parse_member_list(request, "NetworkInterface.1.SecurityGroupId")
+    for number, group in enumerate(groups or interface.get("Groups") or data.get("SecurityGroupIds") or [], 1):
+        defaults[f"SecurityGroupId.{number}"] = group
+    if template:
+        own = [
+            {"Key": "aws:ec2launchtemplate:id", "Value": template["LaunchTemplateId"]},
+            {"Key": "aws:ec2launchtemplate:version", "Value": str(template["DefaultVersionNumber"])},
+        ]
+        kinds = {spec["ResourceType"]: spec["Tags"] for spec in data.get("TagSpecifications", [])}
+        for number, tag in enumerate(kinds.get("instance", []) + own, 1):
+            defaults["TagSpecification.1.ResourceType"] = "instance"
+            defaults[f"TagSpecification.1.Tag.{number}.Key"] = tag["Key"]
+            defaults[f"TagSpecification.1.Tag.{number}.Value"] = tag["Value"]
+    before = set(ec2._instances)
+    response = run({**{name: value for name, value in defaults.items() if value}, **request})
+    for id in set(ec2._instances) - before:
+        instance = ec2._instances[id]
+        # ministack has all instances in the first zone. AWS launches them in their subnet's.
+        instance["Placement"]["AvailabilityZone"] = zone(instance["SubnetId"])
+    if token and response[0] == 200:
+        launched[token] = response
+    return response
+
+
+def describe_instance_type_offerings(request):
+    """Offers the requested types in each zone with a subnet; ministack does not have the action.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeInstanceTypeOfferings.html
+    """
+    zones = sorted({zone(subnet) for subnet in ec2._subnets})
+    items = "".join(
+        f"<item><instanceType>{kind}</instanceType><locationType>availability-zone</locationType><location>{zone}</location></item>"
+        for kind in ec2._parse_filters(request).get("instance-type", [])
+        for zone in zones
+    )
+    return ec2._xml(
+        200, "DescribeInstanceTypeOfferingsResponse", f"<instanceTypeOfferingSet>{items}</instanceTypeOfferingSet>"
+    )
+
+
+def with_dry_run(action):
+    """Answers dry runs, which ministack carries out.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/CommonParameters.html
+    """
+
+    def answer(request):
+        if ec2._p(request, "DryRun") == "true":
+            return ec2._error("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412)
+        return action(request)
+
+    return answer
+
+
+ec2._ACTION_MAP |= {
+    "RunInstances": run_instances,
+    "DescribeInstanceTypeOfferings": describe_instance_type_offerings,
+}
+ec2._ACTION_MAP |= {name: with_dry_run(action) for name, action in ec2._ACTION_MAP.items()}
+
+# --- RDS
+
+
+def restore(request):
+    """Restores a snapshot with what the request says; ministack ignores tags, subnet, security and parameter groups.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_RestoreDBInstanceFromDBSnapshot.html
+    """
+    id = rds._p(request, "DBSnapshotIdentifier")
+    snapshot = rds._snapshots.get(id)
+    if not snapshot:
+        return rds._error("DBSnapshotNotFound", f"DBSnapshot {id} not found.", 404)
+    names = "Engine", "EngineVersion", "MasterUsername", "AllocatedStorage", "StorageType"
+    created = rds._create_db_instance({**{name: str(snapshot[name]) for name in names}, **request})
+    status, headers, body = created
+    return status, headers, body.replace(b"CreateDBInstanceRe", b"RestoreDBInstanceFromDBSnapshotRe")
+
+
+rds._ACTION_MAP["RestoreDBInstanceFromDBSnapshot"] = restore
 
 config = Config()
 config.bind = [f"127.0.0.1:{port}"]

@@ -58,6 +58,7 @@ IGNORED = {
     "ministack": {
         "EngineFunction.DeadLetterConfig": "has dead-letter queues, but not in stacks",
         "EngineFunction.ReservedConcurrentExecutions": "has reserved concurrency, but not in stacks",
+        "FleetTemplate.LaunchTemplateData": "has no DeleteOnTermination of interfaces, which AWS sets for those of a launch anyway",
     },
 }
 
@@ -89,9 +90,10 @@ def properties():
     def concurrency():
         return aws_lambda.get_function_concurrency(FunctionName="hatchery-dev").get("ReservedConcurrentExecutions")
 
-    def fleet(key):
+    def interface():
         found = ec2.describe_launch_template_versions(LaunchTemplateName="hatchery/dev", Versions=["$Default"])
-        return found["LaunchTemplateVersions"][0]["LaunchTemplateData"].get(key)
+        interface = found["LaunchTemplateVersions"][0]["LaunchTemplateData"]["NetworkInterfaces"][0]
+        return interface["AssociatePublicIpAddress"], interface.get("DeleteOnTermination")
 
     queue = "arn:aws:sqs:eu-west-1:123456789012:hatchery-dev-dead-letters"
     names = ["hatchery-dev-engine", "hatchery-dev-launch", "hatchery-dev-read"]
@@ -103,7 +105,7 @@ def properties():
     yield "EngineFunction.ReservedConcurrentExecutions", 5, concurrency
     yield "EngineRole.ManagedPolicyArns", names, attached
     yield "EnvironmentSecurityGroup.SecurityGroupEgress", [80, 443], egress_ports
-    yield "FleetTemplate.LaunchTemplateData", "terminate", lambda: fleet("InstanceInitiatedShutdownBehavior")
+    yield "FleetTemplate.LaunchTemplateData", (True, True), interface
 
 
 class Loader(yaml.SafeLoader):

@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::account::Account;
+use crate::support::account::{Account, State};
 use crate::support::binary::{Run, hatchery};
 use crate::support::emulator::{Emulator, REGION};
 use crate::support::moto::Moto;
@@ -85,21 +85,96 @@ async fn moto_creates_all_but_what_is_listed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn deployed_fleet_launches_and_terminates() {
+async fn fleet_deployed_to_moto_runs_the_story() {
     let moto = Moto::start();
     let policies = deploy(&moto).await;
     assert!(policies["hatchery-dev-engine"].is_object(), "{policies:#}");
-
-    let fleet = hatchery(&moto, &["fleet", "show", "--json"]).ok().json();
-    assert_eq!(fleet["fleet"]["problems"].as_array().map_or(0, Vec::len), 0, "{fleet:#}");
-    // moto gives parameter groups of a stack names of its own; AWS keeps the template's.
+    // moto generates the name of the parameter group; AWS keeps the template's.
     hatchery(&moto, &["fleet", "set", "database-parameter-group="]).ok();
-    let account = Account::new(&moto).await;
+    run_story(&moto).await;
+}
+
+/// Runs an environment from the empty pool back to it, in the fleet that the stack made.
+pub(crate) async fn run_story(emulator: &Emulator) {
+    let account = Account::new(emulator).await;
+    let fleet = hatchery(emulator, &["fleet", "show", "--json"]).ok().json();
+    assert_eq!(fleet["fleet"]["problems"], json!([]), "{fleet:#}");
     account.run_engine_until("the pool is full", |state| state.free() == 1).await;
-    hatchery(&moto, &["launch", "checkout-fix"]).ok();
+    let group = &fleet["fleet"]["policy"]["database-parameter-group"];
+    assert_stack_is_used_by_the_database(emulator, group.as_str().unwrap_or_default()).await;
+
+    let launch = ["launch", "checkout-fix", "--service", "payments=f-123", "--ttl", "8h", "--json"];
+    let launched = hatchery(emulator, &launch).ok().json();
+    assert_eq!(launched["environment"]["id"], "dev-1");
     let state = account.inspect().await;
-    assert_eq!(state.active()[0].tags["hatchery:name"], "checkout-fix");
-    account.set_phase(&state.active()[0].id, "ready").await;
-    hatchery(&moto, &["terminate", "checkout-fix", "--yes"]).ok();
+    assert_eq!(state.active().len(), 1);
+    let instance = state.active()[0].clone();
+    for (key, value) in [
+        ("hatchery:fleet", "dev"),
+        ("hatchery:role", "environment"),
+        ("hatchery:environment", "dev-1"),
+        ("hatchery:name", "checkout-fix"),
+        ("hatchery:owner", "amy"),
+        ("hatchery:service.payments", "f-123"),
+        ("hatchery:database", "hatchery-dev-1"),
+    ] {
+        assert_eq!(instance.tags[key], value, "{key}");
+    }
+    assert_eq!(state.databases["hatchery-dev-1"]["hatchery:environment"], "dev-1");
+    assert_stack_is_used_by_the_instance(emulator, &instance.id).await;
+
+    account.set_phase(&instance.id, "ready").await;
+    let listed = hatchery(emulator, &["ls", "--json"]).ok().json();
+    let environment = &listed["environments"][0];
+    assert_eq!((&environment["id"], &environment["state"]), (&json!("dev-1"), &json!("ready")));
+    let open = hatchery(emulator, &["open", "checkout-fix", "dashboard", "--print"]).ok();
+    assert!(open.out.trim().starts_with("http://"), "{open:#?}");
+    account.ship_log("dev", "hatchery/dev/1", "bootstrap", &["all services answer"]).await;
+    let logs = hatchery(emulator, &["logs", "checkout-fix", "--since", "1h", "--source", "bootstrap"]).ok();
+    assert!(logs.out.contains("all services answer"), "{logs:#?}");
+
+    let expiry = |state: &State| state.records["hatchery/dev/1"]["hatchery:expires-at"].clone();
+    let before = expiry(&state);
+    hatchery(emulator, &["extend", "checkout-fix", "--by", "4h"]).ok();
+    let state = account.inspect().await;
+    assert!(expiry(&state) > before);
+    assert_eq!(state.active()[0].tags["hatchery:expires-at"], expiry(&state));
+
+    account.run_engine_until("the pool is full again", |state| state.free() == 1).await;
+    hatchery(emulator, &["terminate", "checkout-fix", "--yes"]).ok();
     account.run_engine_until("only the spare is left", |state| state.is_at_rest(1)).await;
+    let quiet = hatchery(emulator, &["engine", "--once", "--json"]).ok().json();
+    assert_eq!(quiet["steps"], json!([]), "no steps remain");
+    let activity = hatchery(emulator, &["activity", "--json"]).ok().json();
+    let actions: Vec<_> =
+        activity["events"].as_array().unwrap().iter().map(|event| event["action"].clone()).collect();
+    for action in ["create-database", "launch", "extend", "terminate", "delete-database", "delete-record"] {
+        assert!(actions.contains(&json!(action)), "{action} in {actions:?}");
+    }
+}
+
+async fn assert_stack_is_used_by_the_database(emulator: &Emulator, parameter_group: &str) {
+    let rds = emulator.rds().await;
+    let found = rds.describe_db_instances().db_instance_identifier("hatchery-dev-1").send().await.unwrap();
+    let database = &found.db_instances()[0];
+    let subnet_group = database.db_subnet_group().and_then(|group| group.db_subnet_group_name());
+    assert_eq!(subnet_group, Some("hatchery-dev"), "{database:#?}");
+    if !parameter_group.is_empty() {
+        let group = database.db_parameter_groups()[0].db_parameter_group_name();
+        assert_eq!(group, Some(parameter_group), "{database:#?}");
+    }
+    let groups = emulator.ec2().await.describe_security_groups().send().await.unwrap();
+    let used = database.vpc_security_groups()[0].vpc_security_group_id();
+    let group = groups.security_groups().iter().find(|group| group.group_id() == used).unwrap();
+    assert!(group.group_name().unwrap().contains("DatabaseSecurityGroup"), "{group:#?}");
+}
+
+async fn assert_stack_is_used_by_the_instance(emulator: &Emulator, id: &str) {
+    let found = emulator.ec2().await.describe_instances().instance_ids(id).send().await.unwrap();
+    let instance = &found.reservations()[0].instances()[0];
+    let profile = instance.iam_instance_profile().and_then(|profile| profile.arn()).unwrap();
+    assert!(profile.ends_with(":instance-profile/hatchery-dev-instance"), "{instance:#?}");
+    let group = instance.security_groups()[0].group_name().unwrap();
+    assert!(group.contains("EnvironmentSecurityGroup"), "{instance:#?}");
+    assert_eq!(instance.instance_type().map(|kind| kind.as_str()), Some("t3.2xlarge"));
 }
