@@ -12,8 +12,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use super::http::{Request, response, serve};
 use super::emulator::Emulator;
+use super::http::{Request, response, serve};
 
 /// What the function reports about an invocation.
 #[derive(Debug, Clone, PartialEq)]
