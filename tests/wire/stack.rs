@@ -98,9 +98,9 @@ async fn fleet_deployed_to_moto_runs_the_story() {
 pub(crate) async fn run_story(emulator: &Emulator) {
     let account = Account::new(emulator).await;
     let fleet = hatchery(emulator, &["fleet", "show", "--json"]).ok().json();
-    assert_eq!(fleet["fleet"]["problems"], json!([]), "{fleet:#}");
+    assert_eq!(fleet["problems"], json!([]), "{fleet:#}");
     account.run_engine_until("the pool is full", |state| state.free() == 1).await;
-    let group = &fleet["fleet"]["policy"]["database-parameter-group"];
+    let group = &fleet["settings"]["database-parameter-group"];
     assert_stack_is_used_by_the_database(emulator, group.as_str().unwrap_or_default()).await;
 
     let launch = ["launch", "checkout-fix", "--service", "payments=f-123", "--ttl", "8h", "--json"];
