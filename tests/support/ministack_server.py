@@ -102,6 +102,16 @@ def run_instances(request, run=ec2._run_instances, launched={}):
     return response
 
 
+def describe_images(request, describe=ec2._describe_images):
+    """Adds the times of creation, which AWS always returns. ministack does not know them.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Image.html
+    """
+    status, headers, body = describe(request)
+    date = b"<creationDate>2026-01-01T00:00:00.000Z</creationDate>"
+    return status, headers, body.replace(b"<imageState>", date + b"<imageState>")
+
+
 def describe_instance_type_offerings(request):
     """Offers the requested types in each zone with a subnet; ministack does not have the action.
 
@@ -134,6 +144,7 @@ def with_dry_run(action):
 
 ec2._ACTION_MAP |= {
     "RunInstances": run_instances,
+    "DescribeImages": describe_images,
     "DescribeInstanceTypeOfferings": describe_instance_type_offerings,
 }
 ec2._ACTION_MAP |= {name: with_dry_run(action) for name, action in ec2._ACTION_MAP.items()}

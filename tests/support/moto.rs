@@ -5,7 +5,7 @@
 use std::ops::Deref;
 
 use super::emulator::Emulator;
-pub(crate) use super::emulator::{REGION, Seed, credentials};
+pub(crate) use super::emulator::{REGION, credentials};
 use super::python::VirtualEnvironment;
 
 /// moto, and what works with it.
