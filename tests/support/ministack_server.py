@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import sys
 
 port = sys.argv[1]
@@ -100,6 +101,17 @@ def run_instances(request, run=ec2._run_instances, launched={}):
     if token and response[0] == 200:
         launched[token] = response
     return response
+
+
+def launch_template_data(data, render=ec2._lt_data_xml):
+    """Names the security groups of a template's interfaces as AWS does, because the SDK for Rust skips elements of another name.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_LaunchTemplateInstanceNetworkInterfaceSpecification.html
+    """
+    return re.sub("<groupSet>.*?</groupSet>", lambda groups: groups[0].replace("item>", "groupId>"), render(data))
+
+
+ec2._lt_data_xml = launch_template_data
 
 
 def describe_images(request, describe=ec2._describe_images):
