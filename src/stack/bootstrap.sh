@@ -86,7 +86,8 @@ imds() { fetch -H "X-aws-ec2-metadata-token: $TOKEN" "$IMDS/latest/$1"; }
 connect() {
   TOKEN=$(fetch -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 600' "$IMDS/latest/api/token") || return
   AWS_REGION=$(imds meta-data/placement/region) && INSTANCE=$(imds meta-data/instance-id)
-  export AWS_REGION
+  # Version 1 of the AWS CLI reads the second name only.
+  export AWS_REGION AWS_DEFAULT_REGION=$AWS_REGION
   [[ $INSTANCE =~ ^i-[0-9a-f]{8,17}$ ]] || INSTANCE=''
   [[ $INSTANCE ]]
 }

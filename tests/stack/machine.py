@@ -1,6 +1,7 @@
 """A machine for the tests of the bootstrap: its tools are stubs, and a server stands in for the instance metadata service.
 
-The bootstrap's PATH is one directory with the stubs and links to harmless tools, so a command without a stub is not found.
+The bootstrap's PATH is one directory with the stubs and links to harmless tools, so a command without a stub is not found. Where it is
+possible, the bootstrap runs in a mount and a PID namespace of its own, so that its processes end with it.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -34,7 +36,8 @@ DIGESTS = {"payments": "sha256:" + "a1" * 32, "web-shop": "sha256:" + "b2" * 32}
 PASSWORD = "s3cret,'\"$(touch x)"
 
 # Each stub records its arguments and standard input as one file, then does what `faults` says for the command: a line is
-# `<prefix of the command>\t<fail, once (fails the first time) or hang>`. The rename makes a record visible only when it is complete.
+# `<prefix of the command>\t<fail, once (fails the first time), hang or the seconds that it takes>`. The rename makes a record visible only
+# when it is complete. The times of the ends are for the benchmark.
 STUB = r"""#!/bin/bash
 name=${0##*/}
 call="$name $*"
@@ -46,6 +49,7 @@ case $call in
 "aws rds modify-db-instance"*) cat "${call##*file://}" >"$STUB_DIR/stdin/${record##*/.}" ;;
 esac
 mv "$record" "$STUB_DIR/calls/${record##*/.}"
+[[ ! -d $STUB_DIR/ends ]] || trap 'echo "${EPOCHREALTIME/[.,]/}" >"$STUB_DIR/ends/${record##*/.}"' EXIT
 while IFS=$'\t' read -r prefix fault; do
     [[ $call == "$prefix"* ]] || continue
     # Of calls at the same time, only one makes the directory.
@@ -53,6 +57,7 @@ while IFS=$'\t' read -r prefix fault; do
     case $fault in
     fail | once) printf 'first line\n\033[31mboom from %s\033[0m\r\n\n' "$name" >&2; exit 1 ;;
     hang) sleep 120 ;;
+    [0-9]*) sleep "$fault" && break ;;
     esac
 done <"$STUB_DIR/faults"
 case $call in
@@ -92,6 +97,41 @@ def pod(container, image, image_id, phase="Running", **metadata):
 
 def rfc3339(seconds):
     return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+# The first process of a PID namespace. It lists what the script leaves running after a second, which the kernel ends with this process.
+INIT = r"""
+"$@"
+status=$?
+for ((attempt = 0; attempt < 20; attempt++)); do
+    left=()
+    for process in /proc/[0-9]*; do ((${process##*/} == 1)) || left+=("$(tr '\0' ' ' <"$process/cmdline")"); done
+    ((${#left[@]})) || exit "$status"
+    sleep 0.05
+done
+printf '%s\n' "${left[@]}" >"$LEFT"
+exit "$status"
+"""
+
+
+def find_namespace():
+    """The command that runs another one in namespaces of its own, or nothing if this machine does not allow it."""
+    # On a machine without root, the user namespace gives the rights for the others. Ubuntu 24.04 forbids that by default.
+    command = [shutil.which("unshare") or "unshare", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"])]
+    command += ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    try:
+        done = subprocess.run([*command, "true"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+    except OSError as error:
+        reason = str(error)
+    else:
+        if done.returncode == 0:
+            return command
+        reason = done.stderr.strip()
+    print(f"the bootstrap runs without namespaces of its own: {reason}", file=sys.stderr)
+    return []
+
+
+NAMESPACE = find_namespace()
 
 
 class Metadata(http.server.ThreadingHTTPServer):
@@ -143,6 +183,7 @@ class Machine:
         self.stubs = self.root / "stubs"
         self.units = self.root / "units"
         self.bin = self.root / "bin"
+        self.left = self.root / "left"
         for directory in (self.bin, self.units, self.stubs / "calls", self.stubs / "stdin"):
             directory.mkdir(parents=True)
         for tool in TOOLS:
@@ -183,6 +224,12 @@ class Machine:
         ]
         self.manifests = ""
         self.faults = {}
+        self.instance = INSTANCE
+        # Further pages of the metadata, and further environment variables.
+        self.pages = {}
+        self.environment = {}
+        # A command that runs the script.
+        self.wrapper = []
         self.metadata = Metadata()
         self.endpoint = self.metadata.url
         self.process = None
@@ -197,11 +244,12 @@ class Machine:
     def start(self, *arguments):
         tags = self.tags
         self.metadata.pages = {
-            "/latest/meta-data/instance-id": INSTANCE,
+            "/latest/meta-data/instance-id": self.instance,
             "/latest/meta-data/placement/region": "eu-central-1",
             "/latest/dynamic/instance-identity/document": json.dumps({"pendingTime": rfc3339(self.launched)}),
             "/latest/meta-data/tags/instance/": "\n".join(tags),
             **{f"/latest/meta-data/tags/instance/{key}": value for key, value in tags.items()},
+            **self.pages,
         }
         (self.root / "fleet.env").write_text("# comment\n" + "".join(f"{k}={v}\n" for k, v in self.settings.items()))
         (self.stubs / "faults").write_text("".join(f"{k}\t{v}\n" for k, v in self.faults.items()))
@@ -220,28 +268,53 @@ class Machine:
             "HATCHERY_UNIT_DIR": str(self.units),
             "HATCHERY_BOOT_ID": f"boot-{self.boot}",
             "HATCHERY_TIMEOUT_SCALE": self.scale,
+            **self.environment,
         }
+        command = [*self.wrapper, str(self.bin / "bash"), str(self.script), *arguments]
+        if NAMESPACE:
+            self.left.unlink(missing_ok=True)
+            environment["LEFT"] = str(self.left)
+            command = [*NAMESPACE, str(self.bin / "bash"), "-c", INIT, "init", *command]
         self.process = subprocess.Popen(
-            [str(self.bin / "bash"), str(self.script), *arguments],
-            env=environment, cwd=self.root, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            command, env=environment, cwd=self.root, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )
         return self
 
-    def run(self, *arguments):
+    def run(self, *arguments, timeout=50):
         self.start(*arguments)
-        self.output, _ = self.process.communicate(timeout=50)
+        self.output, _ = self.process.communicate(timeout=timeout)
         return self.process.returncode
 
+    def terminate(self):
+        """What systemd does at a shutdown. In a namespace, the script is the child of its first process."""
+        script = self.child_of(self.child_of(self.process.pid)) if NAMESPACE else self.process.pid
+        os.kill(script, signal.SIGTERM)
+
     def kill(self):
-        """A loss of power: ends every process of the machine. Repeats, because a process can start another meanwhile."""
-        while found := self.survivors():
-            for process in found:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(process, signal.SIGKILL)
-            self.process.poll()
+        """A loss of power: ends every process of the machine. No process holds a lock after it."""
+        if NAMESPACE:
+            # The kernel ends the others before the first process is gone, which `unshare` waits for.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.child_of(self.process.pid), signal.SIGKILL)
+        else:
+            # Repeats, because a process can start another meanwhile.
+            while found := self.processes():
+                for process in found:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(process, signal.SIGKILL)
+                self.process.poll()
         self.process.communicate()
 
-    def survivors(self):
+    def child_of(self, parent):
+        """The only child of a process, which may not have started it yet."""
+        while self.process.poll() is None:
+            found = subprocess.run(["pgrep", "-P", str(parent)], stdout=subprocess.PIPE, text=True, check=False).stdout.split()
+            if found:
+                return int(found[0])
+            time.sleep(0.01)
+        raise ProcessLookupError(f"the process {parent} has no child")
+
+    def processes(self):
         """The machine's processes, recognised by their environment."""
         marker = f"HATCHERY_STATE_DIR={self.state}\0".encode()
         found = []
@@ -250,6 +323,12 @@ class Machine:
                 if marker in (process / "environ").read_bytes():
                     found.append(int(process.name))
         return found
+
+    def survivors(self):
+        """What the script has left running."""
+        if NAMESPACE:
+            return self.left.read_text().splitlines() if self.left.exists() else []
+        return self.processes()
 
     def calls(self, *prefix):
         """All calls of stubs in order, each a list of arguments."""

@@ -1,28 +1,9 @@
-"""Runs the bootstrap under bash against stub commands and a stub of the instance metadata service.
-
-    python3 tests/stack/test_bootstrap.py
-
-This file has the successful bootstraps, and starts the tests of the other files too.
-"""
+"""The successful bootstraps."""
 
 import json
 import shutil
-import sys
 import time
-import unittest
-from concurrent.futures import ThreadPoolExecutor
 
-# No __pycache__ in the source tree.
-sys.dont_write_bytecode = True
-
-import test_database
-import test_dead_man
-import test_digests
-import test_failures
-import test_kubeconfig
-import test_manifests
-import test_repetition
-import test_tools
 from machine import NODE_DOCKER, PASSWORD, PHASES, SCRIPT, Test, database, in_parallel, machine
 
 
@@ -175,36 +156,3 @@ class Success(Test):
 
     def test_the_script_is_recognised_by_cloud_init(self):
         self.assertTrue(SCRIPT.read_text().startswith("#!/bin/bash\n"))
-
-
-class Parallel(unittest.TestSuite):
-    """Runs its tests in threads, because much of their time is spent waiting for timeouts."""
-
-    def run(self, result, debug=False):
-        def run_one(test):
-            own = unittest.TestResult()
-            test.run(own)
-            return own
-
-        with ThreadPoolExecutor(max_workers=3) as pool:
-            for own in pool.map(run_one, self):
-                result.testsRun += own.testsRun
-                result.failures += own.failures
-                result.errors += own.errors
-                result.skipped += own.skipped
-                for test, reason in own.skipped:
-                    print(f"skipped: {test.id()}: {reason}", file=sys.stderr)
-        return result
-
-
-def load_tests(loader, _tests, _pattern):
-    # The longest first.
-    modules = (test_failures, test_repetition, test_database, test_dead_man, test_digests, test_kubeconfig, test_manifests, test_tools)
-    cases = [test for module in modules for suite in loader.loadTestsFromModule(module) for test in suite]
-    return Parallel([*cases, *loader.loadTestsFromTestCase(Success)])
-
-
-if __name__ == "__main__":
-    if sys.platform != "linux":
-        sys.exit("the bootstrap and this test need Linux")
-    unittest.main()

@@ -28,7 +28,7 @@ class Repetition(Test):
         m.start()
         m.wait_for_call("minikube", "start")
         m.wait_for_call(*NODE_DOCKER.split(), "pull")
-        m.process.terminate()
+        m.terminate()
         m.process.communicate(timeout=10)
         self.assertNotIn("failed", m.phases())
         time.sleep(0.3)
