@@ -172,7 +172,7 @@ fn check_pool(world: &World, now: DateTime<Utc>, report: Report<'_>) {
             report(
                 Level::Error,
                 "pool-empty",
-                "no database is free or being restored, and the next launch waits for a restore; restore one with: hatchery engine --once"
+                "no database is free or being restored, so launches wait; fill the pool with: hatchery engine --once"
                     .to_owned(),
             );
         } else if free == 0 {

@@ -180,12 +180,16 @@ impl<'e> Account<'e> {
 
     /// Writes log lines as a record's instance does.
     pub(crate) async fn ship_log(&self, fleet: &str, record: &str, source: &str, lines: &[&str]) {
-        let group = format!("/hatchery/{fleet}/environments");
         let stream = format!("{}/{source}", self.template_id(record).await);
+        self.put_log(&format!("/hatchery/{fleet}/environments"), &stream, lines).await;
+    }
+
+    /// Writes log lines into a new stream.
+    pub(crate) async fn put_log(&self, group: &str, stream: &str, lines: &[&str]) {
         // The group may already exist.
-        let _ = self.logs.create_log_group().log_group_name(&group).send().await;
-        self.logs.create_log_stream().log_group_name(&group).log_stream_name(&stream).send().await.unwrap();
-        let mut put = self.logs.put_log_events().log_group_name(&group).log_stream_name(&stream);
+        let _ = self.logs.create_log_group().log_group_name(group).send().await;
+        self.logs.create_log_stream().log_group_name(group).log_stream_name(stream).send().await.unwrap();
+        let mut put = self.logs.put_log_events().log_group_name(group).log_stream_name(stream);
         for line in lines {
             let event = aws_sdk_cloudwatchlogs::types::InputLogEvent::builder()
                 .timestamp(

@@ -177,7 +177,13 @@ impl Emulator {
         image
     }
 
-    async fn create_source_database(&self, id: &str, subnet_group: &str, subnets: &[String]) -> String {
+    /// Returns the id of the snapshot.
+    pub(crate) async fn create_source_database(
+        &self,
+        id: &str,
+        subnet_group: &str,
+        subnets: &[String],
+    ) -> String {
         let rds = self.rds().await;
         rds.create_db_subnet_group()
             .db_subnet_group_name(subnet_group)

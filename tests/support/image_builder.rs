@@ -74,7 +74,8 @@ impl Pipelines {
             "POST /ListImagePipelineImages" => {
                 let name = Self::name_in(&body);
                 let runs = self.runs.get_mut(name)?;
-                let (first, last) = runs.split_at_mut(runs.len().saturating_sub(1));
+                let latest = runs.len().saturating_sub(1);
+                let (first, last) = runs.split_at_mut(latest);
                 let (page, token) =
                     if body["nextToken"].is_null() { (first, Some("more")) } else { (last, None) };
                 let images: Vec<_> = page.iter_mut().map(|run| run.list(name, &self.image)).collect();

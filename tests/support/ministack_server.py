@@ -4,8 +4,10 @@ import asyncio
 import os
 import re
 import sys
+import time
 
 port = sys.argv[1]
+STARTED = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime()).encode()
 os.environ.update(
     GATEWAY_PORT=port,
     MINISTACK_ACCOUNT_ID="123456789012",
@@ -115,13 +117,12 @@ ec2._lt_data_xml = launch_template_data
 
 
 def describe_images(request, describe=ec2._describe_images):
-    """Adds the times of creation, which AWS always returns. ministack does not know them.
+    """Adds the times of creation, which AWS always returns: that of the server's start, because ministack does not know them.
 
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Image.html
     """
     status, headers, body = describe(request)
-    date = b"<creationDate>2026-01-01T00:00:00.000Z</creationDate>"
-    return status, headers, body.replace(b"<imageState>", date + b"<imageState>")
+    return status, headers, body.replace(b"<imageState>", b"<creationDate>%b</creationDate><imageState>" % STARTED)
 
 
 def describe_instance_type_offerings(request):

@@ -20,3 +20,4 @@ pub(crate) mod python;
 pub(crate) mod recorder;
 pub(crate) mod running;
 pub(crate) mod server;
+pub(crate) mod transcript;

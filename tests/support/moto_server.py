@@ -1,4 +1,4 @@
-"""moto, one request at a time.
+"""moto, one request at a time, with templates from its own buckets.
 
 Requests to AWS are atomic: of two that create the same launch template, one succeeds. moto checks a name and writes it in two
 steps and serves requests in threads, so both could succeed.
@@ -7,6 +7,8 @@ steps and serves requests in threads, so both could succeed.
 import sys
 import threading
 
+from moto.cloudformation import responses
+from moto.cloudformation.models import ChangeSet
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
@@ -14,6 +16,20 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import run_simple
 
+read_template = responses.get_stack_from_s3_url
+# moto looks for the bucket in the path if this is the host.
+responses.get_stack_from_s3_url = lambda url, **where: read_template(url.replace("//127.0.0.1:", "//localhost:"), **where)
+
+
+
+def apply(change_set, apply=ChangeSet.apply):
+    """Computes the stack's outputs too, which moto takes from the empty template that the stack had before."""
+    apply(change_set)
+    change_set.stack.template_dict = change_set.template_dict
+    change_set.stack.output_map = change_set.stack._create_output_map()
+
+
+ChangeSet.apply = apply
 moto = DomainDispatcherApplication(create_backend_app)
 one_at_a_time = threading.Lock()
 

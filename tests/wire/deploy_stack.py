@@ -1,7 +1,7 @@
 """Deploys the template on stdin to the emulator at AWS_ENDPOINT_URL, and prints the policies that it created, by their names, as JSON.
 
 The argument is the emulator's name. AWS creates the whole template, and cfn-lint checks it against AWS's schemas; the emulators do not
-have everything. What each of them lacks is in LEFT_OUT and IGNORED, and the script fails unless these lists are exact: everything else
+have everything. With `restrict`, the script prints the template without what the emulator lacks. What each of them lacks is in LEFT_OUT and IGNORED, and the script fails unless these lists are exact: everything else
 is created, and what is on them is in the template and is not. Of the properties, only those of `properties` are looked at.
 """
 
@@ -155,6 +155,12 @@ def evaluate(node, conditions, parameters):
     sys.exit(f"conditions use {function}, which this script does not evaluate")
 
 
+def restricted(template, wanted):
+    """The template with the resources of the wanted types only."""
+    resources = {id: resource for id, resource in template["Resources"].items() if wanted(resource["Type"])}
+    return {**template, "Resources": resources}
+
+
 class Deployment:
     def __init__(self, emulator, template, parameters):
         self.left_out, self.ignored = LEFT_OUT[emulator], IGNORED[emulator]
@@ -168,8 +174,7 @@ class Deployment:
 
     def create(self, stack, wanted):
         """Creates a stack of the resources that are wanted, and returns the logical ids of what it has."""
-        resources = {id: resource for id, resource in self.template["Resources"].items() if wanted(resource["Type"])}
-        template = {**self.template, "Resources": resources}
+        template = restricted(self.template, wanted)
         if stack != STACK:
             del template["Outputs"]
         # Templates over 51,200 bytes must be in a bucket. ministack finds it in the path only.
@@ -248,6 +253,10 @@ def policies():
             yield f"{role['RoleName']}/{name}", ast.literal_eval(document) if isinstance(document, str) else document
 
 
+if "restrict" in sys.argv:
+    template = yaml.load(sys.stdin, Loader)
+    print(json.dumps(restricted(template, lambda kind: kind not in LEFT_OUT[sys.argv[1]])))
+    sys.exit()
 request = json.load(sys.stdin)
 deployment = Deployment(sys.argv[1], request["template"], request["parameters"])
 deployment.s3.put_object(Bucket=deployment.bucket, Key="hatchery-lambda-aarch64.zip", Body=function())

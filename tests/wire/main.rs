@@ -15,6 +15,7 @@ mod commands;
 mod concurrency;
 mod contract;
 mod faults;
+mod first_hour;
 mod images;
 mod lambda;
 mod lifecycle;

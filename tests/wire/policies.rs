@@ -196,6 +196,9 @@ async fn attempts_outside_the_fleet_are_denied() {
             .with("ec2:LaunchTemplate", record.as_str()),
         Authorization::new("ec2:RunInstances", ec2("security-group/sg-0123456789abcdef0"))
             .with("ec2:LaunchTemplate", record.as_str()),
+        Authorization::new("ec2:RunInstances", ec2("subnet/subnet-0123456789abcdef0"))
+            .with("ec2:SubnetID", "subnet-0123456789abcdef0")
+            .with("ec2:LaunchTemplate", record.as_str()),
         // Changes to what is not the fleet's.
         Authorization::new("ec2:TerminateInstances", ec2("instance/i-0123456789abcdef0")),
         Authorization::new("ec2:TerminateInstances", ec2("instance/i-0123456789abcdef0")).on(&foreign),

@@ -11,6 +11,7 @@ use crate::support::account::{Account, State};
 use crate::support::binary::{Run, hatchery};
 use crate::support::emulator::{Emulator, REGION};
 use crate::support::moto::Moto;
+use crate::support::python::VirtualEnvironment;
 
 /// Runs a program with the text on stdin, and returns its output.
 fn run(program: &Path, arguments: &[&str], variables: &[(String, String)], text: &str) -> Output {
@@ -26,20 +27,54 @@ fn run(program: &Path, arguments: &[&str], variables: &[(String, String)], text:
     process.wait_with_output().unwrap()
 }
 
+/// The linters of security, apart from moto's environment, because checkov needs an old boto3. parliament needs `pkg_resources`.
+static LINTERS: VirtualEnvironment = VirtualEnvironment {
+    name: "linters",
+    requirements: &[
+        "cfn-lint==1.58.0",
+        "checkov==3.3.30",
+        "cloudsplaining==0.7.0",
+        "parliament==1.6.4",
+        "setuptools==80.9.0",
+    ],
+};
+
+/// Writes the template into a folder, and returns its path.
+fn write_template(emulator: &Emulator, folder: &Path) -> String {
+    let path = folder.join("template.yaml");
+    std::fs::write(&path, hatchery(emulator, &["stack"]).ok().out).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn every_finding_of_the_security_linters_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let template = write_template(&Moto::start(), folder.path());
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/stack/lint_stack.py");
+    let output: Run = run(&LINTERS.program("python"), &["-W", "ignore", script, &template], &[], "").into();
+    assert!(output.ok().out.contains("all answered"));
+}
+
 #[test]
 fn template_passes_cfn_lint() {
     let moto = Moto::start();
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("template.yaml");
-    std::fs::write(&path, hatchery(&moto, &["stack"]).ok().out).unwrap();
+    let template = write_template(&moto, folder.path());
     // Informational findings count too.
-    let arguments = ["--template", path.to_str().unwrap(), "--include-checks", "I"];
+    let arguments = ["--template", &template, "--include-checks", "I"];
     let output = run(&moto.program("cfn-lint"), &arguments, &[], "");
     assert!(
         output.status.success() && output.stdout.is_empty(),
         "{}",
         String::from_utf8_lossy(&output.stdout)
     );
+}
+
+/// The template without what the emulator cannot create.
+pub(crate) fn restrict(emulator: &Emulator, template: &str) -> String {
+    let arguments = ["-W", "ignore", "-c", include_str!("deploy_stack.py"), emulator.name(), "restrict"];
+    let variables = [("AWS_DEFAULT_REGION".to_owned(), REGION.to_owned())];
+    Run::from(run(&emulator.program("python"), &arguments, &variables, template)).ok().out
 }
 
 /// Deploys the template to the emulator, on the network and the source database of its seed. Returns the created policies.

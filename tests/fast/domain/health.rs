@@ -73,29 +73,32 @@ fn pipeline(kind: PipelineKind, states: &[RunState]) -> Pipeline {
 }
 
 #[rstest]
-#[case::no_pipelines(None, "tag one, or deploy the pipelines of: hatchery stack")]
-#[case::nothing_built(Some((&[], &[])), "build the base image with: hatchery images bake base")]
-#[case::base_failed(Some((&[RunState::Failed], &[])), "build the base image with: hatchery images bake base")]
-#[case::base_runs(
-    Some((&[RunState::Testing], &[])),
-    "the base image 1.0.0/1 is testing; see its progress with: hatchery images"
-)]
-#[case::base_built(
-    Some((&[RunState::Available], &[])),
-    "build the service image with: hatchery images bake service"
-)]
+#[case::nothing_built(&[], &[], "build the base image with: hatchery images bake base")]
+#[case::base_failed(&[RunState::Failed], &[], "build the base image with: hatchery images bake base")]
+#[case::base_runs(&[RunState::Testing], &[], "the base image 1.0.0/1 is testing; see its progress with: hatchery images")]
+#[case::base_built(&[RunState::Available], &[], "build the service image with: hatchery images bake service")]
 #[case::service_runs(
-    Some((&[RunState::Available], &[RunState::Building])),
+    &[RunState::Available],
+    &[RunState::Building],
     "the service image 1.0.0/1 is building; see its progress with: hatchery images"
 )]
 fn missing_image_has_the_next_step(
-    #[case] states: Option<(&[RunState], &[RunState])>,
+    #[case] base: &[RunState],
+    #[case] service: &[RunState],
     #[case] next_step: &str,
 ) {
-    let pipelines = states.map(|(base, service)| {
-        vec![pipeline(PipelineKind::Base, base), pipeline(PipelineKind::Service, service)]
-    });
-    let world = World { image: Ok(None), pipelines: Ok(pipelines.unwrap_or_default()), ..of_size(1) };
+    let pipelines = vec![pipeline(PipelineKind::Base, base), pipeline(PipelineKind::Service, service)];
+    assert_missing_image_message_ends_with(pipelines, next_step);
+}
+
+#[test]
+fn missing_image_without_pipelines_has_the_next_step() {
+    assert_missing_image_message_ends_with(vec![], "tag one, or deploy the pipelines of: hatchery stack");
+}
+
+#[track_caller]
+fn assert_missing_image_message_ends_with(pipelines: Vec<Pipeline>, next_step: &str) {
+    let world = World { image: Ok(None), pipelines: Ok(pipelines), ..of_size(1) };
     let verdicts = verdicts(&world, now());
     let missing = verdicts.iter().find(|verdict| verdict.code == "no-image").unwrap();
     assert!(missing.message.ends_with(&format!("; {next_step}")), "{}", missing.message);
@@ -242,7 +245,7 @@ fn low_pool_is_reported_with_its_numbers() {
         pool(&[]),
         [(
             Level::Error,
-            "no database is free or being restored; the next launch waits for a restore".to_owned()
+            "no database is free or being restored, so launches wait; fill the pool with: hatchery engine --once".to_owned()
         )]
     );
     assert_eq!(

@@ -73,8 +73,16 @@ pub(crate) fn tags(pairs: &[(&str, &str)]) -> Tags {
 pub(crate) struct Translator {
     /// The tags of EC2 resources by their ids.
     tags: BTreeMap<String, Tags>,
-    /// The tags and the security group of a record's instance.
-    launched: BTreeMap<String, (Tags, String)>,
+    /// What a record says of its instance.
+    launched: BTreeMap<String, Launch>,
+}
+
+/// An instance's tags, security group and subnet.
+#[derive(Debug, Default, Clone)]
+struct Launch {
+    tags: Tags,
+    group: String,
+    subnet: String,
 }
 
 impl Translator {
@@ -110,10 +118,14 @@ impl Translator {
             "CreateLaunchTemplate" => {
                 let tags = form.tags("TagSpecification.1.Tag");
                 if let Some(id) = element(response, "launchTemplateId") {
-                    let launched = form.tags("LaunchTemplateData.TagSpecification.1.Tag");
-                    let group =
-                        form.get("LaunchTemplateData.NetworkInterface.1.SecurityGroupId.1").to_owned();
-                    self.launched.insert(id.to_owned(), (launched, group));
+                    let interface =
+                        |key| form.get(&format!("LaunchTemplateData.NetworkInterface.1.{key}")).to_owned();
+                    let launched = Launch {
+                        tags: form.tags("LaunchTemplateData.TagSpecification.1.Tag"),
+                        group: interface("SecurityGroupId.1"),
+                        subnet: interface("SubnetId"),
+                    };
+                    self.launched.insert(id.to_owned(), launched);
                     self.tags.insert(id.to_owned(), tags.clone());
                 }
                 let resource = ec2("launch-template/lt-0123456789abcdef0");
@@ -155,7 +167,8 @@ impl Translator {
     fn run_instances(&mut self, form: &Form, response: &str) -> Vec<Authorization> {
         let record = form.get("LaunchTemplate.LaunchTemplateId");
         let template = ec2(&format!("launch-template/{record}"));
-        let (instance_tags, group) = self.launched.get(record).cloned().unwrap_or_default();
+        let Launch { tags: instance_tags, group, subnet } =
+            self.launched.get(record).cloned().unwrap_or_default();
         let launch = |resource: String| {
             Authorization::new("ec2:RunInstances", resource).with("ec2:LaunchTemplate", template.as_str())
         };
@@ -166,7 +179,7 @@ impl Translator {
                 .with("ec2:ResourceTag/hatchery:image", "dev"),
             launch(ec2("network-interface/*")),
             launch(ec2(&format!("security-group/{group}"))),
-            launch(ec2("subnet/subnet-0123456789abcdef0")),
+            launch(ec2(&format!("subnet/{subnet}"))).with("ec2:SubnetID", subnet.as_str()),
             Authorization::new("iam:PassRole", format!("arn:aws:iam::{ACCOUNT}:role/hatchery-dev-instance"))
                 .with("iam:PassedToService", "ec2.amazonaws.com"),
         ];
