@@ -188,7 +188,7 @@ fn run(cli: Cli, console: Console) -> ExitCode {
     let result = match command {
         None => dashboard::run(&session).map(|()| ExitCode::SUCCESS),
         Some(Command::Demo(args)) => demo::run(&args, &session).map(|()| ExitCode::SUCCESS),
-        Some(Command::Headless(command)) => block_on(run_headless(command, &session)),
+        Some(Command::Headless(command)) => block_on(run_headless(command, &session), &session),
     };
     result.unwrap_or_else(|failure| report(&session.console, &failure))
 }
@@ -211,17 +211,22 @@ pub async fn run_on(platform: Platform, arguments: impl IntoIterator<Item = OsSt
     result.unwrap_or_else(|failure| report(&session.console, &failure))
 }
 
-fn block_on(command: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
+fn block_on(
+    command: impl Future<Output = Result<ExitCode, Failure>>,
+    session: &Session,
+) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| {
         Failure::new(Kind::Failed, format!("cannot start the async runtime: {error}"), "")
     })?;
     let result = runtime.block_on(async {
-        tokio::select! {
+        let result = tokio::select! {
             result = command => result,
             // 128 + SIGINT, as shells report it.
             _ = tokio::signal::ctrl_c() => Ok(ExitCode::from(130)),
-        }
+        };
+        session.forwards.close().await;
+        result
     });
     // Background tasks such as a DNS lookup must not delay the exit.
     runtime.shutdown_background();
@@ -259,7 +264,7 @@ async fn run_on_fleet(command: OnFleet, session: &Session) -> Result<(), Failure
         OnFleet::Extend { env, by } => extend::run(&context, &env, by).await,
         OnFleet::Terminate { env, yes } => terminate::run(&context, &env, yes).await,
         OnFleet::Logs(args) => logs::run(&context, args).await,
-        OnFleet::Open(args) => open::run(&context, args).await,
+        OnFleet::Open(args) => open::run(&context, args, &session.forwards).await,
         OnFleet::Engine { once, dry_run } => engine::run(&context, once, dry_run).await,
     };
     if let Some(error) = context.engine.audit_failure() {

@@ -18,10 +18,12 @@ use crate::domain::{
 mod account;
 #[cfg(feature = "aws")]
 pub mod aws;
+mod port_forward;
 pub mod sim;
 mod types;
 
 pub use account::{Account, DynAccount, Identity, Permission, Quota, ScheduledEngine, SourceDatabase};
+pub use port_forward::{ForwardingSession, PortForwarding, Ports, TARGET_NOT_CONNECTED};
 pub use types::{
     BaseTemplate, LaunchInstance, LogItem, LogLine, LogQuery, Observed, Page, SecurityGroup, Template,
 };
@@ -143,6 +145,11 @@ pub trait Cloud: Send + Sync {
 
     /// Returns the stored log lines, oldest first.
     async fn logs(&self, query: &LogQuery) -> Result<Vec<LogLine>>;
+
+    /// Returns access to the instances' ports, or `None` if this cloud has no instances to connect to.
+    fn port_forwarding(&self) -> Option<&dyn PortForwarding> {
+        None
+    }
 
     /// Returns the stored log lines and then new ones until the stream is dropped. An error that a retry cannot resolve ends it.
     fn follow(&self, query: LogQuery) -> BoxStream<'_, Result<LogItem>>;

@@ -4,8 +4,11 @@ use std::fs::OpenOptions;
 use std::path::Path;
 use std::sync::Arc;
 
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::prelude::*;
 
 use crate::failure::{Failure, Kind};
 
@@ -45,6 +48,15 @@ pub(crate) fn start(file: Option<&Path>, stderr: bool) -> Result<(), Failure> {
     };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(false);
     // Fails if the process has a log already, as in tests; the first one stays.
-    let _ = if json { builder.json().try_init() } else { builder.try_init() };
+    let _ = if json {
+        builder.json().finish().with(filter_fn(is_harmless)).try_init()
+    } else {
+        builder.finish().with(filter_fn(is_harmless)).try_init()
+    };
     Ok(())
+}
+
+/// Rejects the SDK's traces, whatever the filter says, because they contain whole responses, some of which are secret.
+fn is_harmless(metadata: &Metadata<'_>) -> bool {
+    *metadata.level() != Level::TRACE || !metadata.target().starts_with("aws_")
 }

@@ -197,7 +197,6 @@ mod tests {
             "VpcId",
             "SubnetIds",
             "DatabaseSubnetIds",
-            "VpnCidr",
             "SourceDatabase",
             "DatabaseSecretArn",
             "Registry",

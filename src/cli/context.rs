@@ -13,6 +13,7 @@ use crate::domain::audit::engine_name;
 use crate::domain::{FleetName, World, text};
 use crate::engine::{self, Engine};
 use crate::failure::{Failure, Kind};
+use crate::port_forwards::PortForwards;
 
 /// What a command runs on in place of AWS, the system clock and the terminal.
 pub struct Platform {
@@ -33,6 +34,8 @@ pub(crate) struct Session {
     pub(crate) config: Config,
     pub(crate) console: Console,
     pub(crate) clock: Clock,
+    /// To be closed before the process ends.
+    pub(crate) forwards: PortForwards,
     /// `None` for AWS.
     account: Option<DynAccount>,
     hostname: String,
@@ -43,7 +46,8 @@ impl Session {
     pub(crate) fn new(options: GlobalOptions, config: Config, console: Console) -> Self {
         let hostname = whoami::hostname().unwrap_or_else(|_| "unknown".to_owned());
         let (account, clock, seed) = (None, Clock::system(), rand::random());
-        Self { options, config, console, clock, account, hostname, seed }
+        let forwards = PortForwards::default();
+        Self { options, config, console, clock, forwards, account, hostname, seed }
     }
 
     /// Sets the name of this host in the audit log.
@@ -55,7 +59,8 @@ impl Session {
     pub(crate) fn on(platform: Platform, options: GlobalOptions, config: Config) -> Self {
         let Platform { account, clock, console, hostname, seed } = platform;
         let console = console.with_json(options.json);
-        Self { options, config, console, clock, account: Some(account), hostname, seed }
+        let (account, forwards) = (Some(account), PortForwards::default());
+        Self { options, config, console, clock, forwards, account, hostname, seed }
     }
 
     /// Connects to the account. No request is sent yet.

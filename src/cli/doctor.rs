@@ -9,9 +9,10 @@ use serde::Serialize;
 use super::context::Session;
 use super::json;
 use crate::cloud::{DynAccount, Permission, ScheduledEngine};
-use crate::domain::{Fleet, Target, World, health, lifecycle};
+use crate::domain::{Access, Fleet, Target, World, health, lifecycle};
 use crate::engine::{Engine, exposure};
 use crate::failure::Failure;
+use crate::port_forwards;
 
 /// AWS rejects requests signed more than five minutes ago (Signature Version 4); this warns well before.
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>
@@ -145,6 +146,7 @@ async fn check_all(session: &Session, findings: &mut Findings) -> Result<(), Fai
             check_sources(&account, &world, now, findings).await;
             check_pool(&world, now, findings);
             check_account(&account, &world.fleet, findings).await;
+            check_access(&world.fleet, findings).await;
             check_audit_log(&engine, &world, findings).await;
             check_scheduled_engine(&account, &world.fleet, now, findings).await;
         }
@@ -241,6 +243,18 @@ async fn check_account(account: &DynAccount, fleet: &Fleet, findings: &mut Findi
             }
         }
         Err(error) => findings.push(Level::Info, "quotas", format!("cannot read the quotas: {error}"), ""),
+    }
+}
+
+/// Checks what this computer needs to reach the environments. Only a warning, because an engine needs none of it.
+async fn check_access(fleet: &Fleet, findings: &mut Findings) {
+    if fleet.policy.access == Access::Vpn {
+        return;
+    }
+    match port_forwards::find_version().await {
+        Ok(Some(version)) => findings.ok("access", format!("through session-manager-plugin {version}")),
+        Ok(None) => findings.ok("access", "through session-manager-plugin, which does not say its version"),
+        Err(failure) => findings.push(Level::Warning, "access", failure.message, failure.hint),
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
+use strum::IntoEnumIterator as _;
 
 use crate::cloud::LogLine;
 use crate::domain::cost::{self, Cost};
@@ -13,8 +14,9 @@ use crate::domain::health::{self, Verdict};
 use crate::domain::policy::SETTINGS;
 use crate::domain::progress::Estimates;
 use crate::domain::{
-    AuditEvent, DatabaseState, EnvironmentId, EnvironmentState, Fleet, FleetName, InstanceId, InstanceState,
-    Label, Outcome, Phase, Pipeline, PipelineKind, Policy, Pool, Run, SnapshotId, Target, World,
+    AuditEvent, DatabaseState, Endpoint, EnvironmentId, EnvironmentState, Fleet, FleetName, InstanceId,
+    InstanceState, Label, Outcome, Phase, Pipeline, PipelineKind, Policy, Pool, Run, SnapshotId, Target,
+    World,
 };
 use crate::engine::{Extended, Launched, Report};
 use crate::failure::Failure;
@@ -145,11 +147,12 @@ pub(crate) fn environment<'w>(
     }
 }
 
-/// The URLs by endpoint; none before the instance has an IP address.
+/// The URLs by endpoint; none before the instance has an IP address, and none behind a port forward.
 pub(crate) fn urls(environment: &Environment<'_>, policy: &Policy) -> BTreeMap<&'static str, String> {
-    [("app", &policy.url_app), ("dashboard", &policy.url_dashboard), ("logs", &policy.url_logs)]
-        .into_iter()
-        .filter_map(|(endpoint, template)| Some((endpoint, environment.url(template)?)))
+    Endpoint::iter()
+        .filter_map(|endpoint| {
+            Some((endpoint.as_str(), environment.address(endpoint, policy)?.url()?.to_owned()))
+        })
         .collect()
 }
 

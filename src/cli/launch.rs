@@ -12,7 +12,7 @@ use super::{json, table};
 use crate::domain::format::format_duration;
 use crate::domain::progress::Estimates;
 use crate::domain::record::parse_service;
-use crate::domain::{Environment, EnvironmentState, Label, World};
+use crate::domain::{Access, Environment, EnvironmentState, Label, World};
 use crate::engine::{LaunchRequest, Launched};
 use crate::failure::{Failure, Kind};
 
@@ -111,7 +111,10 @@ fn report_ready(
         return context.console.print_json(&json::ready(context.fleet(), &body));
     }
     let urls = json::urls(environment, policy);
-    let lines: String = urls.iter().map(|(endpoint, url)| format!("{endpoint:<10} {url}\n")).collect();
+    let mut lines: String = urls.iter().map(|(endpoint, url)| format!("{endpoint:<10} {url}\n")).collect();
+    if policy.access == Access::Ssm {
+        lines = format!("Open it with: hatchery open {}\n", environment.id());
+    }
     context.console.print(&format!("{} is ready.\n{lines}", environment.id()))
 }
 

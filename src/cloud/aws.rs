@@ -1,4 +1,4 @@
-//! The adapter to AWS: EC2, RDS, CloudWatch Logs, Image Builder, STS and Service Quotas.
+//! The adapter to AWS: EC2, RDS, CloudWatch Logs, Image Builder, Systems Manager, STS and Service Quotas.
 //!
 //! Credentials, profiles, SSO sessions, Regions and endpoints come from the SDK's default chain, as in the AWS CLI.
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html>
@@ -18,7 +18,7 @@ use self::call::{Limits, ReadDate};
 use self::truncation::RejectTruncated;
 use super::{
     Account, BaseTemplate, Cloud, Identity, LaunchInstance, LogItem, LogLine, LogQuery, Observed, Pages,
-    Permission, Quota, Result, ScheduledEngine, SecurityGroup, SourceDatabase, Template,
+    Permission, PortForwarding, Quota, Result, ScheduledEngine, SecurityGroup, SourceDatabase, Template,
 };
 use crate::domain::{
     AuditEvent, CloudError, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image,
@@ -37,6 +37,7 @@ mod logs;
 mod moto;
 mod network;
 mod pipelines;
+mod sessions;
 mod truncation;
 
 /// The timeout of one attempt, of a call with its retries, and of a connection.
@@ -57,6 +58,8 @@ pub(crate) struct ConnectOptions {
 #[derive(Clone)]
 pub struct AwsCloud {
     region: String,
+    /// The profile that the user named; empty if none.
+    profile: String,
     /// Whether the endpoint is not AWS; see [`moto`].
     is_emulator: bool,
     ec2: aws_sdk_ec2::Client,
@@ -65,6 +68,7 @@ pub struct AwsCloud {
     sts: aws_sdk_sts::Client,
     quotas: aws_sdk_servicequotas::Client,
     image_builder: aws_sdk_imagebuilder::Client,
+    ssm: aws_sdk_ssm::Client,
     limits: Arc<Limits>,
     /// The ARNs of databases from listings, because RDS needs them to change tags.
     arns: Arc<Mutex<BTreeMap<DatabaseId, String>>>,
@@ -93,7 +97,8 @@ impl AwsCloud {
         if let Some(url) = &options.endpoint_url {
             loader = loader.endpoint_url(url);
         }
-        Self::with_config(&loader.load().await)
+        let cloud = Self::with_config(&loader.load().await)?;
+        Ok(Self { profile: options.profile.clone().unwrap_or_default(), ..cloud })
     }
 
     /// Creates clients with a resolved configuration.
@@ -108,6 +113,7 @@ impl AwsCloud {
         let endpoint = config.endpoint_url().unwrap_or(".amazonaws.com");
         Ok(Self {
             region,
+            profile: String::new(),
             is_emulator: !endpoint.contains(".amazonaws.com"),
             ec2: aws_sdk_ec2::Client::from_conf(
                 aws_sdk_ec2::config::Builder::from(config)
@@ -131,6 +137,7 @@ impl AwsCloud {
             sts: aws_sdk_sts::Client::new(config),
             quotas: aws_sdk_servicequotas::Client::new(config),
             image_builder: aws_sdk_imagebuilder::Client::new(config),
+            ssm: aws_sdk_ssm::Client::new(config),
             limits: Arc::new(Limits::new()),
             arns: Arc::default(),
         })
@@ -267,6 +274,10 @@ impl Cloud for AwsCloud {
 
     async fn logs(&self, query: &LogQuery) -> Result<Vec<LogLine>> {
         self.logs(query).await
+    }
+
+    fn port_forwarding(&self) -> Option<&dyn PortForwarding> {
+        Some(self)
     }
 
     fn follow(&self, query: LogQuery) -> BoxStream<'_, Result<LogItem>> {

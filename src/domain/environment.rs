@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::access::{Access, Address, Endpoint, path_of};
 use super::database::{Database, StatusClass};
 use super::ids::{EnvironmentId, Number};
 use super::instance::{Instance, InstanceState, Phase};
@@ -124,6 +125,19 @@ impl<'w> Environment<'w> {
     #[must_use]
     pub fn kept_until(&self, policy: &Policy) -> Option<DateTime<Utc>> {
         Some(self.record.reaping_since? + policy.grace)
+    }
+
+    /// Returns where an endpoint is, or `None` if the instance does not exist yet or lacks an address that the URL needs.
+    #[must_use]
+    pub fn address(&self, endpoint: Endpoint, policy: &Policy) -> Option<Address> {
+        let template = policy.url_template(endpoint);
+        match policy.access {
+            Access::Vpn => self.url(template).map(Address::Url),
+            Access::Ssm => {
+                let path = self.url(&path_of(template))?;
+                Some(Address::Forwarded { instance: self.instance?.id.clone(), path })
+            }
+        }
     }
 
     /// Fills the placeholders of an endpoint's URL template. Returns `None` if the instance lacks an address that the template needs.

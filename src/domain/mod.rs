@@ -2,6 +2,7 @@
 //!
 //! Everything here follows from AWS's listings. The domain imports no other module of the crate.
 
+pub mod access;
 pub mod audit;
 pub mod cost;
 pub mod database;
@@ -27,6 +28,7 @@ pub mod target;
 pub mod text;
 pub mod world;
 
+pub use access::{Access, Address, Endpoint};
 pub use audit::{AuditEvent, Outcome};
 pub use database::{Database, NewDatabase, Snapshot, StatusClass};
 pub use environment::{Environment, EnvironmentState, Lookup};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::access::{Access, Endpoint};
 use super::format::{format_exact_duration, parse_duration};
 use super::hours::Hours;
 use super::ids::{FleetName, InvalidName, Number, SubnetId};
@@ -49,6 +50,8 @@ pub struct Policy {
     pub fallback_instance_types: Vec<String>,
     /// The ids of security groups that may admit the whole internet.
     pub allow_public: Vec<String>,
+    /// How users reach the environments.
+    pub access: Access,
     /// URL template of the application; see [`crate::domain::Environment::url`].
     pub url_app: String,
     /// URL template of the Kubernetes dashboard.
@@ -139,6 +142,7 @@ impl Policy {
             subnets: Vec::new(),
             fallback_instance_types: Vec::new(),
             allow_public: Vec::new(),
+            access: Access::Vpn,
             url_app: "http://{ip}/".to_owned(),
             url_dashboard: "http://{ip}/dashboard/".to_owned(),
             url_logs: "http://{ip}/logs/".to_owned(),
@@ -198,6 +202,15 @@ impl Policy {
             problems.push("setting spare-min is higher than spare-max".to_owned());
         }
         problems
+    }
+
+    #[must_use]
+    pub fn url_template(&self, endpoint: Endpoint) -> &str {
+        match endpoint {
+            Endpoint::App => &self.url_app,
+            Endpoint::Dashboard => &self.url_dashboard,
+            Endpoint::Logs => &self.url_logs,
+        }
     }
 
     #[must_use]
@@ -278,6 +291,7 @@ pub static SETTINGS: &[Setting] = &[
     setting!("subnets", "subnets of the instances", subnets subnets),
     setting!("fallback-instance-types", "instance types to try, in order, if AWS lacks capacity", words fallback_instance_types),
     setting!("allow-public", "security groups that may admit the whole internet", words allow_public),
+    setting!("access", "how users reach environments: vpn (their address) or ssm (a port forward of Session Manager)", access access),
     setting!("url.app", "URL of the application; {ip}, {public_ip}, {private_ip}, {id}, {name} are filled in", url url_app),
     setting!("url.dashboard", "URL of the Kubernetes dashboard", url url_dashboard),
     setting!("url.logs", "URL of the log viewer", url url_logs),
@@ -349,6 +363,7 @@ kind!(subnets: Vec<SubnetId>, |v| {
 kind!(url: String, |v| if v.starts_with("http://") || v.starts_with("https://") { one_word(v) } else {
     Err("use a URL that begins with http:// or https://")
 }, Clone::clone);
+kind!(access: Access, |v| v.parse().map_err(|_| "use vpn or ssm"), Access::to_string);
 kind!(price: Option<f64>, |v| match v.parse::<f64>() {
     _ if v.is_empty() => Ok(None),
     Ok(price) if (0.0..10_000.0).contains(&price) => Ok(Some(price)),

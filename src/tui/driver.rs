@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
-use super::app::message::{Effect, Moment, Msg};
+use super::app::message::{Effect, ForwardRequest, Moment, Msg};
 use super::app::model::Model;
 use super::app::update::update;
 use super::options::TuiOptions;
@@ -25,6 +25,8 @@ use crate::cloud::LogQuery;
 use crate::domain::FleetName;
 use crate::engine::{self, Engine, Handle, RunOptions};
 use crate::failure::{Failure, Kind};
+use crate::port_forwards::PortForwards;
+use crate::signals;
 
 /// The shortest time between two frames: 60 frames per second.
 const FRAME_INTERVAL: Duration = Duration::from_millis(16);
@@ -80,11 +82,11 @@ where
     let connect: Connect = Arc::new(move || connect().boxed());
     let mut driver = Driver::new(surface, connect, options).map_err(|error| terminal_failure(&error))?;
     let result = driver.run(events).await.map_err(|error| terminal_failure(&error));
-    let Driver { surface, mut requests, .. } = driver;
+    let Driver { surface, mut requests, forwards, .. } = driver;
     // Restores the terminal first, so that the user does not wait in front of a frozen screen.
     drop(surface);
     let finished = async { while requests.join_next().await.is_some() {} };
-    let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, finished).await;
+    let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, async { tokio::join!(finished, forwards.close()) }).await;
     result
 }
 
@@ -108,6 +110,8 @@ struct Driver<S> {
     /// Launches, extensions and terminations to finish at the end.
     requests: JoinSet<()>,
     engine: Option<(Engine, Handle)>,
+    /// Kept until the dashboard ends.
+    forwards: PortForwards,
     log: Option<AbortHandle>,
     quit: bool,
 }
@@ -128,6 +132,7 @@ impl<S: Surface> Driver<S> {
             tasks: JoinSet::new(),
             requests: JoinSet::new(),
             engine: None,
+            forwards: PortForwards::default(),
             log: None,
             quit: false,
         })
@@ -285,6 +290,7 @@ impl<S: Surface> Driver<S> {
                 }
             }
             Effect::OpenUrl(url) => self.open_url(url),
+            Effect::Forward(task, request) => self.forward(task, request),
             Effect::StopLogs => self.stop_logs(),
             Effect::FollowLogs(query, generation) => self.follow_logs(query, generation),
             Effect::Launch(..) | Effect::Extend(..) | Effect::Terminate(..) => self.send_request(effect),
@@ -335,6 +341,17 @@ impl<S: Surface> Driver<S> {
         }));
     }
 
+    fn forward(&mut self, task: u64, request: ForwardRequest) {
+        let Some((engine, _)) = &self.engine else { return };
+        let (cloud, sender, forwards) = (engine.cloud().clone(), self.sender.clone(), self.forwards.clone());
+        self.tasks.spawn(async move {
+            let ForwardRequest { environment, instance, path, purpose } = request;
+            let port = forwards.open(&cloud, &environment, &instance).await;
+            let url = port.map(|port| format!("http://localhost:{port}{path}"));
+            let _ = sender.send(Incoming::Msg(Msg::Forwarded(task, environment, purpose, url))).await;
+        });
+    }
+
     /// Opens an HTTP URL in the browser. The URL comes from the fleet's policy, so other schemes are refused.
     fn open_url(&mut self, url: String) {
         let sender = self.sender.clone();
@@ -363,28 +380,14 @@ fn has_browser() -> bool {
 }
 
 /// Waits for a signal to stop.
-#[cfg(unix)]
 async fn stop_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let wait = |kind| async move {
-        match signal(kind) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
+    let interrupted = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
         }
     };
     tokio::select! {
-        () = wait(SignalKind::terminate()) => {}
-        () = wait(SignalKind::hangup()) => {}
-        () = wait(SignalKind::interrupt()) => {}
-    }
-}
-
-/// Waits for a signal to stop.
-#[cfg(not(unix))]
-async fn stop_signal() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+        () = signals::terminated() => {}
+        () = interrupted => {}
     }
 }

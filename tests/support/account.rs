@@ -279,7 +279,7 @@ fn ec2_tags(tags: &[Tag]) -> Tags {
         .collect()
 }
 
-fn rfc3339(seconds_from_now: i64) -> String {
+pub(crate) fn rfc3339(seconds_from_now: i64) -> String {
     let now = chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now());
     (now + chrono::TimeDelta::seconds(seconds_from_now)).to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
 }

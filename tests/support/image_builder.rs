@@ -6,9 +6,9 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::Utc;
 use serde_json::{Value, json};
 
+use super::account::rfc3339;
 use super::http::{Request, response, serve};
 
 const PREFIX: &str = "arn:aws:imagebuilder:eu-west-1:123456789012";
@@ -85,7 +85,7 @@ impl Pipelines {
                 let name = Self::name_in(&body);
                 let runs = self.runs.get_mut(name)?;
                 let version = format!("{}/{}", self.version, runs.len() + 1);
-                let created = Utc::now().to_rfc3339();
+                let created = rfc3339(0);
                 runs.push(Run { version: version.clone(), created, listings: 0, failed: false });
                 Some(json!({ "imageBuildVersionArn": format!("{PREFIX}:image/{name}/{version}") }))
             }

@@ -20,4 +20,5 @@ pub(crate) mod python;
 pub(crate) mod recorder;
 pub(crate) mod running;
 pub(crate) mod server;
+pub(crate) mod session_manager;
 pub(crate) mod transcript;

@@ -159,10 +159,10 @@ impl<'e> Newcomer<'e> {
 }
 
 async fn follow_readme_on(emulator: &Emulator) {
-    let newcomer = Newcomer::new(emulator).await;
+    let newcomer = Box::pin(Newcomer::new(emulator)).await;
     tokio::select! {
-        () = newcomer.follow_readme() => {}
-        () = newcomer.play_aws() => {}
+        () = Box::pin(newcomer.follow_readme()) => {}
+        () = Box::pin(newcomer.play_aws()) => {}
     }
 }
 

@@ -22,5 +22,6 @@ mod lifecycle;
 mod live_tail;
 mod ministack;
 mod policies;
+mod port_forward;
 mod stack;
 mod terminal;

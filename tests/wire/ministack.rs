@@ -4,6 +4,8 @@
 //! ministack differs from AWS in these ways, beside those that `ministack_server.py` corrects and `deploy_stack.py` lists: a restored
 //! database is `available` and an instance `running` at once, and an instance never boots, so the test writes the bootstrap's tags.
 
+use serde_json::json;
+
 use crate::stack::{deploy, deploy_and_check, run_deployment, run_story};
 use crate::support::ministack::Ministack;
 
@@ -22,7 +24,7 @@ async fn fleet_deployed_to_ministack_runs_the_story() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn internet_as_the_vpn_is_refused() {
-    let refused = run_deployment(&Ministack::start(), "0.0.0.0/8", &[]).await;
+    let refused = run_deployment(&Ministack::start(), &json!({ "VpnCidr": "0.0.0.0/8" }), &[]).await;
     assert_ne!(refused.code, 0);
     assert!(refused.err.contains("VpnCidr must be the VPN's range, not the internet."), "{refused:#?}");
 }

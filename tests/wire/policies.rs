@@ -14,17 +14,23 @@ use std::process::{Command, Stdio};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::stack::deploy;
+use crate::stack::{deploy, deploy_with};
 use crate::support::account::Account;
 use crate::support::binary::{Run, command_through};
 use crate::support::image_builder::ImageBuilder;
 use crate::support::moto::Moto;
 use crate::support::recorder::Recorder;
-use requests::{Authorization, Translator, ec2, logs, pipeline, rds, tags};
+use crate::support::running::Running;
+use crate::support::session_manager::{self, Agent, Programs};
+use requests::{
+    Authorization, Translator, document, ec2, logs, on_session, pipeline, rds, start_session, tags,
+};
 
 const ENGINEER: [&str; 3] = ["hatchery-dev-read", "hatchery-dev-launch", "hatchery-dev-engine"];
+const OPENING_ENGINEER: [&str; 2] = ["hatchery-dev-read", "hatchery-dev-open"];
 const READ_ONLY: [&str; 1] = ["hatchery-dev-read"];
 const INSTANCE: [&str; 1] = ["hatchery-dev-instance/environment"];
+const CONNECTED_INSTANCE: [&str; 2] = ["hatchery-dev-instance/environment", "hatchery-dev-session"];
 
 /// The folder of the simulator, or `None` with a message.
 fn simulator() -> Option<PathBuf> {
@@ -73,7 +79,21 @@ impl Deployment {
     async fn start() -> Self {
         let moto = Moto::start();
         let policies = deploy(&moto).await;
-        let recorder = Recorder::start(ImageBuilder::start(moto.address()).address());
+        let builder = ImageBuilder::start(moto.address());
+        Self::behind(&builder.address(), moto, policies).await
+    }
+
+    /// A deployment whose environments are reached through Session Manager.
+    async fn start_with_session_manager() -> Self {
+        let moto = Moto::start();
+        let policies = deploy_with(&moto, &json!({ "Access": "ssm", "VpnCidr": "" })).await;
+        let (address, _) = session_manager::start(moto.address(), Agent::Connected);
+        Self::behind(&address.to_string(), moto, policies).await
+    }
+
+    /// The binary's requests go to this address.
+    async fn behind(address: &str, moto: Moto, policies: Value) -> Self {
+        let recorder = Recorder::start(address.to_owned());
         let fleet = tags(&[("hatchery:fleet", "dev"), ("hatchery:role", "fleet")]);
         let template = Account::new(&moto).await.template_id("hatchery/dev").await;
         let translator = Translator::new(BTreeMap::from([(template, fleet)]));
@@ -262,6 +282,62 @@ async fn attempts_outside_the_fleet_are_denied() {
         Authorization::new("logs:PutLogEvents", logs("/hatchery/dev/audit:log-stream:2026-03-02")),
     ];
     assert_denied(&deployment.policies, &INSTANCE, &instance);
+}
+
+/// The user only reads the fleet and opens an environment; the instance accepts the session.
+#[tokio::test(flavor = "multi_thread")]
+async fn session_manager_reaches_the_fleet_only() {
+    if simulator().is_none() {
+        return;
+    }
+    let mut deployment = Deployment::start_with_session_manager().await;
+    // moto gives parameter groups of a stack names of its own; AWS keeps the template's.
+    deployment.run(&["fleet", "set", "database-parameter-group="]).ok();
+    deployment.run(&["engine", "--once"]).ok();
+    deployment.run(&["launch", "checkout-fix"]).ok();
+    deployment.authorizations();
+    let programs = Programs::install();
+    let mut command = command_through(&deployment.moto, deployment.recorder.url());
+    let command = command.args(["open", "checkout-fix", "--print"]).env("PATH", programs.path());
+    let mut running = Running::start(command);
+    running.wait_for("http://localhost:");
+    running.interrupt();
+    assert_eq!(running.wait_for_exit().code, 130);
+    let work = deployment.authorizations();
+    let actions: BTreeSet<_> = work.iter().map(|request| request.action.as_str()).collect();
+    assert!(actions.contains("ssm:StartSession") && actions.contains("ssm:TerminateSession"), "{actions:?}");
+    // Not proven: `ssmmessages:OpenDataChannel`, for which the simulator knows no resources, unlike AWS's documentation.
+    assert_allowed(&deployment.policies, &OPENING_ENGINEER, &work);
+    let agent = [
+        "ssm:UpdateInstanceInformation",
+        "ssmmessages:CreateControlChannel",
+        "ssmmessages:CreateDataChannel",
+        "ssmmessages:OpenControlChannel",
+        "ssmmessages:OpenDataChannel",
+    ]
+    .map(|action| Authorization::new(action, "*"));
+    assert_allowed(&deployment.policies, &CONNECTED_INSTANCE, &agent);
+
+    let fleet = tags(&[("hatchery:fleet", "dev"), ("hatchery:role", "environment")]);
+    let instance = "i-0123456789abcdef0";
+    let denied = [
+        // An instance outside the fleet.
+        start_session(instance, &tags(&[])),
+        start_session(instance, &tags(&[("hatchery:fleet", "qa"), ("hatchery:role", "environment")])),
+        start_session(instance, &tags(&[("hatchery:fleet", "dev")])),
+        // A shell, another host behind the instance.
+        start_session(instance, &fleet).with("ssm:SessionDocumentAccessCheck", "false"),
+        Authorization::new("ssm:StartSession", document("SSM-SessionManagerRunShell")),
+        Authorization::new("ssm:StartSession", document("AWS-StartSSHSession")),
+        Authorization::new("ssm:StartSession", document("AWS-StartInteractiveCommand")),
+        Authorization::new("ssm:StartSession", document("AWS-StartPortForwardingSessionToRemoteHost")),
+        Authorization::new("ssm:SendCommand", ec2("instance/i-0123456789abcdef0")).on(&fleet),
+        // Another user's session.
+        on_session("ssm:TerminateSession", "sam-0123456789abcdef0", "AROAEXAMPLE:sam"),
+    ];
+    assert_denied(&deployment.policies, &OPENING_ENGINEER, &denied);
+    assert_denied(&deployment.policies, &ENGINEER, &[start_session(instance, &fleet)]);
+    assert_denied(&deployment.policies, &CONNECTED_INSTANCE, &[start_session(instance, &fleet)]);
 }
 
 #[track_caller]

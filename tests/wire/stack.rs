@@ -79,25 +79,30 @@ pub(crate) fn restrict(emulator: &Emulator, template: &str) -> String {
 
 /// Deploys the template to the emulator, on the network and the source database of its seed. Returns the created policies.
 pub(crate) async fn deploy(emulator: &Emulator) -> Value {
-    run_deployment(emulator, "10.8.0.0/16", &[]).await.ok().json()
+    deploy_with(emulator, &json!({})).await
+}
+
+/// The same, with other parameters.
+pub(crate) async fn deploy_with(emulator: &Emulator, parameters: &Value) -> Value {
+    run_deployment(emulator, parameters, &[]).await.ok().json()
 }
 
 /// The same, and fails unless what the emulator leaves out is exactly what `deploy_stack.py` lists.
 pub(crate) async fn deploy_and_check(emulator: &Emulator) {
-    run_deployment(emulator, "10.8.0.0/16", &["check"]).await.ok();
+    run_deployment(emulator, &json!({}), &["check"]).await.ok();
 }
 
-/// Deploys the template with this range as the VPN's.
-pub(crate) async fn run_deployment(emulator: &Emulator, vpn: &str, options: &[&str]) -> Run {
+/// Deploys the template with these parameters and, of the others, those that a fleet needs.
+pub(crate) async fn run_deployment(emulator: &Emulator, others: &Value, options: &[&str]) -> Run {
     let seed = emulator.seed("dev").await;
     let subnets = seed.subnets.join(",");
     let vpc = emulator.ec2().await.describe_subnets().subnet_ids(&seed.subnets[0]).send().await.unwrap();
-    let parameters = json!({
+    let mut parameters = json!({
         "FleetName": "dev",
         "VpcId": vpc.subnets()[0].vpc_id().unwrap(),
         "SubnetIds": subnets,
         "DatabaseSubnetIds": subnets,
-        "VpnCidr": vpn,
+        "VpnCidr": "10.8.0.0/16",
         "SourceDatabase": seed.source_database,
         "DatabaseSecretArn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:integration-a1b2c3",
         "Registry": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/services",
@@ -105,6 +110,7 @@ pub(crate) async fn run_deployment(emulator: &Emulator, vpn: &str, options: &[&s
         "Services": "payments,kyc",
         "ArtifactBucket": "artifacts",
     });
+    parameters.as_object_mut().unwrap().extend(others.as_object().unwrap().clone());
     let template = hatchery(emulator, &["stack"]).ok().out;
     let mut variables = emulator.env();
     variables.push(("AWS_DEFAULT_REGION".into(), REGION.into()));

@@ -278,6 +278,7 @@ fn class_of(code: &str, message: &str, status: u16) -> Option<ErrorClass> {
         "InvalidDBInstanceState"
         | "InvalidDBInstanceStateFault"
         | "IncorrectInstanceState"
+        | "TargetNotConnected"
         | "OperationAbortedException" => ErrorClass::Transient,
         _ if code.contains("AlreadyExists") => ErrorClass::AlreadyExists,
         _ if is_not_found(code) => ErrorClass::NotFound,

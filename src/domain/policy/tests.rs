@@ -31,6 +31,7 @@ fn settings_round_trip_through_tags() {
         ("database-parameter-group", "tuned"),
         ("subnets", "subnet-1, subnet-2"),
         ("allow-public", "sg-9"),
+        ("access", "ssm"),
         ("url.app", "https://{name}.example.org/"),
         ("price.instance", "0.3328"),
         ("paused", "true"),
@@ -154,6 +155,7 @@ fn consecutive_failures_back_off_and_stop() {
 #[case("source-database", "")]
 #[case("subnets", "vpc-1")]
 #[case("url.app", "javascript:alert(1)")]
+#[case("access", "ssh")]
 #[case("price.instance", "NaN")]
 #[case("paused", "perhaps")]
 #[case("min-version", "one")]

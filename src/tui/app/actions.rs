@@ -11,14 +11,15 @@ use super::dialog::response::Response;
 use super::dialog::terminate::TerminatePrompt;
 use super::log_actions;
 use super::log_view::LogView;
-use super::message::Effect;
+use super::message::{Effect, ForwardRequest, Purpose};
 use super::model::{Connection, Model, Screen, Severity};
 use super::pages;
 use super::regions::Pane;
 use super::rows::EnvironmentRow;
 use crate::cloud::LogQuery;
 use crate::domain::format::format_exact_duration;
-use crate::domain::{EnvironmentId, RecordId};
+use crate::domain::{Address, EnvironmentId, RecordId};
+use crate::failure::Failure;
 use crate::tui::action::Action;
 
 /// How far back a log is read.
@@ -113,7 +114,7 @@ pub(super) fn respond(model: &mut Model, dialog: Dialog, response: Response) -> 
             let task = model.start_task(format!("terminating {id}"));
             vec![Effect::Terminate(task, id)]
         }
-        Response::OpenUrl(url) => open_url(model, url),
+        Response::Open(id, address) => open(model, id, address, Purpose::Open),
         Response::Run(action) => run(model, action),
     }
 }
@@ -126,6 +127,46 @@ fn still_exists(model: &mut Model, record: &RecordId, id: &EnvironmentId) -> boo
         model.notify(Severity::Error, format!("too late: {id} no longer exists"));
     }
     exists
+}
+
+/// Opens an endpoint of an environment, or copies its URL. If it needs a port forward, that comes first.
+fn open(model: &mut Model, id: EnvironmentId, address: Address, purpose: Purpose) -> Vec<Effect> {
+    match address {
+        Address::Url(url) if purpose == Purpose::Copy => copy(model, url),
+        Address::Url(url) => open_url(model, url),
+        Address::Forwarded { instance, path } => {
+            let task = model.start_task(format!("forwarding a port to {id}"));
+            vec![Effect::Forward(task, ForwardRequest { environment: id, instance, path, purpose })]
+        }
+    }
+}
+
+/// Opens or copies the URL of an environment whose port is forwarded now.
+pub(super) fn forwarded(
+    model: &mut Model,
+    task: u64,
+    id: &EnvironmentId,
+    purpose: Purpose,
+    result: Result<String, Failure>,
+) -> Vec<Effect> {
+    match result {
+        Ok(url) => {
+            model.finish_task(
+                task,
+                Severity::Done,
+                format!("{url} is forwarded to {id} until hatchery ends"),
+            );
+            match purpose {
+                Purpose::Copy => vec![Effect::Copy(url)],
+                Purpose::Open if model.options.no_browser => show_url(model, url),
+                Purpose::Open => vec![Effect::OpenUrl(url)],
+            }
+        }
+        Err(failure) => {
+            model.finish_task(task, Severity::Error, failure.sentence());
+            Vec::new()
+        }
+    }
 }
 
 /// Opens a URL in the browser, or shows it if the options forbid that.
@@ -267,9 +308,11 @@ fn run_on_environment(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::OpenMenu => {
             model.dialog = Some(Dialog::Open(OpenMenu { record: row.record, id: row.id, index: 0 }));
         }
-        Action::Open | Action::CopyUrl => match row.urls[0].1.clone() {
-            Some(url) if action == Action::Open => return open_url(model, url),
-            Some(url) => return copy(model, url),
+        Action::Open | Action::CopyUrl => match row.addresses[0].1.clone() {
+            Some(address) => {
+                let purpose = if action == Action::Open { Purpose::Open } else { Purpose::Copy };
+                return open(model, row.id, address, purpose);
+            }
             None => model.notify(Severity::Info, no_address(&row.id)),
         },
         Action::CopyId => return copy(model, row.id.to_string()),

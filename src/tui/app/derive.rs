@@ -10,7 +10,7 @@ use crate::domain::cost;
 use crate::domain::environment::EnvironmentState;
 use crate::domain::health;
 use crate::domain::progress::{Estimates, Progress};
-use crate::domain::{Database, DatabaseState, Environment, Policy, Pool, Target, World};
+use crate::domain::{Database, DatabaseState, Endpoint, Environment, Policy, Pool, Target, World};
 use crate::tui::format::{self, TimedText};
 
 /// How often the rows are derived while a progress bar moves, because bars move faster than estimates.
@@ -98,11 +98,8 @@ impl Derivation<'_> {
             services: services.join(" "),
             cost: cost::of_environment(environment, policy, now).filter(|_| listed),
             problems: environment.problems(),
-            urls: [
-                ("app", environment.url(&policy.url_app)),
-                ("dashboard", environment.url(&policy.url_dashboard)),
-                ("logs", environment.url(&policy.url_logs)),
-            ],
+            addresses: [Endpoint::App, Endpoint::Dashboard, Endpoint::Logs]
+                .map(|endpoint| (endpoint.as_str(), environment.address(endpoint, policy))),
             details: Box::new(Details {
                 record: record.clone(),
                 instance: environment.instance.cloned(),

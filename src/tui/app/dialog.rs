@@ -22,7 +22,7 @@ use self::palette::Palette;
 use self::response::Response;
 use self::terminate::TerminatePrompt;
 use super::form;
-use super::rows::Urls;
+use super::rows::Addresses;
 use crate::tui::action::Context;
 
 #[derive(Debug, Clone)]
@@ -40,13 +40,13 @@ pub(crate) enum Dialog {
 }
 
 impl Dialog {
-    /// Handles a key. `urls` are those of the menu's environment, if it still exists.
-    pub(crate) fn key(&mut self, key: KeyEvent, context: Context, urls: Option<&Urls>) -> Response {
+    /// Handles a key. `addresses` are those of the menu's environment, if it still exists.
+    pub(crate) fn key(&mut self, key: KeyEvent, context: Context, addresses: Option<&Addresses>) -> Response {
         match self {
             Self::Launch(form) => form.key(key),
             Self::Extend(prompt) => prompt.key(key),
             Self::Terminate(prompt) => prompt.key(key),
-            Self::Open(menu) => menu.key(key, urls),
+            Self::Open(menu) => menu.key(key, addresses),
             Self::Palette(palette) => palette.key(key, context),
             Self::Notice { .. } => Response::Close,
         }

@@ -35,7 +35,7 @@ pub(super) fn key(model: &mut Model, event: KeyEvent) -> Vec<Effect> {
             Dialog::Open(menu) => model.environments.find(&menu.record),
             _ => None,
         };
-        let response = dialog.key(event, model.context(), row.map(|row| &row.urls));
+        let response = dialog.key(event, model.context(), row.map(|row| &row.addresses));
         return actions::respond(model, dialog, response);
     }
     if model.environments.filter.editing {

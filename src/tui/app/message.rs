@@ -7,7 +7,7 @@ use ratatui::crossterm::event::{KeyEvent, MouseEvent};
 
 use crate::clock::Clock;
 use crate::cloud::{LogItem, LogQuery};
-use crate::domain::{EnvironmentId, FleetName};
+use crate::domain::{EnvironmentId, FleetName, InstanceId};
 use crate::engine::{Event, Extended, LaunchRequest, Launched};
 use crate::failure::Failure;
 
@@ -64,8 +64,29 @@ pub enum Msg {
     Log(u64, Result<LogItem, Failure>),
     /// The log stream of this generation ended.
     LogEnded(u64),
+    /// The URL of an environment behind a port forward, by the task number of the request.
+    Forwarded(u64, EnvironmentId, Purpose, Result<String, Failure>),
     /// This URL could not be opened in a browser.
     OpenFailed(String),
+}
+
+/// What a URL is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// The browser.
+    Open,
+    /// The clipboard.
+    Copy,
+}
+
+/// A request for a port forward.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForwardRequest {
+    pub environment: EnvironmentId,
+    pub instance: InstanceId,
+    /// The path of the URL, beginning with a slash.
+    pub path: String,
+    pub purpose: Purpose,
 }
 
 /// An output of [`update`](super::update()), for the driver to run.
@@ -81,6 +102,8 @@ pub enum Effect {
     Terminate(u64, EnvironmentId),
     /// Open a URL in the browser.
     OpenUrl(String),
+    /// Forward a port to an environment; the result carries the task number.
+    Forward(u64, ForwardRequest),
     /// Copy a text to the clipboard.
     Copy(String),
     /// Replace the followed log by this one, as a stream of the given generation.

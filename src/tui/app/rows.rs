@@ -13,7 +13,7 @@ use crate::domain::environment::EnvironmentState;
 use crate::domain::health::Verdict;
 use crate::domain::progress::Progress;
 use crate::domain::{
-    AuditEvent, Database, DatabaseState, EnvironmentId, Instance, Number, Phase, Record, RecordId,
+    Address, AuditEvent, Database, DatabaseState, EnvironmentId, Instance, Number, Phase, Record, RecordId,
     StatusClass,
 };
 use crate::tui::text;
@@ -44,7 +44,7 @@ pub struct EnvironmentRow {
     pub(crate) is_loading: bool,
     pub(crate) cost: Option<Cost>,
     pub(crate) problems: Vec<String>,
-    pub(crate) urls: Urls,
+    pub(crate) addresses: Addresses,
     pub(crate) details: Box<Details>,
 }
 
@@ -67,8 +67,8 @@ impl TimeLeft {
     }
 }
 
-/// The URLs of an environment with their names; `None` until its instance has an address.
-pub(crate) type Urls = [(&'static str, Option<String>); 3];
+/// Where the endpoints of an environment are, with their names; `None` until its instance has an address.
+pub(crate) type Addresses = [(&'static str, Option<Address>); 3];
 
 /// The parts of an environment.
 #[derive(Debug, Clone)]

@@ -43,6 +43,9 @@ fn apply(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Mouse(mouse) => return input::mouse(model, mouse),
         Msg::Focus(focused) => return vec![Effect::Focus(focused)],
         Msg::OpenFailed(url) => return actions::show_url(model, url),
+        Msg::Forwarded(task, id, purpose, result) => {
+            return actions::forwarded(model, task, &id, purpose, result);
+        }
         Msg::Launched(task, result) => return launched(model, task, result),
         Msg::Extended(task, result) => return extended(model, task, result),
         Msg::Terminated(task, id, result) => {

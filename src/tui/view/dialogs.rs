@@ -229,23 +229,24 @@ pub(crate) fn terminate(
     cursor
 }
 
-/// Draws the menu of URLs; `row` is `None` if the environment no longer exists.
+/// Draws the menu of endpoints; `row` is `None` if the environment no longer exists.
 pub(crate) fn open(styles: &Styles, buf: &mut Buffer, menu: &OpenMenu, row: Option<&EnvironmentRow>) {
     let Some(row) = row else {
         return notice(styles, buf, "Open", &[format!("{} no longer exists", menu.id)]);
     };
-    let urls = row.urls.iter().filter_map(|(_, url)| url.as_ref());
-    let width = urls.map(|url| text::width(url)).max().unwrap_or(20) + URL_INDENT + 2;
+    let addresses = row.addresses.iter().filter_map(|(_, address)| address.as_ref());
+    let width =
+        addresses.map(|address| text::width(&address.to_string())).max().unwrap_or(20) + URL_INDENT + 2;
     let width = u16::try_from(width).unwrap_or(u16::MAX).clamp(MIN_OPEN_WIDTH, MAX_OPEN_WIDTH);
     let area = frame::dialog(styles, buf, &format!("Open {}", row.name), width, 5);
-    for ((index, (name, url)), place) in row.urls.iter().enumerate().zip(area.rows()) {
+    for ((index, (name, address)), place) in row.addresses.iter().enumerate().zip(area.rows()) {
         let (initial, rest) = name.split_at(1);
-        let url = match url {
-            Some(url) => styles.span("text", url),
+        let address = match address {
+            Some(address) => styles.span("text", address.to_string()),
             None => styles.span("text.muted", "no address yet"),
         };
         let rest = format!("{rest:width$}", width = URL_INDENT - 1);
-        let spans = vec![styles.span("key", initial), styles.span("text", rest), url];
+        let spans = vec![styles.span("key", initial), styles.span("text", rest), address];
         line::put(buf, place, spans, styles.glyphs.ellipsis);
         if index == menu.index {
             buf.set_style(place, styles.role("selection"));

@@ -51,6 +51,16 @@ async fn changes_text() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn simulated_instances_forward_no_ports() {
+    let account = TestAccount::new(FLEET);
+    account.run(&["fleet", "set", "access=ssm"]).await.ok();
+    let ready = account.run(&["launch", "fx-rates", "--wait"]).await.ok();
+    assert!(ready.out.ends_with("dev-9 is ready.\nOpen it with: hatchery open dev-9\n"), "{ready:#?}");
+    assert!(account.run(&["ls", "--json"]).await.ok().out.contains("\"urls\":{}"));
+    insta::assert_snapshot!(account.run(&["open", "fx-rates"]).await.transcript());
+}
+
+#[tokio::test(start_paused = true)]
 async fn logs_text_empty() {
     let account = TestAccount::new(FLEET);
     assert_text!("logs_text_empty", account.run(&["logs", "checkout-fix", "--since", "1s"]).await);

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use hatchery::domain::environment::{find, is_instance_of};
 use hatchery::domain::{
-    Database, DatabaseState, Environment, EnvironmentState, Instance, InstanceId, InstanceState,
-    LaunchFailure, Lookup, Number, Phase, Pool, Record, RecordId, Termination, World,
+    Access, Address, Database, DatabaseState, Endpoint, Environment, EnvironmentState, Instance, InstanceId,
+    InstanceState, LaunchFailure, Lookup, Number, Phase, Pool, Record, RecordId, Termination, World,
 };
+
+use rstest::rstest;
 
 use crate::support::worlds::*;
 
@@ -180,6 +182,23 @@ fn url_placeholders_are_filled() {
     assert_eq!(url("http://{name}.example.org/", private).as_deref(), Some("http://env-1.example.org/"));
     assert_eq!(url(all, |instance| instance.state = InstanceState::Terminated), None);
     assert_eq!(url(all, |instance| instance.environment = id(9)), None);
+}
+
+#[rstest]
+#[case(Endpoint::App, "/")]
+#[case(Endpoint::Dashboard, "/dashboard/")]
+#[case(Endpoint::Logs, "/env-1?of=dev-1")]
+fn forwarded_address_is_the_path_of_the_url(#[case] endpoint: Endpoint, #[case] expected: &str) {
+    let address = |change: fn(&mut Instance)| {
+        let mut world = world_with(|_, instance, _| change(instance));
+        world.fleet.policy.access = Access::Ssm;
+        world.fleet.policy.url_logs = "https://{id}.example.org/{name}?of={id}".into();
+        Environment::all(&world, now())[0].address(endpoint, &world.fleet.policy)
+    };
+    let without_address = |instance: &mut Instance| (instance.public_ip, instance.private_ip) = (None, None);
+    let Some(Address::Forwarded { instance, path }) = address(without_address) else { panic!() };
+    assert_eq!((instance, path.as_str()), (world_with(|_, _, _| ()).instances.items[0].id.clone(), expected));
+    assert_eq!(address(|instance| instance.state = InstanceState::Terminated), None);
 }
 
 #[test]

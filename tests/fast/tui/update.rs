@@ -6,10 +6,11 @@ use crate::support::sample_fleet::{
     self, blank, dev, lines, model, moment, options, press, record, screen, seeing, send, type_in, world,
 };
 use hatchery::cloud::LogItem;
-use hatchery::domain::{Number, RecordId};
+use hatchery::domain::{Access, Number, RecordId};
 use hatchery::engine::{Event, Extended, Launched};
 use hatchery::failure::{Failure, Kind};
-use hatchery::tui::app::{Effect, Model, Msg, Screen};
+use hatchery::tui::TuiOptions;
+use hatchery::tui::app::{Effect, ForwardRequest, Model, Msg, Purpose, Screen};
 use proptest::prelude::*;
 use ratatui::buffer::Buffer;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
@@ -119,6 +120,71 @@ fn extension_result_is_shown() {
     let [Effect::Extend(token, ..)] = effects.as_slice() else { panic!("{effects:?}") };
     send(&mut model, Msg::Extended(*token, Err(Failure::new(Kind::TooLate, "dev-12 is being reaped", ""))));
     assert!(screen(&model).contains("too late: dev-12 is being reaped"));
+}
+
+/// A model whose fleet is reached through Session Manager, with `checkout-fix` selected.
+fn ssm_model(options: TuiOptions) -> Model {
+    let mut world = world();
+    world.fleet.policy.access = Access::Ssm;
+    let mut model = seeing(options, world, 100, 24);
+    press(&mut model, &["down", "down", "down", "down"]);
+    model
+}
+
+/// The task and the request of the only effect, a port forward.
+#[track_caller]
+fn forward(effects: &[Effect]) -> (u64, ForwardRequest) {
+    let [Effect::Forward(task, request)] = effects else { panic!("{effects:?}") };
+    (*task, request.clone())
+}
+
+#[rstest]
+#[case::open("o", Purpose::Open)]
+#[case::copy("y", Purpose::Copy)]
+fn forwarded_url_serves_its_purpose(#[case] key: &str, #[case] purpose: Purpose) {
+    let mut options = options();
+    // A port forward changes nothing in the fleet.
+    options.read_only = true;
+    let mut model = ssm_model(options);
+    let (task, request) = forward(&press(&mut model, &[key]));
+    assert_eq!(request.environment.to_string(), "dev-12");
+    assert_eq!(Some(request.instance), world().instances.items.get(4).map(|instance| instance.id.clone()));
+    assert_eq!((request.path.as_str(), request.purpose), ("/", purpose));
+    assert!(screen(&model).contains("forwarding a port to dev-12"));
+    let url = "http://localhost:49152/".to_owned();
+    let effects = send(&mut model, Msg::Forwarded(task, request.environment, purpose, Ok(url.clone())));
+    let expected = if purpose == Purpose::Open { Effect::OpenUrl(url) } else { Effect::Copy(url) };
+    assert_eq!(effects, [expected]);
+    assert!(screen(&model).contains("http://localhost:49152/ is forwarded to dev-12 until hatchery ends"));
+}
+
+#[test]
+fn open_menu_forwards_the_chosen_endpoint() {
+    let mut model = ssm_model(options());
+    press(&mut model, &["O"]);
+    assert!(screen(&model).contains("/dashboard/ through Session Manager"));
+    let (_, request) = forward(&press(&mut model, &["d"]));
+    assert_eq!(request.path, "/dashboard/");
+}
+
+#[test]
+fn failed_forward_is_shown() {
+    let mut model = ssm_model(options());
+    let (task, request) = forward(&press(&mut model, &["o"]));
+    let failure = Failure::new(Kind::Failed, "session-manager-plugin is not installed", "install it");
+    let msg = Msg::Forwarded(task, request.environment, request.purpose, Err(failure));
+    assert!(send(&mut model, msg).is_empty());
+    assert!(screen(&model).contains("session-manager-plugin is not installed; install it"));
+    assert!(!screen(&model).contains("forwarding a port"));
+}
+
+#[test]
+fn forward_needs_an_instance() {
+    let mut model = ssm_model(options());
+    press(&mut model, &["G"]);
+    assert_eq!(selected(&model), "fx-rates");
+    assert!(press(&mut model, &["o"]).is_empty());
+    assert!(screen(&model).contains("dev-16 has no address until its instance runs"));
 }
 
 fn read_only_model() -> Model {

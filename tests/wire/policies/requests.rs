@@ -11,6 +11,7 @@ use crate::support::recorder::Call;
 
 const ACCOUNT: &str = "123456789012";
 const REGION: &str = "eu-west-1";
+const USER_ID: &str = "AROAEXAMPLE:amy";
 
 type Tags = BTreeMap<String, String>;
 
@@ -64,6 +65,11 @@ pub(crate) fn pipeline(name: &str) -> String {
     format!("arn:aws:imagebuilder:{REGION}:{ACCOUNT}:image-pipeline/{name}")
 }
 
+/// A session document of AWS. Its ARN has no account, but the simulator demands one; a policy's `*` matches both.
+pub(crate) fn document(name: &str) -> String {
+    format!("arn:aws:ssm:{REGION}:{ACCOUNT}:document/{name}")
+}
+
 pub(crate) fn tags(pairs: &[(&str, &str)]) -> Tags {
     pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
@@ -95,10 +101,10 @@ impl Translator {
         let target = call.request.header("x-amz-target");
         if let Some((service, operation)) = target.rsplit_once('.') {
             let body = call.request.json();
-            return if service.starts_with("Logs") {
-                translate_logs(operation, &body)
-            } else {
-                vec![Authorization::new(&format!("servicequotas:{operation}"), "*")]
+            return match service {
+                "AmazonSSM" => self.translate_ssm(operation, &body),
+                service if service.starts_with("Logs") => translate_logs(operation, &body),
+                _ => vec![Authorization::new(&format!("servicequotas:{operation}"), "*")],
             };
         }
         let form = Form::parse(&call.request.body);
@@ -160,6 +166,19 @@ impl Translator {
         }
     }
 
+    fn translate_ssm(&self, operation: &str, body: &Value) -> Vec<Authorization> {
+        let action = format!("ssm:{operation}");
+        match operation {
+            "StartSession" => {
+                let instance = body["Target"].as_str().unwrap();
+                let instance = start_session(instance, self.tags.get(instance).unwrap_or(&Tags::new()));
+                vec![instance, Authorization::new(&action, document(body["DocumentName"].as_str().unwrap()))]
+            }
+            "TerminateSession" => vec![on_session(&action, body["SessionId"].as_str().unwrap(), USER_ID)],
+            _ => panic!("an operation of Systems Manager without a translation: {operation}"),
+        }
+    }
+
     fn on(&self, action: &str, id: &str) -> Authorization {
         Authorization::new(action, ec2(&resource_of(id))).on(self.tags.get(id).unwrap_or(&Tags::new()))
     }
@@ -193,6 +212,22 @@ impl Translator {
         }
         requests
     }
+}
+
+/// A session on an instance with a document that the user may use.
+pub(crate) fn start_session(instance: &str, tags: &Tags) -> Authorization {
+    let request = Authorization::new("ssm:StartSession", ec2(&format!("instance/{instance}")));
+    let request = request.with("ssm:SessionDocumentAccessCheck", "true");
+    tags.iter().fold(request, |request, (key, value)| {
+        request.with(&format!("ssm:resourceTag/{key}"), value.as_str())
+    })
+}
+
+/// An action of the user [`USER_ID`] on a session of a user.
+pub(crate) fn on_session(action: &str, id: &str, of: &str) -> Authorization {
+    let session = format!("arn:aws:ssm:{REGION}:{ACCOUNT}:session/{id}");
+    let request = Authorization::new(action, session).with("aws:userid", USER_ID);
+    request.with("ssm:resourceTag/aws:ssmmessages:session-id", of)
 }
 
 fn translate_rds(form: &Form) -> Vec<Authorization> {

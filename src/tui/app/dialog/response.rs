@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{EnvironmentId, RecordId};
+use crate::domain::{Address, EnvironmentId, RecordId};
 use crate::engine::LaunchRequest;
 use crate::tui::action::Action;
 
@@ -19,8 +19,8 @@ pub(crate) enum Response {
     Extend(RecordId, EnvironmentId, Duration),
     /// Close the dialog and terminate an environment.
     Terminate(RecordId, EnvironmentId),
-    /// Close the dialog and open a URL.
-    OpenUrl(String),
+    /// Close the dialog and open an endpoint of an environment.
+    Open(EnvironmentId, Address),
     /// Close the dialog and run an action.
     Run(Action),
 }

@@ -88,9 +88,9 @@ fn record_values(page: &mut Page<'_>, model: &Model, row: &EnvironmentRow) {
 
 fn endpoints(page: &mut Page<'_>, row: &EnvironmentRow) {
     page.heading("Endpoints");
-    for ((_, url), name) in row.urls.iter().zip(["Application", "Dashboard", "Log viewer"]) {
-        match url {
-            Some(url) => page.value(name, url),
+    for ((_, address), name) in row.addresses.iter().zip(["Application", "Dashboard", "Log viewer"]) {
+        match address {
+            Some(address) => page.value(name, address.to_string()),
             None => page.no_value(name, "none until the instance runs"),
         }
     }
