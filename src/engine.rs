@@ -42,6 +42,8 @@ pub struct EngineConfig {
     pub fleet: FleetName,
     /// The name in the audit log for requests of the user, such as `amy`.
     pub user: String,
+    /// The id of the Lambda request that the user's request came in, for the audit log.
+    pub request: Option<String>,
     /// The name in the audit log for background steps, such as `engine@laptop`.
     pub host: String,
     /// Seeds the delays before background steps. Engines must have different seeds, or they act at the same moment.

@@ -39,6 +39,7 @@ pub(crate) struct Session {
     /// `None` for AWS.
     account: Option<DynAccount>,
     hostname: String,
+    lambda_request: Option<String>,
     seed: u64,
 }
 
@@ -47,20 +48,20 @@ impl Session {
         let hostname = whoami::hostname().unwrap_or_else(|_| "unknown".to_owned());
         let (account, clock, seed) = (None, Clock::system(), rand::random());
         let forwards = PortForwards::default();
-        Self { options, config, console, clock, forwards, account, hostname, seed }
+        Self { options, config, console, clock, forwards, account, hostname, lambda_request: None, seed }
     }
 
-    /// Sets the name of this host in the audit log.
+    /// Makes this the session of a request to the Lambda function, whose host name is an address that changes.
     #[cfg(feature = "aws")]
-    pub(crate) fn with_hostname(self, hostname: &str) -> Self {
-        Self { hostname: hostname.to_owned(), ..self }
+    pub(crate) fn of_lambda_request(self, id: &str) -> Self {
+        Self { hostname: "lambda".to_owned(), lambda_request: Some(id.to_owned()), ..self }
     }
 
     pub(crate) fn on(platform: Platform, options: GlobalOptions, config: Config) -> Self {
         let Platform { account, clock, console, hostname, seed } = platform;
         let console = console.with_json(options.json);
         let (account, forwards) = (Some(account), PortForwards::default());
-        Self { options, config, console, clock, forwards, account, hostname, seed }
+        Self { options, config, console, clock, forwards, account, hostname, lambda_request: None, seed }
     }
 
     /// Connects to the account. No request is sent yet.
@@ -84,6 +85,7 @@ impl Session {
             fleet,
             host: engine_name(&text::sanitize(&self.hostname)),
             user: owner,
+            request: self.lambda_request.clone(),
             seed: self.seed,
             version: version(),
         };

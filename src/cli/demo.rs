@@ -68,6 +68,7 @@ fn engine(sim: &SimCloud, clock: &Clock, fleet: &FleetName, user: &str, seed: u6
     let config = engine::EngineConfig {
         fleet: fleet.clone(),
         user: user.to_owned(),
+        request: None,
         host: engine_name(user),
         seed,
         version: version(),

@@ -103,7 +103,8 @@ pub fn main() -> ExitCode {
 
 async fn handle(event: LambdaEvent<Value>) -> Result<Value, Diagnostic> {
     let deadline = event.context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
-    respond(event.payload, deadline.saturating_sub(DEADLINE_MARGIN)).await.map_err(|failure| {
+    let time = deadline.saturating_sub(DEADLINE_MARGIN);
+    respond(event.payload, &event.context.request_id, time).await.map_err(|failure| {
         tracing::error!(kind = failure.kind.as_str(), message = failure.message, "failed");
         // A failure fails the invocation, so that alarms and callers see it.
         Diagnostic { error_type: failure.kind.as_str().to_owned(), error_message: failure.sentence() }
@@ -111,13 +112,12 @@ async fn handle(event: LambdaEvent<Value>) -> Result<Value, Diagnostic> {
 }
 
 /// Responds with the documents of the command line. No step of a pass starts after `time`.
-async fn respond(event: Value, time: Duration) -> Result<Value, Failure> {
+async fn respond(event: Value, request_id: &str, time: Duration) -> Result<Value, Failure> {
     let request = Request::parse(event)?;
     let owner = request.owner().cloned().or_else(|| Some("lambda".to_owned()));
     let config = Config { owner, ..Config::default() };
-    // The host name of a function is an address that changes.
-    let session =
-        Session::new(GlobalOptions::from_env()?, config, Console::stdio(true)).with_hostname("lambda");
+    let session = Session::new(GlobalOptions::from_env()?, config, Console::stdio(true));
+    let session = session.of_lambda_request(request_id);
     let context = session.context().await?;
     match request {
         Request::Engine {} => {

@@ -23,7 +23,7 @@ impl Engine {
             who: self.config.user.clone(),
             action: action.to_owned(),
             target: target.to_owned(),
-            reason: reason.to_owned(),
+            reason: self.with_request(reason),
             outcome,
             detail,
             restore_seconds: None,
@@ -45,12 +45,21 @@ impl Engine {
             who: self.config.user.clone(),
             action: Launch::ACTION.to_owned(),
             target: launched.to_string(),
-            reason: format!("as {name}"),
+            reason: self.with_request(&format!("as {name}")),
             outcome,
             detail,
             restore_seconds: restore.map(|restore| restore.as_secs()),
         };
         self.log(vec![event]).await;
+    }
+
+    /// Adds the Lambda request to a reason. Lambda does not tell the function who invoked it; CloudTrail does, by this id.
+    /// <https://docs.aws.amazon.com/lambda/latest/dg/logging-using-cloudtrail.html>
+    fn with_request(&self, reason: &str) -> String {
+        match &self.config.request {
+            Some(id) => format!("{reason}; Lambda request {id}"),
+            None => reason.to_owned(),
+        }
     }
 
     /// Logs the steps of a pass, except skipped ones, which changed nothing.

@@ -32,6 +32,7 @@ async fn demo() -> Model {
     let config = EngineConfig {
         fleet: sample_fleet::dev(),
         user: "you".to_owned(),
+        request: None,
         host: "engine@you".to_owned(),
         seed: 1,
         version: semver::Version::new(0, 1, 0),

@@ -33,6 +33,7 @@ pub(crate) fn config(who: &str, seed: u64) -> EngineConfig {
     EngineConfig {
         fleet: dev(),
         user: who.to_owned(),
+        request: None,
         host: format!("engine@{who}"),
         seed,
         version: semver::Version::new(1, 0, 0),

@@ -99,6 +99,11 @@ async fn actions_answer_with_the_command_documents() {
         events.iter().find(|event| event["action"] == action).unwrap()["who"].clone()
     };
     assert_eq!((by("launch"), by("extend"), by("terminate")), ("jo".into(), "lambda".into(), "jo".into()));
+    // Lambda does not say who invoked it; CloudTrail does, by the id of the request.
+    let reasons =
+        activity["events"].as_array().unwrap().iter().map(|event| event["reason"].as_str().unwrap());
+    let request = "; Lambda request 00000000-0000-4000-8000-000000000004";
+    assert!(reasons.into_iter().any(|reason| reason.ends_with(request)), "{activity:#}");
     assert!(account.inspect().await.records["hatchery/dev/1"].contains_key("hatchery:terminate"));
     let by_command = hatchery(&moto, &["terminate", "other", "--yes", "--json"]).ok().json();
     assert_eq!(shape(&terminated), shape(&by_command));
