@@ -2,7 +2,7 @@
 
     python3 tests/stack                     all tests
     python3 tests/stack -k hostile          the tests whose names contain the word
-    python3 tests/stack test_failures       one file, one test after the other
+    python3 tests/stack -k test_failures    the tests of one file
 """
 
 import pathlib

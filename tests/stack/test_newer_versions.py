@@ -15,7 +15,16 @@ from machine import STACK
 
 ROOT = STACK.parents[1]
 COMMAND = ROOT / ".ci/newer-versions"
-FILES = ("src/stack/base-image.yaml", "src/stack/minikube.flags", "src/stack/tools.yaml", ".ci/tools", "tests/support/moto.rs")
+FILES = (
+    "src/stack/base-image.yaml",
+    "src/stack/minikube.flags",
+    "src/stack/tools.yaml",
+    ".ci/tools",
+    "tests/support/ministack.rs",
+    "tests/support/moto.rs",
+    "tests/wire/first_hour.rs",
+    "tests/wire/stack.rs",
+)
 BINARY = "/release/{}/bin/linux/amd64/kubectl.sha256"
 
 
