@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::http::{Request, response, serve};
-use super::moto::virtual_environment;
+use super::moto;
 
 /// The secret of every session.
 pub(crate) const TOKEN: &str = "AAEAAdvYpKZ5nTs0secret";
@@ -74,7 +74,7 @@ pub(crate) struct Programs {
 impl Programs {
     pub(crate) fn install() -> Self {
         let programs = Self::without_plugin();
-        let python = virtual_environment().join("bin/python");
+        let python = moto::ENVIRONMENT.program("python");
         let plugin = format!("#!{}\n{}", python.display(), include_str!("session_manager_plugin.py"));
         write_program(&programs.path().join("session-manager-plugin"), &plugin);
         programs
