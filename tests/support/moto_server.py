@@ -14,6 +14,7 @@ from moto.moto_server.werkzeug_app import (
     MotoRequestHandler,
     create_backend_app,
 )
+from moto.rds.models import DBParameterGroup
 from werkzeug.serving import run_simple
 
 read_template = responses.get_stack_from_s3_url
@@ -30,6 +31,9 @@ def apply(change_set, apply=ChangeSet.apply):
 
 
 ChangeSet.apply = apply
+# The value of Ref, which moto lacks for this type.
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-rds-dbparametergroup.html
+DBParameterGroup.physical_resource_id = property(lambda group: group.name)
 moto = DomainDispatcherApplication(create_backend_app)
 one_at_a_time = threading.Lock()
 

@@ -48,7 +48,6 @@ LEFT_OUT = {
 IGNORED = {
     "moto": {
         "BaseImageParameter.Value": "stores the reference to another parameter instead of its value",
-        "DatabaseParameterGroup.DBParameterGroupName": "generates a name",
         "EngineFunction.Architectures": "has x86_64 for each function of a stack",
         "EngineFunction.DeadLetterConfig": "has no dead-letter queues",
         "EngineFunction.LoggingConfig": "has no log group of a function",
@@ -65,7 +64,7 @@ IGNORED = {
 
 def properties():
     """Yields properties with the value that AWS would have and a function that reads the emulator's."""
-    ec2, rds, aws_lambda = boto3.client("ec2"), boto3.client("rds"), boto3.client("lambda")
+    ec2, aws_lambda = boto3.client("ec2"), boto3.client("lambda")
 
     def egress_ports():
         named = [{"Name": "tag:Name", "Values": ["hatchery-dev-environments"]}]
@@ -78,10 +77,6 @@ def properties():
     def attached():
         policies = boto3.client("iam").list_attached_role_policies(RoleName="hatchery-dev-engine")["AttachedPolicies"]
         return sorted(policy["PolicyName"] for policy in policies)
-
-    def parameter_groups():
-        groups = rds.describe_db_parameter_groups()["DBParameterGroups"]
-        return "hatchery-dev" in [group["DBParameterGroupName"] for group in groups]
 
     def base_image():
         parameter = boto3.client("ssm").get_parameter(Name="/imagebuilder/hatchery/dev/base")
@@ -98,7 +93,6 @@ def properties():
     queue = "arn:aws:sqs:eu-west-1:123456789012:hatchery-dev-dead-letters"
     names = ["hatchery-dev-engine", "hatchery-dev-launch", "hatchery-dev-read"]
     yield "BaseImageParameter.Value", True, base_image
-    yield "DatabaseParameterGroup.DBParameterGroupName", True, parameter_groups
     yield "EngineFunction.Architectures", ["arm64"], lambda: function("Architectures")
     yield "EngineFunction.DeadLetterConfig", {"TargetArn": queue}, lambda: function("DeadLetterConfig")
     yield "EngineFunction.LoggingConfig", "/aws/lambda/hatchery-dev", lambda: (function("LoggingConfig") or {}).get("LogGroup")

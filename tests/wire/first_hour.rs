@@ -9,7 +9,6 @@ use aws_sdk_ec2::types::Tag;
 
 use crate::stack::restrict;
 use crate::support::account::Account;
-use crate::support::binary::hatchery;
 use crate::support::emulator::{Emulator, REGION};
 use crate::support::image_builder::ImageBuilder;
 use crate::support::ministack::Ministack;
@@ -112,15 +111,13 @@ impl<'e> Newcomer<'e> {
         assert!(printed.contains(next), "{next:?} is missing:\n{printed}");
     }
 
-    /// What AWS differs in: it creates the whole template, names the parameter group as the template says, and runs the schedule.
+    /// What AWS differs in: it creates the whole template, and runs the schedule.
     async fn prepare(&self, step: &Step) {
         let command = step.command.as_str();
         if command.starts_with("aws cloudformation deploy") {
             let path = self.folder.path().join("hatchery.yaml");
             let template = std::fs::read_to_string(&path).unwrap();
             std::fs::write(&path, restrict(self.emulator, &template)).unwrap();
-        } else if command == "hatchery images bake base" && self.emulator.name() == "moto" {
-            hatchery(self.emulator, &["fleet", "set", "database-parameter-group="]).ok();
         } else if command == "hatchery doctor" {
             self.assert_doctor_names("the scheduled engine has not run for an hour");
             let account = Account::new(self.emulator).await;

@@ -117,8 +117,6 @@ async fn roles_may_do_their_work() {
         return;
     }
     let mut deployment = Deployment::start().await;
-    // moto gives parameter groups of a stack names of its own; AWS keeps the template's.
-    deployment.run(&["fleet", "set", "database-parameter-group="]).ok();
     for arguments in [
         &["engine", "--once"][..],
         &["launch", "checkout-fix", "--service", "payments=f-123", "--note", "for QA"],
@@ -291,8 +289,6 @@ async fn session_manager_reaches_the_fleet_only() {
         return;
     }
     let mut deployment = Deployment::start_with_session_manager().await;
-    // moto gives parameter groups of a stack names of its own; AWS keeps the template's.
-    deployment.run(&["fleet", "set", "database-parameter-group="]).ok();
     deployment.run(&["engine", "--once"]).ok();
     deployment.run(&["launch", "checkout-fix"]).ok();
     deployment.authorizations();

@@ -240,7 +240,7 @@ fn translate_rds(form: &Form) -> Vec<Authorization> {
             let others = [
                 format!("snapshot:{}", form.get("DBSnapshotIdentifier")),
                 format!("subgrp:{}", form.get("DBSubnetGroupName")),
-                "pg:hatchery-dev".to_owned(),
+                format!("pg:{}", form.get("DBParameterGroupName")),
                 "og:default:postgres-17".to_owned(),
             ];
             let mut requests = vec![Authorization::new(&action, &database).tagging(&tags)];
