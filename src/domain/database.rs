@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::company_tags::CompanyTags;
 use super::ids::{DatabaseId, EnvironmentId, FleetName, Number, SnapshotId};
 use super::tags::{self, Tags, key, role};
 
@@ -140,6 +141,7 @@ pub struct NewDatabase {
     /// The DB parameter group; `None` for the engine's default.
     pub parameter_group: Option<String>,
     pub iam_auth: bool,
+    pub company_tags: CompanyTags,
 }
 
 impl NewDatabase {
@@ -152,7 +154,8 @@ impl NewDatabase {
     /// <https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_RestoreDBInstanceFromDBSnapshot.html>
     #[must_use]
     pub fn tags(&self) -> Tags {
-        let mut tags = Tags::from(
+        let mut tags = self.company_tags.as_tags().clone();
+        tags.extend(
             [
                 (key::FLEET, self.fleet.to_string()),
                 (key::ROLE, role::POOL.to_owned()),

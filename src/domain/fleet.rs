@@ -54,7 +54,8 @@ impl NewFleet {
     /// Returns the tags of the base launch template.
     #[must_use]
     pub fn tags(&self) -> Tags {
-        let mut tags = self.policy.tags();
+        let mut tags = self.policy.company_tags.as_tags().clone();
+        tags.extend(self.policy.tags());
         tags.insert(key::FLEET.to_owned(), self.name.to_string());
         tags.insert(key::ROLE.to_owned(), role::FLEET.to_owned());
         tags

@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod audit;
+pub mod company_tags;
 pub mod cost;
 pub mod database;
 pub mod demand;
@@ -30,6 +31,7 @@ pub mod world;
 
 pub use access::{Access, Address, Endpoint};
 pub use audit::{AuditEvent, Outcome};
+pub use company_tags::CompanyTags;
 pub use database::{Database, NewDatabase, Snapshot, StatusClass};
 pub use environment::{Environment, EnvironmentState, Lookup};
 pub use error::{CloudError, ErrorClass};

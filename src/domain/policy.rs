@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::access::{Access, Endpoint};
+use super::company_tags::CompanyTags;
 use super::format::{format_exact_duration, parse_duration};
 use super::hours::Hours;
 use super::ids::{FleetName, InvalidName, Number, SubnetId};
@@ -52,6 +53,8 @@ pub struct Policy {
     pub allow_public: Vec<String>,
     /// How users reach the environments.
     pub access: Access,
+    /// Tags of the company on every resource that hatchery creates.
+    pub company_tags: CompanyTags,
     /// URL template of the application; see [`crate::domain::Environment::url`].
     pub url_app: String,
     /// URL template of the Kubernetes dashboard.
@@ -143,6 +146,7 @@ impl Policy {
             fallback_instance_types: Vec::new(),
             allow_public: Vec::new(),
             access: Access::Vpn,
+            company_tags: CompanyTags::default(),
             url_app: "http://{ip}/".to_owned(),
             url_dashboard: "http://{ip}/dashboard/".to_owned(),
             url_logs: "http://{ip}/logs/".to_owned(),
@@ -292,6 +296,7 @@ pub static SETTINGS: &[Setting] = &[
     setting!("fallback-instance-types", "instance types to try, in order, if AWS lacks capacity", words fallback_instance_types),
     setting!("allow-public", "security groups that may admit the whole internet", words allow_public),
     setting!("access", "how users reach environments: vpn (their address) or ssm (a port forward of Session Manager)", access access),
+    setting!("tags", "tags for new resources, such as team=payments,cost-center=42", company_tags company_tags),
     setting!("url.app", "URL of the application; {ip}, {public_ip}, {private_ip}, {id}, {name} are filled in", url url_app),
     setting!("url.dashboard", "URL of the Kubernetes dashboard", url url_dashboard),
     setting!("url.logs", "URL of the log viewer", url url_logs),
@@ -360,6 +365,7 @@ kind!(subnets: Vec<SubnetId>, |v| {
     }
     Ok(subnets)
 }, |subnets| subnets.iter().map(SubnetId::as_str).collect::<Vec<_>>().join(" "));
+kind!(company_tags: CompanyTags, str::parse, CompanyTags::to_string);
 kind!(url: String, |v| if v.starts_with("http://") || v.starts_with("https://") { one_word(v) } else {
     Err("use a URL that begins with http:// or https://")
 }, Clone::clone);

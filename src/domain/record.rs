@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
+use super::company_tags::CompanyTags;
 use super::ids::{
     EnvironmentId, FleetName, ImageId, InstanceId, InvalidName, Label, Number, RecordId, SubnetId,
 };
@@ -11,9 +12,15 @@ use super::policy::Policy;
 use super::tags::{self, TagChanges, Tags, key, role};
 use super::text;
 
-/// The maximum number of services under test, each of which is a tag. With the record's other tags they stay below EC2's limit of 50
-/// tags per resource.
-pub(crate) const MAX_SERVICES: usize = 25;
+/// The number of an instance's tags that are neither the company's nor a service's: those of [`NewRecord::identity_tags`], those that its
+/// bootstrap writes, and `orphan-since`.
+const INSTANCE_TAGS: usize = 13;
+
+/// Returns the maximum number of services under test. Each has two tags on the instance, for its image tag and its digest.
+#[must_use]
+pub(crate) fn max_services(company_tags: &CompanyTags) -> usize {
+    (tags::MAX_TAGS - INSTANCE_TAGS).saturating_sub(company_tags.len()) / 2
+}
 
 pub(crate) const MAX_NOTE_CHARS: usize = 200;
 
@@ -177,6 +184,7 @@ pub struct NewRecord {
     pub created_at: DateTime<Utc>,
     /// A nonce by which an engine recognises its own record after a lost response.
     pub claim: String,
+    pub company_tags: CompanyTags,
     pub purpose: Purpose,
 }
 
@@ -211,7 +219,8 @@ impl NewRecord {
     #[must_use]
     pub fn identity_tags(&self) -> Tags {
         let environment = &self.environment;
-        let mut tags = Tags::from(
+        let mut tags = self.company_tags.as_tags().clone();
+        tags.extend(
             [
                 (key::FLEET, environment.fleet.to_string()),
                 (key::ENVIRONMENT, environment.to_string()),

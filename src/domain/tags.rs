@@ -11,6 +11,10 @@ pub type Tags = BTreeMap<String, String>;
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions>
 pub const MAX_VALUE_CHARS: usize = 256;
 
+/// The maximum number of tags of a resource.
+/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions>
+pub(crate) const MAX_TAGS: usize = 50;
+
 /// Keys of tags. `ARCHITECTURE.md` has a table of the resources that have them.
 pub mod key {
     /// The fleet's name, on every resource that hatchery owns.

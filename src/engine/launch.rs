@@ -11,12 +11,12 @@ use super::{Engine, LaunchRequest, Launched};
 use crate::cloud::{LaunchInstance, Result};
 use crate::domain::format::format_exact_duration;
 use crate::domain::lifecycle::{self, Placement, Restore};
-use crate::domain::record::{MAX_NOTE_CHARS, MAX_SERVICES};
+use crate::domain::record::{MAX_NOTE_CHARS, max_services};
 use crate::domain::tags::key;
 use crate::domain::{
-    CloudError, Database, EnvironmentId, ErrorClass, Fleet, Image, InstanceId, LaunchFailure, NewEnvironment,
-    NewRecord, Number, Outcome, Policy, Pool, Purpose, Record, RecordId, StatusClass, Subnet, TagChanges,
-    World, text,
+    CloudError, CompanyTags, Database, EnvironmentId, ErrorClass, Fleet, Image, InstanceId, LaunchFailure,
+    NewEnvironment, NewRecord, Number, Outcome, Policy, Pool, Purpose, Record, RecordId, StatusClass, Subnet,
+    TagChanges, World, text,
 };
 use crate::failure::{Failure, Kind};
 
@@ -65,12 +65,15 @@ impl Engine {
     /// Returns `Usage` if the request is invalid, `Refused` if the policy forbids it, and AWS's error if a call fails. A launch that has
     /// begun by then is either undone or marked as failed, and then reaped.
     pub async fn launch(&self, request: &LaunchRequest) -> Result<Launched, Failure> {
-        check_request(request)?;
+        check_note(request)?;
+        // No fleet allows more, so no call is needed to refuse them.
+        check_services(request, &CompanyTags::default())?;
         let world = self.observe_uncached().await?;
         let now = world.now().unwrap_or_else(|| self.clock.now());
         let context = self.launch_context(&world, now)?;
         let ttl = request.ttl.unwrap_or(world.fleet.policy.ttl);
         check_ttl(ttl, &world.fleet.policy)?;
+        check_services(request, &world.fleet.policy.company_tags)?;
         self.check_network(&world.fleet).await?;
 
         let claim = self.claim(&context, request, ttl).await?;
@@ -205,6 +208,7 @@ impl Engine {
             owner: self.config.user.clone(),
             created_at: context.now,
             claim: self.nonce(),
+            company_tags: context.world.fleet.policy.company_tags.clone(),
             purpose: Purpose::Launch(Box::new(NewEnvironment {
                 name: request.name.clone(),
                 expires_at,
@@ -402,14 +406,16 @@ impl Engine {
     }
 }
 
-fn check_request(request: &LaunchRequest) -> Result<(), Failure> {
-    if request.services.len() > MAX_SERVICES {
-        let message = format!(
-            "{} services under test are too many; the maximum is {MAX_SERVICES}",
-            request.services.len()
-        );
+fn check_services(request: &LaunchRequest, company_tags: &CompanyTags) -> Result<(), Failure> {
+    let (count, max) = (request.services.len(), max_services(company_tags));
+    if count > max {
+        let message = format!("{count} services under test are too many; the maximum is {max}");
         return Err(Failure::new(Kind::Usage, message, "name only the services under test"));
     }
+    Ok(())
+}
+
+fn check_note(request: &LaunchRequest) -> Result<(), Failure> {
     if request.note.as_ref().is_some_and(|note| !text::is_printable(note, MAX_NOTE_CHARS)) {
         let message = "the note is too long or contains control characters";
         return Err(Failure::new(

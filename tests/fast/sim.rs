@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::support::contract::{self, Fixtures};
+use crate::support::contract::{self, Fixtures, TagReader};
+use futures::FutureExt as _;
 use hatchery::clock::Clock;
 use hatchery::cloud::sim::{Scenario, SimCloud};
 use hatchery::cloud::{DynCloud, LaunchInstance, Template, collect};
@@ -16,6 +17,22 @@ fn dev() -> FleetName {
     "dev".parse().unwrap()
 }
 
+fn tag_reader(sim: &SimCloud) -> TagReader {
+    let sim = sim.clone();
+    Box::new(move |id| {
+        let tags = sim.inspect(|state| {
+            let templates = state.templates().map(|(id, template)| (id, &template.tags));
+            let launches =
+                state.templates().filter_map(|(id, template)| Some((id, &template.launch.as_ref()?.tags)));
+            let instances = state.instances().map(|(id, instance)| (id, &instance.tags));
+            let databases = state.databases().map(|(id, database)| (id, &database.tags));
+            let all = templates.chain(launches).chain(instances).chain(databases);
+            all.filter(|(found, _)| *found == id).map(|(_, tags)| tags.clone()).collect()
+        });
+        futures::future::ready(tags).boxed()
+    })
+}
+
 #[tokio::test(start_paused = true)]
 async fn simulation_fulfils_the_contract() {
     let clock = clock();
@@ -26,6 +43,7 @@ async fn simulation_fulfils_the_contract() {
         source_database: "integration".into(),
         subnet_group: "private".into(),
         now: clock.now(),
+        tags_of: tag_reader(&sim),
     };
     contract::check(&*sim.caller("amy"), &fixtures).await;
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use hatchery::cloud::sim::Scenario;
-use hatchery::domain::tags::key;
-use hatchery::domain::{CloudError, ErrorClass, InstanceId, Number, Outcome, TagChanges};
+use hatchery::domain::tags::{key, role};
+use hatchery::domain::{CloudError, ErrorClass, InstanceId, Number, Outcome, TagChanges, Tags};
 use hatchery::engine::Launched;
 use hatchery::failure::Kind;
 use rstest::rstest;
@@ -38,6 +38,41 @@ async fn assert_nothing_left(bed: &TestBed) {
             .collect::<Vec<_>>()
     });
     assert_eq!(databases, [false], "one free database");
+}
+
+/// Returns the ids of all resources that lack a tag of the company.
+fn without_company_tag(bed: &TestBed) -> Vec<String> {
+    bed.sim.inspect(|state| {
+        let templates = state.templates().map(|(id, template)| (id, &template.tags));
+        let instances = state.instances().map(|(id, instance)| (id, &instance.tags));
+        let databases = state.databases().map(|(id, database)| (id, &database.tags));
+        let all = templates.chain(instances).chain(databases);
+        all.filter(|(_, tags)| tags.get("team").is_none_or(|team| team != "payments"))
+            .map(|(id, _)| id.to_owned())
+            .collect()
+    })
+}
+
+#[test]
+fn new_resources_have_the_tags_of_the_company() {
+    on_paused_time(async {
+        let bed = TestBed::with_policy([("tags", "team=payments"), ("snapshot-drift", "1m")]);
+        let launched = bed.launch().await.unwrap();
+        assert_launched(&bed, &launched);
+        // The engine restores a database in place of the claimed one, and retires it after the next snapshot.
+        let is_retirement = |tags: &Tags| tags.get(key::ROLE).is_some_and(|role| role == role::RETIREMENT);
+        let is_retiring =
+            || bed.sim.inspect(|state| state.templates().any(|(_, template)| is_retirement(&template.tags)));
+        for _ in 0..40 {
+            bed.run_other_engine(1).await;
+            assert_eq!(without_company_tag(&bed), Vec::<String>::new());
+            if is_retiring() {
+                return;
+            }
+            bed.clock.sleep(Duration::from_mins(30)).await;
+        }
+        panic!("no retirement");
+    });
 }
 
 #[test]

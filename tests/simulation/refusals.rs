@@ -80,8 +80,8 @@ fn services(count: usize) -> BTreeMap<String, String> {
 }
 
 #[rstest]
-#[case(true, LaunchRequest { services: services(25), note: Some("n".repeat(200)), ..checkout() })]
-#[case(false, LaunchRequest { services: services(26), ..checkout() })]
+#[case(true, LaunchRequest { services: services(18), note: Some("n".repeat(200)), ..checkout() })]
+#[case(false, LaunchRequest { services: services(19), ..checkout() })]
 #[case(false, LaunchRequest { note: Some("n".repeat(201)), ..checkout() })]
 #[case(false, LaunchRequest { note: Some("a\u{7}b".into()), ..checkout() })]
 #[case(true, LaunchRequest { ttl: Some(Duration::from_hours(7 * 24)), ..checkout() })]
@@ -97,6 +97,21 @@ fn invalid_request_is_refused_without_calls(#[case] is_valid: bool, #[case] requ
         if let Err(failure) = result {
             assert!(matches!(failure.kind, Kind::Usage | Kind::Refused), "{failure}");
         }
+    });
+}
+
+#[rstest]
+#[case::room_for_eleven(11, true)]
+#[case::no_room_for_twelve(12, false)]
+fn company_tags_limit_the_services(#[case] count: usize, #[case] is_valid: bool) {
+    on_paused_time(async {
+        let tags = (0..15).map(|n| format!("k{n}=v")).collect::<Vec<_>>().join(",");
+        let bed = TestBed::with_policy([("tags", tags.as_str())]);
+        let result = bed.engine.launch(&LaunchRequest { services: services(count), ..checkout() }).await;
+        let refused = "12 services under test are too many; the maximum is 11";
+        assert_eq!(result.is_ok(), is_valid, "{result:?}");
+        assert!(result.err().is_none_or(|failure| failure.message == refused));
+        assert_eq!(bed.records().len(), usize::from(is_valid));
     });
 }
 

@@ -6,7 +6,7 @@ use hatchery::cloud::sim::Scenario;
 use hatchery::cloud::{DynCloud, LaunchInstance};
 use hatchery::domain::tags::{key, role};
 use hatchery::domain::{
-    ErrorClass, InstanceId, NewDatabase, Number, Outcome, RecordId, TagChanges, Termination,
+    CompanyTags, ErrorClass, InstanceId, NewDatabase, Number, Outcome, RecordId, TagChanges, Termination,
 };
 use hatchery::engine::Launched;
 use rstest::rstest;
@@ -65,6 +65,7 @@ pub(crate) async fn restore_database(cloud: &DynCloud, number: u32, claimed: boo
         security_groups: Vec::new(),
         parameter_group: None,
         iam_auth: false,
+        company_tags: CompanyTags::default(),
     };
     cloud.create_database(&new).await.unwrap();
 }

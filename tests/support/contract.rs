@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt as _;
+use futures::future::BoxFuture;
 use hatchery::cloud::{Account, LaunchInstance, LogQuery, Template, collect};
 use hatchery::domain::tags::key;
 use hatchery::domain::{
-    AuditEvent, ErrorClass, Fleet, FleetName, InstanceState, NewDatabase, NewEnvironment, NewFleet,
-    NewRecord, Number, Outcome, Policy, Purpose, RecordId, Spare, SubnetId, TagChanges,
+    AuditEvent, CompanyTags, ErrorClass, Fleet, FleetName, InstanceState, NewDatabase, NewEnvironment,
+    NewFleet, NewRecord, Number, Outcome, Policy, Purpose, RecordId, Spare, SubnetId, TagChanges, Tags,
 };
 
 /// The resources that the account must have.
@@ -19,7 +20,11 @@ pub(crate) struct Fixtures {
     pub(crate) source_database: String,
     pub(crate) subnet_group: String,
     pub(crate) now: DateTime<Utc>,
+    /// Reads the tags of a resource by its id, and those in a record's launch data, without the port.
+    pub(crate) tags_of: TagReader,
 }
+
+pub(crate) type TagReader = Box<dyn Fn(String) -> BoxFuture<'static, Vec<Tags>> + Send + Sync>;
 
 /// Checks the whole contract.
 pub(crate) async fn check(cloud: &dyn Account, fixtures: &Fixtures) {
@@ -35,12 +40,28 @@ fn name() -> FleetName {
     "qa".parse().unwrap()
 }
 
+fn company_tags() -> CompanyTags {
+    "team=payments, cost-center=42 EU".parse().unwrap()
+}
+
+/// Asserts that a resource was created with the tags of the company.
+async fn assert_company_tags(fixtures: &Fixtures, id: &str) {
+    let all = (fixtures.tags_of)(id.to_owned()).await;
+    assert!(!all.is_empty(), "{id} exists");
+    for tags in all {
+        let pair = |key: &str| tags.get(key).map(String::as_str);
+        assert_eq!((pair("team"), pair("cost-center")), (Some("payments"), Some("42 EU")), "{id}: {tags:?}");
+        assert_eq!(pair(key::FLEET), Some("qa"), "{id}: {tags:?}");
+    }
+}
+
 async fn fleets(cloud: &dyn Account, fixtures: &Fixtures) -> Fleet {
     let policy = Policy {
         source_database: fixtures.source_database.clone(),
         database_subnet_group: fixtures.subnet_group.clone(),
         subnets: fixtures.subnets.iter().map(SubnetId::new).collect(),
         image_tag: "dev".to_owned(),
+        company_tags: company_tags(),
         ..Policy::new(&name())
     };
     let new = NewFleet {
@@ -64,6 +85,7 @@ async fn fleets(cloud: &dyn Account, fixtures: &Fixtures) -> Fleet {
     let fleet = cloud.fleet(&name()).await.unwrap().unwrap();
     assert_eq!((&fleet.template, &fleet.policy), (&template, &new.policy));
     assert_eq!(fleet.problems, Vec::<String>::new());
+    assert_company_tags(fixtures, template.as_str()).await;
     let listed = collect(cloud.fleets()).await;
     assert!(listed.complete && listed.iter().any(|found| found.name == name()));
     cloud.tag_fleet(&template, &TagChanges::new().set("hatchery:spare", "2")).await.unwrap();
@@ -95,6 +117,7 @@ async fn new_record(cloud: &dyn Account, fixtures: &Fixtures, number: u32, claim
         owner: "amy".into(),
         created_at: fixtures.now,
         claim: claim.into(),
+        company_tags: company_tags(),
         purpose: Purpose::Launch(Box::new(NewEnvironment {
             name: "checkout-fix".parse().unwrap(),
             expires_at: fixtures.now + TimeDelta::hours(8),
@@ -109,6 +132,7 @@ async fn new_record(cloud: &dyn Account, fixtures: &Fixtures, number: u32, claim
 async fn records(cloud: &dyn Account, fixtures: &Fixtures, fleet: &Fleet) {
     let new = new_record(cloud, fixtures, 1, "first").await;
     let id = cloud.create_record(fleet, &new).await.unwrap();
+    assert_company_tags(fixtures, id.as_str()).await;
     let rival = new_record(cloud, fixtures, 1, "second").await;
     assert_eq!(cloud.create_record(fleet, &rival).await.unwrap_err().class, ErrorClass::AlreadyExists);
 
@@ -137,6 +161,7 @@ async fn records(cloud: &dyn Account, fixtures: &Fixtures, fleet: &Fleet) {
         ..new.clone()
     };
     let retired = cloud.create_record(fleet, &retirement).await.unwrap();
+    assert_company_tags(fixtures, retired.as_str()).await;
     let listed = collect(cloud.templates(&fleet.name)).await;
     assert!(listed.complete && listed.as_of.is_some());
     assert!(listed.iter().any(|template| matches!(template, Template::Fleet(own) if own.name == fleet.name)));
@@ -160,6 +185,7 @@ async fn instances(cloud: &dyn Account, fixtures: &Fixtures, fleet: &Fleet) {
         instance_type: None,
     };
     let id = cloud.launch_instance(&request).await.unwrap();
+    assert_company_tags(fixtures, id.as_str()).await;
     let seen = cloud.instance(&name(), &id).await.unwrap();
     let instance = seen.value.unwrap();
     assert_eq!(instance.environment, new.environment, "its tags exist from birth");
@@ -219,8 +245,10 @@ async fn databases(cloud: &dyn Account, fixtures: &Fixtures, fleet: &Fleet) {
         security_groups: Vec::new(),
         parameter_group: None,
         iam_auth: false,
+        company_tags: company_tags(),
     };
     cloud.create_database(&new).await.unwrap();
+    assert_company_tags(fixtures, new.id().as_str()).await;
     assert_eq!(cloud.create_database(&new).await.unwrap_err().class, ErrorClass::AlreadyExists);
     let seen = cloud.database(&name(), Number(4)).await.unwrap().value.unwrap();
     assert_eq!(seen.zone.as_deref(), Some(subnets[0].zone.as_str()), "known from birth");

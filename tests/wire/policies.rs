@@ -117,6 +117,7 @@ async fn roles_may_do_their_work() {
         return;
     }
     let mut deployment = Deployment::start().await;
+    deployment.run(&["fleet", "set", "tags=team=payments"]).ok();
     for arguments in [
         &["engine", "--once"][..],
         &["launch", "checkout-fix", "--service", "payments=f-123", "--note", "for QA"],
@@ -146,6 +147,13 @@ async fn roles_may_do_their_work() {
         "rds:RestoreDBInstanceFromDBSnapshot",
     ] {
         assert!(actions.contains(action), "the work includes {action}: {actions:?}");
+    }
+    let company_tag = json!("payments");
+    for action in ["ec2:CreateLaunchTemplate", "ec2:RunInstances", "rds:RestoreDBInstanceFromDBSnapshot"] {
+        let is_tagged = |request: &Authorization| {
+            request.action == action && request.context.get("aws:RequestTag/team") == Some(&company_tag)
+        };
+        assert!(written.iter().any(is_tagged), "{action} has the tags of the company");
     }
     assert_allowed(&deployment.policies, &ENGINEER, &written);
 

@@ -1,10 +1,10 @@
 //! The caller's identity and permissions, and the account's quotas.
 
-use aws_sdk_ec2::types::{LaunchTemplateSpecification, Tag};
+use aws_sdk_ec2::types::{LaunchTemplateSpecification, ResourceType, Tag};
 
 use super::AwsCloud;
 use super::call::{Access, Bucket, call};
-use super::launch_templates::profile_of;
+use super::launch_templates::{profile_of, specification};
 use crate::cloud::{Identity, Permission, Quota, Result};
 use crate::domain::{CloudError, ErrorClass, Fleet, Image, NewFleet};
 
@@ -28,6 +28,11 @@ impl AwsCloud {
     }
 
     pub(super) async fn dry_run_launch(&self, new: &NewFleet, image: Option<&Image>) -> Result<()> {
+        // A service control policy may demand them.
+        let tags = Some(new.policy.company_tags.as_tags()).filter(|tags| !tags.is_empty());
+        let specifications = tags.map(|tags| {
+            [ResourceType::Instance, ResourceType::Volume].map(|kind| specification(kind, tags)).into()
+        });
         let request = self
             .ec2
             .run_instances()
@@ -37,6 +42,7 @@ impl AwsCloud {
             .instance_type(new.instance_type.as_str().into())
             .set_image_id(image.map(|image| image.id.to_string()))
             .set_key_name(new.key_name.clone())
+            .set_tag_specifications(specifications)
             .set_subnet_id(new.policy.subnets.first().map(ToString::to_string))
             .set_security_group_ids(Some(new.security_groups.clone()))
             .set_iam_instance_profile(new.instance_profile.as_deref().map(profile_of));

@@ -368,6 +368,6 @@ fn ec2_tags(tags: &Tags) -> Vec<Tag> {
     tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
 }
 
-fn specification(kind: ResourceType, tags: &Tags) -> TagSpecification {
+pub(super) fn specification(kind: ResourceType, tags: &Tags) -> TagSpecification {
     TagSpecification::builder().resource_type(kind).set_tags(Some(ec2_tags(tags))).build()
 }

@@ -55,7 +55,7 @@ impl AwsCloud {
         for batch in batches(&lines) {
             match self.put(&group, &stream, batch).await {
                 Err(error) if error.is(ErrorClass::NotFound) => {
-                    self.create_stream(&group, &stream).await?;
+                    self.create_stream(fleet, &stream).await?;
                     self.put(&group, &stream, batch).await?;
                 }
                 result => result?,
@@ -79,24 +79,28 @@ impl AwsCloud {
         call(&self.limits, Bucket::Other, Access::Write, "PutLogEvents", request).await.map(|_| ())
     }
 
-    /// Creates a log stream and, if needed, its log group. Other engines may do the same concurrently.
-    async fn create_stream(&self, group: &str, stream: &str) -> Result<()> {
-        let request = self.logs.describe_log_groups().log_group_name_prefix(group).send();
+    /// Creates a stream of the audit log and, if needed, its log group. Other engines may do the same concurrently.
+    async fn create_stream(&self, fleet: &FleetName, stream: &str) -> Result<()> {
+        let group = fleet.audit_group();
+        let request = self.logs.describe_log_groups().log_group_name_prefix(&group).send();
         let found = call(&self.limits, Bucket::Other, Access::Read, "DescribeLogGroups", request).await?;
         let groups = found.value.log_groups.unwrap_or_default();
-        let existing = groups.into_iter().find(|found| found.log_group_name() == Some(group));
+        let existing = groups.into_iter().find(|found| found.log_group_name() == Some(group.as_str()));
         if existing.is_none() {
-            let request = self.logs.create_log_group().log_group_name(group).send();
+            let tags = self.fleet(fleet).await?.map(|fleet| fleet.policy.company_tags).unwrap_or_default();
+            // Without tags, the request needs no permission for logs:TagResource.
+            let tags = (!tags.is_empty()).then(|| tags.as_tags().clone().into_iter().collect());
+            let request = self.logs.create_log_group().log_group_name(&group).set_tags(tags).send();
             let created = call(&self.limits, Bucket::Other, Access::Write, "CreateLogGroup", request).await;
             ignore_existing(created.map(|_| ()))?;
         }
         // A group without retention was created by an engine that failed before this request.
         if existing.and_then(|found| found.retention_in_days).is_none() {
-            let request = self.logs.put_retention_policy().log_group_name(group);
+            let request = self.logs.put_retention_policy().log_group_name(&group);
             let request = request.retention_in_days(AUDIT_RETENTION).send();
             call(&self.limits, Bucket::Other, Access::Write, "PutRetentionPolicy", request).await?;
         }
-        let request = self.logs.create_log_stream().log_group_name(group).log_stream_name(stream).send();
+        let request = self.logs.create_log_stream().log_group_name(&group).log_stream_name(stream).send();
         let created = call(&self.limits, Bucket::Other, Access::Write, "CreateLogStream", request).await;
         ignore_existing(created.map(|_| ()))
     }

@@ -109,6 +109,7 @@ impl State {
             owner: initial.owner.clone(),
             created_at,
             claim: "initial".to_owned(),
+            company_tags: policy.company_tags.clone(),
             purpose: Purpose::Launch(Box::new(NewEnvironment {
                 name: label,
                 expires_at: created_at + initial.ttl,
@@ -214,6 +215,7 @@ impl State {
             security_groups: Vec::new(),
             parameter_group: None,
             iam_auth: false,
+            company_tags: policy.company_tags.clone(),
         };
         let id = new.id().to_string();
         let minutes = self.sample(&id, [11.0, 17.0]);

@@ -32,6 +32,7 @@ fn settings_round_trip_through_tags() {
         ("subnets", "subnet-1, subnet-2"),
         ("allow-public", "sg-9"),
         ("access", "ssm"),
+        ("tags", "team=payments, cost-center=42"),
         ("url.app", "https://{name}.example.org/"),
         ("price.instance", "0.3328"),
         ("paused", "true"),
@@ -154,6 +155,7 @@ fn consecutive_failures_back_off_and_stop() {
 #[case("ttl", "9999999h")]
 #[case("source-database", "")]
 #[case("subnets", "vpc-1")]
+#[case("tags", "team")]
 #[case("url.app", "javascript:alert(1)")]
 #[case("access", "ssh")]
 #[case("price.instance", "NaN")]

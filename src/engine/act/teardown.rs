@@ -117,6 +117,7 @@ impl Actor<'_> {
             owner: self.engine.config.host.clone(),
             created_at: self.now,
             claim: self.engine.nonce(),
+            company_tags: self.policy.company_tags.clone(),
             purpose: Purpose::Retire { reason: reason.to_owned() },
         };
         match cloud.create_record(&self.world.fleet, &new).await {

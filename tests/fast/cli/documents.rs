@@ -156,7 +156,7 @@ async fn fleet_documents() {
     assert_document!("fleet_ls", account.run(&["fleet", "ls", "--json"]).await);
     assert_document!(
         "fleet_set",
-        account.run(&["fleet", "set", "spare=3", "hours=", "ttl=4h", "--json"]).await
+        account.run(&["fleet", "set", "spare=3", "hours=", "ttl=4h", "tags=team=payments", "--json"]).await
     );
     assert_document!("fleet_show", account.run(&["fleet", "show", "--json"]).await);
 }

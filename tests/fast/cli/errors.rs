@@ -156,7 +156,7 @@ async fn invalid_setting_of_each_kind() {
 #[tokio::test(start_paused = true)]
 async fn invalid_settings() {
     let account = TestAccount::new(FLEET);
-    let command_lines: [&[&str]; 12] = [
+    let command_lines: [&[&str]; 15] = [
         &["fleet", "set", "spare"],
         &["fleet", "set", "sparse=2"],
         &["fleet", "set", "spare=1001"],
@@ -169,6 +169,9 @@ async fn invalid_settings() {
         &["fleet", "set", "source-database="],
         &["fleet", "set", "source-database=nobody"],
         &["fleet", "set", "subnets=subnet-0000"],
+        &["fleet", "set", "tags=Cost Center=42"],
+        &["fleet", "set", "tags=team=payments,aws:team=payments"],
+        &["fleet", "set", "tags=team=payments,team=kyc"],
     ];
     insta::assert_snapshot!(transcripts(&account, &command_lines).await);
 }

@@ -100,7 +100,8 @@ async fn doctor_text() {
 async fn fleet_text() {
     let account = TestAccount::new(FLEET);
     assert_text!("fleet_ls_text", account.run(&["fleet", "ls"]).await);
-    assert_text!("fleet_set_text", account.run(&["fleet", "set", "spare=3", "ttl=4h"]).await);
+    let tags = "tags=team=payments, cost-center=42";
+    assert_text!("fleet_set_text", account.run(&["fleet", "set", "spare=3", "ttl=4h", tags]).await);
     assert_text!("fleet_set_text_unchanged", account.run(&["fleet", "set", "spare=3"]).await);
     assert_text!("fleet_show_text", account.run(&["fleet", "show"]).await);
 }

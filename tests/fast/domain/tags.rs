@@ -9,15 +9,27 @@ use hatchery::domain::instance::{InstanceAttributes, format_timeline, parse_time
 use hatchery::domain::record::{parse_service, parse_services};
 use hatchery::domain::tags::{self, key, role};
 use hatchery::domain::{
-    CloudError, Database, DatabaseId, Environment, ErrorClass, Fleet, Instance, InstanceId, InstanceState,
-    Label, LaunchFailure, NewDatabase, NewEnvironment, NewFleet, NewRecord, Number, Phase, Policy, Purpose,
-    Record, RecordId, Snapshot, SnapshotId, StatusClass, SubnetId, TagChanges, Tags, Termination, World,
+    CloudError, CompanyTags, Database, DatabaseId, Environment, ErrorClass, Fleet, Instance, InstanceId,
+    InstanceState, Label, LaunchFailure, NewDatabase, NewEnvironment, NewFleet, NewRecord, Number, Phase,
+    Policy, Purpose, Record, RecordId, Snapshot, SnapshotId, StatusClass, SubnetId, TagChanges, Tags,
+    Termination, World,
 };
 
 use crate::support::worlds::*;
 
 fn tags_of<const N: usize>(pairs: [(&str, &str); N]) -> Tags {
     pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
+}
+
+fn company_tags() -> CompanyTags {
+    "team=payments,cost-center=42".parse().unwrap()
+}
+
+/// Asserts that the tags of the company are among them, and removes them.
+#[track_caller]
+fn take_company_tags(tags: &mut Tags) {
+    assert_eq!(tags.remove("team").as_deref(), Some("payments"));
+    assert_eq!(tags.remove("cost-center").as_deref(), Some("42"));
 }
 
 fn time(text: &str) -> DateTime<Utc> {
@@ -246,6 +258,7 @@ fn new_record(purpose: Purpose) -> NewRecord {
         owner: "amy".into(),
         created_at: time("09:00:00"),
         claim: "c0ffee".into(),
+        company_tags: company_tags(),
         purpose,
     }
 }
@@ -277,11 +290,14 @@ fn launch_tags_round_trip() {
     let mut identity = tags.clone();
     identity.retain(|key, _| ![key::CLAIM, key::NOTE].contains(&key.as_str()));
     assert_eq!(new.identity_tags(), identity);
+    take_company_tags(&mut identity);
+    assert!(identity.keys().all(|key| key.starts_with("hatchery:")), "{identity:?}");
 }
 
 #[test]
 fn retirement_requests_its_termination() {
     let new = new_record(Purpose::Retire { reason: "stale".into() });
+    take_company_tags(&mut new.tags());
     let read = parse_record("hatchery/dev/7", &new.tags()).unwrap();
     assert!(read.retirement && !read.is_wanted());
     assert_eq!(read.terminate, Some(Termination { at: time("09:00:00"), by: "amy".into() }));
@@ -343,7 +359,7 @@ fn services_are_validated() {
 fn new_fleet() -> NewFleet {
     NewFleet {
         name: name(),
-        policy: Policy { max_databases: 12, ..policy() },
+        policy: Policy { max_databases: 12, company_tags: company_tags(), ..policy() },
         instance_type: "t3.2xlarge".into(),
         security_groups: Vec::new(),
         instance_profile: None,
@@ -362,6 +378,8 @@ fn fleet_is_parsed_from_its_name_and_tags() {
     assert_eq!((fleet.name, fleet.policy, fleet.problems), (name(), new_fleet().policy, Vec::new()));
     assert_eq!(read("hatchery/qa", &tags), None);
     assert_eq!(read("hatchery/dev/7", &tags), None);
+    take_company_tags(&mut tags.clone());
+    assert_eq!(tags["hatchery:tags"], "cost-center=42,team=payments");
     let mut odd = tags.clone();
     odd.insert("hatchery:ttl".into(), "soon".into());
     assert_eq!(read("hatchery/dev", &odd).unwrap().problems.len(), 1);
@@ -383,9 +401,11 @@ fn restore_has_all_tags() {
         security_groups: Vec::new(),
         parameter_group: None,
         iam_auth: false,
+        company_tags: company_tags(),
     };
     let mut tags = database_tags();
     tags.remove(key::ORPHAN_SINCE);
+    tags.extend(company_tags().as_tags().clone());
     assert_eq!((new(Some(id(7))).tags(), new(None).id().as_str()), (tags.clone(), "hatchery-dev-7"));
     tags.remove(key::ENVIRONMENT);
     assert_eq!(new(None).tags(), tags);

@@ -7,7 +7,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent};
 
 use super::response::Response;
 use crate::domain::format::format_exact_duration;
-use crate::domain::record::{MAX_NOTE_CHARS, MAX_SERVICES, parse_service};
+use crate::domain::record::{MAX_NOTE_CHARS, max_services, parse_service};
 use crate::domain::{Label, Policy};
 use crate::engine::LaunchRequest;
 use crate::tui::app::form::{Field, edit, parse_duration};
@@ -22,6 +22,7 @@ pub(crate) struct LaunchForm {
     /// The index of the focused field.
     pub(crate) focus: usize,
     max_lifetime: Duration,
+    max_services: usize,
 }
 
 impl LaunchForm {
@@ -38,6 +39,7 @@ impl LaunchForm {
             ],
             focus: 0,
             max_lifetime: policy.max_lifetime,
+            max_services: max_services(&policy.company_tags),
         };
         form.validate();
         form
@@ -49,7 +51,7 @@ impl LaunchForm {
         Some(LaunchRequest {
             name: parse_name(name.text()).ok()?,
             ttl: parse_duration(ttl.text(), Some(self.max_lifetime)).ok()?,
-            services: parse_services(services.text()).ok()?,
+            services: parse_services(services.text(), self.max_services).ok()?,
             note: parse_note(note.text()).ok()?,
         })
     }
@@ -59,7 +61,7 @@ impl LaunchForm {
         let [name, ttl, services, note] = &mut self.fields;
         name.error = parse_name(name.text()).err();
         ttl.error = parse_duration(ttl.text(), Some(max)).err();
-        services.error = parse_services(services.text()).err();
+        services.error = parse_services(services.text(), self.max_services).err();
         note.error = parse_note(note.text()).err();
     }
 
@@ -118,7 +120,7 @@ fn parse_name(text: &str) -> Result<Label, String> {
     })
 }
 
-fn parse_services(text: &str) -> Result<BTreeMap<String, String>, String> {
+fn parse_services(text: &str, max: usize) -> Result<BTreeMap<String, String>, String> {
     let mut services = BTreeMap::new();
     for part in text.split([' ', ',']).filter(|part| !part.is_empty()) {
         if !part.contains('=') {
@@ -129,8 +131,8 @@ fn parse_services(text: &str) -> Result<BTreeMap<String, String>, String> {
             return Err(format!("{part}: duplicate service"));
         }
     }
-    if services.len() > MAX_SERVICES {
-        return Err(format!("must be at most {MAX_SERVICES} services"));
+    if services.len() > max {
+        return Err(format!("must be at most {max} services"));
     }
     Ok(services)
 }
