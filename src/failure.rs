@@ -115,12 +115,16 @@ impl Failure {
 fn auth_hint(code: &str) -> &'static str {
     match code {
         "NoCredentials" => "log in (for example: aws sso login) or set AWS_PROFILE",
-        "ExpiredToken"
-        | "ExpiredTokenException"
-        | "RequestExpired"
-        | "InvalidGrantException"
-        | "UnauthorizedSSOTokenError" => "log in again (for example: aws sso login)",
-        "InvalidClientTokenId" | "AuthFailure" | "SignatureDoesNotMatch" | "UnrecognizedClientException" => {
+        // AWS refuses requests that were signed more than five minutes ago.
+        "RequestExpired" => "check the clock of this computer",
+        "ExpiredToken" | "ExpiredTokenException" | "InvalidGrantException" | "UnauthorizedSSOTokenError" => {
+            "log in again (for example: aws sso login)"
+        }
+        // A wrong clock makes a wrong signature too.
+        "SignatureDoesNotMatch" | "InvalidSignatureException" => {
+            "check the credentials, the profile and the clock of this computer"
+        }
+        "InvalidClientTokenId" | "AuthFailure" | "UnrecognizedClientException" => {
             "check the credentials and the profile"
         }
         _ => "ask your administrator for the permission",
@@ -130,5 +134,26 @@ fn auth_hint(code: &str) -> &'static str {
 impl From<InvalidName> for Failure {
     fn from(error: InvalidName) -> Self {
         Self::new(Kind::Usage, error.to_string(), "")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html>
+    #[rstest]
+    #[case("RequestExpired", "the clock of this computer")]
+    #[case("InvalidSignatureException", "the clock of this computer")]
+    #[case("SignatureDoesNotMatch", "the clock of this computer")]
+    #[case("ExpiredToken", "log in again")]
+    #[case("AuthFailure", "the credentials and the profile")]
+    #[case("UnauthorizedOperation", "ask your administrator")]
+    fn refusal_has_a_hint(#[case] code: &str, #[case] hint: &str) {
+        let failure =
+            Failure::cloud("cannot launch", &CloudError::new(ErrorClass::Auth, "RunInstances", code, "no"));
+        assert!(failure.hint.contains(hint), "{}", failure.hint);
     }
 }

@@ -1,6 +1,7 @@
 //! An environment: its record joined with its instance and its database.
 
 use chrono::{DateTime, Utc};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
 use super::access::{Access, Address, Endpoint, path_of};
@@ -10,6 +11,10 @@ use super::instance::{Instance, InstanceState, Phase};
 use super::policy::Policy;
 use super::record::Record;
 use super::world::World;
+
+/// All characters but those that mean nothing in any part of a URL.
+/// <https://www.rfc-editor.org/rfc/rfc3986#section-2.3>
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The state of an environment.
 #[derive(
@@ -141,18 +146,25 @@ impl<'w> Environment<'w> {
     }
 
     /// Fills the placeholders of an endpoint's URL template. Returns `None` if the instance lacks an address that the template needs.
+    ///
+    /// Values are percent-encoded, because a tag that was written by hand can contain anything: a name with `/`, `@` or `#` in it would
+    /// otherwise lead to another host.
     #[must_use]
     pub fn url(&self, template: &str) -> Option<String> {
         let instance = self.instance.filter(|instance| !instance.state.is_ending())?;
         let public = instance.public_ip.as_deref();
         let private = instance.private_ip.as_deref();
-        let mut url = template.replace("{id}", &self.record.environment.to_string());
-        url = url.replace("{name}", &self.record.name);
-        for (placeholder, value) in
-            [("{ip}", public.or(private)), ("{public_ip}", public), ("{private_ip}", private)]
-        {
+        let id = self.record.environment.to_string();
+        let mut url = template.to_owned();
+        for (placeholder, value) in [
+            ("{id}", Some(id.as_str())),
+            ("{name}", Some(&self.record.name)),
+            ("{ip}", public.or(private)),
+            ("{public_ip}", public),
+            ("{private_ip}", private),
+        ] {
             if url.contains(placeholder) {
-                url = url.replace(placeholder, value?);
+                url = url.replace(placeholder, &utf8_percent_encode(value?, UNRESERVED).to_string());
             }
         }
         Some(url)

@@ -284,6 +284,13 @@ impl Label {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether users could take the label for an id of the fleet, such as `dev-1` or `dev-01`.
+    #[must_use]
+    pub fn is_like_id(&self, fleet: &FleetName) -> bool {
+        let number = self.0.strip_prefix(fleet.as_str()).and_then(|rest| rest.strip_prefix('-'));
+        number.is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+    }
 }
 
 impl FromStr for Label {
@@ -324,6 +331,8 @@ impl fmt::Display for Label {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    use rstest::rstest;
 
     use super::*;
 
@@ -367,6 +376,19 @@ mod tests {
             assert_eq!(good.parse::<Label>().unwrap().as_str(), good);
         }
         assert!("é".parse::<FleetName>().is_err());
+    }
+
+    #[rstest]
+    #[case("dev-1", true)]
+    #[case("dev-01", true)]
+    #[case("dev-1a", false)]
+    #[case("dev-", false)]
+    #[case("dev", false)]
+    #[case("develop-1", false)]
+    #[case("qa-1", false)]
+    fn label_may_look_like_an_id(#[case] label: &str, #[case] expected: bool) {
+        let label: Label = label.parse().unwrap();
+        assert_eq!(label.is_like_id(&"dev".parse().unwrap()), expected);
     }
 
     #[test]

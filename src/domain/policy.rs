@@ -282,8 +282,8 @@ pub static SETTINGS: &[Setting] = &[
     setting!("spare-min", "spare=auto: minimum number of free databases during the hours", count spare_min),
     setting!("spare-max", "spare=auto: maximum number of free databases", count spare_max),
     setting!("hours", "spare=auto: working hours, such as Mon-Fri 07:00-19:00 Europe/Berlin; empty means always", hours hours),
-    setting!("ttl", "default time from launch to expiry", duration ttl),
-    setting!("max-lifetime", "maximum time from launch to expiry, including extensions", duration max_lifetime),
+    setting!("ttl", "default time from launch to expiry", lifetime ttl),
+    setting!("max-lifetime", "maximum time from launch to expiry, including extensions", lifetime max_lifetime),
     setting!("grace", "time from marking an expired environment to its termination", duration grace),
     setting!("source-database", "RDS instance whose snapshots are restored", word source_database),
     setting!("database-class", "RDS instance class of the pool's databases", word database_class),
@@ -330,6 +330,9 @@ macro_rules! kind {
     };
 }
 
+/// The minimum time from launch to expiry.
+pub(crate) const MIN_TTL: Duration = Duration::from_mins(1);
+
 const WORD_RULE: &str = "use up to 256 printable characters without spaces";
 
 kind!(count: u32, |v| match v.parse() {
@@ -351,6 +354,10 @@ kind!(duration: Duration, |v| match parse_duration(v) {
     Ok(d) if d <= Duration::from_hours(366 * 24) => Ok(Duration::from_secs(d.as_secs())),
     _ => Err("use a duration of up to a year, such as 30m, 8h or 2d"),
 }, |d| format_exact_duration(*d));
+kind!(lifetime: Duration, |v| match duration::parse(v) {
+    Ok(lifetime) if lifetime < MIN_TTL => Err("use at least 1m, such as 8h or 2d"),
+    parsed => parsed,
+}, duration::to_tag);
 kind!(word: String, |v| if v.is_empty() { Err("use a value that is not empty") } else { one_word(v) }, Clone::clone);
 kind!(maybe_word: Option<String>, |v| Ok(Some(one_word(v)?).filter(|w| !w.is_empty())), |w| w.clone().unwrap_or_default());
 kind!(words: Vec<String>, |v| if text::is_printable(v, MAX_VALUE_CHARS) {

@@ -11,12 +11,13 @@ use super::{Engine, LaunchRequest, Launched};
 use crate::cloud::{LaunchInstance, Result};
 use crate::domain::format::format_exact_duration;
 use crate::domain::lifecycle::{self, Placement, Restore};
+use crate::domain::policy::MIN_TTL;
 use crate::domain::record::{MAX_NOTE_CHARS, max_services};
 use crate::domain::tags::key;
 use crate::domain::{
-    CloudError, CompanyTags, Database, EnvironmentId, ErrorClass, Fleet, Image, InstanceId, LaunchFailure,
-    NewEnvironment, NewRecord, Number, Outcome, Policy, Pool, Purpose, Record, RecordId, StatusClass, Subnet,
-    TagChanges, World, text,
+    CloudError, CompanyTags, Database, EnvironmentId, ErrorClass, Fleet, Image, InstanceId, Label,
+    LaunchFailure, NewEnvironment, NewRecord, Number, Outcome, Policy, Pool, Purpose, Record, RecordId,
+    StatusClass, Subnet, TagChanges, World, text,
 };
 use crate::failure::{Failure, Kind};
 
@@ -65,6 +66,7 @@ impl Engine {
     /// Returns `Usage` if the request is invalid, `Refused` if the policy forbids it, and AWS's error if a call fails. A launch that has
     /// begun by then is either undone or marked as failed, and then reaped.
     pub async fn launch(&self, request: &LaunchRequest) -> Result<Launched, Failure> {
+        self.check_name(&request.name)?;
         check_note(request)?;
         // No fleet allows more, so no call is needed to refuse them.
         check_services(request, &CompanyTags::default())?;
@@ -406,6 +408,19 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// A command on such a name would be meant for another environment.
+    fn check_name(&self, name: &Label) -> Result<(), Failure> {
+        let fleet = &self.config.fleet;
+        if name.is_like_id(fleet) {
+            let message =
+                format!("not a valid environment name: {name} looks like an id of the fleet {fleet}");
+            return Err(Failure::new(Kind::Usage, message, "choose another name, such as checkout-fix"));
+        }
+        Ok(())
+    }
+}
+
 fn check_services(request: &LaunchRequest, company_tags: &CompanyTags) -> Result<(), Failure> {
     let (count, max) = (request.services.len(), max_services(company_tags));
     if count > max {
@@ -433,7 +448,7 @@ fn check_ttl(ttl: Duration, policy: &Policy) -> Result<(), Failure> {
         let message = format!("a ttl of {} exceeds the fleet's max-lifetime", format_exact_duration(ttl));
         return Err(Failure::new(Kind::Refused, message, format!("use at most {max}")));
     }
-    if ttl < Duration::from_mins(1) {
+    if ttl < MIN_TTL {
         return Err(Failure::new(Kind::Usage, "the ttl is shorter than a minute", "use at least 1m"));
     }
     Ok(())

@@ -153,6 +153,8 @@ fn consecutive_failures_back_off_and_stop() {
 #[case("hours", "Mon-Fri 07:00-19:00 Berlin")]
 #[case("ttl", "soon")]
 #[case("ttl", "9999999h")]
+#[case("ttl", "0s")]
+#[case("max-lifetime", "59s")]
 #[case("source-database", "")]
 #[case("subnets", "vpc-1")]
 #[case("tags", "team")]

@@ -53,7 +53,7 @@ pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Palette => model.dialog = Some(Dialog::Palette(Palette::default())),
         Action::Launch => {
             if let Some(view) = &model.fleet_view {
-                let form = LaunchForm::new(&view.world.fleet.policy);
+                let form = LaunchForm::new(&view.world.fleet);
                 model.dialog = Some(Dialog::Launch(Box::new(form)));
             }
         }

@@ -64,9 +64,10 @@ async fn invalid_arguments() {
     for service in &services {
         many_services.extend(["--service", service]);
     }
-    let command_lines: [&[&str]; 22] = [
+    let command_lines: [&[&str]; 23] = [
         &["launch"],
         &["lunch", "x"],
+        &["launch", "dev-1"],
         &["launch", "a\u{1b}[31mred"],
         &["launch", "x", "--service", "payments"],
         &["launch", "x", "--service", "Pay ments=1"],

@@ -8,7 +8,9 @@ use hatchery::domain::{
     InstanceState, LaunchFailure, Lookup, Number, Phase, Pool, Record, RecordId, Termination, World,
 };
 
+use proptest::prelude::*;
 use rstest::rstest;
+use url::Url;
 
 use crate::support::worlds::*;
 
@@ -166,6 +168,26 @@ fn marked_environment_is_kept_for_the_grace() {
     };
     assert_eq!(kept(Some(minutes_ago(10))), Some(now() + Duration::from_mins(5)));
     assert_eq!(kept(None), None);
+}
+
+proptest! {
+    /// The name is a tag, which others can write.
+    #[test]
+    fn name_does_not_change_the_host(name in "[ -~]{0,12}|evil.example[/#?@\\\\:]*|user:pw@evil.example/|\\PC{0,8}") {
+        let world = world_with(|record, _, _| record.name.clone_from(&name));
+        let environment = Environment::all(&world, now()).remove(0);
+        for (template, domain) in [
+            ("http://{ip}/{name}", "203.0.113.7"),
+            ("https://apps.example.org/?of={name}#{name}", "apps.example.org"),
+            ("http://{name}.example.org/", ".example.org"),
+        ] {
+            // A host with other characters is none, and no browser opens the URL.
+            if let Ok(url) = Url::parse(&environment.url(template).unwrap()) {
+                prop_assert!(url.host_str().unwrap().ends_with(domain), "{url}");
+                prop_assert_eq!((url.username(), url.password()), ("", None));
+            }
+        }
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent};
 use super::response::Response;
 use crate::domain::format::format_exact_duration;
 use crate::domain::record::{MAX_NOTE_CHARS, max_services, parse_service};
-use crate::domain::{Label, Policy};
+use crate::domain::{Fleet, FleetName, Label};
 use crate::engine::LaunchRequest;
 use crate::tui::app::form::{Field, edit, parse_duration};
 
@@ -21,13 +21,15 @@ pub(crate) struct LaunchForm {
     pub(crate) fields: [Field; 4],
     /// The index of the focused field.
     pub(crate) focus: usize,
+    fleet: FleetName,
     max_lifetime: Duration,
     max_services: usize,
 }
 
 impl LaunchForm {
     /// Returns an empty form with the policy's defaults as placeholders.
-    pub(crate) fn new(policy: &Policy) -> Self {
+    pub(crate) fn new(fleet: &Fleet) -> Self {
+        let policy = &fleet.policy;
         let ttl = format_exact_duration(policy.ttl);
         let max = format_exact_duration(policy.max_lifetime);
         let mut form = Self {
@@ -38,6 +40,7 @@ impl LaunchForm {
                 Field::new("Note", "what the environment is for"),
             ],
             focus: 0,
+            fleet: fleet.name.clone(),
             max_lifetime: policy.max_lifetime,
             max_services: max_services(&policy.company_tags),
         };
@@ -49,7 +52,7 @@ impl LaunchForm {
     fn request(&self) -> Option<LaunchRequest> {
         let [name, ttl, services, note] = &self.fields;
         Some(LaunchRequest {
-            name: parse_name(name.text()).ok()?,
+            name: parse_name(name.text(), &self.fleet).ok()?,
             ttl: parse_duration(ttl.text(), Some(self.max_lifetime)).ok()?,
             services: parse_services(services.text(), self.max_services).ok()?,
             note: parse_note(note.text()).ok()?,
@@ -59,7 +62,7 @@ impl LaunchForm {
     fn validate(&mut self) {
         let max = self.max_lifetime;
         let [name, ttl, services, note] = &mut self.fields;
-        name.error = parse_name(name.text()).err();
+        name.error = parse_name(name.text(), &self.fleet).err();
         ttl.error = parse_duration(ttl.text(), Some(max)).err();
         services.error = parse_services(services.text(), self.max_services).err();
         note.error = parse_note(note.text()).err();
@@ -105,11 +108,11 @@ impl LaunchForm {
     }
 }
 
-fn parse_name(text: &str) -> Result<Label, String> {
+fn parse_name(text: &str, fleet: &FleetName) -> Result<Label, String> {
     if text.is_empty() {
         return Err("required".to_owned());
     }
-    text.parse().map_err(|_| {
+    let label: Label = text.parse().map_err(|_| {
         if text.chars().count() > MAX_NAME_CHARS {
             format!("must be at most {MAX_NAME_CHARS} characters")
         } else if text.starts_with(|c: char| c.is_ascii_alphanumeric()) {
@@ -117,7 +120,11 @@ fn parse_name(text: &str) -> Result<Label, String> {
         } else {
             "must start with a letter or digit".to_owned()
         }
-    })
+    })?;
+    if label.is_like_id(fleet) {
+        return Err("looks like an id of the fleet".to_owned());
+    }
+    Ok(label)
 }
 
 fn parse_services(text: &str, max: usize) -> Result<BTreeMap<String, String>, String> {
