@@ -53,7 +53,7 @@ struct PortForward {
 }
 
 impl PortForwards {
-    /// Forwards a port of this computer to an environment's instance, and returns the port. A running forward is used again.
+    /// Forwards a port of this computer to an environment's instance, and returns the URL of a path there. A running forward is used again.
     ///
     /// # Errors
     /// Returns an error if the plugin is not installed, if AWS refuses the session, or if the plugin ends.
@@ -62,13 +62,15 @@ impl PortForwards {
         cloud: &DynCloud,
         environment: &EnvironmentId,
         instance: &InstanceId,
-    ) -> Result<u16, Failure> {
+        path: &str,
+    ) -> Result<String, Failure> {
         let (forwards, cloud) = (self.clone(), cloud.clone());
         let (environment, instance) = (environment.clone(), instance.clone());
         // A task of its own, because a caller that is dropped half-way must not leave a session behind.
         let opening =
             tokio::spawn(async move { forwards.find_or_start(cloud, &environment, &instance).await });
-        opening.await.unwrap_or_else(|_| Err(closed()))
+        let port = opening.await.unwrap_or_else(|_| Err(closed()))?;
+        Ok(format!("http://localhost:{port}{path}"))
     }
 
     async fn find_or_start(

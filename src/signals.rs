@@ -1,15 +1,15 @@
 //! Signals that end the process.
 
+use std::future::pending;
+use std::io;
+
 /// Waits until the process is told to end, or its terminal is closed.
 #[cfg(unix)]
 pub(crate) async fn terminated() {
-    use tokio::signal::unix::{SignalKind, signal};
+    use tokio::signal::unix::SignalKind;
     let wait = |kind| async move {
-        match signal(kind) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
+        if wait_for(kind).await.is_err() {
+            pending::<()>().await;
         }
     };
     tokio::select! {
@@ -18,8 +18,29 @@ pub(crate) async fn terminated() {
     }
 }
 
+/// Waits until the process is told to end.
+///
+/// # Errors
+/// Returns an error if the signal cannot be listened for.
+#[cfg(unix)]
+pub(crate) async fn terminate() -> io::Result<()> {
+    wait_for(tokio::signal::unix::SignalKind::terminate()).await
+}
+
+#[cfg(unix)]
+async fn wait_for(kind: tokio::signal::unix::SignalKind) -> io::Result<()> {
+    tokio::signal::unix::signal(kind)?.recv().await;
+    Ok(())
+}
+
 /// Waits for ever, because these signals do not exist here.
 #[cfg(not(unix))]
 pub(crate) async fn terminated() {
-    std::future::pending().await
+    pending().await
+}
+
+/// Waits for ever, because this signal does not exist here.
+#[cfg(not(unix))]
+pub(crate) async fn terminate() -> io::Result<()> {
+    pending().await
 }

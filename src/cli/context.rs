@@ -46,9 +46,17 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) fn new(options: GlobalOptions, config: Config, console: Console) -> Self {
         let hostname = whoami::hostname().unwrap_or_else(|_| "unknown".to_owned());
-        let (account, clock, seed) = (None, Clock::system(), rand::random());
-        let forwards = PortForwards::default();
-        Self { options, config, console, clock, forwards, account, hostname, lambda_request: None, seed }
+        Self {
+            options,
+            config,
+            console,
+            clock: Clock::system(),
+            forwards: PortForwards::default(),
+            account: None,
+            hostname,
+            lambda_request: None,
+            seed: rand::random(),
+        }
     }
 
     /// Makes this the session of a request to the Lambda function, whose host name is an address that changes.
@@ -60,8 +68,7 @@ impl Session {
     pub(crate) fn on(platform: Platform, options: GlobalOptions, config: Config) -> Self {
         let Platform { account, clock, console, hostname, seed } = platform;
         let console = console.with_json(options.json);
-        let (account, forwards) = (Some(account), PortForwards::default());
-        Self { options, config, console, clock, forwards, account, hostname, lambda_request: None, seed }
+        Self { clock, account: Some(account), hostname, seed, ..Self::new(options, config, console) }
     }
 
     /// Connects to the account. No request is sent yet.

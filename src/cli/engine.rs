@@ -1,5 +1,6 @@
 //! `hatchery engine`: the engine without a dashboard, for a cron job, a container or a systemd unit.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use super::context::Context;
@@ -7,6 +8,7 @@ use super::json;
 use crate::domain::Outcome;
 use crate::engine::{Event, Report, RunOptions};
 use crate::failure::{Failure, Kind};
+use crate::signals;
 
 const POLL_INTERVAL: Duration = Duration::from_mins(1);
 
@@ -51,7 +53,7 @@ fn format_report(report: &Report) -> String {
 async fn run_until_terminated(context: &Context<'_>) -> Result<(), Failure> {
     let (handle, mut events) = context.engine.run(RunOptions { background: true, refresh: POLL_INTERVAL });
     handle.focus(false);
-    let mut sigterm = terminate_signal()?;
+    let mut terminate = pin!(signals::terminate());
     loop {
         tokio::select! {
             event = events.recv() => match event {
@@ -63,21 +65,9 @@ async fn run_until_terminated(context: &Context<'_>) -> Result<(), Failure> {
                 // The engine logs its steps itself.
                 Some(_) => {}
             },
-            _ = sigterm.recv() => return Ok(()),
+            result = &mut terminate => return result.map_err(|error| {
+                Failure::new(Kind::Failed, format!("cannot listen for signals: {error}"), "")
+            }),
         }
     }
-}
-
-#[cfg(unix)]
-fn terminate_signal() -> Result<tokio::signal::unix::Signal, Failure> {
-    tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-        .map_err(|error| Failure::new(Kind::Failed, format!("cannot listen for signals: {error}"), ""))
-}
-
-#[cfg(not(unix))]
-fn terminate_signal() -> Result<tokio::sync::mpsc::Receiver<()>, Failure> {
-    // SIGTERM does not exist here. Leaking the sender keeps the channel open, so that `recv` never returns.
-    let (sender, receiver) = tokio::sync::mpsc::channel(1);
-    std::mem::forget(sender);
-    Ok(receiver)
 }

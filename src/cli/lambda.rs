@@ -116,8 +116,8 @@ async fn respond(event: Value, request_id: &str, time: Duration) -> Result<Value
     let request = Request::parse(event)?;
     let owner = request.owner().cloned().or_else(|| Some("lambda".to_owned()));
     let config = Config { owner, ..Config::default() };
-    let session = Session::new(GlobalOptions::from_env()?, config, Console::stdio(true));
-    let session = session.of_lambda_request(request_id);
+    let session =
+        Session::new(GlobalOptions::from_env()?, config, Console::stdio(true)).of_lambda_request(request_id);
     let context = session.context().await?;
     match request {
         Request::Engine {} => {

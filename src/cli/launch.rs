@@ -110,11 +110,13 @@ fn report_ready(
         let body = json::environment(environment, policy, estimates, now);
         return context.console.print_json(&json::ready(context.fleet(), &body));
     }
-    let urls = json::urls(environment, policy);
-    let mut lines: String = urls.iter().map(|(endpoint, url)| format!("{endpoint:<10} {url}\n")).collect();
-    if policy.access == Access::Ssm {
-        lines = format!("Open it with: hatchery open {}\n", environment.id());
-    }
+    let lines = match policy.access {
+        Access::Vpn => {
+            let urls = json::urls(environment, policy);
+            urls.iter().map(|(endpoint, url)| format!("{endpoint:<10} {url}\n")).collect()
+        }
+        Access::Ssm => format!("Open it with: hatchery open {}\n", environment.id()),
+    };
     context.console.print(&format!("{} is ready.\n{lines}", environment.id()))
 }
 

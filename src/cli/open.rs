@@ -100,8 +100,7 @@ async fn open_forwarded(
     args: &OpenArgs,
     forwards: &PortForwards,
 ) -> Result<(), Failure> {
-    let port = forwards.open(context.cloud(), id, instance).await?;
-    let url = format!("http://localhost:{port}{path}");
+    let url = forwards.open(context.cloud(), id, instance, path).await?;
     let text =
         if args.print { format!("{url}\n") } else { format!("Forwarding {url} to {id} until Ctrl-C\n") };
     open(context, id, &url, args, &text)?;

@@ -331,7 +331,6 @@ impl fmt::Display for Label {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-
     use rstest::rstest;
 
     use super::*;

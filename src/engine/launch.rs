@@ -15,7 +15,7 @@ use crate::domain::policy::MIN_TTL;
 use crate::domain::record::{MAX_NOTE_CHARS, max_services};
 use crate::domain::tags::key;
 use crate::domain::{
-    CloudError, CompanyTags, Database, EnvironmentId, ErrorClass, Fleet, Image, InstanceId, Label,
+    CloudError, CompanyTags, Database, EnvironmentId, ErrorClass, Fleet, FleetName, Image, InstanceId, Label,
     LaunchFailure, NewEnvironment, NewRecord, Number, Outcome, Policy, Pool, Purpose, Record, RecordId,
     StatusClass, Subnet, TagChanges, World, text,
 };
@@ -66,7 +66,7 @@ impl Engine {
     /// Returns `Usage` if the request is invalid, `Refused` if the policy forbids it, and AWS's error if a call fails. A launch that has
     /// begun by then is either undone or marked as failed, and then reaped.
     pub async fn launch(&self, request: &LaunchRequest) -> Result<Launched, Failure> {
-        self.check_name(&request.name)?;
+        check_name(&request.name, &self.config.fleet)?;
         check_note(request)?;
         // No fleet allows more, so no call is needed to refuse them.
         check_services(request, &CompanyTags::default())?;
@@ -408,17 +408,13 @@ impl Engine {
     }
 }
 
-impl Engine {
-    /// A command on such a name would be meant for another environment.
-    fn check_name(&self, name: &Label) -> Result<(), Failure> {
-        let fleet = &self.config.fleet;
-        if name.is_like_id(fleet) {
-            let message =
-                format!("not a valid environment name: {name} looks like an id of the fleet {fleet}");
-            return Err(Failure::new(Kind::Usage, message, "choose another name, such as checkout-fix"));
-        }
-        Ok(())
+/// Refuses a name that looks like an id, because a command on it would be meant for another environment.
+fn check_name(name: &Label, fleet: &FleetName) -> Result<(), Failure> {
+    if name.is_like_id(fleet) {
+        let message = format!("not a valid environment name: {name} looks like an id of the fleet {fleet}");
+        return Err(Failure::new(Kind::Usage, message, "choose another name, such as checkout-fix"));
     }
+    Ok(())
 }
 
 fn check_services(request: &LaunchRequest, company_tags: &CompanyTags) -> Result<(), Failure> {

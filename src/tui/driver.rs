@@ -346,8 +346,7 @@ impl<S: Surface> Driver<S> {
         let (cloud, sender, forwards) = (engine.cloud().clone(), self.sender.clone(), self.forwards.clone());
         self.tasks.spawn(async move {
             let ForwardRequest { environment, instance, path, purpose } = request;
-            let port = forwards.open(&cloud, &environment, &instance).await;
-            let url = port.map(|port| format!("http://localhost:{port}{path}"));
+            let url = forwards.open(&cloud, &environment, &instance, &path).await;
             let _ = sender.send(Incoming::Msg(Msg::Forwarded(task, environment, purpose, url))).await;
         });
     }

@@ -19,7 +19,6 @@ const SERVICE: &str = "hatchery-dev-service";
 const STATES: [&str; 3] = ["BUILDING", "TESTING", "AVAILABLE"];
 
 /// A run of a pipeline.
-#[derive(Debug, Clone)]
 struct Run {
     /// Version and build number.
     version: String,
@@ -99,7 +98,6 @@ fn pipeline_arn(name: &str) -> String {
 }
 
 /// A running stub.
-#[derive(Clone)]
 pub(crate) struct ImageBuilder {
     pipelines: Arc<Mutex<Pipelines>>,
     address: SocketAddr,
@@ -144,6 +142,10 @@ impl ImageBuilder {
     /// Host and port.
     pub(crate) fn address(&self) -> String {
         self.address.to_string()
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
     }
 
     /// Whether a run of the service pipeline has started.

@@ -22,7 +22,6 @@ read_template = responses.get_stack_from_s3_url
 responses.get_stack_from_s3_url = lambda url, **where: read_template(url.replace("//127.0.0.1:", "//localhost:"), **where)
 
 
-
 def apply(change_set, apply=ChangeSet.apply):
     """Computes the stack's outputs too, which moto takes from the empty template that the stack had before."""
     apply(change_set)

@@ -56,8 +56,7 @@ impl Running {
 
     /// Sends SIGINT, as Ctrl-C does.
     pub(crate) fn interrupt(&self) {
-        let pid = self.process.id().to_string();
-        assert!(Command::new("kill").args(["-s", "INT", &pid]).status().unwrap().success());
+        send_signal("INT", self.process.id());
     }
 
     /// Waits for the end of the process.
@@ -75,6 +74,12 @@ impl Running {
         let out = self.lines.iter().map(|line| format!("{line}\n")).collect();
         Run { code: status.code().unwrap_or(-1), out, err: self.err.recv().unwrap() }
     }
+}
+
+/// Sends a signal, such as `TERM`, to a process.
+#[track_caller]
+pub(crate) fn send_signal(name: &str, pid: u32) {
+    assert!(Command::new("kill").args(["-s", name, &pid.to_string()]).status().unwrap().success());
 }
 
 impl Drop for Running {

@@ -99,6 +99,11 @@ impl Programs {
         calls.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
+    /// The process id of the plugin that was started first.
+    pub(crate) fn first_pid(&self) -> u32 {
+        self.calls()[0]["pid"].as_u64().unwrap().try_into().unwrap()
+    }
+
     /// What the browser opened.
     pub(crate) fn opened(&self) -> String {
         std::fs::read_to_string(self.path().join("opened")).unwrap_or_default()

@@ -11,7 +11,7 @@ use crate::support::binary::{Run, command, command_through, hatchery};
 use crate::support::live_tail_server::LiveTailServer;
 use crate::support::moto::Moto;
 use crate::support::pty::Terminal;
-use crate::support::running::Running;
+use crate::support::running::{Running, send_signal};
 
 /// A server with a fleet, and no pool.
 async fn fleet() -> Moto {
@@ -297,17 +297,32 @@ async fn bad_log_options_are_usage_errors() {
     assert_eq!(quiet.ok().err, "");
 }
 
-#[tokio::test]
-async fn headless_engine_logs_to_stderr() {
-    let moto = Moto::start();
-    init(&moto, "dev", &["--spare", "1"]).await;
-    let account = Account::new(&moto).await;
-    let engine = Running::start(command(&moto).arg("engine"));
+/// Starts a headless engine, and waits until it has filled the pool.
+async fn start_engine(moto: &Moto) -> Running {
+    init(moto, "dev", &["--spare", "1"]).await;
+    let account = Account::new(moto).await;
+    let engine = Running::start(command(moto).arg("engine"));
     let start = Instant::now();
     while account.inspect().await.free() < 1 {
         assert!(start.elapsed() < Duration::from_secs(30), "the engine creates no database");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+    engine
+}
+
+/// As service managers end it.
+#[tokio::test]
+async fn sigterm_ends_the_headless_engine() {
+    let moto = Moto::start();
+    let engine = start_engine(&moto).await;
+    send_signal("TERM", engine.pid());
+    assert_eq!(engine.wait_for_exit().code, 0);
+}
+
+#[tokio::test]
+async fn headless_engine_logs_to_stderr() {
+    let moto = Moto::start();
+    let engine = start_engine(&moto).await;
     // The step is logged after its call has been answered.
     tokio::time::sleep(Duration::from_secs(1)).await;
     engine.interrupt();

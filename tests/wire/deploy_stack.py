@@ -16,31 +16,32 @@ import yaml
 from botocore.exceptions import ClientError, WaiterError
 
 STACK = "hatchery-dev"
-NO_IMAGE_BUILDER = "has no Image Builder, so no image is built from what the stack says; tests/stack runs the scripts"
+# Neither emulator has it.
+IMAGE_BUILDER = dict.fromkeys(
+    [
+        "AWS::ImageBuilder::Component",
+        "AWS::ImageBuilder::DistributionConfiguration",
+        "AWS::ImageBuilder::ImagePipeline",
+        "AWS::ImageBuilder::ImageRecipe",
+        "AWS::ImageBuilder::InfrastructureConfiguration",
+        "AWS::ImageBuilder::LifecyclePolicy",
+    ],
+    "has no Image Builder, so no image is built from what the stack says; tests/stack runs the scripts",
+)
 
 # Types that the emulator cannot create, with what it has instead. Their resources are removed from the template.
 LEFT_OUT = {
     "moto": {
         "AWS::CloudWatch::Alarm": "has alarms, but not in stacks",
         "AWS::EC2::SecurityGroupEgress": "has no egress rules in stacks, so groups allow all egress",
-        "AWS::ImageBuilder::Component": NO_IMAGE_BUILDER,
-        "AWS::ImageBuilder::DistributionConfiguration": NO_IMAGE_BUILDER,
-        "AWS::ImageBuilder::ImagePipeline": NO_IMAGE_BUILDER,
-        "AWS::ImageBuilder::ImageRecipe": NO_IMAGE_BUILDER,
-        "AWS::ImageBuilder::InfrastructureConfiguration": NO_IMAGE_BUILDER,
-        "AWS::ImageBuilder::LifecyclePolicy": NO_IMAGE_BUILDER,
+        **IMAGE_BUILDER,
         "AWS::Lambda::EventInvokeConfig": "has the settings of invocations, but not in stacks",
         "AWS::Scheduler::Schedule": "has schedules, but not in stacks, and runs none",
     },
     "ministack": {
         "AWS::EC2::SecurityGroupEgress": "has rules inside of their group only",
         "AWS::EC2::SecurityGroupIngress": "has rules inside of their group only, so the environments' group admits nothing",
-        "AWS::ImageBuilder::Component": NO_IMAGE_BUILDER,
-        "AWS::ImageBuilder::DistributionConfiguration": NO_IMAGE_BUILDER,
-        "AWS::ImageBuilder::ImagePipeline": NO_IMAGE_BUILDER,
-        "AWS::ImageBuilder::ImageRecipe": NO_IMAGE_BUILDER,
-        "AWS::ImageBuilder::InfrastructureConfiguration": NO_IMAGE_BUILDER,
-        "AWS::ImageBuilder::LifecyclePolicy": NO_IMAGE_BUILDER,
+        **IMAGE_BUILDER,
     },
 }
 

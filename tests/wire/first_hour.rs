@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use aws_sdk_ec2::types::Tag;
 
 use crate::stack::restrict;
 use crate::support::account::Account;
+use crate::support::binary::{Run, command_through};
 use crate::support::emulator::{Emulator, REGION};
 use crate::support::image_builder::ImageBuilder;
 use crate::support::ministack::Ministack;
@@ -63,8 +63,7 @@ impl<'e> Newcomer<'e> {
         let builder = ImageBuilder::start_unused(emulator.address(), &seed.image);
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("hatchery-lambda-aarch64.zip"), "not run").unwrap();
-        let mut variables: BTreeMap<_, _> =
-            emulator.env_through(&format!("http://{}", builder.address())).into_iter().collect();
+        let mut variables: BTreeMap<_, _> = emulator.env_through(&builder.url()).into_iter().collect();
         let programs = [
             Path::new(env!("CARGO_BIN_EXE_hatchery")).parent().unwrap().to_owned(),
             AWS_CLI.program("aws").parent().unwrap().to_owned(),
@@ -101,14 +100,9 @@ impl<'e> Newcomer<'e> {
 
     /// Asserts that `hatchery doctor` names the next command.
     fn assert_doctor_names(&self, next: &str) {
-        let output = Command::new(env!("CARGO_BIN_EXE_hatchery"))
-            .arg("doctor")
-            .env_clear()
-            .envs(&self.variables)
-            .output()
-            .unwrap();
-        let printed = String::from_utf8(output.stdout).unwrap();
-        assert!(printed.contains(next), "{next:?} is missing:\n{printed}");
+        let mut command = command_through(self.emulator, &self.builder.url());
+        let run: Run = command.arg("doctor").output().unwrap().into();
+        assert!(run.out.contains(next), "{next:?} is missing: {run:#?}");
     }
 
     /// What AWS differs in: it creates the whole template, and runs the schedule.

@@ -10,7 +10,7 @@ async fn run(arguments: &[&str]) -> Run {
     let moto = Moto::start();
     init(&moto, "dev", &[]).await;
     let builder = ImageBuilder::start(moto.address());
-    command_through(&moto, &format!("http://{}", builder.address())).args(arguments).output().unwrap().into()
+    command_through(&moto, &builder.url()).args(arguments).output().unwrap().into()
 }
 
 #[tokio::test(flavor = "multi_thread")]

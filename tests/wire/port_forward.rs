@@ -14,7 +14,7 @@ use crate::support::account::{Account, init};
 use crate::support::binary::{Run, command_through, hatchery};
 use crate::support::moto::{Moto, REGION};
 use crate::support::pty::Terminal;
-use crate::support::running::Running;
+use crate::support::running::{Running, send_signal};
 use crate::support::session_manager::{self, Agent, Programs, Sessions, TOKEN};
 
 const INSTALLATION: &str = "https://docs.aws.amazon.com/systems-manager/latest/userguide/\
@@ -74,10 +74,6 @@ fn wait_until(condition: &str, is_true: impl Fn() -> bool) {
     }
 }
 
-fn signal(name: &str, pid: &Value) {
-    assert!(Command::new("kill").args(["-s", name, &pid.to_string()]).status().unwrap().success());
-}
-
 fn get(port: &str, path: &str) -> String {
     let mut client = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
     write!(client, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
@@ -133,7 +129,7 @@ async fn print_opens_nothing_and_sigterm_ends_it() {
     let mut running = Running::start(bed.command(&arguments).env("HATCHERY_LOG", "trace"));
     running.wait_for("http://localhost:");
     assert!(running.lines[0].starts_with("http://localhost:") && running.lines[0].ends_with('/'));
-    signal("TERM", &running.pid().into());
+    send_signal("TERM", running.pid());
     assert_eq!(running.wait_for_exit().code, 0);
     assert_eq!(bed.operations(), ["StartSession", "TerminateSession"]);
     assert_eq!(bed.programs.opened(), "");
@@ -147,7 +143,7 @@ async fn ended_plugin_ends_the_command() {
     let bed = Bed::start(Agent::Connected, Programs::install()).await;
     let mut running = Running::start(&mut bed.command(&["open", "dev-1", "--json"]));
     running.wait_for("\"url\":\"http://localhost:");
-    signal("KILL", &bed.programs.calls()[0]["pid"]);
+    send_signal("KILL", bed.programs.first_pid());
     let run = running.wait_for_exit();
     run.fails(1, &["the port forward to dev-1 has ended", "signal: 9", "open it again"]);
     assert_eq!(bed.operations(), ["StartSession", "TerminateSession"]);
@@ -231,7 +227,7 @@ async fn dashboard_keeps_its_forwards_until_it_ends() {
         terminal.wait_for("No browser is available here");
         assert_eq!(bed.operations(), ["StartSession"]);
         // A plugin that has ended is started again.
-        signal("KILL", &bed.programs.calls()[0]["pid"]);
+        send_signal("KILL", bed.programs.first_pid());
         bed.wait_for_operations(&["StartSession", "TerminateSession"]);
         terminal.send_keys("q");
         terminal.wait_until_gone("No browser is available here");

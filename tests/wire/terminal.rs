@@ -1,11 +1,11 @@
 //! The dashboard in a pseudo-terminal.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::support::account::{Account, init};
 use crate::support::moto::Moto;
 use crate::support::pty::Terminal;
+use crate::support::running::send_signal;
 
 /// Runs blocking work on its own thread, because the AWS clients need this one.
 async fn run_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
@@ -88,8 +88,7 @@ fn signals_restore_the_terminal() {
     for signal in ["TERM", "HUP", "INT"] {
         let mut terminal = Terminal::start(&["demo", "--speed", "1"], &[], (80, 24));
         terminal.wait_for("checkout-fix");
-        let pid = terminal.pid().to_string();
-        assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
+        send_signal(signal, terminal.pid());
         terminal.wait_for_exit();
         terminal.assert_restored();
     }
