@@ -76,10 +76,19 @@ pub trait Cloud: Send + Sync {
     async fn subnets(&self, ids: &[SubnetId]) -> Result<Vec<Subnet>>;
 
     /// Reads a record by its id.
+    ///
+    /// # Errors
+    /// Returns class `Unreadable` if it exists, but its tags do not say that it is the fleet's; so do all reads of a record or database.
     async fn record(&self, fleet: &FleetName, id: &RecordId) -> Result<Observed<Option<Record>>>;
 
     /// Reads the record that claims an environment's number.
     async fn find_record(&self, environment: &EnvironmentId) -> Result<Observed<Option<Record>>>;
+
+    /// Reads the instance that a record names, by its id and whatever its tags; `None` if the record names none or the instance does not exist.
+    ///
+    /// # Errors
+    /// Returns class `Unreadable` if it was not launched from the record.
+    async fn instance_of(&self, record: &Record) -> Result<Observed<Option<Instance>>>;
 
     /// Reads an instance by its id.
     async fn instance(&self, fleet: &FleetName, id: &InstanceId) -> Result<Observed<Option<Instance>>>;
@@ -114,6 +123,12 @@ pub trait Cloud: Send + Sync {
     /// # Errors
     /// Returns class `AlreadyExists` if the identifier is in use.
     async fn create_database(&self, new: &NewDatabase) -> Result<()>;
+
+    /// Starts a stopped database.
+    ///
+    /// # Errors
+    /// Returns class `Transient` if its status does not allow it.
+    async fn start_database(&self, id: &DatabaseId) -> Result<()>;
 
     async fn tag_database(&self, id: &DatabaseId, changes: &TagChanges) -> Result<()>;
 
@@ -169,6 +184,7 @@ pub async fn collect<T>(mut pages: Pages<'_, T>) -> Listing<T> {
                     listing.as_of
                 };
                 listing.items.extend(page.value);
+                listing.unreadable.extend(page.unreadable);
             }
             Err(problem) => {
                 listing.problem = Some(problem);

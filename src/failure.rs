@@ -104,6 +104,7 @@ impl Failure {
                 (Kind::Unreachable, "check the network, the Region and the endpoint URL")
             }
             ErrorClass::Transient => (Kind::Failed, "try again"),
+            ErrorClass::Unreadable => (Kind::Failed, "see how to restore its tags with: hatchery doctor"),
             ErrorClass::AlreadyExists | ErrorClass::Invalid => {
                 (Kind::Failed, "check the set-up with: hatchery doctor")
             }

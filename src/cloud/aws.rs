@@ -204,6 +204,10 @@ impl Cloud for AwsCloud {
         self.instance(fleet, id).await
     }
 
+    async fn instance_of(&self, record: &Record) -> Result<Observed<Option<Instance>>> {
+        self.instance_of(record).await
+    }
+
     async fn instances_of(&self, environment: &EnvironmentId) -> Result<Observed<Vec<Instance>>> {
         self.instances_of(environment).await
     }
@@ -238,6 +242,10 @@ impl Cloud for AwsCloud {
 
     async fn create_database(&self, new: &NewDatabase) -> Result<()> {
         self.create_database(new).await
+    }
+
+    async fn start_database(&self, id: &DatabaseId) -> Result<()> {
+        self.start_database(id).await
     }
 
     async fn tag_database(&self, id: &DatabaseId, changes: &TagChanges) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::{Fleet, FleetName, Record, RecordId, SubnetId};
+use crate::domain::{Fleet, FleetName, Parsed, Record, RecordId, SubnetId, Unreadable};
 
 /// A value that was read, with AWS's time of the response (its `Date` header).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +13,43 @@ pub struct Observed<T> {
 }
 
 /// One page of a listing.
-pub type Page<T> = Observed<Vec<T>>;
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    pub value: Vec<T>,
+    /// Resources with names of the fleet whose tags do not say so.
+    pub unreadable: Vec<Unreadable>,
+    /// AWS's time of the response; `None` if it has none.
+    pub as_of: Option<DateTime<Utc>>,
+}
+
+impl<T> Page<T> {
+    #[must_use]
+    pub fn new(value: Vec<T>, as_of: Option<DateTime<Utc>>) -> Self {
+        Self { value, unreadable: Vec::new(), as_of }
+    }
+
+    /// Converts the readable items.
+    #[must_use]
+    pub fn map<U>(self, change: impl FnOnce(Vec<T>) -> Vec<U>) -> Page<U> {
+        Page { value: change(self.value), unreadable: self.unreadable, as_of: self.as_of }
+    }
+
+    /// Parses items, and leaves out those that are not the fleet's.
+    pub fn parse<'a, A: 'a>(
+        items: impl IntoIterator<Item = &'a A>,
+        as_of: Option<DateTime<Utc>>,
+        parse: impl Fn(&'a A) -> Parsed<T>,
+    ) -> Self {
+        let mut page = Self::new(Vec::new(), as_of);
+        for parsed in items.into_iter().filter_map(parse) {
+            match parsed {
+                Ok(item) => page.value.push(item),
+                Err(unreadable) => page.unreadable.push(unreadable),
+            }
+        }
+        page
+    }
+}
 
 /// A launch template of a fleet.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use super::company_tags::CompanyTags;
 use super::ids::{DatabaseId, EnvironmentId, FleetName, Number, SnapshotId};
 use super::tags::{self, Tags, key, role};
+use super::unreadable::{Parsed, Unreadable, UnreadableKind};
 
 /// The meaning of an RDS status for the pool.
 /// <https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/accessing-monitoring.html#Overview.DBInstance.Status>
@@ -72,11 +73,15 @@ pub struct DatabaseAttributes {
 }
 
 impl Database {
-    /// Parses a database. Returns `None` unless both its name and its tags say that it belongs to the fleet's pool.
+    /// Parses a database. Returns `None` unless its name is that of a database of the fleet's pool.
     #[must_use]
-    pub fn parse(fleet: &FleetName, attributes: DatabaseAttributes, tags: &Tags) -> Option<Self> {
+    pub fn parse(fleet: &FleetName, attributes: DatabaseAttributes, tags: &Tags) -> Parsed<Self> {
         let number = fleet.database_number(attributes.id.as_str())?;
-        tags::belongs(tags, fleet.as_str(), role::POOL).then(|| Self {
+        if !tags::belongs(tags, fleet.as_str(), role::POOL) {
+            let id = attributes.id.as_str();
+            return Some(Err(Unreadable::new(UnreadableKind::Database, id, number, tags)));
+        }
+        Some(Ok(Self {
             id: attributes.id,
             number,
             status: super::text::sanitize(&attributes.status),
@@ -91,7 +96,7 @@ impl Database {
                 .get(key::ENVIRONMENT)
                 .map(|id| id.parse().unwrap_or_else(|_| fleet.environment(number))),
             orphan_since: tags::parse_time(tags, key::ORPHAN_SINCE),
-        })
+        }))
     }
 
     /// Classifies the status. `available` without an endpoint is pending.
@@ -128,6 +133,8 @@ impl Database {
 pub struct NewDatabase {
     pub fleet: FleetName,
     pub number: Number,
+    /// The identifier of the snapshot's RDS instance.
+    pub source: String,
     pub snapshot: Snapshot,
     /// The environment that has claimed the number; `None` for a spare.
     pub environment: Option<EnvironmentId>,

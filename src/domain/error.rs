@@ -15,6 +15,8 @@ pub enum ErrorClass {
     Auth,
     /// The resource does not exist, or was created so recently that reads do not show it yet.
     NotFound,
+    /// The resource exists, but its tags do not say that it belongs to the fleet.
+    Unreadable,
     /// The name is in use, possibly by the lost response to an earlier attempt.
     AlreadyExists,
     /// AWS lacks capacity in the Availability Zone or for the instance type.

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::error::{CloudError, ErrorClass};
 use super::ids::{EnvironmentId, FleetName, InstanceId, RecordId};
+use super::record::Record;
 use super::tags::{self, Tags, key, role};
 use super::text;
 
@@ -107,6 +109,8 @@ pub struct Instance {
     pub digests: BTreeMap<String, String>,
     /// The time of the first sweep that found it without a record.
     pub orphan_since: Option<DateTime<Utc>>,
+    /// Whether it has lost tags without which no listing shows it; only [`Instance::parse_of`] returns such an instance.
+    pub lost_tags: bool,
 }
 
 /// The attributes of an instance in AWS's response, without its tags; see [`Instance::parse`].
@@ -129,7 +133,32 @@ impl Instance {
             return None;
         }
         let environment: EnvironmentId = tags.get(key::ENVIRONMENT)?.parse().ok()?;
-        (environment.fleet == *fleet).then(|| Self {
+        (environment.fleet == *fleet).then(|| Self::with_tags(environment, attributes, tags))
+    }
+
+    /// Parses the instance that a record names. EC2's own tag, which no caller can write, proves that it was launched from the record.
+    ///
+    /// # Errors
+    /// Returns class `Unreadable` if it was not.
+    pub fn parse_of(
+        record: &Record,
+        attributes: InstanceAttributes,
+        tags: &Tags,
+    ) -> Result<Self, CloudError> {
+        let environment = &record.environment;
+        let parsed = Self::parse(&environment.fleet, attributes.clone(), tags);
+        let is_tagged = parsed.is_some_and(|parsed| parsed.environment == *environment);
+        let launched_from = tags.get(key::AWS_TEMPLATE_ID);
+        if launched_from.map_or(is_tagged, |id| id == record.id.as_str()) {
+            let instance = Self::with_tags(environment.clone(), attributes, tags);
+            return Ok(Self { lost_tags: !is_tagged, ..instance });
+        }
+        let message = format!("{} was not launched from the record of {environment}", attributes.id);
+        Err(CloudError::new(ErrorClass::Unreadable, "DescribeInstances", "Unreadable", message))
+    }
+
+    fn with_tags(environment: EnvironmentId, attributes: InstanceAttributes, tags: &Tags) -> Self {
+        Self {
             id: attributes.id,
             environment,
             record: tags.get(key::AWS_TEMPLATE_ID).map(RecordId::new),
@@ -148,7 +177,8 @@ impl Instance {
             timeline: tags.get(key::TIMELINE).map(|value| parse_timeline(value)).unwrap_or_default(),
             digests: parse_digests(tags),
             orphan_since: tags::parse_time(tags, key::ORPHAN_SINCE),
-        })
+            lost_tags: false,
+        }
     }
 }
 

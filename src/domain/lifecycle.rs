@@ -112,6 +112,7 @@ impl Restore {
             number,
             environment,
             requested_at: now,
+            source: policy.source_database.clone(),
             snapshot: self.snapshot.clone(),
             zone: self.zone.clone(),
             class: policy.database_class.clone(),

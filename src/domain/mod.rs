@@ -27,6 +27,7 @@ pub mod spare;
 pub mod tags;
 pub mod target;
 pub mod text;
+pub mod unreadable;
 pub mod world;
 
 pub use access::{Access, Address, Endpoint};
@@ -50,4 +51,5 @@ pub use record::{LaunchFailure, NewEnvironment, NewRecord, Purpose, Record, Term
 pub use spare::Spare;
 pub use tags::{TagChanges, Tags};
 pub use target::Target;
+pub use unreadable::{Parsed, Unreadable, UnreadableKind};
 pub use world::{Listing, World};

@@ -11,6 +11,7 @@ use super::ids::{
 use super::policy::Policy;
 use super::tags::{self, TagChanges, Tags, key, role};
 use super::text;
+use super::unreadable::{Parsed, Unreadable, UnreadableKind};
 
 /// The number of an instance's tags that are neither the company's nor a service's: those of [`NewRecord::identity_tags`], those that its
 /// bootstrap writes, and `orphan-since`.
@@ -76,7 +77,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// Parses a launch template. Returns `None` unless both its name and its tags say that it is a record of the fleet.
+    /// Parses a launch template. Returns `None` unless its name is that of a record of the fleet.
     #[must_use]
     pub fn parse(
         fleet: &FleetName,
@@ -84,15 +85,15 @@ impl Record {
         template_name: &str,
         template_created_at: DateTime<Utc>,
         tags: &Tags,
-    ) -> Option<Self> {
+    ) -> Parsed<Self> {
         let number = fleet.record_number(template_name)?;
         let retirement = tags::belongs(tags, fleet.as_str(), role::RETIREMENT);
         if !retirement && !tags::belongs(tags, fleet.as_str(), role::ENVIRONMENT) {
-            return None;
+            return Some(Err(Unreadable::new(UnreadableKind::Record, id.as_str(), number, tags)));
         }
         let environment = fleet.environment(number);
         let text_of = |key: &str| tags.get(key).map(|value| text::sanitize(value));
-        Some(Self {
+        Some(Ok(Self {
             id,
             name: text_of(key::NAME).unwrap_or_else(|| environment.to_string()),
             environment,
@@ -109,7 +110,7 @@ impl Record {
             orphan_since: tags::parse_time(tags, key::ORPHAN_SINCE),
             services: parse_services(tags),
             note: text_of(key::NOTE),
-        })
+        }))
     }
 
     /// Returns the expiry, or, if that is unknown, the latest expiry that the policy allows.

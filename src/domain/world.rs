@@ -1,5 +1,6 @@
 //! One observation of everything that a fleet owns.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,11 +14,14 @@ use super::instance::Instance;
 use super::launches::Launches;
 use super::pipeline::Pipeline;
 use super::record::Record;
+use super::unreadable::{Unreadable, UnreadableKind};
 
 /// The result of one listing, possibly incomplete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing<T> {
     pub items: Vec<T>,
+    /// Resources with names of the fleet whose tags do not say so.
+    pub unreadable: Vec<Unreadable>,
     /// Whether every page was read. Absence from an incomplete listing proves nothing.
     pub complete: bool,
     /// AWS's time of the oldest page.
@@ -28,14 +32,14 @@ pub struct Listing<T> {
 
 impl<T> Default for Listing<T> {
     fn default() -> Self {
-        Self { items: Vec::new(), complete: false, as_of: None, problem: None }
+        Self { items: Vec::new(), unreadable: Vec::new(), complete: false, as_of: None, problem: None }
     }
 }
 
 impl<T> Listing<T> {
     #[must_use]
     pub fn complete(items: Vec<T>, as_of: DateTime<Utc>) -> Self {
-        Self { items, complete: true, as_of: Some(as_of), problem: None }
+        Self { items, unreadable: Vec::new(), complete: true, as_of: Some(as_of), problem: None }
     }
 
     pub fn iter(&self) -> std::slice::Iter<'_, T> {
@@ -140,6 +144,17 @@ impl World {
         let databases = self.databases.iter().map(|database| database.number);
         let records = self.records.iter().map(Record::number);
         databases.chain(records).fold(self.fleet.policy.last_number, Number::max).next()
+    }
+
+    /// Returns the records and databases that exist, but whose tags do not say that they are the fleet's.
+    pub fn unreadable(&self) -> impl Iterator<Item = &Unreadable> {
+        self.records.unreadable.iter().chain(&self.databases.unreadable)
+    }
+
+    /// Returns the numbers of the unreadable resources of one kind.
+    #[must_use]
+    pub(crate) fn unreadable_numbers(&self, kind: UnreadableKind) -> BTreeSet<Number> {
+        self.unreadable().filter(|found| found.kind == kind).map(|found| found.number).collect()
     }
 
     /// Returns the age of the oldest listing at `now`, in AWS's time.

@@ -136,14 +136,16 @@ impl World {
 
 /// Separates the fleet's own template from a page of records.
 fn split_templates(page: Page<Template>, found: &mut Option<Fleet>) -> Page<Record> {
-    let mut records = Vec::with_capacity(page.value.len());
-    for template in page.value {
-        match template {
-            Template::Fleet(fleet) => *found = Some(*fleet),
-            Template::Record(record) => records.push(*record),
+    page.map(|templates| {
+        let mut records = Vec::with_capacity(templates.len());
+        for template in templates {
+            match template {
+                Template::Fleet(fleet) => *found = Some(*fleet),
+                Template::Record(record) => records.push(*record),
+            }
         }
-    }
-    Page { value: records, as_of: page.as_of }
+        records
+    })
 }
 
 fn same_sources(a: &Fleet, b: &Fleet) -> bool {
@@ -158,6 +160,7 @@ fn add<T>(listing: &mut Listing<T>, page: Result<Page<T>, CloudError>) {
             let first = listing.items.is_empty() && listing.as_of.is_none();
             listing.as_of = if first { page.as_of } else { earliest(listing.as_of, page.as_of) };
             listing.items.extend(page.value);
+            listing.unreadable.extend(page.unreadable);
         }
         Err(problem) => listing.problem = Some(problem),
     }
@@ -188,7 +191,7 @@ mod tests {
     fn listed(pages: &[(&[u32], Option<i64>)]) -> Listing<u32> {
         let mut listing = Listing::default();
         for (items, second) in pages {
-            add(&mut listing, Ok(Page { value: items.to_vec(), as_of: second.map(at) }));
+            add(&mut listing, Ok(Page::new(items.to_vec(), second.map(at))));
         }
         finish(&mut listing);
         listing

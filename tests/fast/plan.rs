@@ -254,7 +254,8 @@ proptest! {
 
         let record = Record::parse(&fleet_name(), RecordId::new("lt-1"), &format!("hatchery/{resource_name}"), now(), &tags);
         let is_record = matches!(role, Some("environment" | "retirement"));
-        prop_assert_eq!(record.is_some(), has_fleet_tag && has_name && is_record);
+        prop_assert_eq!(record.is_some(), has_name);
+        prop_assert_eq!(record.is_some_and(|found| found.is_ok()), has_fleet_tag && has_name && is_record);
 
         let facts = DatabaseAttributes {
             id: DatabaseId::new(format!("hatchery-{}", resource_name.replace('/', "-"))),
@@ -263,7 +264,9 @@ proptest! {
             created_at: None,
             zone: None,
         };
-        prop_assert_eq!(Database::parse(&fleet_name(), facts, &tags).is_some(), has_fleet_tag && has_name && role == Some("pool"));
+        let database = Database::parse(&fleet_name(), facts, &tags);
+        prop_assert_eq!(database.is_some(), has_name);
+        prop_assert_eq!(database.is_some_and(|found| found.is_ok()), has_fleet_tag && has_name && role == Some("pool"));
 
         // Instances have no names, only tags.
         let facts = InstanceAttributes {

@@ -273,6 +273,13 @@ impl<H: Hook> Cloud for Layer<H> {
         Ok(Observed { value: self.hook.instances_of(value.into_iter().collect()).pop(), as_of })
     }
 
+    async fn instance_of(&self, record: &Record) -> Result<Observed<Option<Instance>>> {
+        let read = self.inner.instance_of(record);
+        let Observed { value, as_of } =
+            self.with_clock(self.call(Access::Read, "instance of", &record.id, read).await?);
+        Ok(Observed { value: self.hook.instances_of(value.into_iter().collect()).pop(), as_of })
+    }
+
     async fn instances_of(&self, environment: &EnvironmentId) -> Result<Observed<Vec<Instance>>> {
         let read = self.inner.instances_of(environment);
         let Observed { value, as_of } =
@@ -330,6 +337,10 @@ impl<H: Hook> Cloud for Layer<H> {
     async fn create_database(&self, new: &NewDatabase) -> Result<()> {
         let create = self.inner.create_database(new);
         self.change(Access::Write, "create database", new.id(), Change::CreateDatabase(new), create).await
+    }
+
+    async fn start_database(&self, id: &DatabaseId) -> Result<()> {
+        self.call(Access::Write, "start database", id, self.inner.start_database(id)).await
     }
 
     async fn tag_database(&self, id: &DatabaseId, changes: &TagChanges) -> Result<()> {

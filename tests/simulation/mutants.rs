@@ -166,9 +166,7 @@ fn map_pages<'a, T: Send + 'a>(
     change: impl Fn(Vec<T>) -> Vec<T> + Send + Sync + 'a,
 ) -> Pages<'a, T> {
     pages
-        .map(move |page| {
-            page.map(|page| hatchery::cloud::Page { value: change(page.value), as_of: page.as_of })
-        })
+        .map(move |page| page.map(|page| page.map(&change)))
         .boxed()
 }
 

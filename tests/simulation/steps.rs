@@ -56,6 +56,7 @@ pub(crate) async fn restore_database(cloud: &DynCloud, number: u32, claimed: boo
     let new = NewDatabase {
         fleet: dev(),
         number,
+        source: "integration".into(),
         snapshot,
         environment: claimed.then(|| dev().environment(number)),
         requested_at: "2026-03-02T08:08:00Z".parse().unwrap(),

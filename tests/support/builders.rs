@@ -106,6 +106,7 @@ pub(crate) fn instance(number: u32) -> Instance {
         timeline: BTreeMap::new(),
         digests: BTreeMap::new(),
         orphan_since: None,
+        lost_tags: false,
     }
 }
 

@@ -238,6 +238,7 @@ async fn databases(cloud: &dyn Account, fixtures: &Fixtures, fleet: &Fleet) {
         number: Number(4),
         environment: None,
         requested_at: fixtures.now,
+        source: "integration".into(),
         snapshot: cloud.latest_snapshot(&fixtures.source_database).await.unwrap().unwrap(),
         zone: subnets[0].zone.clone(),
         class: "db.t4g.small".into(),

@@ -6,12 +6,12 @@ use aws_sdk_rds::types::{DbInstance, Tag};
 use futures::StreamExt as _;
 
 use super::call::{Access, Bucket, call};
-use super::launch_templates::parse_pages;
+use super::launch_templates::{parse_pages, readable};
 use super::{AwsCloud, from_sdk_time};
 use crate::cloud::{Observed, Page, Pages, Result, SourceDatabase, absent};
 use crate::domain::database::DatabaseAttributes;
 use crate::domain::{
-    CloudError, Database, DatabaseId, ErrorClass, FleetName, NewDatabase, Number, Snapshot, SnapshotId,
+    CloudError, Database, DatabaseId, ErrorClass, FleetName, NewDatabase, Number, Parsed, Snapshot, SnapshotId,
     TagChanges, Tags,
 };
 
@@ -27,14 +27,14 @@ impl AwsCloud {
             match call(&self.limits, Bucket::Database, Access::Read, "DescribeDBInstances", next).await {
                 Ok(Observed { value: None, .. }) => None,
                 Ok(Observed { value: Some(page), as_of }) => {
-                    Some((Ok(Page { value: page.db_instances.unwrap_or_default(), as_of }), pager))
+                    Some((Ok(Page::new(page.db_instances.unwrap_or_default(), as_of)), pager))
                 }
                 Err(error) => Some((Err(error), pager)),
             }
         });
         parse_pages(pages.boxed(), move |database| {
             let parsed = parse(fleet, database)?;
-            self.cache_arn(&parsed.id, database);
+            self.cache_arn(database);
             Some(parsed)
         })
     }
@@ -57,12 +57,11 @@ impl AwsCloud {
         number: Number,
     ) -> Result<Observed<Option<Database>>> {
         let found = self.describe(fleet.database_id(number).as_str()).await?;
-        let value = found.value.and_then(|database| {
-            let parsed = parse(fleet, &database)?;
-            self.cache_arn(&parsed.id, &database);
-            Some(parsed)
+        let parsed = found.value.and_then(|database| {
+            self.cache_arn(&database);
+            parse(fleet, &database)
         });
-        Ok(Observed { value, as_of: found.as_of })
+        Ok(Observed { value: readable("DescribeDBInstances", parsed)?, as_of: found.as_of })
     }
 
     pub(super) async fn source_database(&self, id: &str) -> Result<Option<SourceDatabase>> {
@@ -133,11 +132,20 @@ impl AwsCloud {
             .publicly_accessible(false)
             .deletion_protection(false)
             .copy_tags_to_snapshot(false)
+            // An upgrade would make a free database unavailable for minutes, and no database lives long enough to need one.
+            .auto_minor_version_upgrade(false)
+            // The default would enrol the copy in extended support, which costs per vCPU, even if the source is not enrolled.
+            .set_engine_lifecycle_support(self.engine_lifecycle_support(&new.source).await?)
             // With backups, RDS starts the first one right after the restore, in the status `backing-up`.
             .backup_retention_period(0)
             .set_tags(Some(rds_tags(&new.tags())));
         let operation = "RestoreDBInstanceFromDBSnapshot";
         call(&self.limits, Bucket::Database, Access::Write, operation, request.send()).await.map(|_| ())
+    }
+
+    /// Returns the source's setting for the time after the end of standard support; `None` if the source is gone or RDS does not name it.
+    async fn engine_lifecycle_support(&self, source: &str) -> Result<Option<String>> {
+        Ok(self.describe(source).await?.value.and_then(|source| source.engine_lifecycle_support))
     }
 
     pub(super) async fn delete_database(&self, id: &DatabaseId) -> Result<()> {
@@ -151,6 +159,11 @@ impl AwsCloud {
             Err(error) if error.message.contains("already being deleted") => Ok(()),
             deleted => absent(deleted).map(|_| ()),
         }
+    }
+
+    pub(super) async fn start_database(&self, id: &DatabaseId) -> Result<()> {
+        let request = self.rds.start_db_instance().db_instance_identifier(id.as_str()).send();
+        call(&self.limits, Bucket::Database, Access::Write, "StartDBInstance", request).await.map(|_| ())
     }
 
     pub(super) async fn tag_database(&self, id: &DatabaseId, changes: &TagChanges) -> Result<()> {
@@ -181,14 +194,15 @@ impl AwsCloud {
         })
     }
 
-    fn cache_arn(&self, id: &DatabaseId, database: &DbInstance) {
-        if let Some(arn) = database.db_instance_arn() {
-            self.arns.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), arn.to_owned());
+    fn cache_arn(&self, database: &DbInstance) {
+        if let (Some(id), Some(arn)) = (database.db_instance_identifier(), database.db_instance_arn()) {
+            let mut arns = self.arns.lock().unwrap_or_else(PoisonError::into_inner);
+            arns.insert(DatabaseId::new(id), arn.to_owned());
         }
     }
 }
 
-fn parse(fleet: &FleetName, database: &DbInstance) -> Option<Database> {
+fn parse(fleet: &FleetName, database: &DbInstance) -> Parsed<Database> {
     let endpoint = database.endpoint().and_then(|endpoint| Some((endpoint.address()?, endpoint.port()?)));
     let attributes = DatabaseAttributes {
         id: DatabaseId::new(database.db_instance_identifier()?),

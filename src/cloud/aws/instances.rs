@@ -15,7 +15,7 @@ use crate::domain::instance::InstanceAttributes;
 use crate::domain::tags::key;
 use crate::domain::{
     CloudError, EnvironmentId, ErrorClass, FleetName, Image, ImageId, Instance, InstanceId, InstanceState,
-    SubnetId,
+    Record, SubnetId,
 };
 
 /// The maximum page size of `DescribeInstances`.
@@ -38,7 +38,7 @@ impl AwsCloud {
                     let reservations = page.reservations.unwrap_or_default();
                     let value =
                         reservations.into_iter().flat_map(|r| r.instances.unwrap_or_default()).collect();
-                    Some((Ok(Page { value, as_of }), pager))
+                    Some((Ok(Page::new(value, as_of)), pager))
                 }
                 Err(error) => Some((Err(error), pager)),
             }
@@ -48,7 +48,7 @@ impl AwsCloud {
 
     pub(super) fn instances<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Instance> {
         let filters = vec![filter(&format!("tag:{}", key::FLEET), [fleet.as_str()])];
-        parse_pages(self.list_ec2_instances(filters), move |instance| parse(fleet, instance))
+        parse_pages(self.list_ec2_instances(filters), move |instance| parse(fleet, instance).map(Ok))
     }
 
     pub(super) async fn instances_of(&self, environment: &EnvironmentId) -> Result<Observed<Vec<Instance>>> {
@@ -66,13 +66,28 @@ impl AwsCloud {
         Ok(Observed { value: found.value.into_iter().next(), as_of: found.as_of })
     }
 
+    pub(super) async fn instance_of(&self, record: &Record) -> Result<Observed<Option<Instance>>> {
+        let Some(id) = &record.instance else { return Ok(Observed { value: None, as_of: None }) };
+        let mut pages = self.list_ec2_instances(vec![filter("instance-id", [id.as_str()])]);
+        let mut read = Observed { value: None, as_of: None };
+        while let Some(page) = pages.next().await {
+            let page = page?;
+            read.as_of = read.as_of.or(page.as_of);
+            for instance in &page.value {
+                let Some(attributes) = attributes(instance) else { continue };
+                read.value = Some(Instance::parse_of(record, attributes, &parse_tags(instance.tags()))?);
+            }
+        }
+        Ok(read)
+    }
+
     async fn all_of(
         &self,
         fleet: &FleetName,
         filters: Vec<aws_sdk_ec2::types::Filter>,
     ) -> Result<Observed<Vec<Instance>>> {
         let mut all = Observed { value: Vec::new(), as_of: None };
-        let mut pages = parse_pages(self.list_ec2_instances(filters), |instance| parse(fleet, instance));
+        let mut pages = parse_pages(self.list_ec2_instances(filters), |instance| parse(fleet, instance).map(Ok));
         while let Some(page) = pages.next().await {
             let page = page?;
             all.as_of = all.as_of.or(page.as_of);
@@ -161,7 +176,11 @@ impl AwsCloud {
 }
 
 fn parse(fleet: &FleetName, instance: &Ec2Instance) -> Option<Instance> {
-    let attributes = InstanceAttributes {
+    Instance::parse(fleet, attributes(instance)?, &parse_tags(instance.tags()))
+}
+
+fn attributes(instance: &Ec2Instance) -> Option<InstanceAttributes> {
+    Some(InstanceAttributes {
         id: InstanceId::new(instance.instance_id()?),
         state: state_of(instance),
         instance_type: instance.instance_type().map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
@@ -169,8 +188,7 @@ fn parse(fleet: &FleetName, instance: &Ec2Instance) -> Option<Instance> {
         private_ip: instance.private_ip_address().map(str::to_owned),
         zone: instance.placement().and_then(|placement| placement.availability_zone()).map(str::to_owned),
         launched_at: instance.launch_time().and_then(from_sdk_time)?,
-    };
-    Instance::parse(fleet, attributes, &parse_tags(instance.tags()))
+    })
 }
 
 fn state_of(instance: &Ec2Instance) -> InstanceState {

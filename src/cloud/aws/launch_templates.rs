@@ -19,8 +19,8 @@ use super::{AwsCloud, from_sdk_time, launch_template_copy};
 use crate::cloud::{BaseTemplate, Observed, Page, Pages, Result, Template, absent};
 use crate::domain::tags::{key, role};
 use crate::domain::{
-    CloudError, EnvironmentId, ErrorClass, Fleet, FleetName, NewEnvironment, NewFleet, NewRecord, Purpose,
-    Record, RecordId, TagChanges, Tags,
+    CloudError, EnvironmentId, ErrorClass, Fleet, FleetName, NewEnvironment, NewFleet, NewRecord, Parsed,
+    Purpose, Record, RecordId, TagChanges, Tags,
 };
 
 /// The root device of Amazon Linux 2023 images.
@@ -49,7 +49,7 @@ impl AwsCloud {
             match page {
                 Ok(Observed { value: None, .. }) => None,
                 Ok(Observed { value: Some(page), as_of }) => {
-                    Some((Ok(Page { value: page.launch_templates.unwrap_or_default(), as_of }), pager))
+                    Some((Ok(Page::new(page.launch_templates.unwrap_or_default(), as_of)), pager))
                 }
                 Err(error) => Some((Err(error), pager)),
             }
@@ -59,15 +59,19 @@ impl AwsCloud {
 
     pub(super) fn fleets(&self) -> Pages<'_, Fleet> {
         let filters = vec![filter(&format!("tag:{}", key::ROLE), [role::FLEET])];
-        parse_pages(self.list_templates(filters), parse_fleet)
+        parse_pages(self.list_templates(filters), |template| parse_fleet(template).map(Ok))
     }
 
+    /// Lists the templates by their names, because one that has lost its tags still claims its number.
     pub(super) fn templates<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Template> {
-        let filters = vec![filter(&format!("tag:{}", key::FLEET), [fleet.as_str()])];
+        let base = fleet.template_name();
+        let filters = vec![filter("launch-template-name", [base.as_str(), &format!("{base}/*")])];
         parse_pages(self.list_templates(filters), move |template| {
             let base = || parse_fleet(template).filter(|found| found.name == *fleet);
-            let record = parse_record(fleet, template).map(|record| Template::Record(Box::new(record)));
-            record.or_else(|| base().map(|fleet| Template::Fleet(Box::new(fleet))))
+            let record = parse_record(fleet, template);
+            record
+                .map(|record| record.map(|record| Template::Record(Box::new(record))))
+                .or_else(|| base().map(|fleet| Ok(Template::Fleet(Box::new(fleet)))))
         })
     }
 
@@ -79,16 +83,14 @@ impl AwsCloud {
     pub(super) async fn record(&self, fleet: &FleetName, id: &RecordId) -> Result<Observed<Option<Record>>> {
         let request = self.ec2.describe_launch_templates().launch_template_ids(id.as_str());
         let found = self.one_template(request).await?;
-        Ok(Observed {
-            value: found.value.and_then(|template| parse_record(fleet, &template)),
-            as_of: found.as_of,
-        })
+        let parsed = found.value.and_then(|template| parse_record(fleet, &template));
+        Ok(Observed { value: readable("DescribeLaunchTemplates", parsed)?, as_of: found.as_of })
     }
 
     pub(super) async fn find_record(&self, environment: &EnvironmentId) -> Result<Observed<Option<Record>>> {
         let found = self.template_named(&environment.record_name()).await?;
-        let value = found.value.and_then(|template| parse_record(&environment.fleet, &template));
-        Ok(Observed { value, as_of: found.as_of })
+        let parsed = found.value.and_then(|template| parse_record(&environment.fleet, &template));
+        Ok(Observed { value: readable("DescribeLaunchTemplates", parsed)?, as_of: found.as_of })
     }
 
     async fn template_named(&self, name: &str) -> Result<Observed<Option<LaunchTemplate>>> {
@@ -336,7 +338,7 @@ fn parse_fleet(template: &LaunchTemplate) -> Option<Fleet> {
     Fleet::parse(id, name, &tags)
 }
 
-fn parse_record(fleet: &FleetName, template: &LaunchTemplate) -> Option<Record> {
+fn parse_record(fleet: &FleetName, template: &LaunchTemplate) -> Parsed<Record> {
     let (id, name, tags) = attributes(template)?;
     Record::parse(fleet, id, name, from_sdk_time(template.create_time()?)?, &tags)
 }
@@ -344,13 +346,14 @@ fn parse_record(fleet: &FleetName, template: &LaunchTemplate) -> Option<Record> 
 /// Parses the items of each page and leaves out those that are not the fleet's.
 pub(super) fn parse_pages<'a, A: 'a, B: 'a>(
     pages: Pages<'a, A>,
-    parse: impl Fn(&A) -> Option<B> + Send + 'a,
+    parse: impl Fn(&A) -> Parsed<B> + Send + 'a,
 ) -> Pages<'a, B> {
-    pages
-        .map(move |page| {
-            page.map(|page| Page { value: page.value.iter().filter_map(&parse).collect(), as_of: page.as_of })
-        })
-        .boxed()
+    pages.map(move |page| page.map(|page| Page::parse(&page.value, page.as_of, &parse))).boxed()
+}
+
+/// Converts the parsed resource of a read by id or name.
+pub(super) fn readable<T>(operation: &'static str, parsed: Parsed<T>) -> Result<Option<T>> {
+    parsed.transpose().map_err(|unreadable| unreadable.to_error(operation))
 }
 
 pub(super) fn filter<'v>(name: &str, values: impl IntoIterator<Item = &'v str>) -> Filter {

@@ -12,27 +12,21 @@ use super::call::{Access, Bucket, call};
 use super::launch_templates::filter;
 use crate::cloud::{Observed, Page, Result};
 
-/// The number of ids per request.
-const CHUNK: usize = 200;
+/// More than any test creates. moto ends a listing after `MaxResults`; AWS allows 200.
+const MAX_TEMPLATES: i32 = 100_000;
 
 impl AwsCloud {
-    /// Lists the templates that match filters by tags, with their current tags.
+    /// Lists the templates that match filters by tags or names, with their current tags.
     pub(super) async fn moto_templates(&self, filters: &[Filter]) -> Result<Page<LaunchTemplate>> {
         let tags = self.current_tags(filter("resource-type", ["launch-template"])).await?;
-        let wanted: Vec<String> =
-            tags.value.iter().filter(|(_, tags)| matches(filters, tags)).map(|(id, _)| id.clone()).collect();
-        let mut page = Observed { value: Vec::new(), as_of: tags.as_of };
-        for ids in wanted.chunks(CHUNK) {
-            let request = self.ec2.describe_launch_templates().set_launch_template_ids(Some(ids.to_vec()));
-            let request = request.max_results(200).send();
-            let found =
-                call(&self.limits, Bucket::Describe, Access::Read, "DescribeLaunchTemplates", request)
-                    .await?;
-            page.value.extend(found.value.launch_templates.unwrap_or_default());
-        }
+        let request = self.ec2.describe_launch_templates().max_results(MAX_TEMPLATES).send();
+        let found =
+            call(&self.limits, Bucket::Describe, Access::Read, "DescribeLaunchTemplates", request).await?;
+        let mut page = Page::new(found.value.launch_templates.unwrap_or_default(), tags.as_of);
         for template in &mut page.value {
             template.tags = template.launch_template_id().and_then(|id| tags.value.get(id).cloned());
         }
+        page.value.retain(|template| filters.iter().all(|filter| matches(filter, template)));
         Ok(page)
     }
 
@@ -61,13 +55,17 @@ impl AwsCloud {
     }
 }
 
-/// Whether tags match filters of the form `tag:<key>`.
-fn matches(filters: &[Filter], tags: &[Tag]) -> bool {
-    filters.iter().all(|filter| {
-        let key = filter.name().and_then(|name| name.strip_prefix("tag:"));
-        tags.iter().any(|tag| {
-            tag.key() == key
-                && tag.value().is_some_and(|value| filter.values().iter().any(|wanted| wanted == value))
-        })
-    })
+/// Whether a template matches a filter by tag or name. ministack knows no wildcards.
+fn matches(filter: &Filter, template: &LaunchTemplate) -> bool {
+    let is_wanted = |value: Option<&str>| {
+        let matches = |wanted: &String, value: &str| match wanted.strip_suffix('*') {
+            Some(prefix) => value.starts_with(prefix),
+            None => wanted == value,
+        };
+        value.is_some_and(|value| filter.values().iter().any(|wanted| matches(wanted, value)))
+    };
+    match filter.name().and_then(|name| name.strip_prefix("tag:")) {
+        Some(key) => template.tags().iter().any(|tag| tag.key() == Some(key) && is_wanted(tag.value())),
+        None => is_wanted(template.launch_template_name()),
+    }
 }

@@ -9,7 +9,9 @@ use futures::stream::BoxStream;
 
 use super::Caller;
 use super::faults::call_error;
-use super::listings::{Parse, parse_database, parse_fleet, parse_instance, parse_record, parse_template};
+use super::listings::{
+    Parse, attributes, parse_database, parse_fleet, parse_instance, parse_record, parse_template, readable,
+};
 use super::mutations::{create_database, create_template, launch_instance, name_taken};
 use super::operations::{
     AUDIT, CREATE_TEMPLATE, DATABASES, EC2_TAGS, INSTANCES, LOGS, RDS_TAGS, RUN, TEMPLATES, read, write,
@@ -51,7 +53,7 @@ impl Cloud for Caller {
 
     fn instances<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Instance> {
         let parse: Parse<'a, SimInstance, Instance> =
-            Box::new(move |id, instance, tags| parse_instance(fleet, id, instance, tags));
+            Box::new(move |id, instance, tags| parse_instance(fleet, id, instance, tags).map(Ok));
         self.pages(INSTANCES, |state| &state.instances, |instance| &instance.tags, parse)
     }
 
@@ -105,7 +107,10 @@ impl Cloud for Caller {
     async fn record(&self, fleet: &FleetName, id: &RecordId) -> Result<Observed<Option<Record>>> {
         self.read(TEMPLATES, |state, at| {
             let found = state.templates.at(id.as_str(), at);
-            Ok(found.and_then(|template| parse_record(fleet, id.as_str(), template, &template.tags)))
+            readable(
+                TEMPLATES,
+                found.and_then(|template| parse_record(fleet, id.as_str(), template, &template.tags)),
+            )
         })
         .await
     }
@@ -114,8 +119,20 @@ impl Cloud for Caller {
         let name = environment.record_name();
         self.read(TEMPLATES, |state, at| {
             let found = state.templates.page("", at).find(|(_, template)| template.name == name);
-            Ok(found
-                .and_then(|(id, template)| parse_record(&environment.fleet, id, template, &template.tags)))
+            let parse =
+                |(id, template): (&str, &Template)| parse_record(&environment.fleet, id, template, &template.tags);
+            readable(TEMPLATES, found.and_then(parse))
+        })
+        .await
+    }
+
+    async fn instance_of(&self, record: &Record) -> Result<Observed<Option<Instance>>> {
+        self.read(INSTANCES, |state, at| {
+            let Some(id) = &record.instance else { return Ok(None) };
+            let found = state.instances.at(id.as_str(), at);
+            found
+                .map(|found| Instance::parse_of(record, attributes(id.as_str(), found), &found.tags))
+                .transpose()
         })
         .await
     }
@@ -144,7 +161,10 @@ impl Cloud for Caller {
         let id = fleet.database_id(number);
         self.read(DATABASES, |state, at| {
             let found = state.databases.at(id.as_str(), at);
-            Ok(found.and_then(|database| parse_database(fleet, id.as_str(), database, &database.tags)))
+            readable(
+                DATABASES,
+                found.and_then(|database| parse_database(fleet, id.as_str(), database, &database.tags)),
+            )
         })
         .await
     }
@@ -235,6 +255,12 @@ impl Cloud for Caller {
         let new = new.clone();
         let operation = write("RestoreDBInstanceFromDBSnapshot", Bucket::Database);
         self.write(operation, move |state, who| create_database(state, who, operation, &new)).await
+    }
+
+    async fn start_database(&self, id: &DatabaseId) -> Result<()> {
+        let id = id.to_string();
+        let operation = write("StartDBInstance", Bucket::Database);
+        self.write(operation, move |state, who| state.start_database(&id, who, operation)).await
     }
 
     async fn tag_database(&self, id: &DatabaseId, changes: &TagChanges) -> Result<()> {
@@ -363,7 +389,9 @@ impl Account for Caller {
     }
 
     fn fleets(&self) -> Pages<'_, Fleet> {
-        self.pages(TEMPLATES, |state| &state.templates, |template| &template.tags, Box::new(parse_fleet))
+        let parse: Parse<'_, Template, Fleet> =
+            Box::new(|id, template, tags| parse_fleet(id, template, tags).map(Ok));
+        self.pages(TEMPLATES, |state| &state.templates, |template| &template.tags, parse)
     }
 
     async fn create_fleet(&self, new: &NewFleet) -> Result<RecordId> {

@@ -12,14 +12,15 @@ use crate::domain::database::DatabaseAttributes;
 use crate::domain::instance::InstanceAttributes;
 use crate::domain::tags::Tags;
 use crate::domain::{
-    Database, DatabaseId, ErrorClass, Fleet, FleetName, Instance, InstanceId, Record, RecordId, TagChanges,
+    Database, DatabaseId, ErrorClass, Fleet, FleetName, Instance, InstanceId, Parsed, Record, RecordId,
+    TagChanges,
 };
 
 pub(super) fn parse_fleet(id: &str, template: &Template, tags: &Tags) -> Option<Fleet> {
     Fleet::parse(RecordId::new(id), &template.name, tags)
 }
 
-pub(super) fn parse_record(fleet: &FleetName, id: &str, template: &Template, tags: &Tags) -> Option<Record> {
+pub(super) fn parse_record(fleet: &FleetName, id: &str, template: &Template, tags: &Tags) -> Parsed<Record> {
     Record::parse(fleet, RecordId::new(id), &template.name, template.created_at, tags)
 }
 
@@ -29,11 +30,13 @@ pub(super) fn parse_template(
     id: &str,
     template: &Template,
     tags: &Tags,
-) -> Option<crate::cloud::Template> {
-    use crate::cloud::Template as Parsed;
-    let record = parse_record(fleet, id, template, tags).map(|record| Parsed::Record(Box::new(record)));
+) -> Parsed<crate::cloud::Template> {
+    use crate::cloud::Template as Found;
+    let record = parse_record(fleet, id, template, tags);
     let own = || parse_fleet(id, template, tags).filter(|found| found.name == *fleet);
-    record.or_else(|| own().map(|fleet| Parsed::Fleet(Box::new(fleet))))
+    record
+        .map(|record| record.map(|record| Found::Record(Box::new(record))))
+        .or_else(|| own().map(|fleet| Ok(Found::Fleet(Box::new(fleet)))))
 }
 
 pub(super) fn parse_instance(
@@ -42,7 +45,11 @@ pub(super) fn parse_instance(
     instance: &SimInstance,
     tags: &Tags,
 ) -> Option<Instance> {
-    let attributes = InstanceAttributes {
+    Instance::parse(fleet, attributes(id, instance), tags)
+}
+
+pub(super) fn attributes(id: &str, instance: &SimInstance) -> InstanceAttributes {
+    InstanceAttributes {
         id: InstanceId::new(id),
         state: instance.state,
         instance_type: instance.instance_type.clone(),
@@ -50,8 +57,7 @@ pub(super) fn parse_instance(
         private_ip: Some(instance.private_ip.clone()),
         zone: Some(instance.zone.clone()),
         launched_at: instance.launched_at,
-    };
-    Instance::parse(fleet, attributes, tags)
+    }
 }
 
 pub(super) fn parse_database(
@@ -59,7 +65,7 @@ pub(super) fn parse_database(
     id: &str,
     database: &SimDatabase,
     tags: &Tags,
-) -> Option<Database> {
+) -> Parsed<Database> {
     let attributes = DatabaseAttributes {
         id: DatabaseId::new(id),
         status: database.status.clone(),
@@ -82,8 +88,13 @@ impl State {
     }
 }
 
+/// Converts the parsed item of a read by id or name.
+pub(super) fn readable<T>(operation: Operation, parsed: Parsed<T>) -> Result<Option<T>> {
+    parsed.transpose().map_err(|unreadable| unreadable.to_error(operation.name))
+}
+
 /// Parses an item of a page from its id, its value and its tags.
-pub(super) type Parse<'a, T, R> = Box<dyn Fn(&str, &T, &Tags) -> Option<R> + Send + Sync + 'a>;
+pub(super) type Parse<'a, T, R> = Box<dyn Fn(&str, &T, &Tags) -> Parsed<R> + Send + Sync + 'a>;
 
 impl Caller {
     /// Lists the items of a store. Each page is a call with its own outcome and staleness.
@@ -106,19 +117,16 @@ impl Caller {
                     let size = state.scenario.faults.page.max(1);
                     let untagged = state.untagged(store(state).page(&marker, at).take(size).count());
                     let none = Tags::new();
-                    let (mut parsed, mut count, mut last) = (Vec::new(), 0, None);
-                    for (id, item) in store(state).page(&marker, at).take(size) {
-                        let tags = if untagged.contains(&count) { &none } else { tags(item) };
-                        parsed.extend(parse(id, item, tags));
-                        count += 1;
-                        last = Some(id);
-                    }
-                    let next = last.filter(|_| count == size).map(str::to_owned);
-                    Ok((parsed, next))
+                    let items: Vec<_> = store(state).page(&marker, at).take(size).enumerate().collect();
+                    let page = Page::parse(&items, None, |(index, (id, item))| {
+                        parse(id, item, if untagged.contains(index) { &none } else { tags(item) })
+                    });
+                    let last = items.last().filter(|_| items.len() == size);
+                    Ok((page, last.map(|(_, (id, _))| (*id).to_owned())))
                 })
                 .await;
             Some(match page {
-                Ok(Observed { value: (value, next), as_of }) => (Ok(Page { value, as_of }), (next, parse)),
+                Ok(Observed { value: (page, next), as_of }) => (Ok(Page { as_of, ..page }), (next, parse)),
                 Err(error) => (Err(error), (None, parse)),
             })
         })

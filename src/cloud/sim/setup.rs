@@ -208,6 +208,7 @@ impl State {
             number,
             environment: None,
             requested_at,
+            source: policy.source_database.clone(),
             snapshot,
             zone: self.subnets[index].zone.clone(),
             class: policy.database_class.clone(),

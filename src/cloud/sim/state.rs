@@ -82,6 +82,8 @@ pub(super) enum Event {
     Unlisted(String),
     Restored(String),
     RestoreFailed(String),
+    /// A stopped database has started.
+    Started(String),
     Deleted(String),
     Snapshot,
     Image,

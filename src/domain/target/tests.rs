@@ -108,7 +108,7 @@ fn record(number: u32, created_at: DateTime<Utc>) -> Record {
     tags.insert("hatchery:fleet".into(), "dev".into());
     tags.insert("hatchery:role".into(), "environment".into());
     let template = name.record_name(Number(number));
-    Record::parse(&name, RecordId::new("lt-1"), &template, created_at, &tags).unwrap()
+    Record::parse(&name, RecordId::new("lt-1"), &template, created_at, &tags).unwrap().unwrap()
 }
 
 #[test]

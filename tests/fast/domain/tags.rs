@@ -124,15 +124,18 @@ fn database_is_parsed_from_its_name_and_tags() {
         orphan_since: Some(time("11:00:00")),
         ..claimed(7)
     };
-    assert_eq!(read("hatchery-dev-7", &database_tags()), Some(whole));
+    assert_eq!(read("hatchery-dev-7", &database_tags()), Some(Ok(whole)));
     assert_eq!(read("integration", &database_tags()), None, "the name is another's");
     for (key, value) in [(key::FLEET, "qa"), (key::ROLE, role::ENVIRONMENT)] {
         let mut tags = database_tags();
         tags.insert(key.into(), value.into());
-        assert_eq!(read("hatchery-dev-7", &tags), None, "{key}={value}");
+        let unreadable = read("hatchery-dev-7", &tags).unwrap().unwrap_err();
+        assert_eq!((unreadable.number, unreadable.is_ours), (Number(7), true), "{key}={value}");
     }
+    let namesake = read("hatchery-dev-7", &Tags::new()).unwrap().unwrap_err();
+    assert_eq!((namesake.id.as_str(), namesake.is_ours), ("hatchery-dev-7", false));
     let bare = tags_of([(key::FLEET, "dev"), (key::ROLE, role::POOL), (key::ENVIRONMENT, "?")]);
-    let bare = read("hatchery-dev-7", &bare).unwrap();
+    let bare = read("hatchery-dev-7", &bare).unwrap().unwrap();
     assert_eq!(bare.zone.as_deref(), Some("eu-west-1a"));
     assert_eq!(bare.environment, Some(id(7)), "an invalid claim is a claim");
     assert_eq!(bare.since(), Some(time("07:15:00")));
@@ -194,7 +197,7 @@ fn record_tags() -> Tags {
 }
 
 fn parse_record(template_name: &str, tags: &Tags) -> Option<Record> {
-    Record::parse(&name(), RecordId::new("lt-7"), template_name, time("08:59:00"), tags)
+    Record::parse(&name(), RecordId::new("lt-7"), template_name, time("08:59:00"), tags)?.ok()
 }
 
 #[test]
@@ -392,6 +395,7 @@ fn restore_has_all_tags() {
     let new = |environment| NewDatabase {
         fleet: name(),
         number: Number(7),
+        source: "integration".into(),
         snapshot: Snapshot { id: SnapshotId::new("rds:integration-1"), created_at: time("06:00:00") },
         environment,
         requested_at: time("07:00:00"),
