@@ -5,9 +5,12 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::company_tags::CompanyTags;
-use super::ids::{DatabaseId, EnvironmentId, FleetName, Number, SnapshotId};
-use super::tags::{self, Tags, key, role};
+use super::ids::{DatabaseId, EnvironmentId, FleetName, Number, RecordId, SnapshotId};
+use super::tags::{self, TagChanges, Tags, key, role};
 use super::unreadable::{Parsed, Unreadable, UnreadableKind};
+
+/// The age from which an unfinished restore counts as failed. RDS restores take 10 to 30 minutes.
+pub(crate) const RESTORE_TIMEOUT: Duration = Duration::from_hours(2);
 
 /// The meaning of an RDS status for the pool.
 /// <https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/accessing-monitoring.html#Overview.DBInstance.Status>
@@ -15,23 +18,32 @@ use super::unreadable::{Parsed, Unreadable, UnreadableKind};
 pub enum StatusClass {
     /// The database accepts connections.
     Usable,
-    /// The database is being created, or has a status that this version does not know.
+    /// The database is being created, and has never accepted connections.
     Pending,
-    /// The database will never be usable.
+    /// The database exists and is unavailable for a while, or has a status that this version does not know.
+    Busy,
+    /// The database is stopped. RDS starts it after seven days.
+    Stopped,
+    /// The database will not be usable again, unless a person repairs it.
     Failed,
     Deleting,
 }
 
 impl StatusClass {
-    /// Classifies a status. Unknown ones are pending.
+    /// Classifies a status. Unknown ones are busy.
     #[must_use]
     pub(crate) fn from_status(status: &str) -> Self {
         match status {
-            "available" | "storage-optimization" => Self::Usable,
+            // Restored volumes load their blocks while queries are answered.
+            "available" | "storage-optimization" | "storage-initialization" => Self::Usable,
+            "creating" => Self::Pending,
+            "stopped" => Self::Stopped,
             "deleting" => Self::Deleting,
-            "failed" | "restore-error" => Self::Failed,
+            "failed" | "restore-error" | "insufficient-capacity" | "inaccessible-encryption-credentials" => {
+                Self::Failed
+            }
             status if status.starts_with("incompatible-") => Self::Failed,
-            _ => Self::Pending,
+            _ => Self::Busy,
         }
     }
 }
@@ -58,8 +70,12 @@ pub struct Database {
     pub snapshot_at: Option<DateTime<Utc>>,
     /// The environment that uses it. A database with this tag never becomes free again.
     pub environment: Option<EnvironmentId>,
+    /// The record that claimed it; `None` if it is free or an older version claimed it.
+    pub record: Option<RecordId>,
     /// The time of the first sweep that found it claimed without a record.
     pub orphan_since: Option<DateTime<Utc>>,
+    /// The time of the first sweep that found it busy, stopped or failed although it had been usable.
+    pub unusable_since: Option<DateTime<Utc>>,
 }
 
 /// The attributes of a database in RDS's response, without its tags; see [`Database::parse`].
@@ -79,7 +95,7 @@ impl Database {
         let number = fleet.database_number(attributes.id.as_str())?;
         if !tags::belongs(tags, fleet.as_str(), role::POOL) {
             let id = attributes.id.as_str();
-            return Some(Err(Unreadable::new(UnreadableKind::Database, id, number, tags)));
+            return Some(Err(Unreadable::new(UnreadableKind::Database, id, fleet, number, tags)));
         }
         Some(Ok(Self {
             id: attributes.id,
@@ -95,17 +111,28 @@ impl Database {
             environment: tags
                 .get(key::ENVIRONMENT)
                 .map(|id| id.parse().unwrap_or_else(|_| fleet.environment(number))),
+            record: tags.get(key::RECORD).map(RecordId::new),
             orphan_since: tags::parse_time(tags, key::ORPHAN_SINCE),
+            unusable_since: tags::parse_time(tags, key::UNUSABLE_SINCE),
         }))
     }
 
-    /// Classifies the status. `available` without an endpoint is pending.
+    /// Classifies the status. A database without a creation time has never been usable, whatever it is busy with.
     #[must_use]
     pub fn status_class(&self) -> StatusClass {
         match StatusClass::from_status(&self.status) {
-            StatusClass::Usable if self.endpoint.is_none() => StatusClass::Pending,
+            StatusClass::Usable if self.endpoint.is_some() => StatusClass::Usable,
+            StatusClass::Usable | StatusClass::Busy if self.created_at.is_none() => StatusClass::Pending,
+            StatusClass::Usable => StatusClass::Busy,
             class => class,
         }
+    }
+
+    /// Whether a restore takes longer than [`RESTORE_TIMEOUT`].
+    #[must_use]
+    pub fn is_overdue(&self, now: DateTime<Utc>) -> bool {
+        self.status_class() == StatusClass::Pending
+            && self.since().is_some_and(|since| since + RESTORE_TIMEOUT <= now)
     }
 
     /// Returns the time of the restore's request, or RDS's creation time if that is unknown.
@@ -136,8 +163,8 @@ pub struct NewDatabase {
     /// The identifier of the snapshot's RDS instance.
     pub source: String,
     pub snapshot: Snapshot,
-    /// The environment that has claimed the number; `None` for a spare.
-    pub environment: Option<EnvironmentId>,
+    /// The environment that has claimed the number, with its record; `None` for a spare.
+    pub claim: Option<(EnvironmentId, RecordId)>,
     pub requested_at: DateTime<Utc>,
     pub zone: String,
     /// The RDS instance class, such as `db.t4g.small`.
@@ -173,7 +200,9 @@ impl NewDatabase {
             ]
             .map(|(key, value)| (key.to_owned(), value)),
         );
-        tags.extend(self.environment.iter().map(|id| (key::ENVIRONMENT.to_owned(), id.to_string())));
+        if let Some((environment, record)) = &self.claim {
+            TagChanges::claim(environment, record).apply_to(&mut tags);
+        }
         tags
     }
 }
@@ -183,4 +212,13 @@ impl NewDatabase {
 pub struct Snapshot {
     pub id: SnapshotId,
     pub created_at: DateTime<Utc>,
+}
+
+/// Changes to a database.
+impl TagChanges {
+    /// Binds a database to its environment. From then on it is never free again.
+    #[must_use]
+    pub fn claim(environment: &EnvironmentId, record: &RecordId) -> Self {
+        Self::new().set(key::ENVIRONMENT, environment.to_string()).set(key::RECORD, record.as_str())
+    }
 }

@@ -8,8 +8,10 @@ use super::access::{Access, Address, Endpoint, path_of};
 use super::database::{Database, StatusClass};
 use super::ids::{EnvironmentId, Number};
 use super::instance::{Instance, InstanceState, Phase};
+use super::lifecycle;
 use super::policy::Policy;
 use super::record::Record;
+use super::unreadable::UnreadableKind;
 use super::world::World;
 
 /// All characters but those that mean nothing in any part of a URL.
@@ -29,7 +31,7 @@ pub enum EnvironmentState {
     Starting,
     /// The bootstrap has succeeded.
     Ready,
-    /// The instance is stopped or stopping.
+    /// The instance is stopped or stopping, or the database is stopped.
     Stopped,
     /// The expiry has passed, and no sweep has marked the record yet.
     Expired,
@@ -56,6 +58,8 @@ pub struct Environment<'w> {
     /// Further active instances of the same record, which should not exist.
     pub surplus: Vec<&'w Instance>,
     pub database: Option<&'w Database>,
+    /// Whether its database is gone, according to a complete listing; not for a launch that has not come so far.
+    pub database_gone: bool,
     pub state: EnvironmentState,
 }
 
@@ -76,11 +80,25 @@ impl<'w> Environment<'w> {
         records.sort_unstable_by_key(|record| record.number());
         let mut databases = ByNumber::new(world.databases.iter(), |database| database.number);
         let mut instances = ByNumber::new(world.instances.iter(), |instance| instance.environment.number);
+        let unreadable = world.unreadable_numbers(UnreadableKind::Database);
         let claim = |record: &'w Record| {
-            let (instance, surplus) = choose_instance(record, instances.next(record.number()));
-            let database = databases.next(record.number()).first().copied();
-            let state = state(record, instance, database, policy, now);
-            Self { record, instance, surplus, database, state }
+            let number = record.number();
+            let (instance, surplus) = choose_instance(record, instances.next(number));
+            let database = databases.next(number).first().copied();
+            let database_gone = database.is_none()
+                && record.instance.is_some()
+                && world.databases.complete
+                && !unreadable.contains(&number);
+            let mut environment = Self {
+                record,
+                instance,
+                surplus,
+                database,
+                database_gone,
+                state: EnvironmentState::Launching,
+            };
+            environment.state = state(&environment, policy, now);
+            environment
         };
         records.into_iter().map(claim).collect()
     }
@@ -114,16 +132,31 @@ impl<'w> Environment<'w> {
         if !self.surplus.is_empty() {
             problems.push(format!("surplus instances: {}", self.surplus.len()));
         }
-        if let Some(database) =
-            self.database.filter(|database| database.status_class() == StatusClass::Failed)
-        {
+        if let Some(database) = self.database.filter(|database| is_problem(database)) {
             problems.push(format!("its database {} is {}", database.id, database.status));
+        }
+        if self.database_gone && !self.record.retirement {
+            problems.push(format!("its database {} is gone", self.record.environment.database_id()));
         }
         if self.record.expires_at.is_none() && !self.record.retirement {
             problems
                 .push("its expiry tag is not valid, so it expires at the fleet's max-lifetime".to_owned());
         }
         problems
+    }
+
+    /// Whether its expiry has passed, or it failed.
+    #[must_use]
+    pub(crate) fn is_over(&self, policy: &Policy, now: DateTime<Utc>) -> bool {
+        lifecycle::is_over(self.record, policy, now)
+            && !lifecycle::is_extended(self.record, self.instance, now)
+    }
+
+    /// Whether it must be torn down; see [`lifecycle::is_ending`].
+    #[must_use]
+    pub(crate) fn is_ending(&self, policy: &Policy, now: DateTime<Utc>) -> bool {
+        lifecycle::is_ending(self.record, policy, now)
+            && !lifecycle::is_extended(self.record, self.instance, now)
     }
 
     /// Returns the end of the grace if the record is marked.
@@ -224,35 +257,37 @@ fn choose_instance<'w>(
     (active.pop(), surplus)
 }
 
-fn state(
-    record: &Record,
-    instance: Option<&Instance>,
-    database: Option<&Database>,
-    policy: &Policy,
-    now: DateTime<Utc>,
-) -> EnvironmentState {
+/// Whether the status of an environment's database is one that its user must know.
+fn is_problem(database: &Database) -> bool {
+    matches!(database.status_class(), StatusClass::Failed | StatusClass::Stopped | StatusClass::Busy)
+}
+
+fn state(environment: &Environment<'_>, policy: &Policy, now: DateTime<Utc>) -> EnvironmentState {
     use EnvironmentState as State;
-    if record.terminate.is_some() || record.reaping_since.is_some_and(|since| now >= since + policy.grace) {
+    let record = environment.record;
+    let is_extended = lifecycle::is_extended(record, environment.instance, now);
+    let is_grace_over = record.reaping_since.is_some_and(|since| now >= since + policy.grace);
+    if record.terminate.is_some() || (is_grace_over && !is_extended) {
         return State::Terminating;
     }
-    if record.failure.is_some()
-        || database.is_some_and(|database| database.status_class() == StatusClass::Failed)
-    {
+    let database = environment.database.map(Database::status_class);
+    if record.failure.is_some() || database == Some(StatusClass::Failed) || environment.database_gone {
         return State::Failed;
     }
-    if record.reaping_since.is_some() {
+    if record.reaping_since.is_some() && !is_extended {
         return State::Reaping;
     }
-    if now >= record.ends_at(policy) {
+    if now >= record.ends_at(policy) && !is_extended {
         return State::Expired;
     }
-    match instance {
+    match environment.instance {
         None => State::Launching,
         Some(instance) => match (instance.state, instance.phase) {
             (InstanceState::ShuttingDown | InstanceState::Terminated, _) | (_, Some(Phase::Failed)) => {
                 State::Failed
             }
             (InstanceState::Stopping | InstanceState::Stopped, _) => State::Stopped,
+            (_, Some(Phase::Ready)) if database == Some(StatusClass::Stopped) => State::Stopped,
             (_, Some(Phase::Ready)) => State::Ready,
             _ => State::Starting,
         },

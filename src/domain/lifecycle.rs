@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 
 use super::database::{NewDatabase, Snapshot};
 use super::fleet::Fleet;
-use super::ids::{EnvironmentId, Number, SubnetId};
+use super::ids::{EnvironmentId, Number, RecordId, SubnetId};
+use super::instance::Instance;
 use super::policy::Policy;
 use super::record::Record;
 use super::world::World;
@@ -38,6 +39,14 @@ pub(crate) fn is_over(record: &Record, policy: &Policy, now: DateTime<Utc>) -> b
     record.failure.is_some() || record.ends_at(policy) <= now
 }
 
+/// Whether an instance shows that its environment was extended beyond its record's expiry. Two users who extend at once may overwrite each
+/// other's expiry on the record, but each confirmed one was copied to the instance.
+#[must_use]
+pub(crate) fn is_extended(record: &Record, instance: Option<&Instance>, now: DateTime<Utc>) -> bool {
+    let copied = instance.filter(|instance| !instance.state.is_ending()).and_then(|found| found.expires_at);
+    record.terminate.is_none() && record.failure.is_none() && copied.is_some_and(|at| at > now)
+}
+
 /// Whether a record's environment must be torn down: a user asked for it, or its time and its grace are over.
 #[must_use]
 pub fn is_ending(record: &Record, policy: &Policy, now: DateTime<Utc>) -> bool {
@@ -66,13 +75,13 @@ pub fn observe_only_reason(world: &World, version: &semver::Version) -> Option<S
     }
 }
 
-/// The source and the Availability Zone of a restore.
+/// The source of a restore, and where to restore it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restore {
     /// The snapshot to restore.
     pub snapshot: Snapshot,
-    /// The Availability Zone to restore into.
-    pub zone: String,
+    /// The Availability Zones to try, in order; at least one.
+    pub zones: Vec<String>,
 }
 
 impl Restore {
@@ -89,32 +98,36 @@ impl Restore {
         };
         let subnets =
             world.subnets.as_ref().map_err(|error| format!("the fleet's subnets are unknown: {error}"))?;
-        let mut zones: Vec<_> = subnets.iter().map(|subnet| &subnet.zone).collect();
+        let mut zones: Vec<String> = subnets.iter().map(|subnet| subnet.zone.clone()).collect();
         zones.sort_unstable();
         zones.dedup();
-        let index = number.0 as usize % zones.len().max(1);
-        let zone = zones.get(index).ok_or("none of the subnets in the fleet's policy exists")?;
-        Ok(Self { snapshot, zone: (*zone).clone() })
+        if zones.is_empty() {
+            return Err("none of the subnets in the fleet's policy exists".to_owned());
+        }
+        let first = number.0 as usize % zones.len();
+        zones.rotate_left(first);
+        Ok(Self { snapshot, zones })
     }
 
-    /// Returns the database to create, with the settings of the fleet's policy. `environment` is set if it is claimed already.
+    /// Returns the database to create in one of the zones, with the settings of the fleet's policy.
     #[must_use]
     pub(crate) fn to_database(
         &self,
         fleet: &Fleet,
         number: Number,
-        environment: Option<EnvironmentId>,
+        claim: Option<(EnvironmentId, RecordId)>,
+        zone: &str,
         now: DateTime<Utc>,
     ) -> NewDatabase {
         let policy = &fleet.policy;
         NewDatabase {
             fleet: fleet.name.clone(),
             number,
-            environment,
+            claim,
             requested_at: now,
             source: policy.source_database.clone(),
             snapshot: self.snapshot.clone(),
-            zone: self.zone.clone(),
+            zone: zone.to_owned(),
             class: policy.database_class.clone(),
             subnet_group: policy.database_subnet_group.clone(),
             security_groups: policy.database_security_groups.clone(),

@@ -1,5 +1,7 @@
 //! The states of the pool's databases, and the order in which launches claim them.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -7,6 +9,7 @@ use super::database::{Database, Snapshot, StatusClass};
 use super::environment::ByNumber;
 use super::policy::Policy;
 use super::record::Record;
+use super::unreadable::UnreadableKind;
 use super::world::World;
 
 /// The state of a database in the pool.
@@ -31,6 +34,8 @@ pub enum DatabaseState {
     Free,
     /// Being restored and not claimed.
     Creating,
+    /// Not claimed, and unavailable for a while: stopped, or in maintenance.
+    Busy,
     /// Claimed by an environment or, to be deleted, by a retirement.
     Claimed,
     /// Usable and not claimed, but its snapshot is older than the policy allows.
@@ -54,16 +59,25 @@ pub struct Pool<'w> {
     pub databases: Vec<(DatabaseState, &'w Database)>,
 }
 
+/// The age from which a restore takes unusually long, so that a launch claims another one if it can.
+const SLOW_RESTORE: Duration = Duration::from_mins(45);
+
 impl<'w> Pool<'w> {
-    /// Determines the states. A database is claimed if it has an environment tag or a record has its number.
+    /// Determines the states. A database is claimed if it has an environment tag, a record has its number, even one whose tags do not say so, or
+    /// an instance does, which may have used it.
     #[must_use]
     pub fn new(world: &'w World) -> Self {
         let mut claims = ByNumber::new(world.records.iter(), Record::number);
+        let mut instances = ByNumber::new(world.instances.iter(), |instance| instance.environment.number);
+        let taken = world.unreadable_numbers(UnreadableKind::Record);
         let latest = world.snapshot.as_ref().ok().and_then(Option::as_ref);
         let mut databases: Vec<&Database> = world.databases.iter().collect();
         databases.sort_unstable_by_key(|database| database.number);
         let state = |database: &'w Database| {
-            let claimed = !claims.next(database.number).is_empty();
+            let number = database.number;
+            let claimed = !claims.next(number).is_empty()
+                || !instances.next(number).is_empty()
+                || taken.contains(&number);
             (state(database, claimed, latest, &world.fleet.policy), database)
         };
         Self { databases: databases.into_iter().map(state).collect() }
@@ -80,9 +94,10 @@ impl<'w> Pool<'w> {
     }
 
     /// Returns the databases that a launch can claim, best first: free ones from the oldest, then stale ones from the newest, because they are
-    /// usable now, then those being restored from the oldest.
+    /// usable now, then those being restored from the oldest, because they are the first to be usable. A restore that takes unusually long comes
+    /// last, and one that is overdue not at all.
     #[must_use]
-    pub fn claimable(&self) -> Vec<&'w Database> {
+    pub fn claimable(&self, now: DateTime<Utc>) -> Vec<&'w Database> {
         let by_age = |state| {
             let mut databases: Vec<_> = self.in_state(state).collect();
             databases.sort_by_key(|database| (since(database), database.number));
@@ -90,12 +105,16 @@ impl<'w> Pool<'w> {
         };
         let stale = by_age(DatabaseState::Stale).into_iter().rev();
         let free = by_age(DatabaseState::Free).into_iter();
-        free.chain(stale).chain(by_age(DatabaseState::Creating)).collect()
+        let mut creating = by_age(DatabaseState::Creating);
+        creating.retain(|database| !database.is_overdue(now));
+        creating.sort_by_key(|database| since(database) + SLOW_RESTORE <= now);
+        free.chain(stale).chain(creating).collect()
     }
 }
 
 fn since(database: &Database) -> DateTime<Utc> {
-    database.since().unwrap_or(DateTime::<Utc>::MAX_UTC)
+    // Late enough to come last, and early enough to be added to.
+    database.since().unwrap_or(DateTime::<Utc>::MAX_UTC - SLOW_RESTORE)
 }
 
 fn state(database: &Database, claimed: bool, latest: Option<&Snapshot>, policy: &Policy) -> DatabaseState {
@@ -104,6 +123,7 @@ fn state(database: &Database, claimed: bool, latest: Option<&Snapshot>, policy: 
         _ if claimed || database.environment.is_some() => DatabaseState::Claimed,
         StatusClass::Failed => DatabaseState::Failed,
         StatusClass::Pending => DatabaseState::Creating,
+        StatusClass::Busy | StatusClass::Stopped => DatabaseState::Busy,
         StatusClass::Usable if is_stale(database, latest, policy) => DatabaseState::Stale,
         StatusClass::Usable => DatabaseState::Free,
     }

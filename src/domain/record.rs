@@ -70,6 +70,8 @@ pub struct Record {
     pub claim: Option<String>,
     /// The time of the first sweep that found its instance or database gone.
     pub orphan_since: Option<DateTime<Utc>>,
+    /// The user who repairs the broken environment; see [`key::REPAIR`].
+    pub repaired_by: Option<String>,
     /// Services under test and their image tags.
     pub services: BTreeMap<String, String>,
     /// Free text of the owner.
@@ -89,7 +91,7 @@ impl Record {
         let number = fleet.record_number(template_name)?;
         let retirement = tags::belongs(tags, fleet.as_str(), role::RETIREMENT);
         if !retirement && !tags::belongs(tags, fleet.as_str(), role::ENVIRONMENT) {
-            return Some(Err(Unreadable::new(UnreadableKind::Record, id.as_str(), number, tags)));
+            return Some(Err(Unreadable::new(UnreadableKind::Record, id.as_str(), fleet, number, tags)));
         }
         let environment = fleet.environment(number);
         let text_of = |key: &str| tags.get(key).map(|value| text::sanitize(value));
@@ -108,6 +110,7 @@ impl Record {
             failure: tags.get(key::FAILURE).map(|value| LaunchFailure::parse(value, template_created_at)),
             claim: tags.get(key::CLAIM).cloned(),
             orphan_since: tags::parse_time(tags, key::ORPHAN_SINCE),
+            repaired_by: tags.get(key::REPAIR).map(|value| parse_timed(value, template_created_at).1),
             services: parse_services(tags),
             note: text_of(key::NOTE),
         }))
@@ -123,6 +126,28 @@ impl Record {
     #[must_use]
     pub fn number(&self) -> Number {
         self.environment.number
+    }
+
+    /// Returns the change that gives the instance the tags that its launch gave it.
+    #[must_use]
+    pub fn instance_tags(&self) -> TagChanges {
+        let environment = &self.environment;
+        let mut changes = TagChanges::new()
+            .set(key::FLEET, environment.fleet.as_str())
+            .set(key::ROLE, role::ENVIRONMENT)
+            .set(key::ENVIRONMENT, environment.to_string())
+            .set(key::NAME, self.name.as_str())
+            .set(key::OWNER, self.owner.as_str())
+            .set(key::DATABASE, environment.database_id().to_string())
+            .set_time(key::CREATED_AT, self.created_at);
+        if let Some(expires_at) = self.expires_at {
+            changes = changes.set_time(key::EXPIRES_AT, expires_at);
+        }
+        let services = self.services.iter();
+        changes
+            .set
+            .extend(services.map(|(name, tag)| (format!("{}{name}", key::SERVICE_PREFIX), tag.clone())));
+        changes
     }
 
     /// Whether the environment is neither requested to terminate, nor being reaped, nor failed.
@@ -284,6 +309,12 @@ impl TagChanges {
     #[must_use]
     pub fn fail(failure: &LaunchFailure) -> Self {
         Self::new().set(key::FAILURE, failure.to_tag())
+    }
+
+    /// Keeps a broken environment until its expiry, because a user repairs it.
+    #[must_use]
+    pub fn repair(self, at: DateTime<Utc>, user: &str) -> Self {
+        self.set(key::REPAIR, format_timed(at, user)).remove(key::FAILURE).remove(key::ORPHAN_SINCE)
     }
 
     #[must_use]

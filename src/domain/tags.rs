@@ -47,6 +47,12 @@ pub mod key {
     pub const FAILURE: &str = "hatchery:failure";
     /// The time of the first sweep that found the resource without its counterpart, RFC 3339.
     pub const ORPHAN_SINCE: &str = "hatchery:orphan-since";
+    /// On databases: the time of the first sweep that found it busy, stopped or failed although it had been usable, RFC 3339.
+    pub const UNUSABLE_SINCE: &str = "hatchery:unusable-since";
+    /// On databases: the record that claimed it.
+    pub const RECORD: &str = "hatchery:record";
+    /// `<RFC 3339> <user>`: the user repairs the environment, so that no engine gives it up before its expiry.
+    pub const REPAIR: &str = "hatchery:repair";
     /// Prefix of the key of a service under test; the value is its image tag.
     pub(crate) const SERVICE_PREFIX: &str = "hatchery:service.";
     /// The bootstrap's phase, written by the instance.

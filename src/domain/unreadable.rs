@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::{CloudError, ErrorClass};
-use super::ids::Number;
-use super::tags::{Tags, key};
+use super::ids::{FleetName, Number};
+use super::tags::{Tags, key, role};
 
 /// The result of parsing a resource: `None` if its name is not the fleet's, and an error if its name is and its tags are not.
 pub type Parsed<T> = Option<Result<T, Unreadable>>;
@@ -25,19 +25,39 @@ pub struct Unreadable {
     pub id: String,
     /// The number in its name.
     pub number: Number,
-    /// Whether it still has a tag that only hatchery writes, so that it is no namesake.
-    pub is_ours: bool,
+    /// The tags that make it readable again; empty for a namesake, which has none of the tags that only hatchery writes.
+    pub lost: Tags,
 }
 
 impl Unreadable {
-    pub(crate) fn new(kind: UnreadableKind, id: impl Into<String>, number: Number, tags: &Tags) -> Self {
-        let is_ours = match kind {
-            UnreadableKind::Record => tags.contains_key(key::CLAIM),
-            UnreadableKind::Database => {
-                tags.contains_key(key::SNAPSHOT_AT) && tags.contains_key(key::CREATED_AT)
-            }
+    pub(crate) fn new(
+        kind: UnreadableKind,
+        id: impl Into<String>,
+        fleet: &FleetName,
+        number: Number,
+        tags: &Tags,
+    ) -> Self {
+        let has = |keys: &[&str]| keys.iter().all(|key| tags.contains_key(*key));
+        let role = match kind {
+            UnreadableKind::Record if has(&[key::CLAIM, key::EXPIRES_AT]) => Some(role::ENVIRONMENT),
+            // An environment that has lost its expiry has its name.
+            UnreadableKind::Record if has(&[key::CLAIM, key::NAME]) => Some(role::ENVIRONMENT),
+            UnreadableKind::Record if has(&[key::CLAIM, key::TERMINATE, key::NOTE]) => Some(role::RETIREMENT),
+            UnreadableKind::Database if has(&[key::CREATED_AT, key::SNAPSHOT_AT]) => Some(role::POOL),
+            _ => None,
         };
-        Self { kind, id: id.into(), number, is_ours }
+        let tags_of = |role: &str| {
+            [(key::FLEET, fleet.as_str()), (key::ROLE, role)]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        };
+        let lost = role.map(|role| Tags::from(tags_of(role))).unwrap_or_default();
+        Self { kind, id: id.into(), number, lost }
+    }
+
+    /// Whether it has lost tags, and is no namesake.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        !self.lost.is_empty()
     }
 
     /// Returns the error of a read that has found this resource.

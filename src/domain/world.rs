@@ -138,12 +138,23 @@ impl World {
         self.records.iter().find(|record| record.environment == *id)
     }
 
-    /// Returns the number after the highest among databases, records and the fleet's hint.
+    /// Returns the first new number after the highest among databases, records and the fleet's hint.
     #[must_use]
     pub fn next_number(&self) -> Number {
         let databases = self.databases.iter().map(|database| database.number);
         let records = self.records.iter().map(Record::number);
-        databases.chain(records).fold(self.fleet.policy.last_number, Number::max).next()
+        let highest = databases.chain(records).fold(self.fleet.policy.last_number, Number::max);
+        self.new_number(highest.next())
+    }
+
+    /// Returns this number or the next one that no unreadable resource has.
+    #[must_use]
+    pub(crate) fn new_number(&self, number: Number) -> Number {
+        let mut number = number;
+        while self.unreadable().any(|found| found.number == number) {
+            number = number.next();
+        }
+        number
     }
 
     /// Returns the records and databases that exist, but whose tags do not say that they are the fleet's.

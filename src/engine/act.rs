@@ -16,8 +16,9 @@ use crate::domain::lifecycle::{self, Restore};
 use crate::domain::policy::Setting;
 use crate::domain::tags::key;
 use crate::domain::{
-    CloudError, DatabaseId, EnvironmentId, ErrorClass, InstanceId, InstanceState, LaunchFailure, NewRecord,
-    Number, Outcome, Policy, Purpose, Record, RecordId, StatusClass, TagChanges, World,
+    CloudError, DatabaseId, EnvironmentId, ErrorClass, Instance, InstanceId, InstanceState, LaunchFailure,
+    NewRecord, Number, Outcome, Policy, Purpose, Record, RecordId, StatusClass, TagChanges, Unreadable,
+    UnreadableKind, World,
 };
 
 mod teardown;
@@ -114,7 +115,10 @@ impl Actor<'_> {
     async fn apply(&self, step: &Step, reason: &str) -> StepResult {
         let cloud = &self.engine.cloud;
         match step {
-            Step::ClaimDatabase { record, environment } => self.claim_database(record, environment).await,
+            Step::ClaimDatabase { record: Some(record), environment } => {
+                self.claim_database(record, environment).await
+            }
+            Step::ClaimDatabase { record: None, environment } => self.claim_used_database(environment).await,
             Step::CreateClaimed { record, environment, restore } => {
                 self.create_claimed(record, environment, restore).await
             }
@@ -128,23 +132,27 @@ impl Actor<'_> {
             Step::MirrorExpiry { instance, expires_at, .. } => {
                 skip_if_gone(cloud.tag_instance(instance, &TagChanges::expire_at(*expires_at)).await)
             }
+            Step::RaiseExpiry { record, expires_at, .. } => self.raise_expiry(record, *expires_at).await,
             Step::GiveUp { record, .. } => self.give_up(record, reason).await,
             Step::MarkReaping { record, .. } => self.mark_reaping(record).await,
             Step::UnmarkReaping { record, .. } => self.unmark_reaping(record).await,
-            Step::Orphan { what, marked } => {
-                let changes = Orphan::changes(*marked, self.now);
-                skip_if_gone(match what {
-                    Orphan::Instance(id) => cloud.tag_instance(id, &changes).await,
-                    Orphan::Database(id) => cloud.tag_database(id, &changes).await,
-                    Orphan::Record(id, _) => cloud.tag_record(id, &changes).await,
-                })
+            Step::Orphan { what, marked } => self.mark_orphan(what, *marked).await,
+            Step::Unusable { database, marked } => {
+                let changes = if *marked {
+                    TagChanges::new().set_time(key::UNUSABLE_SINCE, self.now)
+                } else {
+                    TagChanges::new().remove(key::UNUSABLE_SINCE)
+                };
+                skip_if_gone(cloud.tag_database(database, &changes).await)
             }
+            Step::StartDatabase { database } => skip_if_gone(cloud.start_database(database).await),
+            Step::RestoreTags { what } => self.restore_tags(what).await,
             Step::TerminateInstance { environment, instance, reason } => {
                 self.terminate_instance(environment, instance, reason).await
             }
             Step::DeleteDatabase { record, environment } => self.delete_database(record, environment).await,
             Step::DeleteRecord { record, environment } => self.delete_record(record, environment).await,
-            Step::Retire { environment } => self.retire(environment, reason).await,
+            Step::Retire { environment, status } => self.retire(environment, *status, reason).await,
             Step::CountFailedRestore { number } => {
                 self.set_policy("restore-failures", |policy| {
                     let counted = &policy.restore_failures;
@@ -172,8 +180,74 @@ impl Actor<'_> {
         if !read.value.as_ref().is_some_and(Record::is_wanted) {
             return Ok(Completion::skip("its environment is ending or gone"));
         }
-        let changes = TagChanges::new().set(key::ENVIRONMENT, environment.to_string());
+        let changes = TagChanges::claim(environment, record);
         skip_if_gone(self.engine.cloud.tag_database(&environment.database_id(), &changes).await)
+    }
+
+    /// Claims a database without a record for the environment of an instance, which may have used it.
+    async fn claim_used_database(&self, environment: &EnvironmentId) -> StepResult {
+        let cloud = &self.engine.cloud;
+        if cloud.find_record(environment).await?.value.is_some() {
+            return Ok(Completion::skip("it has a record after all"));
+        }
+        if cloud.instances_of(environment).await?.value.is_empty() {
+            return Ok(Completion::skip("no instance has used it"));
+        }
+        let changes = TagChanges::new().set(key::ENVIRONMENT, environment.to_string());
+        skip_if_gone(cloud.tag_database(&environment.database_id(), &changes).await)
+    }
+
+    /// Marks or unmarks an orphan. A record whose instance only lost its tags gets them back instead.
+    async fn mark_orphan(&self, what: &Orphan, marked: bool) -> StepResult {
+        let cloud = &self.engine.cloud;
+        let changes = Orphan::changes(marked, self.now);
+        skip_if_gone(match what {
+            Orphan::Instance(id) => cloud.tag_instance(id, &changes).await,
+            Orphan::Database(id) => cloud.tag_database(id, &changes).await,
+            Orphan::Record(id, _) => {
+                let Some(found) = self.read_record(id).await?.value else {
+                    return Ok(Completion::skip("it is gone"));
+                };
+                if marked {
+                    let named = cloud.instance_of(&found).await?.value;
+                    if let Some(restored) = self.restore_lost_tags(&found, named.as_ref()).await? {
+                        return Ok(restored);
+                    }
+                }
+                cloud.tag_record(id, &changes).await
+            }
+        })
+    }
+
+    /// Restores the tags of the instance that a record names, if it exists and has lost them.
+    async fn restore_lost_tags(
+        &self,
+        record: &Record,
+        instance: Option<&Instance>,
+    ) -> Result<Option<Completion>> {
+        let has_lost = |instance: &&Instance| instance.lost_tags && !instance.state.is_ending();
+        let Some(instance) = instance.filter(has_lost) else { return Ok(None) };
+        self.engine.cloud.tag_instance(&instance.id, &record.instance_tags()).await?;
+        Ok(Some(Completion::Done(format!("{} had lost its tags, and has them again", instance.id))))
+    }
+
+    async fn restore_tags(&self, what: &Unreadable) -> StepResult {
+        let (cloud, fleet) = (&self.engine.cloud, &self.world.fleet.name);
+        let changes = TagChanges { set: what.lost.clone(), ..TagChanges::new() };
+        let (record, database) = (RecordId::new(&what.id), DatabaseId::new(&what.id));
+        let is_unreadable = match what.kind {
+            UnreadableKind::Record => cloud.record(fleet, &record).await.err(),
+            UnreadableKind::Database => cloud.database(fleet, what.number).await.err(),
+        };
+        match is_unreadable {
+            Some(error) if error.is(ErrorClass::Unreadable) => {}
+            Some(error) => return Err(error),
+            None => return Ok(Completion::skip("it has its tags, or is gone")),
+        }
+        skip_if_gone(match what.kind {
+            UnreadableKind::Record => cloud.tag_record(&record, &changes).await,
+            UnreadableKind::Database => cloud.tag_database(&database, &changes).await,
+        })
     }
 
     async fn create_claimed(
@@ -186,21 +260,21 @@ impl Actor<'_> {
         if !read.value.as_ref().is_some_and(Record::is_wanted) {
             return Ok(Completion::skip("its environment is ending or gone"));
         }
-        self.restore(&read, environment.number, Some(environment.clone()), restore).await
+        let claim = (environment.clone(), record.clone());
+        self.restore(&read, environment.number, Some(&claim), restore).await
     }
 
     async fn restore<T>(
         &self,
         read: &FreshRead<T>,
         number: Number,
-        environment: Option<EnvironmentId>,
+        claim: Option<&(EnvironmentId, RecordId)>,
         restore: &Restore,
     ) -> StepResult {
-        let new = restore.to_database(&self.world.fleet, number, environment, self.now);
-        let call = self.engine.cloud.create_database(&new);
+        let call = self.engine.restore_database(&self.world.fleet, number, claim, restore, self.now);
         let result = self.engine.act_within(CREATE_TTL, read, "RestoreDBInstanceFromDBSnapshot", call).await;
         match result {
-            Ok(Some(())) => Ok(Completion::Done(format!("from {}", restore.snapshot.id))),
+            Ok(Some(zone)) => Ok(Completion::Done(format!("from {} in {zone}", restore.snapshot.id))),
             Ok(None) => Ok(Completion::from_fresh(None)),
             Err(error) if error.is(ErrorClass::AlreadyExists) => {
                 Ok(Completion::skip("another engine created it first"))
@@ -260,16 +334,36 @@ impl Actor<'_> {
         let Some(found) = read.value.filter(Record::is_wanted) else {
             return Ok(Completion::skip("its environment is ending or gone"));
         };
-        let instances = self.engine.cloud.instances_of(&found.environment).await?.value;
-        let alive =
-            instances.iter().any(|instance| is_instance_of(instance, &found) && !instance.state.is_ending());
+        if found.repaired_by.is_some() {
+            return Ok(Completion::skip("a user keeps it for repairs"));
+        }
+        let mut instances = self.engine.cloud.instances_of(&found.environment).await?.value;
+        instances.retain(|instance| is_instance_of(instance, &found));
+        let named = self.engine.cloud.instance_of(&found).await?.value;
+        if let Some(restored) = self.restore_lost_tags(&found, named.as_ref()).await? {
+            return Ok(restored);
+        }
+        instances.extend(named);
+        let alive = instances.iter().any(|instance| !instance.state.is_ending());
         let database = self.engine.cloud.database(fleet, found.number()).await?.value;
-        let usable = database.is_some_and(|database| database.status_class() != StatusClass::Failed);
+        let usable = database.is_some_and(|database| {
+            let has_ended = matches!(database.status_class(), StatusClass::Failed | StatusClass::Deleting);
+            !has_ended && !database.is_overdue(self.now)
+        });
         if alive && usable {
             return Ok(Completion::skip("its instance and database exist after all"));
         }
         let failure = LaunchFailure { at: read.now.unwrap_or(self.now), reason: reason.to_owned() };
         skip_if_gone(self.engine.cloud.tag_record(record, &TagChanges::fail(&failure)).await)
+    }
+
+    async fn raise_expiry(&self, record: &RecordId, expires_at: DateTime<Utc>) -> StepResult {
+        let found = self.read_record(record).await?.value;
+        let is_lower = |found: &Record| found.expires_at.is_some_and(|at| at < expires_at);
+        if !found.as_ref().is_some_and(is_lower) {
+            return Ok(Completion::skip("it is gone, or its expiry is not lower any more"));
+        }
+        skip_if_gone(self.engine.cloud.tag_record(record, &TagChanges::expire_at(expires_at)).await)
     }
 
     async fn mark_reaping(&self, record: &RecordId) -> StepResult {

@@ -40,13 +40,19 @@ impl Engine {
         let fleet = self.cloud.fleet(&id.fleet).await.map_err(|error| Failure::cloud(&what, &error))?;
         let policy = fleet.map(|fleet| fleet.policy).ok_or_else(|| no_such_environment(id))?;
         check_not_ending(&record, &policy, now, &what)?;
+        if record.failure.is_some() {
+            self.check_repairable(&record, &what).await?;
+        }
         let (expires_at, capped) = new_expiry(&record, &policy, now, by, &what)?;
 
         let near = record.expires_at.is_none_or(|at| at <= now + NEAR_EXPIRY);
-        let in_grace = record.reaping_since.is_some() || near;
+        let in_grace = record.reaping_since.is_some() || record.failure.is_some() || near;
         let mut changes = TagChanges::expire_at(expires_at);
         if in_grace {
             changes = changes.remove(key::REAPING_SINCE);
+        }
+        if record.failure.is_some() || record.orphan_since.is_some() {
+            changes = changes.repair(now, &self.config.user);
         }
         let written = self.retry(|| self.cloud.tag_record(&record.id, &changes)).await;
         written.map_err(|error| Failure::cloud(&what, &error))?;
@@ -55,7 +61,7 @@ impl Engine {
         }
         let confirmed = self.read_back(id, &record, expires_at, in_grace, &what).await;
         let (outcome, detail) = match &confirmed {
-            Ok(()) => (Outcome::Done, format!("until {}", expires_at.format("%F %T"))),
+            Ok(until) => (Outcome::Done, format!("until {}", until.format("%F %T"))),
             Err(failure) if failure.kind == Kind::UnknownOutcome => {
                 (Outcome::Unknown, failure.message.clone())
             }
@@ -63,7 +69,7 @@ impl Engine {
         };
         let reason = format!("by {}", format_exact_duration(by));
         self.log_request("extend", &id.to_string(), &reason, outcome, detail).await;
-        confirmed.map(|()| Extended { environment: id.clone(), expires_at, capped })
+        confirmed.map(|until| Extended { environment: id.clone(), expires_at: until, capped })
     }
 
     /// Returns the environment's current record and AWS's time.
@@ -85,18 +91,34 @@ impl Engine {
         Ok((record.ok_or_else(|| no_such_environment(id))?, now))
     }
 
-    /// Mirrors the expiry on the instances for their dead man's switches. If this fails, the next pass of any engine repeats it.
+    /// Refuses to keep a failed environment of which nothing is left to repair.
+    async fn check_repairable(&self, record: &Record, what: &str) -> Result<(), Failure> {
+        let cannot = |error| Failure::cloud(what, &error);
+        let id = &record.environment;
+        let instance = self.retry(|| self.cloud.instance_of(record)).await.map_err(cannot)?.value;
+        let is_active = instance.is_some_and(|instance| !instance.state.is_ending());
+        if is_active && self.has_database(id).await.map_err(cannot)? {
+            return Ok(());
+        }
+        let reason = record.failure.as_ref().map_or("", |failure| failure.reason.as_str());
+        Err(Failure::new(Kind::TooLate, format!("{what}: it has failed: {reason}"), "launch a new one"))
+    }
+
+    /// Copies the expiry to the instances, for their dead man's switches and for the case that an extension at the same time overwrites the
+    /// record. If this fails, the next pass of any engine repeats it.
     async fn mirror_expiry(&self, id: &EnvironmentId, instances: &[Instance], expires_at: DateTime<Utc>) {
-        for instance in instances {
-            let changes = TagChanges::expire_at(expires_at);
-            if let Err(error) = self.cloud.tag_instance(&instance.id, &changes).await {
+        let changes = TagChanges::expire_at(expires_at);
+        for instance in
+            instances.iter().filter(|instance| instance.expires_at.is_none_or(|at| at < expires_at))
+        {
+            if let Err(error) = self.retry(|| self.cloud.tag_instance(&instance.id, &changes)).await {
                 tracing::warn!(%id, %error, "cannot mirror the expiry on the instance");
             }
         }
     }
 
-    /// Confirms that the new expiry took effect before any engine began to reap. Reads lag writes, so a read that does not show the write
-    /// is repeated.
+    /// Confirms that the environment is kept until the new expiry or later, before any engine began to reap it, and returns its expiry. Reads
+    /// lag writes, and another user may extend at the same time: a read that shows a lower expiry is repeated, and so is the write.
     async fn read_back(
         &self,
         id: &EnvironmentId,
@@ -104,7 +126,7 @@ impl Engine {
         expires_at: DateTime<Utc>,
         in_grace: bool,
         what: &str,
-    ) -> Result<(), Failure> {
+    ) -> Result<DateTime<Utc>, Failure> {
         let too_late = |why: &str| {
             Failure::new(Kind::TooLate, format!("too late to extend {id}: {why}"), "launch a new one")
         };
@@ -116,7 +138,8 @@ impl Engine {
             if current.terminate.is_some() {
                 return Err(too_late("its termination was requested"));
             }
-            if current.expires_at == Some(expires_at) && current.reaping_since.is_none() {
+            let until = current.expires_at.filter(|at| *at >= expires_at);
+            if let Some(until) = until.filter(|_| current.reaping_since.is_none()) {
                 let mut instances =
                     self.retry(|| self.cloud.instances_of(id)).await.map_err(unconfirmed)?.value;
                 instances.retain(|instance| is_instance_of(instance, &current));
@@ -126,13 +149,17 @@ impl Engine {
                 // During grace, an engine that read the old record may have deleted the database already.
                 if !in_grace || self.has_database(id).await.map_err(unconfirmed)? {
                     instances.retain(|instance| !instance.state.is_ending());
-                    self.mirror_expiry(id, &instances, expires_at).await;
-                    return Ok(());
+                    self.mirror_expiry(id, &instances, until).await;
+                    return Ok(until);
                 }
             }
             self.clock.sleep(READ_BACK_DELAY).await;
+            if current.expires_at.is_some_and(|at| at < expires_at) {
+                let changes = TagChanges::expire_at(expires_at);
+                self.retry(|| self.cloud.tag_record(&record.id, &changes)).await.map_err(unconfirmed)?;
+            }
         }
-        Err(too_late("an engine is reaping it, or its expiry was changed at the same time"))
+        Err(too_late("an engine is reaping it"))
     }
 
     /// Whether the environment's database exists and is not being deleted.
@@ -149,8 +176,6 @@ fn no_such_environment(id: &EnvironmentId) -> Failure {
 fn check_not_ending(record: &Record, policy: &Policy, now: DateTime<Utc>, what: &str) -> Result<(), Failure> {
     let why = if let Some(termination) = &record.terminate {
         format!("{} requested its termination", termination.by)
-    } else if let Some(failure) = &record.failure {
-        format!("it has failed: {}", failure.reason)
     } else if lifecycle::is_ending(record, policy, now) {
         "its grace is over".to_owned()
     } else {

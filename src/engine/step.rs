@@ -5,15 +5,17 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 
 use crate::domain::lifecycle::{Placement, Restore};
-use crate::domain::{DatabaseId, EnvironmentId, InstanceId, Number, RecordId, TagChanges};
+use crate::domain::{
+    DatabaseId, EnvironmentId, InstanceId, Number, RecordId, StatusClass, TagChanges, Unreadable,
+};
 
 /// One idempotent change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// Tags a claimed database with its environment.
     ClaimDatabase {
-        /// The record that holds the claim.
-        record: RecordId,
+        /// The record that holds the claim; `None` if only an instance is left, which may have used the database.
+        record: Option<RecordId>,
         /// The claiming environment.
         environment: EnvironmentId,
     },
@@ -55,6 +57,15 @@ pub enum Step {
         /// The record's expiry.
         expires_at: DateTime<Utc>,
     },
+    /// Writes the instance's later expiry on the record.
+    RaiseExpiry {
+        /// The changed record.
+        record: RecordId,
+        /// The record's environment.
+        environment: EnvironmentId,
+        /// The expiry on the instance.
+        expires_at: DateTime<Utc>,
+    },
     /// Marks an environment as failed for good.
     GiveUp {
         /// The changed record.
@@ -83,6 +94,23 @@ pub enum Step {
         /// Whether to set or to remove the mark.
         marked: bool,
     },
+    /// Marks or unmarks a database that was usable and is not.
+    Unusable {
+        /// The database.
+        database: DatabaseId,
+        /// Whether to set or to remove the mark.
+        marked: bool,
+    },
+    /// Starts a stopped database.
+    StartDatabase {
+        /// The stopped database.
+        database: DatabaseId,
+    },
+    /// Restores the tags without which a resource is unreadable.
+    RestoreTags {
+        /// The resource and its lost tags.
+        what: Unreadable,
+    },
     /// Terminates an instance.
     TerminateInstance {
         /// The instance's environment.
@@ -110,6 +138,8 @@ pub enum Step {
     Retire {
         /// The environment id with the database's number.
         environment: EnvironmentId,
+        /// The status for which it leaves the pool. If it has changed meanwhile, the database stays.
+        status: StatusClass,
     },
     /// Adds a failed restore to the fleet's count.
     CountFailedRestore {
@@ -165,11 +195,11 @@ impl Orphan {
     /// Returns the tag change that marks or unmarks an orphan.
     #[must_use]
     pub fn changes(marked: bool, now: DateTime<Utc>) -> TagChanges {
-        use crate::domain::tags::key::ORPHAN_SINCE;
+        use crate::domain::tags::key::{ORPHAN_SINCE, REPAIR};
         if marked {
             TagChanges::new().set_time(ORPHAN_SINCE, now)
         } else {
-            TagChanges::new().remove(ORPHAN_SINCE)
+            TagChanges::new().remove(ORPHAN_SINCE).remove(REPAIR)
         }
     }
 }
@@ -199,10 +229,14 @@ impl Step {
             | Self::LaunchInstance { .. }
             | Self::RecordInstance { .. }
             | Self::MirrorExpiry { .. }
+            | Self::RaiseExpiry { .. }
             | Self::GiveUp { .. }
-            | Self::UnmarkReaping { .. } => Priority::User,
+            | Self::UnmarkReaping { .. }
+            | Self::StartDatabase { .. }
+            | Self::RestoreTags { .. } => Priority::User,
             Self::MarkReaping { .. }
             | Self::Orphan { .. }
+            | Self::Unusable { .. }
             | Self::CountFailedRestore { .. }
             | Self::ResetFailedRestores => Priority::Mark,
             Self::TerminateInstance { .. }
@@ -223,11 +257,16 @@ impl Step {
             Self::LaunchInstance { .. } => "launch-instance",
             Self::RecordInstance { .. } => "note-instance",
             Self::MirrorExpiry { .. } => "mirror-expiry",
+            Self::RaiseExpiry { .. } => "raise-expiry",
             Self::GiveUp { .. } => "give-up",
             Self::MarkReaping { .. } => "mark-reaping",
             Self::UnmarkReaping { .. } => "unmark-reaping",
             Self::Orphan { marked: true, .. } => "mark-orphan",
             Self::Orphan { marked: false, .. } => "unmark-orphan",
+            Self::Unusable { marked: true, .. } => "mark-unusable",
+            Self::Unusable { marked: false, .. } => "unmark-unusable",
+            Self::StartDatabase { .. } => "start-database",
+            Self::RestoreTags { .. } => "restore-tags",
             Self::TerminateInstance { .. } => "terminate-instance",
             Self::DeleteDatabase { .. } => "delete-database",
             Self::DeleteRecord { .. } => "delete-record",
@@ -246,9 +285,10 @@ impl Step {
             Self::ClaimDatabase { environment, .. }
             | Self::CreateClaimed { environment, .. }
             | Self::DeleteDatabase { environment, .. }
-            | Self::Retire { environment } => environment.database_id().to_string(),
+            | Self::Retire { environment, .. } => environment.database_id().to_string(),
             Self::LaunchInstance { environment, .. }
             | Self::RecordInstance { environment, .. }
+            | Self::RaiseExpiry { environment, .. }
             | Self::GiveUp { environment, .. }
             | Self::MarkReaping { environment, .. }
             | Self::UnmarkReaping { environment, .. }
@@ -257,9 +297,11 @@ impl Step {
             Self::MirrorExpiry { instance, .. }
             | Self::TerminateInstance { instance, .. }
             | Self::Orphan { what: Orphan::Instance(instance), .. } => instance.to_string(),
-            Self::Orphan { what: Orphan::Database(database), .. } | Self::CreateDatabase { database, .. } => {
-                database.to_string()
-            }
+            Self::Orphan { what: Orphan::Database(database), .. }
+            | Self::Unusable { database, .. }
+            | Self::StartDatabase { database }
+            | Self::CreateDatabase { database, .. } => database.to_string(),
+            Self::RestoreTags { what } => what.id.clone(),
             Self::CountFailedRestore { number } | Self::RaiseNumberHint { number } => {
                 format!("number {number}")
             }
@@ -271,10 +313,11 @@ impl Step {
     #[must_use]
     pub fn record(&self) -> Option<&RecordId> {
         match self {
-            Self::ClaimDatabase { record, .. }
-            | Self::CreateClaimed { record, .. }
+            Self::ClaimDatabase { record, .. } => record.as_ref(),
+            Self::CreateClaimed { record, .. }
             | Self::LaunchInstance { record, .. }
             | Self::RecordInstance { record, .. }
+            | Self::RaiseExpiry { record, .. }
             | Self::GiveUp { record, .. }
             | Self::MarkReaping { record, .. }
             | Self::UnmarkReaping { record, .. }

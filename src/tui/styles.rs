@@ -51,6 +51,7 @@ impl Styles {
         match state {
             DatabaseState::Free => (glyphs.full, "pool.free"),
             DatabaseState::Creating => (glyphs.half, "pool.creating"),
+            DatabaseState::Busy => (glyphs.paused, "pool.creating"),
             DatabaseState::Claimed => (glyphs.empty, "pool.claimed"),
             DatabaseState::Stale => (glyphs.paused, "pool.stale"),
             DatabaseState::Failed => (glyphs.cross, "pool.failed"),

@@ -1,6 +1,7 @@
 //! The plan: properties over random worlds, and single cases.
 
 mod cases;
+mod statuses;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -73,6 +74,11 @@ fn apply(world: &mut World, step: &Step) {
                 found.expires_at = Some(*expires_at);
             }
         }
+        Step::RaiseExpiry { record, expires_at, .. } => {
+            if let Some(record) = find(world, record) {
+                record.expires_at = Some(*expires_at);
+            }
+        }
         Step::GiveUp { record, .. } => {
             if let Some(record) = find(world, record) {
                 record.failure = Some(LaunchFailure { at: now(), reason: "no capacity".into() });
@@ -114,6 +120,20 @@ fn apply(world: &mut World, step: &Step) {
                 }
             }
         }
+        Step::Unusable { database, marked } => {
+            for found in world.databases.items.iter_mut().filter(|d| d.id == *database) {
+                found.unusable_since = marked.then(now);
+            }
+        }
+        Step::StartDatabase { database } => {
+            for found in world.databases.items.iter_mut().filter(|d| d.id == *database) {
+                found.status = "starting".into();
+            }
+        }
+        Step::RestoreTags { what } => {
+            world.records.unreadable.retain(|found| found != what);
+            world.databases.unreadable.retain(|found| found != what);
+        }
         Step::TerminateInstance { instance, .. } => {
             for found in world.instances.items.iter_mut().filter(|i| i.id == *instance) {
                 found.state = InstanceState::Terminated;
@@ -123,7 +143,7 @@ fn apply(world: &mut World, step: &Step) {
             world.databases.items.retain(|database| database.number != environment.number);
         }
         Step::DeleteRecord { record, .. } => world.records.items.retain(|found| found.id != *record),
-        Step::Retire { environment } => {
+        Step::Retire { environment, .. } => {
             let mut retirement = record(environment.number.0);
             retirement.id = RecordId::new(format!("lt-{}-retired", environment.number));
             retirement.retirement = true;
@@ -219,7 +239,7 @@ proptest! {
                 | Step::MarkReaping { environment, .. } => {
                     prop_assert!(wanted(environment.number).is_none(), "{planned:?}");
                 }
-                Step::Retire { environment } => {
+                Step::Retire { environment, .. } => {
                     let record = world.records.iter().find(|record| record.number() == environment.number);
                     prop_assert!(record.is_none(), "{planned:?} though {record:?}");
                 }

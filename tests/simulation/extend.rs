@@ -123,6 +123,7 @@ fn extend_of_an_ending_environment_is_refused() {
     });
     on_paused_time(async {
         let (bed, launched) = bed().await;
+        bed.caller().terminate_instance(launched.instance.as_ref().unwrap()).await.unwrap();
         let failure = LaunchFailure { at: bed.clock.now(), reason: "no room".into() };
         bed.tag_record(&launched.record, &TagChanges::fail(&failure)).await;
         assert_extend_fails(&bed, &launched, Kind::TooLate, "it has failed: no room").await;
@@ -148,22 +149,72 @@ fn extend_of_an_ending_environment_is_refused() {
 }
 
 #[test]
-fn extend_that_is_undone_is_not_confirmed() {
+fn overwritten_extension_is_written_again() {
     on_paused_time(async {
         let (bed, launched) = bed().await;
-        // Another user undoes it at once.
-        let before = bed.script.count("record");
         let undo = async {
             bed.clock.sleep(Duration::from_millis(1)).await;
             bed.tag_record(&launched.record, &TagChanges::expire_at(launched.expires_at)).await;
         };
         sleep_until(&bed, &launched, -30).await;
         let (result, ()) = futures::join!(extend(&bed, &launched, HOUR), undo);
-        let failure = result.unwrap_err();
-        assert_eq!(failure.kind, Kind::TooLate);
-        assert!(failure.message.contains("its expiry was changed at the same time"), "{failure}");
-        assert_eq!(bed.script.count("record") - before, 6);
-        assert_eq!(bed.audit("extend")[0].outcome, Outcome::Failed);
+        assert_eq!(result.unwrap().expires_at, launched.expires_at + HOUR);
+        assert_eq!(bed.expiry(&launched.environment), Some(launched.expires_at + HOUR));
+        assert_eq!(bed.audit("extend")[0].outcome, Outcome::Done);
+    });
+}
+
+#[test]
+fn later_of_two_extensions_at_once_stays() {
+    on_paused_time(async {
+        let (bed, launched) = bed().await;
+        let (other, id) = (bed.other_engine(), launched.environment.clone());
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        // Bob extends and gets his confirmation between the read and the write of Amy.
+        bed.script.before("tag record", async move {
+            sender.send(other.extend(&id, 2 * HOUR).await.unwrap().expires_at).unwrap();
+        });
+        let amys = extend(&bed, &launched, HOUR).await.unwrap().expires_at;
+        let bobs = receiver.await.unwrap();
+        assert_eq!((amys, bobs), (launched.expires_at + HOUR, launched.expires_at + 2 * HOUR));
+        assert_eq!(bed.expiry(&launched.environment), Some(amys));
+        bed.run_other_engine(1).await;
+        assert_eq!(bed.expiry(&launched.environment), Some(bobs));
+    });
+}
+
+/// The instance shows a later expiry than the record, which another extension has overwritten.
+#[test]
+fn environment_is_kept_until_the_expiry_of_its_instance() {
+    on_paused_time(async {
+        let (bed, launched) = bed().await;
+        let later = extend(&bed, &launched, HOUR).await.unwrap().expires_at;
+        sleep_until(&bed, &launched, 0).await;
+        let marked = TagChanges::expire_at(launched.expires_at);
+        let marked = marked.set_time(key::REAPING_SINCE, launched.expires_at);
+        bed.tag_record(&launched.record, &marked).await;
+        bed.clock.sleep(Duration::from_mins(20)).await;
+        bed.run_other_engine(2).await;
+        assert_eq!((bed.expiry(&launched.environment), bed.active_instances().len()), (Some(later), 1));
+        assert!(!bed.record(&launched.environment).unwrap().contains_key(key::REAPING_SINCE));
+    });
+}
+
+#[test]
+fn broken_environment_is_kept_for_repairs() {
+    on_paused_time(async {
+        let (bed, launched) = bed().await;
+        let failure = LaunchFailure { at: bed.clock.now(), reason: "its database is failed".into() };
+        let changes = TagChanges::fail(&failure).set_time(key::REAPING_SINCE, bed.clock.now());
+        bed.tag_record(&launched.record, &changes).await;
+        let kept = extend(&bed, &launched, HOUR).await.unwrap();
+        assert_eq!(kept.expires_at, launched.expires_at + HOUR);
+        let tags = bed.record(&launched.environment).unwrap();
+        assert!(tags[key::REPAIR].ends_with(" amy"), "{tags:?}");
+        assert!(!tags.contains_key(key::FAILURE) && !tags.contains_key(key::REAPING_SINCE), "{tags:?}");
+        // It works, so nothing is left to repair.
+        bed.run_other_engine(1).await;
+        assert!(!bed.record(&launched.environment).unwrap().contains_key(key::REPAIR));
     });
 }
 

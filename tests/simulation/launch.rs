@@ -200,7 +200,7 @@ fn database_claimed_by_another_user_is_skipped() {
 fn untagged_database_returns_to_the_pool() {
     on_paused_time(async {
         let bed = TestBed::new();
-        bed.script.fail("tag database", ALWAYS, error(ErrorClass::Transient));
+        bed.script.fail("tag database", ALWAYS, error(ErrorClass::Throttled));
         let failure = bed.launch().await.unwrap_err();
         assert_eq!(bed.script.count("tag database"), 5);
         assert!(failure.message.starts_with("cannot bind hatchery-dev-"), "{failure}");
@@ -208,6 +208,19 @@ fn untagged_database_returns_to_the_pool() {
         assert!(tags[key::FAILURE].ends_with("Operation: injected error (Code)"), "{tags:?}");
         assert!(tags[key::TERMINATE].ends_with(" amy"), "{tags:?}");
         assert_nothing_left(&bed).await;
+    });
+}
+
+/// RDS may refuse tags while it creates a database.
+#[test]
+fn database_that_refuses_tags_is_tagged_later() {
+    on_paused_time(async {
+        let bed = TestBed::new();
+        bed.script.fail("tag database", ALWAYS, error(ErrorClass::Transient));
+        let launched = bed.launch().await.unwrap();
+        assert_eq!((launched.instance.clone(), bed.script.count(LAUNCH)), (None, 0));
+        bed.run_other_engine(3).await;
+        assert_launched(&bed, &launched);
     });
 }
 
@@ -449,10 +462,26 @@ fn unrecorded_instance_is_recorded_by_any_engine() {
 fn termination_during_launch_is_too_late() {
     on_paused_time(async {
         let bed = TestBed::new();
-        bed.script.fail(LAUNCH, ALWAYS, error(ErrorClass::NotFound));
+        let (cloud, environment) = (bed.caller(), dev().environment(Number(6)));
+        bed.script.before(LAUNCH, async move {
+            let record = cloud.find_record(&environment).await.unwrap().value.unwrap();
+            cloud.delete_record(&record.id).await.unwrap();
+        });
         let failure = bed.launch().await.unwrap_err();
         assert_eq!((failure.kind, bed.script.count(LAUNCH)), (Kind::TooLate, 1));
         assert_eq!(failure.hint, "launch it again if you still need it");
+    });
+}
+
+/// EC2 may not find a template that was created a moment ago.
+#[test]
+fn record_that_is_not_visible_yet_is_launched() {
+    on_paused_time(async {
+        let bed = TestBed::new();
+        bed.script.fail(LAUNCH, 2, error(ErrorClass::NotFound));
+        let launched = bed.launch().await.unwrap();
+        assert!(launched.instance.is_some());
+        assert_launched(&bed, &launched);
     });
 }
 

@@ -152,7 +152,9 @@ fn foreign_database() -> Database {
         snapshot: None,
         snapshot_at: None,
         environment: None,
+        record: None,
         orphan_since: None,
+        unusable_since: None,
     }
 }
 
@@ -165,9 +167,7 @@ fn map_pages<'a, T: Send + 'a>(
     pages: Pages<'a, T>,
     change: impl Fn(Vec<T>) -> Vec<T> + Send + Sync + 'a,
 ) -> Pages<'a, T> {
-    pages
-        .map(move |page| page.map(|page| page.map(&change)))
-        .boxed()
+    pages.map(move |page| page.map(|page| page.map(&change))).boxed()
 }
 
 #[async_trait]

@@ -58,7 +58,7 @@ pub(crate) async fn restore_database(cloud: &DynCloud, number: u32, claimed: boo
         number,
         source: "integration".into(),
         snapshot,
-        environment: claimed.then(|| dev().environment(number)),
+        claim: claimed.then(|| (dev().environment(number), RecordId::new("lt-1"))),
         requested_at: "2026-03-02T08:08:00Z".parse().unwrap(),
         zone: "eu-west-1a".into(),
         class: "db.t4g.small".into(),

@@ -83,6 +83,7 @@ pub(crate) fn record(number: u32) -> Record {
         failure: None,
         claim: Some("c0ffee".into()),
         orphan_since: None,
+        repaired_by: None,
         services: BTreeMap::from([("payments".to_owned(), "f-123".to_owned())]),
         note: None,
     }
@@ -123,7 +124,9 @@ pub(crate) fn database(number: u32) -> Database {
         snapshot: Some(SnapshotId::new("rds:integration-1")),
         snapshot_at: Some(minutes_ago(360)),
         environment: None,
+        record: None,
         orphan_since: None,
+        unusable_since: None,
     }
 }
 

@@ -236,7 +236,7 @@ async fn databases(cloud: &dyn Account, fixtures: &Fixtures, fleet: &Fleet) {
     let new = NewDatabase {
         fleet: name(),
         number: Number(4),
-        environment: None,
+        claim: None,
         requested_at: fixtures.now,
         source: "integration".into(),
         snapshot: cloud.latest_snapshot(&fixtures.source_database).await.unwrap().unwrap(),
@@ -258,6 +258,8 @@ async fn databases(cloud: &dyn Account, fixtures: &Fixtures, fleet: &Fleet) {
     let changes = TagChanges::new().set(key::ENVIRONMENT, "qa-4").set_time(key::ORPHAN_SINCE, fixtures.now);
     cloud.tag_database(&new.id(), &changes).await.unwrap();
     cloud.tag_database(&new.id(), &TagChanges::new().remove(key::ORPHAN_SINCE)).await.unwrap();
+    let refused = cloud.start_database(&new.id()).await.unwrap_err();
+    assert_eq!(refused.class, ErrorClass::Transient, "only a stopped database starts: {refused}");
     let listed = collect(cloud.databases(&fleet.name)).await;
     assert!(listed.complete && listed.as_of.is_some());
     let own: Vec<_> = listed.iter().filter(|database| database.number == Number(4)).collect();

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use hatchery::domain::record::{LaunchFailure, Termination};
 use hatchery::domain::{
     CloudError, Database, ErrorClass, Instance, InstanceId, InstanceState, Launches, Number, Phase, Record,
-    RecordId, Spare, World,
+    RecordId, Spare, Unreadable, UnreadableKind, World,
 };
 use proptest::prelude::*;
 
@@ -77,22 +77,34 @@ prop_compose! {
         claimed in prop::bool::weighted(0.5),
         status in prop::sample::select(vec![
             "available", "available", "available", "creating", "backing-up", "storage-optimization", "deleting", "failed",
-            "incompatible-network", "an-unknown-status",
+            "incompatible-network", "an-unknown-status", "stopped", "maintenance", "storage-initialization",
         ]),
         requested_at in prop::option::weighted(0.9, some_time()),
         snapshot_age in 300_i64..4_000,
         orphan_since in prop::option::weighted(0.2, some_time()),
+        unusable_since in prop::option::weighted(0.3, some_time()),
+        was_usable in prop::bool::weighted(0.8),
     ) -> Database {
         Database {
             status: status.into(),
             requested_at,
-            created_at: requested_at,
+            created_at: requested_at.filter(|_| was_usable),
+            unusable_since,
             snapshot_at: Some(minutes_ago(snapshot_age)),
             environment: claimed.then(|| environment_id(number)),
             orphan_since,
             ..database(number)
         }
     }
+}
+
+/// A resource that has lost its tags, or a namesake.
+fn some_unreadable(kind: UnreadableKind) -> impl Strategy<Value = Unreadable> {
+    (7_u32..10, any::<bool>()).prop_map(move |(number, is_ours)| {
+        let lost = [("hatchery:fleet".to_owned(), "dev".to_owned())];
+        let lost = lost.into_iter().filter(|_| is_ours).collect();
+        Unreadable { kind, id: format!("{kind}-{number}"), number: Number(number), lost }
+    })
 }
 
 fn some_history() -> impl Strategy<Value = Result<Option<Arc<Launches>>, CloudError>> {
@@ -126,7 +138,10 @@ pub(crate) fn some_world() -> impl Strategy<Value = World> {
         some_time(),
     );
     let complete = (prop::bool::weighted(0.8), prop::bool::weighted(0.8), prop::bool::weighted(0.8));
-    (parts, settings, complete).prop_map(|(parts, settings, complete)| {
+    let unreadable = [UnreadableKind::Record, UnreadableKind::Database]
+        .map(|kind| prop::option::weighted(0.2, some_unreadable(kind)));
+    let [record, database] = unreadable;
+    (parts, settings, complete, (record, database)).prop_map(|(parts, settings, complete, unreadable)| {
         let (spare, history, ceiling, hint, failed, failed_at) = settings;
         let mut world = empty_world();
         for (record, mut instances, database) in parts {
@@ -135,6 +150,8 @@ pub(crate) fn some_world() -> impl Strategy<Value = World> {
             world.instances.items.extend(instances);
             world.databases.items.extend(database);
         }
+        world.records.unreadable = unreadable.0.into_iter().collect();
+        world.databases.unreadable = unreadable.1.into_iter().collect();
         world.launches = history;
         world.records.complete = complete.0;
         world.instances.complete = complete.1;

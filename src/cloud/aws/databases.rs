@@ -11,8 +11,8 @@ use super::{AwsCloud, from_sdk_time};
 use crate::cloud::{Observed, Page, Pages, Result, SourceDatabase, absent};
 use crate::domain::database::DatabaseAttributes;
 use crate::domain::{
-    CloudError, Database, DatabaseId, ErrorClass, FleetName, NewDatabase, Number, Parsed, Snapshot, SnapshotId,
-    TagChanges, Tags,
+    CloudError, Database, DatabaseId, ErrorClass, FleetName, NewDatabase, Number, Parsed, Snapshot,
+    SnapshotId, TagChanges, Tags,
 };
 
 /// The maximum page size of RDS.

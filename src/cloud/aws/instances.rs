@@ -87,7 +87,8 @@ impl AwsCloud {
         filters: Vec<aws_sdk_ec2::types::Filter>,
     ) -> Result<Observed<Vec<Instance>>> {
         let mut all = Observed { value: Vec::new(), as_of: None };
-        let mut pages = parse_pages(self.list_ec2_instances(filters), |instance| parse(fleet, instance).map(Ok));
+        let mut pages =
+            parse_pages(self.list_ec2_instances(filters), |instance| parse(fleet, instance).map(Ok));
         while let Some(page) = pages.next().await {
             let page = page?;
             all.as_of = all.as_of.or(page.as_of);

@@ -119,8 +119,9 @@ impl Cloud for Caller {
         let name = environment.record_name();
         self.read(TEMPLATES, |state, at| {
             let found = state.templates.page("", at).find(|(_, template)| template.name == name);
-            let parse =
-                |(id, template): (&str, &Template)| parse_record(&environment.fleet, id, template, &template.tags);
+            let parse = |(id, template): (&str, &Template)| {
+                parse_record(&environment.fleet, id, template, &template.tags)
+            };
             readable(TEMPLATES, found.and_then(parse))
         })
         .await

@@ -8,9 +8,9 @@ use super::faults::call_error;
 use super::operations::Operation;
 use super::scenario::Guarantee;
 use super::state::{Change, Event, State, seconds};
+use crate::cloud::Result;
 use crate::domain::instance::{format_timeline, parse_timeline};
 use crate::domain::tags::{self, Tags, key};
-use crate::cloud::Result;
 use crate::domain::{ErrorClass, InstanceState, Phase, StatusClass};
 
 /// How long EC2 lists a terminated instance.

@@ -206,7 +206,7 @@ impl State {
         let new = NewDatabase {
             fleet: fleet.clone(),
             number,
-            environment: None,
+            claim: None,
             requested_at,
             source: policy.source_database.clone(),
             snapshot,

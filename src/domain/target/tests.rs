@@ -73,7 +73,9 @@ fn listed_databases_count_as_restores() {
         snapshot: None,
         snapshot_at: None,
         environment: None,
+        record: None,
         orphan_since: None,
+        unusable_since: None,
     }));
     let found = RestoreTimes::measure(&launches_with([]), &world);
     assert_eq!(found, RestoreTimes { mean: TimeDelta::minutes(40), slow: TimeDelta::minutes(40) });

@@ -2,7 +2,7 @@
 
 use super::{
     Actor, CloudError, Completion, DatabaseId, EnvironmentId, ErrorClass, FreshRead, InstanceId,
-    InstanceState, NewRecord, Purpose, Record, RecordId, Result, StepResult, TerminationReason,
+    InstanceState, NewRecord, Purpose, Record, RecordId, Result, StatusClass, StepResult, TerminationReason,
     is_instance_of, lifecycle,
 };
 
@@ -12,11 +12,17 @@ impl Actor<'_> {
         let read = self.read_record(record).await?;
         let Some(now) = read.now else { return Ok(Err("the response has no time")) };
         let (found, read) = read.split();
-        Ok(match found {
-            None => Err("its record is gone"),
-            Some(found) if !lifecycle::is_ending(&found, self.policy, now) => Err("it was extended"),
-            Some(found) => Ok((read, found)),
-        })
+        let Some(found) = found else { return Ok(Err("its record is gone")) };
+        if !lifecycle::is_ending(&found, self.policy, now) {
+            return Ok(Err("it was extended"));
+        }
+        if found.terminate.is_none() && found.failure.is_none() {
+            let instance = self.engine.cloud.instance_of(&found).await?.value;
+            if lifecycle::is_extended(&found, instance.as_ref(), now) {
+                return Ok(Err("it was extended, according to its instance"));
+            }
+        }
+        Ok(Ok((read, found)))
     }
 
     pub(super) async fn terminate_instance(
@@ -66,28 +72,33 @@ impl Actor<'_> {
         if database.environment.as_ref().is_some_and(|owner| owner != environment) {
             return Ok(Completion::skip("its tag names another environment"));
         }
-        let read = match self.read_ending(record).await? {
-            Ok((read, _)) => read,
+        let (read, found) = match self.read_ending(record).await? {
+            Ok(ending) => ending,
             Err(why) => return Ok(Completion::skip(why)),
         };
+        // Numbers can be used again, ids of records are not. A retirement has no tag on its database, which is older than itself.
+        let is_later = found.retirement && database.since().is_some_and(|since| since > found.created_at);
+        let is_others = !found.retirement && database.record.as_ref().is_some_and(|owner| owner != record);
+        if is_later || is_others {
+            return Ok(Completion::skip("it belongs to a later environment with the same number"));
+        }
         let call = cloud.delete_database(&database.id);
         self.engine.act_while_fresh(&read, "DeleteDBInstance", call).await.map(Completion::from_fresh)
     }
 
     /// Deletes a record once its instance and database are gone. The record is the finalizer: it leads engines to the rest until then.
     pub(super) async fn delete_record(&self, record: &RecordId, environment: &EnvironmentId) -> StepResult {
-        let cloud = &self.engine.cloud;
-        let fleet = &self.world.fleet.name;
+        let (cloud, fleet) = (&self.engine.cloud, &self.world.fleet.name);
         let (read, found) = match self.read_ending(record).await? {
             Ok(ending) => ending,
             Err(why) => return Ok(Completion::skip(why)),
         };
         let mut instances = cloud.instances_of(environment).await?.value;
-        if let Some(id) =
-            found.instance.as_ref().filter(|id| instances.iter().all(|instance| instance.id != **id))
-        {
-            instances.extend(cloud.instance(fleet, id).await?.value);
+        let named = cloud.instance_of(&found).await?.value;
+        if let Some(restored) = self.restore_lost_tags(&found, named.as_ref()).await? {
+            return Ok(restored);
         }
+        instances.extend(named);
         let exists = |state| state != InstanceState::Terminated;
         if instances.iter().any(|instance| is_instance_of(instance, &found) && exists(instance.state)) {
             return Ok(Completion::skip("its instance still exists"));
@@ -104,13 +115,21 @@ impl Actor<'_> {
     }
 
     /// Claims a database by a retirement, which then ends like an environment whose termination was requested.
-    pub(super) async fn retire(&self, environment: &EnvironmentId, reason: &str) -> StepResult {
+    pub(super) async fn retire(
+        &self,
+        environment: &EnvironmentId,
+        status: StatusClass,
+        reason: &str,
+    ) -> StepResult {
         let cloud = &self.engine.cloud;
         let id: DatabaseId = environment.database_id();
         let database = cloud.database(&self.world.fleet.name, environment.number).await?.value;
         let Some(database) = database else { return Ok(Completion::skip("it is gone")) };
         if database.environment.is_some() && database.orphan_since.is_none() {
             return Ok(Completion::skip("it was claimed meanwhile"));
+        }
+        if database.status_class() != status {
+            return Ok(Completion::skip(format!("it is {} now", database.status)));
         }
         let new = NewRecord {
             environment: environment.clone(),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use super::planner::{ORPHAN_AFTER, Planner};
 use crate::domain::lifecycle::{self, Restore};
 use crate::domain::{Database, Environment, InstanceState, Record, StatusClass};
@@ -25,7 +27,7 @@ impl Planner<'_> {
         let environment = &record.environment;
         for surplus in &claim.surplus {
             let Some(keep) = claim.instance else { continue };
-            let reason = if lifecycle::is_ending(record, self.policy, self.now) {
+            let reason = if claim.is_ending(self.policy, self.now) {
                 TerminationReason::Ending(record.id.clone())
             } else {
                 TerminationReason::Surplus { record: record.id.clone(), keep: keep.id.clone() }
@@ -37,9 +39,9 @@ impl Planner<'_> {
             };
             self.delete(step, format!("{environment} already has the older instance {}", keep.id));
         }
-        if lifecycle::is_ending(record, self.policy, self.now) {
+        if claim.is_ending(self.policy, self.now) {
             self.end(claim);
-        } else if lifecycle::is_over(record, self.policy, self.now) {
+        } else if claim.is_over(self.policy, self.now) {
             self.mark_over(record);
         } else if record.reaping_since.is_some() {
             let step = Step::UnmarkReaping { record: record.id.clone(), environment: environment.clone() };
@@ -129,7 +131,15 @@ impl Planner<'_> {
                 };
                 self.push(step, "the record does not name its instance yet");
             }
-            if let Some(expires_at) = record.expires_at.filter(|at| instance.expires_at != Some(*at)) {
+            let (of_record, copied) = (record.expires_at, instance.expires_at);
+            if let Some(expires_at) = copied.filter(|at| of_record.is_some_and(|of_record| of_record < *at)) {
+                let step = Step::RaiseExpiry {
+                    record: record.id.clone(),
+                    environment: environment.clone(),
+                    expires_at,
+                };
+                self.push(step, "a later extension was overwritten; its instance has it");
+            } else if let Some(expires_at) = of_record.filter(|at| copied != Some(*at)) {
                 let step = Step::MirrorExpiry {
                     environment: environment.clone(),
                     instance: instance.id.clone(),
@@ -138,16 +148,32 @@ impl Planner<'_> {
                 self.push(step, "the instance has an outdated expiry");
             }
         }
-        if let Some(database) =
-            claim.database.filter(|database| database.status_class() == StatusClass::Failed)
-        {
-            self.give_up(record, format!("its database {} is {}", database.id, database.status));
+        self.keep_database(claim);
+        if let Some(database) = claim.database.filter(|database| is_failed_restore(database, self.now)) {
+            self.give_up(record, format!("the restore of its database failed: it is {}", database.status));
         } else if let Some(instance) = claim.instance.filter(|instance| instance.state.is_ending()) {
             self.give_up(record, format!("its instance {} is {}", instance.id, instance.state));
         } else if claim.instance.is_none() && record.instance.is_none() {
             self.finish_launch(claim);
         } else {
-            self.missing_parts(claim);
+            self.broken_parts(claim);
+        }
+    }
+
+    /// Binds the database of a launched environment again if its tags are lost, and starts it if it is stopped.
+    fn keep_database(&mut self, claim: &Environment<'_>) {
+        let (record, Some(database)) = (claim.record, claim.database) else { return };
+        let environment = record.environment.clone();
+        if record.instance.is_some() && database.environment.is_none() {
+            let step = Step::ClaimDatabase { record: Some(record.id.clone()), environment };
+            self.push(step, "the database has lost the tag of its environment");
+        }
+        let is_active = claim.instance.is_some_and(|instance| {
+            matches!(instance.state, InstanceState::Pending | InstanceState::Running)
+        });
+        if is_active && database.status_class() == StatusClass::Stopped {
+            let step = Step::StartDatabase { database: database.id.clone() };
+            self.push(step, format!("{} uses it", record.environment));
         }
     }
 
@@ -170,6 +196,10 @@ impl Planner<'_> {
         }
         let record_id = record.id.clone();
         match claim.database {
+            None if self.unreadable_databases.contains(&environment.number) => {
+                let reason = "its database has lost its tags";
+                self.refuse("launch-instance", environment.to_string(), reason);
+            }
             None => match Restore::of_number(self.world, environment.number) {
                 Ok(restore) => {
                     let step = Step::CreateClaimed { record: record_id, environment, restore };
@@ -178,7 +208,7 @@ impl Planner<'_> {
                 Err(reason) => self.refuse("create-database", environment.database_id().to_string(), reason),
             },
             Some(database) if database.environment.is_none() => {
-                let step = Step::ClaimDatabase { record: record_id, environment };
+                let step = Step::ClaimDatabase { record: Some(record_id), environment };
                 self.push(step, "the database is claimed but not tagged yet");
             }
             Some(_) => match lifecycle::placement(self.policy, record.attempt) {
@@ -195,33 +225,47 @@ impl Planner<'_> {
         }
     }
 
-    /// Marks a record whose instance or database is gone, and gives it up in a later sweep.
-    fn missing_parts(&mut self, claim: &Environment<'_>) {
+    /// Marks a record whose instance or database is gone or broken, and gives it up in a later sweep, unless a user repairs it.
+    fn broken_parts(&mut self, claim: &Environment<'_>) {
         let record = claim.record;
         let what = Orphan::Record(record.id.clone(), record.environment.clone());
-        let missing = match (claim.instance, claim.database) {
-            (None, _) => Some("its instance is gone"),
-            (_, None) => Some("its database is gone"),
+        let unreadable = self.unreadable_databases.contains(&record.number());
+        let broken = match (claim.instance, claim.database) {
+            (None, _) => Some("its instance is gone".to_owned()),
+            (_, None) if !unreadable => Some("its database is gone".to_owned()),
+            (_, Some(database)) if database.status_class() == StatusClass::Failed => {
+                Some(format!("its database {} is {}", database.id, database.status))
+            }
             _ => None,
         };
-        match (missing, record.orphan_since) {
-            (None, None) => {}
-            (None, Some(_)) => {
+        let target = record.environment.to_string();
+        match (broken, record.orphan_since) {
+            (None, None) if record.repaired_by.is_none() => {}
+            (None, _) => {
                 self.push(Step::Orphan { what, marked: false }, "its instance and database are back");
             }
             (Some(_), _) if !self.world.is_complete() => {}
-            (Some(missing), None) if self.is_older(record.created_at, ORPHAN_AFTER) => {
-                self.push(Step::Orphan { what, marked: true }, missing);
+            (Some(broken), _) if let Some(user) = &record.repaired_by => {
+                let until = record.ends_at(self.policy).format("%F %T");
+                let reason = format!("{broken}; {user} keeps it for repairs until {until}");
+                self.refuse("give-up", target, reason);
             }
-            (Some(missing), Some(since)) if self.is_older(since, ORPHAN_AFTER) => {
-                self.give_up(record, missing.to_owned());
+            (Some(broken), None) if self.is_older(record.created_at, ORPHAN_AFTER) => {
+                self.push(Step::Orphan { what, marked: true }, broken);
             }
-            (Some(missing), _) => {
-                let reason = format!("{missing}; a later sweep checks again");
-                self.refuse("give-up", record.environment.to_string(), reason);
+            (Some(broken), Some(since)) if self.is_older(since, ORPHAN_AFTER) => self.give_up(record, broken),
+            (Some(broken), _) => {
+                let reason = format!("{broken}; a later sweep checks again");
+                self.refuse("give-up", target, reason);
             }
         }
     }
+}
+
+/// Whether a database will never have been usable: its restore has failed, or takes too long.
+fn is_failed_restore(database: &Database, now: DateTime<Utc>) -> bool {
+    let has_failed = database.status_class() == StatusClass::Failed && database.created_at.is_none();
+    has_failed || database.is_overdue(now)
 }
 
 /// Whether the database of an ending environment returns to the pool. It must never have been tagged, and no instance may have existed, so that

@@ -1,10 +1,11 @@
 //! The steps and refusals of a plan while it is made.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::{EnvironmentId, Number, Policy, World};
+use crate::domain::{EnvironmentId, Number, Policy, UnreadableKind, World};
 use crate::engine::Refusal;
 use crate::engine::step::{Key, Step};
 
@@ -23,6 +24,8 @@ pub(super) struct Planner<'w> {
     pub(super) world: &'w World,
     pub(super) policy: &'w Policy,
     pub(super) now: DateTime<Utc>,
+    /// The numbers of databases that exist, but whose tags do not say that they are the fleet's.
+    pub(super) unreadable_databases: BTreeSet<Number>,
     /// Boxed, because sorting moves the elements.
     steps: Vec<(Key, Box<Planned>)>,
     refused: Vec<Refusal>,
@@ -30,7 +33,8 @@ pub(super) struct Planner<'w> {
 
 impl<'w> Planner<'w> {
     pub(super) fn new(world: &'w World, policy: &'w Policy, now: DateTime<Utc>) -> Self {
-        Self { world, policy, now, steps: Vec::new(), refused: Vec::new() }
+        let unreadable_databases = world.unreadable_numbers(UnreadableKind::Database);
+        Self { world, policy, now, unreadable_databases, steps: Vec::new(), refused: Vec::new() }
     }
 
     pub(super) fn push(&mut self, step: Step, reason: impl Into<String>) {

@@ -3,16 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-
-use super::planner::Planner;
+use super::planner::{ORPHAN_AFTER, Planner};
 use crate::domain::lifecycle::Restore;
 use crate::domain::policy::RestoreFailures;
-use crate::domain::{Database, DatabaseState, Number, Pool, Record, Target, World};
+use crate::domain::{Database, DatabaseState, Number, Pool, Record, StatusClass, Target, World};
 use crate::engine::step::Step;
 
-/// The age from which an unfinished restore counts as failed. RDS restores take 10 to 30 minutes.
-pub(crate) const RESTORE_TIMEOUT: Duration = Duration::from_hours(2);
+/// How long an unusable database is expected back. Maintenance and starts take minutes.
+const UNUSABLE_LIMIT: Duration = Duration::from_hours(1);
 
 pub(super) fn plan(planner: &mut Planner<'_>, pool: &Pool<'_>) {
     raise_hint(planner);
@@ -24,13 +22,14 @@ pub(super) fn plan(planner: &mut Planner<'_>, pool: &Pool<'_>) {
     }
     let now = planner.now;
     let (stuck, creating): (Vec<&Database>, Vec<&Database>) =
-        pool.in_state(DatabaseState::Creating).partition(|database| is_stuck(database, now));
+        pool.in_state(DatabaseState::Creating).partition(|database| database.is_overdue(now));
     let free: Vec<_> = pool.in_state(DatabaseState::Free).collect();
     let target = Target::new(planner.world, planner.policy, now);
 
-    let failures = failures(planner, pool, &stuck, &free);
-    surplus(planner, pool, &free, creating.len(), &target);
-    let missing = (target.wanted as usize).saturating_sub(free.len() + creating.len());
+    let failures = failures(planner, pool, &stuck);
+    let returning = unusable(planner, pool);
+    surplus(planner, pool, &free, creating.len() + returning, &target);
+    let missing = (target.wanted as usize).saturating_sub(free.len() + creating.len() + returning);
     top_up(planner, missing, &failures, &target);
 }
 
@@ -47,32 +46,82 @@ fn raise_hint(planner: &mut Planner<'_>) {
 
 /// Counts each failed restore and retires it in a later pass; a successful restore clears the count. Returns the count including the failures
 /// found now, because the next restore must wait for them too.
-fn failures(
-    planner: &mut Planner<'_>,
-    pool: &Pool<'_>,
-    stuck: &[&Database],
-    free: &[&Database],
-) -> RestoreFailures {
+fn failures(planner: &mut Planner<'_>, pool: &Pool<'_>, stuck: &[&Database]) -> RestoreFailures {
     let counted = &planner.policy.restore_failures;
     let mut known = counted.clone();
-    let failed = pool.in_state(DatabaseState::Failed).map(|database| (database, database.status.clone()));
+    let failed = pool.in_state(DatabaseState::Failed).filter(|database| database.created_at.is_none());
+    let failed = failed.map(|database| (database, database.status.clone()));
     let stuck = stuck.iter().map(|database| (*database, "still creating after two hours".to_owned()));
     for (database, why) in failed.chain(stuck) {
         let number = database.number;
         if counted.numbers.contains(&number) {
-            let step = Step::Retire { environment: planner.environment(number) };
+            let step =
+                Step::Retire { environment: planner.environment(number), status: database.status_class() };
             planner.push(step, format!("its restore failed: it is {why}"));
         } else {
             planner.push(Step::CountFailedRestore { number }, format!("{} is {why}", database.id));
             known = known.with(number, planner.now);
         }
     }
-    if let Some(last) = counted.last
-        && free.iter().any(|database| database.since().is_some_and(|since| since > last))
-    {
+    // A claimed database shows as well as a free one that restores succeed.
+    let succeeded = |last| {
+        let mut usable = planner.world.databases.iter().filter(|database| database.is_ready());
+        usable.any(|database| database.since().is_some_and(|since| since > last))
+    };
+    if counted.last.is_some_and(succeeded) {
         planner.push(Step::ResetFailedRestores, "a later restore succeeded");
     }
     known
+}
+
+/// Marks databases that were usable and are not, starts stopped ones, and retires those that do not come back. Returns the number of those
+/// that are expected back soon, so that they need no replacement.
+fn unusable(planner: &mut Planner<'_>, pool: &Pool<'_>) -> usize {
+    let mut returning = 0;
+    for (state, database) in &pool.databases {
+        let status = database.status_class();
+        let is_unusable = match state {
+            DatabaseState::Busy => true,
+            DatabaseState::Failed => database.created_at.is_some(),
+            DatabaseState::Free | DatabaseState::Stale => false,
+            DatabaseState::Creating | DatabaseState::Claimed | DatabaseState::Deleting => continue,
+        };
+        let id = database.id.clone();
+        match database.unusable_since {
+            Some(_) if !is_unusable => {
+                planner.push(Step::Unusable { database: id, marked: false }, "it is usable again");
+            }
+            None if !is_unusable => {}
+            None => {
+                let reason = format!("it is {}", database.status);
+                planner.push(Step::Unusable { database: id, marked: true }, reason);
+            }
+            Some(since) => {
+                let patience = if status == StatusClass::Failed { ORPHAN_AFTER } else { UNUSABLE_LIMIT };
+                if !planner.is_older(since, patience) {
+                } else if status == StatusClass::Busy {
+                    let reason = format!(
+                        "it has been unusable since {}, now {}",
+                        since.format("%F %T"),
+                        database.status
+                    );
+                    planner.refuse("retire-database", id.to_string(), reason);
+                } else {
+                    let step = Step::Retire { environment: planner.environment(database.number), status };
+                    planner.push(step, format!("it is still {}", database.status));
+                }
+            }
+        }
+        if status == StatusClass::Stopped {
+            let step = Step::StartDatabase { database: database.id.clone() };
+            planner.push(step, "it is stopped, and launches need it");
+        }
+        let is_recent = database.unusable_since.is_none_or(|since| !planner.is_older(since, UNUSABLE_LIMIT));
+        if *state == DatabaseState::Busy && is_recent {
+            returning += 1;
+        }
+    }
+    returning
 }
 
 /// Retires stale databases once enough fresh ones are free, and fresh databases beyond the target. If the demand is unknown, retires none.
@@ -87,7 +136,8 @@ fn surplus(planner: &mut Planner<'_>, pool: &Pool<'_>, free: &[&Database], creat
     for database in pool.in_state(DatabaseState::Stale) {
         let environment = planner.environment(database.number);
         if free.len() >= spare {
-            planner.push(Step::Retire { environment }, "its snapshot is older than the policy allows");
+            let step = Step::Retire { environment, status: StatusClass::Usable };
+            planner.push(step, "its snapshot is older than the policy allows");
         } else {
             let reason = format!(
                 "only {} of {spare} fresh databases are free; it stays until its replacement is free",
@@ -102,7 +152,8 @@ fn surplus(planner: &mut Planner<'_>, pool: &Pool<'_>, free: &[&Database], creat
         oldest.sort_by_key(|database| (database.snapshot_at, database.number));
         for database in oldest.into_iter().take(free.len() - keep) {
             let environment = planner.environment(database.number);
-            planner.push(Step::Retire { environment }, target.reason.clone());
+            let step = Step::Retire { environment, status: StatusClass::Usable };
+            planner.push(step, target.reason.clone());
         }
     }
 }
@@ -139,18 +190,13 @@ fn top_up(planner: &mut Planner<'_>, missing: usize, failures: &RestoreFailures,
             }
             Err(reason) => return planner.refuse("create-database", "pool", reason),
         }
-        number = number.next();
+        number = planner.world.new_number(number.next());
     }
 }
 
-/// Returns the numbers of all databases and of the records that will get one.
+/// Returns the numbers of all databases and of the records that will get one, including those that cannot be read.
 fn used_numbers(world: &World) -> BTreeSet<Number> {
     let databases = world.databases.iter().map(|database| database.number);
     let records = world.records.iter().filter(|record| !record.retirement).map(Record::number);
-    databases.chain(records).collect()
-}
-
-/// Whether a restore takes longer than [`RESTORE_TIMEOUT`].
-fn is_stuck(database: &Database, now: DateTime<Utc>) -> bool {
-    database.since().is_some_and(|since| since + RESTORE_TIMEOUT <= now)
+    databases.chain(records).chain(world.unreadable().map(|found| found.number)).collect()
 }

@@ -189,7 +189,7 @@ impl Derivation<'_> {
                 (None, Some(id)) => format!("claimed by {id}"),
                 (None, None) => "being retired".to_owned(),
             },
-            DatabaseState::Failed | DatabaseState::Deleting => database.status.clone(),
+            DatabaseState::Busy | DatabaseState::Failed | DatabaseState::Deleting => database.status.clone(),
         };
         let name = database.id.as_str().trim_start_matches("hatchery-").to_owned();
         PoolRow { number: database.number, name, state, progress, info }

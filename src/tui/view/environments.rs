@@ -219,6 +219,7 @@ impl EnvironmentsTable<'_> {
         match row.database() {
             Some(StatusClass::Usable) => (glyphs.full, "pool.free"),
             Some(StatusClass::Pending) => (glyphs.half, "pool.creating"),
+            Some(StatusClass::Busy | StatusClass::Stopped) => (glyphs.paused, "pool.stale"),
             Some(StatusClass::Failed) => (glyphs.cross, "pool.failed"),
             Some(StatusClass::Deleting) => (glyphs.fading, "pool.deleting"),
             None if self.databases_complete => (glyphs.none, "text.muted"),

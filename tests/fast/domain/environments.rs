@@ -296,7 +296,7 @@ fn claimable_is_sorted_best_first() {
     add(7, |database| (database.requested_at, database.created_at) = (None, None), 0);
     add(8, |database| database.environment = Some(id(8)), 99);
     add(9, |_| (), 60);
-    let order: Vec<_> = Pool::new(&world).claimable().iter().map(|database| database.number.0).collect();
+    let order: Vec<_> = Pool::new(&world).claimable(now()).iter().map(|database| database.number.0).collect();
     assert_eq!(order, [6, 9, 5, 7, 4, 3, 2, 1]);
     assert!(Pool::new(&world).databases.is_sorted_by_key(|(_, database)| database.number));
     assert_eq!(Pool::new(&world).databases.last().unwrap().1.number, Number(9));

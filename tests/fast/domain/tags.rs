@@ -130,10 +130,10 @@ fn database_is_parsed_from_its_name_and_tags() {
         let mut tags = database_tags();
         tags.insert(key.into(), value.into());
         let unreadable = read("hatchery-dev-7", &tags).unwrap().unwrap_err();
-        assert_eq!((unreadable.number, unreadable.is_ours), (Number(7), true), "{key}={value}");
+        assert_eq!((unreadable.number, unreadable.is_ours()), (Number(7), true), "{key}={value}");
     }
     let namesake = read("hatchery-dev-7", &Tags::new()).unwrap().unwrap_err();
-    assert_eq!((namesake.id.as_str(), namesake.is_ours), ("hatchery-dev-7", false));
+    assert_eq!((namesake.id.as_str(), namesake.is_ours()), ("hatchery-dev-7", false));
     let bare = tags_of([(key::FLEET, "dev"), (key::ROLE, role::POOL), (key::ENVIRONMENT, "?")]);
     let bare = read("hatchery-dev-7", &bare).unwrap().unwrap();
     assert_eq!(bare.zone.as_deref(), Some("eu-west-1a"));
@@ -146,19 +146,28 @@ fn status_is_classified() {
     for (status, class) in [
         ("available", StatusClass::Usable),
         ("storage-optimization", StatusClass::Usable),
+        ("storage-initialization", StatusClass::Usable),
         ("creating", StatusClass::Pending),
-        ("backing-up", StatusClass::Pending),
+        ("backing-up", StatusClass::Busy),
+        ("storage-full", StatusClass::Busy),
+        ("stopping", StatusClass::Busy),
+        ("stopped", StatusClass::Stopped),
+        ("a-status-of-tomorrow", StatusClass::Busy),
         ("deleting", StatusClass::Deleting),
         ("failed", StatusClass::Failed),
         ("restore-error", StatusClass::Failed),
         ("incompatible-network", StatusClass::Failed),
+        ("insufficient-capacity", StatusClass::Failed),
+        ("inaccessible-encryption-credentials", StatusClass::Failed),
     ] {
         let database = Database { status: status.into(), ..database(1) };
         assert_eq!(database.status_class(), class, "{status}");
         assert_eq!(database.is_ready(), class == StatusClass::Usable);
     }
+    let never_there = Database { status: "modifying".into(), created_at: None, ..database(1) };
+    assert_eq!(never_there.status_class(), StatusClass::Pending);
     let unreachable = Database { endpoint: None, ..database(1) };
-    assert_eq!((unreachable.status_class(), unreachable.is_ready()), (StatusClass::Pending, false));
+    assert_eq!((unreachable.status_class(), unreachable.is_ready()), (StatusClass::Busy, false));
 }
 
 #[test]
@@ -217,6 +226,7 @@ fn record_is_parsed_from_its_name_and_tags() {
         retirement: false,
         failure: Some(LaunchFailure { at: time("13:00:00"), reason: "no room left".into() }),
         claim: Some("c0ffee".into()),
+        repaired_by: None,
         orphan_since: Some(time("14:00:00")),
         services: services.into(),
         note: Some("for the demo".into()),
@@ -392,12 +402,12 @@ fn fleet_is_parsed_from_its_name_and_tags() {
 
 #[test]
 fn restore_has_all_tags() {
-    let new = |environment| NewDatabase {
+    let new = |claim| NewDatabase {
         fleet: name(),
         number: Number(7),
         source: "integration".into(),
         snapshot: Snapshot { id: SnapshotId::new("rds:integration-1"), created_at: time("06:00:00") },
-        environment,
+        claim,
         requested_at: time("07:00:00"),
         zone: "eu-west-1b".into(),
         class: "db.t4g.small".into(),
@@ -410,8 +420,11 @@ fn restore_has_all_tags() {
     let mut tags = database_tags();
     tags.remove(key::ORPHAN_SINCE);
     tags.extend(company_tags().as_tags().clone());
-    assert_eq!((new(Some(id(7))).tags(), new(None).id().as_str()), (tags.clone(), "hatchery-dev-7"));
+    tags.insert(key::RECORD.into(), "lt-7".into());
+    let claim = Some((id(7), RecordId::new("lt-7")));
+    assert_eq!((new(claim).tags(), new(None).id().as_str()), (tags.clone(), "hatchery-dev-7"));
     tags.remove(key::ENVIRONMENT);
+    tags.remove(key::RECORD);
     assert_eq!(new(None).tags(), tags);
 }
 

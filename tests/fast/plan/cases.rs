@@ -150,6 +150,7 @@ fn restore_of_two_hours_has_failed() {
         let mut world = one_environment();
         let database = &mut world.databases.items[1];
         (database.status, database.requested_at) = ("creating".into(), Some(minutes_ago(minutes)));
+        database.created_at = None;
         world
     };
     assert_eq!(actions(&planned(&hanging(119))), []);
@@ -321,7 +322,7 @@ fn pool_stops_after_five_failed_restores() {
     assert_eq!(planned(&world).steps.len(), 2);
     let mut failed = database(1);
     failed.status = "incompatible-network".into();
-    failed.requested_at = Some(minutes_ago(20));
+    (failed.requested_at, failed.created_at) = (Some(minutes_ago(20)), None);
     world.databases.items.push(failed);
     world.fleet.policy.last_number = Number(1);
     let counted = planned(&world);

@@ -1,0 +1,331 @@
+//! The claim of a database by the record's name, and the database behind it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use chrono::{DateTime, SubsecRound as _, Utc};
+
+use super::LaunchContext;
+use crate::cloud::{Result, Template, collect};
+use crate::domain::lifecycle::Restore;
+use crate::domain::tags::key;
+use crate::domain::{
+    CloudError, EnvironmentId, ErrorClass, Fleet, LaunchFailure, NewEnvironment, NewRecord, Number, Pool,
+    Purpose, Record, RecordId, StatusClass, SubnetId, TagChanges, Termination, World,
+};
+use crate::engine::retry::{MAX_TRIES, RETRY_DELAY};
+use crate::engine::{Engine, LaunchRequest};
+use crate::failure::{Failure, Kind};
+
+/// How many new numbers a launch tries to claim before it fails.
+const MAX_CLAIMS: u32 = 64;
+
+/// The maximum number of times that the window for the next number is doubled after collisions.
+const MAX_DOUBLINGS: u32 = 7;
+
+/// How long a launch on a crowded fleet waits until it counts the databases again: twice the lag of reads.
+const CROWD_DELAY: Duration = Duration::from_secs(20);
+
+/// A confirmed claim. From here on, any engine can finish the launch.
+pub(super) struct Claim {
+    pub(super) environment: EnvironmentId,
+    pub(super) record: RecordId,
+    pub(super) expires_at: DateTime<Utc>,
+    /// Whether the database is tagged, so that an instance may use it.
+    pub(super) bound: bool,
+}
+
+/// The result of binding a claimed database to its environment.
+enum Binding {
+    Bound,
+    /// The claim stands, and any engine tags the database later.
+    Later,
+    /// The database is not usable, and the claim is released.
+    Released,
+}
+
+impl Engine {
+    /// Claims a database: the best one of the pool, or else a number whose database is still to be restored.
+    pub(super) async fn claim(
+        &self,
+        context: &LaunchContext<'_>,
+        request: &LaunchRequest,
+        ttl: Duration,
+    ) -> Result<Claim, Failure> {
+        // Tags have a resolution of one second.
+        let expires_at = context.now.trunc_subsecs(0) + ttl;
+        let fleet = &context.world.fleet;
+        let mut tried = BTreeSet::new();
+        for database in Pool::new(context.world).claimable(context.now) {
+            let environment = fleet.name.environment(database.number);
+            let new = self.new_record(context, request, &environment, database.zone.as_deref(), expires_at);
+            tried.insert(database.number);
+            let Some(record) = self.try_claim(fleet, &new).await? else { continue };
+            match self.bind(&environment, &record).await? {
+                Binding::Released => {}
+                binding => {
+                    let bound = matches!(binding, Binding::Bound);
+                    return Ok(Claim { environment, record, expires_at, bound });
+                }
+            }
+        }
+        self.claim_new(context, request, expires_at, tried).await
+    }
+
+    /// Claims the next number and restores its database. The claim comes first, so that no other launch can claim the database while it is
+    /// being restored.
+    async fn claim_new(
+        &self,
+        context: &LaunchContext<'_>,
+        request: &LaunchRequest,
+        expires_at: DateTime<Utc>,
+        mut used: BTreeSet<Number>,
+    ) -> Result<Claim, Failure> {
+        let (world, fleet) = (context.world, &context.world.fleet);
+        let ceiling = fleet.policy.max_databases as usize;
+        used.extend(world.databases.iter().map(|database| database.number));
+        used.extend(world.records.iter().map(Record::number));
+        used.extend(world.unreadable().map(|found| found.number));
+        let mut number = world.next_number();
+        for collisions in 0..MAX_CLAIMS {
+            if used.len() >= ceiling {
+                return Err(no_room(ceiling));
+            }
+            let restore = Restore::of_number(world, number).map_err(|reason| {
+                let message =
+                    format!("cannot launch: no database is free, and none can be restored: {reason}");
+                Failure::new(Kind::Failed, message, "find the cause with: hatchery doctor")
+            })?;
+            let environment = fleet.name.environment(number);
+            let zone = restore.zones.first().map(String::as_str);
+            let new = self.new_record(context, request, &environment, zone, expires_at);
+            if let Some(record) = self.try_claim(fleet, &new).await? {
+                let is_crowded = collisions > 0 || (used.len() + 1) * 4 > ceiling * 3;
+                if is_crowded && !self.has_room(world, number, &record).await? {
+                    return Err(no_room(ceiling));
+                }
+                match self.restore_for(fleet, &environment, &record, &restore, context.now).await? {
+                    Binding::Released => {}
+                    binding => {
+                        let bound = matches!(binding, Binding::Bound);
+                        return Ok(Claim { environment, record, expires_at, bound });
+                    }
+                }
+            }
+            used.insert(number);
+            number = world.new_number(self.number_after(number, collisions));
+        }
+        let message = "cannot launch: other launches claimed every database first";
+        Err(Failure::new(Kind::Failed, message, "try again"))
+    }
+
+    /// Returns the next number to try. After repeated collisions it skips some at random, as exponential backoff does, so that many launches at
+    /// once take few tries each.
+    fn number_after(&self, number: Number, collisions: u32) -> Number {
+        let window = f64::from(1_u32 << collisions.min(MAX_DOUBLINGS));
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // at most 2^MAX_DOUBLINGS
+        let skipped = (self.random() * window) as u32;
+        Number(number.0.saturating_add(1).saturating_add(skipped))
+    }
+
+    /// Whether the ceiling leaves room for a new claim when many are made at once; if not, the claim is released. Of the claims without a
+    /// database, those with lower numbers come first.
+    async fn has_room(&self, world: &World, number: Number, record: &RecordId) -> Result<bool, Failure> {
+        let cannot = |error| Failure::cloud("cannot check the number of databases", &error);
+        // Reads lag, so the claims and databases of the same moment show only now.
+        self.clock.sleep(CROWD_DELAY).await;
+        let fleet = &world.fleet.name;
+        let (records, databases) =
+            futures::join!(collect(self.cloud.templates(fleet)), collect(self.cloud.databases(fleet)));
+        let problem = records.problem.or(databases.problem);
+        let claims = records.items.into_iter().filter_map(Template::record);
+        let mut used: BTreeSet<Number> =
+            claims.map(|record| record.number()).filter(|n| *n <= number).collect();
+        used.extend(databases.items.iter().map(|database| database.number));
+        used.extend(world.unreadable().map(|found| found.number));
+        used.insert(number);
+        if problem.is_none() && used.len() <= world.fleet.policy.max_databases as usize {
+            return Ok(true);
+        }
+        self.retry(|| self.cloud.delete_record(record)).await.map_err(cannot)?;
+        problem.map_or(Ok(false), |problem| Err(cannot(problem)))
+    }
+
+    fn new_record(
+        &self,
+        context: &LaunchContext<'_>,
+        request: &LaunchRequest,
+        environment: &EnvironmentId,
+        zone: Option<&str>,
+        expires_at: DateTime<Utc>,
+    ) -> NewRecord {
+        let near = context.subnets.iter().find(|subnet| Some(subnet.zone.as_str()) == zone);
+        // There is at least one subnet: a fleet without subnets is invalid, and a missing subnet is an error.
+        let subnet = near.or(context.subnets.first()).map(|subnet| subnet.id.clone());
+        NewRecord {
+            environment: environment.clone(),
+            owner: self.config.user.clone(),
+            created_at: context.now,
+            claim: self.nonce(),
+            company_tags: context.world.fleet.policy.company_tags.clone(),
+            purpose: Purpose::Launch(Box::new(NewEnvironment {
+                name: request.name.clone(),
+                expires_at,
+                services: request.services.clone(),
+                note: request.note.clone(),
+                image: context.image.id.clone(),
+                subnet: subnet.unwrap_or_else(|| SubnetId::new("")),
+            })),
+        }
+    }
+
+    /// Creates the record, or returns `None` if another launch holds the claim. If the response was lost, the record is looked up.
+    async fn try_claim(&self, fleet: &Fleet, new: &NewRecord) -> Result<Option<RecordId>, Failure> {
+        let what = format!("cannot claim {}", new.environment.database_id());
+        let mut tries = 0;
+        loop {
+            let error = match self.cloud.create_record(fleet, new).await {
+                Ok(record) => return Ok(Some(record)),
+                Err(error) => error,
+            };
+            tries += 1;
+            match error.class {
+                // The SDK retries internally, so even `AlreadyExists` may refer to this launch's own first request.
+                ErrorClass::AlreadyExists | ErrorClass::Unknown => {
+                    match self.cloud.find_record(&new.environment).await.map(|seen| seen.value) {
+                        Ok(Some(found)) if found.claim.as_ref() == Some(&new.claim) => {
+                            return Ok(Some(found.id));
+                        }
+                        Ok(Some(_)) => return Ok(None),
+                        // The name is taken by a template that is not the fleet's, or has lost its tags.
+                        Err(found) if found.is(ErrorClass::Unreadable) => return Ok(None),
+                        // The record is not visible yet, or was deleted. If the name is in use, another launch holds the claim.
+                        Ok(None) if error.is(ErrorClass::AlreadyExists) && tries >= MAX_TRIES => {
+                            return Ok(None);
+                        }
+                        Ok(None) | Err(_) if tries < MAX_TRIES => {}
+                        Ok(None) | Err(_) => return Err(Failure::cloud(what, &error)),
+                    }
+                }
+                ErrorClass::Throttled | ErrorClass::Transient if tries < MAX_TRIES => {}
+                _ => return Err(Failure::cloud(what, &error)),
+            }
+            self.clock.sleep(RETRY_DELAY).await;
+        }
+    }
+
+    /// Tags the claimed database with its environment. If the database turns out to be unusable, the claim is released.
+    async fn bind(&self, environment: &EnvironmentId, record: &RecordId) -> Result<Binding, Failure> {
+        let what = format!("cannot bind {}", environment.database_id());
+        let read = self.retry(|| self.cloud.database(&environment.fleet, environment.number)).await;
+        let usable = match &read {
+            Ok(read) => read.value.as_ref().is_some_and(|database| {
+                let is_claimable =
+                    matches!(database.status_class(), StatusClass::Usable | StatusClass::Pending);
+                let is_own = database.environment.as_ref().is_none_or(|owner| owner == environment)
+                    && database.record.as_ref().is_none_or(|owner| owner == record);
+                is_claimable && is_own
+            }),
+            Err(_) => false,
+        };
+        if !usable {
+            // The database was not changed, so deleting the record undoes the claim.
+            if let Err(error) = self.retry(|| self.cloud.delete_record(record)).await {
+                self.abort(environment, record, &error).await;
+            }
+            return match read {
+                Err(error) if !error.is(ErrorClass::Unreadable) => Err(Failure::cloud(what, &error)),
+                _ => Ok(Binding::Released),
+            };
+        }
+        let changes = TagChanges::claim(environment, record);
+        let database = environment.database_id();
+        match self.retry(|| self.cloud.tag_database(&database, &changes)).await {
+            Ok(()) => Ok(Binding::Bound),
+            // RDS may refuse tags while it creates the database.
+            Err(error) if error.is(ErrorClass::Transient) => {
+                tracing::warn!(%environment, %error, "cannot tag the database yet");
+                Ok(Binding::Later)
+            }
+            Err(error) => {
+                self.abort(environment, record, &error).await;
+                Err(Failure::cloud(what, &error))
+            }
+        }
+    }
+
+    async fn restore_for(
+        &self,
+        fleet: &Fleet,
+        environment: &EnvironmentId,
+        record: &RecordId,
+        restore: &Restore,
+        now: DateTime<Utc>,
+    ) -> Result<Binding, Failure> {
+        let claim = (environment.clone(), record.clone());
+        let restored =
+            self.retry(|| self.restore_database(fleet, environment.number, Some(&claim), restore, now)).await;
+        match restored {
+            Ok(_) => Ok(Binding::Bound),
+            // Another engine has just created a spare with this number, which the claim covers, or the name is not the fleet's.
+            Err(error) if error.is(ErrorClass::AlreadyExists) => self.bind(environment, record).await,
+            Err(error) => {
+                self.abort(environment, record, &error).await;
+                Err(Failure::cloud(format!("cannot restore {}", environment.database_id()), &error))
+            }
+        }
+    }
+
+    /// Restores a database in the first zone that can have it, and returns the zone.
+    ///
+    /// # Errors
+    /// Returns the error of the first zone if none can have it.
+    pub(in crate::engine) async fn restore_database(
+        &self,
+        fleet: &Fleet,
+        number: Number,
+        claim: Option<&(EnvironmentId, RecordId)>,
+        restore: &Restore,
+        now: DateTime<Utc>,
+    ) -> Result<String> {
+        let mut first = None;
+        for zone in &restore.zones {
+            let new = restore.to_database(fleet, number, claim.cloned(), zone, now);
+            let error = match self.cloud.create_database(&new).await {
+                Ok(()) => return Ok(zone.clone()),
+                Err(error) => error,
+            };
+            // A zone may lack capacity, or the class, or a subnet of the subnet group.
+            let is_zonal = matches!(error.class, ErrorClass::Capacity | ErrorClass::Invalid);
+            let error = first.get_or_insert(error);
+            if !is_zonal {
+                return Err(error.clone());
+            }
+        }
+        Err(first.unwrap_or_else(|| no_zone()))
+    }
+
+    /// Marks the record of a launch that failed before the instance was requested for termination, so that any engine removes what was
+    /// created.
+    pub(super) async fn abort(&self, environment: &EnvironmentId, record: &RecordId, error: &CloudError) {
+        let failure = LaunchFailure { at: self.clock.now(), reason: error.to_string() };
+        let termination = Termination { at: failure.at, by: self.config.user.clone() };
+        let changes = TagChanges::terminate(&termination).set(key::FAILURE, failure.to_tag());
+        if let Err(error) = self.retry(|| self.cloud.tag_record(record, &changes)).await {
+            tracing::warn!(%environment, %error, "cannot mark the failed launch for termination; it ends when it expires");
+        }
+    }
+}
+
+fn no_room(ceiling: usize) -> Failure {
+    let message = format!(
+        "cannot launch: the fleet's databases are all in use or reserved (max-databases is {ceiling})"
+    );
+    let hint = "terminate an environment, or raise the limit with: hatchery fleet set max-databases=N";
+    Failure::new(Kind::Refused, message, hint)
+}
+
+fn no_zone() -> CloudError {
+    let operation = "RestoreDBInstanceFromDBSnapshot";
+    CloudError::new(ErrorClass::Invalid, operation, "NoZone", "the fleet's subnets are in no zone")
+}
