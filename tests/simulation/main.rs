@@ -38,6 +38,7 @@ use harness::{SimulationConfig, SimulationResult, simulate};
 use many_dashboards::DashboardLoad;
 use mutants::Mutant;
 use rayon::prelude::*;
+use sha2::{Digest as _, Sha256};
 
 /// Seeds that have failed once.
 const REGRESSIONS: &[u64] = &[6, 10, 26, 287, 294, 298];
@@ -176,6 +177,16 @@ fn replay() {
         let outcome = simulate(seed, &SimulationConfig { history: true, ..SimulationConfig::default() });
         println!("{}", outcome.report(usize::MAX));
         assert!(outcome.violations.is_empty());
+    }
+}
+
+#[test]
+#[ignore = "prints the digest of each seed's history, to compare two versions of the simulation"]
+fn digests() {
+    for seed in seeds() {
+        let outcome = simulate(seed, &SimulationConfig { history: true, ..SimulationConfig::default() });
+        let digest = Sha256::digest(outcome.history.join("\n"));
+        println!("seed {seed}: {} entries, {}", outcome.history.len(), hex::encode(digest));
     }
 }
 

@@ -55,7 +55,10 @@ impl State {
                 self.instances.remove(&id, self.now);
             }
             Event::Restored(id) => self.restored(&id),
-            Event::RestoreFailed(id) => self.set_status(&id, "creating", "incompatible-network"),
+            Event::RestoreFailed(id) => {
+                let status = self.status_of_failed_restore();
+                self.set_status(&id, "creating", status);
+            }
             Event::Deleted(id) => {
                 if self.databases.remove(&id, self.now).is_some() {
                     self.record(CLOUD, || format!("{id} is gone"));
@@ -94,6 +97,10 @@ impl State {
                     duplicate(self, now);
                 }
             }
+            Event::InstanceStopped(id) => {
+                self.set_state(&id, InstanceState::Stopping, InstanceState::Stopped);
+            }
+            event => self.handle_strict_event(event),
         }
     }
 
@@ -121,7 +128,17 @@ impl State {
                 database.created_at = Some(now);
             });
         }
-        self.set_status(id, "creating", "available");
+        if self.databases.get(id).is_none_or(|database| database.status != "creating") {
+            return;
+        }
+        match self.status_after_restore() {
+            None => self.set_status(id, "creating", "available"),
+            Some((status, seconds)) => {
+                self.set_status(id, "creating", status);
+                self.settle_in(id, seconds, "available");
+            }
+        }
+        self.begin_database_events(id);
     }
 
     /// Starts the termination of an instance.
