@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use hatchery::clock::Clock;
 use hatchery::cloud::DynCloud;
 use hatchery::cloud::sim::{Scenario, SimCloud};
-use hatchery::domain::{NewFleet, Policy, TagChanges};
+use hatchery::domain::{FleetName, NewFleet, Policy, TagChanges};
 use hatchery::engine::{Engine, EngineConfig, RunOptions};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -128,7 +128,7 @@ impl Simulation {
 
     async fn run(mut self) -> SimulationResult {
         let grace = self.create_other_fleet().await;
-        self.attach_checker(grace);
+        self.attach_checker();
         let events = run_events(&self.sim);
         let engines: Vec<_> = (0..self.config.engines).map(|n| tokio::spawn(self.run_engine(n))).collect();
         let users: Vec<_> = (0..self.config.users).map(|n| tokio::spawn(self.user(n, grace).run())).collect();
@@ -147,7 +147,7 @@ impl Simulation {
         let mut left = vec!["not checked yet".to_owned()];
         while !left.is_empty() && self.clock.now() < end && !self.is_caught() {
             self.clock.sleep(Duration::from_mins(20)).await;
-            left = self.sim.inspect(|state| InvariantChecker::leftovers(state, self.spare));
+            left = self.sim.inspect(|state| InvariantChecker::leftovers(state, "dev", self.spare));
         }
         self.check_idle_requests().await;
         engines.iter().for_each(tokio::task::JoinHandle::abort);
@@ -170,13 +170,9 @@ impl Simulation {
         self.checker.lock().unwrap().violations.iter().any(|line| mutant.is_caught_by(line))
     }
 
-    fn attach_checker(&self, grace: TimeDelta) {
-        {
-            let mut checker = self.checker.lock().unwrap();
-            (checker.max_databases, checker.grace) = (MAX_DATABASES, grace);
-        }
+    fn attach_checker(&self) {
         let checker = Arc::clone(&self.checker);
-        self.sim.inspect(|state| checker.lock().unwrap().begin(state));
+        self.sim.inspect(|state| checker.lock().unwrap().begin(state, &["dev"]));
         self.sim
             .observe(Box::new(move |state, who, change| checker.lock().unwrap().check(state, who, change)));
     }
@@ -271,6 +267,7 @@ impl Simulation {
         let error = if self.config.hostile { self.random.random_range(-300..300) } else { 0 };
         ProcessFactory {
             who,
+            fleet: dev(),
             old,
             config: self.config.clone(),
             true_clock: self.clock.clone(),
@@ -282,47 +279,12 @@ impl Simulation {
         }
     }
 
-    /// Runs an engine that crashes before or after one of its calls, and restarts after up to two hours.
     fn run_engine(&mut self, number: u64) -> impl Future<Output = ()> + Send + 'static {
         // The last engine stays at the old version.
         let old = number + 1 == self.config.engines;
-        let mut factory = self.factory(format!("host-{number}"), old);
-        let mut random = ChaCha8Rng::seed_from_u64(self.random.random());
-        let hostile = self.config.hostile;
-        let true_clock = self.clock.clone();
-        async move {
-            loop {
-                let schedule = if hostile {
-                    CrashSchedule::after(random.random_range(1..5_000))
-                } else {
-                    CrashSchedule::never()
-                };
-                let (engine, _) = factory.process(Arc::clone(&schedule));
-                if number.is_multiple_of(2) {
-                    let is_fast = factory.config.mutant == Some(Mutant::RefreshEverySecond);
-                    let refresh = if is_fast { Duration::from_secs(1) } else { Duration::from_mins(1) };
-                    let (handle, events) = engine.run(RunOptions { background: true, refresh });
-                    // Headless: no dashboard reads the events.
-                    drop(events);
-                    handle.focus(random.random_bool(0.6));
-                    schedule.crashed.notified().await;
-                    drop(handle);
-                } else {
-                    let passes = async {
-                        loop {
-                            let _ = engine.once(false).await;
-                            engine.clock().sleep(Duration::from_mins(5)).await;
-                        }
-                    };
-                    tokio::select! {
-                        biased;
-                        () = passes => {}
-                        () = schedule.crashed.notified() => {}
-                    }
-                }
-                true_clock.sleep(Duration::from_secs_f64(random.random_range(1.0..7_200.0))).await;
-            }
-        }
+        let factory = self.factory(format!("host-{number}"), old);
+        let random = ChaCha8Rng::seed_from_u64(self.random.random());
+        run_engine(factory, number.is_multiple_of(2), random)
     }
 
     fn user(&mut self, number: u64, grace: TimeDelta) -> User {
@@ -343,23 +305,66 @@ impl Simulation {
     }
 }
 
+/// Runs an engine that crashes before or after one of its calls, and restarts after up to two hours. It loops, or makes passes like a scheduled
+/// engine.
+pub(crate) async fn run_engine(mut factory: ProcessFactory, loops: bool, mut random: ChaCha8Rng) {
+    let hostile = factory.config.hostile;
+    let true_clock = factory.true_clock.clone();
+    let (checker, fleet) = (Arc::clone(&factory.checker), factory.fleet.clone());
+    let alive = |is_alive| checker.lock().unwrap().alive.set(fleet.as_str(), is_alive, true_clock.now());
+    loop {
+        let schedule = if hostile {
+            CrashSchedule::after(random.random_range(1..5_000))
+        } else {
+            CrashSchedule::never()
+        };
+        let (engine, _) = factory.process(Arc::clone(&schedule));
+        alive(true);
+        if loops {
+            let is_fast = factory.config.mutant == Some(Mutant::RefreshEverySecond);
+            let refresh = if is_fast { Duration::from_secs(1) } else { Duration::from_mins(1) };
+            let (handle, events) = engine.run(RunOptions { background: true, refresh });
+            // Headless: no dashboard reads the events.
+            drop(events);
+            handle.focus(random.random_bool(0.6));
+            schedule.crashed.notified().await;
+            drop(handle);
+        } else {
+            let passes = async {
+                loop {
+                    let _ = engine.once(false).await;
+                    engine.clock().sleep(Duration::from_mins(5)).await;
+                }
+            };
+            tokio::select! {
+                biased;
+                () = passes => {}
+                () = schedule.crashed.notified() => {}
+            }
+        }
+        alive(false);
+        true_clock.sleep(Duration::from_secs_f64(random.random_range(1.0..7_200.0))).await;
+    }
+}
+
 /// Starts the processes of one user or host, one after the other.
-struct ProcessFactory {
-    who: String,
-    old: bool,
-    config: SimulationConfig,
-    true_clock: Clock,
+pub(crate) struct ProcessFactory {
+    pub(crate) who: String,
+    pub(crate) fleet: FleetName,
+    pub(crate) old: bool,
+    pub(crate) config: SimulationConfig,
+    pub(crate) true_clock: Clock,
     /// The local clock, wrong by up to five minutes.
-    clock: Clock,
-    sim: SimCloud,
-    checker: SharedChecker,
-    fault_switch: Arc<FaultSwitch>,
-    random: ChaCha8Rng,
+    pub(crate) clock: Clock,
+    pub(crate) sim: SimCloud,
+    pub(crate) checker: SharedChecker,
+    pub(crate) fault_switch: Arc<FaultSwitch>,
+    pub(crate) random: ChaCha8Rng,
 }
 
 impl ProcessFactory {
     /// Starts a process: an engine whose calls pass through its mutant, the invariants, and the crash injector.
-    fn process(&mut self, schedule: Arc<CrashSchedule>) -> (Engine, ResetHandle) {
+    pub(crate) fn process(&mut self, schedule: Arc<CrashSchedule>) -> (Engine, ResetHandle) {
         let mutant = self.config.mutant;
         let seed = self.random.random();
         let injector = CrashInjector::new(
@@ -375,11 +380,15 @@ impl ProcessFactory {
             EngineInvariants::new(&self.who, self.true_clock.clone(), checker, self.old);
         let watched: DynCloud = Arc::new(Layer { inner: network, hook: invariants });
         let cloud = match mutant {
-            Some(_) => Arc::new(Layer { inner: watched, hook: MutantLayer::new(mutant, self.clock.clone()) }),
+            Some(_) => Arc::new(Layer {
+                inner: watched,
+                hook: MutantLayer::new(mutant, self.clock.clone(), &self.who),
+            }),
             None => watched,
         };
         let version = if self.old && mutant != Some(Mutant::IgnoreMinVersion) { OLD } else { NEW };
-        let config = EngineConfig { version, ..config(&self.who, self.random.random()) };
+        let config =
+            EngineConfig { version, fleet: self.fleet.clone(), ..config(&self.who, self.random.random()) };
         (Engine::new(cloud, self.clock.clone(), config), reset_handle)
     }
 }

@@ -24,6 +24,7 @@ mod launch_history;
 mod many_dashboards;
 mod mutants;
 mod observe;
+mod ownership;
 mod refusals;
 mod setup;
 mod steps;
@@ -208,5 +209,8 @@ fn soak() {
     println!("launches {}", outcomes.iter().map(|outcome| outcome.launched).sum::<u64>());
     println!("requests {}", outcomes.iter().map(|outcome| outcome.requests).sum::<u64>());
     println!("faults {faults:#?}\nsteps {steps:#?}\nviolations {violations}");
+    for outcome in outcomes.iter().filter(|outcome| !outcome.violations.is_empty()) {
+        println!("seed {}: {}", outcome.seed, outcome.violations[0]);
+    }
     assert_no_violations(&outcomes);
 }
