@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use hatchery::clock::Clock;
 use hatchery::cloud::DynCloud;
-use hatchery::cloud::sim::{Scenario, SimCloud};
+use hatchery::cloud::sim::{Entry, Scenario, SimCloud};
 use hatchery::domain::{FleetName, NewFleet, Policy, TagChanges};
 use hatchery::engine::{Engine, EngineConfig, RunOptions};
 use rand::{RngExt as _, SeedableRng as _};
@@ -20,15 +20,18 @@ use crate::engine_invariants::{EngineInvariants, ResetHandle};
 use crate::invariants::{InvariantChecker, MAX_TIME_TO_IDLE, SharedChecker};
 use crate::mutants::{Mutant, MutantLayer};
 use crate::setup::{config, dev, on_paused_time, run_events};
+use crate::swarm_run::SwarmSimulation;
 use crate::users::User;
 
 /// One engine stays at the old version.
 const OLD: Version = Version::new(0, 9, 0);
-const NEW: Version = Version::new(1, 0, 0);
+pub(crate) const NEW: Version = Version::new(1, 0, 0);
 
 #[derive(Debug, Clone)]
 pub(crate) struct SimulationConfig {
     pub(crate) hostile: bool,
+    /// Whether the seed draws its own faults, fleets and people; see [`crate::swarm`].
+    pub(crate) swarm: bool,
     pub(crate) engines: u64,
     pub(crate) users: u64,
     pub(crate) days: f64,
@@ -40,7 +43,7 @@ pub(crate) struct SimulationConfig {
 
 impl Default for SimulationConfig {
     fn default() -> Self {
-        Self { hostile: true, engines: 4, users: 4, days: 1.5, mutant: None, history: false }
+        Self { hostile: true, swarm: false, engines: 4, users: 4, days: 1.5, mutant: None, history: false }
     }
 }
 
@@ -64,6 +67,37 @@ pub(crate) struct SimulationResult {
 }
 
 impl SimulationResult {
+    pub(crate) fn collect(
+        seed: u64,
+        config: SimulationConfig,
+        sim: &SimCloud,
+        launched: u64,
+        fault_switch: &FaultSwitch,
+        violations: Vec<String>,
+    ) -> Self {
+        sim.inspect(|state| {
+            let mut steps: BTreeMap<String, u64> = BTreeMap::new();
+            state.audit().iter().for_each(|event| *steps.entry(event.action.clone()).or_default() += 1);
+            let begun = "2026-03-02T06:00:00Z".parse::<chrono::DateTime<chrono::Utc>>().unwrap();
+            #[allow(clippy::cast_precision_loss)]
+            let days = (state.now() - begun).num_minutes() as f64 / 1_440.0;
+            let faults = state.faults().iter().map(|(kind, n)| (*kind, *n)).chain(fault_switch.faults());
+            let entry =
+                |entry: &Entry| format!("{} {:<10} {}", entry.at.format("%d %T%.3f"), entry.who, entry.what);
+            Self {
+                seed,
+                config,
+                days,
+                launched,
+                requests: state.requests().values().sum(),
+                faults: faults.collect(),
+                steps,
+                history: state.history().map(entry).collect(),
+                violations,
+            }
+        })
+    }
+
     /// Formats the seed, its violations, at most `max_lines` history entries about the resources in the violations, and the
     /// command that replays the seed.
     pub(crate) fn report(&self, max_lines: usize) -> String {
@@ -77,8 +111,9 @@ impl SimulationResult {
             .filter(|word| {
                 word.starts_with("lt-")
                     || word.starts_with("i-0")
-                    || word.contains("dev-")
-                    || word.contains("dev/")
+                    || ["dev", "ops", "qa"].iter().any(|fleet| {
+                        word.contains(&format!("{fleet}-")) || word.contains(&format!("{fleet}/"))
+                    })
             })
             .collect();
         let relevant = self.history.iter().filter(|line| ids.iter().any(|id| line.contains(id)));
@@ -86,18 +121,26 @@ impl SimulationResult {
         let from = lines.len().saturating_sub(max_lines);
         format!(
             "seed {}\n{}\nhistory of {ids:?}:\n{}\n\nreplay: HATCHERY_SEEDS={} cargo test \
-             --no-default-features --test simulation replay -- --ignored --nocapture",
+             --no-default-features --test simulation {} -- --ignored --nocapture",
             self.seed,
             self.violations.join("\n"),
             lines[from..].join("\n"),
             self.seed,
+            if self.config.swarm { "replay_swarm" } else { "replay" },
         )
     }
 }
 
 /// Runs one seed.
 pub(crate) fn simulate(seed: u64, config: &SimulationConfig) -> SimulationResult {
-    on_paused_time(async { Simulation::new(seed, config.clone()).run().await })
+    let config = config.clone();
+    on_paused_time(async {
+        if config.swarm {
+            SwarmSimulation::new(seed, config).run().await
+        } else {
+            Simulation::new(seed, config).run().await
+        }
+    })
 }
 
 struct Simulation {
@@ -210,32 +253,9 @@ impl Simulation {
     fn outcome(&self, left: Vec<String>) -> SimulationResult {
         let mut violations = self.checker.lock().unwrap().violations.clone();
         violations.extend(left.into_iter().map(|left| format!("I7: not idle: {left}")));
-        self.sim.inspect(|state| {
-            let mut steps: BTreeMap<String, u64> = BTreeMap::new();
-            state.audit().iter().for_each(|event| *steps.entry(event.action.clone()).or_default() += 1);
-            let begun = "2026-03-02T06:00:00Z".parse::<chrono::DateTime<chrono::Utc>>().unwrap();
-            #[allow(clippy::cast_precision_loss)]
-            let days = (state.now() - begun).num_minutes() as f64 / 1_440.0;
-            SimulationResult {
-                seed: self.seed,
-                config: self.config.clone(),
-                days,
-                launched: *self.launched.lock().unwrap(),
-                requests: state.requests().values().sum(),
-                faults: state
-                    .faults()
-                    .iter()
-                    .map(|(kind, n)| (*kind, *n))
-                    .chain(self.fault_switch.faults())
-                    .collect(),
-                steps,
-                history: state
-                    .history()
-                    .map(|entry| format!("{} {:<10} {}", entry.at.format("%d %T%.3f"), entry.who, entry.what))
-                    .collect(),
-                violations,
-            }
-        })
+        let launched = *self.launched.lock().unwrap();
+        let config = self.config.clone();
+        SimulationResult::collect(self.seed, config, &self.sim, launched, &self.fault_switch, violations)
     }
 
     /// Creates another fleet, which no engine may change; returns the grace period of this one.

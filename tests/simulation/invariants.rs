@@ -9,6 +9,7 @@ use hatchery::domain::Policy;
 use hatchery::domain::tags::{self, Tags, key};
 
 use crate::ownership::{Ownership, find_record, fleet_of, is_instance, is_pool, is_template, record_name};
+use crate::swarm::is_reported;
 
 /// How long an engine may still act on the state before an unconfirmed extension: a read authorises a change for 5 s, and reads
 /// are stale by up to 8 s.
@@ -116,7 +117,14 @@ fn is_terminal(status: &str) -> bool {
 
 impl InvariantChecker {
     fn violation(&mut self, state: &State, invariant: &str, what: impl std::fmt::Display) {
-        self.violations.push(format!("{invariant} at {}: {what}", state.now().format("%F %T%.3f")));
+        self.report(format!("{invariant} at {}: {what}", state.now().format("%F %T%.3f")));
+    }
+
+    /// Adds a violation, unless the engine is known to cause it.
+    pub(crate) fn report(&mut self, violation: String) {
+        if is_reported(&violation) {
+            self.violations.push(violation);
+        }
     }
 
     /// Records the initial state.

@@ -76,6 +76,24 @@ impl Ownership {
         self.owners.contains_key(id)
     }
 
+    /// Returns what an engine has created and no engine will ever remove: running instances without tags, and databases without tags that were
+    /// claimed.
+    pub(crate) fn leaks(&self, state: &State) -> Vec<String> {
+        let mut leaks = Vec::new();
+        for (id, instance) in
+            state.instances().filter(|(id, own)| self.is_owned(id) && !own.state.is_ending())
+        {
+            leaks.push(format!("instance {id} {:?}", instance.tags));
+        }
+        for (id, database) in state.databases().filter(|(id, _)| self.is_owned(id)) {
+            // A free database without tags is unknown to engines, and unknown means keep.
+            if database.tags.contains_key(key::ENVIRONMENT) {
+                leaks.push(format!("database {id} {} {:?}", database.status, database.tags));
+            }
+        }
+        leaks
+    }
+
     /// Whether an engine may change a resource: it is its fleet's by origin, and its tags say so or a record names it.
     pub(crate) fn may_change(&self, state: &State, who: &str, id: &str) -> bool {
         let fleet = fleet_of(who);
