@@ -10,19 +10,24 @@ use crate::cloud::{DynAccount, Observed, Result};
 mod api;
 mod events;
 mod faults;
+mod interventions;
 mod listings;
 mod logs;
 mod mutations;
 mod operations;
 mod pipelines;
+mod rds;
 mod scenario;
 mod setup;
 mod state;
+mod strictness;
 mod throttle;
 mod versioned;
 
+pub use interventions::Intervention;
 pub use scenario::{Faults, Guarantee, InitialEnvironment, Latency, Scenario};
 pub use state::{Change, Entry, LaunchData, Observer, SimDatabase, SimInstance, State, Template};
+pub use strictness::{Neighbours, Strictness};
 
 use operations::Operation;
 
@@ -77,6 +82,18 @@ impl SimCloud {
         let page = state.scenario.faults.page;
         state.scenario.faults = Faults { page, lag: 0.0, ..Faults::default() };
         state.zone_out = None;
+        // What the account's network and RDS sell is no fault.
+        let Strictness { database_zones, unsold_zones, two_tag_calls, initialization, .. } =
+            std::mem::take(&mut state.scenario.strictness);
+        let facts = Strictness {
+            database_zones,
+            unsold_zones,
+            two_tag_calls,
+            initialization,
+            ..Strictness::default()
+        };
+        state.scenario.strictness = facts;
+        (state.outage, state.database_zone_out, state.broken_launches) = (None, None, None);
     }
 
     /// Handles asynchronous events while no call is made. Runs until it is dropped.

@@ -37,24 +37,38 @@ pub(crate) struct EngineInvariants {
 
 /// Resets the state when the process crashes.
 #[derive(Clone)]
-pub(crate) struct ResetHandle(Arc<Mutex<Observed>>);
+pub(crate) struct ResetHandle {
+    seen: Arc<Mutex<Observed>>,
+    checker: SharedChecker,
+    who: String,
+}
 
 impl ResetHandle {
     pub(crate) fn reset(&self) {
-        *self.0.lock().unwrap() = Observed::default();
+        *self.seen.lock().unwrap() = Observed::default();
+    }
+
+    /// I9: whatever a person has changed is in the audit log once the command has ended.
+    pub(crate) fn finish(&self) {
+        let unlogged = std::mem::take(&mut self.seen.lock().unwrap().unlogged);
+        if !unlogged.is_empty() {
+            let line = format!("I9: {} changed without a word in the log: {}", self.who, unlogged.join("; "));
+            self.checker.lock().unwrap().report(line);
+        }
     }
 }
 
 impl EngineInvariants {
     pub(crate) fn new(who: &str, clock: Clock, checker: SharedChecker, old: bool) -> (Self, ResetHandle) {
         let seen = Arc::<Mutex<Observed>>::default();
-        let reset_handle = ResetHandle(Arc::clone(&seen));
+        let reset_handle =
+            ResetHandle { seen: Arc::clone(&seen), checker: Arc::clone(&checker), who: who.to_owned() };
         (Self { who: who.to_owned(), clock, checker, old, seen }, reset_handle)
     }
 
     fn violation(&self, invariant: &str, what: impl std::fmt::Display) {
         let line = format!("{invariant} at {}: {} {what}", self.clock.now().format("%F %T%.3f"), self.who);
-        self.checker.lock().unwrap().violations.push(line);
+        self.checker.lock().unwrap().report(line);
     }
 }
 

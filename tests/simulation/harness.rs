@@ -7,8 +7,8 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use hatchery::clock::Clock;
 use hatchery::cloud::DynCloud;
-use hatchery::cloud::sim::{Scenario, SimCloud};
-use hatchery::domain::{NewFleet, Policy, TagChanges};
+use hatchery::cloud::sim::{Entry, Scenario, SimCloud};
+use hatchery::domain::{FleetName, NewFleet, Policy, TagChanges};
 use hatchery::engine::{Engine, EngineConfig, RunOptions};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -20,15 +20,18 @@ use crate::engine_invariants::{EngineInvariants, ResetHandle};
 use crate::invariants::{InvariantChecker, MAX_TIME_TO_IDLE, SharedChecker};
 use crate::mutants::{Mutant, MutantLayer};
 use crate::setup::{config, dev, on_paused_time, run_events};
+use crate::swarm_run::SwarmSimulation;
 use crate::users::User;
 
 /// One engine stays at the old version.
 const OLD: Version = Version::new(0, 9, 0);
-const NEW: Version = Version::new(1, 0, 0);
+pub(crate) const NEW: Version = Version::new(1, 0, 0);
 
 #[derive(Debug, Clone)]
 pub(crate) struct SimulationConfig {
     pub(crate) hostile: bool,
+    /// Whether the seed draws its own faults, fleets and people; see [`crate::swarm`].
+    pub(crate) swarm: bool,
     pub(crate) engines: u64,
     pub(crate) users: u64,
     pub(crate) days: f64,
@@ -40,7 +43,7 @@ pub(crate) struct SimulationConfig {
 
 impl Default for SimulationConfig {
     fn default() -> Self {
-        Self { hostile: true, engines: 4, users: 4, days: 1.5, mutant: None, history: false }
+        Self { hostile: true, swarm: false, engines: 4, users: 4, days: 1.5, mutant: None, history: false }
     }
 }
 
@@ -64,6 +67,37 @@ pub(crate) struct SimulationResult {
 }
 
 impl SimulationResult {
+    pub(crate) fn collect(
+        seed: u64,
+        config: SimulationConfig,
+        sim: &SimCloud,
+        launched: u64,
+        fault_switch: &FaultSwitch,
+        violations: Vec<String>,
+    ) -> Self {
+        sim.inspect(|state| {
+            let mut steps: BTreeMap<String, u64> = BTreeMap::new();
+            state.audit().iter().for_each(|event| *steps.entry(event.action.clone()).or_default() += 1);
+            let begun = "2026-03-02T06:00:00Z".parse::<chrono::DateTime<chrono::Utc>>().unwrap();
+            #[allow(clippy::cast_precision_loss)]
+            let days = (state.now() - begun).num_minutes() as f64 / 1_440.0;
+            let faults = state.faults().iter().map(|(kind, n)| (*kind, *n)).chain(fault_switch.faults());
+            let entry =
+                |entry: &Entry| format!("{} {:<10} {}", entry.at.format("%d %T%.3f"), entry.who, entry.what);
+            Self {
+                seed,
+                config,
+                days,
+                launched,
+                requests: state.requests().values().sum(),
+                faults: faults.collect(),
+                steps,
+                history: state.history().map(entry).collect(),
+                violations,
+            }
+        })
+    }
+
     /// Formats the seed, its violations, at most `max_lines` history entries about the resources in the violations, and the
     /// command that replays the seed.
     pub(crate) fn report(&self, max_lines: usize) -> String {
@@ -77,8 +111,9 @@ impl SimulationResult {
             .filter(|word| {
                 word.starts_with("lt-")
                     || word.starts_with("i-0")
-                    || word.contains("dev-")
-                    || word.contains("dev/")
+                    || ["dev", "ops", "qa"].iter().any(|fleet| {
+                        word.contains(&format!("{fleet}-")) || word.contains(&format!("{fleet}/"))
+                    })
             })
             .collect();
         let relevant = self.history.iter().filter(|line| ids.iter().any(|id| line.contains(id)));
@@ -86,18 +121,26 @@ impl SimulationResult {
         let from = lines.len().saturating_sub(max_lines);
         format!(
             "seed {}\n{}\nhistory of {ids:?}:\n{}\n\nreplay: HATCHERY_SEEDS={} cargo test \
-             --no-default-features --test simulation replay -- --ignored --nocapture",
+             --no-default-features --test simulation {} -- --ignored --nocapture",
             self.seed,
             self.violations.join("\n"),
             lines[from..].join("\n"),
             self.seed,
+            if self.config.swarm { "replay_swarm" } else { "replay" },
         )
     }
 }
 
 /// Runs one seed.
 pub(crate) fn simulate(seed: u64, config: &SimulationConfig) -> SimulationResult {
-    on_paused_time(async { Simulation::new(seed, config.clone()).run().await })
+    let config = config.clone();
+    on_paused_time(async {
+        if config.swarm {
+            SwarmSimulation::new(seed, config).run().await
+        } else {
+            Simulation::new(seed, config).run().await
+        }
+    })
 }
 
 struct Simulation {
@@ -128,7 +171,7 @@ impl Simulation {
 
     async fn run(mut self) -> SimulationResult {
         let grace = self.create_other_fleet().await;
-        self.attach_checker(grace);
+        self.attach_checker();
         let events = run_events(&self.sim);
         let engines: Vec<_> = (0..self.config.engines).map(|n| tokio::spawn(self.run_engine(n))).collect();
         let users: Vec<_> = (0..self.config.users).map(|n| tokio::spawn(self.user(n, grace).run())).collect();
@@ -147,7 +190,7 @@ impl Simulation {
         let mut left = vec!["not checked yet".to_owned()];
         while !left.is_empty() && self.clock.now() < end && !self.is_caught() {
             self.clock.sleep(Duration::from_mins(20)).await;
-            left = self.sim.inspect(|state| InvariantChecker::leftovers(state, self.spare));
+            left = self.sim.inspect(|state| InvariantChecker::leftovers(state, "dev", self.spare));
         }
         self.check_idle_requests().await;
         engines.iter().for_each(tokio::task::JoinHandle::abort);
@@ -170,13 +213,9 @@ impl Simulation {
         self.checker.lock().unwrap().violations.iter().any(|line| mutant.is_caught_by(line))
     }
 
-    fn attach_checker(&self, grace: TimeDelta) {
-        {
-            let mut checker = self.checker.lock().unwrap();
-            (checker.max_databases, checker.grace) = (MAX_DATABASES, grace);
-        }
+    fn attach_checker(&self) {
         let checker = Arc::clone(&self.checker);
-        self.sim.inspect(|state| checker.lock().unwrap().begin(state));
+        self.sim.inspect(|state| checker.lock().unwrap().begin(state, &["dev"]));
         self.sim
             .observe(Box::new(move |state, who, change| checker.lock().unwrap().check(state, who, change)));
     }
@@ -214,32 +253,9 @@ impl Simulation {
     fn outcome(&self, left: Vec<String>) -> SimulationResult {
         let mut violations = self.checker.lock().unwrap().violations.clone();
         violations.extend(left.into_iter().map(|left| format!("I7: not idle: {left}")));
-        self.sim.inspect(|state| {
-            let mut steps: BTreeMap<String, u64> = BTreeMap::new();
-            state.audit().iter().for_each(|event| *steps.entry(event.action.clone()).or_default() += 1);
-            let begun = "2026-03-02T06:00:00Z".parse::<chrono::DateTime<chrono::Utc>>().unwrap();
-            #[allow(clippy::cast_precision_loss)]
-            let days = (state.now() - begun).num_minutes() as f64 / 1_440.0;
-            SimulationResult {
-                seed: self.seed,
-                config: self.config.clone(),
-                days,
-                launched: *self.launched.lock().unwrap(),
-                requests: state.requests().values().sum(),
-                faults: state
-                    .faults()
-                    .iter()
-                    .map(|(kind, n)| (*kind, *n))
-                    .chain(self.fault_switch.faults())
-                    .collect(),
-                steps,
-                history: state
-                    .history()
-                    .map(|entry| format!("{} {:<10} {}", entry.at.format("%d %T%.3f"), entry.who, entry.what))
-                    .collect(),
-                violations,
-            }
-        })
+        let launched = *self.launched.lock().unwrap();
+        let config = self.config.clone();
+        SimulationResult::collect(self.seed, config, &self.sim, launched, &self.fault_switch, violations)
     }
 
     /// Creates another fleet, which no engine may change; returns the grace period of this one.
@@ -271,6 +287,7 @@ impl Simulation {
         let error = if self.config.hostile { self.random.random_range(-300..300) } else { 0 };
         ProcessFactory {
             who,
+            fleet: dev(),
             old,
             config: self.config.clone(),
             true_clock: self.clock.clone(),
@@ -282,47 +299,12 @@ impl Simulation {
         }
     }
 
-    /// Runs an engine that crashes before or after one of its calls, and restarts after up to two hours.
     fn run_engine(&mut self, number: u64) -> impl Future<Output = ()> + Send + 'static {
         // The last engine stays at the old version.
         let old = number + 1 == self.config.engines;
-        let mut factory = self.factory(format!("host-{number}"), old);
-        let mut random = ChaCha8Rng::seed_from_u64(self.random.random());
-        let hostile = self.config.hostile;
-        let true_clock = self.clock.clone();
-        async move {
-            loop {
-                let schedule = if hostile {
-                    CrashSchedule::after(random.random_range(1..5_000))
-                } else {
-                    CrashSchedule::never()
-                };
-                let (engine, _) = factory.process(Arc::clone(&schedule));
-                if number.is_multiple_of(2) {
-                    let is_fast = factory.config.mutant == Some(Mutant::RefreshEverySecond);
-                    let refresh = if is_fast { Duration::from_secs(1) } else { Duration::from_mins(1) };
-                    let (handle, events) = engine.run(RunOptions { background: true, refresh });
-                    // Headless: no dashboard reads the events.
-                    drop(events);
-                    handle.focus(random.random_bool(0.6));
-                    schedule.crashed.notified().await;
-                    drop(handle);
-                } else {
-                    let passes = async {
-                        loop {
-                            let _ = engine.once(false).await;
-                            engine.clock().sleep(Duration::from_mins(5)).await;
-                        }
-                    };
-                    tokio::select! {
-                        biased;
-                        () = passes => {}
-                        () = schedule.crashed.notified() => {}
-                    }
-                }
-                true_clock.sleep(Duration::from_secs_f64(random.random_range(1.0..7_200.0))).await;
-            }
-        }
+        let factory = self.factory(format!("host-{number}"), old);
+        let random = ChaCha8Rng::seed_from_u64(self.random.random());
+        run_engine(factory, number.is_multiple_of(2), random)
     }
 
     fn user(&mut self, number: u64, grace: TimeDelta) -> User {
@@ -343,23 +325,66 @@ impl Simulation {
     }
 }
 
+/// Runs an engine that crashes before or after one of its calls, and restarts after up to two hours. It loops, or makes passes like a scheduled
+/// engine.
+pub(crate) async fn run_engine(mut factory: ProcessFactory, loops: bool, mut random: ChaCha8Rng) {
+    let hostile = factory.config.hostile;
+    let true_clock = factory.true_clock.clone();
+    let (checker, fleet) = (Arc::clone(&factory.checker), factory.fleet.clone());
+    let alive = |is_alive| checker.lock().unwrap().alive.set(fleet.as_str(), is_alive, true_clock.now());
+    loop {
+        let schedule = if hostile {
+            CrashSchedule::after(random.random_range(1..5_000))
+        } else {
+            CrashSchedule::never()
+        };
+        let (engine, _) = factory.process(Arc::clone(&schedule));
+        alive(true);
+        if loops {
+            let is_fast = factory.config.mutant == Some(Mutant::RefreshEverySecond);
+            let refresh = if is_fast { Duration::from_secs(1) } else { Duration::from_mins(1) };
+            let (handle, events) = engine.run(RunOptions { background: true, refresh });
+            // Headless: no dashboard reads the events.
+            drop(events);
+            handle.focus(random.random_bool(0.6));
+            schedule.crashed.notified().await;
+            drop(handle);
+        } else {
+            let passes = async {
+                loop {
+                    let _ = engine.once(false).await;
+                    engine.clock().sleep(Duration::from_mins(5)).await;
+                }
+            };
+            tokio::select! {
+                biased;
+                () = passes => {}
+                () = schedule.crashed.notified() => {}
+            }
+        }
+        alive(false);
+        true_clock.sleep(Duration::from_secs_f64(random.random_range(1.0..7_200.0))).await;
+    }
+}
+
 /// Starts the processes of one user or host, one after the other.
-struct ProcessFactory {
-    who: String,
-    old: bool,
-    config: SimulationConfig,
-    true_clock: Clock,
+pub(crate) struct ProcessFactory {
+    pub(crate) who: String,
+    pub(crate) fleet: FleetName,
+    pub(crate) old: bool,
+    pub(crate) config: SimulationConfig,
+    pub(crate) true_clock: Clock,
     /// The local clock, wrong by up to five minutes.
-    clock: Clock,
-    sim: SimCloud,
-    checker: SharedChecker,
-    fault_switch: Arc<FaultSwitch>,
-    random: ChaCha8Rng,
+    pub(crate) clock: Clock,
+    pub(crate) sim: SimCloud,
+    pub(crate) checker: SharedChecker,
+    pub(crate) fault_switch: Arc<FaultSwitch>,
+    pub(crate) random: ChaCha8Rng,
 }
 
 impl ProcessFactory {
     /// Starts a process: an engine whose calls pass through its mutant, the invariants, and the crash injector.
-    fn process(&mut self, schedule: Arc<CrashSchedule>) -> (Engine, ResetHandle) {
+    pub(crate) fn process(&mut self, schedule: Arc<CrashSchedule>) -> (Engine, ResetHandle) {
         let mutant = self.config.mutant;
         let seed = self.random.random();
         let injector = CrashInjector::new(
@@ -375,11 +400,15 @@ impl ProcessFactory {
             EngineInvariants::new(&self.who, self.true_clock.clone(), checker, self.old);
         let watched: DynCloud = Arc::new(Layer { inner: network, hook: invariants });
         let cloud = match mutant {
-            Some(_) => Arc::new(Layer { inner: watched, hook: MutantLayer::new(mutant, self.clock.clone()) }),
+            Some(_) => Arc::new(Layer {
+                inner: watched,
+                hook: MutantLayer::new(mutant, self.clock.clone(), &self.who),
+            }),
             None => watched,
         };
         let version = if self.old && mutant != Some(Mutant::IgnoreMinVersion) { OLD } else { NEW };
-        let config = EngineConfig { version, ..config(&self.who, self.random.random()) };
+        let config =
+            EngineConfig { version, fleet: self.fleet.clone(), ..config(&self.who, self.random.random()) };
         (Engine::new(cloud, self.clock.clone(), config), reset_handle)
     }
 }

@@ -5,11 +5,22 @@ use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use hatchery::cloud::sim::{Change, SimInstance, State};
+use hatchery::domain::Policy;
 use hatchery::domain::tags::{self, Tags, key};
+
+use crate::ownership::{Ownership, find_record, fleet_of, is_instance, is_pool, is_template, record_name};
+use crate::swarm::is_reported;
 
 /// How long an engine may still act on the state before an unconfirmed extension: a read authorises a change for 5 s, and reads
 /// are stale by up to 8 s.
 const EXTENSION_RACE: TimeDelta = TimeDelta::seconds(15);
+
+/// How long an engine may still create databases under an earlier ceiling: listings are stale by up to two minutes, and a read authorises a
+/// restore for a minute.
+const CEILING_RACE: TimeDelta = TimeDelta::minutes(5);
+
+/// How long a database must be lost before its environment may be given up.
+const LOST_FOR: TimeDelta = TimeDelta::minutes(10);
 
 /// When a record was marked for reaping, and when the mark was removed.
 #[derive(Clone, Copy)]
@@ -18,33 +29,74 @@ struct Mark {
     removed: Option<DateTime<Utc>>,
 }
 
+/// The settings of a fleet that the checks need, over time.
+struct Rules {
+    /// The values of `max-databases` with the times from which they hold.
+    ceilings: Vec<(DateTime<Utc>, usize)>,
+    /// The shortest `grace` so far.
+    grace: TimeDelta,
+    /// The databases that count as failed restores.
+    failures: BTreeSet<String>,
+}
+
 /// What was confirmed to users, and the account's history as far as the checks need it.
 #[derive(Default)]
 pub(crate) struct InvariantChecker {
-    /// The policy's `max-databases`.
-    pub(crate) max_databases: usize,
-    /// The policy's `grace`.
-    pub(crate) grace: TimeDelta,
     /// The time from which outdated engines must only observe.
     pub(crate) outdated_from: Option<DateTime<Utc>>,
-    /// The expiry last confirmed to the owner, by record.
+    /// The latest expiry confirmed to any user, by record.
     pub(crate) confirmed: BTreeMap<String, DateTime<Utc>>,
-    /// The latest name and tags of every template, deleted ones included.
-    templates: BTreeMap<String, (String, Tags)>,
+    /// The time of the confirmation of each launch, by record.
+    pub(crate) launched: BTreeMap<String, DateTime<Utc>>,
+    pub(crate) ownership: Ownership,
+    pub(crate) alive: Alive,
+    rules: BTreeMap<String, Rules>,
     marks: BTreeMap<String, Mark>,
     /// Records whose expiry tag was deleted or made unreadable.
     lost_expiry: BTreeSet<String>,
     /// All instances so far.
     known_instances: BTreeSet<String>,
+    known_databases: BTreeSet<String>,
     /// When engines began to delete an expired environment, by record.
     reaped: BTreeMap<String, DateTime<Utc>>,
-    /// Databases for which an instance was launched.
-    used: BTreeSet<String>,
+    /// Databases for which an instance was launched, with its record.
+    used: BTreeMap<String, String>,
     /// Instances that are shutting down or terminated.
     ended: BTreeSet<String>,
     /// Databases that are being deleted.
     deleting: BTreeSet<String>,
+    /// Records whose instance was ready.
+    ready: BTreeSet<String>,
+    /// Since when a database is terminal, ending or gone.
+    lost_since: BTreeMap<String, DateTime<Utc>>,
+    /// Databases that were terminal, or whose restore took more than two hours.
+    failed: BTreeSet<String>,
+    creating_since: BTreeMap<String, DateTime<Utc>>,
     pub(crate) violations: Vec<String>,
+}
+
+/// The numbers of running engines.
+#[derive(Default)]
+pub(crate) struct Alive {
+    engines: BTreeMap<String, usize>,
+    /// When a fleet had no engine for the last time.
+    none_until: BTreeMap<String, DateTime<Utc>>,
+}
+
+impl Alive {
+    pub(crate) fn set(&mut self, fleet: &str, is_alive: bool, now: DateTime<Utc>) {
+        let engines = self.engines.entry(fleet.to_owned()).or_default();
+        if *engines == 0 {
+            self.none_until.insert(fleet.to_owned(), now);
+        }
+        *engines = if is_alive { *engines + 1 } else { engines.saturating_sub(1) };
+    }
+
+    /// Returns since when at least one engine of a fleet has run; `None` if none runs now.
+    pub(crate) fn since(&self, fleet: &str) -> Option<DateTime<Utc>> {
+        self.engines.get(fleet).filter(|engines| **engines > 0)?;
+        self.none_until.get(fleet).copied()
+    }
 }
 
 /// Shared with the observer inside the cloud.
@@ -52,19 +104,36 @@ pub(crate) type SharedChecker = Arc<Mutex<InvariantChecker>>;
 
 /// Whether a change is an engine's, and not the operator's or AWS's own.
 fn is_engine(who: &str) -> bool {
-    who != "operator" && who != "cloud" && who != "stranger"
+    !matches!(who, "operator" | "cloud" | "stranger" | "administrator")
+}
+
+/// Whether RDS never leaves the status by itself, so that the database serves no one.
+fn is_terminal(status: &str) -> bool {
+    matches!(
+        status,
+        "failed" | "restore-error" | "insufficient-capacity" | "inaccessible-encryption-credentials"
+    ) || status.starts_with("incompatible-")
 }
 
 impl InvariantChecker {
     fn violation(&mut self, state: &State, invariant: &str, what: impl std::fmt::Display) {
-        self.violations.push(format!("{invariant} at {}: {what}", state.now().format("%F %T%.3f")));
+        self.report(format!("{invariant} at {}: {what}", state.now().format("%F %T%.3f")));
+    }
+
+    /// Adds a violation, unless the engine is known to cause it.
+    pub(crate) fn report(&mut self, violation: String) {
+        if is_reported(&violation) {
+            self.violations.push(violation);
+        }
     }
 
     /// Records the initial state.
-    pub(crate) fn begin(&mut self, state: &State) {
-        let all = state.templates().map(|(id, own)| (id.to_owned(), (own.name.clone(), own.tags.clone())));
-        self.templates = all.collect();
+    pub(crate) fn begin(&mut self, state: &State, fleets: &[&str]) {
+        self.ownership.begin(state, fleets);
         self.known_instances = state.instances().map(|(id, _)| id.to_owned()).collect();
+        self.known_databases = state.databases().map(|(id, _)| id.to_owned()).collect();
+        let fleets: Vec<_> = self.ownership.fleet_templates();
+        fleets.into_iter().for_each(|id| self.update_rules(state, "stranger", &id));
     }
 
     /// Checks every invariant that a change may violate.
@@ -76,8 +145,13 @@ impl InvariantChecker {
             Change::Tags(id) => {
                 if is_engine(who) {
                     self.foreign(state, who, id);
+                    self.give_up(state, who, id);
+                    self.one_database(state, id);
                 }
+                self.ownership.update_lost_tags(state, is_engine(who), id);
                 self.update_template(state, id);
+                self.update_rules(state, who, id);
+                self.update_ready(state, id);
                 self.update_lost_expiry(id);
                 self.never_free_again(state);
             }
@@ -86,14 +160,15 @@ impl InvariantChecker {
 
     /// I3: a confirmed launch has a record.
     pub(crate) fn confirm(&mut self, state: &State, who: &str, record: &str, expires_at: DateTime<Utc>) {
-        if !self.templates.contains_key(record) {
+        if !self.ownership.templates.contains_key(record) {
             self.violation(
                 state,
                 "I3",
                 format!("a launch of {who} was confirmed with {record}, which never existed"),
             );
         }
-        self.confirmed.insert(record.to_owned(), expires_at);
+        self.launched.insert(record.to_owned(), state.now());
+        self.raise_confirmed(record, expires_at);
     }
 
     /// I4: no extension is confirmed for an environment that is being reaped.
@@ -105,12 +180,18 @@ impl InvariantChecker {
                 format!("an extension of {record} was confirmed to {who}, and it is being reaped"),
             );
         }
-        self.confirmed.insert(record.to_owned(), expires_at);
+        self.raise_confirmed(record, expires_at);
+    }
+
+    /// Whatever was confirmed to one user also holds if less is confirmed to another.
+    fn raise_confirmed(&mut self, record: &str, expires_at: DateTime<Utc>) {
+        let latest = self.confirmed.entry(record.to_owned()).or_insert(expires_at);
+        *latest = expires_at.max(*latest);
     }
 
     fn update_template(&mut self, state: &State, id: &str) {
         let Some((_, template)) = state.templates().find(|(own, _)| *own == id) else { return };
-        self.templates.insert(id.to_owned(), (template.name.clone(), template.tags.clone()));
+        self.ownership.update(id, template);
         let since = tags::parse_time(&template.tags, key::REAPING_SINCE);
         match (since, self.marks.get_mut(id)) {
             (Some(since), _) => {
@@ -123,9 +204,54 @@ impl InvariantChecker {
         }
     }
 
+    /// Notes the fleet's settings, and checks that each database counted as a failed restore has failed.
+    fn update_rules(&mut self, state: &State, who: &str, id: &str) {
+        let Some((name, tags)) = self.ownership.templates.get(id) else { return };
+        let Some(fleet) = name.strip_prefix("hatchery/").filter(|fleet| !fleet.contains('/')) else { return };
+        let (fleet, Ok(parsed)) = (fleet.to_owned(), fleet.parse()) else { return };
+        let (policy, _) = Policy::parse(tags, &parsed);
+        let grace = TimeDelta::from_std(policy.grace).unwrap_or(TimeDelta::MAX);
+        let failures: BTreeSet<String> = policy
+            .restore_failures
+            .numbers
+            .iter()
+            .map(|number| parsed.database_id(*number).to_string())
+            .collect();
+        let now = state.now();
+        let rules = self.rules.entry(fleet.clone()).or_insert(Rules {
+            ceilings: Vec::new(),
+            grace,
+            failures: BTreeSet::new(),
+        });
+        rules.grace = rules.grace.min(grace);
+        let ceiling = policy.max_databases as usize;
+        if rules.ceilings.last().is_none_or(|(_, last)| *last != ceiling) {
+            rules.ceilings.push((now, ceiling));
+        }
+        let new: Vec<_> = failures.difference(&rules.failures).cloned().collect();
+        rules.failures = failures;
+        let long = |since: &DateTime<Utc>| *since + TimeDelta::minutes(115) <= now;
+        for database in new {
+            let failed =
+                self.failed.contains(&database) || self.creating_since.get(&database).is_some_and(long);
+            if is_engine(who) && !failed {
+                let what = format!("{who} counted {database} as a failed restore, and it was only busy");
+                self.violation(state, "I4", what);
+            }
+        }
+    }
+
+    fn update_ready(&mut self, state: &State, id: &str) {
+        if let Some((_, instance)) = state.instances().find(|(own, _)| *own == id)
+            && instance.tags.get(key::PHASE).is_some_and(|phase| phase == "ready")
+        {
+            self.ready.extend(find_record(instance).map(str::to_owned));
+        }
+    }
+
     /// Once the operator removed the expiry, the next extension sets the confirmed one.
     fn update_lost_expiry(&mut self, id: &str) {
-        let Some((_, tags)) = self.templates.get(id) else { return };
+        let Some((_, tags)) = self.ownership.templates.get(id) else { return };
         match tags::parse_time(tags, key::EXPIRES_AT) {
             None => {
                 self.lost_expiry.insert(id.to_owned());
@@ -139,17 +265,24 @@ impl InvariantChecker {
 
     fn instance(&mut self, state: &State, who: &str, id: &str) {
         let Some((_, instance)) = state.instances().find(|(own, _)| *own == id) else { return };
-        if let Some(database) = instance.tags.get(key::DATABASE) {
-            self.used.insert(database.clone());
-        }
-        // I1: instances are launched from existing records only.
-        if self.known_instances.insert(id.to_owned()) && is_engine(who) {
-            let record = find_record(instance).unwrap_or_default();
+        let record = find_record(instance).unwrap_or_default();
+        let is_new = self.known_instances.insert(id.to_owned());
+        if is_new && is_engine(who) {
+            self.ownership.created(who, id);
+            // I1: instances are launched from existing records only.
             if !state.templates().any(|(own, _)| own == record) {
                 self.violation(state, "I1", format!("{who} launched {id} from {record}, which is deleted"));
             }
         }
-        // I1: no database serves two environments.
+        if let Some(database) = instance.tags.get(key::DATABASE) {
+            let first = self.used.entry(database.clone()).or_insert_with(|| record.to_owned()).clone();
+            // I1: no database serves two environments, one after the other either.
+            if is_new && first != record {
+                let what = format!("{database} served {first}, and now serves {id} of {record}");
+                self.violation(state, "I1", what);
+            }
+        }
+        // I1: no database serves two environments at the same time.
         let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
         let mut shared = Vec::new();
         for (other, instance) in state.instances().filter(|(_, instance)| !instance.state.is_ending()) {
@@ -166,7 +299,6 @@ impl InvariantChecker {
         }
         if instance.state.is_ending() && self.ended.insert(id.to_owned()) && is_engine(who) {
             self.foreign(state, who, id);
-            let record = find_record(instance).unwrap_or_default();
             let other =
                 |instance: &SimInstance| find_record(instance) == Some(record) && !instance.state.is_ending();
             let surplus = state.instances().any(|(_, instance)| other(instance));
@@ -180,27 +312,38 @@ impl InvariantChecker {
     }
 
     fn database(&mut self, state: &State, who: &str, id: &str) {
-        let max_databases = self.max_databases;
-        let own = state.databases().filter(|(id, database)| is_pool(id, &database.tags)).count();
-        // I8: the ceiling holds at every instant.
-        if own > max_databases {
-            self.violation(
-                state,
-                "I8",
-                format!("{own} databases, max-databases is {max_databases}, by {who}"),
-            );
+        let now = state.now();
+        if is_engine(who) && self.known_databases.insert(id.to_owned()) {
+            self.ownership.created(who, id);
+            self.ceiling(state, who);
         }
         let Some((_, database)) = state.databases().find(|(own, _)| *own == id) else {
             self.used.remove(id);
+            self.known_databases.remove(id);
+            self.ownership.forget(id);
+            self.lost_since.entry(id.to_owned()).or_insert(now);
             return;
         };
+        let is_lost = is_terminal(&database.status) || database.status == "deleting";
+        if is_lost {
+            self.lost_since.entry(id.to_owned()).or_insert(now);
+        } else {
+            self.lost_since.remove(id);
+        }
+        match database.status.as_str() {
+            "creating" => {
+                self.failed.remove(id);
+                self.creating_since.insert(id.to_owned(), now);
+            }
+            status if is_terminal(status) => drop(self.failed.insert(id.to_owned())),
+            _ => drop(self.creating_since.remove(id)),
+        }
         if database.status == "deleting" && self.deleting.insert(id.to_owned()) && is_engine(who) {
             self.foreign(state, who, id);
-            if let Some(environment) = database.tags.get(key::ENVIRONMENT) {
-                let name = format!("hatchery/{}", environment.replacen('-', "/", 1));
-                if let Some((record, _)) = state.templates().find(|(_, template)| template.name == name) {
-                    self.may_end(state, who, record, id);
-                }
+            if let Some(name) = database.tags.get(key::ENVIRONMENT).and_then(|id| record_name(id))
+                && let Some((record, _)) = state.templates().find(|(_, template)| template.name == name)
+            {
+                self.may_end(state, who, record, id);
             }
         }
         if database.status != "deleting" {
@@ -209,9 +352,27 @@ impl InvariantChecker {
         self.never_free_again(state);
     }
 
+    /// I8: the ceiling holds at every instant.
+    fn ceiling(&mut self, state: &State, who: &str) {
+        let fleet = fleet_of(who);
+        let own = state.databases().filter(|(id, database)| is_pool(fleet, id, &database.tags)).count();
+        let Some(rules) = self.rules.get(fleet) else { return };
+        // Of the values that no longer hold, the last one still counts for a while.
+        let limit = state.now() - CEILING_RACE;
+        let old = rules.ceilings.iter().rposition(|(since, _)| *since <= limit).unwrap_or(0);
+        let ceiling = rules.ceilings[old..].iter().map(|(_, ceiling)| *ceiling).max().unwrap_or(usize::MAX);
+        if own > ceiling {
+            self.violation(state, "I8", format!("{own} databases, max-databases is {ceiling}, by {who}"));
+        }
+    }
+
     fn template(&mut self, state: &State, who: &str, id: &str) {
         if state.templates().any(|(own, _)| own == id) {
-            return self.update_template(state, id);
+            if is_engine(who) {
+                self.ownership.created(who, id);
+            }
+            self.update_template(state, id);
+            return self.update_rules(state, who, id);
         }
         if is_engine(who) {
             self.foreign(state, who, id);
@@ -230,7 +391,7 @@ impl InvariantChecker {
     /// I4: an environment ends only if its termination was requested, or if its confirmed expiry has passed and the grace
     /// period since the first sweep has too.
     fn may_end(&mut self, state: &State, who: &str, record: &str, what: &str) {
-        let Some((name, tags)) = self.templates.get(record) else { return };
+        let Some((name, tags)) = self.ownership.templates.get(record) else { return };
         if tags.contains_key(key::TERMINATE) {
             return;
         }
@@ -239,9 +400,9 @@ impl InvariantChecker {
         let expiry = confirmed.or_else(|| tags::parse_time(tags, key::EXPIRES_AT));
         let over = tags.contains_key(key::FAILURE) || expiry.is_none_or(|at| at <= now);
         let mark = self.marks.get(record);
+        let grace = self.rules.get(fleet_of(who)).map_or(TimeDelta::zero(), |rules| rules.grace);
         let swept = mark.is_some_and(|mark| {
-            mark.since + self.grace <= now
-                && mark.removed.is_none_or(|removed| removed + EXTENSION_RACE >= now)
+            mark.since + grace <= now && mark.removed.is_none_or(|removed| removed + EXTENSION_RACE >= now)
         });
         if !tags.contains_key(key::FAILURE) {
             self.reaped.entry(record.to_owned()).or_insert(now);
@@ -255,12 +416,38 @@ impl InvariantChecker {
         }
     }
 
-    /// I5: resources without the fleet's name or tags are never changed.
+    /// I4: an environment that was ready is given up only if its instance has ended, or if its database has been lost for ten minutes.
+    fn give_up(&mut self, state: &State, who: &str, record: &str) {
+        let Some((_, template)) = state.templates().find(|(own, _)| *own == record) else { return };
+        let before = self.ownership.templates.get(record);
+        let is_new = template.tags.contains_key(key::FAILURE)
+            && before.is_none_or(|(_, tags)| !tags.contains_key(key::FAILURE));
+        if !is_new || template.tags.contains_key(key::TERMINATE) || !self.ready.contains(record) {
+            return;
+        }
+        let alive =
+            |instance: &SimInstance| find_record(instance) == Some(record) && !instance.state.is_ending();
+        let database = template.name.replace('/', "-");
+        let is_lost = self.lost_since.get(&database).is_some_and(|since| *since + LOST_FOR <= state.now());
+        if state.instances().any(|(_, instance)| alive(instance)) && !is_lost {
+            let reason = &template.tags[key::FAILURE];
+            let what = format!("{who} gave up {record} ({}), which serves: {reason}", template.name);
+            self.violation(state, "I4", what);
+        }
+    }
+
+    /// I1: no environment has two databases, and each has the database of its number.
+    fn one_database(&mut self, state: &State, id: &str) {
+        let Some((_, tagged)) = state.databases().find(|(own, _)| *own == id) else { return };
+        let Some(environment) = tagged.tags.get(key::ENVIRONMENT) else { return };
+        if id != format!("hatchery-{environment}") {
+            self.violation(state, "I1", format!("{id} is tagged with {environment}"));
+        }
+    }
+
+    /// I5: resources of other owners are never changed, and neither are those that have lost the fleet's tags, unless a record names them.
     fn foreign(&mut self, state: &State, who: &str, id: &str) {
-        let template = self.templates.get(id).map(|(name, tags)| is_template(name, tags));
-        let instance = state.instances().find(|(own, _)| *own == id).map(|(_, own)| is_instance(&own.tags));
-        let database = state.databases().find(|(own, _)| *own == id).map(|(_, own)| is_pool(id, &own.tags));
-        if template.or(instance).or(database) == Some(false) {
+        if !self.ownership.may_change(state, who, id) {
             self.violation(state, "I5", format!("{who} changed {id}, which does not belong to the fleet"));
         }
     }
@@ -269,7 +456,11 @@ impl InvariantChecker {
     fn never_free_again(&mut self, state: &State) {
         let free: Vec<_> = state
             .databases()
-            .filter(|(id, database)| self.used.contains(*id) && !database.tags.contains_key(key::ENVIRONMENT))
+            .filter(|(id, database)| {
+                let is_free =
+                    !database.tags.contains_key(key::ENVIRONMENT) && database.tags.contains_key(key::FLEET);
+                self.used.contains_key(*id) && is_free && !self.ownership.is_claimed_without_tag(state, id)
+            })
             .map(|(id, _)| id.to_owned())
             .collect();
         for id in free {
@@ -278,17 +469,19 @@ impl InvariantChecker {
     }
 
     /// I7: after users stop and faults end, only the spare databases are left. Returns everything else.
-    pub(crate) fn leftovers(state: &State, spare: usize) -> Vec<String> {
+    pub(crate) fn leftovers(state: &State, fleet: &str, spare: usize) -> Vec<String> {
         let mut left = Vec::new();
-        let records = |name: &str, tags: &Tags| name.starts_with("hatchery/dev/") && is_template(name, tags);
+        let prefix = format!("hatchery/{fleet}/");
+        let records = |name: &str, tags: &Tags| name.starts_with(&prefix) && is_template(fleet, name, tags);
         for (id, template) in state.templates().filter(|(_, own)| records(&own.name, &own.tags)) {
             left.push(format!("record {id} {} {:?}", template.name, template.tags));
         }
-        let alive = |instance: &SimInstance| !instance.state.is_ending() && is_instance(&instance.tags);
+        let alive =
+            |instance: &SimInstance| !instance.state.is_ending() && is_instance(fleet, &instance.tags);
         for (id, instance) in state.instances().filter(|(_, instance)| alive(instance)) {
             left.push(format!("instance {id} {:?}", instance.tags));
         }
-        let databases: Vec<_> = state.databases().filter(|(id, own)| is_pool(id, &own.tags)).collect();
+        let databases: Vec<_> = state.databases().filter(|(id, own)| is_pool(fleet, id, &own.tags)).collect();
         let free = databases.iter().filter(|(_, database)| {
             database.status == "available" && !database.tags.contains_key(key::ENVIRONMENT)
         });
@@ -301,26 +494,6 @@ impl InvariantChecker {
         }
         left
     }
-}
-
-fn is_fleets(tags: &Tags) -> bool {
-    tags.get(key::FLEET).is_some_and(|fleet| fleet == "dev")
-}
-
-fn is_template(name: &str, tags: &Tags) -> bool {
-    (name == "hatchery/dev" || name.starts_with("hatchery/dev/")) && is_fleets(tags)
-}
-
-fn is_instance(tags: &Tags) -> bool {
-    tags.get(key::ENVIRONMENT).is_some_and(|id| id.starts_with("dev-")) && is_fleets(tags)
-}
-
-fn is_pool(id: &str, tags: &Tags) -> bool {
-    id.starts_with("hatchery-dev-") && is_fleets(tags)
-}
-
-fn find_record(instance: &SimInstance) -> Option<&str> {
-    instance.tags.get(key::AWS_TEMPLATE_ID).map(String::as_str)
 }
 
 /// How long a fleet may take to become idle.

@@ -21,12 +21,18 @@ mod invariants;
 mod latency;
 mod launch;
 mod launch_history;
+mod liveness;
 mod many_dashboards;
 mod mutants;
 mod observe;
+mod operator;
+mod ownership;
+mod people;
 mod refusals;
 mod setup;
 mod steps;
+mod swarm;
+mod swarm_run;
 mod test_bed;
 mod users;
 
@@ -38,6 +44,7 @@ use harness::{SimulationConfig, SimulationResult, simulate};
 use many_dashboards::DashboardLoad;
 use mutants::Mutant;
 use rayon::prelude::*;
+use sha2::{Digest as _, Sha256};
 
 /// Seeds that have failed once.
 const REGRESSIONS: &[u64] = &[6, 10, 26, 287, 294, 298];
@@ -169,21 +176,67 @@ fn dashboards() {
     }
 }
 
+/// Seeds of the swarm of every `cargo test`; they take about a minute.
+const SWARM_SEEDS: Range<u64> = 1..25;
+
+fn swarm_config() -> SimulationConfig {
+    SimulationConfig { swarm: true, ..SimulationConfig::default() }
+}
+
+#[test]
+fn swarm_invariants_hold() {
+    let seeds = if std::env::var_os("HATCHERY_SEEDS").is_some() { seeds() } else { SWARM_SEEDS };
+    assert_no_violations(&simulate_all(seeds, &swarm_config()));
+}
+
 #[test]
 #[ignore = "replays HATCHERY_SEEDS and prints their history"]
 fn replay() {
+    replay_seeds(&SimulationConfig::default());
+}
+
+#[test]
+#[ignore = "replays HATCHERY_SEEDS of the swarm and prints their history"]
+fn replay_swarm() {
+    replay_seeds(&swarm_config());
+}
+
+fn replay_seeds(config: &SimulationConfig) {
     for seed in seeds() {
-        let outcome = simulate(seed, &SimulationConfig { history: true, ..SimulationConfig::default() });
+        if config.swarm {
+            println!("{:#?}", swarm::Swarm::draw(seed));
+        }
+        let outcome = simulate(seed, &SimulationConfig { history: true, ..config.clone() });
         println!("{}", outcome.report(usize::MAX));
         assert!(outcome.violations.is_empty());
     }
 }
 
 #[test]
+#[ignore = "prints the digest of each seed's history, to compare two versions of the simulation"]
+fn digests() {
+    for seed in seeds() {
+        let outcome = simulate(seed, &SimulationConfig { history: true, ..SimulationConfig::default() });
+        let digest = Sha256::digest(outcome.history.join("\n"));
+        println!("seed {seed}: {} entries, {}", outcome.history.len(), hex::encode(digest));
+    }
+}
+
+#[test]
 #[ignore = "runs HATCHERY_SEEDS on all cores and prints totals"]
 fn soak() {
+    soak_seeds(&SimulationConfig::default());
+}
+
+#[test]
+#[ignore = "runs HATCHERY_SEEDS of the swarm on all cores and prints totals"]
+fn soak_swarm() {
+    soak_seeds(&swarm_config());
+}
+
+fn soak_seeds(config: &SimulationConfig) {
     let begun = Instant::now();
-    let outcomes = simulate_all(seeds(), &SimulationConfig::default());
+    let outcomes = simulate_all(seeds(), config);
     let took = begun.elapsed().as_secs_f64();
     let days: f64 = outcomes.iter().map(|outcome| outcome.days).sum();
     let mut faults: BTreeMap<&str, u64> = BTreeMap::new();
@@ -197,5 +250,8 @@ fn soak() {
     println!("launches {}", outcomes.iter().map(|outcome| outcome.launched).sum::<u64>());
     println!("requests {}", outcomes.iter().map(|outcome| outcome.requests).sum::<u64>());
     println!("faults {faults:#?}\nsteps {steps:#?}\nviolations {violations}");
+    for outcome in outcomes.iter().filter(|outcome| !outcome.violations.is_empty()) {
+        println!("seed {}: {}", outcome.seed, outcome.violations[0]);
+    }
     assert_no_violations(&outcomes);
 }

@@ -111,12 +111,13 @@ pub(crate) struct MutantLayer {
     pub(crate) mutant: Option<Mutant>,
     /// The engine's local clock, which may be wrong.
     pub(crate) clock: Clock,
+    is_user: bool,
     memory: Mutex<Memory>,
 }
 
 impl MutantLayer {
-    pub(crate) fn new(mutant: Option<Mutant>, clock: Clock) -> Self {
-        Self { mutant, clock, memory: Mutex::default() }
+    pub(crate) fn new(mutant: Option<Mutant>, clock: Clock, who: &str) -> Self {
+        Self { mutant, clock, is_user: who.contains("user-"), memory: Mutex::default() }
     }
 
     fn is(&self, mutant: Mutant) -> bool {

@@ -14,7 +14,8 @@ use super::listings::{
 };
 use super::mutations::{create_database, create_template, launch_instance, name_taken};
 use super::operations::{
-    AUDIT, CREATE_TEMPLATE, DATABASES, EC2_TAGS, INSTANCES, LOGS, RDS_TAGS, RUN, TEMPLATES, read, write,
+    AUDIT, CREATE_TEMPLATE, DATABASES, EC2_TAGS, INSTANCES, LOGS, RDS_TAGS, RUN, TEMPLATES, TERMINATE, read,
+    write,
 };
 use super::setup::{GROUP, OPEN_GROUP, SUBNET_GROUP};
 use super::state::{Change, LaunchData, SimDatabase, SimInstance, Template};
@@ -106,6 +107,9 @@ impl Cloud for Caller {
 
     async fn record(&self, fleet: &FleetName, id: &RecordId) -> Result<Observed<Option<Record>>> {
         self.read(TEMPLATES, |state, at| {
+            if state.lacks_tags() {
+                return Ok(None);
+            }
             let found = state.templates.at(id.as_str(), at);
             readable(
                 TEMPLATES,
@@ -118,6 +122,9 @@ impl Cloud for Caller {
     async fn find_record(&self, environment: &EnvironmentId) -> Result<Observed<Option<Record>>> {
         let name = environment.record_name();
         self.read(TEMPLATES, |state, at| {
+            if state.lacks_tags() {
+                return Ok(None);
+            }
             let found = state.templates.page("", at).find(|(_, template)| template.name == name);
             let parse = |(id, template): (&str, &Template)| {
                 parse_record(&environment.fleet, id, template, &template.tags)
@@ -140,6 +147,9 @@ impl Cloud for Caller {
 
     async fn instance(&self, fleet: &FleetName, id: &InstanceId) -> Result<Observed<Option<Instance>>> {
         self.read(INSTANCES, |state, at| {
+            if state.lacks_tags() {
+                return Ok(None);
+            }
             let found = state.instances.at(id.as_str(), at);
             Ok(found.and_then(|instance| parse_instance(fleet, id.as_str(), instance, &instance.tags)))
         })
@@ -149,6 +159,9 @@ impl Cloud for Caller {
     async fn instances_of(&self, environment: &EnvironmentId) -> Result<Observed<Vec<Instance>>> {
         let wanted = environment.to_string();
         self.read(INSTANCES, |state, at| {
+            if state.lacks_tags() {
+                return Ok(Vec::new());
+            }
             let all = state.instances.page("", at);
             let matching = all.filter(|(_, instance)| instance.environment() == Some(wanted.as_str()));
             Ok(matching
@@ -161,6 +174,9 @@ impl Cloud for Caller {
     async fn database(&self, fleet: &FleetName, number: Number) -> Result<Observed<Option<Database>>> {
         let id = fleet.database_id(number);
         self.read(DATABASES, |state, at| {
+            if state.lacks_tags() {
+                return Ok(None);
+            }
             let found = state.databases.at(id.as_str(), at);
             readable(
                 DATABASES,
@@ -232,7 +248,13 @@ impl Cloud for Caller {
 
     async fn terminate_instance(&self, id: &InstanceId) -> Result<()> {
         let id = id.to_string();
-        self.write(write("TerminateInstances", Bucket::Terminate), move |state, who| {
+        self.write(TERMINATE, move |state, who| {
+            if state.instances.get(&id).is_some_and(|instance| instance.protected && !instance.state.is_ending())
+            {
+                state.count_fault("termination protection");
+                let message = format!("The instance '{id}' may not be terminated. Modify its 'disableApiTermination' instance attribute and try again.");
+                return Err(call_error(ErrorClass::Invalid, TERMINATE, "OperationNotPermitted", &message));
+            }
             state.terminate(&id, who);
             Ok(())
         })
@@ -283,7 +305,11 @@ impl Cloud for Caller {
         self.write(operation, move |state, who| {
             match state.databases.get(&id).map(|database| database.status.clone()).as_deref() {
                 None | Some("deleting") => {}
-                Some(_) => state.delete_database(&id, who),
+                Some(_) => {
+                    state.check_protection(&id, operation)?;
+                    state.check_changeable(&id, operation)?;
+                    state.delete_database(&id, who);
+                }
             }
             Ok(())
         })
@@ -326,22 +352,14 @@ impl Cloud for Caller {
         Ok(self.read(operation, |_, _| ids.iter().map(find).collect()).await?.value)
     }
 
-    async fn append_audit(&self, _: &FleetName, events: &[AuditEvent]) -> Result<()> {
-        let events = events.to_vec();
-        self.write(AUDIT, move |state, _| {
-            state.audit.extend(events.iter().cloned());
-            let surplus = state.audit.len().saturating_sub(10_000);
-            state.audit.drain(..surplus);
-            Ok(())
-        })
-        .await
+    async fn append_audit(&self, fleet: &FleetName, events: &[AuditEvent]) -> Result<()> {
+        let (group, events) = (fleet.to_string(), events.to_vec());
+        self.write(AUDIT, move |state, _| state.append_audit(&group, &events)).await
     }
 
     async fn audit(&self, fleet: &FleetName, since: DateTime<Utc>, limit: usize) -> Result<Vec<AuditEvent>> {
-        let own = fleet.as_str();
         let found = self.read(LOGS, |state, _| {
-            let belongs = |event: &&AuditEvent| event.target.contains(own) || state.scenario.fleet == own;
-            let events = state.audit.iter().filter(belongs).filter(|event| event.at >= since);
+            let events = state.visible_audit(fleet.as_str()).filter(|event| event.at >= since);
             let mut events: Vec<_> = events.cloned().map(AuditEvent::sanitized).collect();
             events.sort_by_key(|event| event.at);
             let surplus = events.len().saturating_sub(limit);
@@ -351,10 +369,8 @@ impl Cloud for Caller {
     }
 
     async fn launches(&self, fleet: &FleetName, since: DateTime<Utc>) -> Result<Vec<Launch>> {
-        let own = fleet.as_str();
         let found = self.read(LOGS, |state, _| {
-            let belongs = |event: &&AuditEvent| event.target.contains(own) || state.scenario.fleet == own;
-            let events = state.audit.iter().filter(|event| event.at >= since).filter(belongs);
+            let events = state.visible_audit(fleet.as_str()).filter(|event| event.at >= since);
             Ok(events.filter_map(Launch::parse).collect())
         });
         Ok(found.await?.value)

@@ -4,23 +4,17 @@ use chrono::TimeDelta;
 use rand::RngExt as _;
 use sha2::{Digest as _, Sha256};
 
-use super::faults::call_error;
-use super::operations::Operation;
 use super::scenario::Guarantee;
 use super::state::{Change, Event, State, seconds};
-use crate::cloud::Result;
 use crate::domain::instance::{format_timeline, parse_timeline};
 use crate::domain::tags::{self, Tags, key};
-use crate::domain::{ErrorClass, InstanceState, Phase, StatusClass};
+use crate::domain::{InstanceState, Phase, StatusClass};
 
 /// How long EC2 lists a terminated instance.
 const TERMINATED_LISTED_FOR: TimeDelta = TimeDelta::hours(1);
 
 /// How long after its expiry an instance terminates itself.
 const DEAD_MAN_DELAY: TimeDelta = TimeDelta::hours(6);
-
-/// How long a stopped database takes to start.
-const STARTING_SECONDS: f64 = 400.0;
 
 /// The name of AWS in the history.
 pub(super) const CLOUD: &str = "cloud";
@@ -61,8 +55,10 @@ impl State {
                 self.instances.remove(&id, self.now);
             }
             Event::Restored(id) => self.restored(&id),
-            Event::RestoreFailed(id) => self.set_status(&id, "creating", "incompatible-network"),
-            Event::Started(id) => self.set_status(&id, "starting", "available"),
+            Event::RestoreFailed(id) => {
+                let status = self.status_of_failed_restore();
+                self.set_status(&id, "creating", status);
+            }
             Event::Deleted(id) => {
                 if self.databases.remove(&id, self.now).is_some() {
                     self.record(CLOUD, || format!("{id} is gone"));
@@ -101,6 +97,10 @@ impl State {
                     duplicate(self, now);
                 }
             }
+            Event::InstanceStopped(id) => {
+                self.set_state(&id, InstanceState::Stopping, InstanceState::Stopped);
+            }
+            event => self.handle_strict_event(event),
         }
     }
 
@@ -128,7 +128,17 @@ impl State {
                 database.created_at = Some(now);
             });
         }
-        self.set_status(id, "creating", "available");
+        if self.databases.get(id).is_none_or(|database| database.status != "creating") {
+            return;
+        }
+        match self.status_after_restore() {
+            None => self.set_status(id, "creating", "available"),
+            Some((status, seconds)) => {
+                self.set_status(id, "creating", status);
+                self.settle_in(id, seconds, "available");
+            }
+        }
+        self.begin_database_events(id);
     }
 
     /// Starts the termination of an instance.
@@ -281,27 +291,6 @@ impl State {
         self.schedule_in(seconds, Event::Deleted(id.to_owned()));
         self.record(who, || format!("{id} is being deleted"));
         self.changed(who, &Change::Database(id.to_owned()));
-    }
-
-    /// Starts a stopped database.
-    pub(super) fn start_database(&mut self, id: &str, who: &str, operation: Operation) -> Result<()> {
-        match self.databases.get(id).map(|database| database.status.as_str()) {
-            None => {
-                let message = format!("{id} does not exist");
-                Err(call_error(ErrorClass::NotFound, operation, "DBInstanceNotFound", &message))
-            }
-            Some("stopped") => {
-                self.databases.change(id, self.now, |database| "starting".clone_into(&mut database.status));
-                self.schedule_in(STARTING_SECONDS, Event::Started(id.to_owned()));
-                self.record(who, || format!("{id} is starting"));
-                self.changed(who, &Change::Database(id.to_owned()));
-                Ok(())
-            }
-            Some(status) => {
-                let message = format!("{id} is not in stopped state but {status}");
-                Err(call_error(ErrorClass::Transient, operation, "InvalidDBInstanceState", &message))
-            }
-        }
     }
 
     pub(super) fn delete_template(&mut self, id: &str, who: &str) {

@@ -52,6 +52,10 @@ impl State {
                 "RequestLimitExceeded",
                 "Request limit exceeded",
             ))
+        } else if self.is_unavailable(operation.bucket) {
+            self.count_fault("unavailable");
+            let message = "the service is unavailable";
+            Some(call_error(ErrorClass::Transient, operation, "ServiceUnavailable", message))
         } else if unavailable {
             self.count_fault("unavailable");
             Some(call_error(ErrorClass::Transient, operation, "Unavailable", "the service is unavailable"))

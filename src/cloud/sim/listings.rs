@@ -4,8 +4,8 @@ use futures::StreamExt as _;
 
 use super::Caller;
 use super::faults::call_error;
-use super::operations::Operation;
-use super::state::{Change, SimDatabase, SimInstance, State, Template};
+use super::operations::{EC2_TAGS, Operation, RDS_TAGS};
+use super::state::{Change, SimDatabase, SimInstance, State, Template, seconds};
 use super::versioned::Store;
 use crate::cloud::{Observed, Page, Pages, Result};
 use crate::domain::database::DatabaseAttributes;
@@ -86,6 +86,15 @@ impl State {
         }
         untagged
     }
+
+    /// Samples whether a read by id or by name lacks the tags, so that the resource does not seem to be the fleet's.
+    pub(super) fn lacks_tags(&mut self) -> bool {
+        let lacks = self.strict_chance(self.scenario.strictness.missing_tags_by_id);
+        if lacks {
+            self.count_fault("missing tags by id");
+        }
+        lacks
+    }
 }
 
 /// Converts the parsed item of a read by id or name.
@@ -114,6 +123,7 @@ impl Caller {
             let marker = marker?;
             let page = self
                 .read(operation, |state, at| {
+                    let at = at - seconds(state.strict_draw([0.0, state.scenario.strictness.listing_lag]));
                     let size = state.scenario.faults.page.max(1);
                     let untagged = state.untagged(store(state).page(&marker, at).take(size).count());
                     let none = Tags::new();
@@ -133,7 +143,27 @@ impl Caller {
         .boxed()
     }
 
+    /// Changes the tags of a resource. EC2 and RDS set and remove tags by different operations.
     pub(super) async fn tag<T: Clone + 'static>(
+        &self,
+        operation: Operation,
+        store: fn(&mut State) -> &mut Store<T>,
+        tags: fn(&mut T) -> &mut Tags,
+        id: &str,
+        changes: &TagChanges,
+        missing: &'static str,
+    ) -> Result<()> {
+        let two_calls = self.cloud.lock().scenario.strictness.two_tag_calls;
+        if !two_calls || changes.set.is_empty() || changes.remove.is_empty() {
+            return self.tag_once(operation, store, tags, id, changes, missing).await;
+        }
+        let set = TagChanges { set: changes.set.clone(), ..TagChanges::new() };
+        let remove = TagChanges { remove: changes.remove.clone(), ..TagChanges::new() };
+        self.tag_once(operation, store, tags, id, &set, missing).await?;
+        self.tag_once(operation, store, tags, id, &remove, missing).await
+    }
+
+    async fn tag_once<T: Clone + 'static>(
         &self,
         operation: Operation,
         store: fn(&mut State) -> &mut Store<T>,
@@ -145,7 +175,14 @@ impl Caller {
         let (id, changes) = (id.to_owned(), changes.clone());
         self.write(operation, move |state, who| {
             let now = state.now;
-            if !store(state).change(&id, now, |item| changes.apply_to(tags(item))) {
+            if operation.name == RDS_TAGS.name {
+                state.check_changeable(&id, operation)?;
+            }
+            let is_hidden = operation.name == EC2_TAGS.name && {
+                let lag = state.strict_draw([0.0, state.scenario.strictness.write_lag]);
+                store(state).at(&id, now - seconds(lag)).is_none()
+            };
+            if is_hidden || !store(state).change(&id, now, |item| changes.apply_to(tags(item))) {
                 return Err(call_error(
                     ErrorClass::NotFound,
                     operation,

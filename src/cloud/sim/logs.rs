@@ -6,10 +6,12 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest as _, Sha256};
 
-use super::state::{State, StoredLine};
-use crate::cloud::{LogLine, LogQuery};
+use super::faults::call_error;
+use super::operations::AUDIT;
+use super::state::{State, StoredLine, seconds};
+use crate::cloud::{LogLine, LogQuery, Result};
 use crate::domain::tags::{self, key};
-use crate::domain::{Phase, text};
+use crate::domain::{AuditEvent, ErrorClass, Phase, text};
 
 /// The maximum number of stored lines per log stream.
 const MAX_LINES: usize = 2_000;
@@ -20,7 +22,44 @@ const SLOT_SECONDS: i64 = 7;
 /// How far back lines of services are generated.
 const MAX_AGE: TimeDelta = TimeDelta::hours(1);
 
+/// The number of audit events that are kept.
+const MAX_AUDIT_EVENTS: usize = 10_000;
+
+/// How far ahead of, and behind, CloudWatch Logs' clock an event may be.
+const MAX_AHEAD: TimeDelta = TimeDelta::hours(2);
+const MAX_BEHIND: TimeDelta = TimeDelta::days(14);
+
 impl State {
+    /// Appends events to a fleet's audit log.
+    ///
+    /// # Errors
+    /// Returns class `Invalid` if `CloudWatch` Logs rejects events.
+    pub(super) fn append_audit(&mut self, fleet: &str, events: &[AuditEvent]) -> Result<()> {
+        let is_rejected =
+            |event: &AuditEvent| event.at > self.now + MAX_AHEAD || event.at < self.now - MAX_BEHIND;
+        if events.iter().any(is_rejected) || self.strict_chance(self.scenario.strictness.log_rejected) {
+            self.count_fault("events rejected");
+            let message = "CloudWatch Logs rejected the events";
+            return Err(call_error(ErrorClass::Invalid, AUDIT, "RejectedLogEvents", message));
+        }
+        for event in events {
+            let delay = self.strict_draw([0.0, self.scenario.strictness.log_delay]);
+            self.audit_groups.push((fleet.to_owned(), self.now + seconds(delay)));
+            self.audit.push(event.clone());
+        }
+        let surplus = self.audit.len().saturating_sub(MAX_AUDIT_EVENTS);
+        self.audit.drain(..surplus);
+        self.audit_groups.drain(..surplus);
+        Ok(())
+    }
+
+    /// Iterates over the events of a fleet's audit log that are visible.
+    pub(super) fn visible_audit(&self, fleet: &str) -> impl Iterator<Item = &AuditEvent> {
+        let groups = self.audit.iter().zip(&self.audit_groups);
+        let visible = groups.filter(move |(_, (group, from))| group == fleet && *from <= self.now);
+        visible.map(|(event, _)| event)
+    }
+
     pub(super) fn write_log(&mut self, record: &str, source: &str, text: &str) {
         let at = self.now;
         let stream = self.logs.entry(format!("{record}/{source}")).or_default();

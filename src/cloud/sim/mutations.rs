@@ -3,7 +3,7 @@
 use super::faults::call_error;
 use super::operations::{CREATE_TEMPLATE, Operation, RUN};
 use super::scenario::Guarantee;
-use super::state::{Change, Event, LaunchData, SimDatabase, State, Template};
+use super::state::{Change, Event, LaunchData, SimDatabase, State, Template, seconds};
 use crate::cloud::{LaunchInstance, Result};
 use crate::domain::{ErrorClass, InstanceId, NewDatabase, RecordId};
 
@@ -38,8 +38,18 @@ pub(super) fn launch_instance(state: &mut State, who: &str, request: &LaunchInst
         let message = "The request must contain the parameter ImageId";
         return Err(call_error(ErrorClass::Invalid, RUN, "MissingParameter", message));
     };
+    check_visible(state, request.record.as_str())?;
     if let Some(result) = earlier_launch(state, request) {
         return result;
+    }
+    if let Some(code) = state.broken_launches {
+        state.count_fault("invalid launch");
+        return Err(call_error(
+            ErrorClass::Invalid,
+            RUN,
+            code,
+            "a resource of the launch template does not exist",
+        ));
     }
     if let Some(subnet) = &request.subnet {
         launch.subnet = subnet.clone();
@@ -55,6 +65,18 @@ pub(super) fn launch_instance(state: &mut State, who: &str, request: &LaunchInst
     state.record(who, || format!("launched {id} from {}", request.record));
     state.changed(who, &Change::Instance(id.clone()));
     Ok(InstanceId::new(id))
+}
+
+/// Fails if EC2 has created the template so recently that `RunInstances` does not find it yet.
+fn check_visible(state: &mut State, template: &str) -> Result<()> {
+    let lag = state.strict_draw([0.0, state.scenario.strictness.write_lag]);
+    let exists = state.templates.get(template).is_some();
+    if exists && state.templates.at(template, state.now - seconds(lag)).is_none() {
+        state.count_fault("write lag");
+        let message = "The specified launch template, with template ID, does not exist";
+        return Err(call_error(ErrorClass::NotFound, RUN, "InvalidLaunchTemplateId.NotFound", message));
+    }
+    Ok(())
 }
 
 /// Returns the result for a client token that was used before, or `None` for a new one.
@@ -133,12 +155,15 @@ pub(super) fn create_database(
             "the quota of DB instances is reached",
         ));
     }
+    state.check_restore(&new.zone, operation)?;
     let database = SimDatabase {
         status: "creating".into(),
         endpoint: None,
         created_at: None,
         zone: new.zone.clone(),
         tags: new.tags(),
+        protected: false,
+        episode: 0,
     };
     state.databases.set(&id, state.now, database);
     let seconds = state.sample(&format!("{id} comes"), state.scenario.latency.restore);

@@ -23,6 +23,7 @@ pub(super) const DATABASES: Operation = read("DescribeDBInstances", Bucket::Data
 pub(super) const EC2_TAGS: Operation = write("CreateTags", Bucket::Tag);
 pub(super) const RDS_TAGS: Operation = write("AddTagsToResource", Bucket::Database);
 pub(super) const CREATE_TEMPLATE: Operation = write("CreateLaunchTemplate", Bucket::Change);
+pub(super) const TERMINATE: Operation = write("TerminateInstances", Bucket::Terminate);
 pub(super) const RUN: Operation = write("RunInstances", Bucket::Run);
 pub(super) const AUDIT: Operation = write("PutLogEvents", Bucket::Log);
 pub(super) const LOGS: Operation = read("FilterLogEvents", Bucket::Log);

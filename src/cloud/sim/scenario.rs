@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::strictness::{Neighbours, Strictness};
+
 /// The configuration of a simulated cloud. The default is an account with a network, an image and a source database, without faults and
 /// latency of calls.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -26,6 +28,8 @@ pub struct Scenario {
     pub decoys: bool,
     pub latency: Latency,
     pub faults: Faults,
+    pub strictness: Strictness,
+    pub neighbours: Neighbours,
 }
 
 impl Default for Scenario {
@@ -41,6 +45,8 @@ impl Default for Scenario {
             decoys: false,
             latency: Latency::default(),
             faults: Faults::default(),
+            strictness: Strictness::default(),
+            neighbours: Neighbours::default(),
         }
     }
 }

@@ -66,7 +66,9 @@ impl State {
         if self.scenario.decoys {
             self.add_decoys(&name);
         }
+        self.add_neighbours();
         self.audit.sort_by_key(|event| event.at);
+        self.audit_groups = self.audit.iter().map(|event| (name.to_string(), event.at)).collect();
         // Events before the start take place at their own times.
         let now = self.now;
         self.now = self.next_due().unwrap_or(now).min(now);
@@ -181,7 +183,9 @@ impl State {
             let zone = self.subnets[0].zone.clone();
             let (status, created_at) = ("available".to_owned(), Some(self.now));
             let endpoint = Some(format!("{id}.c9akciq32.eu-west-1.rds.amazonaws.com:5432"));
-            self.databases.set(&id, self.now, SimDatabase { status, endpoint, created_at, zone, tags });
+            let database =
+                SimDatabase { status, endpoint, created_at, zone, tags, protected: false, episode: 0 };
+            self.databases.set(&id, self.now, database);
         }
         let launch = LaunchData {
             instance_type: "t3.large".to_owned(),
@@ -189,6 +193,32 @@ impl State {
             tags: tags(role::ENVIRONMENT),
         };
         self.add_instance("lt-of-another-team", &launch, self.now);
+    }
+
+    /// Adds the resources of other owners, and the source database.
+    fn add_neighbours(&mut self) {
+        let neighbours = self.scenario.neighbours.clone();
+        let name = |n: u32| format!("{}-{n}", ["app", "hatchery-other", "hatchery-x", "web"][n as usize % 4]);
+        if neighbours.source {
+            let source = self.scenario.source_database.clone();
+            let database = self.other_database(&source);
+            self.databases.set(&source, self.now, database);
+        }
+        for id in (0..neighbours.databases).map(name) {
+            let database = self.other_database(&id);
+            self.databases.set(&id, self.now, database);
+        }
+        for name in (0..neighbours.templates).map(name) {
+            self.add_other_template(name, Tags::new());
+        }
+        for n in 0..neighbours.instances {
+            let launch = LaunchData {
+                instance_type: "m7g.large".to_owned(),
+                subnet: self.subnets[n as usize % self.subnets.len()].id.clone(),
+                tags: Tags::new(),
+            };
+            self.add_instance("lt-of-another-team", &launch, self.now);
+        }
     }
 
     /// Adds an unclaimed database of the pool.
@@ -227,9 +257,13 @@ impl State {
             created_at: is_available.then_some(created_at),
             zone: new.zone.clone(),
             tags: new.tags(),
+            protected: false,
+            episode: 0,
         };
         self.databases.set(&id, self.now, database);
-        if !is_available {
+        if is_available {
+            self.begin_database_events(&id);
+        } else {
             self.schedule(created_at, super::state::Event::Restored(id.clone()));
         }
         self.audit.push(AuditEvent {
@@ -266,6 +300,7 @@ impl State {
             launched_at,
             tags,
             fails: None,
+            protected: false,
         };
         self.instances.set(&id, self.now, instance);
         id

@@ -8,6 +8,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest as _, Sha256};
 
+use super::rds::Service;
 use super::scenario::{Guarantee, Scenario};
 use super::throttle::Buckets;
 use super::versioned::Store;
@@ -51,6 +52,8 @@ pub struct SimInstance {
     pub tags: Tags,
     /// The reason why its bootstrap fails; it succeeds without one.
     pub fails: Option<String>,
+    /// Whether it is protected from termination.
+    pub protected: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -63,6 +66,10 @@ pub struct SimDatabase {
     pub created_at: Option<DateTime<Utc>>,
     pub zone: String,
     pub tags: Tags,
+    /// Whether it is protected from deletion.
+    pub protected: bool,
+    /// Counts the changes of its status, so that a scheduled end of a status does not end a later one.
+    pub(super) episode: u64,
 }
 
 /// A line of a log stream.
@@ -82,8 +89,6 @@ pub(super) enum Event {
     Unlisted(String),
     Restored(String),
     RestoreFailed(String),
-    /// A stopped database has started.
-    Started(String),
     Deleted(String),
     Snapshot,
     Image,
@@ -93,6 +98,17 @@ pub(super) enum Event {
     NoisyNeighbour,
     /// A request is processed a second time.
     Duplicate(u64),
+    /// An instance that is stopped by hand is `stopped`.
+    InstanceStopped(String),
+    Busy(String),
+    Maintenance,
+    MaintenanceOf(String),
+    StorageFull(String),
+    Terminal(String),
+    /// A database leaves the status of this episode.
+    Settled(String, u64, &'static str),
+    DatabaseZoneOutage,
+    ServiceOutage,
 }
 
 /// A run of an image pipeline. It always succeeds.
@@ -136,6 +152,8 @@ pub struct State {
     pub(super) scenario: Scenario,
     seed: u64,
     pub(super) random: ChaCha8Rng,
+    /// The generator of the stricter behaviour.
+    pub(super) strict_random: ChaCha8Rng,
     pub(super) now: DateTime<Utc>,
     pub(super) templates: Store<Template>,
     pub(super) names: BTreeMap<String, String>,
@@ -150,9 +168,16 @@ pub struct State {
     pub(super) runs: Vec<SimRun>,
     pub(super) subnets: Vec<Subnet>,
     pub(super) audit: Vec<AuditEvent>,
+    /// The fleet of each audit event, and when it becomes visible.
+    pub(super) audit_groups: Vec<(String, DateTime<Utc>)>,
     pub(super) logs: BTreeMap<String, VecDeque<StoredLine>>,
     pub(super) buckets: Buckets,
     pub(super) zone_out: Option<(String, DateTime<Utc>)>,
+    /// The zone without capacity for databases, until a time.
+    pub(super) database_zone_out: Option<(String, DateTime<Utc>)>,
+    pub(super) outage: Option<(Service, DateTime<Utc>)>,
+    /// The error code of all launches.
+    pub(super) broken_launches: Option<&'static str>,
     pub(super) duplicates: BTreeMap<u64, Duplicate>,
     pub(super) observer: Option<Observer>,
     /// Oldest first, bounded by `max_history`.
@@ -166,8 +191,10 @@ pub struct State {
 
 impl State {
     pub(super) fn new(scenario: Scenario, seed: u64, now: DateTime<Utc>) -> Self {
-        #[allow(clippy::cast_possible_truncation)] // a few seconds
-        let keep = TimeDelta::seconds(scenario.faults.lag.ceil() as i64 + MARGIN_SECONDS);
+        let max_lag =
+            (scenario.faults.lag + scenario.strictness.listing_lag).max(scenario.strictness.write_lag);
+        #[allow(clippy::cast_possible_truncation)] // a few minutes
+        let keep = TimeDelta::seconds(max_lag.ceil() as i64 + MARGIN_SECONDS);
         let zone = |letter: char| format!("{}{letter}", scenario.region);
         let subnet =
             |id: &str, letter| Subnet { id: SubnetId::new(id), zone: zone(letter), vpc: "vpc-0a1".into() };
@@ -175,6 +202,7 @@ impl State {
         let mut state = Self {
             seed,
             random: ChaCha8Rng::seed_from_u64(seed),
+            strict_random: ChaCha8Rng::seed_from_u64(seed ^ 0x57_71c7),
             now,
             templates: Store::new(keep),
             names: BTreeMap::new(),
@@ -187,9 +215,13 @@ impl State {
             runs: Vec::new(),
             subnets,
             audit: Vec::new(),
+            audit_groups: Vec::new(),
             logs: BTreeMap::new(),
             buckets: Buckets::new(now),
             zone_out: None,
+            database_zone_out: None,
+            outage: None,
+            broken_launches: None,
             duplicates: BTreeMap::new(),
             observer: None,
             history: VecDeque::new(),
@@ -207,6 +239,7 @@ impl State {
         state.schedule_chance(state.scenario.faults.operator_per_day, Event::Operator);
         state.schedule_chance(state.scenario.faults.zone_out_per_day, Event::ZoneOutage);
         state.schedule_chance(state.scenario.faults.noisy_neighbours_per_day, Event::NoisyNeighbour);
+        state.begin_strict_events();
         state
     }
 
@@ -321,6 +354,34 @@ impl State {
     /// Iterates over the current databases.
     pub fn databases(&self) -> impl Iterator<Item = (&str, &SimDatabase)> {
         self.databases.iter()
+    }
+
+    /// Returns the subnets of the account.
+    #[must_use]
+    pub fn subnets(&self) -> &[Subnet] {
+        &self.subnets
+    }
+
+    /// Returns the latest snapshot of the scenario's source database.
+    #[must_use]
+    pub fn latest_snapshot(&self) -> Option<&Snapshot> {
+        self.snapshots.last()
+    }
+
+    /// Returns the latest image.
+    #[must_use]
+    pub fn latest_image(&self) -> Option<&Image> {
+        self.images.last()
+    }
+
+    /// Whether an outage, or a lack of capacity in a zone, keeps engines from what they want to do.
+    #[must_use]
+    pub fn is_hindered(&self) -> bool {
+        let lasts = |until: DateTime<Utc>| self.now < until;
+        self.outage.is_some_and(|(_, until)| lasts(until))
+            || self.zone_out.as_ref().is_some_and(|(_, until)| lasts(*until))
+            || self.database_zone_out.as_ref().is_some_and(|(_, until)| lasts(*until))
+            || self.broken_launches.is_some()
     }
 
     #[must_use]

@@ -1,0 +1,156 @@
+//! Users of the swarm: they launch, extend and terminate their own environments, act on those of others from stale lists and by label, and two
+//! of them act on one environment at once.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use hatchery::clock::Clock;
+use hatchery::cloud::sim::SimCloud;
+use hatchery::domain::environment::{self, Lookup};
+use hatchery::domain::{EnvironmentId, World};
+use hatchery::engine::Engine;
+use rand::RngExt as _;
+use rand_chacha::ChaCha8Rng;
+
+use crate::engine_invariants::ResetHandle;
+use crate::invariants::SharedChecker;
+use crate::setup::request;
+
+pub(crate) struct Person {
+    pub(crate) engine: Engine,
+    pub(crate) reset_handle: ResetHandle,
+    /// A second process, of the same or another person.
+    pub(crate) partner: Engine,
+    pub(crate) partner_reset: ResetHandle,
+    pub(crate) random: ChaCha8Rng,
+    pub(crate) clock: Clock,
+    pub(crate) sim: SimCloud,
+    pub(crate) checker: SharedChecker,
+    pub(crate) launched: Arc<Mutex<u64>>,
+    /// The mean time between two actions.
+    pub(crate) pace: Duration,
+    pub(crate) crashes: bool,
+    /// Whether they act on environments of others.
+    pub(crate) foreign: bool,
+    /// Whether two act on one environment at once.
+    pub(crate) two_on_one: bool,
+    /// Their own environments.
+    pub(crate) environments: Vec<EnvironmentId>,
+    /// A list that they have seen some time ago.
+    pub(crate) list: Option<World>,
+}
+
+impl Person {
+    pub(crate) async fn run(mut self) {
+        loop {
+            self.clock.sleep(self.pace.mul_f64(self.random.random_range(0.05..2.0))).await;
+            // One action in ten is cut off, as by a crash.
+            let crashes = self.crashes && self.random.random_bool(0.1);
+            let limit = if crashes { self.random.random_range(0.1..20.0) } else { 20_000.0 };
+            let done = tokio::time::timeout(Duration::from_secs_f64(limit), self.act()).await;
+            if done.is_ok() {
+                self.reset_handle.finish();
+                self.partner_reset.finish();
+            }
+            self.reset_handle.reset();
+            self.partner_reset.reset();
+        }
+    }
+
+    async fn act(&mut self) {
+        match self.random.random_range(0..12) {
+            0..=4 => self.launch().await,
+            5..=7 => {
+                let Some(id) = self.target() else { return };
+                let by = self.duration();
+                if self.two_on_one && self.random.random_bool(0.5) {
+                    let other = self.duration();
+                    futures::join!(
+                        self.extend(&self.engine, &id, by),
+                        self.extend(&self.partner, &id, other)
+                    );
+                } else {
+                    self.extend(&self.engine, &id, by).await;
+                }
+            }
+            8 => self.list = self.engine.observe().await.ok(),
+            9 if self.two_on_one => {
+                let Some(id) = self.target() else { return };
+                let by = self.duration();
+                let terminate = async { drop(self.partner.terminate(&id).await) };
+                futures::join!(self.extend(&self.engine, &id, by), terminate);
+            }
+            9 | 10 => {
+                if let Some(id) = self.target() {
+                    self.environments.retain(|other| *other != id);
+                    let _ = self.engine.terminate(&id).await;
+                }
+            }
+            _ => {
+                // Their last one, in the last minutes before it expires.
+                let Some(id) = self.environments.last().cloned() else { return };
+                let Ok(found) = self.engine.cloud().find_record(&id).await else { return };
+                let Some(expiry) = found.value.and_then(|record| record.expires_at) else { return };
+                let early = self.random.random_range(-600..300);
+                let left = expiry + chrono::TimeDelta::seconds(early) - self.clock.now();
+                if let Some(left) = left.to_std().ok().filter(|left| *left < Duration::from_hours(5)) {
+                    self.clock.sleep(left).await;
+                    let by = self.duration();
+                    self.extend(&self.engine, &id, by).await;
+                }
+            }
+        }
+    }
+
+    fn duration(&mut self) -> Duration {
+        Duration::from_secs(self.random.random_range(600..7_200))
+    }
+
+    /// Returns an environment to act on: one of their own, or one of a list that may be stale, by its id or by its label.
+    fn target(&mut self) -> Option<EnvironmentId> {
+        if self.foreign
+            && self.random.random_bool(0.5)
+            && let Some(world) = &self.list
+        {
+            let records: Vec<_> = world.records.iter().filter(|record| !record.retirement).collect();
+            if records.is_empty() {
+                return None;
+            }
+            let record = records[self.random.random_range(0..records.len())];
+            return match environment::find(world, &record.name) {
+                Lookup::Found(found) => Some(found.environment.clone()),
+                Lookup::Missing | Lookup::Ambiguous(_) => Some(record.environment.clone()),
+            };
+        }
+        if self.environments.is_empty() {
+            return None;
+        }
+        Some(self.environments[self.random.random_range(0..self.environments.len())].clone())
+    }
+
+    async fn launch(&mut self) {
+        let ttl = self.random.random_bool(0.7).then(|| self.duration() * 2);
+        // Labels are not unique, so that some are ambiguous.
+        let name = format!("env-{}", self.random.random_range(0..20));
+        let Ok(done) = self.engine.launch(&request(name, ttl)).await else { return };
+        let who = self.engine.config().user.clone();
+        let checker = Arc::clone(&self.checker);
+        self.sim.inspect(|state| {
+            checker.lock().unwrap().confirm(state, &who, done.record.as_str(), done.expires_at);
+        });
+        *self.launched.lock().unwrap() += 1;
+        self.environments.push(done.environment);
+    }
+
+    async fn extend(&self, engine: &Engine, id: &EnvironmentId, by: Duration) {
+        let record = engine.cloud().find_record(id).await.ok().and_then(|seen| seen.value);
+        let Some(record) = record else { return };
+        if let Ok(done) = engine.extend(id, by).await {
+            let who = engine.config().user.clone();
+            let checker = Arc::clone(&self.checker);
+            self.sim.inspect(|state| {
+                checker.lock().unwrap().extended(state, &who, record.id.as_str(), done.expires_at);
+            });
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! One simulation of the swarm: the fleets, engines, users, operator and administrator of a seed.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use hatchery::clock::Clock;
+use hatchery::cloud::sim::{Intervention, SimCloud};
+use hatchery::domain::policy::Setting;
+use hatchery::domain::{FleetName, NewFleet, Policy, Tags};
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use tokio::task::JoinHandle;
+
+use crate::crash_injector::{CrashSchedule, FaultSwitch};
+use crate::harness::{NEW, ProcessFactory, SimulationConfig, SimulationResult, run_engine};
+use crate::invariants::{InvariantChecker, MAX_TIME_TO_IDLE, SharedChecker};
+use crate::liveness::Liveness;
+use crate::operator::{ADMINISTRATOR, Operator, fleet_template};
+use crate::people::Person;
+use crate::setup::run_events;
+use crate::swarm::{Hazard, Swarm, SwarmFleet};
+
+/// How often liveness is checked.
+const SAMPLE: Duration = Duration::from_mins(10);
+
+pub(crate) struct SwarmSimulation {
+    seed: u64,
+    config: SimulationConfig,
+    swarm: Swarm,
+    sim: SimCloud,
+    clock: Clock,
+    random: ChaCha8Rng,
+    checker: SharedChecker,
+    launched: Arc<Mutex<u64>>,
+    fault_switch: Arc<FaultSwitch>,
+    /// The settings of each fleet, which the administrator puts back at the end.
+    settings: BTreeMap<&'static str, Tags>,
+}
+
+impl SwarmSimulation {
+    pub(crate) fn new(seed: u64, config: SimulationConfig) -> Self {
+        let mut swarm = Swarm::draw(seed);
+        swarm.scenario.faults.broken.extend(config.mutant.and_then(crate::mutants::Mutant::broken_guarantee));
+        let clock = Clock::virtual_from("2026-03-02T06:00:00Z".parse().unwrap(), 1.0);
+        let sim = SimCloud::new(swarm.scenario.clone(), seed, clock.clone());
+        sim.limit_history(if config.history { 2_000_000 } else { 0 });
+        let random = ChaCha8Rng::seed_from_u64(seed ^ 0x5eed);
+        let (checker, launched, fault_switch, settings) = Default::default();
+        Self { seed, config, swarm, sim, clock, random, checker, launched, fault_switch, settings }
+    }
+
+    fn names(&self) -> Vec<&'static str> {
+        self.swarm.fleets.iter().map(|fleet| fleet.name).collect()
+    }
+
+    pub(crate) async fn run(mut self) -> SimulationResult {
+        self.create_fleets().await;
+        self.attach_checker();
+        let events = run_events(&self.sim);
+        let fleets = self.swarm.fleets.clone();
+        let mut engines = Vec::new();
+        let mut people = Vec::new();
+        for fleet in &fleets {
+            engines.extend((0..fleet.engines).map(|n| self.engine(fleet, n)));
+            people.extend((0..fleet.users).map(|n| tokio::spawn(self.person(fleet, n).run())));
+        }
+        people.push(tokio::spawn(self.operator().operate()));
+        people.push(tokio::spawn(self.operator().administer()));
+        let mut liveness = Liveness::new(&fleets, NEW);
+        let has = |hazard| self.swarm.has(hazard);
+        liveness.flaky_restores = has(Hazard::FailedRestores) || has(Hazard::HangingRestores);
+        liveness.database_quota =
+            self.swarm.scenario.faults.database_quota.map_or(usize::MAX, |quota| quota as usize);
+        self.wait(self.swarm.days, &mut liveness).await;
+        people.iter().for_each(JoinHandle::abort);
+
+        // People stop and faults end, so the fleets must converge to their idle state (I7).
+        self.sim.clear_faults();
+        self.fault_switch.turn_off();
+        let end = self.clock.now() + MAX_TIME_TO_IDLE;
+        let mut left = vec!["not checked yet".to_owned()];
+        while !left.is_empty() && self.clock.now() < end && !self.is_caught() {
+            self.tidy();
+            self.clock.sleep(Duration::from_mins(20)).await;
+            left = self.leftovers();
+        }
+        engines.iter().for_each(JoinHandle::abort);
+        events.abort();
+        let violations = self.checker.lock().unwrap().violations.clone();
+        let left = left.into_iter().map(|left| format!("I7: not idle: {left}"));
+        let violations = violations.into_iter().chain(left).collect();
+        let launched = *self.launched.lock().unwrap();
+        SimulationResult::collect(self.seed, self.config, &self.sim, launched, &self.fault_switch, violations)
+    }
+
+    /// Waits for days, but no longer than until the mutant is caught.
+    async fn wait(&self, days: f64, liveness: &mut Liveness) {
+        let end = self.clock.now() + TimeDelta::from_std(Duration::from_secs_f64(days * 86_400.0)).unwrap();
+        while self.clock.now() < end && !self.is_caught() {
+            self.clock.sleep(SAMPLE).await;
+            let checker = Arc::clone(&self.checker);
+            self.sim.inspect(|state| liveness.sample(state, &mut checker.lock().unwrap()));
+        }
+    }
+
+    fn is_caught(&self) -> bool {
+        let Some(mutant) = self.config.mutant else { return false };
+        self.checker.lock().unwrap().violations.iter().any(|line| mutant.is_caught_by(line))
+    }
+
+    /// Creates the fleets other than the first one, and one that no engine may change.
+    async fn create_fleets(&mut self) {
+        let cloud = self.sim.caller("stranger");
+        let first = loop {
+            if let Ok(Some(fleet)) = cloud.fleet(&"dev".parse().unwrap()).await {
+                break fleet;
+            }
+            self.clock.sleep(Duration::from_secs(5)).await;
+        };
+        let others = self.swarm.fleets[1..].iter().map(|fleet| (fleet.name, fleet.policy.clone()));
+        for (name, settings) in others.chain([("devx", BTreeMap::new())]).collect::<Vec<_>>() {
+            let mut policy = Policy { image_tag: "dev".into(), ..first.policy.clone() };
+            for (setting, value) in &settings {
+                let setting = Setting::find(setting).expect("a setting");
+                setting.set(&mut policy, value).expect("a valid value");
+            }
+            let new = NewFleet {
+                name: name.parse().unwrap(),
+                policy,
+                instance_type: "t3.large".into(),
+                security_groups: vec!["sg-0a1".into()],
+                instance_profile: None,
+                public_address: false,
+                user_data: None,
+                key_name: None,
+                volume_gib: None,
+            };
+            while !matches!(cloud.create_fleet(&new).await, Err(error) if error.is(hatchery::domain::ErrorClass::AlreadyExists))
+            {
+                self.clock.sleep(Duration::from_secs(1)).await;
+            }
+        }
+        self.settings = self.sim.inspect(|state| {
+            let tags = |name: &'static str| {
+                let own = format!("hatchery/{name}");
+                let template = state.templates().find(|(_, template)| template.name == own);
+                template.map(|(_, template)| (name, template.tags.clone()))
+            };
+            self.names().into_iter().filter_map(tags).collect()
+        });
+    }
+
+    fn attach_checker(&self) {
+        let checker = Arc::clone(&self.checker);
+        let names = self.names();
+        self.sim.inspect(|state| checker.lock().unwrap().begin(state, &names));
+        self.sim
+            .observe(Box::new(move |state, who, change| checker.lock().unwrap().check(state, who, change)));
+    }
+
+    fn factory(&mut self, fleet: &SwarmFleet, who: &str) -> ProcessFactory {
+        let error = self.random.random_range(-300..300);
+        let name: FleetName = fleet.name.parse().unwrap();
+        let who = if fleet.name == "dev" { who.to_owned() } else { format!("{name}/{who}") };
+        let mut config = self.config.clone();
+        config.hostile = self.swarm.has(Hazard::Crashes);
+        ProcessFactory {
+            who,
+            fleet: name,
+            old: false,
+            config,
+            true_clock: self.clock.clone(),
+            clock: self.clock.off_by(TimeDelta::seconds(error)),
+            sim: self.sim.clone(),
+            checker: Arc::clone(&self.checker),
+            fault_switch: Arc::clone(&self.fault_switch),
+            random: ChaCha8Rng::seed_from_u64(self.random.random()),
+        }
+    }
+
+    fn engine(&mut self, fleet: &SwarmFleet, number: u64) -> JoinHandle<()> {
+        let factory = self.factory(fleet, &format!("host-{number}"));
+        let random = ChaCha8Rng::seed_from_u64(self.random.random());
+        let run: BoxFuture<'static, ()> = run_engine(factory, number.is_multiple_of(2), random).boxed();
+        tokio::spawn(run)
+    }
+
+    fn person(&mut self, fleet: &SwarmFleet, number: u64) -> Person {
+        let (engine, reset_handle) =
+            self.factory(fleet, &format!("user-{number}")).process(CrashSchedule::never());
+        let (partner, partner_reset) =
+            self.factory(fleet, &format!("user-{number}b")).process(CrashSchedule::never());
+        Person {
+            engine,
+            reset_handle,
+            partner,
+            partner_reset,
+            random: ChaCha8Rng::seed_from_u64(self.random.random()),
+            clock: self.clock.clone(),
+            sim: self.sim.clone(),
+            checker: Arc::clone(&self.checker),
+            launched: Arc::clone(&self.launched),
+            pace: self.swarm.pace,
+            crashes: self.swarm.has(Hazard::Crashes),
+            foreign: self.swarm.has(Hazard::ForeignActs),
+            two_on_one: self.swarm.has(Hazard::TwoOnOne),
+            environments: Vec::new(),
+            list: None,
+        }
+    }
+
+    fn operator(&mut self) -> Operator {
+        Operator {
+            sim: self.sim.clone(),
+            clock: self.clock.clone(),
+            random: ChaCha8Rng::seed_from_u64(self.random.random()),
+            fleets: self.names(),
+            hazards: self.swarm.hazards.clone(),
+        }
+    }
+
+    /// What people put right in the end: settings, protections, stops, and the failure budget.
+    fn tidy(&self) {
+        Operator::tidy(&self.sim, &self.names());
+        for (name, tags) in &self.settings {
+            let Some((id, _)) = self.sim.inspect(|state| fleet_template(state, name, "paused")) else {
+                continue;
+            };
+            let own = |key: &&String| {
+                key.starts_with("hatchery:")
+                    && !["hatchery:last-number", "hatchery:restore-failures"].contains(&key.as_str())
+            };
+            let added = ["hatchery:paused", "hatchery:min-version", "hatchery:fallback-instance-types"];
+            let set = tags.keys().filter(own).map(|key| (key.clone(), tags.get(key).cloned()));
+            let removed =
+                added.iter().filter(|key| !tags.contains_key(**key)).map(|key| ((*key).to_owned(), None));
+            let failures = std::iter::once(("hatchery:restore-failures".to_owned(), None));
+            for (key, value) in set.chain(removed).chain(failures) {
+                self.sim.intervene(ADMINISTRATOR, &Intervention::Tag(id.clone(), key, value));
+            }
+        }
+    }
+
+    fn leftovers(&self) -> Vec<String> {
+        self.sim.inspect(|state| {
+            let checker = self.checker.lock().unwrap();
+            let mut left = Vec::new();
+            for fleet in &self.swarm.fleets {
+                // The target of a demand-sized pool depends on the time.
+                let spare = fleet.spare.unwrap_or_else(|| free_databases(state, fleet.name));
+                left.extend(InvariantChecker::leftovers(state, fleet.name, spare));
+            }
+            left.extend(checker.ownership.leaks(state));
+            left
+        })
+    }
+}
+
+fn free_databases(state: &hatchery::cloud::sim::State, fleet: &str) -> usize {
+    use hatchery::domain::tags::key;
+    let own = state.databases().filter(|(id, own)| crate::ownership::is_pool(fleet, id, &own.tags));
+    own.filter(|(_, own)| own.status == "available" && !own.tags.contains_key(key::ENVIRONMENT)).count()
+}
