@@ -83,6 +83,14 @@ pub struct Extended {
     pub capped: bool,
 }
 
+/// A recorded request to terminate an environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terminating {
+    pub environment: EnvironmentId,
+    /// Why no engine acts on the request yet, such as a paused fleet.
+    pub delayed_by: Option<String>,
+}
+
 /// The outcome of one step of a pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepReport {

@@ -139,7 +139,7 @@ async fn run_colleague(engine: Engine, mut random: ChaCha8Rng) {
             (5..=6, Some(record)) => {
                 engine.extend(&record.environment, Duration::from_hours(1)).await.map(|_| ())
             }
-            (7..=9, Some(record)) => engine.terminate(&record.environment).await,
+            (7..=9, Some(record)) => engine.terminate(&record.environment).await.map(|_| ()),
             _ => Ok(()),
         };
         if let Err(failure) = outcome {

@@ -157,7 +157,7 @@ async fn check_all(session: &Session, findings: &mut Findings) -> Result<(), Fai
 
 fn check_fleet(world: &World, engine: &Engine, findings: &mut Findings) {
     let fleet = &world.fleet;
-    match lifecycle::observe_only_reason(world, &engine.config().version) {
+    match lifecycle::observe_only_reason(&world.fleet, &engine.config().version) {
         Some(reason) => {
             findings.push(Level::Warning, "engine", reason, "until then this engine only observes");
         }

@@ -18,7 +18,7 @@ use crate::domain::{
     InstanceState, Label, Outcome, Phase, Pipeline, PipelineKind, Policy, Pool, Run, SnapshotId, Target,
     World,
 };
-use crate::engine::{Extended, Launched, Report};
+use crate::engine::{Extended, Launched, Report, Terminating};
 use crate::failure::Failure;
 use crate::stack::Parameter;
 
@@ -350,6 +350,9 @@ pub(crate) struct Change<'a> {
     capped: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     terminating: Option<bool>,
+    /// Why no engine acts on the request yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delayed_by: Option<&'a str>,
 }
 
 /// Document of `hatchery extend`.
@@ -361,12 +364,21 @@ pub(crate) fn extended<'a>(fleet: &'a FleetName, extended: &'a Extended) -> Chan
         expires_at: Some(extended.expires_at),
         capped: Some(extended.capped),
         terminating: None,
+        delayed_by: None,
     }
 }
 
 /// Document of `hatchery terminate`.
-pub(crate) fn terminating<'a>(fleet: &'a FleetName, id: &'a EnvironmentId) -> Change<'a> {
-    Change { version: VERSION, fleet, id, expires_at: None, capped: None, terminating: Some(true) }
+pub(crate) fn terminating<'a>(fleet: &'a FleetName, terminating: &'a Terminating) -> Change<'a> {
+    Change {
+        version: VERSION,
+        fleet,
+        id: &terminating.environment,
+        expires_at: None,
+        capped: None,
+        terminating: Some(true),
+        delayed_by: terminating.delayed_by.as_deref(),
+    }
 }
 
 /// Document of one line of `hatchery logs`.
@@ -410,7 +422,7 @@ pub(crate) fn fleets(region: &str, fleets: &[Fleet]) -> Value {
         .map(|fleet| {
             json!({
                 "name": fleet.name, "template": fleet.template, "spare": fleet.policy.spare,
-                "paused": fleet.policy.paused, "problems": fleet.problems,
+                "paused": fleet.policy.paused, "problems": problems(fleet),
             })
         })
         .collect();
@@ -423,7 +435,7 @@ pub(crate) fn fleet(fleet: &Fleet) -> Value {
         SETTINGS.iter().map(|setting| (setting.name.to_owned(), setting.get(&fleet.policy).into())).collect();
     json!({
         "version": VERSION, "fleet": fleet.name, "template": fleet.template, "settings": settings,
-        "problems": fleet.problems,
+        "problems": problems(fleet),
     })
 }
 
@@ -442,4 +454,8 @@ pub(crate) fn changed_settings(
 /// Document of `hatchery fleet init`.
 pub(crate) fn created_fleet(fleet: &FleetName, created: bool) -> Value {
     json!({ "version": VERSION, "fleet": fleet, "created": created })
+}
+
+fn problems(fleet: &Fleet) -> Vec<&str> {
+    fleet.problems.iter().map(|problem| problem.message.as_str()).collect()
 }

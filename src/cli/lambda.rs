@@ -135,8 +135,7 @@ async fn respond(event: Value, request_id: &str, time: Duration) -> Result<Value
         }
         Request::Terminate { environment, .. } => {
             let id = resolve(&context, &environment).await?.environment;
-            context.engine.terminate(&id).await?;
-            to_value(&json::terminating(context.fleet(), &id))
+            to_value(&json::terminating(context.fleet(), &context.engine.terminate(&id).await?))
         }
     }
 }

@@ -12,11 +12,14 @@ pub(crate) async fn run(context: &Context<'_>, env: &str, yes: bool) -> Result<(
         confirm(context, &record)?;
     }
     let id = &record.environment;
-    context.engine.terminate(id).await?;
+    let terminating = context.engine.terminate(id).await?;
     if context.console.is_json() {
-        return context.console.print_json(&json::terminating(context.fleet(), id));
+        return context.console.print_json(&json::terminating(context.fleet(), &terminating));
     }
-    context.console.print(&format!("Terminating {id}; the engine finishes it in the background.\n"))
+    context.console.print(&match &terminating.delayed_by {
+        None => format!("Terminating {id}; the engine finishes it in the background.\n"),
+        Some(reason) => format!("The termination of {id} is recorded. No engine acts on it yet: {reason}.\n"),
+    })
 }
 
 /// Asks the user to confirm. For another owner's environment the user has to type its name.

@@ -8,7 +8,6 @@ use super::access::{Access, Address, Endpoint, path_of};
 use super::database::{Database, StatusClass};
 use super::ids::{EnvironmentId, Number};
 use super::instance::{Instance, InstanceState, Phase};
-use super::lifecycle;
 use super::policy::Policy;
 use super::record::Record;
 use super::unreadable::UnreadableKind;
@@ -145,20 +144,6 @@ impl<'w> Environment<'w> {
         problems
     }
 
-    /// Whether its expiry has passed, or it failed.
-    #[must_use]
-    pub(crate) fn is_over(&self, policy: &Policy, now: DateTime<Utc>) -> bool {
-        lifecycle::is_over(self.record, policy, now)
-            && !lifecycle::is_extended(self.record, self.instance, now)
-    }
-
-    /// Whether it must be torn down; see [`lifecycle::is_ending`].
-    #[must_use]
-    pub(crate) fn is_ending(&self, policy: &Policy, now: DateTime<Utc>) -> bool {
-        lifecycle::is_ending(self.record, policy, now)
-            && !lifecycle::is_extended(self.record, self.instance, now)
-    }
-
     /// Returns the end of the grace if the record is marked.
     #[must_use]
     pub fn kept_until(&self, policy: &Policy) -> Option<DateTime<Utc>> {
@@ -265,19 +250,17 @@ fn is_problem(database: &Database) -> bool {
 fn state(environment: &Environment<'_>, policy: &Policy, now: DateTime<Utc>) -> EnvironmentState {
     use EnvironmentState as State;
     let record = environment.record;
-    let is_extended = lifecycle::is_extended(record, environment.instance, now);
-    let is_grace_over = record.reaping_since.is_some_and(|since| now >= since + policy.grace);
-    if record.terminate.is_some() || (is_grace_over && !is_extended) {
+    if record.terminate.is_some() || record.reaping_since.is_some_and(|since| now >= since + policy.grace) {
         return State::Terminating;
     }
     let database = environment.database.map(Database::status_class);
     if record.failure.is_some() || database == Some(StatusClass::Failed) || environment.database_gone {
         return State::Failed;
     }
-    if record.reaping_since.is_some() && !is_extended {
+    if record.reaping_since.is_some() {
         return State::Reaping;
     }
-    if now >= record.ends_at(policy) && !is_extended {
+    if now >= record.ends_at(policy) {
         return State::Expired;
     }
     match environment.instance {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::ids::{FleetName, ImageId, RecordId, SubnetId};
-use super::policy::Policy;
+use super::policy::{Policy, Problem};
 use super::tags::{self, Tags, key, role};
 
 /// A fleet as AWS returned it: its base launch template, and the policy in the template's tags.
@@ -13,8 +13,8 @@ pub struct Fleet {
     /// The base launch template.
     pub template: RecordId,
     pub policy: Policy,
-    /// The problems of the policy, one sentence each. The engines of a fleet with problems only observe.
-    pub problems: Vec<String>,
+    /// The problems of the policy.
+    pub problems: Vec<Problem>,
 }
 
 impl Fleet {

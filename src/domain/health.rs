@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::ErrorClass;
 use super::pipeline::{PipelineKind, RunState};
+use super::policy::Scope;
 use super::pool::{DatabaseState, Pool};
 use super::target::Target;
 use super::world::World;
@@ -61,7 +62,15 @@ type Report<'a> = &'a mut dyn FnMut(Level, &str, String);
 
 fn check_policy(world: &World, report: Report<'_>) {
     for problem in &world.fleet.problems {
-        report(Level::Error, "policy", format!("{problem}; correct it with: hatchery fleet set"));
+        let stops = match problem.stops {
+            Scope::Nothing => "",
+            Scope::Pool => ", so the pool is not filled",
+            Scope::Launches => ", so launches are refused",
+            Scope::Creation => ", so launches are refused and the pool is not filled",
+            Scope::Engine => ", so engines change nothing",
+        };
+        let level = if problem.stops == Scope::Nothing { Level::Warning } else { Level::Error };
+        report(level, "policy", format!("{problem}{stops}; correct it with: hatchery fleet set"));
     }
     if world.fleet.policy.paused {
         let message = "background steps are paused; resume them with: hatchery fleet set paused=false";

@@ -5,8 +5,7 @@ use chrono::{DateTime, Utc};
 use super::database::{NewDatabase, Snapshot};
 use super::fleet::Fleet;
 use super::ids::{EnvironmentId, Number, RecordId, SubnetId};
-use super::instance::Instance;
-use super::policy::Policy;
+use super::policy::{Policy, Scope};
 use super::record::Record;
 use super::world::World;
 
@@ -39,14 +38,6 @@ pub(crate) fn is_over(record: &Record, policy: &Policy, now: DateTime<Utc>) -> b
     record.failure.is_some() || record.ends_at(policy) <= now
 }
 
-/// Whether an instance shows that its environment was extended beyond its record's expiry. Two users who extend at once may overwrite each
-/// other's expiry on the record, but each confirmed one was copied to the instance.
-#[must_use]
-pub(crate) fn is_extended(record: &Record, instance: Option<&Instance>, now: DateTime<Utc>) -> bool {
-    let copied = instance.filter(|instance| !instance.state.is_ending()).and_then(|found| found.expires_at);
-    record.terminate.is_none() && record.failure.is_none() && copied.is_some_and(|at| at > now)
-}
-
 /// Whether a record's environment must be torn down: a user asked for it, or its time and its grace are over.
 #[must_use]
 pub fn is_ending(record: &Record, policy: &Policy, now: DateTime<Utc>) -> bool {
@@ -59,9 +50,9 @@ fn is_grace_over(record: &Record, policy: &Policy, now: DateTime<Utc>) -> bool {
 
 /// Returns the reason why an engine of this version must not change anything in the fleet, if there is one.
 #[must_use]
-pub fn observe_only_reason(world: &World, version: &semver::Version) -> Option<String> {
-    let policy = &world.fleet.policy;
-    if let Some(problem) = world.fleet.problems.first() {
+pub fn observe_only_reason(fleet: &Fleet, version: &semver::Version) -> Option<String> {
+    let policy = &fleet.policy;
+    if let Some(problem) = fleet.problems.iter().find(|problem| problem.stops == Scope::Engine) {
         return Some(format!("the fleet's policy is invalid: {problem}"));
     }
     if policy.paused {

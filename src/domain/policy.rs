@@ -1,6 +1,7 @@
 //! The fleet's policy. Each setting is a tag of the base launch template, so that all engines follow the same policy.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -163,23 +164,23 @@ impl Policy {
 
     /// Parses the tags of the base template. Returns one sentence for each problem. An invalid setting keeps its default.
     #[must_use]
-    pub fn parse(tags: &Tags, fleet: &FleetName) -> (Self, Vec<String>) {
+    pub fn parse(tags: &Tags, fleet: &FleetName) -> (Self, Vec<Problem>) {
         let mut policy = Self::new(fleet);
         let mut problems = Vec::new();
         for setting in SETTINGS {
             if let Some(value) = tags.get(setting.tag)
                 && let Err(error) = (setting.set)(&mut policy, value)
             {
-                problems.push(error.to_string());
+                problems.push(Problem::new(setting.stops, error.to_string()));
             }
         }
         problems.extend(policy.problems());
         (policy, problems)
     }
 
-    /// Returns the reasons why the fleet cannot launch anything: missing and contradictory settings.
+    /// Returns the missing and contradictory settings.
     #[must_use]
-    pub fn problems(&self) -> Vec<String> {
+    pub fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         for (empty, name) in [
             (self.source_database.is_empty(), "source-database"),
@@ -187,23 +188,24 @@ impl Policy {
             (self.subnets.is_empty(), "subnets"),
         ] {
             if empty {
-                problems.push(format!("setting {name} is missing"));
+                problems.push(Problem::new(Scope::Creation, format!("setting {name} is missing")));
             }
         }
         if self.ttl > self.max_lifetime {
-            problems.push("setting ttl is longer than max-lifetime".to_owned());
+            problems.push(Problem::new(Scope::Launches, "setting ttl is longer than max-lifetime"));
         }
+        let mut pool = |message| problems.push(Problem::new(Scope::Pool, message));
         match self.spare {
             Spare::Fixed(spare) if spare > self.max_databases => {
-                problems.push("setting spare is higher than max-databases".to_owned());
+                pool("setting spare is higher than max-databases");
             }
             Spare::Auto if self.spare_min > self.max_databases => {
-                problems.push("setting spare-min is higher than max-databases".to_owned());
+                pool("setting spare-min is higher than max-databases");
             }
             _ => {}
         }
         if self.spare_min > self.spare_max {
-            problems.push("setting spare-min is higher than spare-max".to_owned());
+            pool("setting spare-min is higher than spare-max");
         }
         problems
     }
@@ -223,6 +225,51 @@ impl Policy {
     }
 }
 
+/// What an invalid setting stops. Environments end at their time in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// It only shows: a URL, or a price.
+    Nothing,
+    /// The pool is neither filled nor emptied.
+    Pool,
+    /// No launch is begun or continued.
+    Launches,
+    /// Both, because both restore databases.
+    Creation,
+    /// The engine only observes, because the setting may forbid everything else.
+    Engine,
+}
+
+/// A setting that is missing or invalid, or settings that contradict each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// One sentence for the user.
+    pub message: String,
+    pub stops: Scope,
+}
+
+impl Problem {
+    pub fn new(stops: Scope, message: impl Into<String>) -> Self {
+        Self { message: message.into(), stops }
+    }
+
+    #[must_use]
+    pub(crate) fn stops_pool(&self) -> bool {
+        matches!(self.stops, Scope::Pool | Scope::Creation | Scope::Engine)
+    }
+
+    #[must_use]
+    pub(crate) fn stops_launches(&self) -> bool {
+        matches!(self.stops, Scope::Launches | Scope::Creation | Scope::Engine)
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.message.fmt(f)
+    }
+}
+
 /// A setting of the policy.
 pub struct Setting {
     /// The name, which is also the option of `fleet init`.
@@ -231,6 +278,8 @@ pub struct Setting {
     pub tag: &'static str,
     /// One line of help.
     pub about: &'static str,
+    /// What an invalid value stops.
+    stops: Scope,
     set: fn(&mut Policy, &str) -> Result<(), InvalidName>,
     get: fn(&Policy) -> String,
 }
@@ -257,11 +306,12 @@ impl Setting {
 }
 
 macro_rules! setting {
-    ($name:literal, $about:literal, $kind:ident $field:ident) => {
+    ($stops:ident, $name:literal, $about:literal, $kind:ident $field:ident) => {
         Setting {
             name: $name,
             tag: concat!("hatchery:", $name),
             about: $about,
+            stops: Scope::$stops,
             set: |policy, value| {
                 policy.$field = $kind::parse(value).map_err(|rule| InvalidName {
                     what: concat!("setting ", $name),
@@ -277,37 +327,37 @@ macro_rules! setting {
 
 /// All settings, in the order of `fleet show`.
 pub static SETTINGS: &[Setting] = &[
-    setting!("spare", "target number of free databases, or auto: from the launches of the last weeks", spare spare),
-    setting!("pool-hit-rate", "spare=auto: percentage of launches that should find a free database", percent pool_hit_rate),
-    setting!("spare-min", "spare=auto: minimum number of free databases during the hours", count spare_min),
-    setting!("spare-max", "spare=auto: maximum number of free databases", count spare_max),
-    setting!("hours", "spare=auto: working hours, such as Mon-Fri 07:00-19:00 Europe/Berlin; empty means always", hours hours),
-    setting!("ttl", "default time from launch to expiry", lifetime ttl),
-    setting!("max-lifetime", "maximum time from launch to expiry, including extensions", lifetime max_lifetime),
-    setting!("grace", "time from marking an expired environment to its termination", duration grace),
-    setting!("source-database", "RDS instance whose snapshots are restored", word source_database),
-    setting!("database-class", "RDS instance class of the pool's databases", word database_class),
-    setting!("database-subnet-group", "DB subnet group of the pool's databases", word database_subnet_group),
-    setting!("database-security-groups", "VPC security groups of the pool's databases", words database_security_groups),
-    setting!("database-parameter-group", "DB parameter group of the pool's databases", maybe_word database_parameter_group),
-    setting!("database-iam-auth", "true lets services log in to the databases with tokens of IAM roles", flag database_iam_auth),
-    setting!("image-tag", "value of the tag hatchery:image on the fleet's images", word image_tag),
-    setting!("subnets", "subnets of the instances", subnets subnets),
-    setting!("fallback-instance-types", "instance types to try, in order, if AWS lacks capacity", words fallback_instance_types),
-    setting!("allow-public", "security groups that may admit the whole internet", words allow_public),
-    setting!("access", "how users reach environments: vpn (their address) or ssm (a port forward of Session Manager)", access access),
-    setting!("tags", "tags for new resources, such as team=payments,cost-center=42", company_tags company_tags),
-    setting!("url.app", "URL of the application; {ip}, {public_ip}, {private_ip}, {id}, {name} are filled in", url url_app),
-    setting!("url.dashboard", "URL of the Kubernetes dashboard", url url_dashboard),
-    setting!("url.logs", "URL of the log viewer", url url_logs),
-    setting!("price.instance", "US dollars per hour of one instance", price price_instance),
-    setting!("price.database", "US dollars per hour of one database", price price_database),
-    setting!("max-databases", "maximum number of databases in any state", count max_databases),
-    setting!("snapshot-drift", "replace free databases whose snapshot is older than the latest one by more than this", duration snapshot_drift),
-    setting!("paused", "true disables all background steps", flag paused),
-    setting!("min-version", "engines of older versions only observe", version min_version),
-    setting!("last-number", "highest number used so far", number last_number),
-    setting!("restore-failures", "consecutive failed restores; clear it to resume the pool", failures restore_failures),
+    setting!(Pool, "spare", "target number of free databases, or auto: from the launches of the last weeks", spare spare),
+    setting!(Pool, "pool-hit-rate", "spare=auto: percentage of launches that should find a free database", percent pool_hit_rate),
+    setting!(Pool, "spare-min", "spare=auto: minimum number of free databases during the hours", count spare_min),
+    setting!(Pool, "spare-max", "spare=auto: maximum number of free databases", count spare_max),
+    setting!(Pool, "hours", "spare=auto: working hours, such as Mon-Fri 07:00-19:00 Europe/Berlin; empty means always", hours hours),
+    setting!(Launches, "ttl", "default time from launch to expiry", lifetime ttl),
+    setting!(Launches, "max-lifetime", "maximum time from launch to expiry, including extensions", lifetime max_lifetime),
+    setting!(Nothing, "grace", "time from marking an expired environment to its termination", duration grace),
+    setting!(Creation, "source-database", "RDS instance whose snapshots are restored", word source_database),
+    setting!(Creation, "database-class", "RDS instance class of the pool's databases", word database_class),
+    setting!(Creation, "database-subnet-group", "DB subnet group of the pool's databases", word database_subnet_group),
+    setting!(Creation, "database-security-groups", "VPC security groups of the pool's databases", words database_security_groups),
+    setting!(Creation, "database-parameter-group", "DB parameter group of the pool's databases", maybe_word database_parameter_group),
+    setting!(Creation, "database-iam-auth", "true lets services log in to the databases with tokens of IAM roles", flag database_iam_auth),
+    setting!(Launches, "image-tag", "value of the tag hatchery:image on the fleet's images", word image_tag),
+    setting!(Creation, "subnets", "subnets of the instances", subnets subnets),
+    setting!(Launches, "fallback-instance-types", "instance types to try, in order, if AWS lacks capacity", words fallback_instance_types),
+    setting!(Launches, "allow-public", "security groups that may admit the whole internet", words allow_public),
+    setting!(Nothing, "access", "how users reach environments: vpn (their address) or ssm (a port forward of Session Manager)", access access),
+    setting!(Creation, "tags", "tags for new resources, such as team=payments,cost-center=42", company_tags company_tags),
+    setting!(Nothing, "url.app", "URL of the application; {ip}, {public_ip}, {private_ip}, {id}, {name} are filled in", url url_app),
+    setting!(Nothing, "url.dashboard", "URL of the Kubernetes dashboard", url url_dashboard),
+    setting!(Nothing, "url.logs", "URL of the log viewer", url url_logs),
+    setting!(Nothing, "price.instance", "US dollars per hour of one instance", price price_instance),
+    setting!(Nothing, "price.database", "US dollars per hour of one database", price price_database),
+    setting!(Creation, "max-databases", "maximum number of databases in any state", count max_databases),
+    setting!(Pool, "snapshot-drift", "replace free databases whose snapshot is older than the latest one by more than this", duration snapshot_drift),
+    setting!(Engine, "paused", "true disables all background steps", flag paused),
+    setting!(Engine, "min-version", "engines of older versions only observe", version min_version),
+    setting!(Creation, "last-number", "highest number used so far", number last_number),
+    setting!(Pool, "restore-failures", "consecutive failed restores; clear it to resume the pool", failures restore_failures),
 ];
 
 /// Defines the parser and the formatter of one type of value.

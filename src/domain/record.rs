@@ -52,8 +52,10 @@ pub struct Record {
     /// The name of the user who launched it.
     pub owner: String,
     pub created_at: DateTime<Utc>,
-    /// The expiry; `None` if the tag is missing or cannot be parsed.
+    /// The latest expiry in its tags; `None` if there is none or none can be parsed.
     pub expires_at: Option<DateTime<Utc>>,
+    /// The extensions by the rest of their tags' keys.
+    pub extensions: BTreeMap<String, DateTime<Utc>>,
     /// The time of the first sweep after the expiry or failure; the grace starts then.
     pub reaping_since: Option<DateTime<Utc>>,
     /// The request to terminate the environment.
@@ -95,13 +97,16 @@ impl Record {
         }
         let environment = fleet.environment(number);
         let text_of = |key: &str| tags.get(key).map(|value| text::sanitize(value));
+        let extensions = parse_extensions(tags);
+        let latest_extension = extensions.values().max().copied();
         Some(Ok(Self {
             id,
             name: text_of(key::NAME).unwrap_or_else(|| environment.to_string()),
             environment,
             owner: text_of(key::OWNER).unwrap_or_else(|| "unknown".to_owned()),
             created_at: tags::parse_time(tags, key::CREATED_AT).unwrap_or(template_created_at),
-            expires_at: tags::parse_time(tags, key::EXPIRES_AT),
+            expires_at: tags::parse_time(tags, key::EXPIRES_AT).max(latest_extension),
+            extensions,
             reaping_since: tags::parse_time(tags, key::REAPING_SINCE),
             terminate: tags.get(key::TERMINATE).map(|value| Termination::parse(value, template_created_at)),
             attempt: tags.get(key::ATTEMPT).and_then(|value| value.parse().ok()).unwrap_or(0),
@@ -299,6 +304,15 @@ impl TagChanges {
         Self::new().set_time(key::EXPIRES_AT, at)
     }
 
+    /// Extends a record. `nonce` is of this extension alone. Earlier extensions are removed, because this one covers them.
+    #[must_use]
+    pub fn extend(record: &Record, at: DateTime<Utc>, nonce: &str) -> Self {
+        let mut changes = Self::expire_at(at).set_time(&format!("{}{nonce}", key::EXTENSION_PREFIX), at);
+        let covered = record.extensions.iter().filter(|(_, earlier)| **earlier <= at);
+        changes.remove.extend(covered.map(|(nonce, _)| format!("{}{nonce}", key::EXTENSION_PREFIX)));
+        changes
+    }
+
     /// Marks an expired or failed environment in the first sweep.
     #[must_use]
     pub fn reaping_since(at: DateTime<Utc>) -> Self {
@@ -344,6 +358,13 @@ pub fn parse_service(text: &str) -> Result<(String, String), InvalidName> {
         return Err(invalid("an image tag is 1 to 128 letters, digits, dots, underscores and hyphens"));
     }
     Ok((name.to_owned(), tag.to_owned()))
+}
+
+fn parse_extensions(tags: &Tags) -> BTreeMap<String, DateTime<Utc>> {
+    tags.range(key::EXTENSION_PREFIX.to_owned()..)
+        .map_while(|(key, _)| Some((key, key.strip_prefix(key::EXTENSION_PREFIX)?)))
+        .filter_map(|(key, nonce)| Some((nonce.to_owned(), tags::parse_time(tags, key)?)))
+        .collect()
 }
 
 /// Returns the services under test and their image tags.

@@ -31,6 +31,9 @@ pub mod key {
     pub const CREATED_AT: &str = "hatchery:created-at";
     /// The expiry of the environment, RFC 3339.
     pub const EXPIRES_AT: &str = "hatchery:expires-at";
+    /// On records: prefix of the keys of extensions, each of which has a key of its own. The latest of all expiries counts, so that no extension
+    /// can shorten another one that is made at the same time.
+    pub(crate) const EXTENSION_PREFIX: &str = "hatchery:expires-at.";
     /// The time of the first sweep after the expiry or failure, RFC 3339.
     pub const REAPING_SINCE: &str = "hatchery:reaping-since";
     /// `<RFC 3339> <user>`: a request to terminate the environment.

@@ -132,7 +132,6 @@ impl Actor<'_> {
             Step::MirrorExpiry { instance, expires_at, .. } => {
                 skip_if_gone(cloud.tag_instance(instance, &TagChanges::expire_at(*expires_at)).await)
             }
-            Step::RaiseExpiry { record, expires_at, .. } => self.raise_expiry(record, *expires_at).await,
             Step::GiveUp { record, .. } => self.give_up(record, reason).await,
             Step::MarkReaping { record, .. } => self.mark_reaping(record).await,
             Step::UnmarkReaping { record, .. } => self.unmark_reaping(record).await,
@@ -355,15 +354,6 @@ impl Actor<'_> {
         }
         let failure = LaunchFailure { at: read.now.unwrap_or(self.now), reason: reason.to_owned() };
         skip_if_gone(self.engine.cloud.tag_record(record, &TagChanges::fail(&failure)).await)
-    }
-
-    async fn raise_expiry(&self, record: &RecordId, expires_at: DateTime<Utc>) -> StepResult {
-        let found = self.read_record(record).await?.value;
-        let is_lower = |found: &Record| found.expires_at.is_some_and(|at| at < expires_at);
-        if !found.as_ref().is_some_and(is_lower) {
-            return Ok(Completion::skip("it is gone, or its expiry is not lower any more"));
-        }
-        skip_if_gone(self.engine.cloud.tag_record(record, &TagChanges::expire_at(expires_at)).await)
     }
 
     async fn mark_reaping(&self, record: &RecordId) -> StepResult {

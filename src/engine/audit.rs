@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::{Engine, Event, StepReport};
-use crate::domain::{AuditEvent, EnvironmentId, Label, Launch, Outcome};
+use crate::domain::{AuditEvent, Label, Launch, Outcome};
 
 impl Engine {
     /// Logs a user's request.
@@ -34,7 +34,7 @@ impl Engine {
     /// Logs a launch, with the restore time of its database if known. The demand forecast is based on these events.
     pub(super) async fn log_launch(
         &self,
-        launched: &EnvironmentId,
+        target: &str,
         name: &Label,
         restore: Option<Duration>,
         outcome: Outcome,
@@ -44,7 +44,7 @@ impl Engine {
             at: self.clock.now(),
             who: self.config.user.clone(),
             action: Launch::ACTION.to_owned(),
-            target: launched.to_string(),
+            target: target.to_owned(),
             reason: self.with_request(&format!("as {name}")),
             outcome,
             detail,

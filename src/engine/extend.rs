@@ -47,7 +47,7 @@ impl Engine {
 
         let near = record.expires_at.is_none_or(|at| at <= now + NEAR_EXPIRY);
         let in_grace = record.reaping_since.is_some() || record.failure.is_some() || near;
-        let mut changes = TagChanges::expire_at(expires_at);
+        let mut changes = TagChanges::extend(&record, expires_at, &self.nonce());
         if in_grace {
             changes = changes.remove(key::REAPING_SINCE);
         }
@@ -104,21 +104,18 @@ impl Engine {
         Err(Failure::new(Kind::TooLate, format!("{what}: it has failed: {reason}"), "launch a new one"))
     }
 
-    /// Copies the expiry to the instances, for their dead man's switches and for the case that an extension at the same time overwrites the
-    /// record. If this fails, the next pass of any engine repeats it.
+    /// Copies the expiry to the instances, for their dead man's switches. If this fails, the next pass of any engine repeats it.
     async fn mirror_expiry(&self, id: &EnvironmentId, instances: &[Instance], expires_at: DateTime<Utc>) {
         let changes = TagChanges::expire_at(expires_at);
-        for instance in
-            instances.iter().filter(|instance| instance.expires_at.is_none_or(|at| at < expires_at))
-        {
-            if let Err(error) = self.retry(|| self.cloud.tag_instance(&instance.id, &changes)).await {
+        for instance in instances {
+            if let Err(error) = self.cloud.tag_instance(&instance.id, &changes).await {
                 tracing::warn!(%id, %error, "cannot mirror the expiry on the instance");
             }
         }
     }
 
-    /// Confirms that the environment is kept until the new expiry or later, before any engine began to reap it, and returns its expiry. Reads
-    /// lag writes, and another user may extend at the same time: a read that shows a lower expiry is repeated, and so is the write.
+    /// Confirms that the environment is kept until the new expiry, or until a later one of another user, before any engine began to reap it. Returns
+    /// that expiry. Reads lag writes, so a read that does not show the write is repeated.
     async fn read_back(
         &self,
         id: &EnvironmentId,
@@ -154,10 +151,6 @@ impl Engine {
                 }
             }
             self.clock.sleep(READ_BACK_DELAY).await;
-            if current.expires_at.is_some_and(|at| at < expires_at) {
-                let changes = TagChanges::expire_at(expires_at);
-                self.retry(|| self.cloud.tag_record(&record.id, &changes)).await.map_err(unconfirmed)?;
-            }
         }
         Err(too_late("an engine is reaping it"))
     }

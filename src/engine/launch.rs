@@ -50,7 +50,17 @@ impl Engine {
         check_services(request, &world.fleet.policy.company_tags)?;
         self.check_network(&world.fleet).await?;
 
-        let claim = self.claim(&context, request, ttl).await?;
+        let claim = match self.claim(&context, request, ttl).await {
+            Ok(claim) => claim,
+            Err(failure) => {
+                // It may have created a record, so it belongs into the log.
+                let unknown = failure.kind == Kind::UnknownOutcome;
+                let outcome = if unknown { Outcome::Unknown } else { Outcome::Failed };
+                let target = self.config.fleet.to_string();
+                self.log_launch(&target, &request.name, None, outcome, failure.message.clone()).await;
+                return Err(failure);
+            }
+        };
         self.register_own_request(&claim.record);
         let instance = if claim.bound { self.launch_claimed(&world, &claim).await } else { Ok(None) };
         let database = claim.environment.database_id();
@@ -61,7 +71,8 @@ impl Engine {
         };
         let claimed = world.databases.iter().find(|database| database.number == claim.environment.number);
         let restore_time = claimed.filter(|database| database.is_ready()).and_then(Database::restore_time);
-        self.log_launch(&claim.environment, &request.name, restore_time, outcome, detail).await;
+        let target = claim.environment.to_string();
+        self.log_launch(&target, &request.name, restore_time, outcome, detail).await;
         Ok(Launched {
             environment: claim.environment,
             record: claim.record,
@@ -74,10 +85,19 @@ impl Engine {
     fn launch_context<'a>(&self, world: &'a World, now: DateTime<Utc>) -> Result<LaunchContext<'a>, Failure> {
         let cannot = "cannot launch";
         let policy = &world.fleet.policy;
-        if let Some(problem) = world.fleet.problems.first() {
+        if let Some(problem) = world.fleet.problems.iter().find(|problem| problem.stops_launches()) {
             let hint = "correct the setting with: hatchery fleet set";
             let message = format!("{cannot}: the fleet's policy is invalid: {problem}");
             return Err(Failure::new(Kind::Refused, message, hint));
+        }
+        if policy.paused {
+            // No engine would finish it, or end it at its time.
+            let message = format!("{cannot}: the fleet is paused");
+            return Err(Failure::new(
+                Kind::Refused,
+                message,
+                "resume it with: hatchery fleet set paused=false",
+            ));
         }
         if policy.min_version.as_ref().is_some_and(|min| *min > self.config.version) {
             let message =

@@ -89,7 +89,7 @@ impl Engine {
             steps: Vec::new(),
             refused: vec![Refusal { action: "engine", target: world.fleet.name.to_string(), reason }],
         };
-        if let Some(reason) = lifecycle::observe_only_reason(world, &self.config.version) {
+        if let Some(reason) = lifecycle::observe_only_reason(&world.fleet, &self.config.version) {
             return (refuse(reason), None);
         }
         if let Some(now) = world.now() {

@@ -57,15 +57,6 @@ pub enum Step {
         /// The record's expiry.
         expires_at: DateTime<Utc>,
     },
-    /// Writes the instance's later expiry on the record.
-    RaiseExpiry {
-        /// The changed record.
-        record: RecordId,
-        /// The record's environment.
-        environment: EnvironmentId,
-        /// The expiry on the instance.
-        expires_at: DateTime<Utc>,
-    },
     /// Marks an environment as failed for good.
     GiveUp {
         /// The changed record.
@@ -229,7 +220,6 @@ impl Step {
             | Self::LaunchInstance { .. }
             | Self::RecordInstance { .. }
             | Self::MirrorExpiry { .. }
-            | Self::RaiseExpiry { .. }
             | Self::GiveUp { .. }
             | Self::UnmarkReaping { .. }
             | Self::StartDatabase { .. }
@@ -257,7 +247,6 @@ impl Step {
             Self::LaunchInstance { .. } => "launch-instance",
             Self::RecordInstance { .. } => "note-instance",
             Self::MirrorExpiry { .. } => "mirror-expiry",
-            Self::RaiseExpiry { .. } => "raise-expiry",
             Self::GiveUp { .. } => "give-up",
             Self::MarkReaping { .. } => "mark-reaping",
             Self::UnmarkReaping { .. } => "unmark-reaping",
@@ -288,7 +277,6 @@ impl Step {
             | Self::Retire { environment, .. } => environment.database_id().to_string(),
             Self::LaunchInstance { environment, .. }
             | Self::RecordInstance { environment, .. }
-            | Self::RaiseExpiry { environment, .. }
             | Self::GiveUp { environment, .. }
             | Self::MarkReaping { environment, .. }
             | Self::UnmarkReaping { environment, .. }
@@ -317,7 +305,6 @@ impl Step {
             Self::CreateClaimed { record, .. }
             | Self::LaunchInstance { record, .. }
             | Self::RecordInstance { record, .. }
-            | Self::RaiseExpiry { record, .. }
             | Self::GiveUp { record, .. }
             | Self::MarkReaping { record, .. }
             | Self::UnmarkReaping { record, .. }

@@ -74,11 +74,6 @@ fn apply(world: &mut World, step: &Step) {
                 found.expires_at = Some(*expires_at);
             }
         }
-        Step::RaiseExpiry { record, expires_at, .. } => {
-            if let Some(record) = find(world, record) {
-                record.expires_at = Some(*expires_at);
-            }
-        }
         Step::GiveUp { record, .. } => {
             if let Some(record) = find(world, record) {
                 record.failure = Some(LaunchFailure { at: now(), reason: "no capacity".into() });

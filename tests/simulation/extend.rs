@@ -148,24 +148,9 @@ fn extend_of_an_ending_environment_is_refused() {
     });
 }
 
+/// Each extension has a tag of its own, so the later one counts, whichever is written last.
 #[test]
-fn overwritten_extension_is_written_again() {
-    on_paused_time(async {
-        let (bed, launched) = bed().await;
-        let undo = async {
-            bed.clock.sleep(Duration::from_millis(1)).await;
-            bed.tag_record(&launched.record, &TagChanges::expire_at(launched.expires_at)).await;
-        };
-        sleep_until(&bed, &launched, -30).await;
-        let (result, ()) = futures::join!(extend(&bed, &launched, HOUR), undo);
-        assert_eq!(result.unwrap().expires_at, launched.expires_at + HOUR);
-        assert_eq!(bed.expiry(&launched.environment), Some(launched.expires_at + HOUR));
-        assert_eq!(bed.audit("extend")[0].outcome, Outcome::Done);
-    });
-}
-
-#[test]
-fn later_of_two_extensions_at_once_stays() {
+fn later_of_two_extensions_at_once_counts() {
     on_paused_time(async {
         let (bed, launched) = bed().await;
         let (other, id) = (bed.other_engine(), launched.environment.clone());
@@ -176,27 +161,25 @@ fn later_of_two_extensions_at_once_stays() {
         });
         let amys = extend(&bed, &launched, HOUR).await.unwrap().expires_at;
         let bobs = receiver.await.unwrap();
-        assert_eq!((amys, bobs), (launched.expires_at + HOUR, launched.expires_at + 2 * HOUR));
-        assert_eq!(bed.expiry(&launched.environment), Some(amys));
+        assert_eq!((amys, bobs), (launched.expires_at + 2 * HOUR, launched.expires_at + 2 * HOUR));
+        let read = bed.caller().find_record(&launched.environment).await.unwrap().value.unwrap();
+        assert_eq!((read.expires_at, read.extensions.len()), (Some(bobs), 2));
         bed.run_other_engine(1).await;
-        assert_eq!(bed.expiry(&launched.environment), Some(bobs));
+        assert_eq!(bed.active_instances()[0].1[key::EXPIRES_AT], "2026-03-02T13:00:00Z");
+        // The next extension covers both.
+        let capped = extend(&bed, &launched, Duration::from_secs(1)).await;
+        assert_eq!(capped.unwrap_err().kind, Kind::Refused);
     });
 }
 
-/// The instance shows a later expiry than the record, which another extension has overwritten.
 #[test]
-fn environment_is_kept_until_the_expiry_of_its_instance() {
+fn extension_covers_earlier_ones() {
     on_paused_time(async {
         let (bed, launched) = bed().await;
-        let later = extend(&bed, &launched, HOUR).await.unwrap().expires_at;
-        sleep_until(&bed, &launched, 0).await;
-        let marked = TagChanges::expire_at(launched.expires_at);
-        let marked = marked.set_time(key::REAPING_SINCE, launched.expires_at);
-        bed.tag_record(&launched.record, &marked).await;
-        bed.clock.sleep(Duration::from_mins(20)).await;
-        bed.run_other_engine(2).await;
-        assert_eq!((bed.expiry(&launched.environment), bed.active_instances().len()), (Some(later), 1));
-        assert!(!bed.record(&launched.environment).unwrap().contains_key(key::REAPING_SINCE));
+        extend(&bed, &launched, HOUR / 2).await.unwrap();
+        extend(&bed, &launched, HOUR / 2).await.unwrap();
+        let read = bed.caller().find_record(&launched.environment).await.unwrap().value.unwrap();
+        assert_eq!((read.expires_at, read.extensions.len()), (Some(launched.expires_at + HOUR), 1));
     });
 }
 

@@ -70,7 +70,7 @@ impl Liveness {
             let Some(world) = true_world(state, name) else { continue };
             let now = state.now();
             let is_free =
-                !state.is_hindered() && lifecycle::observe_only_reason(&world, &self.version).is_none();
+                !state.is_hindered() && lifecycle::observe_only_reason(&world.fleet, &self.version).is_none();
             let since = checker.alive.since(name.as_str()).filter(|_| is_free);
             let Some(since) = since else {
                 *waiting = Waiting { reported: std::mem::take(&mut waiting.reported), ..Waiting::default() };

@@ -101,7 +101,8 @@ impl Ownership {
             return false;
         }
         if let Some((name, tags)) = self.templates.get(id) {
-            return is_template(fleet, name, tags);
+            // The tags of a record that has lost some are restored.
+            return is_template(fleet, name, tags) || tags.contains_key(key::CLAIM);
         }
         let is_record = |wanted: &dyn Fn(&str, &Template) -> bool| {
             state.templates().any(|(record, template)| self.is_owned(record) && wanted(record, template))
@@ -112,6 +113,7 @@ impl Ownership {
         }
         if let Some((_, database)) = state.databases().find(|(own, _)| *own == id) {
             return is_pool(fleet, id, &database.tags)
+                || database.tags.contains_key(key::SNAPSHOT_AT)
                 || is_record(&|_, template| template.name.replace('/', "-") == id);
         }
         true

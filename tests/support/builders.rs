@@ -75,6 +75,7 @@ pub(crate) fn record(number: u32) -> Record {
         owner: "amy".into(),
         created_at: minutes_ago(120),
         expires_at: Some(now() + Duration::from_hours(6)),
+        extensions: BTreeMap::new(),
         reaping_since: None,
         terminate: None,
         attempt: 0,

@@ -84,7 +84,7 @@ async fn fleets(cloud: &dyn Account, fixtures: &Fixtures) -> Fleet {
     assert_eq!(cloud.create_fleet(&again).await.unwrap_err().class, ErrorClass::AlreadyExists);
     let fleet = cloud.fleet(&name()).await.unwrap().unwrap();
     assert_eq!((&fleet.template, &fleet.policy), (&template, &new.policy));
-    assert_eq!(fleet.problems, Vec::<String>::new());
+    assert_eq!(fleet.problems, Vec::new());
     assert_company_tags(fixtures, template.as_str()).await;
     let listed = collect(cloud.fleets()).await;
     assert!(listed.complete && listed.iter().any(|found| found.name == name()));

@@ -103,7 +103,7 @@ impl InitArgs {
             }
         }
         if let Some(gap) = policy.problems().into_iter().next() {
-            return Err(Failure::new(Kind::Usage, gap, "correct the flags"));
+            return Err(Failure::new(Kind::Usage, gap.message, "correct the flags"));
         }
         check_names("--instance-type", [&self.instance_type])?;
         check_names("--security-group", &self.security_groups)?;

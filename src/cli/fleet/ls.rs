@@ -19,7 +19,7 @@ pub(super) async fn run(account: &DynAccount, console: &Console) -> Result<(), F
             fleet.policy.source_database.clone(),
             fleet.policy.spare.to_string(),
             if fleet.policy.paused { "paused" } else { "" }.to_owned(),
-            fleet.problems.join("; "),
+            fleet.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
         ]
     });
     let headings = ["NAME", "SOURCE DATABASE", "SPARE", "", "PROBLEMS"];

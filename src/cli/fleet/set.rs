@@ -16,7 +16,7 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     let (policy, changes) = apply(fleet, settings)?;
     if let Some(gap) = policy.problems().into_iter().find(|gap| !fleet.problems.contains(gap)) {
-        return Err(Failure::new(Kind::Usage, gap, "nothing was changed"));
+        return Err(Failure::new(Kind::Usage, gap.message, "nothing was changed"));
     }
     checks::check_references(account, &fleet.policy, &policy).await?;
     let written = account.tag_fleet(&fleet.template, &changes).await;

@@ -22,6 +22,6 @@ pub(super) fn run(fleet: &Fleet, console: &Console) -> Result<(), Failure> {
         ]
     });
     console.print(&table::render(&["SETTING", "VALUE", "", "DESCRIPTION"], rows.collect(), ""))?;
-    fleet.problems.iter().for_each(|problem| console.notice(problem));
+    fleet.problems.iter().for_each(|problem| console.notice(&problem.message));
     Ok(())
 }

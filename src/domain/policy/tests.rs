@@ -56,8 +56,10 @@ fn defaults_are_the_published_figures() {
 fn missing_settings_are_problems() {
     let (policy, problems) = Policy::parse(&Tags::new(), &dev());
     assert_eq!(policy, Policy::new(&dev()));
+    let messages: Vec<_> = problems.iter().map(|problem| problem.message.as_str()).collect();
+    assert!(problems.iter().all(|problem| problem.stops_pool() && problem.stops_launches()));
     assert_eq!(
-        problems,
+        messages,
         [
             "setting source-database is missing",
             "setting database-subnet-group is missing",
@@ -106,7 +108,7 @@ fn contradictory_settings_are_problems() {
     let problems = |change: fn(&mut Policy)| {
         let mut policy = whole.clone();
         change(&mut policy);
-        policy.problems().join("; ")
+        policy.problems().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
     };
     assert_eq!(problems(|policy| policy.spare = Spare::Fixed(4)), "");
     assert_eq!(
@@ -167,4 +169,24 @@ fn consecutive_failures_back_off_and_stop() {
 fn invalid_value_is_rejected(#[case] name: &str, #[case] value: &str) {
     let error = set(name, value).unwrap_err();
     assert!(error.to_string().starts_with(&format!("setting {name} ")), "{error}");
+}
+
+#[rstest]
+#[case("url.app", "ftp://x", Scope::Nothing)]
+#[case("spare", "many", Scope::Pool)]
+#[case("image-tag", "a b", Scope::Launches)]
+#[case("database-class", "", Scope::Creation)]
+#[case("paused", "perhaps", Scope::Engine)]
+#[case("min-version", "one", Scope::Engine)]
+fn invalid_setting_stops_only_what_depends_on_it(
+    #[case] name: &str,
+    #[case] value: &str,
+    #[case] stops: Scope,
+) {
+    let whole =
+        [("source-database", "integration"), ("database-subnet-group", "private"), ("subnets", "subnet-1")];
+    let tags = whole.into_iter().chain([(name, value)]);
+    let tags = tags.map(|(name, value)| (format!("hatchery:{name}"), value.to_owned())).collect();
+    let problems = Policy::parse(&tags, &dev()).1;
+    assert_eq!(problems.iter().map(|problem| problem.stops).max(), Some(stops), "{problems:?}");
 }

@@ -16,12 +16,6 @@ impl Actor<'_> {
         if !lifecycle::is_ending(&found, self.policy, now) {
             return Ok(Err("it was extended"));
         }
-        if found.terminate.is_none() && found.failure.is_none() {
-            let instance = self.engine.cloud.instance_of(&found).await?.value;
-            if lifecycle::is_extended(&found, instance.as_ref(), now) {
-                return Ok(Err("it was extended, according to its instance"));
-            }
-        }
         Ok(Ok((read, found)))
     }
 

@@ -27,7 +27,7 @@ impl Planner<'_> {
         let environment = &record.environment;
         for surplus in &claim.surplus {
             let Some(keep) = claim.instance else { continue };
-            let reason = if claim.is_ending(self.policy, self.now) {
+            let reason = if lifecycle::is_ending(record, self.policy, self.now) {
                 TerminationReason::Ending(record.id.clone())
             } else {
                 TerminationReason::Surplus { record: record.id.clone(), keep: keep.id.clone() }
@@ -39,15 +39,19 @@ impl Planner<'_> {
             };
             self.delete(step, format!("{environment} already has the older instance {}", keep.id));
         }
-        if claim.is_ending(self.policy, self.now) {
+        if lifecycle::is_ending(record, self.policy, self.now) {
             self.end(claim);
-        } else if claim.is_over(self.policy, self.now) {
+        } else if lifecycle::is_over(record, self.policy, self.now) {
             self.mark_over(record);
-        } else if record.reaping_since.is_some() {
-            let step = Step::UnmarkReaping { record: record.id.clone(), environment: environment.clone() };
-            self.push(step, "it was extended during grace");
-        } else if !record.retirement {
-            self.maintain(claim);
+        } else {
+            if record.reaping_since.is_some() {
+                let step =
+                    Step::UnmarkReaping { record: record.id.clone(), environment: environment.clone() };
+                self.push(step, "it was extended during grace");
+            }
+            if !record.retirement {
+                self.maintain(claim);
+            }
         }
     }
 
@@ -131,15 +135,7 @@ impl Planner<'_> {
                 };
                 self.push(step, "the record does not name its instance yet");
             }
-            let (of_record, copied) = (record.expires_at, instance.expires_at);
-            if let Some(expires_at) = copied.filter(|at| of_record.is_some_and(|of_record| of_record < *at)) {
-                let step = Step::RaiseExpiry {
-                    record: record.id.clone(),
-                    environment: environment.clone(),
-                    expires_at,
-                };
-                self.push(step, "a later extension was overwritten; its instance has it");
-            } else if let Some(expires_at) = of_record.filter(|at| copied != Some(*at)) {
+            if let Some(expires_at) = record.expires_at.filter(|at| instance.expires_at != Some(*at)) {
                 let step = Step::MirrorExpiry {
                     environment: environment.clone(),
                     instance: instance.id.clone(),
@@ -192,6 +188,10 @@ impl Planner<'_> {
         // Only a complete listing proves absence. A second launch would be fenced, but a second restore would not.
         if !self.world.is_complete() {
             let reason = format!("the listing of {} is incomplete", self.world.incomplete().join(", "));
+            return self.refuse("launch-instance", environment.to_string(), reason);
+        }
+        if let Some(problem) = self.world.fleet.problems.iter().find(|problem| problem.stops_launches()) {
+            let reason = format!("the fleet's policy is invalid: {problem}");
             return self.refuse("launch-instance", environment.to_string(), reason);
         }
         let record_id = record.id.clone();

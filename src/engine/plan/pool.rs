@@ -20,6 +20,9 @@ pub(super) fn plan(planner: &mut Planner<'_>, pool: &Pool<'_>) {
         planner.refuse("top-up", "pool", format!("the listing of {missing} is incomplete"));
         return;
     }
+    if let Some(problem) = planner.world.fleet.problems.iter().find(|problem| problem.stops_pool()) {
+        return planner.refuse("top-up", "pool", format!("the fleet's policy is invalid: {problem}"));
+    }
     let now = planner.now;
     let (stuck, creating): (Vec<&Database>, Vec<&Database>) =
         pool.in_state(DatabaseState::Creating).partition(|database| database.is_overdue(now));

@@ -8,7 +8,7 @@ use ratatui::crossterm::event::{KeyEvent, MouseEvent};
 use crate::clock::Clock;
 use crate::cloud::{LogItem, LogQuery};
 use crate::domain::{EnvironmentId, FleetName, InstanceId};
-use crate::engine::{Event, Extended, LaunchRequest, Launched};
+use crate::engine::{Event, Extended, LaunchRequest, Launched, Terminating};
 use crate::failure::Failure;
 
 /// One instant, read from three clocks.
@@ -59,7 +59,7 @@ pub enum Msg {
     /// The result of the extension with this task number.
     Extended(u64, Result<Extended, Failure>),
     /// The result of the termination with this task number.
-    Terminated(u64, EnvironmentId, Result<(), Failure>),
+    Terminated(u64, EnvironmentId, Result<Terminating, Failure>),
     /// News from the log stream of this generation.
     Log(u64, Result<LogItem, Failure>),
     /// The log stream of this generation ended.

@@ -49,7 +49,12 @@ fn apply(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Launched(task, result) => return launched(model, task, result),
         Msg::Extended(task, result) => return extended(model, task, result),
         Msg::Terminated(task, id, result) => {
-            let result = result.map(|()| format!("{id} is terminating"));
+            let result = result.map(|done| match done.delayed_by {
+                None => format!("{id} is terminating"),
+                Some(reason) => {
+                    format!("the termination of {id} is recorded; no engine acts on it yet: {reason}")
+                }
+            });
             return finish(model, task, result);
         }
         Msg::Paste(text) => input::paste(model, &text),

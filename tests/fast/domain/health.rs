@@ -3,6 +3,7 @@
 use crate::support::worlds::*;
 use hatchery::domain::cost::{self, Cost};
 use hatchery::domain::health::{Level, verdicts};
+use hatchery::domain::policy::{Problem, Scope};
 use hatchery::domain::{
     CloudError, Environment, ErrorClass, InstanceState, Pipeline, PipelineKind, Run, RunState, World,
 };
@@ -117,7 +118,11 @@ fn last_failed_image_has_a_verdict(#[case] states: &[RunState], #[case] expected
 
 #[test]
 fn each_problem_has_a_verdict() {
-    assert_verdict(|world| world.fleet.problems.push("setting ttl is odd".into()), Level::Error, "policy");
+    assert_verdict(
+        |world| world.fleet.problems.push(Problem::new(Scope::Launches, "setting ttl is odd")),
+        Level::Error,
+        "policy",
+    );
     assert_verdict(|world| world.fleet.policy.paused = true, Level::Warning, "paused");
     assert_verdict(|world| world.snapshot = Ok(None), Level::Error, "no-snapshot");
     assert_verdict(|world| world.image = Ok(None), Level::Error, "no-image");

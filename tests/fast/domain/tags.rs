@@ -219,6 +219,7 @@ fn record_is_parsed_from_its_name_and_tags() {
         owner: "amy".into(),
         created_at: time("09:00:00"),
         expires_at: Some(time("18:00:00")),
+        extensions: BTreeMap::new(),
         reaping_since: Some(time("18:01:00")),
         terminate: Some(Termination { at: time("12:00:00"), by: "bob".into() }),
         attempt: 2,

@@ -340,12 +340,12 @@ fn pool_stops_after_five_failed_restores() {
 fn outdated_or_paused_engine_only_observes() {
     let mut world = empty_world();
     let version = |text: &str| semver::Version::parse(text).unwrap();
-    assert_eq!(lifecycle::observe_only_reason(&world, &version("1.0.0")), None);
+    assert_eq!(lifecycle::observe_only_reason(&world.fleet, &version("1.0.0")), None);
     world.fleet.policy.min_version = Some(version("1.1.0"));
-    assert!(lifecycle::observe_only_reason(&world, &version("1.0.0")).is_some());
-    assert_eq!(lifecycle::observe_only_reason(&world, &version("1.1.0")), None);
+    assert!(lifecycle::observe_only_reason(&world.fleet, &version("1.0.0")).is_some());
+    assert_eq!(lifecycle::observe_only_reason(&world.fleet, &version("1.1.0")), None);
     world.fleet.policy.paused = true;
-    assert!(lifecycle::observe_only_reason(&world, &version("1.1.0")).is_some());
+    assert!(lifecycle::observe_only_reason(&world.fleet, &version("1.1.0")).is_some());
 }
 
 #[test]
