@@ -83,13 +83,13 @@ impl SimCloud {
         state.scenario.faults = Faults { page, lag: 0.0, ..Faults::default() };
         state.zone_out = None;
         // What the account's network and RDS sell is no fault.
-        let Strictness { database_zones, unsold_zones, two_tag_calls, initialization, .. } =
+        let Strictness { two_tag_calls, initialization, database_zones, unsold_zones, .. } =
             std::mem::take(&mut state.scenario.strictness);
         let facts = Strictness {
-            database_zones,
-            unsold_zones,
             two_tag_calls,
             initialization,
+            database_zones,
+            unsold_zones,
             ..Strictness::default()
         };
         state.scenario.strictness = facts;

@@ -122,7 +122,7 @@ pub(crate) enum ListingEvent {
 /// A change that a hook may replace.
 pub(crate) enum Change<'a> {
     TagRecord(&'a RecordId, &'a TagChanges),
-    TagDatabase,
+    TagDatabase(&'a DatabaseId, &'a TagChanges),
     CreateDatabase(&'a NewDatabase),
     Terminate(&'a InstanceId),
     DeleteDatabase,
@@ -345,7 +345,8 @@ impl<H: Hook> Cloud for Layer<H> {
 
     async fn tag_database(&self, id: &DatabaseId, changes: &TagChanges) -> Result<()> {
         let tag = self.inner.tag_database(id, changes);
-        self.change(Access::Write, "tag database", describe_tags(id, changes), Change::TagDatabase, tag).await
+        let change = Change::TagDatabase(id, changes);
+        self.change(Access::Write, "tag database", describe_tags(id, changes), change, tag).await
     }
 
     async fn delete_database(&self, id: &DatabaseId) -> Result<()> {

@@ -71,6 +71,20 @@ pub(crate) struct CrashInjector {
     clock: Clock,
     schedule: Arc<CrashSchedule>,
     fault_switch: Arc<FaultSwitch>,
+    /// Told when a call of this process hangs, and when it goes on.
+    observer: Option<HangObserver>,
+}
+
+/// Called with `false` when a process hangs and with `true` when it goes on.
+pub(crate) type HangObserver = Arc<dyn Fn(bool) + Send + Sync>;
+
+/// Tells that a process goes on, also if the hanging call is dropped.
+struct Hanging<'a>(&'a HangObserver);
+
+impl Drop for Hanging<'_> {
+    fn drop(&mut self) {
+        (self.0)(true);
+    }
 }
 
 impl CrashInjector {
@@ -80,12 +94,14 @@ impl CrashInjector {
         clock: Clock,
         schedule: Arc<CrashSchedule>,
         fault_switch: Arc<FaultSwitch>,
+        observer: Option<HangObserver>,
     ) -> Self {
         Self {
             random: hangs.then(|| Mutex::new(ChaCha8Rng::seed_from_u64(seed))),
             clock,
             schedule,
             fault_switch,
+            observer,
         }
     }
 
@@ -108,6 +124,10 @@ impl CrashInjector {
         };
         if let Some(duration) = duration {
             self.fault_switch.hangs.fetch_add(1, Ordering::Relaxed);
+            let _hanging = self.observer.as_ref().map(|observer| {
+                observer(false);
+                Hanging(observer)
+            });
             self.clock.sleep(Duration::from_secs_f64(duration)).await;
         }
     }

@@ -72,6 +72,13 @@ impl EngineInvariants {
     }
 }
 
+/// Whether AWS has refused a change, so that the same change will most likely be refused again.
+fn is_refusal(call: &Call, error: &CloudError) -> bool {
+    use ErrorClass::{Auth, Capacity, Invalid, NotFound, Quota};
+    let is_change = matches!(call.access, Access::Write | Access::Delete);
+    is_change && matches!(error.class, Auth | Capacity | Invalid | NotFound | Quota)
+}
+
 #[async_trait]
 impl Hook for EngineInvariants {
     async fn before(&self, call: &Call) {
@@ -103,6 +110,11 @@ impl Hook for EngineInvariants {
             // A failed write counts as logged, because the dashboard shows it.
             Access::Audit => seen.unlogged.clear(),
             Access::Read | Access::Write | Access::Delete => {}
+        }
+        drop(seen);
+        if let Some(error) = error.filter(|error| is_refusal(call, error)) {
+            let now = self.clock.now();
+            self.checker.lock().unwrap().refused(&self.who, call.operation, error, now);
         }
     }
 

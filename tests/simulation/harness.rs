@@ -15,7 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use semver::Version;
 
 use crate::cloud_layer::Layer;
-use crate::crash_injector::{CrashInjector, CrashSchedule, FaultSwitch};
+use crate::crash_injector::{CrashInjector, CrashSchedule, FaultSwitch, HangObserver};
 use crate::engine_invariants::{EngineInvariants, ResetHandle};
 use crate::invariants::{InvariantChecker, MAX_TIME_TO_IDLE, SharedChecker};
 use crate::mutants::{Mutant, MutantLayer};
@@ -383,6 +383,13 @@ pub(crate) struct ProcessFactory {
 }
 
 impl ProcessFactory {
+    /// Returns an observer by which a hanging engine does not count as running.
+    fn hang_observer(&self) -> HangObserver {
+        let (checker, fleet, clock) =
+            (Arc::clone(&self.checker), self.fleet.clone(), self.true_clock.clone());
+        Arc::new(move |is_alive| checker.lock().unwrap().alive.set(fleet.as_str(), is_alive, clock.now()))
+    }
+
     /// Starts a process: an engine whose calls pass through its mutant, the invariants, and the crash injector.
     pub(crate) fn process(&mut self, schedule: Arc<CrashSchedule>) -> (Engine, ResetHandle) {
         let mutant = self.config.mutant;
@@ -393,6 +400,7 @@ impl ProcessFactory {
             self.true_clock.clone(),
             schedule,
             Arc::clone(&self.fault_switch),
+            self.who.contains("host-").then(|| self.hang_observer()),
         );
         let network: DynCloud = Arc::new(Layer { inner: self.sim.caller(&self.who), hook: injector });
         let checker = Arc::clone(&self.checker);

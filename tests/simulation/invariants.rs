@@ -1,12 +1,12 @@
 //! The invariants of the design, checked on the account's true state after every change.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use hatchery::cloud::sim::{Change, SimInstance, State};
-use hatchery::domain::Policy;
 use hatchery::domain::tags::{self, Tags, key};
+use hatchery::domain::{CloudError, Policy};
 
 use crate::ownership::{Ownership, find_record, fleet_of, is_instance, is_pool, is_template, record_name};
 use crate::swarm::is_reported;
@@ -21,6 +21,9 @@ const CEILING_RACE: TimeDelta = TimeDelta::minutes(5);
 
 /// How long a database must be lost before its environment may be given up.
 const LOST_FOR: TimeDelta = TimeDelta::minutes(10);
+
+/// How many changes of one operation AWS may refuse to the engines of one fleet within an hour.
+const MAX_REFUSALS: usize = 40;
 
 /// When a record was marked for reaping, and when the mark was removed.
 #[derive(Clone, Copy)]
@@ -72,6 +75,8 @@ pub(crate) struct InvariantChecker {
     /// Databases that were terminal, or whose restore took more than two hours.
     failed: BTreeSet<String>,
     creating_since: BTreeMap<String, DateTime<Utc>>,
+    /// The refused changes of each fleet's engines within the last hour, by operation.
+    refusals: BTreeMap<(String, &'static str), VecDeque<DateTime<Utc>>>,
     pub(crate) violations: Vec<String>,
 }
 
@@ -133,7 +138,9 @@ impl InvariantChecker {
         self.known_instances = state.instances().map(|(id, _)| id.to_owned()).collect();
         self.known_databases = state.databases().map(|(id, _)| id.to_owned()).collect();
         let fleets: Vec<_> = self.ownership.fleet_templates();
-        fleets.into_iter().for_each(|id| self.update_rules(state, "stranger", &id));
+        for id in fleets {
+            self.update_rules(state, "stranger", &id);
+        }
     }
 
     /// Checks every invariant that a change may violate.
@@ -155,6 +162,31 @@ impl InvariantChecker {
                 self.update_lost_expiry(id);
                 self.never_free_again(state);
             }
+        }
+    }
+
+    /// I10: all engines of a fleet together send only some requests an hour that AWS refuses.
+    pub(crate) fn refused(
+        &mut self,
+        who: &str,
+        operation: &'static str,
+        error: &CloudError,
+        now: DateTime<Utc>,
+    ) {
+        if !who.contains("host-") {
+            return;
+        }
+        let fleet = fleet_of(who);
+        let refusals = self.refusals.entry((fleet.to_owned(), operation)).or_default();
+        refusals.push_back(now);
+        while refusals.front().is_some_and(|at| *at + TimeDelta::hours(1) < now) {
+            refusals.pop_front();
+        }
+        if refusals.len() > MAX_REFUSALS {
+            refusals.clear();
+            let what =
+                format!("{fleet}: {MAX_REFUSALS} refusals of {operation:?} within an hour, such as {error}");
+            self.report(format!("I10 at {}: {what}", now.format("%F %T")));
         }
     }
 
@@ -235,7 +267,11 @@ impl InvariantChecker {
             let failed =
                 self.failed.contains(&database) || self.creating_since.get(&database).is_some_and(long);
             if is_engine(who) && !failed {
-                let what = format!("{who} counted {database} as a failed restore, and it was only busy");
+                let why = match self.creating_since.get(&database) {
+                    Some(since) => format!("has been creating only since {since}"),
+                    None => "was only busy".to_owned(),
+                };
+                let what = format!("{who} counted {database} as a failed restore, and it {why}");
                 self.violation(state, "I4", what);
             }
         }

@@ -78,7 +78,7 @@ impl Liveness {
             };
             let free_since = since.max(waiting.free_since.unwrap_or(now));
             waiting.free_since = Some(free_since);
-            let mut found = waiting.launches(state, checker, name, free_since);
+            let mut found = Waiting::launches(state, checker, name, free_since);
             found.extend(waiting.steps(&world, fleet, &told, now));
             found.extend(waiting.ends(state, &world, &told, now));
             if !self.flaky_restores && total < self.database_quota {
@@ -96,7 +96,6 @@ impl Liveness {
 impl Waiting {
     /// Launches that were confirmed more than an hour ago and have neither an instance nor a reason.
     fn launches(
-        &self,
         state: &State,
         checker: &InvariantChecker,
         fleet: &FleetName,
@@ -180,7 +179,10 @@ impl Waiting {
                 || state
                     .instances()
                     .any(|(_, own)| own.protected && find_record(own) == Some(record.id.as_str()));
-            if since + MAX_TIME_TO_HEAL <= now && !is_told && !is_protected {
+            if is_protected {
+                // The time counts from when the protection is removed.
+                self.ends.insert(record.id.to_string(), now);
+            } else if since + MAX_TIME_TO_HEAL <= now && !is_told {
                 found.push(format!(
                     "{environment} ({}) is ending since {since}, and is still there",
                     record.id

@@ -117,7 +117,8 @@ fn same_seed_gives_same_history() {
 fn every_mutant_is_caught() {
     let mut missed = Vec::new();
     for (mutant, invariant, known) in Mutant::ALL {
-        let config = SimulationConfig { mutant: Some(mutant), ..SimulationConfig::default() };
+        let swarm = mutant.needs_swarm();
+        let config = SimulationConfig { mutant: Some(mutant), swarm, ..SimulationConfig::default() };
         let is_caught = |seed: &u64| {
             simulate(*seed, &config).violations.iter().any(|violation| mutant.is_caught_by(violation))
         };

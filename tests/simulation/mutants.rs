@@ -12,11 +12,11 @@ use hatchery::cloud::sim::Guarantee;
 use hatchery::cloud::{DynCloud, Pages, Result, Template};
 use hatchery::domain::tags::key;
 use hatchery::domain::{
-    Database, DatabaseId, ErrorClass, Instance, InstanceId, InstanceState, NewDatabase, NewRecord, Number,
-    Record, RecordId,
+    CloudError, Database, DatabaseId, ErrorClass, Instance, InstanceId, InstanceState, NewDatabase,
+    NewRecord, Number, Record, RecordId, Snapshot, SnapshotId,
 };
 
-use crate::cloud_layer::{Change, Hook};
+use crate::cloud_layer::{Call, Change, Failure, Hook, LAUNCH};
 
 /// A removed protection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,11 +53,27 @@ pub(crate) enum Mutant {
     RefreshEverySecond,
     /// The engine ignores `min-version`.
     IgnoreMinVersion,
+    /// The tag of a claim is also written on the next database.
+    TwoDatabases,
+    /// Claimed databases with an even number look failed.
+    HastyGiveUp,
+    /// Launches and engines ignore `max-databases`.
+    IgnoreCeiling,
+    /// Requests of users are not written to the audit log.
+    NoRequestLog,
+    /// A restore that AWS refuses is tried again at once, and again.
+    RetryForever,
+    /// `RunInstances` is never sent.
+    NeverLaunch,
+    /// No record is found by its id, so that each step that needs one is skipped without a word.
+    BlindReads,
+    /// Restores are reported as done and never sent.
+    LostRestores,
 }
 
 impl Mutant {
     /// Each mutant, the invariant that catches it, and a seed known to show it, which is tried first.
-    pub(crate) const ALL: [(Self, &'static str, u64); 16] = [
+    pub(crate) const ALL: [(Self, &'static str, u64); 24] = [
         (Self::DuplicateNames, "I1", 8),
         (Self::NoFencing, "I1", 23),
         (Self::NoEnvironmentTag, "I2", 2),
@@ -74,6 +90,14 @@ impl Mutant {
         (Self::NoAuditLog, "I9", 1),
         (Self::RefreshEverySecond, "I10", 5),
         (Self::IgnoreMinVersion, "min-version", 1),
+        (Self::TwoDatabases, "I1", 1),
+        (Self::HastyGiveUp, "I4", 1),
+        (Self::IgnoreCeiling, "I8", 1),
+        (Self::NoRequestLog, "I9", 1),
+        (Self::RetryForever, "I10", 1),
+        (Self::NeverLaunch, "I11", 1),
+        (Self::BlindReads, "I11", 1),
+        (Self::LostRestores, "I11", 1),
     ];
 
     /// Whether a violation is of this mutant's invariant.
@@ -82,6 +106,11 @@ impl Mutant {
             let rest = violation.strip_prefix(invariant);
             *mutant == self && rest.is_some_and(|rest| rest.starts_with([' ', ':']))
         })
+    }
+
+    /// Whether only the swarm has the checks or the account that show the mutant.
+    pub(crate) fn needs_swarm(self) -> bool {
+        matches!(self, Self::IgnoreCeiling | Self::NeverLaunch | Self::BlindReads | Self::LostRestores)
     }
 
     /// The guarantee of the cloud that the mutant removes; `None` for mutants of the engine.
@@ -159,6 +188,12 @@ fn foreign_database() -> Database {
     }
 }
 
+fn look_failed(database: &mut Database) {
+    if database.environment.is_some() && database.number.0.is_multiple_of(2) {
+        "failed".clone_into(&mut database.status);
+    }
+}
+
 /// Drops the error that ends a listing.
 fn without_errors<'a, T: Send + 'a>(pages: Pages<'a, T>) -> Pages<'a, T> {
     pages.filter(|page| std::future::ready(page.is_ok())).boxed()
@@ -173,6 +208,12 @@ fn map_pages<'a, T: Send + 'a>(
 
 #[async_trait]
 impl Hook for MutantLayer {
+    fn failure(&self, call: &Call) -> Option<Failure> {
+        let is_lost = self.is(Mutant::NeverLaunch) && call.operation == LAUNCH;
+        let error = || CloudError::new(ErrorClass::Transient, "RunInstances", "Unavailable", "not sent");
+        is_lost.then(|| Failure::NotApplied(error()))
+    }
+
     fn clock(&self, truth: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
         if self.is(Mutant::LocalClock) { Some(self.clock.now()) } else { truth }
     }
@@ -182,6 +223,11 @@ impl Hook for MutantLayer {
         let pages = if self.is(Mutant::NoReread) { self.delayed(pages) } else { pages };
         map_pages(pages, |mut templates| {
             for template in &mut templates {
+                if let Template::Fleet(fleet) = template
+                    && self.is(Mutant::IgnoreCeiling)
+                {
+                    fleet.policy.max_databases = 1_000;
+                }
                 if let Template::Record(record) = template {
                     **record = self.reapable((**record).clone());
                     self.memory.lock().unwrap().listed.insert(record.id.clone(), (**record).clone());
@@ -206,6 +252,7 @@ impl Hook for MutantLayer {
             let free = |database: &Database| database.status == "available" && database.environment.is_none();
             match self.mutant {
                 Some(Mutant::CountFreeOnly) => databases.retain(free),
+                Some(Mutant::HastyGiveUp) => databases.iter_mut().for_each(look_failed),
                 Some(Mutant::RecordFirst) => databases.clear(),
                 Some(Mutant::MatchByTagsAlone) if first.swap(false, std::sync::atomic::Ordering::Relaxed) => {
                     databases.push(foreign_database());
@@ -219,6 +266,7 @@ impl Hook for MutantLayer {
     fn record(&self, id: &RecordId, seen: Option<Record>) -> Option<Record> {
         let memory = self.memory.lock().unwrap();
         match self.mutant {
+            Some(Mutant::BlindReads) => None,
             Some(Mutant::NoReadBack) => match memory.written.get(id) {
                 Some(at) => {
                     let record = seen.or_else(|| memory.listed.get(id).cloned())?;
@@ -252,14 +300,34 @@ impl Hook for MutantLayer {
         match self.mutant {
             Some(Mutant::RecordFirst) => None,
             Some(Mutant::MatchByTagsAlone) if number == Number(1) => Some(foreign_database()),
+            Some(Mutant::HastyGiveUp) => seen.map(|mut database| {
+                look_failed(&mut database);
+                database
+            }),
             _ => seen,
         }
     }
 
     async fn replace(&self, inner: &DynCloud, change: &Change<'_>) -> Option<Result<()>> {
         match (self.mutant?, change) {
-            (Mutant::NoAuditLog, Change::Audit) | (Mutant::NoEnvironmentTag, Change::TagDatabase) => {
-                Some(Ok(()))
+            (Mutant::NoAuditLog, Change::Audit)
+            | (Mutant::NoEnvironmentTag, Change::TagDatabase(..))
+            | (Mutant::LostRestores, Change::CreateDatabase(_)) => Some(Ok(())),
+            (Mutant::NoRequestLog, Change::Audit) if self.is_user => Some(Ok(())),
+            (Mutant::TwoDatabases, Change::TagDatabase(id, changes)) => {
+                let (name, number) = id.as_str().rsplit_once('-')?;
+                let next = DatabaseId::new(format!("{name}-{}", number.parse::<u32>().ok()? + 1));
+                let _ = inner.tag_database(&next, changes).await;
+                None
+            }
+            (Mutant::RetryForever, Change::CreateDatabase(new)) => {
+                // The snapshot was deleted since the observation.
+                let gone = Snapshot { id: SnapshotId::new("gone"), ..new.snapshot.clone() };
+                let gone = NewDatabase { snapshot: gone, ..(*new).clone() };
+                for _ in 0..100 {
+                    let _ = inner.create_database(&gone).await;
+                }
+                None
             }
             (Mutant::NoReadBack, Change::TagRecord(id, changes)) => {
                 let at = changes.set.get(key::EXPIRES_AT)?.parse().ok()?;

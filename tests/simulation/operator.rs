@@ -146,7 +146,7 @@ impl Operator {
                     _ => true,
                 };
                 if is_due {
-                    sim.intervene(who, &repair);
+                    let _ = sim.intervene(who, &repair);
                 }
             });
         }
@@ -162,13 +162,13 @@ impl Operator {
                 // A scheduler that stops everything for the night, or one database by hand.
                 let mut databases = self.sim.inspect(|state| databases(state, fleet));
                 if self.random.random_bool(0.5) {
-                    databases = self.choose(databases).into_iter().collect();
+                    databases = self.choose(&databases).into_iter().collect();
                 }
                 let stop = |id: String| (Intervention::Stop(id.clone()), repair(Intervention::Start(id)));
                 databases.into_iter().map(stop).collect()
             }
             Hazard::StoppedInstances => {
-                let id = self.choose(self.sim.inspect(|state| instances(state, fleet)));
+                let id = self.choose(&self.sim.inspect(|state| instances(state, fleet)));
                 id.map(|id| (Intervention::Stop(id.clone()), repair(Intervention::Start(id))))
                     .into_iter()
                     .collect()
@@ -177,14 +177,14 @@ impl Operator {
                 let mut ids = self.sim.inspect(|state| instances(state, fleet));
                 ids.extend(self.sim.inspect(|state| databases(state, fleet)));
                 let protect = |id: String, protected| Intervention::Protect(id, protected);
-                let id = self.choose(ids);
+                let id = self.choose(&ids);
                 id.map(|id| (protect(id.clone(), true), Some((hours, protect(id, false)))))
                     .into_iter()
                     .collect()
             }
             Hazard::BriefFailures => {
                 let status = REPAIRABLE[self.random.random_range(0..REPAIRABLE.len())];
-                let id = self.choose(self.sim.inspect(|state| databases(state, fleet)));
+                let id = self.choose(&self.sim.inspect(|state| databases(state, fleet)));
                 let set = |id: String, status| Intervention::SetStatus(id, status);
                 let hours = hours / 10.0;
                 id.map(|id| (set(id.clone(), status), Some((hours, set(id, "available")))))
@@ -225,7 +225,7 @@ impl Operator {
             Hazard::LostDatabaseTags => databases(state, fleet),
             _ => [records(state, fleet), instances(state, fleet), databases(state, fleet)].concat(),
         });
-        let id = self.choose(ids)?;
+        let id = self.choose(&ids)?;
         let keys: &[&str] = if hazard == Hazard::LostDescriptions { &DESCRIPTIVE } else { &IDENTITY };
         let key = keys[self.random.random_range(0..keys.len())];
         let before = self.sim.inspect(|state| tag(state, &id, key))?;
@@ -236,7 +236,7 @@ impl Operator {
         Some((remove, comes_back.then_some((hours, restore))))
     }
 
-    fn choose(&mut self, ids: Vec<String>) -> Option<String> {
+    fn choose(&mut self, ids: &[String]) -> Option<String> {
         if ids.is_empty() {
             return None;
         }
@@ -247,14 +247,14 @@ impl Operator {
     pub(crate) fn tidy(sim: &SimCloud, fleets: &[&str]) {
         for fleet in fleets {
             for id in sim.inspect(|state| [instances(state, fleet), databases(state, fleet)].concat()) {
-                sim.intervene(OPERATOR, &Intervention::Protect(id.clone(), false));
-                sim.intervene(OPERATOR, &Intervention::Start(id.clone()));
+                let _ = sim.intervene(OPERATOR, &Intervention::Protect(id.clone(), false));
+                let _ = sim.intervene(OPERATOR, &Intervention::Start(id.clone()));
                 if REPAIRABLE.iter().any(|status| sim.inspect(|state| has_status(state, &id, status))) {
-                    sim.intervene(OPERATOR, &Intervention::SetStatus(id, "available"));
+                    let _ = sim.intervene(OPERATOR, &Intervention::SetStatus(id, "available"));
                 }
             }
         }
-        sim.intervene(OPERATOR, &Intervention::BreakLaunches(None));
+        let _ = sim.intervene(OPERATOR, &Intervention::BreakLaunches(None));
     }
 }
 

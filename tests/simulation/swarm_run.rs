@@ -240,7 +240,7 @@ impl SwarmSimulation {
                 added.iter().filter(|key| !tags.contains_key(**key)).map(|key| ((*key).to_owned(), None));
             let failures = std::iter::once(("hatchery:restore-failures".to_owned(), None));
             for (key, value) in set.chain(removed).chain(failures) {
-                self.sim.intervene(ADMINISTRATOR, &Intervention::Tag(id.clone(), key, value));
+                let _ = self.sim.intervene(ADMINISTRATOR, &Intervention::Tag(id.clone(), key, value));
             }
         }
     }

@@ -38,7 +38,10 @@ impl User {
             // One action in ten is cut off, as by a crash.
             let crashes = self.hostile && self.random.random_bool(0.1);
             let time_limit = if crashes { self.random.random_range(0.1..20.0) } else { 20_000.0 };
-            let _ = tokio::time::timeout(Duration::from_secs_f64(time_limit), self.act()).await;
+            let done = tokio::time::timeout(Duration::from_secs_f64(time_limit), self.act()).await;
+            if done.is_ok() {
+                self.reset_handle.finish();
+            }
             self.reset_handle.reset();
         }
     }

@@ -35,6 +35,7 @@ pub enum Intervention {
 
 impl SimCloud {
     /// Makes a change by hand. Returns whether anything has changed.
+    #[must_use]
     pub fn intervene(&self, who: &str, change: &Intervention) -> bool {
         self.advanced().intervene_by_hand(who, change)
     }
