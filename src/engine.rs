@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 use crate::clock::Clock;
 use crate::cloud::DynCloud;
 use crate::domain::{
-    AuditEvent, CloudError, DatabaseId, EnvironmentId, FleetName, InstanceId, Label, Outcome, RecordId, World,
+    AuditEvent, CloudError, DatabaseId, EnvironmentId, ErrorClass, FleetName, InstanceId, Label, Outcome,
+    RecordId, World,
 };
 use crate::failure::Failure;
 
@@ -104,6 +105,10 @@ pub struct StepReport {
     pub outcome: Outcome,
     /// Details of the outcome, such as AWS's error message; may be empty.
     pub detail: String,
+    /// The class of AWS's error, if it failed.
+    pub error: Option<ErrorClass>,
+    /// Whether the audit log gets it. A repeated failure is logged once an hour.
+    pub is_news: bool,
 }
 
 /// A change that the plan does not make although something calls for it.

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::company_tags::CompanyTags;
 use super::ids::{DatabaseId, EnvironmentId, FleetName, Number, RecordId, SnapshotId};
+use super::step_failure::StepFailure;
 use super::tags::{self, TagChanges, Tags, key, role};
 use super::unreadable::{Parsed, Unreadable, UnreadableKind};
 
@@ -76,6 +77,8 @@ pub struct Database {
     pub orphan_since: Option<DateTime<Utc>>,
     /// The time of the first sweep that found it busy, stopped or failed although it had been usable.
     pub unusable_since: Option<DateTime<Utc>>,
+    /// The step on it that AWS refuses.
+    pub failed_step: Option<StepFailure>,
 }
 
 /// The attributes of a database in RDS's response, without its tags; see [`Database::parse`].
@@ -114,6 +117,7 @@ impl Database {
             record: tags.get(key::RECORD).map(RecordId::new),
             orphan_since: tags::parse_time(tags, key::ORPHAN_SINCE),
             unusable_since: tags::parse_time(tags, key::UNUSABLE_SINCE),
+            failed_step: StepFailure::parse(tags),
         }))
     }
 

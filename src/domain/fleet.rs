@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::ids::{FleetName, ImageId, RecordId, SubnetId};
 use super::policy::{Policy, Problem};
+use super::step_failure::StepFailure;
 use super::tags::{self, Tags, key, role};
 
 /// A fleet as AWS returned it: its base launch template, and the policy in the template's tags.
@@ -15,6 +16,8 @@ pub struct Fleet {
     pub policy: Policy,
     /// The problems of the policy.
     pub problems: Vec<Problem>,
+    /// The step on the pool that AWS refuses.
+    pub failed_step: Option<StepFailure>,
 }
 
 impl Fleet {
@@ -24,7 +27,7 @@ impl Fleet {
         let name = FleetName::from_template_name(template_name)?;
         tags::belongs(tags, name.as_str(), role::FLEET).then(|| {
             let (policy, problems) = Policy::parse(tags, &name);
-            Self { name, template, policy, problems }
+            Self { name, template, policy, problems, failed_step: StepFailure::parse(tags) }
         })
     }
 }

@@ -9,6 +9,7 @@ use super::ids::{
     EnvironmentId, FleetName, ImageId, InstanceId, InvalidName, Label, Number, RecordId, SubnetId,
 };
 use super::policy::Policy;
+use super::step_failure::StepFailure;
 use super::tags::{self, TagChanges, Tags, key, role};
 use super::text;
 use super::unreadable::{Parsed, Unreadable, UnreadableKind};
@@ -74,6 +75,8 @@ pub struct Record {
     pub orphan_since: Option<DateTime<Utc>>,
     /// The user who repairs the broken environment; see [`key::REPAIR`].
     pub repaired_by: Option<String>,
+    /// The step on it that AWS refuses.
+    pub failed_step: Option<StepFailure>,
     /// Services under test and their image tags.
     pub services: BTreeMap<String, String>,
     /// Free text of the owner.
@@ -116,6 +119,7 @@ impl Record {
             claim: tags.get(key::CLAIM).cloned(),
             orphan_since: tags::parse_time(tags, key::ORPHAN_SINCE),
             repaired_by: tags.get(key::REPAIR).map(|value| parse_timed(value, template_created_at).1),
+            failed_step: StepFailure::parse(tags),
             services: parse_services(tags),
             note: text_of(key::NOTE),
         }))

@@ -52,6 +52,8 @@ pub mod key {
     pub const ORPHAN_SINCE: &str = "hatchery:orphan-since";
     /// On databases: the time of the first sweep that found it busy, stopped or failed although it had been usable, RFC 3339.
     pub const UNUSABLE_SINCE: &str = "hatchery:unusable-since";
+    /// The step on this resource that AWS refuses; see [`crate::domain::StepFailure`].
+    pub const FAILED_STEP: &str = "hatchery:failed-step";
     /// On databases: the record that claimed it.
     pub const RECORD: &str = "hatchery:record";
     /// `<RFC 3339> <user>`: the user repairs the environment, so that no engine gives it up before its expiry.

@@ -1,5 +1,6 @@
 //! Takes steps. Each re-reads its target before a destructive change, and a failed step does not stop the others.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -7,8 +8,8 @@ use chrono::{DateTime, Utc};
 use futures::{FutureExt as _, StreamExt as _};
 
 use super::fresh_read::{CREATE_TTL, FreshRead};
-use super::plan::Planned;
-use super::step::{Orphan, Priority, Step, TerminationReason};
+use super::plan::{self, Planned};
+use super::step::{Orphan, Priority, Resource, Step, TerminationReason};
 use super::{Engine, StepReport};
 use crate::cloud::{Observed, Result};
 use crate::domain::environment::is_instance_of;
@@ -17,8 +18,8 @@ use crate::domain::policy::Setting;
 use crate::domain::tags::key;
 use crate::domain::{
     CloudError, DatabaseId, EnvironmentId, ErrorClass, Instance, InstanceId, InstanceState, LaunchFailure,
-    NewRecord, Number, Outcome, Policy, Purpose, Record, RecordId, StatusClass, TagChanges, Unreadable,
-    UnreadableKind, World,
+    NewRecord, Number, Outcome, Policy, Purpose, Record, RecordId, StatusClass, StepFailure, TagChanges,
+    Unreadable, UnreadableKind, World,
 };
 
 mod teardown;
@@ -64,7 +65,15 @@ impl Engine {
         deadline: Option<Duration>,
     ) -> Vec<StepReport> {
         let policy = &world.fleet.policy;
-        let actor = Actor { engine: self, world, policy, now, deadline, last_created: Mutex::default() };
+        let actor = Actor {
+            engine: self,
+            world,
+            policy,
+            now,
+            deadline,
+            last_created: Mutex::default(),
+            restore_refused: AtomicBool::new(false),
+        };
         let mut reports = Vec::with_capacity(steps.len());
         for group in steps.chunk_by(|a, b| a.step.priority() == b.step.priority()) {
             // Databases are created one by one, because the result of each decides whether the next is still needed.
@@ -85,6 +94,8 @@ struct Actor<'a> {
     deadline: Option<Duration>,
     /// The number of the last database that this pass has created for the pool.
     last_created: Mutex<Option<Number>>,
+    /// Whether AWS has refused a restore for the pool in this pass. It would refuse the next one too.
+    restore_refused: AtomicBool,
 }
 
 impl Actor<'_> {
@@ -96,6 +107,8 @@ impl Actor<'_> {
         } else {
             self.apply(step, &planned.reason).await
         };
+        let is_news = self.trace(step, &result).await;
+        let error = result.as_ref().err().map(|error| error.class);
         let (outcome, detail) = match result {
             Ok(Completion::Done(detail)) => (Outcome::Done, detail),
             Ok(Completion::Skipped(why)) => (Outcome::Skipped, why),
@@ -109,7 +122,39 @@ impl Actor<'_> {
             reason: planned.reason.clone(),
             outcome,
             detail,
+            error,
+            is_news,
         }
+    }
+
+    /// Writes the trace of a refused step for all engines, or removes it once the step succeeds. Returns whether the audit log needs the result.
+    async fn trace(&self, step: &Step, result: &StepResult) -> bool {
+        let Some(resource) = step.resource() else { return true };
+        let earlier =
+            plan::failures(self.world).find(|(found, _)| *found == resource).map(|(_, found)| found);
+        let earlier = earlier.filter(|earlier| earlier.action == step.action());
+        let (changes, is_news) = match result {
+            Ok(Completion::Done(_)) if earlier.is_some() => {
+                (TagChanges::new().remove(key::FAILED_STEP), true)
+            }
+            Err(error) if StepFailure::is_shared(error) => {
+                let failure = StepFailure::after(earlier, step.action(), error, self.now);
+                let is_news = failure.is_news(earlier);
+                (TagChanges::new().set(key::FAILED_STEP, failure.to_tag()), is_news)
+            }
+            _ => return true,
+        };
+        let cloud = &self.engine.cloud;
+        let written = match &resource {
+            Resource::Fleet => cloud.tag_fleet(&self.world.fleet.template, &changes).await,
+            Resource::Record(record) => cloud.tag_record(record, &changes).await,
+            Resource::Database(database) => cloud.tag_database(database, &changes).await,
+        };
+        if let Err(error) = written {
+            // Without the trace, each engine waits on its own.
+            tracing::warn!(action = step.action(), %error, "cannot write the trace of a step");
+        }
+        is_news
     }
 
     async fn apply(&self, step: &Step, reason: &str) -> StepResult {
@@ -152,21 +197,25 @@ impl Actor<'_> {
             Step::DeleteDatabase { record, environment } => self.delete_database(record, environment).await,
             Step::DeleteRecord { record, environment } => self.delete_record(record, environment).await,
             Step::Retire { environment, status } => self.retire(environment, *status, reason).await,
-            Step::CountFailedRestore { number } => {
+            Step::CountFailedRestores { numbers } => {
                 self.set_policy("restore-failures", |policy| {
                     let counted = &policy.restore_failures;
-                    (!counted.numbers.contains(number)).then(|| counted.with(*number, self.now).to_tag())
+                    let new = numbers.difference(&counted.numbers);
+                    let all = new.fold(counted.clone(), |all, number| all.with(*number, self.now));
+                    (all != *counted).then(|| all.to_tag())
                 })
                 .await
             }
             Step::ResetFailedRestores => self.set_policy("restore-failures", |_| Some(String::new())).await,
-            Step::CreateDatabase { number, restore, .. } => self.create_database(*number, restore).await,
-            Step::RaiseNumberHint { number } => {
-                self.set_policy("last-number", |policy| {
-                    (policy.last_number < *number).then(|| number.to_string())
-                })
-                .await
+            Step::CreateDatabase { .. } if self.restore_refused.load(Ordering::Relaxed) => {
+                Ok(Completion::skip("AWS has just refused another restore"))
             }
+            Step::CreateDatabase { number, restore, .. } => {
+                let result = self.create_database(*number, restore).await;
+                self.restore_refused.fetch_or(result.is_err(), Ordering::Relaxed);
+                result
+            }
+            Step::RaiseNumberHint { number } => self.raise_number_hint(*number).await,
         }
     }
 
@@ -395,6 +444,18 @@ impl Actor<'_> {
         };
         self.engine.cloud.tag_fleet(&fleet.template, &changes).await?;
         Ok(Completion::done())
+    }
+
+    /// Raises the hint of the highest used number. Another engine may write a lower one at the same time, so the hint is read back.
+    async fn raise_number_hint(&self, number: Number) -> StepResult {
+        let raise = || {
+            self.set_policy("last-number", |policy| (policy.last_number < number).then(|| number.to_string()))
+        };
+        let raised = raise().await?;
+        if matches!(raised, Completion::Done(_)) {
+            raise().await?;
+        }
+        Ok(raised)
     }
 }
 

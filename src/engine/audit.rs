@@ -66,7 +66,7 @@ impl Engine {
     pub(super) async fn log_steps(&self, reports: &[StepReport], now: DateTime<Utc>) {
         let events: Vec<_> = reports
             .iter()
-            .filter(|report| report.outcome != Outcome::Skipped)
+            .filter(|report| report.outcome != Outcome::Skipped && report.is_news)
             .map(|report| AuditEvent {
                 at: now,
                 who: self.config.host.clone(),

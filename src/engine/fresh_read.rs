@@ -39,6 +39,11 @@ impl<T> FreshRead<T> {
 }
 
 impl Engine {
+    /// Returns a read without a value, from now on.
+    pub(super) fn fresh(&self) -> FreshRead<()> {
+        FreshRead { value: (), now: None, started: self.clock.elapsed(), started_wall: self.clock.now() }
+    }
+
     /// Reads a value. Its age counts from before the call, because the response may be as old as that.
     pub(super) async fn read_fresh<T>(
         &self,

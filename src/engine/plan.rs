@@ -10,6 +10,7 @@ mod orphans;
 mod planner;
 mod pool;
 
+pub(in crate::engine) use planner::failures;
 pub use planner::{ORPHAN_AFTER, Planned};
 
 use planner::Planner;

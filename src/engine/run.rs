@@ -36,6 +36,9 @@ const AFTER_CHANGE: Duration = Duration::from_secs(2);
 /// The maximum delay after failures.
 const MAX_BACKOFF: Duration = Duration::from_mins(5);
 
+/// How long an engine leaves an action alone that it has no permission for.
+const DENIED_PAUSE: Duration = Duration::from_mins(15);
+
 /// How long a completed step is not repeated although the plan still contains it, because reads lag.
 const VISIBILITY_DELAY: Duration = Duration::from_secs(30);
 
@@ -113,6 +116,7 @@ impl Engine {
             options,
             watched: true,
             scheduled: BTreeMap::new(),
+            denied: BTreeMap::new(),
             failures: 0,
             slowdown: 1.0,
             audit_read: None,
@@ -134,6 +138,8 @@ fn unstarted(planned: &Planned, outcome: Outcome) -> StepReport {
         reason: planned.reason.clone(),
         outcome,
         detail: String::new(),
+        error: None,
+        is_news: false,
     }
 }
 
@@ -148,6 +154,8 @@ struct EngineLoop {
     options: RunOptions,
     watched: bool,
     scheduled: BTreeMap<Key, Scheduled>,
+    /// Until when this engine leaves actions alone that it has no permission for.
+    denied: BTreeMap<&'static str, Duration>,
     failures: u32,
     /// The factor by which throttling lengthens the interval.
     slowdown: f64,
@@ -258,7 +266,8 @@ impl EngineLoop {
                 let delay = if own { Duration::ZERO } else { jitter(seed, key, engines) };
                 Scheduled { due: elapsed + delay, failures: 0 }
             });
-            if scheduled.due <= elapsed {
+            let is_denied = self.denied.get(planned.step.action()).is_some_and(|until| elapsed < *until);
+            if scheduled.due <= elapsed && !is_denied {
                 due.push(planned);
             }
         }
@@ -269,9 +278,15 @@ impl EngineLoop {
         let reports = self.engine.act(world, now, &due, None).await;
         self.engine.log_steps(&reports, now).await;
         self.engine.emit(Event::Working(0));
-        self.changed = true;
+        // Nothing has changed after a skipped or failed step, so there is nothing to see.
+        self.changed =
+            reports.iter().any(|report| matches!(report.outcome, Outcome::Done | Outcome::Unknown));
         let elapsed = self.engine.clock.elapsed();
         for (planned, report) in due.iter().zip(&reports) {
+            if report.error == Some(ErrorClass::Auth) {
+                // Another engine may have the permission.
+                self.denied.insert(report.action, elapsed + DENIED_PAUSE);
+            }
             let Some(scheduled) = self.scheduled.get_mut(&planned.step.key()) else { continue };
             // A skipped step was done by another engine, which this engine does not see yet.
             let done = matches!(report.outcome, Outcome::Done | Outcome::Skipped);

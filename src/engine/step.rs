@@ -1,5 +1,6 @@
 //! Steps: the idempotent changes that an engine can make, and their order.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
@@ -132,10 +133,10 @@ pub enum Step {
         /// The status for which it leaves the pool. If it has changed meanwhile, the database stays.
         status: StatusClass,
     },
-    /// Adds a failed restore to the fleet's count.
-    CountFailedRestore {
-        /// The number of the failed database.
-        number: Number,
+    /// Adds failed restores to the fleet's count, all in one change, because changes of one tag at the same time overwrite each other.
+    CountFailedRestores {
+        /// The numbers of the failed databases.
+        numbers: BTreeSet<Number>,
     },
     /// Clears the fleet's count of failed restores, because a later restore succeeded.
     ResetFailedRestores,
@@ -195,6 +196,14 @@ impl Orphan {
     }
 }
 
+/// The resource that a step changes and that can hold a tag about it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Resource {
+    Fleet,
+    Record(RecordId),
+    Database(DatabaseId),
+}
+
 /// The order of steps: those that users wait for first, deletions before creations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Priority {
@@ -227,7 +236,7 @@ impl Step {
             Self::MarkReaping { .. }
             | Self::Orphan { .. }
             | Self::Unusable { .. }
-            | Self::CountFailedRestore { .. }
+            | Self::CountFailedRestores { .. }
             | Self::ResetFailedRestores => Priority::Mark,
             Self::TerminateInstance { .. }
             | Self::DeleteDatabase { .. }
@@ -260,7 +269,7 @@ impl Step {
             Self::DeleteDatabase { .. } => "delete-database",
             Self::DeleteRecord { .. } => "delete-record",
             Self::Retire { .. } => "retire-database",
-            Self::CountFailedRestore { .. } => "note-failed-restore",
+            Self::CountFailedRestores { .. } => "note-failed-restore",
             // Steps of one priority run in the order of their actions: counters are cleared before new failures are counted.
             Self::ResetFailedRestores => "forget-failed-restores",
             Self::RaiseNumberHint { .. } => "move-hint",
@@ -290,9 +299,10 @@ impl Step {
             | Self::StartDatabase { database }
             | Self::CreateDatabase { database, .. } => database.to_string(),
             Self::RestoreTags { what } => what.id.clone(),
-            Self::CountFailedRestore { number } | Self::RaiseNumberHint { number } => {
-                format!("number {number}")
+            Self::CountFailedRestores { numbers } => {
+                format!("number {}", numbers.iter().map(Number::to_string).collect::<Vec<_>>().join(", "))
             }
+            Self::RaiseNumberHint { number } => format!("number {number}"),
             Self::ResetFailedRestores => "the fleet".to_owned(),
         }
     }
@@ -315,6 +325,28 @@ impl Step {
                 reason: TerminationReason::Ending(record) | TerminationReason::Surplus { record, .. },
                 ..
             } => Some(record),
+            _ => None,
+        }
+    }
+}
+
+impl Step {
+    /// Returns the resource whose tag tells all engines that AWS refuses the step; `None` if there is none.
+    #[must_use]
+    pub fn resource(&self) -> Option<Resource> {
+        if let Some(record) = self.record() {
+            return Some(Resource::Record(record.clone()));
+        }
+        match self {
+            Self::CreateDatabase { .. } => Some(Resource::Fleet),
+            Self::Retire { environment, .. } | Self::ClaimDatabase { environment, .. } => {
+                Some(Resource::Database(environment.database_id()))
+            }
+            Self::Unusable { database, .. }
+            | Self::StartDatabase { database }
+            | Self::Orphan { what: Orphan::Database(database), .. } => {
+                Some(Resource::Database(database.clone()))
+            }
             _ => None,
         }
     }

@@ -147,9 +147,9 @@ fn apply(world: &mut World, step: &Step) {
             retirement.terminate = Some(Termination { at: now(), by: "engine".into() });
             world.records.items.push(retirement);
         }
-        Step::CountFailedRestore { number } => {
+        Step::CountFailedRestores { numbers } => {
             let failures = &mut world.fleet.policy.restore_failures;
-            *failures = failures.with(*number, now());
+            *failures = numbers.iter().fold(failures.clone(), |all, number| all.with(*number, now()));
         }
         Step::ResetFailedRestores => world.fleet.policy.restore_failures = RestoreFailures::default(),
         Step::CreateDatabase { number, restore, .. } => {

@@ -185,6 +185,7 @@ fn foreign_database() -> Database {
         record: None,
         orphan_since: None,
         unusable_since: None,
+        failed_step: None,
     }
 }
 

@@ -47,6 +47,7 @@ pub(crate) fn empty_world() -> World {
             template: RecordId::new("lt-0"),
             policy: policy(),
             problems: Vec::new(),
+            failed_step: None,
         },
         records: Listing::complete(Vec::new(), now()),
         instances: Listing::complete(Vec::new(), now()),
@@ -85,6 +86,7 @@ pub(crate) fn record(number: u32) -> Record {
         claim: Some("c0ffee".into()),
         orphan_since: None,
         repaired_by: None,
+        failed_step: None,
         services: BTreeMap::from([("payments".to_owned(), "f-123".to_owned())]),
         note: None,
     }
@@ -128,6 +130,7 @@ pub(crate) fn database(number: u32) -> Database {
         record: None,
         orphan_since: None,
         unusable_since: None,
+        failed_step: None,
     }
 }
 

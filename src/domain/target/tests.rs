@@ -22,7 +22,8 @@ fn world() -> World {
     let name: FleetName = "dev".parse().unwrap();
     let mut policy = Policy::new(&name);
     (policy.spare, policy.hours) = (Spare::Auto, Some("Mon 07:00-19:00 UTC".parse().unwrap()));
-    let fleet = Fleet { name, template: RecordId::new("lt-0"), policy, problems: Vec::new() };
+    let fleet =
+        Fleet { name, template: RecordId::new("lt-0"), policy, problems: Vec::new(), failed_step: None };
     World { records: Listing::complete(Vec::new(), at("12:00:00")), ..World::new(fleet) }
 }
 
@@ -76,6 +77,7 @@ fn listed_databases_count_as_restores() {
         record: None,
         orphan_since: None,
         unusable_since: None,
+        failed_step: None,
     }));
     let found = RestoreTimes::measure(&launches_with([]), &world);
     assert_eq!(found, RestoreTimes { mean: TimeDelta::minutes(40), slow: TimeDelta::minutes(40) });

@@ -13,6 +13,7 @@ use crate::domain::{
     CloudError, EnvironmentId, ErrorClass, Fleet, LaunchFailure, NewEnvironment, NewRecord, Number, Pool,
     Purpose, Record, RecordId, StatusClass, SubnetId, TagChanges, Termination, World,
 };
+use crate::engine::fresh_read::CREATE_TTL;
 use crate::engine::retry::{MAX_TRIES, RETRY_DELAY};
 use crate::engine::{Engine, LaunchRequest};
 use crate::failure::{Failure, Kind};
@@ -263,9 +264,15 @@ impl Engine {
         now: DateTime<Utc>,
     ) -> Result<Binding, Failure> {
         let claim = (environment.clone(), record.clone());
-        let restored =
-            self.retry(|| self.restore_database(fleet, environment.number, Some(&claim), restore, now)).await;
-        match restored {
+        let observed = self.clock.elapsed();
+        let restored = self.retry(|| async {
+            // A request that hangs is given up, because its time of request would be wrong.
+            let read = self.fresh();
+            let now = now + self.clock.elapsed().saturating_sub(observed);
+            let call = self.restore_database(fleet, environment.number, Some(&claim), restore, now);
+            self.act_within(CREATE_TTL, &read, "RestoreDBInstanceFromDBSnapshot", call).await
+        });
+        match restored.await {
             Ok(_) => Ok(Binding::Bound),
             // Another engine has just created a spare with this number, which the claim covers, or the name is not the fleet's.
             Err(error) if error.is(ErrorClass::AlreadyExists) => self.bind(environment, record).await,

@@ -1,13 +1,13 @@
 //! The steps and refusals of a plan while it is made.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::{EnvironmentId, Number, Policy, UnreadableKind, World};
+use crate::domain::{EnvironmentId, Number, Policy, StepFailure, UnreadableKind, World};
 use crate::engine::Refusal;
-use crate::engine::step::{Key, Step};
+use crate::engine::step::{Key, Resource, Step};
 
 /// How long a resource must be marked as an orphan before an engine acts on it.
 pub const ORPHAN_AFTER: Duration = Duration::from_mins(10);
@@ -26,6 +26,8 @@ pub(super) struct Planner<'w> {
     pub(super) now: DateTime<Utc>,
     /// The numbers of databases that exist, but whose tags do not say that they are the fleet's.
     pub(super) unreadable_databases: BTreeSet<Number>,
+    /// The steps that AWS has refused, by the resource that holds the trace.
+    failures: HashMap<Resource, &'w StepFailure>,
     /// Boxed, because sorting moves the elements.
     steps: Vec<(Key, Box<Planned>)>,
     refused: Vec<Refusal>,
@@ -34,10 +36,26 @@ pub(super) struct Planner<'w> {
 impl<'w> Planner<'w> {
     pub(super) fn new(world: &'w World, policy: &'w Policy, now: DateTime<Utc>) -> Self {
         let unreadable_databases = world.unreadable_numbers(UnreadableKind::Database);
-        Self { world, policy, now, unreadable_databases, steps: Vec::new(), refused: Vec::new() }
+        let failures = failures(world).filter(|(_, failure)| now < failure.retry_at()).collect();
+        Self { world, policy, now, unreadable_databases, failures, steps: Vec::new(), refused: Vec::new() }
     }
 
+    /// Returns why a step must wait, if AWS has refused it and its pause is not over.
+    pub(super) fn pause_of(&self, step: &Step) -> Option<String> {
+        let failure = self.failures.get(&step.resource()?)?;
+        (failure.action == step.action()).then(|| {
+            let times =
+                if failure.count == 1 { "once".to_owned() } else { format!("{} times", failure.count) };
+            let (since, next) = (failure.since.format("%F %T"), failure.retry_at().format("%T"));
+            format!("it has failed {times} since {since}, and is tried again at {next}: {}", failure.error)
+        })
+    }
+
+    /// Plans a step, or refuses it while it must wait for the next try.
     pub(super) fn push(&mut self, step: Step, reason: impl Into<String>) {
+        if let Some(pause) = self.pause_of(&step) {
+            return self.refuse(step.action(), step.target(), pause);
+        }
         self.steps.push((step.key(), Box::new(Planned { step, reason: reason.into() })));
     }
 
@@ -75,4 +93,16 @@ impl<'w> Planner<'w> {
         steps.dedup_by(|(a, _), (b, _)| a == b);
         (steps.into_iter().map(|(_, planned)| *planned).collect(), self.refused)
     }
+}
+
+/// Returns the traces of refused steps.
+pub(in crate::engine) fn failures(world: &World) -> impl Iterator<Item = (Resource, &StepFailure)> {
+    let of_fleet = world.fleet.failed_step.iter().map(|failure| (Resource::Fleet, failure));
+    let records = world.records.iter();
+    let of_records =
+        records.filter_map(|found| Some((Resource::Record(found.id.clone()), found.failed_step.as_ref()?)));
+    let databases = world.databases.iter();
+    let of_databases = databases
+        .filter_map(|found| Some((Resource::Database(found.id.clone()), found.failed_step.as_ref()?)));
+    of_fleet.chain(of_records).chain(of_databases)
 }

@@ -52,6 +52,7 @@ fn raise_hint(planner: &mut Planner<'_>) {
 fn failures(planner: &mut Planner<'_>, pool: &Pool<'_>, stuck: &[&Database]) -> RestoreFailures {
     let counted = &planner.policy.restore_failures;
     let mut known = counted.clone();
+    let mut new = Vec::new();
     let failed = pool.in_state(DatabaseState::Failed).filter(|database| database.created_at.is_none());
     let failed = failed.map(|database| (database, database.status.clone()));
     let stuck = stuck.iter().map(|database| (*database, "still creating after two hours".to_owned()));
@@ -62,9 +63,13 @@ fn failures(planner: &mut Planner<'_>, pool: &Pool<'_>, stuck: &[&Database]) -> 
                 Step::Retire { environment: planner.environment(number), status: database.status_class() };
             planner.push(step, format!("its restore failed: it is {why}"));
         } else {
-            planner.push(Step::CountFailedRestore { number }, format!("{} is {why}", database.id));
+            new.push((number, format!("{} is {why}", database.id)));
             known = known.with(number, planner.now);
         }
+    }
+    if !new.is_empty() {
+        let (numbers, reasons): (_, Vec<_>) = new.into_iter().unzip();
+        planner.push(Step::CountFailedRestores { numbers }, reasons.join(", "));
     }
     // A claimed database shows as well as a free one that restores succeed.
     let succeeded = |last| {
@@ -189,6 +194,9 @@ fn top_up(planner: &mut Planner<'_>, missing: usize, failures: &RestoreFailures,
             Ok(restore) => {
                 let database = planner.world.fleet.name.database_id(number);
                 let step = Step::CreateDatabase { number, database, restore };
+                if let Some(pause) = planner.pause_of(&step) {
+                    return planner.refuse("create-database", "pool", pause);
+                }
                 planner.push(step, format!("{}; {missing} missing", target.reason));
             }
             Err(reason) => return planner.refuse("create-database", "pool", reason),
