@@ -423,7 +423,6 @@ fn dry_run_lists_steps_and_changes_nothing() {
 #[rstest]
 #[case("paused", "true", "the fleet is paused")]
 #[case("min-version", "1.0.1", "the fleet requires hatchery 1.0.1 or later, and this is 1.0.0")]
-#[case("ttl", "8d", "the fleet's policy is invalid: setting ttl is longer than max-lifetime")]
 fn observe_only_engine_gives_its_reason(
     #[case] setting: &'static str,
     #[case] value: &'static str,
@@ -437,6 +436,83 @@ fn observe_only_engine_gives_its_reason(
         let report = bed.engine.once(false).await.unwrap();
         assert_eq!((report.steps.len(), report.refused.len()), (0, 1));
         assert_eq!((report.refused[0].target.as_str(), report.refused[0].reason.as_str()), ("dev", why));
+    });
+}
+
+/// An invalid setting stops what depends on it, and nothing else.
+#[rstest]
+#[case::launches("hatchery:image-tag", "two words", true, "create-database")]
+#[case::pool("hatchery:spare", "many", false, "terminate-instance")]
+#[case::url("hatchery:url.app", "ftp://x", true, "terminate-instance")]
+fn invalid_setting_stops_only_its_part(
+    #[case] tag: &'static str,
+    #[case] value: &'static str,
+    #[case] fills_pool: bool,
+    #[case] action: &str,
+) {
+    on_paused_time(async {
+        let bed = TestBed::new();
+        let launched = bed.launch().await.unwrap();
+        let cloud = bed.caller();
+        let fleet = cloud.fleet(&dev()).await.unwrap().unwrap();
+        cloud.tag_fleet(&fleet.template, &TagChanges::new().set(tag, value)).await.unwrap();
+        bed.engine.terminate(&launched.environment).await.unwrap();
+        let actions: Vec<_> = bed.run_pass().await.into_iter().map(|(action, ..)| action).collect();
+        assert!(actions.contains(&"terminate-instance") && actions.contains(&action), "{actions:?}");
+        assert_eq!(actions.contains(&"create-database"), fills_pool, "{actions:?}");
+    });
+}
+
+#[test]
+fn termination_in_a_paused_fleet_says_so() {
+    on_paused_time(async {
+        let bed = TestBed::new();
+        let launched = bed.launch().await.unwrap();
+        let cloud = bed.caller();
+        let fleet = cloud.fleet(&dev()).await.unwrap().unwrap();
+        cloud.tag_fleet(&fleet.template, &TagChanges::new().set("hatchery:paused", "true")).await.unwrap();
+        let ending = bed.engine.terminate(&launched.environment).await.unwrap();
+        assert_eq!(ending.delayed_by.as_deref(), Some("the fleet is paused"));
+        let refused = bed.launch().await.unwrap_err();
+        assert_eq!(refused.message, "cannot launch: the fleet is paused");
+    });
+}
+
+/// What AWS refuses for good is tried ever less often, by all engines together, and logged once.
+#[test]
+fn refused_restores_leave_a_trace() {
+    on_paused_time(async {
+        let bed = TestBed::with_policy([("spare", "10"), ("max-databases", "14")]);
+        bed.script.fail("create database", ALWAYS, error(ErrorClass::Quota));
+        for _ in 0..120 {
+            bed.run_pass().await;
+            bed.clock.sleep(Duration::from_mins(1)).await;
+        }
+        // The pauses are 1, 2, 4 … 64 minutes. Each try asks in every zone no more than once.
+        assert_eq!(bed.script.count("create database"), 7);
+        assert_eq!(bed.audit("create-database").len(), 2);
+        let refused = bed.engine.once(true).await.unwrap().refused;
+        let refusal = refused.iter().find(|refusal| refusal.action == "create-database").unwrap();
+        assert!(refusal.reason.starts_with("it has failed 7 times since 2026-03-02 08:00:00"), "{refusal:?}");
+        assert!(refusal.reason.ends_with("Operation: injected error (Code)"), "{refusal:?}");
+        // The first success removes the trace.
+        bed.script.clear();
+        bed.clock.sleep(Duration::from_mins(64)).await;
+        bed.run_pass().await;
+        let fleet = bed.caller().fleet(&dev()).await.unwrap().unwrap();
+        assert_eq!(fleet.failed_step, None);
+    });
+}
+
+#[test]
+fn zone_without_capacity_is_replaced_by_another() {
+    on_paused_time(async {
+        let bed = TestBed::with_scenario(Scenario::default());
+        bed.script.fail("create database", 2, error(ErrorClass::Capacity));
+        let steps = bed.run_pass().await;
+        let (_, outcome, detail) = steps.iter().find(|(action, ..)| *action == "create-database").unwrap();
+        assert_eq!((*outcome, bed.script.count("create database")), (Outcome::Done, 3));
+        assert!(detail.contains(" in eu-west-1"), "{detail}");
     });
 }
 

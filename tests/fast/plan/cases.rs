@@ -360,7 +360,10 @@ fn every_placement_is_tried_once() {
 
 #[test]
 fn orphan_mark_is_a_tag() {
-    assert_eq!(Orphan::changes(false, now()), TagChanges::new().remove("hatchery:orphan-since"));
+    assert_eq!(
+        Orphan::changes(false, now()),
+        TagChanges::new().remove("hatchery:orphan-since").remove("hatchery:repair")
+    );
     assert!(!Orphan::changes(true, now()).is_empty());
     assert!(Duration::from_mins(1) <= plan::ORPHAN_AFTER);
 }
