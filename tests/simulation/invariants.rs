@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use chrono::{DateTime, TimeDelta, Utc};
 use hatchery::cloud::sim::{Change, SimInstance, State};
 use hatchery::domain::tags::{self, Tags, key};
-use hatchery::domain::{CloudError, Policy};
+use hatchery::domain::{CloudError, EnvironmentId, Policy};
 
 use crate::ownership::{Ownership, find_record, fleet_of, is_instance, is_pool, is_template, record_name};
 use crate::swarm::is_reported;
@@ -201,6 +201,20 @@ impl InvariantChecker {
         }
         self.launched.insert(record.to_owned(), state.now());
         self.raise_confirmed(record, expires_at);
+    }
+
+    /// I3: an environment that a user is told to be terminated is being terminated.
+    pub(crate) fn denied(&mut self, state: &State, who: &str, environment: &EnvironmentId) {
+        let name = environment.record_name();
+        let kept = |tags: &Tags| {
+            let ends = [key::TERMINATE, key::FAILURE, key::REAPING_SINCE];
+            tags.get(key::OWNER).is_some_and(|owner| owner == who)
+                && !ends.iter().any(|key| tags.contains_key(*key))
+        };
+        if state.templates().any(|(_, template)| template.name == name && kept(&template.tags)) {
+            let what = format!("{who} was told that {environment} is terminated, and it is not");
+            self.violation(state, "I3", what);
+        }
     }
 
     /// I4: no extension is confirmed for an environment that is being reaped.

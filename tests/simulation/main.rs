@@ -253,6 +253,9 @@ fn soak_seeds(config: &SimulationConfig) {
     println!("faults {faults:#?}\nsteps {steps:#?}\nviolations {violations}");
     for outcome in outcomes.iter().filter(|outcome| !outcome.violations.is_empty()) {
         println!("seed {}: {}", outcome.seed, outcome.violations[0]);
+        if config.swarm {
+            println!("  with {:?}", swarm::Swarm::draw(outcome.seed).hazards);
+        }
     }
     assert_no_violations(&outcomes);
 }

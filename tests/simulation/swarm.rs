@@ -80,6 +80,19 @@ pub(crate) enum Hazard {
 /// `HATCHERY_HAZARDS=Stops,Busy` turns on these and no others.
 pub(crate) const NOT_YET: &[(Hazard, &str)] = &[
     (Hazard::MissingTags, "a listing without some tags hides databases, so the ceiling is exceeded"),
+    (Hazard::DatabaseQuota, "a restore that the quota refuses is tried by every engine in every pass"),
+    (Hazard::Protection, "a deletion that a protection refuses is tried by every engine in every pass"),
+    (Hazard::Busy, "a free database that is older than two hours and busy counts as a failed restore"),
+    (Hazard::Maintenance, "a free database that is older than two hours and busy counts as a failed restore"),
+    (Hazard::StorageFull, "a free database that is older than two hours and busy counts as a failed restore"),
+    (
+        Hazard::RestoreCapacity,
+        "a restore that a zone refuses is tried by every engine in every pass, in the same zone",
+    ),
+    (
+        Hazard::DatabaseZoneOutages,
+        "a restore that a zone refuses is tried by every engine in every pass, in the same zone",
+    ),
     (Hazard::Stops, "a stopped free database counts as a failed restore, and five at once stop the pool"),
     (Hazard::Terminal, "one look at a terminal database ends a ready environment"),
     (Hazard::BriefFailures, "one look at a terminal database ends a ready environment"),
@@ -191,8 +204,10 @@ fn draw_hazards(random: &mut ChaCha8Rng) -> BTreeMap<Hazard, f64> {
                 Some("all") => is_drawn,
                 Some(names) => names.split(',').any(|name| name.parse() == Ok(hazard)),
             };
-            // A higher level is drawn less often.
-            is_on.then_some((hazard, level * level * strength))
+            // A higher level is drawn less often, unless the hazards were chosen.
+            let is_chosen = chosen.as_deref().is_some_and(|chosen| chosen != "all");
+            let level = if is_chosen { 0.5 + level / 2.0 } else { level * level * strength };
+            is_on.then_some((hazard, level))
         })
         .collect()
 }
