@@ -7,6 +7,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod alive;
 #[path = "../support/builders.rs"]
 mod builders;
 mod cloud_layer;
@@ -26,6 +27,7 @@ mod many_dashboards;
 mod mutants;
 mod observe;
 mod operator;
+mod operator_scripts;
 mod ownership;
 mod people;
 mod refusals;

@@ -93,6 +93,8 @@ pub(crate) const NOT_YET: &[(Hazard, &str)] = &[
         Hazard::DatabaseZoneOutages,
         "a restore that a zone refuses is tried by every engine in every pass, in the same zone",
     ),
+    (Hazard::WriteLag, "a launch that EC2 does not find yet is told to be terminated, and lives"),
+    (Hazard::TwoOnOne, "the later of two extensions shortens what was confirmed to the other user"),
     (Hazard::Stops, "a stopped free database counts as a failed restore, and five at once stop the pool"),
     (Hazard::Terminal, "one look at a terminal database ends a ready environment"),
     (Hazard::BriefFailures, "one look at a terminal database ends a ready environment"),
