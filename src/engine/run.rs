@@ -175,12 +175,12 @@ impl EngineLoop {
             let delay = match self.tick().await {
                 Ok(world) => {
                     self.failures = 0;
-                    Some(self.poll_interval(&world))
+                    self.poll_interval(&world)
                 }
                 Err(failure) => {
-                    // Retrying cannot fix missing credentials. The user logs in and then requests a refresh.
-                    let delay =
-                        if failure.kind == Kind::NotPermitted { None } else { Some(self.next_backoff()) };
+                    // A user who logs in again requests a refresh. Without a user, a refused call may be allowed later.
+                    let is_denied = failure.kind == Kind::NotPermitted;
+                    let delay = if is_denied { MAX_BACKOFF } else { self.next_backoff() };
                     self.engine.emit(Event::ObserveFailed(failure));
                     delay
                 }
@@ -192,18 +192,9 @@ impl EngineLoop {
     }
 
     /// Waits until the next observation is due or requested. Returns `false` once the handle is dropped.
-    async fn sleep_or_wake(
-        &mut self,
-        delay: Option<Duration>,
-        commands: &mut mpsc::Receiver<Command>,
-    ) -> bool {
+    async fn sleep_or_wake(&mut self, delay: Duration, commands: &mut mpsc::Receiver<Command>) -> bool {
         let engine = self.engine.clone();
-        let slept = async {
-            match delay {
-                Some(delay) => engine.clock.sleep(delay).await,
-                None => std::future::pending().await,
-            }
-        };
+        let slept = engine.clock.sleep(delay);
         tokio::pin!(slept);
         loop {
             // A fixed order, because a simulation must give the same history for the same seed.

@@ -186,18 +186,20 @@ fn failed_observation_backs_off() {
 }
 
 #[test]
-fn missing_permission_waits_for_a_refresh() {
+fn missing_permission_waits_for_a_refresh_or_five_minutes() {
     on_paused_time(async {
         let bed = TestBed::new();
-        bed.script.fail("fleet", 1, error(ErrorClass::Auth));
+        bed.script.fail("fleet", 2, error(ErrorClass::Auth));
         let (handle, events) = run(&bed, options());
-        bed.clock.sleep(60 * MINUTE).await;
+        bed.clock.sleep(4 * MINUTE).await;
         let first = events.take();
         assert!(
             matches!(&first[..], [(_, Event::ObserveFailed(failure))] if failure.kind == Kind::NotPermitted)
         );
         handle.refresh();
         bed.clock.sleep(Duration::from_secs(1)).await;
+        assert!(matches!(&events.take()[..], [(_, Event::ObserveFailed(_))]));
+        bed.clock.sleep(5 * MINUTE).await;
         assert!(events.take().iter().any(|(_, event)| matches!(event, Event::World(_))));
     });
 }

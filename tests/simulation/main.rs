@@ -7,6 +7,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod alive;
 #[path = "../support/builders.rs"]
 mod builders;
 mod cloud_layer;
@@ -26,6 +27,7 @@ mod many_dashboards;
 mod mutants;
 mod observe;
 mod operator;
+mod operator_scripts;
 mod ownership;
 mod people;
 mod refusals;
@@ -253,6 +255,9 @@ fn soak_seeds(config: &SimulationConfig) {
     println!("faults {faults:#?}\nsteps {steps:#?}\nviolations {violations}");
     for outcome in outcomes.iter().filter(|outcome| !outcome.violations.is_empty()) {
         println!("seed {}: {}", outcome.seed, outcome.violations[0]);
+        if config.swarm {
+            println!("  with {:?}", swarm::Swarm::draw(outcome.seed).hazards);
+        }
     }
     assert_no_violations(&outcomes);
 }
