@@ -3,7 +3,8 @@
 //!
 //! `HATCHERY_SEEDS=17 cargo test --test simulation replay -- --ignored --nocapture` replays one seed with its history;
 //! `HATCHERY_SEEDS=1..2000 cargo test --release --no-default-features --test simulation soak -- --ignored --nocapture`
-//! runs as many as are asked for on all cores.
+//! runs as many as are asked for on all cores. `replay_swarm` and `soak_swarm` do the same for the swarm, in which each seed has its own mix of
+//! faults; `HATCHERY_HAZARDS` chooses from them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

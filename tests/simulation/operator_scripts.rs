@@ -66,12 +66,14 @@ fn pool_stopped_for_the_night_survives() {
         bed.run_other_engine(5).await;
         let databases = bed.unclaimed();
         assert_eq!(databases.len(), 5);
-        databases.iter().for_each(|(id, _)| bed.by_hand(&Intervention::Stop(id.clone())));
+        for (id, _) in &databases {
+            bed.by_hand(&Intervention::Stop(id.clone()));
+        }
         bed.run_other_engine(30).await;
-        databases.iter().for_each(|(id, _)| {
+        for (id, _) in &databases {
             // An engine may have started it already.
             let _ = bed.sim.intervene(OPERATOR, &Intervention::Start(id.clone()));
-        });
+        }
         bed.run_other_engine(90).await;
         assert_eq!(bed.audit("note-failed-restore"), []);
         assert_eq!(bed.free(), 5);
