@@ -354,9 +354,13 @@ impl Actor<'_> {
         let previous = Number(number.0.saturating_sub(1));
         let visible = self.world.databases.iter().any(|database| database.number == previous);
         if !visible && *self.last_created() != Some(previous) {
-            let found = cloud.database(fleet, previous).await?;
-            if found.value.is_some_and(|database| database.environment.is_none()) {
-                return Ok(Completion::skip("another engine has just created one"));
+            match cloud.database(fleet, previous).await {
+                Ok(found) if found.value.as_ref().is_some_and(|found| found.environment.is_none()) => {
+                    return Ok(Completion::skip("another engine has just created one"));
+                }
+                Err(error) if !error.is(ErrorClass::Unreadable) => return Err(error),
+                // It does not exist, is claimed, or is a namesake.
+                Ok(_) | Err(_) => {}
             }
         }
         let done = self.restore(&read, number, None, restore).await?;
