@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::context::Session;
 use super::json;
-use crate::cloud::{DynAccount, Permission, ScheduledEngine};
+use crate::cloud::{BaseTemplate, DynAccount, Permission, ScheduledEngine};
 use crate::domain::{Access, Fleet, Target, World, health, lifecycle};
 use crate::engine::{Engine, exposure};
 use crate::failure::Failure;
@@ -220,15 +220,21 @@ fn check_pool(world: &World, now: DateTime<Utc>, findings: &mut Findings) {
 }
 
 async fn check_account(account: &DynAccount, fleet: &Fleet, findings: &mut Findings) {
-    let (groups, permissions, quotas) =
-        join!(exposure::security_groups_of(&**account, fleet), account.permissions(fleet), account.quotas());
-    match groups {
-        Ok(groups) => {
+    let (base, permissions, quotas) =
+        join!(exposure::base_template_of(&**account, fleet), account.permissions(fleet), account.quotas());
+    match base {
+        Ok((base, groups)) => {
+            check_base_template(fleet, &base, findings);
             let exposed = exposure::exposed_groups(&groups, &fleet.policy);
             for group in &exposed {
                 findings.error("network", &exposure::refusal(group));
             }
-            if exposed.is_empty() {
+            let unread: Vec<_> = groups.iter().flat_map(|group| group.unread.clone()).collect();
+            if !unread.is_empty() {
+                let message = format!("cannot read {}, which may admit the internet", unread.join(", "));
+                let hint = "ask your administrator to allow ec2:GetManagedPrefixListEntries";
+                findings.push(Level::Warning, "network", message, hint);
+            } else if exposed.is_empty() {
                 findings.ok("network", "no security group is open to the internet");
             }
         }
@@ -243,6 +249,15 @@ async fn check_account(account: &DynAccount, fleet: &Fleet, findings: &mut Findi
             }
         }
         Err(error) => findings.push(Level::Info, "quotas", format!("cannot read the quotas: {error}"), ""),
+    }
+}
+
+fn check_base_template(fleet: &Fleet, base: &BaseTemplate, findings: &mut Findings) {
+    if let Some(refusal) = exposure::template_refusal(fleet, base) {
+        findings.error("template", &refusal);
+    }
+    for correction in &base.corrections {
+        findings.push(Level::Info, "template", format!("environments are launched without {correction}"), "");
     }
 }
 

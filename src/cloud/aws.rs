@@ -27,6 +27,7 @@ use crate::domain::{
 };
 
 mod account;
+mod base_template;
 mod call;
 mod databases;
 mod instances;

@@ -124,6 +124,7 @@ async fn new_record(cloud: &dyn Account, fixtures: &Fixtures, number: u32, claim
             services: BTreeMap::from([("payments".to_owned(), "f-123".to_owned())]),
             note: Some("a note, with a comma".into()),
             image: cloud.latest_image("dev").await.unwrap().unwrap().id,
+            root_device: Some("/dev/xvda".into()),
             subnet: SubnetId::new(&fixtures.subnets[0]),
         })),
     }

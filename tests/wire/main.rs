@@ -11,6 +11,7 @@
 mod support;
 
 mod bad_input;
+mod base_template;
 mod commands;
 mod concurrency;
 mod contract;

@@ -131,7 +131,9 @@ async fn roles_may_do_their_work() {
     ] {
         deployment.run(arguments).ok();
     }
-    let written = deployment.authorizations();
+    let mut written = deployment.authorizations();
+    // Engines start databases that a schedule of the company has stopped, which the emulator cannot show.
+    written.push(Authorization::new("rds:StartDBInstance", rds("db:hatchery-dev-1")));
     let actions: BTreeSet<_> = written.iter().map(|request| request.action.as_str()).collect();
     for action in [
         "ec2:CreateLaunchTemplate",
@@ -239,6 +241,8 @@ async fn attempts_outside_the_fleet_are_denied() {
         Authorization::new("ec2:CreateLaunchTemplate", record.as_str()).tagging(&foreign),
         Authorization::new("rds:DeleteDBInstance", rds("db:dev-integration")),
         Authorization::new("rds:DeleteDBInstance", rds("db:hatchery-qa-1")),
+        Authorization::new("rds:StartDBInstance", rds("db:dev-integration")),
+        Authorization::new("rds:StartDBInstance", rds("db:hatchery-qa-1")),
         Authorization::new("rds:RestoreDBInstanceFromDBSnapshot", rds("db:other")),
         Authorization::new("rds:AddTagsToResource", rds("db:dev-integration")),
         Authorization::new("rds:ModifyDBInstance", rds("db:hatchery-dev-1")),

@@ -1,10 +1,10 @@
 //! The caller's identity and permissions, and the account's quotas.
 
-use aws_sdk_ec2::types::{LaunchTemplateSpecification, ResourceType, Tag};
+use aws_sdk_ec2::types::{LaunchTemplateSpecification, Tag};
 
 use super::AwsCloud;
 use super::call::{Access, Bucket, call};
-use super::launch_templates::{profile_of, specification};
+use super::launch_templates::{LAUNCHED, profile_of, specification};
 use crate::cloud::{Identity, Permission, Quota, Result};
 use crate::domain::{CloudError, ErrorClass, Fleet, Image, NewFleet};
 
@@ -30,9 +30,7 @@ impl AwsCloud {
     pub(super) async fn dry_run_launch(&self, new: &NewFleet, image: Option<&Image>) -> Result<()> {
         // A service control policy may demand them.
         let tags = Some(new.policy.company_tags.as_tags()).filter(|tags| !tags.is_empty());
-        let specifications = tags.map(|tags| {
-            [ResourceType::Instance, ResourceType::Volume].map(|kind| specification(kind, tags)).into()
-        });
+        let specifications = tags.map(|tags| LAUNCHED.map(|kind| specification(kind, tags)).into());
         let request = self
             .ec2
             .run_instances()

@@ -15,7 +15,7 @@ use futures::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 
 use super::call::{Access, Bucket, call};
-use super::{AwsCloud, from_sdk_time, launch_template_copy};
+use super::{AwsCloud, base_template, from_sdk_time, launch_template_copy};
 use crate::cloud::{BaseTemplate, Observed, Page, Pages, Result, Template, absent};
 use crate::domain::tags::{key, role};
 use crate::domain::{
@@ -26,6 +26,10 @@ use crate::domain::{
 /// The root device of Amazon Linux 2023 images.
 /// <https://docs.aws.amazon.com/linux/al2023/ug/ec2.html>
 const ROOT_DEVICE: &str = "/dev/xvda";
+
+/// What a launch creates. A service control policy may demand tags on each.
+pub(super) const LAUNCHED: [ResourceType; 3] =
+    [ResourceType::Instance, ResourceType::Volume, ResourceType::NetworkInterface];
 
 /// The maximum page size of `DescribeLaunchTemplates`.
 const PAGE: i32 = 200;
@@ -130,22 +134,17 @@ impl AwsCloud {
     }
 
     pub(super) async fn base_template(&self, id: &RecordId) -> Result<BaseTemplate> {
-        let data = self.template_data(id).await?.ok_or_else(|| no_data(id))?;
-        let on_interfaces =
-            data.network_interfaces().iter().flat_map(|interface| interface.groups().to_vec());
-        let profile = data.iam_instance_profile.as_ref();
-        Ok(BaseTemplate {
-            instance_type: data.instance_type.as_ref().map(|kind| kind.as_str().to_owned()),
-            security_groups: data.security_group_ids().iter().cloned().chain(on_interfaces).collect(),
-            instance_profile: profile.and_then(|profile| profile.arn.clone().or(profile.name.clone())),
-        })
+        Ok(base_template::parse(self.template_data(id).await?.ok_or_else(|| no_data(id))?))
     }
 
     pub(super) async fn create_record(&self, fleet: &Fleet, new: &NewRecord) -> Result<RecordId> {
         let base = self.template_data(&fleet.template).await?.ok_or_else(|| no_data(&fleet.template))?;
         let data = match &new.purpose {
             Purpose::Launch(environment) => {
-                launch_data(launch_template_copy::launch_data(base), environment, &new.identity_tags())
+                let mut data = launch_template_copy::launch_data(base);
+                base_template::correct(&mut data);
+                base_template::correct_credits(&mut data, &fleet.policy.fallback_instance_types);
+                launch_data(data, environment, &new.identity_tags())
             }
             // EC2 rejects empty launch data. Without an image, nothing can be launched from it.
             Purpose::Retire { .. } => {
@@ -208,7 +207,7 @@ impl AwsCloud {
     }
 }
 
-/// Returns a record's launch data: the base template's, with the environment's image, subnet and tags, encrypted volumes, and the required
+/// Returns a record's launch data: the corrected base template's, with the environment's image, subnet and tags, encrypted volumes, and the required
 /// metadata options.
 fn launch_data(
     mut data: RequestLaunchTemplateData,
@@ -218,6 +217,9 @@ fn launch_data(
     data.image_id = Some(new.image.to_string());
     data.instance_initiated_shutdown_behavior = Some(ShutdownBehavior::Terminate);
     data.metadata_options = Some(metadata_options());
+    if let Some(root) = &new.root_device {
+        base_template::rename_root(data.block_device_mappings.as_deref_mut().unwrap_or_default(), root);
+    }
     for device in data.block_device_mappings.iter_mut().flatten() {
         if let Some(ebs) = &mut device.ebs {
             ebs.encrypted = Some(true);
@@ -238,7 +240,7 @@ fn launch_data(
     if let Some(first) = interfaces.first_mut() {
         first.subnet_id = Some(new.subnet.to_string());
     }
-    for kind in [ResourceType::Instance, ResourceType::Volume] {
+    for kind in LAUNCHED {
         add_tags(data.tag_specifications.get_or_insert_default(), &kind, tags);
     }
     data

@@ -290,6 +290,7 @@ impl Cloud for Caller {
                 name: "environments".into(),
                 vpc: "vpc-0a1".into(),
                 open_to: if id == OPEN_GROUP { vec!["0.0.0.0/0".into()] } else { Vec::new() },
+                unread: Vec::new(),
             }),
             _ => {
                 let message = format!("The security group '{id}' does not exist");

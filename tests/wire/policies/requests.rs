@@ -196,7 +196,6 @@ impl Translator {
             launch(format!("arn:aws:ec2:{REGION}::image/ami-0123456789abcdef0"))
                 .with("aws:ResourceTag/hatchery:image", "dev")
                 .with("ec2:ResourceTag/hatchery:image", "dev"),
-            launch(ec2("network-interface/*")),
             launch(ec2(&format!("security-group/{group}"))),
             launch(ec2(&format!("subnet/{subnet}"))).with("ec2:SubnetID", subnet.as_str()),
             Authorization::new("iam:PassRole", format!("arn:aws:iam::{ACCOUNT}:role/hatchery-dev-instance"))
@@ -205,7 +204,11 @@ impl Translator {
         if let Some(id) = element(response, "instanceId") {
             self.tags.insert(id.to_owned(), instance_tags.clone());
         }
-        for resource in ["instance/i-0123456789abcdef0", "volume/vol-0123456789abcdef0"] {
+        for resource in [
+            "instance/i-0123456789abcdef0",
+            "volume/vol-0123456789abcdef0",
+            "network-interface/eni-0123456789abcdef0",
+        ] {
             requests.push(launch(ec2(resource)).tagging(&instance_tags));
             let tag = Authorization::new("ec2:CreateTags", ec2(resource)).tagging(&instance_tags);
             requests.push(tag.with("ec2:CreateAction", "RunInstances"));
