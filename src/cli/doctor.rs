@@ -7,7 +7,8 @@ use futures::join;
 use serde::Serialize;
 
 use super::context::Session;
-use super::json;
+use super::fleet::checks;
+use super::{database_checks, json};
 use crate::cloud::{BaseTemplate, DynAccount, Permission, ScheduledEngine};
 use crate::domain::{Access, Fleet, Target, World, health, lifecycle};
 use crate::engine::{Engine, exposure};
@@ -143,7 +144,8 @@ async fn check_all(session: &Session, findings: &mut Findings) -> Result<(), Fai
             let now = world.now().unwrap_or(local);
             check_fleet(&world, &engine, findings);
             check_clock(local, now, findings);
-            check_sources(&account, &world, now, findings).await;
+            check_sources(&world, now, findings);
+            check_databases(&account, &world, findings).await;
             check_pool(&world, now, findings);
             check_account(&account, &world.fleet, findings).await;
             check_access(&world.fleet, findings).await;
@@ -175,15 +177,14 @@ fn check_clock(local: DateTime<Utc>, now: DateTime<Utc>, findings: &mut Findings
     }
 }
 
-async fn check_sources(account: &DynAccount, world: &World, now: DateTime<Utc>, findings: &mut Findings) {
+fn check_sources(world: &World, now: DateTime<Utc>, findings: &mut Findings) {
     let hours_old = |at: DateTime<Utc>| (now - at).num_hours();
     match &world.snapshot {
         Ok(Some(snapshot)) => {
             findings.ok("snapshot", format!("{}, {} hours old", snapshot.id, hours_old(snapshot.created_at)));
         }
         // The health check reports the missing snapshot.
-        Ok(None) => check_source_database(account, &world.fleet, findings).await,
-        Err(_) => {}
+        Ok(None) | Err(_) => {}
     }
     if let Ok(Some(image)) = &world.image {
         findings.ok("image", format!("{}, {} hours old", image.id, hours_old(image.created_at)));
@@ -198,16 +199,19 @@ async fn check_sources(account: &DynAccount, world: &World, now: DateTime<Utc>, 
     }
 }
 
-async fn check_source_database(account: &DynAccount, fleet: &Fleet, findings: &mut Findings) {
-    let source = &fleet.policy.source_database;
-    match account.source_database(source).await {
-        Ok(Some(_)) => {}
-        Ok(None) => {
-            let message = format!("there is no database {source:?} in {}", account.region());
-            let hint = "correct it with: hatchery fleet set source-database=NAME, or the stack's parameter SourceDatabase";
-            findings.push(Level::Error, "source", message, hint);
-        }
-        Err(error) => findings.error("source", &Failure::cloud("cannot read the source database", &error)),
+/// Checks whether databases can be restored in each zone of the fleet.
+async fn check_databases(account: &DynAccount, world: &World, findings: &mut Findings) {
+    let subnets = world.subnets.as_deref().unwrap_or_default();
+    let policy = &world.fleet.policy;
+    let found = database_checks::check(account, policy, subnets).await;
+    for problem in &found.problems {
+        findings.error("databases", problem);
+    }
+    for partial in found.partial {
+        findings.push(Level::Warning, "databases", partial.message, partial.hint);
+    }
+    if let (Some(engine), true) = (found.engine, found.problems.is_empty()) {
+        findings.ok("databases", format!("{} with {engine}", policy.database_class));
     }
 }
 
@@ -224,7 +228,7 @@ async fn check_account(account: &DynAccount, fleet: &Fleet, findings: &mut Findi
         join!(exposure::base_template_of(&**account, fleet), account.permissions(fleet), account.quotas());
     match base {
         Ok((base, groups)) => {
-            check_base_template(fleet, &base, findings);
+            check_base_template(account, fleet, &base, findings).await;
             let exposed = exposure::exposed_groups(&groups, &fleet.policy);
             for group in &exposed {
                 findings.error("network", &exposure::refusal(group));
@@ -252,9 +256,19 @@ async fn check_account(account: &DynAccount, fleet: &Fleet, findings: &mut Findi
     }
 }
 
-fn check_base_template(fleet: &Fleet, base: &BaseTemplate, findings: &mut Findings) {
+async fn check_base_template(
+    account: &DynAccount,
+    fleet: &Fleet,
+    base: &BaseTemplate,
+    findings: &mut Findings,
+) {
     if let Some(refusal) = exposure::template_refusal(fleet, base) {
         findings.error("template", &refusal);
+    }
+    if let Some(name) = &base.key_name
+        && let Some(missing) = checks::check_key_pair(account, name).await
+    {
+        findings.error("template", &missing);
     }
     for correction in &base.corrections {
         findings.push(Level::Info, "template", format!("environments are launched without {correction}"), "");

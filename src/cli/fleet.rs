@@ -7,7 +7,7 @@ use crate::cloud::DynAccount;
 use crate::domain::{Fleet, FleetName};
 use crate::failure::{Failure, Kind};
 
-mod checks;
+pub(super) mod checks;
 mod init;
 mod ls;
 mod set;

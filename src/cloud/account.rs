@@ -26,8 +26,21 @@ pub struct SourceDatabase {
     pub status: String,
     /// RDS's name of the engine, such as `postgres`.
     pub engine: String,
+    /// The engine's version, such as `17.6`.
+    pub engine_version: String,
+    /// The DB cluster of which it is a member.
+    pub cluster: Option<String>,
+    /// The name of its DB parameter group.
+    pub parameter_group: Option<String>,
+}
+
+/// A DB subnet group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseSubnetGroup {
     /// The id of the VPC.
-    pub vpc: Option<String>,
+    pub vpc: String,
+    /// The Availability Zones of its subnets, sorted.
+    pub zones: Vec<String>,
 }
 
 /// What is known of the scheduled engine, the Lambda function of the fleet's stack.
@@ -76,8 +89,16 @@ pub trait Account: Cloud {
     /// Returns an RDS instance, or `None` if it does not exist.
     async fn source_database(&self, id: &str) -> Result<Option<SourceDatabase>>;
 
-    /// Returns the id of a DB subnet group's VPC, or `None` if the group does not exist.
-    async fn database_subnet_group(&self, name: &str) -> Result<Option<String>>;
+    /// Returns a DB subnet group, or `None` if it does not exist.
+    async fn database_subnet_group(&self, name: &str) -> Result<Option<DatabaseSubnetGroup>>;
+
+    /// Returns the family of a DB parameter group, such as `postgres17`, or `None` if the group does not exist.
+    async fn database_parameter_family(&self, name: &str) -> Result<Option<String>>;
+
+    /// Returns the zones that offer the DB instance class for the engine of the source, in a VPC.
+    async fn zones_offering_database(&self, source: &SourceDatabase, class: &str) -> Result<Vec<String>>;
+
+    async fn has_key_pair(&self, name: &str) -> Result<bool>;
 
     /// Returns those of the zones that offer the instance type.
     async fn zones_offering(&self, instance_type: &str, zones: &[String]) -> Result<Vec<String>>;

@@ -17,8 +17,9 @@ use futures::stream::BoxStream;
 use self::call::{Limits, ReadDate};
 use self::truncation::RejectTruncated;
 use super::{
-    Account, BaseTemplate, Cloud, Identity, LaunchInstance, LogItem, LogLine, LogQuery, Observed, Pages,
-    Permission, PortForwarding, Quota, Result, ScheduledEngine, SecurityGroup, SourceDatabase, Template,
+    Account, BaseTemplate, Cloud, DatabaseSubnetGroup, Identity, LaunchInstance, LogItem, LogLine, LogQuery,
+    Observed, Pages, Permission, PortForwarding, Quota, Result, ScheduledEngine, SecurityGroup,
+    SourceDatabase, Template,
 };
 use crate::domain::{
     AuditEvent, CloudError, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image,
@@ -29,6 +30,7 @@ use crate::domain::{
 mod account;
 mod base_template;
 mod call;
+mod database_options;
 mod databases;
 mod instances;
 mod launch_template_copy;
@@ -304,8 +306,20 @@ impl Account for AwsCloud {
         self.source_database(id).await
     }
 
-    async fn database_subnet_group(&self, name: &str) -> Result<Option<String>> {
+    async fn database_subnet_group(&self, name: &str) -> Result<Option<DatabaseSubnetGroup>> {
         self.database_subnet_group(name).await
+    }
+
+    async fn database_parameter_family(&self, name: &str) -> Result<Option<String>> {
+        self.database_parameter_family(name).await
+    }
+
+    async fn zones_offering_database(&self, source: &SourceDatabase, class: &str) -> Result<Vec<String>> {
+        self.zones_offering_database(source, class).await
+    }
+
+    async fn has_key_pair(&self, name: &str) -> Result<bool> {
+        self.has_key_pair(name).await
     }
 
     async fn zones_offering(&self, instance_type: &str, zones: &[String]) -> Result<Vec<String>> {

@@ -9,12 +9,14 @@ import threading
 
 from moto.cloudformation import responses
 from moto.cloudformation.models import ChangeSet
+from moto.core.responses import ActionResult
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
     create_backend_app,
 )
 from moto.rds.models import DBParameterGroup
+from moto.rds.responses import RDSResponse
 from werkzeug.serving import run_simple
 
 read_template = responses.get_stack_from_s3_url
@@ -33,6 +35,25 @@ ChangeSet.apply = apply
 # The value of Ref, which moto lacks for this type.
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-rds-dbparametergroup.html
 DBParameterGroup.physical_resource_id = property(lambda group: group.name)
+
+
+def describe_orderable_db_instance_options(responses):
+    """Offers the classes of db.t4g and db.m6g, the latter in one zone only; moto knows the options of clusters only.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DescribeOrderableDBInstanceOptions.html
+    """
+    wanted = responses.params["DBInstanceClass"]
+    sold = {"db.t4g": "abc", "db.m6g": "a"}.get(wanted.rpartition(".")[0])
+    option = {
+        "Engine": responses.params["Engine"],
+        "EngineVersion": responses.params["EngineVersion"],
+        "DBInstanceClass": wanted,
+        "AvailabilityZones": [{"Name": responses.region + zone} for zone in sold or ""],
+    }
+    return ActionResult({"OrderableDBInstanceOptions": [option] if sold else []})
+
+
+RDSResponse.describe_orderable_db_instance_options = describe_orderable_db_instance_options
 moto = DomainDispatcherApplication(create_backend_app)
 one_at_a_time = threading.Lock()
 

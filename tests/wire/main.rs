@@ -15,6 +15,7 @@ mod base_template;
 mod commands;
 mod concurrency;
 mod contract;
+mod database_checks;
 mod faults;
 mod first_hour;
 mod images;

@@ -158,7 +158,7 @@ pub(super) fn rename_root(devices: &mut [LaunchTemplateBlockDeviceMappingRequest
         return;
     }
     let find = |name: &&str| devices.iter().position(|device| is_named(device, name) && device.ebs.is_some());
-    if let Some(index) = ROOT_DEVICES.iter().find_map(|name| find(&name)) {
+    if let Some(index) = ROOT_DEVICES.iter().find_map(find) {
         devices[index].device_name = Some(root.to_owned());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_ec2::types::{LocationType, SecurityGroup as Ec2SecurityGroup};
+use aws_sdk_ec2::types::{IpPermission, LocationType, SecurityGroup as Ec2SecurityGroup};
 
 use super::AwsCloud;
 use super::call::{Access, Bucket, call};
@@ -55,10 +55,10 @@ impl AwsCloud {
     /// Converts a group, with the entries of the prefix lists that its inbound rules name.
     async fn parse_group(&self, group: &Ec2SecurityGroup) -> Option<SecurityGroup> {
         let inbound = group.ip_permissions();
-        let v4 = inbound.iter().flat_map(|rule| rule.ip_ranges()).filter_map(|range| range.cidr_ip());
-        let v6 = inbound.iter().flat_map(|rule| rule.ipv6_ranges()).filter_map(|range| range.cidr_ipv6());
+        let v4 = inbound.iter().flat_map(IpPermission::ip_ranges).filter_map(|range| range.cidr_ip());
+        let v6 = inbound.iter().flat_map(IpPermission::ipv6_ranges).filter_map(|range| range.cidr_ipv6());
         let mut ranges: Vec<String> = v4.chain(v6).map(str::to_owned).collect();
-        let lists = inbound.iter().flat_map(|rule| rule.prefix_list_ids());
+        let lists = inbound.iter().flat_map(IpPermission::prefix_list_ids);
         let lists: BTreeSet<_> = lists.filter_map(|list| list.prefix_list_id()).collect();
         let mut unread = Vec::new();
         for list in lists {

@@ -18,8 +18,8 @@ use super::setup::{GROUP, OPEN_GROUP, SUBNET_GROUP};
 use super::state::{Change, LaunchData, SimDatabase, SimInstance, Template};
 use super::throttle::Bucket;
 use crate::cloud::{
-    Account, BaseTemplate, Cloud, Identity, LaunchInstance, LogItem, LogLine, LogQuery, Observed, Pages,
-    Permission, Quota, Result, ScheduledEngine, SecurityGroup, SourceDatabase,
+    Account, BaseTemplate, Cloud, DatabaseSubnetGroup, Identity, LaunchInstance, LogItem, LogLine, LogQuery,
+    Observed, Pages, Permission, Quota, Result, ScheduledEngine, SecurityGroup, SourceDatabase,
 };
 use crate::domain::{
     AuditEvent, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image, Instance,
@@ -386,15 +386,43 @@ impl Account for Caller {
                 id: id.to_owned(),
                 status: "available".into(),
                 engine: "postgres".into(),
-                vpc: Some("vpc-0a1".into()),
+                engine_version: "17.6".into(),
+                cluster: None,
+                parameter_group: Some("default.postgres17".into()),
             }))
         });
         Ok(found.await?.value)
     }
 
-    async fn database_subnet_group(&self, name: &str) -> Result<Option<String>> {
+    async fn database_subnet_group(&self, name: &str) -> Result<Option<DatabaseSubnetGroup>> {
         let operation = read("DescribeDBSubnetGroups", Bucket::Database);
-        Ok(self.read(operation, |_, _| Ok((name == SUBNET_GROUP).then(|| "vpc-0a1".to_owned()))).await?.value)
+        let found = self.read(operation, |state, _| {
+            let zones = state.subnets.iter().map(|subnet| subnet.zone.clone()).collect();
+            Ok((name == SUBNET_GROUP).then(|| DatabaseSubnetGroup { vpc: "vpc-0a1".to_owned(), zones }))
+        });
+        Ok(found.await?.value)
+    }
+
+    async fn database_parameter_family(&self, name: &str) -> Result<Option<String>> {
+        let operation = read("DescribeDBParameterGroups", Bucket::Database);
+        let family = name.strip_prefix("default.").map(str::to_owned);
+        Ok(self.read(operation, |_, _| Ok(family.clone())).await?.value)
+    }
+
+    async fn zones_offering_database(&self, _: &SourceDatabase, class: &str) -> Result<Vec<String>> {
+        let operation = read("DescribeOrderableDBInstanceOptions", Bucket::Database);
+        let is_class = class.starts_with("db.");
+        let found = self.read(operation, |state, _| {
+            let zones = state.subnets.iter().filter(|_| is_class).map(|subnet| subnet.zone.clone());
+            Ok(zones.collect())
+        });
+        Ok(found.await?.value)
+    }
+
+    /// Any, because nothing in the simulation uses them.
+    async fn has_key_pair(&self, _: &str) -> Result<bool> {
+        let operation = read("DescribeKeyPairs", Bucket::Describe);
+        Ok(self.read(operation, |_, _| Ok(true)).await?.value)
     }
 
     async fn zones_offering(&self, instance_type: &str, zones: &[String]) -> Result<Vec<String>> {

@@ -261,6 +261,10 @@ fn translate_rds(form: &Form) -> Vec<Authorization> {
         "DescribeDBInstances" | "DeleteDBInstance" => vec![Authorization::new(&action, database)],
         "DescribeDBSnapshots" => vec![Authorization::new(&action, rds("snapshot:*"))],
         "DescribeDBSubnetGroups" => vec![Authorization::new(&action, rds("subgrp:*"))],
+        "DescribeDBParameterGroups" => {
+            vec![Authorization::new(&action, rds(&format!("pg:{}", form.get("DBParameterGroupName"))))]
+        }
+        "DescribeOrderableDBInstanceOptions" => vec![Authorization::new(&action, "*")],
         _ => panic!("an operation of RDS without a translation: {operation}"),
     }
 }
