@@ -95,7 +95,7 @@ async fn check_source(account: &DynAccount, policy: &Policy) -> (Option<SourceDa
     let source = findings.ok_or_push(account.source_database(name).await, "databases");
     if source == Some(None) {
         let message = format!("there is no database {name:?} in {}", account.region());
-        let hint = "correct it with: hatchery fleet set source-database=NAME, or the stack's parameter SourceDatabase";
+        let hint = "correct source-database, or the stack's parameter SourceDatabase";
         findings.push(Kind::NotFound, message, hint);
     }
     let source = source.flatten();

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::context::Session;
 use super::fleet::checks;
 use super::{database_checks, json};
-use crate::cloud::{BaseTemplate, DynAccount, Permission, ScheduledEngine};
+use crate::cloud::{Answer, BaseTemplate, DynAccount, Permission, PermissionSamples, Quota, ScheduledEngine};
 use crate::domain::{Access, Fleet, Target, World, health, lifecycle};
 use crate::engine::{Engine, exposure};
 use crate::failure::Failure;
@@ -21,6 +21,9 @@ const MAX_SKEW_SECONDS: i64 = 60;
 
 /// Longer than the usual intervals of the stack's schedule.
 const SCHEDULE_TOLERANCE: TimeDelta = TimeDelta::hours(1);
+
+/// The share of a quota from which on the next launches may fail.
+const NEARLY: f64 = 0.9;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -147,7 +150,7 @@ async fn check_all(session: &Session, findings: &mut Findings) -> Result<(), Fai
             check_sources(&world, now, findings);
             check_databases(&account, &world, findings).await;
             check_pool(&world, now, findings);
-            check_account(&account, &world.fleet, findings).await;
+            check_account(&account, &world, findings).await;
             check_access(&world.fleet, findings).await;
             check_audit_log(&engine, &world, findings).await;
             check_scheduled_engine(&account, &world.fleet, now, findings).await;
@@ -179,13 +182,10 @@ fn check_clock(local: DateTime<Utc>, now: DateTime<Utc>, findings: &mut Findings
 
 fn check_sources(world: &World, now: DateTime<Utc>, findings: &mut Findings) {
     let hours_old = |at: DateTime<Utc>| (now - at).num_hours();
-    match &world.snapshot {
-        Ok(Some(snapshot)) => {
-            findings.ok("snapshot", format!("{}, {} hours old", snapshot.id, hours_old(snapshot.created_at)));
-        }
-        // The health check reports the missing snapshot.
-        Ok(None) | Err(_) => {}
+    if let Ok(Some(snapshot)) = &world.snapshot {
+        findings.ok("snapshot", format!("{}, {} hours old", snapshot.id, hours_old(snapshot.created_at)));
     }
+    // The health check reports a missing snapshot and a missing image.
     if let Ok(Some(image)) = &world.image {
         findings.ok("image", format!("{}, {} hours old", image.id, hours_old(image.created_at)));
     }
@@ -223,9 +223,14 @@ fn check_pool(world: &World, now: DateTime<Utc>, findings: &mut Findings) {
     }
 }
 
-async fn check_account(account: &DynAccount, fleet: &Fleet, findings: &mut Findings) {
-    let (base, permissions, quotas) =
-        join!(exposure::base_template_of(&**account, fleet), account.permissions(fleet), account.quotas());
+async fn check_account(account: &DynAccount, world: &World, findings: &mut Findings) {
+    let fleet = &world.fleet;
+    let samples = samples(world);
+    let (base, permissions, quotas) = join!(
+        exposure::base_template_of(&**account, fleet),
+        account.permissions(fleet, &samples),
+        account.quotas()
+    );
     match base {
         Ok((base, groups)) => {
             check_base_template(account, fleet, &base, findings).await;
@@ -247,9 +252,8 @@ async fn check_account(account: &DynAccount, fleet: &Fleet, findings: &mut Findi
     check_permissions(permissions, findings);
     match quotas {
         Ok(quotas) => {
-            for quota in quotas {
-                let used = quota.used.map(|used| format!("{used:.0} of ")).unwrap_or_default();
-                findings.ok("quotas", format!("{}: {used}{:.0}", quota.name, quota.limit));
+            for quota in &quotas {
+                check_quota(quota, findings);
             }
         }
         Err(error) => findings.push(Level::Info, "quotas", format!("cannot read the quotas: {error}"), ""),
@@ -288,23 +292,46 @@ async fn check_access(fleet: &Fleet, findings: &mut Findings) {
 }
 
 fn check_permissions(permissions: Vec<Permission>, findings: &mut Findings) {
-    let mut granted = 0;
-    for permission in permissions {
-        let action = permission.action;
-        match permission.allowed {
-            Ok(true) => granted += 1,
-            Ok(false) => {
+    let granted = permissions.iter().filter(|permission| permission.answer == Answer::Granted).count();
+    findings.ok("permissions", format!("{granted} checked and granted"));
+    for Permission { action, answer } in permissions {
+        match answer {
+            Answer::Granted => {}
+            Answer::Denied(_) => {
                 let message = format!("{action} is not permitted");
                 let hint = format!("ask your administrator to allow {action}");
                 findings.push(Level::Error, "permissions", message, hint);
             }
-            Err(error) => {
-                let message = format!("cannot check {action}: {error}");
+            Answer::Unknown(reason) => {
+                let message = format!("cannot know whether {action} is permitted: {reason}");
                 findings.push(Level::Info, "permissions", message, "");
             }
         }
     }
-    findings.ok("permissions", format!("{granted} checked and granted"));
+}
+
+/// Returns resources of the fleet that policies know by their tags.
+fn samples(world: &World) -> PermissionSamples {
+    let record = world.records.iter().find(|record| !record.retirement);
+    let instance = world.instances.iter().find(|instance| !instance.state.is_ending());
+    PermissionSamples {
+        image: world.image.clone().ok().flatten(),
+        record: record.map(|record| record.id.clone()),
+        instance: instance.map(|instance| instance.id.clone()),
+    }
+}
+
+fn check_quota(quota: &Quota, findings: &mut Findings) {
+    let Quota { name, limit, used } = quota;
+    let Some(used) = used else {
+        return findings.ok("quotas", format!("{name}: {limit:.0}"));
+    };
+    let message = format!("{name}: {used:.0} of {limit:.0}");
+    if *used < NEARLY * limit {
+        return findings.ok("quotas", message);
+    }
+    let hint = "ask for more in Service Quotas, before launches and restores fail";
+    findings.push(Level::Warning, "quotas", message, hint);
 }
 
 async fn check_audit_log(engine: &Engine, world: &World, findings: &mut Findings) {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::{Cloud, Pages, Result};
-use crate::domain::{Fleet, FleetName, Image, NewFleet, RecordId};
+use crate::domain::{Fleet, FleetName, Image, InstanceId, NewFleet, RecordId};
 
 /// A shared [`Account`].
 pub type DynAccount = Arc<dyn Account>;
@@ -63,13 +63,32 @@ pub struct Quota {
     pub used: Option<f64>,
 }
 
-/// Whether the caller may call an operation, according to a dry run.
+/// Whether the caller may call an operation, according to a request that changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Permission {
     /// The IAM action, such as `ec2:RunInstances`.
     pub action: &'static str,
-    /// `Err` if the dry run failed for another reason than a missing permission.
-    pub allowed: Result<bool>,
+    pub answer: Answer,
+}
+
+/// What AWS answers to the question for a permission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    Granted,
+    /// With AWS's message.
+    Denied(String),
+    /// With the reason why no request can tell.
+    Unknown(String),
+}
+
+/// Resources of the fleet on which permissions are tried, because policies allow by tags.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PermissionSamples {
+    pub image: Option<Image>,
+    /// The record of an environment.
+    pub record: Option<RecordId>,
+    /// An instance that is not terminated.
+    pub instance: Option<InstanceId>,
 }
 
 /// Operations on the account for `fleet init`, `fleet set` and `doctor`.
@@ -106,8 +125,8 @@ pub trait Account: Cloud {
     /// Checks with a dry run whether EC2 accepts a launch with these settings.
     async fn dry_run_launch(&self, new: &NewFleet, image: Option<&Image>) -> Result<()>;
 
-    /// Checks the caller's permissions with dry runs.
-    async fn permissions(&self, fleet: &Fleet) -> Vec<Permission>;
+    /// Checks the caller's permissions with requests that change nothing.
+    async fn permissions(&self, fleet: &Fleet, samples: &PermissionSamples) -> Vec<Permission>;
 
     /// Returns when the fleet's scheduled engine ran, if it did since a time.
     async fn scheduled_engine(&self, fleet: &FleetName, since: DateTime<Utc>) -> Result<ScheduledEngine>;

@@ -18,8 +18,8 @@ use self::call::{Limits, ReadDate};
 use self::truncation::RejectTruncated;
 use super::{
     Account, BaseTemplate, Cloud, DatabaseSubnetGroup, Identity, LaunchInstance, LogItem, LogLine, LogQuery,
-    Observed, Pages, Permission, PortForwarding, Quota, Result, ScheduledEngine, SecurityGroup,
-    SourceDatabase, Template,
+    Observed, Pages, Permission, PermissionSamples, PortForwarding, Quota, Result, ScheduledEngine,
+    SecurityGroup, SourceDatabase, Template,
 };
 use crate::domain::{
     AuditEvent, CloudError, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image,
@@ -39,7 +39,9 @@ mod log_tail;
 mod logs;
 mod moto;
 mod network;
+mod permissions;
 mod pipelines;
+mod quotas;
 mod sessions;
 mod truncation;
 
@@ -330,8 +332,8 @@ impl Account for AwsCloud {
         self.dry_run_launch(new, image).await
     }
 
-    async fn permissions(&self, fleet: &Fleet) -> Vec<Permission> {
-        self.permissions(fleet).await
+    async fn permissions(&self, fleet: &Fleet, samples: &PermissionSamples) -> Vec<Permission> {
+        self.permissions(fleet, samples).await
     }
 
     async fn scheduled_engine(&self, fleet: &FleetName, since: DateTime<Utc>) -> Result<ScheduledEngine> {

@@ -1,6 +1,7 @@
 //! Which address ranges admit the internet.
 
-use std::net::IpAddr;
+// Addresses only; `std::net` has the sockets too.
+use core::net::IpAddr;
 
 /// The length of the prefix whose blocks only the internet as a whole has.
 const V4_BLOCK: u32 = 8;

@@ -122,7 +122,7 @@ async fn unusable_base_templates_are_refused() {
         (RequestLaunchTemplateData::builder().key_name("k").build(), "names no instance type"),
         (usable().security_groups("default").build(), "names security groups by name; use their ids"),
     ] {
-        let moto = fleet_with(data).await;
+        let moto = Box::pin(fleet_with(data)).await;
         hatchery(&moto, &["launch", "x"])
             .fails(5, &["cannot launch", "hatchery/dev", sentence, "new version"]);
         let state = Account::new(&moto).await.inspect().await;

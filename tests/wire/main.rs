@@ -16,6 +16,7 @@ mod commands;
 mod concurrency;
 mod contract;
 mod database_checks;
+mod doctor;
 mod faults;
 mod first_hour;
 mod images;

@@ -168,6 +168,34 @@ async fn roles_may_do_their_work() {
     assert_allowed(&deployment.policies, &READ_ONLY, &read);
 }
 
+/// The dry runs of `hatchery doctor` are allowed where the real requests are. Without an environment, some have nothing to be about.
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_asks_as_engines_do() {
+    if simulator().is_none() {
+        return;
+    }
+    let mut deployment = Deployment::start().await;
+    deployment.run(&["engine", "--once"]).ok();
+    deployment.authorizations();
+    let denied = async |deployment: &mut Deployment| -> BTreeSet<String> {
+        deployment.run(&["doctor"]);
+        let requests = deployment.authorizations();
+        let actions: BTreeSet<_> = requests.iter().map(|request| request.action.clone()).collect();
+        for action in ["ec2:RunInstances", "rds:RestoreDBInstanceFromDBSnapshot", "logs:PutLogEvents"] {
+            assert!(actions.contains(action), "{action} is tried: {actions:?}");
+        }
+        let results = evaluate(&deployment.policies, &ENGINEER, &requests);
+        let denied = requests.iter().zip(&results).filter(|(_, result)| *result != "Allowed");
+        denied.map(|(request, _)| request.action.clone()).collect()
+    };
+    // The answers to these count only if they are yes.
+    let without_samples = ["ec2:DeleteLaunchTemplate", "ec2:RunInstances", "ec2:TerminateInstances"];
+    assert_eq!(denied(&mut deployment).await, without_samples.map(str::to_owned).into());
+    deployment.run(&["launch", "checkout-fix"]).ok();
+    deployment.authorizations();
+    assert_eq!(denied(&mut deployment).await, BTreeSet::new());
+}
+
 /// What an instance does: it reports its phase, waits for its database, reads its secret, pulls and logs.
 #[tokio::test(flavor = "multi_thread")]
 async fn instance_may_do_its_work() {

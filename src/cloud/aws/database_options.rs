@@ -1,5 +1,7 @@
 //! What RDS offers, and what restores refer to.
 
+use aws_sdk_rds::types::OrderableDbInstanceOption;
+
 use super::AwsCloud;
 use super::call::{Access, Bucket, call};
 use crate::cloud::{DatabaseSubnetGroup, Result, SourceDatabase, absent};
@@ -49,7 +51,9 @@ impl AwsCloud {
             let page = call(&self.limits, Bucket::Database, Access::Read, operation, next).await?;
             let Some(page) = page.value else { break };
             let options = page.orderable_db_instance_options().iter();
-            let found = options.flat_map(|option| option.availability_zones()).filter_map(|zone| zone.name());
+            let found = options
+                .flat_map(OrderableDbInstanceOption::availability_zones)
+                .filter_map(|zone| zone.name());
             zones.extend(found.map(str::to_owned));
         }
         zones.sort_unstable();

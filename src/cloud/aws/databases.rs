@@ -72,7 +72,7 @@ impl AwsCloud {
             status: database.db_instance_status().unwrap_or("unknown").to_owned(),
             engine: database.engine().unwrap_or("unknown").to_owned(),
             engine_version: database.engine_version().unwrap_or_default().to_owned(),
-            cluster: database.db_cluster_identifier().map(str::to_owned),
+            cluster: database.db_cluster_identifier().filter(|id| !id.is_empty()).map(str::to_owned),
             parameter_group: database
                 .db_parameter_groups()
                 .first()
@@ -203,6 +203,6 @@ fn parse_tags(tags: &[Tag]) -> Tags {
         .collect()
 }
 
-fn rds_tags(tags: &Tags) -> Vec<Tag> {
+pub(super) fn rds_tags(tags: &Tags) -> Vec<Tag> {
     tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
 }

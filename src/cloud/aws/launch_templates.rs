@@ -35,7 +35,7 @@ pub(super) const LAUNCHED: [ResourceType; 3] =
 const PAGE: i32 = 200;
 
 impl AwsCloud {
-    fn list_templates(&self, filters: Vec<Filter>) -> Pages<'_, LaunchTemplate> {
+    pub(super) fn list_templates(&self, filters: Vec<Filter>) -> Pages<'_, LaunchTemplate> {
         if self.is_emulator {
             return futures::stream::once(async move { self.moto_templates(&filters).await }).boxed();
         }

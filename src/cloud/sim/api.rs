@@ -18,8 +18,9 @@ use super::setup::{GROUP, OPEN_GROUP, SUBNET_GROUP};
 use super::state::{Change, LaunchData, SimDatabase, SimInstance, Template};
 use super::throttle::Bucket;
 use crate::cloud::{
-    Account, BaseTemplate, Cloud, DatabaseSubnetGroup, Identity, LaunchInstance, LogItem, LogLine, LogQuery,
-    Observed, Pages, Permission, Quota, Result, ScheduledEngine, SecurityGroup, SourceDatabase,
+    Account, Answer, BaseTemplate, Cloud, DatabaseSubnetGroup, Identity, LaunchInstance, LogItem, LogLine,
+    LogQuery, Observed, Pages, Permission, PermissionSamples, Quota, Result, ScheduledEngine, SecurityGroup,
+    SourceDatabase,
 };
 use crate::domain::{
     AuditEvent, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image, Instance,
@@ -439,9 +440,9 @@ impl Account for Caller {
         Ok(())
     }
 
-    async fn permissions(&self, _: &Fleet) -> Vec<Permission> {
+    async fn permissions(&self, _: &Fleet, _: &PermissionSamples) -> Vec<Permission> {
         ["ec2:RunInstances", "ec2:TerminateInstances", "ec2:CreateLaunchTemplate", "rds:DeleteDBInstance"]
-            .map(|action| Permission { action, allowed: Ok(true) })
+            .map(|action| Permission { action, answer: Answer::Granted })
             .into()
     }
 

@@ -186,13 +186,16 @@ impl Translator {
     fn run_instances(&mut self, form: &Form, response: &str) -> Vec<Authorization> {
         let record = form.get("LaunchTemplate.LaunchTemplateId");
         let template = ec2(&format!("launch-template/{record}"));
-        let Launch { tags: instance_tags, group, subnet } =
-            self.launched.get(record).cloned().unwrap_or_default();
+        let own = self.on("ec2:RunInstances", record).with("ec2:LaunchTemplate", template.as_str());
+        let Some(Launch { tags: instance_tags, group, subnet }) = self.launched.get(record).cloned() else {
+            // Not a record, which is what the policies ask first.
+            return vec![own];
+        };
         let launch = |resource: String| {
             Authorization::new("ec2:RunInstances", resource).with("ec2:LaunchTemplate", template.as_str())
         };
         let mut requests = vec![
-            self.on("ec2:RunInstances", record).with("ec2:LaunchTemplate", template.as_str()),
+            own,
             launch(format!("arn:aws:ec2:{REGION}::image/ami-0123456789abcdef0"))
                 .with("aws:ResourceTag/hatchery:image", "dev")
                 .with("ec2:ResourceTag/hatchery:image", "dev"),
