@@ -23,8 +23,8 @@ pub mod sim;
 mod types;
 
 pub use account::{
-    Account, Answer, DatabaseSubnetGroup, DynAccount, Identity, Permission, PermissionSamples, Quota,
-    ScheduledEngine, SourceDatabase,
+    Account, Answer, DatabaseSubnetGroup, DynAccount, Holdings, Identity, Permission, PermissionSamples,
+    Quota, ScheduledEngine, SourceDatabase,
 };
 pub use port_forward::{ForwardingSession, PortForwarding, Ports, TARGET_NOT_CONNECTED};
 pub use types::{

@@ -7,9 +7,11 @@ use futures::join;
 use serde::Serialize;
 
 use super::context::Session;
-use super::fleet::checks;
+use super::fleet::{checks, leftovers};
 use super::{database_checks, json};
-use crate::cloud::{Answer, BaseTemplate, DynAccount, Permission, PermissionSamples, Quota, ScheduledEngine};
+use crate::cloud::{
+    self, Answer, BaseTemplate, DynAccount, Permission, PermissionSamples, Quota, ScheduledEngine,
+};
 use crate::domain::{Access, Fleet, Target, World, health, lifecycle};
 use crate::engine::{Engine, exposure};
 use crate::failure::Failure;
@@ -133,6 +135,7 @@ async fn check_all(session: &Session, findings: &mut Findings) -> Result<(), Fai
             return Ok(());
         }
     }
+    check_leftovers(&account, findings).await;
     let fleet = match session.find_fleet(&account).await {
         Ok(fleet) => fleet,
         Err(failure) => {
@@ -158,6 +161,18 @@ async fn check_all(session: &Session, findings: &mut Findings) -> Result<(), Fai
         Err(failure) => findings.error("fleet", &failure),
     }
     Ok(())
+}
+
+async fn check_leftovers(account: &DynAccount, findings: &mut Findings) {
+    let fleets = cloud::collect(account.fleets()).await;
+    // An incomplete list would show fleets as gone.
+    if !fleets.complete {
+        return;
+    }
+    match leftovers::find(account, &fleets.items).await {
+        Ok(found) => found.iter().for_each(|left| findings.error("leftovers", &leftovers::finding(left))),
+        Err(failure) => findings.push(Level::Info, "leftovers", failure.message, failure.hint),
+    }
 }
 
 fn check_fleet(world: &World, engine: &Engine, findings: &mut Findings) {

@@ -43,6 +43,23 @@ pub struct DatabaseSubnetGroup {
     pub zones: Vec<String>,
 }
 
+/// What a fleet owns, counted by tags and names. A fleet whose base template is gone may own something still.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holdings {
+    pub fleet: FleetName,
+    pub records: usize,
+    /// The instances that are not terminated.
+    pub instances: usize,
+    pub databases: usize,
+}
+
+impl Holdings {
+    #[must_use]
+    pub fn new(fleet: FleetName) -> Self {
+        Self { fleet, records: 0, instances: 0, databases: 0 }
+    }
+}
+
 /// What is known of the scheduled engine, the Lambda function of the fleet's stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScheduledEngine {
@@ -127,6 +144,9 @@ pub trait Account: Cloud {
 
     /// Checks the caller's permissions with requests that change nothing.
     async fn permissions(&self, fleet: &Fleet, samples: &PermissionSamples) -> Vec<Permission>;
+
+    /// Returns what each fleet of the Region owns, also those without a base template.
+    async fn holdings(&self) -> Result<Vec<Holdings>>;
 
     /// Returns when the fleet's scheduled engine ran, if it did since a time.
     async fn scheduled_engine(&self, fleet: &FleetName, since: DateTime<Utc>) -> Result<ScheduledEngine>;

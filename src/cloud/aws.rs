@@ -17,8 +17,8 @@ use futures::stream::BoxStream;
 use self::call::{Limits, ReadDate};
 use self::truncation::RejectTruncated;
 use super::{
-    Account, BaseTemplate, Cloud, DatabaseSubnetGroup, Identity, LaunchInstance, LogItem, LogLine, LogQuery,
-    Observed, Pages, Permission, PermissionSamples, PortForwarding, Quota, Result, ScheduledEngine,
+    Account, BaseTemplate, Cloud, DatabaseSubnetGroup, Holdings, Identity, LaunchInstance, LogItem, LogLine,
+    LogQuery, Observed, Pages, Permission, PermissionSamples, PortForwarding, Quota, Result, ScheduledEngine,
     SecurityGroup, SourceDatabase, Template,
 };
 use crate::domain::{
@@ -32,6 +32,7 @@ mod base_template;
 mod call;
 mod database_options;
 mod databases;
+mod holdings;
 mod instances;
 mod launch_template_copy;
 mod launch_templates;
@@ -334,6 +335,10 @@ impl Account for AwsCloud {
 
     async fn permissions(&self, fleet: &Fleet, samples: &PermissionSamples) -> Vec<Permission> {
         self.permissions(fleet, samples).await
+    }
+
+    async fn holdings(&self) -> Result<Vec<Holdings>> {
+        self.holdings().await
     }
 
     async fn scheduled_engine(&self, fleet: &FleetName, since: DateTime<Utc>) -> Result<ScheduledEngine> {

@@ -71,6 +71,8 @@ pub struct Policy {
     pub snapshot_drift: Duration,
     /// Whether background steps are disabled.
     pub paused: bool,
+    /// Whether launches are refused, because the fleet is being removed.
+    pub draining: bool,
     /// Engines of older versions only observe.
     pub min_version: Option<semver::Version>,
     /// The highest number used so far.
@@ -155,6 +157,7 @@ impl Policy {
             max_databases: 40,
             snapshot_drift: Duration::from_hours(24),
             paused: false,
+            draining: false,
             min_version: None,
             last_number: Number(0),
             restore_failures: RestoreFailures::default(),
@@ -305,6 +308,7 @@ pub static SETTINGS: &[Setting] = &[
     setting!("max-databases", "maximum number of databases in any state", count max_databases),
     setting!("snapshot-drift", "replace free databases whose snapshot is older than the latest one by more than this", duration snapshot_drift),
     setting!("paused", "true disables all background steps", flag paused),
+    setting!("draining", "true refuses launches; fleet rm sets it", flag draining),
     setting!("min-version", "engines of older versions only observe", version min_version),
     setting!("last-number", "highest number used so far", number last_number),
     setting!("restore-failures", "consecutive failed restores; clear it to resume the pool", failures restore_failures),

@@ -52,8 +52,14 @@ pub(crate) fn template_refusal(fleet: &Fleet, base: &BaseTemplate) -> Option<Fai
 }
 
 impl Engine {
-    /// Rejects a fleet whose base template cannot launch, or whose instances would be reachable from the internet.
+    /// Rejects a fleet that is being removed, whose base template cannot launch, or whose instances would be reachable from the internet.
     pub(super) async fn check_network(&self, fleet: &Fleet) -> Result<(), Failure> {
+        if fleet.policy.draining {
+            let message = format!("cannot launch: fleet {} is being removed", fleet.name);
+            let hint =
+                "use another fleet, or take the removal back with: hatchery fleet set draining=false spare=N";
+            return Err(Failure::new(Kind::Refused, message, hint));
+        }
         let (base, groups) = base_template_of(&*self.cloud, fleet).await?;
         let exposed = exposed_groups(&groups, &fleet.policy);
         let refusal = template_refusal(fleet, &base).or_else(|| exposed.first().map(|group| refusal(group)));

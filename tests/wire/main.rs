@@ -26,5 +26,6 @@ mod live_tail;
 mod ministack;
 mod policies;
 mod port_forward;
+mod removal;
 mod stack;
 mod terminal;

@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
-use super::read;
 use crate::cli::context::Session;
 use crate::cli::json;
 use crate::cloud::DynAccount;
 use crate::domain::policy::Setting;
-use crate::domain::{ErrorClass, Fleet, FleetName, TagChanges, World};
+use crate::domain::{ErrorClass, Fleet, TagChanges, World};
 use crate::engine::Engine;
 use crate::failure::{Failure, Kind};
 
 /// Between two passes. Instances and databases take minutes to end.
-const PAUSE: Duration = Duration::from_secs(15);
+const PAUSE: Duration = Duration::from_secs(10);
 
 /// What a fleet still owns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +25,8 @@ impl Remaining {
     fn new(world: &World) -> Self {
         Self {
             records: world.records.items.len(),
-            instances: world.instances.iter().filter(|instance| !instance.state.is_ended()).count(),
+            // EC2 lists terminated instances for about an hour.
+            instances: world.instances.iter().filter(|instance| !instance.state.is_ending()).count(),
             databases: world.databases.items.len(),
         }
     }
@@ -36,15 +36,18 @@ impl Remaining {
     }
 }
 
-pub(super) async fn run(session: &Session, name: &str, yes: bool) -> Result<(), Failure> {
-    let name: FleetName = name.parse()?;
-    let account = session.connect().await?;
-    let fleet = read(&account, &name).await?;
+pub(super) async fn run(
+    session: &Session,
+    account: &DynAccount,
+    fleet: &Fleet,
+    yes: bool,
+) -> Result<(), Failure> {
+    let name = &fleet.name;
     let engine = session.engine(account.clone(), name.clone(), session.owner()?);
     if !yes {
-        confirm(session, &account, &engine, &fleet).await?;
+        confirm(session, account, &engine, fleet).await?;
     }
-    drain(&account, &fleet).await?;
+    drain(account, fleet).await?;
     let mut last = None;
     loop {
         let world = engine.observe_pool().await?;
@@ -56,7 +59,7 @@ pub(super) async fn run(session: &Session, name: &str, yes: bool) -> Result<(), 
         if last.replace(remaining) != Some(remaining) {
             let Remaining { records, instances, databases } = remaining;
             session.console.notice(&format!(
-                "ending {records} environments and retirements, {instances} instances and {databases} databases"
+                "still there: records {records}, instances {instances}, databases {databases}"
             ));
         }
         let ongoing = world.records.iter().filter(|record| !record.retirement && record.terminate.is_none());
@@ -66,9 +69,9 @@ pub(super) async fn run(session: &Session, name: &str, yes: bool) -> Result<(), 
         engine.once(false).await?;
         session.clock.sleep(PAUSE).await;
     }
-    delete(&account, &fleet).await?;
+    delete(account, fleet).await?;
     if session.console.is_json() {
-        return session.console.print_json(&json::removed_fleet(&name));
+        return session.console.print_json(&json::removed_fleet(name));
     }
     session.console.print(&format!("Removed fleet {name}. Its logs are kept.\n"))
 }
@@ -89,7 +92,7 @@ async fn confirm(
     let identity = identity.map_err(|error| Failure::cloud("cannot read the caller's identity", &error))?;
     let Remaining { instances, databases, .. } = Remaining::new(&engine.observe_pool().await?);
     let question = format!(
-        "This removes fleet {name} in {} of account {}: it terminates {instances} instances, deletes {databases} databases and refuses launches.\nType {name} to continue: ",
+        "This removes fleet {name} in {} of account {}: it refuses launches, terminates all environments (instances: {instances}) and deletes all databases ({databases}).\nType {name} to continue: ",
         account.region(),
         identity.account,
     );
@@ -106,21 +109,20 @@ async fn confirm(
 /// Stops launches and restores. Every engine follows, so that an interrupted removal goes on, and can be taken back with `fleet set`.
 async fn drain(account: &DynAccount, fleet: &Fleet) -> Result<(), Failure> {
     let tag = |name: &str| Setting::find(name).map_or("", |setting| setting.tag);
-    let changes =
-        TagChanges::new().set(tag("draining"), "true").set(tag("spare"), "0").remove(tag("paused"));
+    let changes = TagChanges::new().set(tag("draining"), "true").set(tag("spare"), "0").remove(tag("paused"));
     let written = account.tag_fleet(&fleet.template, &changes).await;
     written.map_err(|error| Failure::cloud(format!("cannot drain fleet {}", fleet.name), &error))
 }
 
 async fn delete(account: &DynAccount, fleet: &Fleet) -> Result<(), Failure> {
     account.delete_record(&fleet.template).await.map_err(|error| {
-        let failure =
-            Failure::cloud(format!("fleet {} is empty, but cannot be deleted", fleet.name), &error);
+        let failure = Failure::cloud(format!("fleet {} is empty, but cannot be deleted", fleet.name), &error);
         match error.class {
             // The stack's policies do not allow it, because the template is the stack's.
-            ErrorClass::Auth => {
-                Failure { hint: "delete its stack, or ask your administrator to delete it".to_owned(), ..failure }
-            }
+            ErrorClass::Auth => Failure {
+                hint: "delete its stack, or ask your administrator to delete it".to_owned(),
+                ..failure
+            },
             _ => failure,
         }
     })

@@ -197,7 +197,7 @@ fn parse(fleet: &FleetName, database: &DbInstance) -> Option<Database> {
     Database::parse(fleet, attributes, &parse_tags(database.tag_list()))
 }
 
-fn parse_tags(tags: &[Tag]) -> Tags {
+pub(super) fn parse_tags(tags: &[Tag]) -> Tags {
     tags.iter()
         .filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned())))
         .collect()

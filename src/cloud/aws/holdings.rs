@@ -47,8 +47,7 @@ impl AwsCloud {
     async fn owners_of_instances(&self) -> Result<Vec<FleetName>> {
         let roles = filter(&format!("tag:{}", key::ROLE), [role::ENVIRONMENT]);
         let states = filter("instance-state-name", ["pending", "running", "stopping", "stopped"]);
-        let mut pager =
-            self.ec2.describe_instances().filters(roles).filters(states).into_paginator().send();
+        let mut pager = self.ec2.describe_instances().filters(roles).filters(states).into_paginator().send();
         let mut owners = Vec::new();
         loop {
             let next = async { pager.next().await.transpose() };
@@ -69,7 +68,8 @@ impl AwsCloud {
             let Some(page) = page.value else { return Ok(owners) };
             owners.extend(page.db_instances().iter().filter_map(|database| {
                 let tags = parse_rds_tags(database.tag_list());
-                let fleet = owner(&tags).filter(|_| tags.get(key::ROLE).is_some_and(|found| found == role::POOL))?;
+                let fleet =
+                    owner(&tags).filter(|_| tags.get(key::ROLE).is_some_and(|found| found == role::POOL))?;
                 let id = database.db_instance_identifier()?;
                 id.starts_with(&format!("hatchery-{fleet}-")).then_some(fleet)
             }));

@@ -18,9 +18,9 @@ use super::setup::{GROUP, OPEN_GROUP, SUBNET_GROUP};
 use super::state::{Change, LaunchData, SimDatabase, SimInstance, Template};
 use super::throttle::Bucket;
 use crate::cloud::{
-    Account, Answer, BaseTemplate, Cloud, DatabaseSubnetGroup, Identity, LaunchInstance, LogItem, LogLine,
-    LogQuery, Observed, Pages, Permission, PermissionSamples, Quota, Result, ScheduledEngine, SecurityGroup,
-    SourceDatabase,
+    Account, Answer, BaseTemplate, Cloud, DatabaseSubnetGroup, Holdings, Identity, LaunchInstance, LogItem,
+    LogLine, LogQuery, Observed, Pages, Permission, PermissionSamples, Quota, Result, ScheduledEngine,
+    SecurityGroup, SourceDatabase,
 };
 use crate::domain::{
     AuditEvent, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image, Instance,
@@ -444,6 +444,11 @@ impl Account for Caller {
         ["ec2:RunInstances", "ec2:TerminateInstances", "ec2:CreateLaunchTemplate", "rds:DeleteDBInstance"]
             .map(|action| Permission { action, answer: Answer::Granted })
             .into()
+    }
+
+    /// Those of the scenario's fleet, which are never lost.
+    async fn holdings(&self) -> Result<Vec<Holdings>> {
+        Ok(Vec::new())
     }
 
     async fn scheduled_engine(&self, fleet: &FleetName, since: DateTime<Utc>) -> Result<ScheduledEngine> {

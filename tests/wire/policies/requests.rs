@@ -159,6 +159,9 @@ impl Translator {
             }
             "TerminateInstances" => vec![self.on(&action, form.get("InstanceId.1"))],
             "RunInstances" => self.run_instances(form, response),
+            "GetManagedPrefixListEntries" => {
+                vec![Authorization::new(&action, ec2(&format!("prefix-list/{}", form.get("PrefixListId"))))]
+            }
             // Only the workaround for moto sends it.
             "DescribeTags" => Vec::new(),
             "" => panic!("not a request of EC2: {form:?}"),
