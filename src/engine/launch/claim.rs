@@ -177,6 +177,7 @@ impl Engine {
                 services: request.services.clone(),
                 note: request.note.clone(),
                 image: context.image.id.clone(),
+                root_device: context.image.root_device.clone(),
                 subnet: subnet.unwrap_or_else(|| SubnetId::new("")),
             })),
         }
