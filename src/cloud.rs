@@ -22,7 +22,9 @@ mod port_forward;
 pub mod sim;
 mod types;
 
-pub use account::{Account, DynAccount, Identity, Permission, Quota, ScheduledEngine, SourceDatabase};
+pub use account::{
+    Account, DynAccount, Identity, ListingCost, Permission, Quota, ScheduledEngine, SourceDatabase,
+};
 pub use port_forward::{ForwardingSession, PortForwarding, Ports, TARGET_NOT_CONNECTED};
 pub use types::{
     BaseTemplate, LaunchInstance, LogItem, LogLine, LogQuery, Observed, Page, SecurityGroup, Template,
@@ -41,6 +43,11 @@ pub type DynCloud = Arc<dyn Cloud>;
 #[async_trait]
 pub trait Cloud: Send + Sync {
     fn region(&self) -> &str;
+
+    /// Returns AWS's time, estimated from the latest response; `None` if none has had a time.
+    fn time(&self) -> Option<DateTime<Utc>> {
+        None
+    }
 
     /// Returns a fleet, or `None` if it does not exist.
     async fn fleet(&self, name: &FleetName) -> Result<Option<Fleet>>;

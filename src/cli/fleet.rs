@@ -9,6 +9,7 @@ use crate::failure::{Failure, Kind};
 
 mod checks;
 mod init;
+mod log;
 mod ls;
 mod set;
 mod show;
@@ -48,7 +49,7 @@ pub(crate) async fn run(command: FleetCommand, session: &Session) -> Result<(), 
         }
         FleetCommand::Set { settings } => {
             let (account, fleet) = connect(session).await?;
-            set::run(&account, &fleet, &settings, &session.console).await
+            set::run(&account, &fleet, &settings, session).await
         }
         FleetCommand::Init(args) => init::run(&args, session).await,
     }

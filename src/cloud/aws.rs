@@ -15,10 +15,12 @@ use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
 
 use self::call::{Limits, ReadDate};
+use self::digest::DueDigests;
 use self::truncation::RejectTruncated;
 use super::{
-    Account, BaseTemplate, Cloud, Identity, LaunchInstance, LogItem, LogLine, LogQuery, Observed, Pages,
-    Permission, PortForwarding, Quota, Result, ScheduledEngine, SecurityGroup, SourceDatabase, Template,
+    Account, BaseTemplate, Cloud, Identity, LaunchInstance, ListingCost, LogItem, LogLine, LogQuery,
+    Observed, Pages, Permission, PortForwarding, Quota, Result, ScheduledEngine, SecurityGroup,
+    SourceDatabase, Template,
 };
 use crate::domain::{
     AuditEvent, CloudError, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image,
@@ -27,8 +29,10 @@ use crate::domain::{
 };
 
 mod account;
+mod audit_log;
 mod call;
 mod databases;
+mod digest;
 mod instances;
 mod launch_template_copy;
 mod launch_templates;
@@ -72,6 +76,7 @@ pub struct AwsCloud {
     limits: Arc<Limits>,
     /// The ARNs of databases from listings, because RDS needs them to change tags.
     arns: Arc<Mutex<BTreeMap<DatabaseId, String>>>,
+    due_digests: Arc<DueDigests>,
 }
 
 impl AwsCloud {
@@ -131,6 +136,7 @@ impl AwsCloud {
             ),
             logs: aws_sdk_cloudwatchlogs::Client::from_conf(
                 aws_sdk_cloudwatchlogs::config::Builder::from(config)
+                    .interceptor(ReadDate)
                     .retry_classifier(RejectTruncated)
                     .build(),
             ),
@@ -140,6 +146,7 @@ impl AwsCloud {
             ssm: aws_sdk_ssm::Client::new(config),
             limits: Arc::new(Limits::new()),
             arns: Arc::default(),
+            due_digests: Arc::default(),
         })
     }
 }
@@ -154,6 +161,10 @@ fn from_sdk_time(at: &aws_smithy_types::DateTime) -> Option<DateTime<Utc>> {
 impl Cloud for AwsCloud {
     fn region(&self) -> &str {
         &self.region
+    }
+
+    fn time(&self) -> Option<DateTime<Utc>> {
+        self.limits.now()
     }
 
     async fn fleet(&self, name: &FleetName) -> Result<Option<Fleet>> {
@@ -321,6 +332,10 @@ impl Account for AwsCloud {
 
     async fn scheduled_engine(&self, fleet: &FleetName, since: DateTime<Utc>) -> Result<ScheduledEngine> {
         self.scheduled_engine(fleet, since).await
+    }
+
+    async fn database_listing_cost(&self) -> Result<ListingCost> {
+        self.database_listing_cost().await
     }
 
     async fn quotas(&self) -> Result<Vec<Quota>> {

@@ -78,7 +78,16 @@ impl Engine {
         check_services(request, &world.fleet.policy.company_tags)?;
         self.check_network(&world.fleet).await?;
 
-        let claim = self.claim(&context, request, ttl).await?;
+        let claim = match self.claim(&context, request, ttl).await {
+            Ok(claim) => claim,
+            Err(failure) => {
+                let (fleet, reason) = (self.config.fleet.to_string(), format!("as {}", request.name));
+                let detail = failure.message.clone();
+                self.log_request(crate::domain::Launch::ACTION, &fleet, &reason, Outcome::Failed, detail)
+                    .await;
+                return Err(failure);
+            }
+        };
         self.register_own_request(&claim.record);
         let instance = self.launch_claimed(&world, &claim).await;
         let database = claim.environment.database_id();

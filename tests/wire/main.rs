@@ -10,6 +10,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod audit_log;
 mod bad_input;
 mod commands;
 mod concurrency;

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::error::Error;
 use std::future::Future;
 use std::num::NonZeroU32;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use aws_sdk_ec2::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
@@ -12,7 +13,7 @@ use aws_smithy_runtime_api::client::interceptors::Intercept;
 use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserializationInterceptorContextRef;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use crate::cloud::{Observed, Result};
@@ -71,9 +72,11 @@ pub(super) enum Bucket {
     Other,
 }
 
-/// Client-side rate limits: half of each bucket, because other processes share the account.
+/// What all calls share: client-side rate limits, half of each bucket because other processes share the account, and AWS's time.
 pub(super) struct Limits {
     buckets: [(Bucket, DefaultDirectRateLimiter); 8],
+    /// The `Date` header of the latest response, and when it was read.
+    date: Mutex<Option<(DateTime<Utc>, Instant)>>,
 }
 
 impl Limits {
@@ -94,7 +97,18 @@ impl Limits {
                 (Bucket::Log, limiter(5, 2)),
                 (Bucket::Other, limiter(20, 5)),
             ],
+            date: Mutex::default(),
         }
+    }
+
+    /// Returns AWS's time, by the latest response and the time since then.
+    pub(super) fn now(&self) -> Option<DateTime<Utc>> {
+        let (date, read) = (*self.date.lock().unwrap_or_else(PoisonError::into_inner))?;
+        date.checked_add_signed(TimeDelta::from_std(read.elapsed()).ok()?)
+    }
+
+    fn set_date(&self, date: DateTime<Utc>) {
+        *self.date.lock().unwrap_or_else(PoisonError::into_inner) = Some((date, Instant::now()));
     }
 
     async fn wait(&self, bucket: Bucket) {
@@ -135,6 +149,9 @@ where
                 (result, DATE.with(Cell::get))
             })
             .await;
+        if let Some(date) = as_of {
+            limits.set_date(date);
+        }
         let took = start.elapsed();
         match result {
             Ok(value) => {

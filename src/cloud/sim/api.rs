@@ -18,13 +18,13 @@ use super::setup::{GROUP, OPEN_GROUP, SUBNET_GROUP};
 use super::state::{Change, LaunchData, SimDatabase, SimInstance, Template};
 use super::throttle::Bucket;
 use crate::cloud::{
-    Account, BaseTemplate, Cloud, Identity, LaunchInstance, LogItem, LogLine, LogQuery, Observed, Pages,
-    Permission, Quota, Result, ScheduledEngine, SecurityGroup, SourceDatabase,
+    Account, BaseTemplate, Cloud, Identity, LaunchInstance, ListingCost, LogItem, LogLine, LogQuery,
+    Observed, Pages, Permission, Quota, Result, ScheduledEngine, SecurityGroup, SourceDatabase,
 };
 use crate::domain::{
     AuditEvent, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image, Instance,
     InstanceId, Launch, NewDatabase, NewFleet, NewRecord, Number, Pipeline, PipelineKind, Purpose, Record,
-    RecordId, Snapshot, Subnet, SubnetId, TagChanges,
+    RecordId, Snapshot, Subnet, SubnetId, TagChanges, audit,
 };
 
 #[async_trait]
@@ -315,7 +315,7 @@ impl Cloud for Caller {
         let found = self.read(LOGS, |state, _| {
             let belongs = |event: &&AuditEvent| event.target.contains(own) || state.scenario.fleet == own;
             let events = state.audit.iter().filter(belongs).filter(|event| event.at >= since);
-            let mut events: Vec<_> = events.cloned().map(AuditEvent::sanitized).collect();
+            let mut events = audit::distinct(events.cloned().map(AuditEvent::sanitized));
             events.sort_by_key(|event| event.at);
             let surplus = events.len().saturating_sub(limit);
             Ok(events.split_off(surplus))
@@ -328,7 +328,7 @@ impl Cloud for Caller {
         let found = self.read(LOGS, |state, _| {
             let belongs = |event: &&AuditEvent| event.target.contains(own) || state.scenario.fleet == own;
             let events = state.audit.iter().filter(|event| event.at >= since).filter(belongs);
-            Ok(events.filter_map(Launch::parse).collect())
+            Ok(audit::distinct(events.cloned()).iter().filter_map(Launch::parse).collect())
         });
         Ok(found.await?.value)
     }
@@ -420,6 +420,11 @@ impl Account for Caller {
         let events = self.audit(fleet, since, usize::MAX).await?;
         let latest = events.iter().rfind(|event| event.is_by_engine());
         Ok(latest.map_or(ScheduledEngine::Missing, |event| ScheduledEngine::Ran(event.at)))
+    }
+
+    async fn database_listing_cost(&self) -> Result<ListingCost> {
+        let databases = self.read(DATABASES, |state, _| Ok(state.databases.iter().count())).await?.value;
+        Ok(ListingCost { databases, requests: 1 })
     }
 
     async fn quotas(&self) -> Result<Vec<Quota>> {
