@@ -24,5 +24,6 @@ mod live_tail;
 mod ministack;
 mod policies;
 mod port_forward;
+mod profiles;
 mod stack;
 mod terminal;

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::error::Error;
 use std::future::Future;
 use std::num::NonZeroU32;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use aws_sdk_ec2::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
@@ -16,6 +16,7 @@ use aws_smithy_types::config_bag::ConfigBag;
 use chrono::{DateTime, TimeDelta, Utc};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
+use super::credentials::CredentialsCache;
 use crate::cloud::{Observed, Result};
 use crate::domain::{CloudError, ErrorClass};
 
@@ -72,15 +73,17 @@ pub(super) enum Bucket {
     Other,
 }
 
-/// What all calls share: client-side rate limits, half of each bucket because other processes share the account, and AWS's time.
+/// What all calls share: client-side rate limits, half of each bucket because other processes share the account; the credentials; and
+/// AWS's time.
 pub(super) struct Limits {
     buckets: [(Bucket, DefaultDirectRateLimiter); 8],
+    credentials: Option<Arc<CredentialsCache>>,
     /// The `Date` header of the latest response, and when it was read.
     date: Mutex<Option<(DateTime<Utc>, Instant)>>,
 }
 
 impl Limits {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(credentials: Option<Arc<CredentialsCache>>) -> Self {
         let limiter = |burst: u32, rate: u32| {
             let one = NonZeroU32::MIN;
             let quota = Quota::per_second(NonZeroU32::new(rate).unwrap_or(one));
@@ -97,6 +100,7 @@ impl Limits {
                 (Bucket::Log, limiter(5, 2)),
                 (Bucket::Other, limiter(20, 5)),
             ],
+            credentials,
             date: Mutex::default(),
         }
     }
@@ -142,6 +146,9 @@ where
     let future = Box::pin(future);
     async move {
         limits.wait(bucket).await;
+        if let Some(credentials) = &limits.credentials {
+            credentials.get(operation).await?;
+        }
         let start = Instant::now();
         let (result, as_of) = DATE
             .scope(Cell::new(None), async {
