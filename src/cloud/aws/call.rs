@@ -191,7 +191,12 @@ where
             let status = service.raw().status().as_u16();
             let code = service.err().code().unwrap_or("");
             let message = service.err().message().unwrap_or("");
-            let class = class_of(code, message, status).unwrap_or(lost);
+            let class = match class_of(code, message, status).unwrap_or(lost) {
+                ErrorClass::NotFound if access == Access::Write && is_parameter(operation, code) => {
+                    ErrorClass::Invalid
+                }
+                class => class,
+            };
             let code = if code.is_empty() { format!("HTTP {status}") } else { code.to_owned() };
             let message = if message.is_empty() { "the service gave no reason" } else { message };
             CloudError::new(class, operation, code, shorten(message))
@@ -319,6 +324,16 @@ fn is_not_found(code: &str) -> bool {
     code.contains("NotFound") || code == "InvalidAMIID.Unavailable" || code == "NoSuchEntity"
 }
 
+/// Whether what was not found is a parameter of a new resource, such as its image, key pair, snapshot or subnet group. For a launch, only the
+/// record is not: EC2 rejects a launch from a deleted template.
+fn is_parameter(operation: &str, code: &str) -> bool {
+    match operation {
+        "RunInstances" => code != "InvalidLaunchTemplateId.NotFound",
+        "CreateLaunchTemplate" | "RestoreDBInstanceFromDBSnapshot" => true,
+        _ => false,
+    }
+}
+
 /// Shortens a message, because services can send whole policies.
 fn shorten(message: &str) -> String {
     const MAX_CHARS: usize = 300;
@@ -364,6 +379,34 @@ mod tests {
     #[case("IdempotentParameterMismatch", ErrorClass::Invalid)]
     fn codes_are_classified(#[case] code: &str, #[case] class: ErrorClass) {
         assert_eq!(class_of(code, "", 400), Some(class));
+    }
+
+    #[rstest]
+    #[case("RunInstances", "InvalidLaunchTemplateId.NotFound", ErrorClass::NotFound)]
+    #[case("RunInstances", "InvalidKeyPair.NotFound", ErrorClass::Invalid)]
+    #[case("RunInstances", "InvalidAMIID.NotFound", ErrorClass::Invalid)]
+    #[case("RunInstances", "InvalidAMIID.Unavailable", ErrorClass::Invalid)]
+    #[case("RunInstances", "InvalidGroup.NotFound", ErrorClass::Invalid)]
+    #[case("RunInstances", "InvalidSubnetID.NotFound", ErrorClass::Invalid)]
+    #[case("RunInstances", "InvalidSnapshot.NotFound", ErrorClass::Invalid)]
+    #[case("RunInstances", "InvalidLaunchTemplateId.VersionNotFound", ErrorClass::Invalid)]
+    #[case("RestoreDBInstanceFromDBSnapshot", "DBSubnetGroupNotFoundFault", ErrorClass::Invalid)]
+    #[case("RestoreDBInstanceFromDBSnapshot", "DBSnapshotNotFound", ErrorClass::Invalid)]
+    #[case("RestoreDBInstanceFromDBSnapshot", "DBParameterGroupNotFound", ErrorClass::Invalid)]
+    #[case("CreateLaunchTemplate", "InvalidSubnetID.NotFound", ErrorClass::Invalid)]
+    #[case("DeleteLaunchTemplate", "InvalidLaunchTemplateId.NotFound", ErrorClass::NotFound)]
+    #[case("TerminateInstances", "InvalidInstanceID.NotFound", ErrorClass::NotFound)]
+    #[case("DeleteDBInstance", "DBInstanceNotFound", ErrorClass::NotFound)]
+    #[case("CreateTags", "InvalidLaunchTemplateId.NotFound", ErrorClass::NotFound)]
+    fn missing_parameter_is_not_a_missing_resource(
+        #[case] operation: &'static str,
+        #[case] code: &str,
+        #[case] class: ErrorClass,
+    ) {
+        let response = HttpResponse::new(400.try_into().unwrap(), SdkBody::empty());
+        let error = SdkError::service_error(ErrorMetadata::builder().code(code).build(), response);
+        assert_eq!(classify(operation, Access::Write, &error).class, class);
+        assert_eq!(classify(operation, Access::Read, &error).class, ErrorClass::NotFound);
     }
 
     #[test]

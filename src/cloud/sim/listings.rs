@@ -45,6 +45,7 @@ pub(super) fn parse_instance(
     let attributes = InstanceAttributes {
         id: InstanceId::new(id),
         state: instance.state,
+        state_reason: None,
         instance_type: instance.instance_type.clone(),
         public_ip: instance.public_ip.clone(),
         private_ip: Some(instance.private_ip.clone()),
