@@ -154,6 +154,7 @@ async fn check_all(session: &Session, findings: &mut Findings) -> Result<(), Fai
             check_databases(&account, &world, findings).await;
             check_pool(&world, now, findings);
             check_account(&account, &world, findings).await;
+            check_listing_cost(&account, findings).await;
             check_access(&world.fleet, findings).await;
             check_audit_log(&engine, &world, findings).await;
             check_scheduled_engine(&account, &world.fleet, now, findings).await;
@@ -235,6 +236,19 @@ fn check_pool(world: &World, now: DateTime<Utc>, findings: &mut Findings) {
     findings.ok("pool", format!("target {target}: {}", target.reason));
     for verdict in health::verdicts(world, now) {
         findings.push(verdict.level.into(), "health", verdict.message, "");
+    }
+}
+
+/// Says what a large account costs each refresh of each dashboard and engine.
+async fn check_listing_cost(account: &DynAccount, findings: &mut Findings) {
+    // A failure is reported with the databases.
+    let Ok(cost) = account.database_listing_cost().await else { return };
+    if cost.requests > 1 {
+        let message = format!(
+            "each look at the databases takes {} requests, because RDS can only list all {} DB instances of the account",
+            cost.requests, cost.databases
+        );
+        findings.push(Level::Info, "load", message, "use an account or a Region with fewer DB instances");
     }
 }
 

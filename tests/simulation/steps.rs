@@ -490,7 +490,8 @@ fn refused_restores_leave_a_trace() {
         }
         // The pauses are 1, 2, 4 … 64 minutes. Each try asks in every zone no more than once.
         assert_eq!(bed.script.count("create database"), 7);
-        let failed = bed.audit("create-database").into_iter().filter(|event| event.outcome == Outcome::Failed);
+        let failed =
+            bed.audit("create-database").into_iter().filter(|event| event.outcome == Outcome::Failed);
         assert_eq!(failed.count(), 2);
         let refused = bed.engine.once(true).await.unwrap().refused;
         let refusal = refused.iter().find(|refusal| refusal.action == "create-database").unwrap();

@@ -9,7 +9,6 @@ use futures::future::BoxFuture;
 use hatchery::clock::Clock;
 use hatchery::cloud::DynCloud;
 use hatchery::cloud::sim::{Scenario, SimCloud, SimDatabase};
-use hatchery::domain::tags::{self, key};
 use hatchery::domain::{
     AuditEvent, CloudError, EnvironmentId, ErrorClass, Outcome, Record, RecordId, TagChanges, Tags,
 };

@@ -100,6 +100,7 @@ pub(crate) fn instance(number: u32) -> Instance {
         environment: environment_id(number),
         record: Some(RecordId::new(format!("lt-{number}"))),
         state: InstanceState::Running,
+        state_reason: None,
         instance_type: "t3.2xlarge".into(),
         public_ip: Some("203.0.113.7".into()),
         private_ip: Some("10.0.0.7".into()),

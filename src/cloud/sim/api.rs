@@ -21,14 +21,14 @@ use super::setup::{GROUP, OPEN_GROUP, SUBNET_GROUP};
 use super::state::{Change, LaunchData, SimDatabase, SimInstance, Template};
 use super::throttle::Bucket;
 use crate::cloud::{
-    Account, Answer, BaseTemplate, Cloud, DatabaseSubnetGroup, Holdings, Identity, LaunchInstance, LogItem,
-    LogLine, LogQuery, Observed, Pages, Permission, PermissionSamples, Quota, Result, ScheduledEngine,
-    SecurityGroup, SourceDatabase,
+    Account, Answer, BaseTemplate, Cloud, DatabaseSubnetGroup, Holdings, Identity, LaunchInstance,
+    ListingCost, LogItem, LogLine, LogQuery, Observed, Pages, Permission, PermissionSamples, Quota, Result,
+    ScheduledEngine, SecurityGroup, SourceDatabase,
 };
 use crate::domain::{
     AuditEvent, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image, Instance,
     InstanceId, Launch, NewDatabase, NewFleet, NewRecord, Number, Pipeline, PipelineKind, Purpose, Record,
-    RecordId, Snapshot, Subnet, SubnetId, TagChanges,
+    RecordId, Snapshot, Subnet, SubnetId, TagChanges, audit,
 };
 
 #[async_trait]
@@ -362,7 +362,7 @@ impl Cloud for Caller {
     async fn audit(&self, fleet: &FleetName, since: DateTime<Utc>, limit: usize) -> Result<Vec<AuditEvent>> {
         let found = self.read(LOGS, |state, _| {
             let events = state.visible_audit(fleet.as_str()).filter(|event| event.at >= since);
-            let mut events: Vec<_> = events.cloned().map(AuditEvent::sanitized).collect();
+            let mut events = audit::distinct(events.cloned().map(AuditEvent::sanitized));
             events.sort_by_key(|event| event.at);
             let surplus = events.len().saturating_sub(limit);
             Ok(events.split_off(surplus))
@@ -373,7 +373,7 @@ impl Cloud for Caller {
     async fn launches(&self, fleet: &FleetName, since: DateTime<Utc>) -> Result<Vec<Launch>> {
         let found = self.read(LOGS, |state, _| {
             let events = state.visible_audit(fleet.as_str()).filter(|event| event.at >= since);
-            Ok(events.filter_map(Launch::parse).collect())
+            Ok(audit::distinct(events.cloned()).iter().filter_map(Launch::parse).collect())
         });
         Ok(found.await?.value)
     }
@@ -500,6 +500,11 @@ impl Account for Caller {
         let events = self.audit(fleet, since, usize::MAX).await?;
         let latest = events.iter().rfind(|event| event.is_by_engine());
         Ok(latest.map_or(ScheduledEngine::Missing, |event| ScheduledEngine::Ran(event.at)))
+    }
+
+    async fn database_listing_cost(&self) -> Result<ListingCost> {
+        let databases = self.read(DATABASES, |state, _| Ok(state.databases.iter().count())).await?.value;
+        Ok(ListingCost { databases, requests: 1 })
     }
 
     async fn quotas(&self) -> Result<Vec<Quota>> {

@@ -128,6 +128,13 @@ fn problems_are_sentences() {
     let dies = |instance: &mut Instance| instance.state = InstanceState::ShuttingDown;
     assert_eq!(problems(|_, instance, _| dies(instance)), "its instance i-1 is shutting-down");
     assert_eq!(
+        problems(|_, instance, _| {
+            dies(instance);
+            instance.state_reason = Some("Client.VolumeLimitExceeded: no".into());
+        }),
+        "its instance i-1 is shutting-down: Client.VolumeLimitExceeded: no"
+    );
+    assert_eq!(
         problems(|record, instance, _| {
             dies(instance);
             record.terminate = Some(Termination { at: now(), by: "amy".into() });

@@ -59,7 +59,16 @@ const DIGEST: &str = "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98
 
 fn instance_attributes() -> InstanceAttributes {
     let Instance { id, state, instance_type, public_ip, private_ip, zone, launched_at, .. } = instance(7);
-    InstanceAttributes { id, state, instance_type, public_ip, private_ip, zone, launched_at }
+    InstanceAttributes {
+        id,
+        state,
+        state_reason: None,
+        instance_type,
+        public_ip,
+        private_ip,
+        zone,
+        launched_at,
+    }
 }
 
 #[test]
