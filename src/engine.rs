@@ -30,11 +30,14 @@ mod launch_history;
 mod logs;
 mod observe;
 pub mod plan;
+mod recycle;
 mod repeated_launch;
 mod retry;
 pub mod run;
 pub mod step;
 mod terminate;
+
+pub use recycle::Recycled;
 
 use cache::{HistoryCache, SourceCache};
 

@@ -54,6 +54,8 @@ pub mod key {
     pub const UNUSABLE_SINCE: &str = "hatchery:unusable-since";
     /// The step on this resource that AWS refuses; see [`crate::domain::StepFailure`].
     pub const FAILED_STEP: &str = "hatchery:failed-step";
+    /// On databases: a digest of the settings with which it was restored.
+    pub const SETTINGS: &str = "hatchery:settings";
     /// On databases: the record that claimed it.
     pub const RECORD: &str = "hatchery:record";
     /// `<RFC 3339> <user>`: the user repairs the environment, so that no engine gives it up before its expiry.

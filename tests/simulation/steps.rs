@@ -66,6 +66,7 @@ pub(crate) async fn restore_database(cloud: &DynCloud, number: u32, claimed: boo
         security_groups: Vec::new(),
         parameter_group: None,
         iam_auth: false,
+        settings: "0123456789abcdef".into(),
         company_tags: CompanyTags::default(),
     };
     cloud.create_database(&new).await.unwrap();

@@ -128,6 +128,7 @@ pub(crate) fn database(number: u32) -> Database {
         zone: Some("eu-west-1a".into()),
         snapshot: Some(SnapshotId::new("rds:integration-1")),
         snapshot_at: Some(minutes_ago(360)),
+        settings: None,
         environment: None,
         record: None,
         orphan_since: None,

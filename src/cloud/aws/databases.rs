@@ -114,7 +114,11 @@ impl AwsCloud {
             {
                 let (Some(id), Some(created_at)) = (
                     snapshot.db_snapshot_identifier(),
-                    snapshot.snapshot_create_time().and_then(from_sdk_time),
+                    // The time of a copy is later than that of its data.
+                    snapshot
+                        .original_snapshot_create_time()
+                        .or(snapshot.snapshot_create_time())
+                        .and_then(from_sdk_time),
                 ) else {
                     continue;
                 };

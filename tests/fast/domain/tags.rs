@@ -105,7 +105,8 @@ fn database_tags() -> Tags {
         (key::ROLE, role::POOL),
         (key::CREATED_AT, "2026-03-02T07:00:00Z"),
         (key::ZONE, "eu-west-1b"),
-        (key::SNAPSHOT, "rds:integration-1"),
+        (key::SNAPSHOT, "automated:integration-1"),
+        (key::SETTINGS, "0123456789abcdef"),
         (key::SNAPSHOT_AT, "2026-03-02T06:00:00Z"),
         (key::ENVIRONMENT, "dev-7"),
         (key::ORPHAN_SINCE, "2026-03-02T11:00:00Z"),
@@ -130,6 +131,7 @@ fn database_is_parsed_from_its_name_and_tags() {
         created_at: Some(time("07:15:00")),
         zone: Some("eu-west-1b".into()),
         snapshot_at: Some(time("06:00:00")),
+        settings: Some("0123456789abcdef".into()),
         orphan_since: Some(time("11:00:00")),
         ..claimed(7)
     };
@@ -427,6 +429,7 @@ fn restore_has_all_tags() {
         security_groups: Vec::new(),
         parameter_group: None,
         iam_auth: false,
+        settings: "0123456789abcdef".into(),
         company_tags: company_tags(),
     };
     let mut tags = database_tags();
