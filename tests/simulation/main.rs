@@ -32,6 +32,7 @@ mod operator_scripts;
 mod ownership;
 mod people;
 mod refusals;
+mod refused_steps;
 mod setup;
 mod steps;
 mod swarm;
