@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn tags_fit_on_the_fleet_with_all_settings() {
-        assert!(SETTINGS.len() + 2 + CompanyTags::MAX <= MAX_TAGS);
+        assert!(SETTINGS.len() + 4 + CompanyTags::MAX <= MAX_TAGS);
     }
 
     #[rstest]

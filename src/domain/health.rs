@@ -10,6 +10,8 @@ use super::pool::{DatabaseState, Pool};
 use super::target::Target;
 use super::world::World;
 
+mod work;
+
 /// The severity of a verdict.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr,
@@ -54,6 +56,7 @@ pub fn verdicts(world: &World, now: DateTime<Utc>) -> Vec<Verdict> {
     check_sources(world, now, &mut report);
     check_pipelines(world, &mut report);
     check_pool(world, now, &mut report);
+    work::check(world, now, &mut report);
     verdicts.sort_by_key(|verdict| std::cmp::Reverse(verdict.level));
     verdicts
 }

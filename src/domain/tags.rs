@@ -54,6 +54,8 @@ pub mod key {
     pub const UNUSABLE_SINCE: &str = "hatchery:unusable-since";
     /// The step on this resource that AWS refuses; see [`crate::domain::StepFailure`].
     pub const FAILED_STEP: &str = "hatchery:failed-step";
+    /// On fleets: `<RFC 3339> <who>`, the last pass of an engine; see [`crate::domain::fleet::LastPass`].
+    pub const LAST_PASS: &str = "hatchery:last-pass";
     /// On databases: the record that claimed it.
     pub const RECORD: &str = "hatchery:record";
     /// `<RFC 3339> <user>`: the user repairs the environment, so that no engine gives it up before its expiry.

@@ -17,9 +17,9 @@ use crate::domain::lifecycle::{self, Restore};
 use crate::domain::policy::Setting;
 use crate::domain::tags::key;
 use crate::domain::{
-    CloudError, DatabaseId, EnvironmentId, ErrorClass, Instance, InstanceId, InstanceState, LaunchFailure,
-    NewRecord, Number, Outcome, Policy, Purpose, Record, RecordId, StatusClass, StepFailure, TagChanges,
-    Unreadable, UnreadableKind, World,
+    CloudError, DatabaseId, EnvironmentId, ErrorClass, Instance, InstanceId, InstanceState, LastPass,
+    LaunchFailure, NewRecord, Number, Outcome, Policy, Purpose, Record, RecordId, StatusClass, StepFailure,
+    TagChanges, Unreadable, UnreadableKind, World,
 };
 
 mod teardown;
@@ -115,7 +115,11 @@ impl Actor<'_> {
             Err(error) if error.is(ErrorClass::Unknown) => (Outcome::Unknown, error.to_string()),
             Err(error) => (Outcome::Failed, error.to_string()),
         };
-        tracing::info!(action = step.action(), target = step.target(), %outcome, detail, "step");
+        if outcome == Outcome::Failed {
+            tracing::warn!(action = step.action(), target = step.target(), %outcome, detail, "step");
+        } else {
+            tracing::info!(action = step.action(), target = step.target(), %outcome, detail, "step");
+        }
         StepReport {
             action: step.action(),
             target: step.target(),
@@ -129,7 +133,7 @@ impl Actor<'_> {
 
     /// Writes the trace of a refused step for all engines, or removes it once the step succeeds. Returns whether the audit log needs the result.
     async fn trace(&self, step: &Step, result: &StepResult) -> bool {
-        let Some(resource) = step.resource() else { return true };
+        let Some(resource) = step.resource() else { return *step != Step::RecordPass };
         let earlier =
             plan::failures(self.world).find(|(found, _)| *found == resource).map(|(_, found)| found);
         let earlier = earlier.filter(|earlier| earlier.action == step.action());
@@ -216,6 +220,11 @@ impl Actor<'_> {
                 result
             }
             Step::RaiseNumberHint { number } => self.raise_number_hint(*number).await,
+            Step::RecordPass => {
+                let pass = LastPass { at: self.now, by: self.engine.config.host.clone() };
+                let changes = TagChanges::new().set(key::LAST_PASS, pass.to_tag());
+                skip_if_gone(cloud.tag_fleet(&self.world.fleet.template, &changes).await)
+            }
         }
     }
 
