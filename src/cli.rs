@@ -17,6 +17,7 @@ mod activity;
 mod console;
 mod context;
 mod dashboard;
+mod database_checks;
 mod demo;
 mod doctor;
 mod engine;

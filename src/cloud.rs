@@ -22,7 +22,10 @@ mod port_forward;
 pub mod sim;
 mod types;
 
-pub use account::{Account, DynAccount, Identity, Permission, Quota, ScheduledEngine, SourceDatabase};
+pub use account::{
+    Account, Answer, DatabaseSubnetGroup, DynAccount, Holdings, Identity, Permission, PermissionSamples,
+    Quota, ScheduledEngine, SourceDatabase,
+};
 pub use port_forward::{ForwardingSession, PortForwarding, Ports, TARGET_NOT_CONNECTED};
 pub use types::{
     BaseTemplate, LaunchInstance, LogItem, LogLine, LogQuery, Observed, Page, SecurityGroup, Template,

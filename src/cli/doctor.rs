@@ -7,8 +7,11 @@ use futures::join;
 use serde::Serialize;
 
 use super::context::Session;
-use super::json;
-use crate::cloud::{DynAccount, Permission, ScheduledEngine};
+use super::fleet::{checks, leftovers};
+use super::{database_checks, json};
+use crate::cloud::{
+    self, Answer, BaseTemplate, DynAccount, Permission, PermissionSamples, Quota, ScheduledEngine,
+};
 use crate::domain::{Access, Fleet, Target, World, health, lifecycle};
 use crate::engine::{Engine, exposure};
 use crate::failure::Failure;
@@ -20,6 +23,9 @@ const MAX_SKEW_SECONDS: i64 = 60;
 
 /// Longer than the usual intervals of the stack's schedule.
 const SCHEDULE_TOLERANCE: TimeDelta = TimeDelta::hours(1);
+
+/// The share of a quota from which on the next launches may fail.
+const NEARLY: f64 = 0.9;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -129,6 +135,7 @@ async fn check_all(session: &Session, findings: &mut Findings) -> Result<(), Fai
             return Ok(());
         }
     }
+    check_leftovers(&account, findings).await;
     let fleet = match session.find_fleet(&account).await {
         Ok(fleet) => fleet,
         Err(failure) => {
@@ -143,9 +150,10 @@ async fn check_all(session: &Session, findings: &mut Findings) -> Result<(), Fai
             let now = world.now().unwrap_or(local);
             check_fleet(&world, &engine, findings);
             check_clock(local, now, findings);
-            check_sources(&account, &world, now, findings).await;
+            check_sources(&world, now, findings);
+            check_databases(&account, &world, findings).await;
             check_pool(&world, now, findings);
-            check_account(&account, &world.fleet, findings).await;
+            check_account(&account, &world, findings).await;
             check_access(&world.fleet, findings).await;
             check_audit_log(&engine, &world, findings).await;
             check_scheduled_engine(&account, &world.fleet, now, findings).await;
@@ -153,6 +161,18 @@ async fn check_all(session: &Session, findings: &mut Findings) -> Result<(), Fai
         Err(failure) => findings.error("fleet", &failure),
     }
     Ok(())
+}
+
+async fn check_leftovers(account: &DynAccount, findings: &mut Findings) {
+    let fleets = cloud::collect(account.fleets()).await;
+    // An incomplete list would show fleets as gone.
+    if !fleets.complete {
+        return;
+    }
+    match leftovers::find(account, &fleets.items).await {
+        Ok(found) => found.iter().for_each(|left| findings.error("leftovers", &leftovers::finding(left))),
+        Err(failure) => findings.push(Level::Info, "leftovers", failure.message, failure.hint),
+    }
 }
 
 fn check_fleet(world: &World, engine: &Engine, findings: &mut Findings) {
@@ -175,16 +195,12 @@ fn check_clock(local: DateTime<Utc>, now: DateTime<Utc>, findings: &mut Findings
     }
 }
 
-async fn check_sources(account: &DynAccount, world: &World, now: DateTime<Utc>, findings: &mut Findings) {
+fn check_sources(world: &World, now: DateTime<Utc>, findings: &mut Findings) {
     let hours_old = |at: DateTime<Utc>| (now - at).num_hours();
-    match &world.snapshot {
-        Ok(Some(snapshot)) => {
-            findings.ok("snapshot", format!("{}, {} hours old", snapshot.id, hours_old(snapshot.created_at)));
-        }
-        // The health check reports the missing snapshot.
-        Ok(None) => check_source_database(account, &world.fleet, findings).await,
-        Err(_) => {}
+    if let Ok(Some(snapshot)) = &world.snapshot {
+        findings.ok("snapshot", format!("{}, {} hours old", snapshot.id, hours_old(snapshot.created_at)));
     }
+    // The health check reports a missing snapshot and a missing image.
     if let Ok(Some(image)) = &world.image {
         findings.ok("image", format!("{}, {} hours old", image.id, hours_old(image.created_at)));
     }
@@ -198,16 +214,19 @@ async fn check_sources(account: &DynAccount, world: &World, now: DateTime<Utc>, 
     }
 }
 
-async fn check_source_database(account: &DynAccount, fleet: &Fleet, findings: &mut Findings) {
-    let source = &fleet.policy.source_database;
-    match account.source_database(source).await {
-        Ok(Some(_)) => {}
-        Ok(None) => {
-            let message = format!("there is no database {source:?} in {}", account.region());
-            let hint = "correct it with: hatchery fleet set source-database=NAME, or the stack's parameter SourceDatabase";
-            findings.push(Level::Error, "source", message, hint);
-        }
-        Err(error) => findings.error("source", &Failure::cloud("cannot read the source database", &error)),
+/// Checks whether databases can be restored in each zone of the fleet.
+async fn check_databases(account: &DynAccount, world: &World, findings: &mut Findings) {
+    let subnets = world.subnets.as_deref().unwrap_or_default();
+    let policy = &world.fleet.policy;
+    let found = database_checks::check(account, policy, subnets).await;
+    for problem in &found.problems {
+        findings.error("databases", problem);
+    }
+    for partial in found.partial {
+        findings.push(Level::Warning, "databases", partial.message, partial.hint);
+    }
+    if let (Some(engine), true) = (found.engine, found.problems.is_empty()) {
+        findings.ok("databases", format!("{} with {engine}", policy.database_class));
     }
 }
 
@@ -219,16 +238,27 @@ fn check_pool(world: &World, now: DateTime<Utc>, findings: &mut Findings) {
     }
 }
 
-async fn check_account(account: &DynAccount, fleet: &Fleet, findings: &mut Findings) {
-    let (groups, permissions, quotas) =
-        join!(exposure::security_groups_of(&**account, fleet), account.permissions(fleet), account.quotas());
-    match groups {
-        Ok(groups) => {
+async fn check_account(account: &DynAccount, world: &World, findings: &mut Findings) {
+    let fleet = &world.fleet;
+    let samples = samples(world);
+    let (base, permissions, quotas) = join!(
+        exposure::base_template_of(&**account, fleet),
+        account.permissions(fleet, &samples),
+        account.quotas()
+    );
+    match base {
+        Ok((base, groups)) => {
+            check_base_template(account, fleet, &base, findings).await;
             let exposed = exposure::exposed_groups(&groups, &fleet.policy);
             for group in &exposed {
                 findings.error("network", &exposure::refusal(group));
             }
-            if exposed.is_empty() {
+            let unread: Vec<_> = groups.iter().flat_map(|group| group.unread.clone()).collect();
+            if !unread.is_empty() {
+                let message = format!("cannot read {}, which may admit the internet", unread.join(", "));
+                let hint = "ask your administrator to allow ec2:GetManagedPrefixListEntries";
+                findings.push(Level::Warning, "network", message, hint);
+            } else if exposed.is_empty() {
                 findings.ok("network", "no security group is open to the internet");
             }
         }
@@ -237,12 +267,30 @@ async fn check_account(account: &DynAccount, fleet: &Fleet, findings: &mut Findi
     check_permissions(permissions, findings);
     match quotas {
         Ok(quotas) => {
-            for quota in quotas {
-                let used = quota.used.map(|used| format!("{used:.0} of ")).unwrap_or_default();
-                findings.ok("quotas", format!("{}: {used}{:.0}", quota.name, quota.limit));
+            for quota in &quotas {
+                check_quota(quota, findings);
             }
         }
         Err(error) => findings.push(Level::Info, "quotas", format!("cannot read the quotas: {error}"), ""),
+    }
+}
+
+async fn check_base_template(
+    account: &DynAccount,
+    fleet: &Fleet,
+    base: &BaseTemplate,
+    findings: &mut Findings,
+) {
+    if let Some(refusal) = exposure::template_refusal(fleet, base) {
+        findings.error("template", &refusal);
+    }
+    if let Some(name) = &base.key_name
+        && let Some(missing) = checks::check_key_pair(account, name).await
+    {
+        findings.error("template", &missing);
+    }
+    for correction in &base.corrections {
+        findings.push(Level::Info, "template", format!("environments are launched without {correction}"), "");
     }
 }
 
@@ -259,23 +307,46 @@ async fn check_access(fleet: &Fleet, findings: &mut Findings) {
 }
 
 fn check_permissions(permissions: Vec<Permission>, findings: &mut Findings) {
-    let mut granted = 0;
-    for permission in permissions {
-        let action = permission.action;
-        match permission.allowed {
-            Ok(true) => granted += 1,
-            Ok(false) => {
+    let granted = permissions.iter().filter(|permission| permission.answer == Answer::Granted).count();
+    findings.ok("permissions", format!("{granted} checked and granted"));
+    for Permission { action, answer } in permissions {
+        match answer {
+            Answer::Granted => {}
+            Answer::Denied(_) => {
                 let message = format!("{action} is not permitted");
                 let hint = format!("ask your administrator to allow {action}");
                 findings.push(Level::Error, "permissions", message, hint);
             }
-            Err(error) => {
-                let message = format!("cannot check {action}: {error}");
+            Answer::Unknown(reason) => {
+                let message = format!("cannot know whether {action} is permitted: {reason}");
                 findings.push(Level::Info, "permissions", message, "");
             }
         }
     }
-    findings.ok("permissions", format!("{granted} checked and granted"));
+}
+
+/// Returns resources of the fleet that policies know by their tags.
+fn samples(world: &World) -> PermissionSamples {
+    let record = world.records.iter().find(|record| !record.retirement);
+    let instance = world.instances.iter().find(|instance| !instance.state.is_ending());
+    PermissionSamples {
+        image: world.image.clone().ok().flatten(),
+        record: record.map(|record| record.id.clone()),
+        instance: instance.map(|instance| instance.id.clone()),
+    }
+}
+
+fn check_quota(quota: &Quota, findings: &mut Findings) {
+    let Quota { name, limit, used } = quota;
+    let Some(used) = used else {
+        return findings.ok("quotas", format!("{name}: {limit:.0}"));
+    };
+    let message = format!("{name}: {used:.0} of {limit:.0}");
+    if *used < NEARLY * limit {
+        return findings.ok("quotas", message);
+    }
+    let hint = "ask for more in Service Quotas, before launches and restores fail";
+    findings.push(Level::Warning, "quotas", message, hint);
 }
 
 async fn check_audit_log(engine: &Engine, world: &World, findings: &mut Findings) {

@@ -7,9 +7,11 @@ use crate::cloud::DynAccount;
 use crate::domain::{Fleet, FleetName};
 use crate::failure::{Failure, Kind};
 
-mod checks;
+pub(super) mod checks;
 mod init;
+pub(super) mod leftovers;
 mod ls;
+mod rm;
 mod set;
 mod show;
 
@@ -25,6 +27,14 @@ pub(crate) enum FleetCommand {
         #[arg(required = true, value_name = "SETTING=VALUE")]
         settings: Vec<String>,
     },
+    /// End all environments and databases of a fleet, and delete the fleet
+    Rm {
+        /// Name of the fleet
+        name: String,
+        /// Do not ask for confirmation
+        #[arg(long)]
+        yes: bool,
+    },
     /// Create a fleet
     Init(Box<init::InitArgs>),
 }
@@ -32,7 +42,7 @@ pub(crate) enum FleetCommand {
 impl FleetCommand {
     pub(crate) fn is_write(&self) -> bool {
         match self {
-            Self::Set { .. } => true,
+            Self::Set { .. } | Self::Rm { .. } => true,
             Self::Init(args) => !args.dry_run,
             Self::Ls | Self::Show => false,
         }
@@ -49,6 +59,12 @@ pub(crate) async fn run(command: FleetCommand, session: &Session) -> Result<(), 
         FleetCommand::Set { settings } => {
             let (account, fleet) = connect(session).await?;
             set::run(&account, &fleet, &settings, &session.console).await
+        }
+        FleetCommand::Rm { name, yes } => {
+            let name = name.parse()?;
+            let account = session.connect().await?;
+            let fleet = read(&account, &name).await?;
+            rm::run(session, &account, &fleet, yes).await
         }
         FleetCommand::Init(args) => init::run(&args, session).await,
     }

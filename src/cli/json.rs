@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use strum::IntoEnumIterator as _;
 
-use crate::cloud::LogLine;
+use crate::cloud::{Holdings, LogLine};
 use crate::domain::cost::{self, Cost};
 use crate::domain::environment::Environment;
 use crate::domain::health::{self, Verdict};
@@ -427,7 +427,16 @@ pub(crate) fn image(fleet: &FleetName, kind: PipelineKind, run: &Run) -> Value {
 }
 
 /// Document of `hatchery fleet ls`.
-pub(crate) fn fleets(region: &str, fleets: &[Fleet]) -> Value {
+pub(crate) fn fleets(region: &str, fleets: &[Fleet], leftovers: &[Holdings]) -> Value {
+    let leftovers: Vec<_> = leftovers
+        .iter()
+        .map(|left| {
+            json!({
+                "fleet": left.fleet, "records": left.records, "instances": left.instances,
+                "databases": left.databases,
+            })
+        })
+        .collect();
     let fleets: Vec<_> = fleets
         .iter()
         .map(|fleet| {
@@ -437,7 +446,12 @@ pub(crate) fn fleets(region: &str, fleets: &[Fleet]) -> Value {
             })
         })
         .collect();
-    json!({ "version": VERSION, "region": region, "fleets": fleets })
+    json!({ "version": VERSION, "region": region, "fleets": fleets, "leftovers": leftovers })
+}
+
+/// Document of `hatchery fleet rm`.
+pub(crate) fn removed_fleet(name: &FleetName) -> Value {
+    json!({ "version": VERSION, "fleet": name, "removed": true })
 }
 
 /// Document of `hatchery fleet show`.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::{Cloud, Pages, Result};
-use crate::domain::{Fleet, FleetName, Image, NewFleet, RecordId};
+use crate::domain::{Fleet, FleetName, Image, InstanceId, NewFleet, RecordId};
 
 /// A shared [`Account`].
 pub type DynAccount = Arc<dyn Account>;
@@ -26,8 +26,38 @@ pub struct SourceDatabase {
     pub status: String,
     /// RDS's name of the engine, such as `postgres`.
     pub engine: String,
+    /// The engine's version, such as `17.6`.
+    pub engine_version: String,
+    /// The DB cluster of which it is a member.
+    pub cluster: Option<String>,
+    /// The name of its DB parameter group.
+    pub parameter_group: Option<String>,
+}
+
+/// A DB subnet group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseSubnetGroup {
     /// The id of the VPC.
-    pub vpc: Option<String>,
+    pub vpc: String,
+    /// The Availability Zones of its subnets, sorted.
+    pub zones: Vec<String>,
+}
+
+/// What a fleet owns, counted by tags and names. A fleet whose base template is gone may own something still.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holdings {
+    pub fleet: FleetName,
+    pub records: usize,
+    /// The instances that are not terminated.
+    pub instances: usize,
+    pub databases: usize,
+}
+
+impl Holdings {
+    #[must_use]
+    pub fn new(fleet: FleetName) -> Self {
+        Self { fleet, records: 0, instances: 0, databases: 0 }
+    }
 }
 
 /// What is known of the scheduled engine, the Lambda function of the fleet's stack.
@@ -50,13 +80,32 @@ pub struct Quota {
     pub used: Option<f64>,
 }
 
-/// Whether the caller may call an operation, according to a dry run.
+/// Whether the caller may call an operation, according to a request that changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Permission {
     /// The IAM action, such as `ec2:RunInstances`.
     pub action: &'static str,
-    /// `Err` if the dry run failed for another reason than a missing permission.
-    pub allowed: Result<bool>,
+    pub answer: Answer,
+}
+
+/// What AWS answers to the question for a permission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    Granted,
+    /// With AWS's message.
+    Denied(String),
+    /// With the reason why no request can tell.
+    Unknown(String),
+}
+
+/// Resources of the fleet on which permissions are tried, because policies allow by tags.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PermissionSamples {
+    pub image: Option<Image>,
+    /// The record of an environment.
+    pub record: Option<RecordId>,
+    /// An instance that is not terminated.
+    pub instance: Option<InstanceId>,
 }
 
 /// Operations on the account for `fleet init`, `fleet set` and `doctor`.
@@ -76,8 +125,16 @@ pub trait Account: Cloud {
     /// Returns an RDS instance, or `None` if it does not exist.
     async fn source_database(&self, id: &str) -> Result<Option<SourceDatabase>>;
 
-    /// Returns the id of a DB subnet group's VPC, or `None` if the group does not exist.
-    async fn database_subnet_group(&self, name: &str) -> Result<Option<String>>;
+    /// Returns a DB subnet group, or `None` if it does not exist.
+    async fn database_subnet_group(&self, name: &str) -> Result<Option<DatabaseSubnetGroup>>;
+
+    /// Returns the family of a DB parameter group, such as `postgres17`, or `None` if the group does not exist.
+    async fn database_parameter_family(&self, name: &str) -> Result<Option<String>>;
+
+    /// Returns the zones that offer the DB instance class for the engine of the source, in a VPC.
+    async fn zones_offering_database(&self, source: &SourceDatabase, class: &str) -> Result<Vec<String>>;
+
+    async fn has_key_pair(&self, name: &str) -> Result<bool>;
 
     /// Returns those of the zones that offer the instance type.
     async fn zones_offering(&self, instance_type: &str, zones: &[String]) -> Result<Vec<String>>;
@@ -85,8 +142,11 @@ pub trait Account: Cloud {
     /// Checks with a dry run whether EC2 accepts a launch with these settings.
     async fn dry_run_launch(&self, new: &NewFleet, image: Option<&Image>) -> Result<()>;
 
-    /// Checks the caller's permissions with dry runs.
-    async fn permissions(&self, fleet: &Fleet) -> Vec<Permission>;
+    /// Checks the caller's permissions with requests that change nothing.
+    async fn permissions(&self, fleet: &Fleet, samples: &PermissionSamples) -> Vec<Permission>;
+
+    /// Returns what each fleet of the Region owns, also those without a base template.
+    async fn holdings(&self) -> Result<Vec<Holdings>>;
 
     /// Returns when the fleet's scheduled engine ran, if it did since a time.
     async fn scheduled_engine(&self, fleet: &FleetName, since: DateTime<Utc>) -> Result<ScheduledEngine>;

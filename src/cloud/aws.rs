@@ -17,8 +17,9 @@ use futures::stream::BoxStream;
 use self::call::{Limits, ReadDate};
 use self::truncation::RejectTruncated;
 use super::{
-    Account, BaseTemplate, Cloud, Identity, LaunchInstance, LogItem, LogLine, LogQuery, Observed, Pages,
-    Permission, PortForwarding, Quota, Result, ScheduledEngine, SecurityGroup, SourceDatabase, Template,
+    Account, BaseTemplate, Cloud, DatabaseSubnetGroup, Holdings, Identity, LaunchInstance, LogItem, LogLine,
+    LogQuery, Observed, Pages, Permission, PermissionSamples, PortForwarding, Quota, Result, ScheduledEngine,
+    SecurityGroup, SourceDatabase, Template,
 };
 use crate::domain::{
     AuditEvent, CloudError, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image,
@@ -27,8 +28,11 @@ use crate::domain::{
 };
 
 mod account;
+mod base_template;
 mod call;
+mod database_options;
 mod databases;
+mod holdings;
 mod instances;
 mod launch_template_copy;
 mod launch_templates;
@@ -36,7 +40,9 @@ mod log_tail;
 mod logs;
 mod moto;
 mod network;
+mod permissions;
 mod pipelines;
+mod quotas;
 mod sessions;
 mod truncation;
 
@@ -311,8 +317,20 @@ impl Account for AwsCloud {
         self.source_database(id).await
     }
 
-    async fn database_subnet_group(&self, name: &str) -> Result<Option<String>> {
+    async fn database_subnet_group(&self, name: &str) -> Result<Option<DatabaseSubnetGroup>> {
         self.database_subnet_group(name).await
+    }
+
+    async fn database_parameter_family(&self, name: &str) -> Result<Option<String>> {
+        self.database_parameter_family(name).await
+    }
+
+    async fn zones_offering_database(&self, source: &SourceDatabase, class: &str) -> Result<Vec<String>> {
+        self.zones_offering_database(source, class).await
+    }
+
+    async fn has_key_pair(&self, name: &str) -> Result<bool> {
+        self.has_key_pair(name).await
     }
 
     async fn zones_offering(&self, instance_type: &str, zones: &[String]) -> Result<Vec<String>> {
@@ -323,8 +341,12 @@ impl Account for AwsCloud {
         self.dry_run_launch(new, image).await
     }
 
-    async fn permissions(&self, fleet: &Fleet) -> Vec<Permission> {
-        self.permissions(fleet).await
+    async fn permissions(&self, fleet: &Fleet, samples: &PermissionSamples) -> Vec<Permission> {
+        self.permissions(fleet, samples).await
+    }
+
+    async fn holdings(&self) -> Result<Vec<Holdings>> {
+        self.holdings().await
     }
 
     async fn scheduled_engine(&self, fleet: &FleetName, since: DateTime<Utc>) -> Result<ScheduledEngine> {

@@ -91,6 +91,12 @@ pub struct BaseTemplate {
     pub security_groups: Vec<String>,
     /// The name or ARN of the instance profile.
     pub instance_profile: Option<String>,
+    /// The name of the key pair for SSH.
+    pub key_name: Option<String>,
+    /// What records leave out, and why.
+    pub corrections: Vec<String>,
+    /// Why nothing can be launched from the template, one sentence each.
+    pub problems: Vec<String>,
 }
 
 /// A VPC security group.
@@ -100,8 +106,10 @@ pub struct SecurityGroup {
     pub name: String,
     /// The id of the VPC.
     pub vpc: String,
-    /// `0.0.0.0/0` and `::/0` if an inbound rule admits them.
+    /// The ranges by which inbound rules admit the internet, such as `0.0.0.0/0`; see [`crate::domain::ip_ranges`].
     pub open_to: Vec<String>,
+    /// The prefix lists of inbound rules that cannot be read.
+    pub unread: Vec<String>,
 }
 
 /// One line of an environment's log.

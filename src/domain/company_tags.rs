@@ -193,6 +193,7 @@ mod tests {
                 services: (0..expected).map(|n| (format!("s{n}"), "f-1".to_owned())).collect(),
                 note: Some("for the demo".to_owned()),
                 image: ImageId::new("ami-1"),
+                root_device: None,
                 subnet: SubnetId::new("subnet-a"),
             })),
         };

@@ -116,6 +116,8 @@ pub struct Image {
     pub id: ImageId,
     pub name: String,
     pub created_at: DateTime<Utc>,
+    /// The image's name of its root device, such as `/dev/xvda`.
+    pub root_device: Option<String>,
 }
 
 /// A subnet of the fleet's instances.

@@ -16,6 +16,7 @@ pub mod health;
 pub mod hours;
 pub mod ids;
 pub mod instance;
+pub mod ip_ranges;
 pub mod launches;
 pub mod lifecycle;
 pub mod metrics;

@@ -72,6 +72,8 @@ pub struct Policy {
     pub snapshot_drift: Duration,
     /// Whether background steps are disabled.
     pub paused: bool,
+    /// Whether launches are refused, because the fleet is being removed.
+    pub draining: bool,
     /// Engines of older versions only observe.
     pub min_version: Option<semver::Version>,
     /// The highest number used so far.
@@ -156,6 +158,7 @@ impl Policy {
             max_databases: 40,
             snapshot_drift: Duration::from_hours(24),
             paused: false,
+            draining: false,
             min_version: None,
             last_number: Number(0),
             restore_failures: RestoreFailures::default(),
@@ -355,6 +358,7 @@ pub static SETTINGS: &[Setting] = &[
     setting!(Creation, "max-databases", "maximum number of databases in any state", count max_databases),
     setting!(Pool, "snapshot-drift", "replace free databases whose snapshot is older than the latest one by more than this", duration snapshot_drift),
     setting!(Engine, "paused", "true disables all background steps", flag paused),
+    setting!(Launches, "draining", "true refuses launches; fleet rm sets it", flag draining),
     setting!(Engine, "min-version", "engines of older versions only observe", version min_version),
     setting!(Creation, "last-number", "highest number used so far", number last_number),
     setting!(Pool, "restore-failures", "consecutive failed restores; clear it to resume the pool", failures restore_failures),

@@ -245,6 +245,8 @@ pub struct NewEnvironment {
     /// Free text of the owner.
     pub note: Option<String>,
     pub image: ImageId,
+    /// The image's name of its root device.
+    pub root_device: Option<String>,
     /// A subnet in the Availability Zone of the database.
     pub subnet: SubnetId,
 }

@@ -65,11 +65,13 @@ impl Engine {
         deadline: Option<Duration>,
     ) -> Vec<StepReport> {
         let policy = &world.fleet.policy;
+        let started = self.clock.elapsed();
         let actor = Actor {
             engine: self,
             world,
             policy,
             now,
+            started,
             deadline,
             last_created: Mutex::default(),
             restore_refused: AtomicBool::new(false),
@@ -89,7 +91,10 @@ struct Actor<'a> {
     engine: &'a Engine,
     world: &'a World,
     policy: &'a Policy,
+    /// AWS's time of the observation.
     now: DateTime<Utc>,
+    /// The engine's clock at the start of the pass.
+    started: Duration,
     /// No step starts after this time of the engine's clock.
     deadline: Option<Duration>,
     /// The number of the last database that this pass has created for the pool.
@@ -328,7 +333,9 @@ impl Actor<'_> {
         claim: Option<&(EnvironmentId, RecordId)>,
         restore: &Restore,
     ) -> StepResult {
-        let call = self.engine.restore_database(&self.world.fleet, number, claim, restore, self.now);
+        // Earlier steps of the pass may have taken long.
+        let now = self.now + self.engine.clock.elapsed().saturating_sub(self.started);
+        let call = self.engine.restore_database(&self.world.fleet, number, claim, restore, now);
         let result = self.engine.act_within(CREATE_TTL, read, "RestoreDBInstanceFromDBSnapshot", call).await;
         match result {
             Ok(Some(zone)) => Ok(Completion::Done(format!("from {} in {zone}", restore.snapshot.id))),
@@ -348,13 +355,21 @@ impl Actor<'_> {
         if found.is_none_or(|found| found.policy.last_number >= number) {
             return Ok(Completion::skip("its number was used meanwhile, or the fleet is gone"));
         }
+        if let Some(misread) = self.engine.misread(self.world).await?.first() {
+            let missed = format!("the listing has missed the tags of number {misread}");
+            return Ok(Completion::skip(format!("{missed}; the next pass looks again")));
+        }
         // If the previous number is used but not visible, another engine has most likely just created that database.
         let previous = Number(number.0.saturating_sub(1));
         let visible = self.world.databases.iter().any(|database| database.number == previous);
         if !visible && *self.last_created() != Some(previous) {
-            let found = cloud.database(fleet, previous).await?;
-            if found.value.is_some_and(|database| database.environment.is_none()) {
-                return Ok(Completion::skip("another engine has just created one"));
+            match cloud.database(fleet, previous).await {
+                Ok(found) if found.value.as_ref().is_some_and(|found| found.environment.is_none()) => {
+                    return Ok(Completion::skip("another engine has just created one"));
+                }
+                Err(error) if !error.is(ErrorClass::Unreadable) => return Err(error),
+                // It does not exist, is claimed, or is a namesake.
+                Ok(_) | Err(_) => {}
             }
         }
         let done = self.restore(&read, number, None, restore).await?;

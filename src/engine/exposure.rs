@@ -1,8 +1,7 @@
-//! The rule that an environment must not be reachable from the internet.
+//! What a fleet's base template must not be: without a way to launch, or reachable from the internet.
 
 use super::Engine;
-use crate::cloud::Cloud;
-use crate::cloud::SecurityGroup;
+use crate::cloud::{BaseTemplate, Cloud, SecurityGroup};
 use crate::domain::{Fleet, Policy};
 use crate::failure::{Failure, Kind};
 
@@ -25,30 +24,47 @@ pub fn refusal(group: &SecurityGroup) -> Failure {
     Failure::new(Kind::Refused, message, hint)
 }
 
-/// Returns the security groups of the instances that the fleet's base template launches.
+/// Returns the fleet's base template and the security groups of its instances.
 ///
 /// # Errors
 /// Returns an error if the base template or its groups cannot be read.
-pub(crate) async fn security_groups_of(
+pub(crate) async fn base_template_of(
     cloud: &dyn Cloud,
     fleet: &Fleet,
-) -> Result<Vec<SecurityGroup>, Failure> {
+) -> Result<(BaseTemplate, Vec<SecurityGroup>), Failure> {
     let base = cloud.base_template(&fleet.template).await;
     let base = base.map_err(|error| Failure::cloud("cannot read the fleet's base template", &error))?;
     let groups = cloud.security_groups(&base.security_groups).await;
-    groups.map_err(|error| Failure::cloud("cannot read the fleet's security groups", &error))
+    let groups = groups.map_err(|error| Failure::cloud("cannot read the fleet's security groups", &error))?;
+    Ok((base, groups))
+}
+
+/// Returns the error for a base template that cannot launch anything, or `None` if it can.
+#[must_use]
+pub(crate) fn template_refusal(fleet: &Fleet, base: &BaseTemplate) -> Option<Failure> {
+    let problem = base.problems.first()?;
+    let message = format!(
+        "the launch template {} ({}) cannot be used: {problem}",
+        fleet.name.template_name(),
+        fleet.template
+    );
+    Some(Failure::new(Kind::Refused, message, "correct it in a new version and make that the default"))
 }
 
 impl Engine {
-    /// Rejects a fleet whose instances would be reachable from the internet.
+    /// Rejects a fleet that is being removed, whose base template cannot launch, or whose instances would be reachable from the internet.
     pub(super) async fn check_network(&self, fleet: &Fleet) -> Result<(), Failure> {
-        let groups = security_groups_of(&*self.cloud, fleet).await?;
-        match exposed_groups(&groups, &fleet.policy).first() {
-            None => Ok(()),
-            Some(group) => {
-                let refusal = refusal(group);
-                Err(Failure { message: format!("cannot launch: {}", refusal.message), ..refusal })
-            }
+        if fleet.policy.draining {
+            let message = format!("cannot launch: fleet {} is being removed", fleet.name);
+            let hint =
+                "use another fleet, or take the removal back with: hatchery fleet set draining=false spare=N";
+            return Err(Failure::new(Kind::Refused, message, hint));
         }
+        let (base, groups) = base_template_of(&*self.cloud, fleet).await?;
+        let exposed = exposed_groups(&groups, &fleet.policy);
+        let refusal = template_refusal(fleet, &base).or_else(|| exposed.first().map(|group| refusal(group)));
+        refusal.map_or(Ok(()), |refusal| {
+            Err(Failure { message: format!("cannot launch: {}", refusal.message), ..refusal })
+        })
     }
 }

@@ -1,5 +1,6 @@
 //! Observations: lists everything that a fleet owns, concurrently and page by page.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,7 +10,9 @@ use futures::stream::{self, BoxStream, StreamExt as _};
 use super::Engine;
 use super::cache::{SourceCache, Sources};
 use crate::cloud::{Page, Result, Template};
-use crate::domain::{CloudError, Database, Fleet, Instance, Listing, Record, World};
+use crate::domain::{
+    CloudError, Database, ErrorClass, Fleet, Instance, Listing, Number, Record, UnreadableKind, World,
+};
 use crate::failure::{Failure, Kind};
 
 /// How long the sources are cached. They change a few times a day.
@@ -93,6 +96,31 @@ impl Engine {
                 "list the fleets with hatchery fleet ls, check the Region and the profile, or deploy the template of hatchery stack",
             )
         })
+    }
+
+    /// Returns the numbers of resources that look like namesakes in a listing, and are the fleet's according to a second read: a listing may
+    /// miss tags.
+    pub(super) async fn misread(&self, world: &World) -> Result<BTreeSet<Number>> {
+        let mut misread = BTreeSet::new();
+        for found in world.unreadable().filter(|found| !found.is_ours()) {
+            let is_readable = match found.kind {
+                UnreadableKind::Database => self
+                    .cloud
+                    .database(&world.fleet.name, found.number)
+                    .await
+                    .map(|read| read.value.is_some()),
+                UnreadableKind::Record => {
+                    let environment = world.fleet.name.environment(found.number);
+                    self.cloud.find_record(&environment).await.map(|read| read.value.is_some())
+                }
+            };
+            match is_readable {
+                Ok(true) => drop(misread.insert(found.number)),
+                Err(error) if !error.is(ErrorClass::Unreadable) => return Err(error),
+                Ok(false) | Err(_) => {}
+            }
+        }
+        Ok(misread)
     }
 
     fn source_cache(&self) -> MutexGuard<'_, Option<SourceCache>> {
@@ -182,7 +210,6 @@ pub(super) fn share(world: &World) -> Arc<World> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ErrorClass;
 
     fn at(second: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(second, 0).unwrap()

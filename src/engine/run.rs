@@ -202,9 +202,9 @@ impl EngineLoop {
                     self.poll_interval(&world)
                 }
                 Err(failure) => {
-                    // The user logs in and then requests a refresh. A headless engine has no user, and credentials may be renewed beside it.
-                    let delay =
-                        if failure.kind == Kind::NotPermitted { MAX_BACKOFF } else { self.next_backoff() };
+                    // A user who logs in again requests a refresh. Without a user, a refused call may be allowed later.
+                    let is_denied = failure.kind == Kind::NotPermitted;
+                    let delay = if is_denied { MAX_BACKOFF } else { self.next_backoff() };
                     self.engine.emit(Event::ObserveFailed(failure));
                     delay
                 }

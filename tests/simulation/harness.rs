@@ -17,8 +17,9 @@ use semver::Version;
 use crate::cloud_layer::Layer;
 use crate::crash_injector::{CrashInjector, CrashSchedule, FaultSwitch, HangObserver};
 use crate::engine_invariants::{EngineInvariants, ResetHandle};
-use crate::invariants::{InvariantChecker, MAX_TIME_TO_IDLE, SharedChecker};
+use crate::invariants::{MAX_TIME_TO_IDLE, SharedChecker};
 use crate::mutants::{Mutant, MutantLayer};
+use crate::ownership::leftovers;
 use crate::setup::{config, dev, on_paused_time, run_events};
 use crate::swarm_run::SwarmSimulation;
 use crate::users::User;
@@ -190,7 +191,7 @@ impl Simulation {
         let mut left = vec!["not checked yet".to_owned()];
         while !left.is_empty() && self.clock.now() < end && !self.is_caught() {
             self.clock.sleep(Duration::from_mins(20)).await;
-            left = self.sim.inspect(|state| InvariantChecker::leftovers(state, "dev", self.spare));
+            left = self.sim.inspect(|state| leftovers(state, "dev", self.spare));
         }
         self.check_idle_requests().await;
         engines.iter().for_each(tokio::task::JoinHandle::abort);

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex};
 use chrono::{DateTime, TimeDelta, Utc};
 use hatchery::cloud::sim::{Change, SimInstance, State};
 use hatchery::domain::tags::{self, Tags, key};
-use hatchery::domain::{CloudError, Policy};
+use hatchery::domain::{CloudError, EnvironmentId, Policy};
 
-use crate::ownership::{Ownership, find_record, fleet_of, is_instance, is_pool, is_template, record_name};
+use crate::alive::Alive;
+use crate::ownership::{Ownership, find_record, fleet_of, is_pool, record_name};
 use crate::swarm::is_reported;
 
 /// How long an engine may still act on the state before an unconfirmed extension: a read authorises a change for 5 s, and reads
@@ -78,30 +79,6 @@ pub(crate) struct InvariantChecker {
     /// The refused changes of each fleet's engines within the last hour, by operation.
     refusals: BTreeMap<(String, &'static str), VecDeque<DateTime<Utc>>>,
     pub(crate) violations: Vec<String>,
-}
-
-/// The numbers of running engines.
-#[derive(Default)]
-pub(crate) struct Alive {
-    engines: BTreeMap<String, usize>,
-    /// When a fleet had no engine for the last time.
-    none_until: BTreeMap<String, DateTime<Utc>>,
-}
-
-impl Alive {
-    pub(crate) fn set(&mut self, fleet: &str, is_alive: bool, now: DateTime<Utc>) {
-        let engines = self.engines.entry(fleet.to_owned()).or_default();
-        if *engines == 0 {
-            self.none_until.insert(fleet.to_owned(), now);
-        }
-        *engines = if is_alive { *engines + 1 } else { engines.saturating_sub(1) };
-    }
-
-    /// Returns since when at least one engine of a fleet has run; `None` if none runs now.
-    pub(crate) fn since(&self, fleet: &str) -> Option<DateTime<Utc>> {
-        self.engines.get(fleet).filter(|engines| **engines > 0)?;
-        self.none_until.get(fleet).copied()
-    }
 }
 
 /// Shared with the observer inside the cloud.
@@ -201,6 +178,20 @@ impl InvariantChecker {
         }
         self.launched.insert(record.to_owned(), state.now());
         self.raise_confirmed(record, expires_at);
+    }
+
+    /// I3: an environment that a user is told to be terminated is being terminated.
+    pub(crate) fn denied(&mut self, state: &State, who: &str, environment: &EnvironmentId) {
+        let name = environment.record_name();
+        let kept = |tags: &Tags| {
+            let ends = [key::TERMINATE, key::FAILURE, key::REAPING_SINCE];
+            tags.get(key::OWNER).is_some_and(|owner| owner == who)
+                && !ends.iter().any(|key| tags.contains_key(*key))
+        };
+        if state.templates().any(|(_, template)| template.name == name && kept(&template.tags)) {
+            let what = format!("{who} was told that {environment} is terminated, and it is not");
+            self.violation(state, "I3", what);
+        }
     }
 
     /// I4: no extension is confirmed for an environment that is being reaped.
@@ -502,33 +493,6 @@ impl InvariantChecker {
         for id in free {
             self.violation(state, "I2", format!("{id} was used, and is free"));
         }
-    }
-
-    /// I7: after users stop and faults end, only the spare databases are left. Returns everything else.
-    pub(crate) fn leftovers(state: &State, fleet: &str, spare: usize) -> Vec<String> {
-        let mut left = Vec::new();
-        let prefix = format!("hatchery/{fleet}/");
-        let records = |name: &str, tags: &Tags| name.starts_with(&prefix) && is_template(fleet, name, tags);
-        for (id, template) in state.templates().filter(|(_, own)| records(&own.name, &own.tags)) {
-            left.push(format!("record {id} {} {:?}", template.name, template.tags));
-        }
-        let alive =
-            |instance: &SimInstance| !instance.state.is_ending() && is_instance(fleet, &instance.tags);
-        for (id, instance) in state.instances().filter(|(_, instance)| alive(instance)) {
-            left.push(format!("instance {id} {:?}", instance.tags));
-        }
-        let databases: Vec<_> = state.databases().filter(|(id, own)| is_pool(fleet, id, &own.tags)).collect();
-        let free = databases.iter().filter(|(_, database)| {
-            database.status == "available" && !database.tags.contains_key(key::ENVIRONMENT)
-        });
-        if free.count() != spare || databases.len() != spare {
-            left.extend(
-                databases
-                    .iter()
-                    .map(|(id, database)| format!("database {id} {} {:?}", database.status, database.tags)),
-            );
-        }
-        left
     }
 }
 

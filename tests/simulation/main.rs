@@ -3,10 +3,12 @@
 //!
 //! `HATCHERY_SEEDS=17 cargo test --test simulation replay -- --ignored --nocapture` replays one seed with its history;
 //! `HATCHERY_SEEDS=1..2000 cargo test --release --no-default-features --test simulation soak -- --ignored --nocapture`
-//! runs as many as are asked for on all cores.
+//! runs as many as are asked for on all cores. `replay_swarm` and `soak_swarm` do the same for the swarm, in which each seed has its own mix of
+//! faults; `HATCHERY_HAZARDS` chooses from them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod alive;
 #[path = "../support/builders.rs"]
 mod builders;
 mod cloud_layer;
@@ -26,6 +28,7 @@ mod many_dashboards;
 mod mutants;
 mod observe;
 mod operator;
+mod operator_scripts;
 mod ownership;
 mod people;
 mod refusals;
@@ -253,6 +256,9 @@ fn soak_seeds(config: &SimulationConfig) {
     println!("faults {faults:#?}\nsteps {steps:#?}\nviolations {violations}");
     for outcome in outcomes.iter().filter(|outcome| !outcome.violations.is_empty()) {
         println!("seed {}: {}", outcome.seed, outcome.violations[0]);
+        if config.swarm {
+            println!("  with {:?}", swarm::Swarm::draw(outcome.seed).hazards);
+        }
     }
     assert_no_violations(&outcomes);
 }

@@ -120,6 +120,31 @@ impl Ownership {
     }
 }
 
+/// I7: after users stop and faults end, only the spare databases are left. Returns everything else.
+pub(crate) fn leftovers(state: &State, fleet: &str, spare: usize) -> Vec<String> {
+    let mut left = Vec::new();
+    let prefix = format!("hatchery/{fleet}/");
+    let records = |name: &str, tags: &Tags| name.starts_with(&prefix) && is_template(fleet, name, tags);
+    for (id, template) in state.templates().filter(|(_, own)| records(&own.name, &own.tags)) {
+        left.push(format!("record {id} {} {:?}", template.name, template.tags));
+    }
+    let alive = |instance: &SimInstance| !instance.state.is_ending() && is_instance(fleet, &instance.tags);
+    for (id, instance) in state.instances().filter(|(_, instance)| alive(instance)) {
+        left.push(format!("instance {id} {:?}", instance.tags));
+    }
+    let databases: Vec<_> = state.databases().filter(|(id, own)| is_pool(fleet, id, &own.tags)).collect();
+    let free = databases.iter().filter(|(_, database)| {
+        database.status == "available" && !database.tags.contains_key(key::ENVIRONMENT)
+    });
+    if free.count() != spare || databases.len() != spare {
+        left.extend(
+            databases
+                .iter()
+                .map(|(id, database)| format!("database {id} {} {:?}", database.status, database.tags)),
+        );
+    }
+    left
+}
 fn is_fleets(fleet: &str, tags: &Tags) -> bool {
     tags.get(key::FLEET).is_some_and(|own| own == fleet)
 }

@@ -9,6 +9,7 @@ use hatchery::cloud::sim::SimCloud;
 use hatchery::domain::environment::{self, Lookup};
 use hatchery::domain::{EnvironmentId, World};
 use hatchery::engine::Engine;
+use hatchery::failure::Kind;
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
@@ -132,9 +133,18 @@ impl Person {
         let ttl = self.random.random_bool(0.7).then(|| self.duration() * 2);
         // Labels are not unique, so that some are ambiguous.
         let name = format!("env-{}", self.random.random_range(0..20));
-        let Ok(done) = self.engine.launch(&request(name, ttl)).await else { return };
         let who = self.engine.config().user.clone();
         let checker = Arc::clone(&self.checker);
+        let done = match self.engine.launch(&request(name, ttl)).await {
+            Ok(done) => done,
+            Err(failure) => {
+                let claim = failure.message.split(' ').next().and_then(|id| id.parse().ok());
+                if let (Kind::TooLate, Some(environment)) = (failure.kind, claim) {
+                    self.sim.inspect(|state| checker.lock().unwrap().denied(state, &who, &environment));
+                }
+                return;
+            }
+        };
         self.sim.inspect(|state| {
             checker.lock().unwrap().confirm(state, &who, done.record.as_str(), done.expires_at);
         });

@@ -122,6 +122,7 @@ fn open_security_group_must_be_allowed_by_id() {
         name: format!("group {id}"),
         vpc: "vpc-1".into(),
         open_to: open_to.iter().map(ToString::to_string).collect(),
+        unread: Vec::new(),
     };
     let groups = [group("sg-1", &[]), group("sg-2", &["0.0.0.0/0", "::/0"]), group("sg-3", &["::/0"])];
     let policy = Policy { allow_public: vec!["sg-3".into()], ..Policy::new(&dev()) };

@@ -168,8 +168,10 @@ fn draw_hazards(random: &mut ChaCha8Rng) -> BTreeMap<Hazard, f64> {
                 Some("all") => is_drawn,
                 Some(names) => names.split(',').any(|name| name.parse() == Ok(hazard)),
             };
-            // A higher level is drawn less often.
-            is_on.then_some((hazard, level * level * strength))
+            // A higher level is drawn less often, unless the hazards were chosen.
+            let is_chosen = chosen.as_deref().is_some_and(|chosen| chosen != "all");
+            let level = if is_chosen { 0.5 + level / 2.0 } else { level * level * strength };
+            is_on.then_some((hazard, level))
         })
         .collect()
 }

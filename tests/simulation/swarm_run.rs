@@ -17,9 +17,10 @@ use tokio::task::JoinHandle;
 
 use crate::crash_injector::{CrashSchedule, FaultSwitch};
 use crate::harness::{NEW, ProcessFactory, SimulationConfig, SimulationResult, run_engine};
-use crate::invariants::{InvariantChecker, MAX_TIME_TO_IDLE, SharedChecker};
+use crate::invariants::{MAX_TIME_TO_IDLE, SharedChecker};
 use crate::liveness::Liveness;
 use crate::operator::{ADMINISTRATOR, Operator, fleet_template};
+use crate::ownership::leftovers;
 use crate::people::Person;
 use crate::setup::run_events;
 use crate::swarm::{Hazard, Swarm, SwarmFleet};
@@ -252,7 +253,7 @@ impl SwarmSimulation {
             for fleet in &self.swarm.fleets {
                 // The target of a demand-sized pool depends on the time.
                 let spare = fleet.spare.unwrap_or_else(|| free_databases(state, fleet.name));
-                left.extend(InvariantChecker::leftovers(state, fleet.name, spare));
+                left.extend(leftovers(state, fleet.name, spare));
             }
             left.extend(checker.ownership.leaks(state));
             left

@@ -9,9 +9,8 @@ use futures::future::BoxFuture;
 use hatchery::clock::Clock;
 use hatchery::cloud::DynCloud;
 use hatchery::cloud::sim::{Scenario, SimCloud, SimDatabase};
-use hatchery::domain::tags::{self, key};
 use hatchery::domain::{
-    AuditEvent, CloudError, EnvironmentId, ErrorClass, Outcome, RecordId, TagChanges, Tags,
+    AuditEvent, CloudError, EnvironmentId, ErrorClass, Outcome, Record, RecordId, TagChanges, Tags,
 };
 use hatchery::engine::{Engine, LaunchRequest, Launched};
 use hatchery::failure;
@@ -212,7 +211,12 @@ impl TestBed {
 
     /// Returns the expiry on an environment's record.
     pub(crate) fn expiry(&self, environment: &EnvironmentId) -> Option<DateTime<Utc>> {
-        tags::parse_time(&self.record(environment)?, key::EXPIRES_AT)
+        let name = environment.record_name();
+        let record = self.sim.inspect(|state| {
+            let (id, found) = state.templates().find(|(_, template)| template.name == name)?;
+            Record::parse(&dev(), RecordId::new(id), &name, found.created_at, &found.tags)
+        });
+        record?.ok()?.expires_at
     }
 }
 

@@ -61,6 +61,7 @@ pub(crate) fn empty_world() -> World {
             id: ImageId::new("ami-1"),
             name: "service-1".into(),
             created_at: minutes_ago(600),
+            root_device: Some("/dev/xvda".into()),
         })),
         subnets: Ok(vec![subnet("subnet-a", "eu-west-1a"), subnet("subnet-b", "eu-west-1b")]),
         pipelines: Ok(Vec::new()),

@@ -104,9 +104,18 @@ async fn fleets(cloud: &dyn Account, fixtures: &Fixtures) -> Fleet {
     assert_eq!(cloud.latest_image("missing").await.unwrap(), None);
     assert!(cloud.latest_snapshot(&fixtures.source_database).await.unwrap().is_some());
     assert_eq!(cloud.latest_snapshot("missing").await.unwrap(), None);
-    assert!(cloud.source_database(&fixtures.source_database).await.unwrap().is_some());
+    let source = cloud.source_database(&fixtures.source_database).await.unwrap().unwrap();
+    assert_eq!((source.engine.as_str(), source.engine_version.as_str()), ("postgres", "17.6"));
+    assert_eq!(source.cluster, None);
+    let own = source.parameter_group.as_deref().unwrap();
+    assert_eq!(cloud.database_parameter_family(own).await.unwrap().as_deref(), Some("postgres17"));
+    assert_eq!(cloud.database_parameter_family("missing").await.unwrap(), None);
+    let offering = cloud.zones_offering_database(&source, "db.t4g.small").await.unwrap();
+    assert!(subnets.iter().all(|subnet| offering.contains(&subnet.zone)), "{offering:?}");
+    assert_eq!(cloud.zones_offering_database(&source, "small").await.unwrap(), Vec::<String>::new());
     assert_eq!(cloud.source_database("missing").await.unwrap(), None);
-    assert!(cloud.database_subnet_group(&fixtures.subnet_group).await.unwrap().is_some());
+    let group = cloud.database_subnet_group(&fixtures.subnet_group).await.unwrap().unwrap();
+    assert!(subnets.iter().all(|subnet| subnet.vpc == group.vpc && group.zones.contains(&subnet.zone)));
     assert_eq!(cloud.database_subnet_group("missing").await.unwrap(), None);
     fleet
 }
@@ -124,6 +133,7 @@ async fn new_record(cloud: &dyn Account, fixtures: &Fixtures, number: u32, claim
             services: BTreeMap::from([("payments".to_owned(), "f-123".to_owned())]),
             note: Some("a note, with a comma".into()),
             image: cloud.latest_image("dev").await.unwrap().unwrap().id,
+            root_device: Some("/dev/xvda".into()),
             subnet: SubnetId::new(&fixtures.subnets[0]),
         })),
     }

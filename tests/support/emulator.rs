@@ -196,6 +196,7 @@ impl Emulator {
             .db_instance_identifier(id)
             .db_instance_class("db.t4g.small")
             .engine("postgres")
+            .engine_version("17.6")
             .master_username("root")
             .master_user_password("not-a-secret")
             .allocated_storage(20)

@@ -182,6 +182,18 @@ def restore(request):
 
 rds._ACTION_MAP["RestoreDBInstanceFromDBSnapshot"] = restore
 
+
+def describe_orderable_options(request, describe=rds._describe_orderable_options):
+    """Offers the classes of db.t4g too, as AWS does; ministack knows a few older ones."""
+    wanted = rds._p(request, "DBInstanceClass")
+    if not wanted.startswith("db.t4g."):
+        return describe(request)
+    status, headers, body = describe({**request, "DBInstanceClass": "db.t3.small"})
+    return status, headers, body.replace(b"db.t3.small", wanted.encode())
+
+
+rds._ACTION_MAP["DescribeOrderableDBInstanceOptions"] = describe_orderable_options
+
 config = Config()
 config.bind = [f"127.0.0.1:{port}"]
 asyncio.run(serve(app, config))

@@ -8,17 +8,19 @@ use std::sync::{Arc, Mutex};
 /// The response to the first request with a token; later requests wait for it.
 type CachedResponse = Arc<Mutex<Option<Vec<u8>>>>;
 
-/// Returns an EC2 error's code and message for an action, or `None` to pass it through.
+/// Returns the code and message of an error of EC2 or RDS for an action, or `None` to pass it through.
 pub(crate) type Rule = fn(action: &str) -> Option<(&'static str, &'static str)>;
 
 /// Starts a proxy in front of `upstream` (`host:port`), if any, and returns its URL.
 pub(crate) fn start(upstream: Option<String>, rule: Rule) -> String {
     serve(move |request| {
         if let Some((code, message)) = rule(request.parameter("Action")) {
-            let body = format!(
-                "<Response><Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors>\
-                 <RequestID>0</RequestID></Response>"
-            );
+            let error = format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>");
+            let body = if request.head.contains("/rds/aws4_request") {
+                format!("<ErrorResponse>{error}<RequestId>0</RequestId></ErrorResponse>")
+            } else {
+                format!("<Response><Errors>{error}</Errors><RequestID>0</RequestID></Response>")
+            };
             return Ok(response("400 Bad Request", "text/xml", &body));
         }
         upstream.as_deref().map_or(Ok(Vec::new()), |upstream| request.send_to(upstream))

@@ -142,6 +142,7 @@ pub(crate) fn world() -> World {
             id: ImageId::new("ami-0abc"),
             name: "hatchery".to_owned(),
             created_at: ago(14 * 60),
+            root_device: Some("/dev/xvda".to_owned()),
         })),
         subnets: Ok(Vec::new()),
         pipelines: Ok(pipelines()),

@@ -11,9 +11,12 @@
 mod support;
 
 mod bad_input;
+mod base_template;
 mod commands;
 mod concurrency;
 mod contract;
+mod database_checks;
+mod doctor;
 mod faults;
 mod first_hour;
 mod images;
@@ -23,5 +26,6 @@ mod live_tail;
 mod ministack;
 mod policies;
 mod port_forward;
+mod removal;
 mod stack;
 mod terminal;

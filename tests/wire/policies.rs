@@ -131,7 +131,9 @@ async fn roles_may_do_their_work() {
     ] {
         deployment.run(arguments).ok();
     }
-    let written = deployment.authorizations();
+    let mut written = deployment.authorizations();
+    // Engines start databases that a schedule of the company has stopped, which the emulator cannot show.
+    written.push(Authorization::new("rds:StartDBInstance", rds("db:hatchery-dev-1")));
     let actions: BTreeSet<_> = written.iter().map(|request| request.action.as_str()).collect();
     for action in [
         "ec2:CreateLaunchTemplate",
@@ -164,6 +166,34 @@ async fn roles_may_do_their_work() {
     }
     let read = deployment.authorizations();
     assert_allowed(&deployment.policies, &READ_ONLY, &read);
+}
+
+/// The dry runs of `hatchery doctor` are allowed where the real requests are. Without an environment, some have nothing to be about.
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_asks_as_engines_do() {
+    if simulator().is_none() {
+        return;
+    }
+    let mut deployment = Deployment::start().await;
+    deployment.run(&["engine", "--once"]).ok();
+    deployment.authorizations();
+    let denied = async |deployment: &mut Deployment| -> BTreeSet<String> {
+        deployment.run(&["doctor"]);
+        let requests = deployment.authorizations();
+        let actions: BTreeSet<_> = requests.iter().map(|request| request.action.clone()).collect();
+        for action in ["ec2:RunInstances", "rds:RestoreDBInstanceFromDBSnapshot", "logs:PutLogEvents"] {
+            assert!(actions.contains(action), "{action} is tried: {actions:?}");
+        }
+        let results = evaluate(&deployment.policies, &ENGINEER, &requests);
+        let denied = requests.iter().zip(&results).filter(|(_, result)| *result != "Allowed");
+        denied.map(|(request, _)| request.action.clone()).collect()
+    };
+    // The answers to these count only if they are yes.
+    let without_samples = ["ec2:DeleteLaunchTemplate", "ec2:RunInstances", "ec2:TerminateInstances"];
+    assert_eq!(denied(&mut deployment).await, without_samples.map(str::to_owned).into());
+    deployment.run(&["launch", "checkout-fix"]).ok();
+    deployment.authorizations();
+    assert_eq!(denied(&mut deployment).await, BTreeSet::new());
 }
 
 /// What an instance does: it reports its phase, waits for its database, reads its secret, pulls and logs.
@@ -239,6 +269,8 @@ async fn attempts_outside_the_fleet_are_denied() {
         Authorization::new("ec2:CreateLaunchTemplate", record.as_str()).tagging(&foreign),
         Authorization::new("rds:DeleteDBInstance", rds("db:dev-integration")),
         Authorization::new("rds:DeleteDBInstance", rds("db:hatchery-qa-1")),
+        Authorization::new("rds:StartDBInstance", rds("db:dev-integration")),
+        Authorization::new("rds:StartDBInstance", rds("db:hatchery-qa-1")),
         Authorization::new("rds:RestoreDBInstanceFromDBSnapshot", rds("db:other")),
         Authorization::new("rds:AddTagsToResource", rds("db:dev-integration")),
         Authorization::new("rds:ModifyDBInstance", rds("db:hatchery-dev-1")),

@@ -2,8 +2,9 @@
 
 use futures::join;
 
+use crate::cli::database_checks;
 use crate::cloud::{DynAccount, SecurityGroup};
-use crate::domain::{CloudError, ErrorClass, Image, NewFleet, Policy, Subnet};
+use crate::domain::{CloudError, ErrorClass, Fleet, Image, NewFleet, Policy, Subnet};
 use crate::engine::exposure;
 use crate::failure::{Failure, Kind};
 
@@ -19,12 +20,14 @@ pub(super) async fn find_problems(account: &DynAccount, new: &NewFleet) -> Resul
     {
         return Err(Failure::cloud(format!("cannot create fleet {}", new.name), error));
     }
-    let (subnets, groups, mut problems) = join!(
-        account.subnets(&policy.subnets),
-        account.security_groups(&new.security_groups),
-        check_databases(account, policy),
-    );
+    let (subnets, groups) =
+        join!(account.subnets(&policy.subnets), account.security_groups(&new.security_groups));
+    let mut problems = Vec::new();
     let subnets = ok_or_push(subnets, "subnets", &mut problems).unwrap_or_default();
+    problems.extend(check_databases(account, policy, &subnets).await);
+    if let Some(name) = &new.key_name {
+        problems.extend(check_key_pair(account, name).await);
+    }
     let groups = ok_or_push(groups, "security groups", &mut problems).unwrap_or_default();
     problems.extend(check_network(&subnets, &groups, policy));
     match ok_or_push(image, "images", &mut problems) {
@@ -42,18 +45,27 @@ pub(super) async fn find_problems(account: &DynAccount, new: &NewFleet) -> Resul
 /// Checks the AWS resources that a changed policy names.
 pub(super) async fn check_references(
     account: &DynAccount,
-    old: &Policy,
+    fleet: &Fleet,
     new: &Policy,
 ) -> Result<(), Failure> {
-    let mut problems = Vec::new();
-    if old.subnets != new.subnets {
-        ok_or_push(account.subnets(&new.subnets).await, "subnets", &mut problems);
-    }
+    let old = &fleet.policy;
+    let subnets_changed = old.subnets != new.subnets;
+    let types_changed = old.fallback_instance_types != new.fallback_instance_types;
     let databases_changed = old.source_database != new.source_database
+        || old.database_class != new.database_class
         || old.database_subnet_group != new.database_subnet_group
-        || old.database_security_groups != new.database_security_groups;
-    if databases_changed {
-        problems.extend(check_databases(account, new).await);
+        || old.database_security_groups != new.database_security_groups
+        || old.database_parameter_group != new.database_parameter_group;
+    let mut problems = Vec::new();
+    if subnets_changed || types_changed || databases_changed {
+        let subnets = account.subnets(&new.subnets).await;
+        let subnets = ok_or_push(subnets, "subnets", &mut problems).unwrap_or_default();
+        if subnets_changed || databases_changed {
+            problems.extend(check_databases(account, new, &subnets).await);
+        }
+        if subnets_changed || types_changed {
+            problems.extend(check_base_template(account, fleet, new, &subnets).await);
+        }
     }
     match problems.into_iter().next() {
         None => Ok(()),
@@ -88,30 +100,58 @@ fn check_network(subnets: &[Subnet], groups: &[SecurityGroup], policy: &Policy) 
     problems
 }
 
-async fn check_databases(account: &DynAccount, policy: &Policy) -> Vec<Failure> {
+async fn check_databases(account: &DynAccount, policy: &Policy, subnets: &[Subnet]) -> Vec<Failure> {
     let source = &policy.source_database;
-    let (database, snapshot, group, security_groups) = join!(
-        account.source_database(source),
-        account.latest_snapshot(source),
-        account.database_subnet_group(&policy.database_subnet_group),
-        account.security_groups(&policy.database_security_groups),
-    );
-    let mut problems = Vec::new();
-    if let Some(None) = ok_or_push(database, "databases", &mut problems) {
-        let message = format!("there is no database {source:?}");
-        problems.push(Failure::new(Kind::NotFound, message, "correct the source-database"));
-    }
+    let (findings, snapshot) =
+        join!(database_checks::check(account, policy, subnets), account.latest_snapshot(source));
+    let can_restore = findings.engine.is_some();
+    let mut problems = findings.all();
     // A missing database has no snapshot either; one problem is enough.
-    if problems.is_empty() && ok_or_push(snapshot, "snapshots", &mut problems) == Some(None) {
+    if can_restore && ok_or_push(snapshot, "snapshots", &mut problems) == Some(None) {
         let message = format!("database {source:?} has no available snapshot");
         problems.push(Failure::new(Kind::NotFound, message, "create one, or turn on its backups"));
     }
-    if ok_or_push(group, "DB subnet groups", &mut problems) == Some(None) {
-        let message = format!("there is no DB subnet group {:?}", policy.database_subnet_group);
-        problems.push(Failure::new(Kind::NotFound, message, "correct the database-subnet-group"));
-    }
-    ok_or_push(security_groups, "database security groups", &mut problems);
     problems
+}
+
+/// Checks that the fleet's base template can launch, and that its type and the fallback types are offered.
+async fn check_base_template(
+    account: &DynAccount,
+    fleet: &Fleet,
+    policy: &Policy,
+    subnets: &[Subnet],
+) -> Vec<Failure> {
+    let mut problems = Vec::new();
+    let base = account.base_template(&fleet.template).await;
+    let Some(base) = ok_or_push(base, "fleet's base template", &mut problems) else { return problems };
+    problems.extend(exposure::template_refusal(fleet, &base));
+    let zones: Vec<_> = subnets.iter().map(|subnet| subnet.zone.clone()).collect();
+    for kind in base.instance_type.iter().chain(&policy.fallback_instance_types) {
+        problems.extend(check_offering(account, kind, &zones).await);
+    }
+    problems
+}
+
+async fn check_offering(account: &DynAccount, instance_type: &str, zones: &[String]) -> Vec<Failure> {
+    let mut problems = Vec::new();
+    let offering = account.zones_offering(instance_type, zones).await;
+    if ok_or_push(offering, "instance types", &mut problems).is_some_and(|zones| zones.is_empty()) {
+        let message = format!("no zone of the subnets offers instance type {instance_type}");
+        problems.push(Failure::new(Kind::NotFound, message, "correct the instance type or the subnets"));
+    }
+    problems
+}
+
+/// A launch with a key pair that does not exist fails.
+pub(in crate::cli) async fn check_key_pair(account: &DynAccount, name: &str) -> Option<Failure> {
+    match account.has_key_pair(name).await {
+        Ok(true) => None,
+        Ok(false) => {
+            let message = format!("there is no key pair {name:?} in {}", account.region());
+            Some(Failure::new(Kind::NotFound, message, "create or import it, or launch without a key pair"))
+        }
+        Err(error) => Some(Failure::cloud("cannot read the key pairs", &error)),
+    }
 }
 
 async fn check_launch(
@@ -122,10 +162,8 @@ async fn check_launch(
 ) -> Vec<Failure> {
     let mut problems = Vec::new();
     let zones: Vec<_> = subnets.iter().map(|subnet| subnet.zone.clone()).collect();
-    let offering = account.zones_offering(&new.instance_type, &zones).await;
-    if ok_or_push(offering, "instance types", &mut problems).is_some_and(|zones| zones.is_empty()) {
-        let message = format!("no zone of the subnets offers instance type {}", new.instance_type);
-        problems.push(Failure::new(Kind::NotFound, message, "correct the instance type or the subnets"));
+    for kind in std::iter::once(&new.instance_type).chain(&new.policy.fallback_instance_types) {
+        problems.extend(check_offering(account, kind, &zones).await);
     }
     // Only a dry run shows whether the values work together and whether the caller may pass the instance profile.
     if problems.is_empty()

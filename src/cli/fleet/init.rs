@@ -17,7 +17,8 @@ use crate::failure::{Failure, Kind};
 const MAX_USER_DATA: usize = 16 * 1024;
 
 /// Settings that make no sense for a new fleet.
-const SETTINGS_WITHOUT_FLAG: [&str; 4] = ["paused", "last-number", "restore-failures", "min-version"];
+const SETTINGS_WITHOUT_FLAG: [&str; 5] =
+    ["paused", "draining", "last-number", "restore-failures", "min-version"];
 
 const REQUIRED_SETTINGS: [&str; 3] = ["source-database", "database-subnet-group", "subnets"];
 

@@ -1,5 +1,6 @@
 //! `hatchery fleet ls`
 
+use super::leftovers;
 use crate::cli::console::Console;
 use crate::cli::{json, table};
 use crate::cloud::{self, DynAccount};
@@ -10,8 +11,12 @@ pub(super) async fn run(account: &DynAccount, console: &Console) -> Result<(), F
     if let Some(problem) = &fleets.problem {
         return Err(Failure::cloud("cannot list the fleets", problem));
     }
+    let leftovers = leftovers::find(account, &fleets.items).await?;
     if console.is_json() {
-        return console.print_json(&json::fleets(account.region(), &fleets.items));
+        return console.print_json(&json::fleets(account.region(), &fleets.items, &leftovers));
+    }
+    for left in &leftovers {
+        console.notice(&leftovers::finding(left).sentence());
     }
     let rows = fleets.iter().map(|fleet| {
         vec![

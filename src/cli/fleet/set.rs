@@ -18,7 +18,7 @@ pub(super) async fn run(
     if let Some(gap) = policy.problems().into_iter().find(|gap| !fleet.problems.contains(gap)) {
         return Err(Failure::new(Kind::Usage, gap.message, "nothing was changed"));
     }
-    checks::check_references(account, &fleet.policy, &policy).await?;
+    checks::check_references(account, fleet, &policy).await?;
     let written = account.tag_fleet(&fleet.template, &changes).await;
     written.map_err(|error| checks::write_failure(format!("cannot change fleet {}", fleet.name), &error))?;
     let changed: Vec<_> = SETTINGS

@@ -70,17 +70,14 @@ impl AwsCloud {
             id: id.to_owned(),
             status: database.db_instance_status().unwrap_or("unknown").to_owned(),
             engine: database.engine().unwrap_or("unknown").to_owned(),
-            vpc: database.db_subnet_group().and_then(|group| group.vpc_id()).map(str::to_owned),
+            engine_version: database.engine_version().unwrap_or_default().to_owned(),
+            cluster: database.db_cluster_identifier().filter(|id| !id.is_empty()).map(str::to_owned),
+            parameter_group: database
+                .db_parameter_groups()
+                .first()
+                .and_then(|group| group.db_parameter_group_name())
+                .map(str::to_owned),
         }))
-    }
-
-    pub(super) async fn database_subnet_group(&self, name: &str) -> Result<Option<String>> {
-        let request = self.rds.describe_db_subnet_groups().db_subnet_group_name(name);
-        let found =
-            call(&self.limits, Bucket::Database, Access::Read, "DescribeDBSubnetGroups", request.send())
-                .await;
-        let groups = absent(found)?.and_then(|found| found.value.db_subnet_groups).unwrap_or_default();
-        Ok(groups.first().map(|group| group.vpc_id().unwrap_or_default().to_owned()))
     }
 
     pub(super) async fn latest_snapshot(&self, source: &str) -> Result<Option<Snapshot>> {
@@ -214,12 +211,12 @@ fn parse(fleet: &FleetName, database: &DbInstance) -> Parsed<Database> {
     Database::parse(fleet, attributes, &parse_tags(database.tag_list()))
 }
 
-fn parse_tags(tags: &[Tag]) -> Tags {
+pub(super) fn parse_tags(tags: &[Tag]) -> Tags {
     tags.iter()
         .filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned())))
         .collect()
 }
 
-fn rds_tags(tags: &Tags) -> Vec<Tag> {
+pub(super) fn rds_tags(tags: &Tags) -> Vec<Tag> {
     tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
 }

@@ -205,5 +205,6 @@ fn parse_image(image: &Ec2Image) -> Option<Image> {
         id: ImageId::new(image.image_id()?),
         name: crate::domain::text::sanitize(image.name().unwrap_or_default()),
         created_at,
+        root_device: image.root_device_name().map(str::to_owned),
     })
 }

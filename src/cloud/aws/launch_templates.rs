@@ -15,7 +15,7 @@ use futures::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 
 use super::call::{Access, Bucket, call};
-use super::{AwsCloud, from_sdk_time, launch_template_copy};
+use super::{AwsCloud, base_template, from_sdk_time, launch_template_copy};
 use crate::cloud::{BaseTemplate, Observed, Page, Pages, Result, Template, absent};
 use crate::domain::tags::{key, role};
 use crate::domain::{
@@ -27,11 +27,15 @@ use crate::domain::{
 /// <https://docs.aws.amazon.com/linux/al2023/ug/ec2.html>
 const ROOT_DEVICE: &str = "/dev/xvda";
 
+/// What a launch creates. A service control policy may demand tags on each.
+pub(super) const LAUNCHED: [ResourceType; 3] =
+    [ResourceType::Instance, ResourceType::Volume, ResourceType::NetworkInterface];
+
 /// The maximum page size of `DescribeLaunchTemplates`.
 const PAGE: i32 = 200;
 
 impl AwsCloud {
-    fn list_templates(&self, filters: Vec<Filter>) -> Pages<'_, LaunchTemplate> {
+    pub(super) fn list_templates(&self, filters: Vec<Filter>) -> Pages<'_, LaunchTemplate> {
         if self.is_emulator {
             return futures::stream::once(async move { self.moto_templates(&filters).await }).boxed();
         }
@@ -132,22 +136,17 @@ impl AwsCloud {
     }
 
     pub(super) async fn base_template(&self, id: &RecordId) -> Result<BaseTemplate> {
-        let data = self.template_data(id).await?.ok_or_else(|| no_data(id))?;
-        let on_interfaces =
-            data.network_interfaces().iter().flat_map(|interface| interface.groups().to_vec());
-        let profile = data.iam_instance_profile.as_ref();
-        Ok(BaseTemplate {
-            instance_type: data.instance_type.as_ref().map(|kind| kind.as_str().to_owned()),
-            security_groups: data.security_group_ids().iter().cloned().chain(on_interfaces).collect(),
-            instance_profile: profile.and_then(|profile| profile.arn.clone().or(profile.name.clone())),
-        })
+        Ok(base_template::parse(self.template_data(id).await?.ok_or_else(|| no_data(id))?))
     }
 
     pub(super) async fn create_record(&self, fleet: &Fleet, new: &NewRecord) -> Result<RecordId> {
         let base = self.template_data(&fleet.template).await?.ok_or_else(|| no_data(&fleet.template))?;
         let data = match &new.purpose {
             Purpose::Launch(environment) => {
-                launch_data(launch_template_copy::launch_data(base), environment, &new.identity_tags())
+                let mut data = launch_template_copy::launch_data(base);
+                base_template::correct(&mut data);
+                base_template::correct_credits(&mut data, &fleet.policy.fallback_instance_types);
+                launch_data(data, environment, &new.identity_tags())
             }
             // EC2 rejects empty launch data. Without an image, nothing can be launched from it.
             Purpose::Retire { .. } => {
@@ -210,7 +209,7 @@ impl AwsCloud {
     }
 }
 
-/// Returns a record's launch data: the base template's, with the environment's image, subnet and tags, encrypted volumes, and the required
+/// Returns a record's launch data: the corrected base template's, with the environment's image, subnet and tags, encrypted volumes, and the required
 /// metadata options.
 fn launch_data(
     mut data: RequestLaunchTemplateData,
@@ -220,6 +219,9 @@ fn launch_data(
     data.image_id = Some(new.image.to_string());
     data.instance_initiated_shutdown_behavior = Some(ShutdownBehavior::Terminate);
     data.metadata_options = Some(metadata_options());
+    if let Some(root) = &new.root_device {
+        base_template::rename_root(data.block_device_mappings.as_deref_mut().unwrap_or_default(), root);
+    }
     for device in data.block_device_mappings.iter_mut().flatten() {
         if let Some(ebs) = &mut device.ebs {
             ebs.encrypted = Some(true);
@@ -240,7 +242,7 @@ fn launch_data(
     if let Some(first) = interfaces.first_mut() {
         first.subnet_id = Some(new.subnet.to_string());
     }
-    for kind in [ResourceType::Instance, ResourceType::Volume] {
+    for kind in LAUNCHED {
         add_tags(data.tag_specifications.get_or_insert_default(), &kind, tags);
     }
     data

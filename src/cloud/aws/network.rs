@@ -1,15 +1,16 @@
 //! Subnets, security groups, and the zones that offer an instance type.
 
-use aws_sdk_ec2::types::LocationType;
+use std::collections::BTreeSet;
+
+use aws_sdk_ec2::types::{IpPermission, LocationType, SecurityGroup as Ec2SecurityGroup};
 
 use super::AwsCloud;
 use super::call::{Access, Bucket, call};
 use super::launch_templates::filter;
 use crate::cloud::{Result, SecurityGroup, absent};
+use crate::domain::ip_ranges::open_ranges;
+use crate::domain::text::sanitize;
 use crate::domain::{Subnet, SubnetId};
-
-/// The ranges of the whole internet.
-const EVERYWHERE: [&str; 2] = ["0.0.0.0/0", "::/0"];
 
 impl AwsCloud {
     pub(super) async fn subnets(&self, ids: &[SubnetId]) -> Result<Vec<Subnet>> {
@@ -45,7 +46,50 @@ impl AwsCloud {
             let page =
                 call(&self.limits, Bucket::Describe, Access::Read, "DescribeSecurityGroups", next).await?;
             let Some(page) = page.value else { return Ok(groups) };
-            groups.extend(page.security_groups().iter().filter_map(parse_group));
+            for group in page.security_groups() {
+                groups.extend(self.parse_group(group).await);
+            }
+        }
+    }
+
+    /// Converts a group, with the entries of the prefix lists that its inbound rules name.
+    async fn parse_group(&self, group: &Ec2SecurityGroup) -> Option<SecurityGroup> {
+        let inbound = group.ip_permissions();
+        let v4 = inbound.iter().flat_map(IpPermission::ip_ranges).filter_map(|range| range.cidr_ip());
+        let v6 = inbound.iter().flat_map(IpPermission::ipv6_ranges).filter_map(|range| range.cidr_ipv6());
+        let mut ranges: Vec<String> = v4.chain(v6).map(str::to_owned).collect();
+        let lists = inbound.iter().flat_map(IpPermission::prefix_list_ids);
+        let lists: BTreeSet<_> = lists.filter_map(|list| list.prefix_list_id()).collect();
+        let mut unread = Vec::new();
+        for list in lists {
+            match self.prefix_list(list).await {
+                Ok(entries) => ranges.extend(entries),
+                Err(error) => {
+                    tracing::warn!(%error, list, "cannot read the prefix list");
+                    unread.push(sanitize(list));
+                }
+            }
+        }
+        let open_to = open_ranges(ranges.iter().map(String::as_str));
+        Some(SecurityGroup {
+            id: group.group_id()?.to_owned(),
+            name: sanitize(group.group_name().unwrap_or_default()),
+            vpc: group.vpc_id().unwrap_or_default().to_owned(),
+            open_to: open_to.into_iter().map(str::to_owned).collect(),
+            unread,
+        })
+    }
+
+    /// Returns the ranges of a prefix list.
+    async fn prefix_list(&self, id: &str) -> Result<Vec<String>> {
+        let mut pager = self.ec2.get_managed_prefix_list_entries().prefix_list_id(id).into_paginator().send();
+        let mut ranges = Vec::new();
+        loop {
+            let next = async { pager.next().await.transpose() };
+            let operation = "GetManagedPrefixListEntries";
+            let page = call(&self.limits, Bucket::Describe, Access::Read, operation, next).await?;
+            let Some(page) = page.value else { return Ok(ranges) };
+            ranges.extend(page.entries().iter().filter_map(|entry| entry.cidr()).map(str::to_owned));
         }
     }
 
@@ -69,20 +113,4 @@ impl AwsCloud {
             );
         }
     }
-}
-
-fn parse_group(group: &aws_sdk_ec2::types::SecurityGroup) -> Option<SecurityGroup> {
-    let ranges = group.ip_permissions().iter().flat_map(|permission| {
-        let v4 = permission.ip_ranges().iter().filter_map(|range| range.cidr_ip());
-        v4.chain(permission.ipv6_ranges().iter().filter_map(|range| range.cidr_ipv6()))
-    });
-    let mut open_to: Vec<_> = ranges.filter(|range| EVERYWHERE.contains(range)).map(str::to_owned).collect();
-    open_to.sort_unstable();
-    open_to.dedup();
-    Some(SecurityGroup {
-        id: group.group_id()?.to_owned(),
-        name: crate::domain::text::sanitize(group.group_name().unwrap_or_default()),
-        vpc: group.vpc_id().unwrap_or_default().to_owned(),
-        open_to,
-    })
 }

@@ -21,8 +21,9 @@ use super::setup::{GROUP, OPEN_GROUP, SUBNET_GROUP};
 use super::state::{Change, LaunchData, SimDatabase, SimInstance, Template};
 use super::throttle::Bucket;
 use crate::cloud::{
-    Account, BaseTemplate, Cloud, Identity, LaunchInstance, LogItem, LogLine, LogQuery, Observed, Pages,
-    Permission, Quota, Result, ScheduledEngine, SecurityGroup, SourceDatabase,
+    Account, Answer, BaseTemplate, Cloud, DatabaseSubnetGroup, Holdings, Identity, LaunchInstance, LogItem,
+    LogLine, LogQuery, Observed, Pages, Permission, PermissionSamples, Quota, Result, ScheduledEngine,
+    SecurityGroup, SourceDatabase,
 };
 use crate::domain::{
     AuditEvent, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image, Instance,
@@ -343,6 +344,7 @@ impl Cloud for Caller {
                 name: "environments".into(),
                 vpc: "vpc-0a1".into(),
                 open_to: if id == OPEN_GROUP { vec!["0.0.0.0/0".into()] } else { Vec::new() },
+                unread: Vec::new(),
             }),
             _ => {
                 let message = format!("The security group '{id}' does not exist");
@@ -430,15 +432,43 @@ impl Account for Caller {
                 id: id.to_owned(),
                 status: "available".into(),
                 engine: "postgres".into(),
-                vpc: Some("vpc-0a1".into()),
+                engine_version: "17.6".into(),
+                cluster: None,
+                parameter_group: Some("default.postgres17".into()),
             }))
         });
         Ok(found.await?.value)
     }
 
-    async fn database_subnet_group(&self, name: &str) -> Result<Option<String>> {
+    async fn database_subnet_group(&self, name: &str) -> Result<Option<DatabaseSubnetGroup>> {
         let operation = read("DescribeDBSubnetGroups", Bucket::Database);
-        Ok(self.read(operation, |_, _| Ok((name == SUBNET_GROUP).then(|| "vpc-0a1".to_owned()))).await?.value)
+        let found = self.read(operation, |state, _| {
+            let zones = state.subnets.iter().map(|subnet| subnet.zone.clone()).collect();
+            Ok((name == SUBNET_GROUP).then(|| DatabaseSubnetGroup { vpc: "vpc-0a1".to_owned(), zones }))
+        });
+        Ok(found.await?.value)
+    }
+
+    async fn database_parameter_family(&self, name: &str) -> Result<Option<String>> {
+        let operation = read("DescribeDBParameterGroups", Bucket::Database);
+        let family = name.strip_prefix("default.").map(str::to_owned);
+        Ok(self.read(operation, |_, _| Ok(family.clone())).await?.value)
+    }
+
+    async fn zones_offering_database(&self, _: &SourceDatabase, class: &str) -> Result<Vec<String>> {
+        let operation = read("DescribeOrderableDBInstanceOptions", Bucket::Database);
+        let is_class = class.starts_with("db.");
+        let found = self.read(operation, |state, _| {
+            let zones = state.subnets.iter().filter(|_| is_class).map(|subnet| subnet.zone.clone());
+            Ok(zones.collect())
+        });
+        Ok(found.await?.value)
+    }
+
+    /// Any, because nothing in the simulation uses them.
+    async fn has_key_pair(&self, _: &str) -> Result<bool> {
+        let operation = read("DescribeKeyPairs", Bucket::Describe);
+        Ok(self.read(operation, |_, _| Ok(true)).await?.value)
     }
 
     async fn zones_offering(&self, instance_type: &str, zones: &[String]) -> Result<Vec<String>> {
@@ -455,10 +485,15 @@ impl Account for Caller {
         Ok(())
     }
 
-    async fn permissions(&self, _: &Fleet) -> Vec<Permission> {
+    async fn permissions(&self, _: &Fleet, _: &PermissionSamples) -> Vec<Permission> {
         ["ec2:RunInstances", "ec2:TerminateInstances", "ec2:CreateLaunchTemplate", "rds:DeleteDBInstance"]
-            .map(|action| Permission { action, allowed: Ok(true) })
+            .map(|action| Permission { action, answer: Answer::Granted })
             .into()
+    }
+
+    /// Those of the scenario's fleet, which are never lost.
+    async fn holdings(&self) -> Result<Vec<Holdings>> {
+        Ok(Vec::new())
     }
 
     async fn scheduled_engine(&self, fleet: &FleetName, since: DateTime<Utc>) -> Result<ScheduledEngine> {

@@ -67,7 +67,12 @@ impl State {
         let id = ImageId::new(format!("ami-{:017x}", self.next_serial()));
         if kind == PipelineKind::Service {
             let name = format!("service-{}", at.format("%Y-%m-%d"));
-            self.images.push(Image { id: id.clone(), name, created_at: at });
+            self.images.push(Image {
+                id: id.clone(),
+                name,
+                created_at: at,
+                root_device: Some("/dev/xvda".into()),
+            });
             self.images.retain(|image| image.created_at > at - TimeDelta::days(7));
             self.runs.retain(|run| run.started_at > at - TimeDelta::days(7));
         }

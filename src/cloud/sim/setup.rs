@@ -81,6 +81,8 @@ impl State {
             instance_type: Some(new.instance_type.clone()),
             security_groups: new.security_groups.clone(),
             instance_profile: new.instance_profile.clone(),
+            key_name: new.key_name.clone(),
+            ..BaseTemplate::default()
         };
         let (name, tags) = (new.name.template_name(), new.tags());
         self.add_template(Template { name, created_at: self.now, tags, launch: None, base })
@@ -105,7 +107,7 @@ impl State {
         let Ok(label) = initial.name.parse::<Label>() else { return };
         let created_at = self.now - seconds(initial.age.as_secs_f64());
         let index = number.0 as usize % self.subnets.len();
-        let Some(image) = self.images.last().map(|image| image.id.clone()) else { return };
+        let Some(image) = self.images.last().cloned() else { return };
         let new = NewRecord {
             environment: fleet.environment(number),
             owner: initial.owner.clone(),
@@ -117,7 +119,8 @@ impl State {
                 expires_at: created_at + initial.ttl,
                 services: initial.services.clone(),
                 note: initial.note.clone(),
-                image,
+                image: image.id,
+                root_device: image.root_device,
                 subnet: self.subnets[index].id.clone(),
             })),
         };

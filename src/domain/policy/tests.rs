@@ -36,6 +36,7 @@ fn settings_round_trip_through_tags() {
         ("url.app", "https://{name}.example.org/"),
         ("price.instance", "0.3328"),
         ("paused", "true"),
+        ("draining", "true"),
         ("min-version", "1.2.3"),
         ("last-number", "41"),
         ("restore-failures", "2026-01-05T03:10:00Z 7 9"),

@@ -86,7 +86,9 @@ impl Engine {
         let ceiling = fleet.policy.max_databases as usize;
         used.extend(world.databases.iter().map(|database| database.number));
         used.extend(world.records.iter().map(Record::number));
-        used.extend(world.unreadable().map(|found| found.number));
+        let cannot = |error| Failure::cloud("cannot count the fleet's databases", &error);
+        let lost = world.unreadable().filter(|found| found.is_ours()).map(|found| found.number);
+        used.extend(lost.chain(self.misread(world).await.map_err(cannot)?));
         let mut number = world.next_number();
         for collisions in 0..MAX_CLAIMS {
             if used.len() >= ceiling {
@@ -143,7 +145,7 @@ impl Engine {
         let mut used: BTreeSet<Number> =
             claims.map(|record| record.number()).filter(|n| *n <= number).collect();
         used.extend(databases.items.iter().map(|database| database.number));
-        used.extend(world.unreadable().map(|found| found.number));
+        used.extend(databases.unreadable.iter().filter(|found| found.is_ours()).map(|found| found.number));
         used.insert(number);
         if problem.is_none() && used.len() <= world.fleet.policy.max_databases as usize {
             return Ok(true);
@@ -175,6 +177,7 @@ impl Engine {
                 services: request.services.clone(),
                 note: request.note.clone(),
                 image: context.image.id.clone(),
+                root_device: context.image.root_device.clone(),
                 subnet: subnet.unwrap_or_else(|| SubnetId::new("")),
             })),
         }

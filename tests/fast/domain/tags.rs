@@ -286,6 +286,7 @@ fn launch_tags_round_trip() {
         services: BTreeMap::from([("payments".to_owned(), "f-1".to_owned())]),
         note: Some("for the demo".into()),
         image: hatchery::domain::ImageId::new("ami-1"),
+        root_device: None,
         subnet: SubnetId::new("subnet-a"),
     })));
     let tags = new.tags();

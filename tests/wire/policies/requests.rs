@@ -159,6 +159,9 @@ impl Translator {
             }
             "TerminateInstances" => vec![self.on(&action, form.get("InstanceId.1"))],
             "RunInstances" => self.run_instances(form, response),
+            "GetManagedPrefixListEntries" => {
+                vec![Authorization::new(&action, ec2(&format!("prefix-list/{}", form.get("PrefixListId"))))]
+            }
             // Only the workaround for moto sends it.
             "DescribeTags" => Vec::new(),
             "" => panic!("not a request of EC2: {form:?}"),
@@ -186,17 +189,19 @@ impl Translator {
     fn run_instances(&mut self, form: &Form, response: &str) -> Vec<Authorization> {
         let record = form.get("LaunchTemplate.LaunchTemplateId");
         let template = ec2(&format!("launch-template/{record}"));
-        let Launch { tags: instance_tags, group, subnet } =
-            self.launched.get(record).cloned().unwrap_or_default();
+        let own = self.on("ec2:RunInstances", record).with("ec2:LaunchTemplate", template.as_str());
+        let Some(Launch { tags: instance_tags, group, subnet }) = self.launched.get(record).cloned() else {
+            // Not a record, which is what the policies ask first.
+            return vec![own];
+        };
         let launch = |resource: String| {
             Authorization::new("ec2:RunInstances", resource).with("ec2:LaunchTemplate", template.as_str())
         };
         let mut requests = vec![
-            self.on("ec2:RunInstances", record).with("ec2:LaunchTemplate", template.as_str()),
+            own,
             launch(format!("arn:aws:ec2:{REGION}::image/ami-0123456789abcdef0"))
                 .with("aws:ResourceTag/hatchery:image", "dev")
                 .with("ec2:ResourceTag/hatchery:image", "dev"),
-            launch(ec2("network-interface/*")),
             launch(ec2(&format!("security-group/{group}"))),
             launch(ec2(&format!("subnet/{subnet}"))).with("ec2:SubnetID", subnet.as_str()),
             Authorization::new("iam:PassRole", format!("arn:aws:iam::{ACCOUNT}:role/hatchery-dev-instance"))
@@ -205,7 +210,11 @@ impl Translator {
         if let Some(id) = element(response, "instanceId") {
             self.tags.insert(id.to_owned(), instance_tags.clone());
         }
-        for resource in ["instance/i-0123456789abcdef0", "volume/vol-0123456789abcdef0"] {
+        for resource in [
+            "instance/i-0123456789abcdef0",
+            "volume/vol-0123456789abcdef0",
+            "network-interface/eni-0123456789abcdef0",
+        ] {
             requests.push(launch(ec2(resource)).tagging(&instance_tags));
             let tag = Authorization::new("ec2:CreateTags", ec2(resource)).tagging(&instance_tags);
             requests.push(tag.with("ec2:CreateAction", "RunInstances"));
@@ -258,6 +267,10 @@ fn translate_rds(form: &Form) -> Vec<Authorization> {
         "DescribeDBInstances" | "DeleteDBInstance" => vec![Authorization::new(&action, database)],
         "DescribeDBSnapshots" => vec![Authorization::new(&action, rds("snapshot:*"))],
         "DescribeDBSubnetGroups" => vec![Authorization::new(&action, rds("subgrp:*"))],
+        "DescribeDBParameterGroups" => {
+            vec![Authorization::new(&action, rds(&format!("pg:{}", form.get("DBParameterGroupName"))))]
+        }
+        "DescribeOrderableDBInstanceOptions" => vec![Authorization::new(&action, "*")],
         _ => panic!("an operation of RDS without a translation: {operation}"),
     }
 }

@@ -1,0 +1,28 @@
+//! What is left of fleets whose base template is gone. No engine sees it, so that it costs until a person ends it.
+
+use crate::cloud::{DynAccount, Holdings};
+use crate::domain::Fleet;
+use crate::failure::{Failure, Kind};
+
+/// Returns what fleets own that are not among these.
+///
+/// # Errors
+/// Returns an error if a listing fails.
+pub(in crate::cli) async fn find(account: &DynAccount, fleets: &[Fleet]) -> Result<Vec<Holdings>, Failure> {
+    let holdings = account.holdings().await;
+    let holdings = holdings.map_err(|error| Failure::cloud("cannot look for leftovers", &error))?;
+    let is_known = |owner: &Holdings| fleets.iter().any(|fleet| fleet.name == owner.fleet);
+    Ok(holdings.into_iter().filter(|owner| !is_known(owner)).collect())
+}
+
+/// Returns the finding for one of the [`find`] results.
+pub(in crate::cli) fn finding(left: &Holdings) -> Failure {
+    let Holdings { fleet, records, instances, databases } = left;
+    let message = format!(
+        "fleet {fleet} has no launch template, and no engine ends what it still has (records: {records}, instances: {instances}, databases: {databases})"
+    );
+    let hint = format!(
+        "create the fleet again, with its stack or hatchery fleet init {fleet}, then use: hatchery fleet rm {fleet}"
+    );
+    Failure::new(Kind::Failed, message, hint)
+}

@@ -1,0 +1,129 @@
+//! `hatchery fleet rm`: ends what a fleet owns, and then the fleet.
+
+use std::time::Duration;
+
+use crate::cli::context::Session;
+use crate::cli::json;
+use crate::cloud::DynAccount;
+use crate::domain::policy::Setting;
+use crate::domain::{ErrorClass, Fleet, TagChanges, World};
+use crate::engine::Engine;
+use crate::failure::{Failure, Kind};
+
+/// Between two passes. Instances and databases take minutes to end.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// What a fleet still owns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Remaining {
+    records: usize,
+    instances: usize,
+    databases: usize,
+}
+
+impl Remaining {
+    fn new(world: &World) -> Self {
+        Self {
+            records: world.records.items.len(),
+            // EC2 lists terminated instances for about an hour.
+            instances: world.instances.iter().filter(|instance| !instance.state.is_ending()).count(),
+            databases: world.databases.items.len(),
+        }
+    }
+
+    fn is_empty(self) -> bool {
+        self == Self { records: 0, instances: 0, databases: 0 }
+    }
+}
+
+pub(super) async fn run(
+    session: &Session,
+    account: &DynAccount,
+    fleet: &Fleet,
+    yes: bool,
+) -> Result<(), Failure> {
+    let name = &fleet.name;
+    let engine = session.engine(account.clone(), name.clone(), session.owner()?);
+    if !yes {
+        confirm(session, account, &engine, fleet).await?;
+    }
+    drain(account, fleet).await?;
+    let mut last = None;
+    loop {
+        let world = engine.observe_pool().await?;
+        let is_complete = world.records.complete && world.instances.complete && world.databases.complete;
+        let remaining = Remaining::new(&world);
+        if is_complete && remaining.is_empty() {
+            break;
+        }
+        if last.replace(remaining) != Some(remaining) {
+            let Remaining { records, instances, databases } = remaining;
+            session.console.notice(&format!(
+                "still there: records {records}, instances {instances}, databases {databases}"
+            ));
+        }
+        let ongoing = world.records.iter().filter(|record| !record.retirement && record.terminate.is_none());
+        for record in ongoing {
+            engine.terminate(&record.environment).await?;
+        }
+        engine.once(false).await?;
+        session.clock.sleep(PAUSE).await;
+    }
+    delete(account, fleet).await?;
+    if session.console.is_json() {
+        return session.console.print_json(&json::removed_fleet(name));
+    }
+    session.console.print(&format!("Removed fleet {name}. Its logs are kept.\n"))
+}
+
+/// Asks the user to type the fleet's name.
+async fn confirm(
+    session: &Session,
+    account: &DynAccount,
+    engine: &Engine,
+    fleet: &Fleet,
+) -> Result<(), Failure> {
+    let name = &fleet.name;
+    if !session.console.is_interactive() {
+        let message = format!("cannot ask for confirmation to remove fleet {name}: this is not a terminal");
+        return Err(Failure::new(Kind::Usage, message, "add --yes"));
+    }
+    let identity = account.identity().await;
+    let identity = identity.map_err(|error| Failure::cloud("cannot read the caller's identity", &error))?;
+    let Remaining { instances, databases, .. } = Remaining::new(&engine.observe_pool().await?);
+    let question = format!(
+        "This removes fleet {name} in {} of account {}: it refuses launches, terminates all environments (instances: {instances}) and deletes all databases ({databases}).\nType {name} to continue: ",
+        account.region(),
+        identity.account,
+    );
+    let answer = session.console.ask(&question);
+    let answer = answer.map_err(|error| {
+        Failure::new(Kind::Failed, format!("cannot read the confirmation: {error}"), "add --yes")
+    })?;
+    if answer == name.as_str() {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::Failed, format!("not confirmed; fleet {name} was not removed"), ""))
+}
+
+/// Stops launches and restores. Every engine follows, so that an interrupted removal goes on, and can be taken back with `fleet set`.
+async fn drain(account: &DynAccount, fleet: &Fleet) -> Result<(), Failure> {
+    let tag = |name: &str| Setting::find(name).map_or("", |setting| setting.tag);
+    let changes = TagChanges::new().set(tag("draining"), "true").set(tag("spare"), "0").remove(tag("paused"));
+    let written = account.tag_fleet(&fleet.template, &changes).await;
+    written.map_err(|error| Failure::cloud(format!("cannot drain fleet {}", fleet.name), &error))
+}
+
+async fn delete(account: &DynAccount, fleet: &Fleet) -> Result<(), Failure> {
+    account.delete_record(&fleet.template).await.map_err(|error| {
+        let failure = Failure::cloud(format!("fleet {} is empty, but cannot be deleted", fleet.name), &error);
+        match error.class {
+            // The stack's policies do not allow it, because the template is the stack's.
+            ErrorClass::Auth => Failure {
+                hint: "delete its stack, or ask your administrator to delete it".to_owned(),
+                ..failure
+            },
+            _ => failure,
+        }
+    })
+}

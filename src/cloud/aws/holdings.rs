@@ -1,0 +1,83 @@
+//! What each fleet owns, also those whose base template is gone.
+
+use std::collections::BTreeMap;
+
+use futures::join;
+
+use super::AwsCloud;
+use super::call::{Access, Bucket, call};
+use super::databases::parse_tags as parse_rds_tags;
+use super::launch_templates::{filter, parse_tags};
+use crate::cloud::{Holdings, Result, collect};
+use crate::domain::tags::{key, role};
+use crate::domain::{FleetName, Tags};
+
+impl AwsCloud {
+    /// Counts by tags and names, as the listings of a fleet select.
+    pub(super) async fn holdings(&self) -> Result<Vec<Holdings>> {
+        let (records, instances, databases) =
+            join!(self.owners_of_records(), self.owners_of_instances(), self.owners_of_databases());
+        let mut all: BTreeMap<FleetName, Holdings> = BTreeMap::new();
+        let mut count = |owners: Vec<FleetName>, count: fn(&mut Holdings) -> &mut usize| {
+            for fleet in owners {
+                let holdings = all.entry(fleet.clone()).or_insert_with(|| Holdings::new(fleet));
+                *count(holdings) += 1;
+            }
+        };
+        count(records?, |holdings| &mut holdings.records);
+        count(instances?, |holdings| &mut holdings.instances);
+        count(databases?, |holdings| &mut holdings.databases);
+        Ok(all.into_values().collect())
+    }
+
+    async fn owners_of_records(&self) -> Result<Vec<FleetName>> {
+        let roles = filter(&format!("tag:{}", key::ROLE), [role::ENVIRONMENT, role::RETIREMENT]);
+        let templates = collect(self.list_templates(vec![roles])).await;
+        if let Some(problem) = templates.problem {
+            return Err(problem);
+        }
+        let owner = |template: &aws_sdk_ec2::types::LaunchTemplate| {
+            let fleet = owner(&parse_tags(template.tags()))?;
+            let name = template.launch_template_name()?;
+            name.starts_with(&format!("{}/", fleet.template_name())).then_some(fleet)
+        };
+        Ok(templates.items.iter().filter_map(owner).collect())
+    }
+
+    async fn owners_of_instances(&self) -> Result<Vec<FleetName>> {
+        let roles = filter(&format!("tag:{}", key::ROLE), [role::ENVIRONMENT]);
+        let states = filter("instance-state-name", ["pending", "running", "stopping", "stopped"]);
+        let mut pager = self.ec2.describe_instances().filters(roles).filters(states).into_paginator().send();
+        let mut owners = Vec::new();
+        loop {
+            let next = async { pager.next().await.transpose() };
+            let page = call(&self.limits, Bucket::Describe, Access::Read, "DescribeInstances", next).await?;
+            let Some(page) = page.value else { return Ok(owners) };
+            let instances = page.reservations().iter().flat_map(aws_sdk_ec2::types::Reservation::instances);
+            owners.extend(instances.filter_map(|instance| owner(&parse_tags(instance.tags()))));
+        }
+    }
+
+    async fn owners_of_databases(&self) -> Result<Vec<FleetName>> {
+        let mut pager = self.rds.describe_db_instances().max_records(100).into_paginator().send();
+        let mut owners = Vec::new();
+        loop {
+            let next = async { pager.next().await.transpose() };
+            let page =
+                call(&self.limits, Bucket::Database, Access::Read, "DescribeDBInstances", next).await?;
+            let Some(page) = page.value else { return Ok(owners) };
+            owners.extend(page.db_instances().iter().filter_map(|database| {
+                let tags = parse_rds_tags(database.tag_list());
+                let fleet =
+                    owner(&tags).filter(|_| tags.get(key::ROLE).is_some_and(|found| found == role::POOL))?;
+                let id = database.db_instance_identifier()?;
+                id.starts_with(&format!("hatchery-{fleet}-")).then_some(fleet)
+            }));
+        }
+    }
+}
+
+/// The fleet that the tags name.
+fn owner(tags: &Tags) -> Option<FleetName> {
+    tags.get(key::FLEET)?.parse().ok()
+}
