@@ -142,7 +142,10 @@ impl Report {
     #[must_use]
     pub fn failures(&self) -> Vec<String> {
         let steps = self.steps.iter().filter(|step| step.outcome == Outcome::Failed);
-        let steps = steps.map(|step| format!("{} {} failed: {}", step.action, step.target, step.detail));
+        let steps = steps.map(|step| {
+            let StepReport { action, target, detail, .. } = step;
+            format!("cannot {} {target}: {detail}", action.replace('-', " "))
+        });
         steps.chain(self.listing_failure()).collect()
     }
 
@@ -150,9 +153,8 @@ impl Report {
     #[must_use]
     pub fn listing_failure(&self) -> Option<String> {
         let errors: Vec<_> = self.problems.iter().map(ToString::to_string).collect();
-        (!self.incomplete.is_empty()).then(|| {
-            format!("the listing of {} is incomplete: {}", self.incomplete.join(", "), errors.join("; "))
-        })
+        let incomplete = self.incomplete.join(", ");
+        (!incomplete.is_empty()).then(|| format!("cannot list all {incomplete}: {}", errors.join(", ")))
     }
 
     /// Returns the failures as one error for a caller that sees only success or failure.

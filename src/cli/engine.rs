@@ -45,7 +45,7 @@ async fn run_once(context: &Context<'_>, mode: EngineMode) -> Result<ExitCode, F
     }
     let failures = report.failures();
     for failure in &failures {
-        context.console.notice(failure);
+        context.console.notice(&format!("{failure}; the next pass tries again"));
     }
     Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -133,8 +133,8 @@ mod tests {
         };
         let mut known = BTreeSet::new();
         let paused = pass(&["the fleet is paused"]);
-        let line = "refused engine dev: the fleet is paused".to_owned();
-        assert_eq!(new_lines(&mut known, &paused), [line.clone()]);
+        let line = "refused engine dev: the fleet is paused";
+        assert_eq!(new_lines(&mut known, &paused), [line]);
         assert!(new_lines(&mut known, &paused).is_empty());
         let both = pass(&["the fleet is paused", "other"]);
         assert_eq!(new_lines(&mut known, &both), ["refused engine dev: other"]);

@@ -30,6 +30,7 @@ mod observe;
 mod operator;
 mod operator_scripts;
 mod ownership;
+mod passes;
 mod people;
 mod refusals;
 mod setup;

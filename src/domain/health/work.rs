@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Level, Report};
+use super::verdict::{Level, Report};
 use crate::domain::environment::Environment;
 use crate::domain::format::format_duration;
 use crate::domain::lifecycle;

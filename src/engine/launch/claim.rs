@@ -312,7 +312,7 @@ impl Engine {
                 return Err(error.clone());
             }
         }
-        Err(first.unwrap_or_else(|| no_zone()))
+        Err(first.unwrap_or_else(no_zone))
     }
 
     /// Marks the record of a launch that failed before the instance was requested for termination, so that any engine removes what was

@@ -199,7 +199,8 @@ async fn invalid_new_fleets() {
 #[tokio::test(start_paused = true)]
 async fn failed_step_fails_the_pass() {
     let account = TestAccount::new("[policy]\nspare = \"1\"\n[faults]\ndatabase-quota = 0\n");
-    insta::assert_snapshot!(transcripts(&account, &[&["engine", "--once"]]).await);
+    let run = account.run(&["engine", "--once"]).await;
+    insta::assert_snapshot!(format!("{}{}", run.out, run.transcript()));
     // With JSON too, and with one document.
     account.clock.sleep(std::time::Duration::from_mins(2)).await;
     let run = account.run(&["engine", "--once", "--json"]).await;
