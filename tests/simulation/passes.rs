@@ -48,6 +48,7 @@ fn incomplete_listing_stops_the_plan() {
     });
 }
 
+/// What AWS refuses for good is tried ever less often, by all engines together, and logged once.
 #[test]
 fn refused_restores_leave_a_trace() {
     on_paused_time(async {

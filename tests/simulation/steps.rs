@@ -477,5 +477,3 @@ fn termination_in_a_paused_fleet_says_so() {
         assert_eq!(refused.message, "cannot launch: the fleet is paused");
     });
 }
-
-/// What AWS refuses for good is tried ever less often, by all engines together, and logged once.

@@ -1,5 +1,6 @@
 //! What whole worlds cost, and what is wrong with them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::support::worlds::*;
@@ -190,20 +191,17 @@ fn messages(world: &World) -> Vec<String> {
     verdicts(world, now()).into_iter().map(|verdict| verdict.message).collect()
 }
 
-fn refused(action: &str, minutes: i64) -> Option<StepFailure> {
+fn refused(action: &str, minutes: i64) -> StepFailure {
     let quota = CloudError::new(ErrorClass::Quota, "RestoreDBInstance", "InstanceQuotaExceeded", "no more");
-    Some(StepFailure::after(None, action, &quota, minutes_ago(minutes)))
+    StepFailure::after(None, action, &quota, minutes_ago(minutes))
 }
 
 #[test]
 fn failing_steps_are_reported_in_the_words_of_aws() {
     let words = "RestoreDBInstance: no more (InstanceQuotaExceeded) (once since 2026-03-02 11:59:30 UTC, next try at 12:00:30 UTC)";
     let fresh = |action: &str| {
-        refused(action, 0).map(|failure| StepFailure {
-            since: now() - chrono::TimeDelta::seconds(30),
-            last: now() - chrono::TimeDelta::seconds(30),
-            ..failure
-        })
+        let at = now() - chrono::TimeDelta::seconds(30);
+        Some(StepFailure { since: at, last: at, ..refused(action, 0) })
     };
     let mut world = of_size(1);
     world.fleet.failed_step = fresh("create-database");
@@ -226,14 +224,14 @@ fn failing_steps_are_reported_in_the_words_of_aws() {
     );
     // Two hours after the next try, no engine has repeated it.
     assert_verdict(
-        |world| world.fleet.failed_step = refused("create-database", 120),
+        |world| world.fleet.failed_step = Some(refused("create-database", 120)),
         Level::Warning,
         "restore-refused",
     );
     assert_no_verdict(|world| {
-        world.fleet.failed_step = refused("create-database", 121);
-        world.records.items[0].failed_step = refused("launch-instance", 121);
-        world.databases.items[1].failed_step = refused("start-database", 121);
+        world.fleet.failed_step = Some(refused("create-database", 121));
+        world.records.items[0].failed_step = Some(refused("launch-instance", 121));
+        world.databases.items[1].failed_step = Some(refused("start-database", 121));
     });
 }
 
@@ -306,8 +304,7 @@ fn unusable_database_is_reported_after_an_hour() {
 
 #[test]
 fn unreadable_resource_is_reported_with_the_command_that_restores_it() {
-    let found =
-        |kind, id: &str| Unreadable { kind, id: id.into(), number: Number(9), lost: Default::default() };
+    let found = |kind, id: &str| Unreadable { kind, id: id.into(), number: Number(9), lost: BTreeMap::new() };
     let mut world = of_size(1);
     world.records.unreadable.push(found(UnreadableKind::Record, "lt-9"));
     world.databases.unreadable.push(found(UnreadableKind::Database, "hatchery-dev-9"));
