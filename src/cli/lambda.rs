@@ -123,7 +123,7 @@ async fn respond(event: Value, request_id: &str, time: Duration) -> Result<Value
         Request::Engine {} => {
             let report = context.engine.once_within(time).await?;
             let metrics = metrics::line(context.fleet(), &report, context.engine.clock().now());
-            session.console.print_json(&metrics)?;
+            context.console.print_json(&metrics)?;
             // A schedule sees nothing but success or failure.
             report.check()?;
             to_value(&json::report(context.fleet(), &report))

@@ -256,10 +256,11 @@ impl EngineLoop {
         self.last = Some(Arc::clone(&world));
         self.read_audit(world.now()).await;
         self.changed = false;
+        let (plan, now) = self.engine.plan(&world);
+        // Without background steps too, a user sees why nothing happens.
+        let mut report = report(&world, plan.refused, now);
+        self.engine.emit(Event::Refused(report.refused.clone()));
         if self.options.background {
-            let (plan, now) = self.engine.plan(&world);
-            let mut report = report(&world, plan.refused, now);
-            self.engine.emit(Event::Refused(report.refused.clone()));
             if let Some(now) = now {
                 report.steps = self.take_due_steps(&world, now, &plan.steps).await;
                 report.steps.retain(is_reported);

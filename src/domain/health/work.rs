@@ -9,7 +9,7 @@ use crate::domain::environment::Environment;
 use crate::domain::format::format_duration;
 use crate::domain::lifecycle;
 use crate::domain::policy::Scope;
-use crate::domain::pool::Pool;
+use crate::domain::pool::{DatabaseState, Pool};
 use crate::domain::step_failure::StepFailure;
 use crate::domain::tags::{key, role};
 use crate::domain::text;
@@ -139,7 +139,8 @@ fn check_environments(world: &World, now: DateTime<Utc>, report: Report<'_>) {
 }
 
 fn check_databases(world: &World, now: DateTime<Utc>, report: Report<'_>) {
-    for (_, database) in &Pool::new(world).databases {
+    let pool = Pool::new(world);
+    for database in pool.in_state(DatabaseState::Busy).chain(pool.in_state(DatabaseState::Failed)) {
         let Some(since) = database.unusable_since.filter(|since| *since + UNUSABLE_FOR <= now) else {
             continue;
         };
