@@ -15,7 +15,7 @@ fn pass_is_recorded_without_a_word() {
         let last_pass = async || bed.caller().fleet(&dev()).await.unwrap().unwrap().last_pass;
         bed.run_pass().await;
         let first = last_pass().await.unwrap();
-        assert_eq!(first.by, "engine@here");
+        assert_eq!(first.by, "engine@amy");
         bed.clock.sleep(Duration::from_mins(9)).await;
         assert!(bed.run_pass().await.is_empty());
         assert_eq!(last_pass().await.unwrap(), first);
