@@ -98,7 +98,10 @@ enum OnFleet {
     /// List the environments
     Ls,
     /// Show the databases of the warm pool and its health
-    Pool,
+    Pool {
+        #[command(subcommand)]
+        command: Option<pool::PoolCommand>,
+    },
     /// Show recent changes, who made them and why
     Activity {
         /// How far back to look
@@ -153,10 +156,9 @@ impl Headless {
             Self::OnFleet(OnFleet::Launch(_) | OnFleet::Extend { .. } | OnFleet::Terminate { .. }) => true,
             Self::OnFleet(OnFleet::Engine { dry_run, .. }) => !dry_run,
             Self::OnFleet(OnFleet::Images { command }) => command.is_some(),
+            Self::OnFleet(OnFleet::Pool { command }) => command.is_some(),
             Self::Fleet(command) => command.is_write(),
-            Self::OnFleet(
-                OnFleet::Ls | OnFleet::Pool | OnFleet::Activity { .. } | OnFleet::Logs(_) | OnFleet::Open(_),
-            )
+            Self::OnFleet(OnFleet::Ls | OnFleet::Activity { .. } | OnFleet::Logs(_) | OnFleet::Open(_))
             | Self::Doctor
             | Self::Stack(_)
             | Self::Completions { .. }
@@ -263,7 +265,8 @@ async fn run_on_fleet(command: OnFleet, session: &Session) -> Result<ExitCode, F
     let context = session.context().await?;
     let done = match command {
         OnFleet::Ls => ls::run(&context).await,
-        OnFleet::Pool => pool::run(&context).await,
+        OnFleet::Pool { command: None } => pool::run(&context).await,
+        OnFleet::Pool { command: Some(pool::PoolCommand::Recycle) } => pool::recycle(&context).await,
         OnFleet::Activity { since } => activity::run(&context, since).await,
         OnFleet::Images { command } => images::run(&context, command.as_ref()).await,
         OnFleet::Launch(args) => launch::run(&context, args).await,

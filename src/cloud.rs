@@ -23,8 +23,8 @@ pub mod sim;
 mod types;
 
 pub use account::{
-    Account, Answer, DatabaseSubnetGroup, DynAccount, Holdings, Identity, Permission, PermissionSamples,
-    Quota, ScheduledEngine, SourceDatabase,
+    Account, Answer, DatabaseSubnetGroup, DynAccount, Holdings, Identity, ListingCost, Permission,
+    PermissionSamples, Quota, ScheduledEngine, SourceDatabase,
 };
 pub use port_forward::{ForwardingSession, PortForwarding, Ports, TARGET_NOT_CONNECTED};
 pub use types::{
@@ -44,6 +44,11 @@ pub type DynCloud = Arc<dyn Cloud>;
 #[async_trait]
 pub trait Cloud: Send + Sync {
     fn region(&self) -> &str;
+
+    /// Returns AWS's time, estimated from the latest response; `None` if none has had a time.
+    fn time(&self) -> Option<DateTime<Utc>> {
+        None
+    }
 
     /// Returns a fleet, or `None` if it does not exist.
     async fn fleet(&self, name: &FleetName) -> Result<Option<Fleet>>;

@@ -30,10 +30,14 @@ mod launch_history;
 mod logs;
 mod observe;
 pub mod plan;
+mod recycle;
+mod repeated_launch;
 mod retry;
 pub mod run;
 pub mod step;
 mod terminate;
+
+pub use recycle::Recycled;
 
 use cache::{HistoryCache, SourceCache};
 
@@ -43,7 +47,7 @@ pub struct EngineConfig {
     pub fleet: FleetName,
     /// The name in the audit log for requests of the user, such as `amy`.
     pub user: String,
-    /// The id of the Lambda request that the user's request came in, for the audit log.
+    /// The id of the Lambda request that the user's request came in, for the audit log and the claims.
     pub request: Option<String>,
     /// The name in the audit log for background steps, such as `engine@laptop`.
     pub host: String,
@@ -308,8 +312,12 @@ impl Engine {
         }
     }
 
-    /// Returns a random nonce, by which an engine recognises its own claim.
+    /// Returns a nonce, by which an engine recognises its own claim: the id of the Lambda request, which is the same when Lambda repeats a
+    /// request, else a random one.
     fn nonce(&self) -> String {
+        if let Some(request) = &self.config.request {
+            return request.clone();
+        }
         format!("{:016x}", self.random.lock().unwrap_or_else(PoisonError::into_inner).next_u64())
     }
 

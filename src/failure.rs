@@ -115,11 +115,17 @@ impl Failure {
 
 fn auth_hint(code: &str) -> &'static str {
     match code {
-        "NoCredentials" => "log in (for example: aws sso login) or set AWS_PROFILE",
+        "NoCredentials" => "log in (for example: aws sso login, or aws login) or set AWS_PROFILE",
+        // The SDK does not read mfa_serial, so AWS refuses a role that requires it.
+        "CredentialsFailed" => {
+            "check the profile with: aws sts get-caller-identity; hatchery cannot ask for the code of an mfa_serial, so run it with the credentials of: aws configure export-credentials --format env"
+        }
+        "CredentialsTimeout" => "log in first, or check the profile with: aws sts get-caller-identity",
+        "InvalidProfile" => "correct the profile in ~/.aws/config",
         // AWS refuses requests that were signed more than five minutes ago.
         "RequestExpired" => "check the clock of this computer",
         "ExpiredToken" | "ExpiredTokenException" | "InvalidGrantException" | "UnauthorizedSSOTokenError" => {
-            "log in again (for example: aws sso login)"
+            "log in again (for example: aws sso login, or aws login)"
         }
         // A wrong clock makes a wrong signature too.
         "SignatureDoesNotMatch" | "InvalidSignatureException" => {
@@ -150,6 +156,8 @@ mod tests {
     #[case("InvalidSignatureException", "the clock of this computer")]
     #[case("SignatureDoesNotMatch", "the clock of this computer")]
     #[case("ExpiredToken", "log in again")]
+    #[case("CredentialsFailed", "mfa_serial")]
+    #[case("CredentialsTimeout", "log in first")]
     #[case("AuthFailure", "the credentials and the profile")]
     #[case("UnauthorizedOperation", "ask your administrator")]
     fn refusal_has_a_hint(#[case] code: &str, #[case] hint: &str) {

@@ -84,7 +84,8 @@ impl Session {
         let account = self.connect().await?;
         let owner = self.owner()?;
         let fleet = self.find_fleet(&account).await?;
-        Ok(Context { console: &self.console, engine: self.engine(account, fleet, owner) })
+        let engine = self.engine(account.clone(), fleet, owner);
+        Ok(Context { account, console: &self.console, engine })
     }
 
     pub(crate) fn engine(&self, cloud: DynCloud, fleet: FleetName, owner: String) -> Engine {
@@ -141,6 +142,7 @@ impl Session {
 
 /// What a command on one fleet works with.
 pub(crate) struct Context<'s> {
+    pub(crate) account: DynAccount,
     pub(crate) console: &'s Console,
     pub(crate) engine: Engine,
 }
@@ -181,6 +183,15 @@ impl Context<'_> {
             return Err(Failure::cloud("cannot list the environments", problem));
         }
         Ok((world, now))
+    }
+}
+
+/// Says where a command acts, such as `account 123456789012, eu-west-1`.
+pub(crate) async fn place(account: &DynAccount) -> String {
+    match account.identity().await {
+        Ok(identity) => format!("account {}, {}", text::sanitize(&identity.account), account.region()),
+        // The caller may still do what the identity is only shown for.
+        Err(_) => format!("an unknown account, {}", account.region()),
     }
 }
 

@@ -155,6 +155,7 @@ async fn check_all(session: &Session, findings: &mut Findings) -> Result<(), Fai
             check_pool(&world, now, findings);
             check_refusals(&world, &engine, findings);
             check_account(&account, &world, findings).await;
+            check_listing_cost(&account, findings).await;
             check_access(&world.fleet, findings).await;
             check_audit_log(&engine, &world, findings).await;
             check_scheduled_engine(&account, &world.fleet, now, findings).await;
@@ -244,6 +245,19 @@ fn check_refusals(world: &World, engine: &Engine, findings: &mut Findings) {
     for refusal in engine.refusals(world).iter().filter(|refusal| refusal.action != "engine") {
         let message = format!("{} {}: {}", refusal.action, refusal.target, refusal.reason);
         findings.push(Level::Info, "not done", message, "");
+    }
+}
+
+/// Says what a large account costs each refresh of each dashboard and engine.
+async fn check_listing_cost(account: &DynAccount, findings: &mut Findings) {
+    // A failure is reported with the databases.
+    let Ok(cost) = account.database_listing_cost().await else { return };
+    if cost.requests > 1 {
+        let message = format!(
+            "each look at the databases takes {} requests, because RDS can only list all {} DB instances of the account",
+            cost.requests, cost.databases
+        );
+        findings.push(Level::Info, "load", message, "use an account or a Region with fewer DB instances");
     }
 }
 

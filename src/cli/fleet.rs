@@ -10,6 +10,7 @@ use crate::failure::{Failure, Kind};
 pub(super) mod checks;
 mod init;
 pub(super) mod leftovers;
+mod log;
 mod ls;
 mod rm;
 mod set;
@@ -58,7 +59,7 @@ pub(crate) async fn run(command: FleetCommand, session: &Session) -> Result<(), 
         }
         FleetCommand::Set { settings } => {
             let (account, fleet) = connect(session).await?;
-            set::run(&account, &fleet, &settings, &session.console).await
+            set::run(&account, &fleet, &settings, session).await
         }
         FleetCommand::Rm { name, yes } => {
             let name = name.parse()?;

@@ -476,6 +476,11 @@ pub(crate) fn changed_settings(
     json!({ "version": VERSION, "fleet": fleet, "changed": changed })
 }
 
+/// Document of `hatchery pool recycle`.
+pub(crate) fn recycled(fleet: &FleetName, databases: usize, at: DateTime<Utc>) -> Value {
+    json!({ "version": VERSION, "fleet": fleet, "databases": databases, "recycled_at": at })
+}
+
 /// Document of `hatchery fleet init`.
 pub(crate) fn created_fleet(fleet: &FleetName, created: bool) -> Value {
     json!({ "version": VERSION, "fleet": fleet, "created": created })

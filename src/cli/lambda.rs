@@ -153,7 +153,10 @@ async fn launch(context: &Context<'_>, fields: LaunchFields) -> Result<Value, Fa
         ttl: fields.ttl.as_deref().map(duration).transpose()?,
         note: fields.note,
     };
-    let launched = context.engine.launch(&request).await?;
+    let launched = match context.engine.repeated_launch().await? {
+        Some(launched) => launched,
+        None => context.engine.launch(&request).await?,
+    };
     to_value(&json::launched(context.fleet(), &request.name, &launched))
 }
 

@@ -1,11 +1,32 @@
 //! `hatchery pool`
 
+use clap::Subcommand;
+
 use super::context::Context;
 use super::{json, table};
 use crate::domain::health::{self, Level};
 use crate::domain::{DatabaseState, Pool, Target, text};
 use crate::engine::Refusal;
 use crate::failure::Failure;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PoolCommand {
+    /// Replace all free databases, one after the other, by new restores of the latest snapshot
+    Recycle,
+}
+
+/// Marks the free databases as stale. Engines replace them, and none is deleted before its replacement is free.
+pub(crate) async fn recycle(context: &Context<'_>) -> Result<(), Failure> {
+    let recycled = context.engine.recycle_pool().await?;
+    if context.console.is_json() {
+        return context.console.print_json(&json::recycled(context.fleet(), recycled.databases, recycled.at));
+    }
+    let text = match recycled.databases {
+        0 => "There is no free database to replace.\n".to_owned(),
+        count => format!("Engines replace {count} databases; see their progress with: hatchery pool\n"),
+    };
+    context.console.print(&text)
+}
 
 pub(crate) async fn run(context: &Context<'_>) -> Result<(), Failure> {
     let (world, now) = context.observe_pool().await?;

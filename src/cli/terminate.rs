@@ -1,6 +1,6 @@
 //! `hatchery terminate`
 
-use super::context::Context;
+use super::context::{Context, place};
 use super::json;
 use super::lookup::resolve;
 use crate::domain::Record;
@@ -9,7 +9,7 @@ use crate::failure::{Failure, Kind};
 pub(crate) async fn run(context: &Context<'_>, env: &str, yes: bool) -> Result<(), Failure> {
     let record = resolve(context, env).await?;
     if !yes {
-        confirm(context, &record)?;
+        confirm(context, &record).await?;
     }
     let id = &record.environment;
     let terminating = context.engine.terminate(id).await?;
@@ -23,7 +23,7 @@ pub(crate) async fn run(context: &Context<'_>, env: &str, yes: bool) -> Result<(
 }
 
 /// Asks the user to confirm. For another owner's environment the user has to type its name.
-fn confirm(context: &Context<'_>, record: &Record) -> Result<(), Failure> {
+async fn confirm(context: &Context<'_>, record: &Record) -> Result<(), Failure> {
     let id = &record.environment;
     if !context.console.is_interactive() {
         let message = format!("cannot ask for confirmation to terminate {id}: this is not a terminal");
@@ -33,8 +33,9 @@ fn confirm(context: &Context<'_>, record: &Record) -> Result<(), Failure> {
     let is_own = *owner == context.engine.config().user;
     let expected = if is_own { "yes" } else { name };
     let whose = if is_own { "yours".to_owned() } else { format!("owned by {owner}") };
+    let place = place(&context.account).await;
     let question = format!(
-        "This terminates {id} ({name}, {whose}) and deletes its database.\nType {expected} to continue: "
+        "This terminates {id} ({name}, {whose}) in {place}, and deletes its database.\nType {expected} to continue: "
     );
     let answer = context.console.ask(&question);
     let answer = answer.map_err(|error| {

@@ -71,6 +71,14 @@ pub enum ScheduledEngine {
     Ran(DateTime<Utc>),
 }
 
+/// What a listing of the databases reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListingCost {
+    /// All DB instances of the account in the Region.
+    pub databases: usize,
+    pub requests: usize,
+}
+
 /// A service quota of the account.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Quota {
@@ -150,6 +158,9 @@ pub trait Account: Cloud {
 
     /// Returns when the fleet's scheduled engine ran, if it did since a time.
     async fn scheduled_engine(&self, fleet: &FleetName, since: DateTime<Utc>) -> Result<ScheduledEngine>;
+
+    /// Returns what each listing of the fleet's databases reads.
+    async fn database_listing_cost(&self) -> Result<ListingCost>;
 
     /// Returns the quotas that limit a fleet.
     async fn quotas(&self) -> Result<Vec<Quota>>;

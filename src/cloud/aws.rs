@@ -4,6 +4,7 @@
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html>
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,15 +12,18 @@ use async_trait::async_trait;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
 
 use self::call::{Limits, ReadDate};
+use self::credentials::CredentialsCache;
+use self::digest::DueDigests;
 use self::truncation::RejectTruncated;
 use super::{
-    Account, BaseTemplate, Cloud, DatabaseSubnetGroup, Holdings, Identity, LaunchInstance, LogItem, LogLine,
-    LogQuery, Observed, Pages, Permission, PermissionSamples, PortForwarding, Quota, Result, ScheduledEngine,
-    SecurityGroup, SourceDatabase, Template,
+    Account, BaseTemplate, Cloud, DatabaseSubnetGroup, Holdings, Identity, LaunchInstance, ListingCost,
+    LogItem, LogLine, LogQuery, Observed, Pages, Permission, PermissionSamples, PortForwarding, Quota,
+    Result, ScheduledEngine, SecurityGroup, SourceDatabase, Template,
 };
 use crate::domain::{
     AuditEvent, CloudError, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image,
@@ -28,10 +32,13 @@ use crate::domain::{
 };
 
 mod account;
+mod audit_log;
 mod base_template;
 mod call;
+mod credentials;
 mod database_options;
 mod databases;
+mod digest;
 mod holdings;
 mod instances;
 mod launch_template_copy;
@@ -78,6 +85,7 @@ pub struct AwsCloud {
     limits: Arc<Limits>,
     /// The ARNs of databases from listings, because RDS needs them to change tags.
     arns: Arc<Mutex<BTreeMap<DatabaseId, String>>>,
+    due_digests: Arc<DueDigests>,
 }
 
 impl AwsCloud {
@@ -103,7 +111,12 @@ impl AwsCloud {
         if let Some(url) = &options.endpoint_url {
             loader = loader.endpoint_url(url);
         }
-        let cloud = Self::with_config(&loader.load().await)?;
+        let mut config = loader.load().await;
+        if let Some(profile) = &options.profile {
+            let provider = credentials::of_profile(profile, &config);
+            config = config.into_builder().credentials_provider(provider).build();
+        }
+        let cloud = Self::with_config(&config)?;
         Ok(Self { profile: options.profile.clone().unwrap_or_default(), ..cloud })
     }
 
@@ -116,11 +129,15 @@ impl AwsCloud {
             let message = "no Region is set; use --region, AWS_REGION or the profile";
             CloudError::new(ErrorClass::Invalid, "Connect", "NoRegion", message)
         })?;
-        let endpoint = config.endpoint_url().unwrap_or(".amazonaws.com");
+        let credentials = config.credentials_provider().map(CredentialsCache::new).map(Arc::new);
+        let config = &match &credentials {
+            Some(shared) => config.to_builder().credentials_provider(shared_provider(shared)).build(),
+            None => config.clone(),
+        };
         Ok(Self {
             region,
             profile: String::new(),
-            is_emulator: !endpoint.contains(".amazonaws.com"),
+            is_emulator: config.endpoint_url().is_some_and(is_emulator),
             ec2: aws_sdk_ec2::Client::from_conf(
                 aws_sdk_ec2::config::Builder::from(config)
                     .interceptor(ReadDate)
@@ -137,6 +154,7 @@ impl AwsCloud {
             ),
             logs: aws_sdk_cloudwatchlogs::Client::from_conf(
                 aws_sdk_cloudwatchlogs::config::Builder::from(config)
+                    .interceptor(ReadDate)
                     .retry_classifier(RejectTruncated)
                     .build(),
             ),
@@ -144,10 +162,33 @@ impl AwsCloud {
             quotas: aws_sdk_servicequotas::Client::new(config),
             image_builder: aws_sdk_imagebuilder::Client::new(config),
             ssm: aws_sdk_ssm::Client::new(config),
-            limits: Arc::new(Limits::new()),
+            limits: Arc::new(Limits::new(credentials)),
             arns: Arc::default(),
+            due_digests: Arc::default(),
         })
     }
+}
+
+fn shared_provider(cache: &Arc<CredentialsCache>) -> SharedCredentialsProvider {
+    let cache: Arc<dyn ProvideCredentials> = Arc::clone(cache) as _;
+    SharedCredentialsProvider::new(cache)
+}
+
+/// Whether an endpoint is an emulator. AWS is reached by HTTPS only, under many names: those of its services, of VPC endpoints, and private
+/// ones.
+fn is_emulator(endpoint: &str) -> bool {
+    let (scheme, rest) = endpoint.split_once("://").unwrap_or_default();
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host_and_port = authority.rsplit('@').next().unwrap_or_default();
+    let host = match host_and_port.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, _)) => address,
+        None => host_and_port.split(':').next().unwrap_or_default(),
+    };
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    let is_loopback = host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    let is_local = ["localhost", "host.docker.internal"].contains(&host.as_str())
+        || [".localhost", ".localhost.localstack.cloud"].iter().any(|suffix| host.ends_with(suffix));
+    !scheme.eq_ignore_ascii_case("https") || is_loopback || is_local
 }
 
 /// Converts a time of the SDK.
@@ -160,6 +201,10 @@ fn from_sdk_time(at: &aws_smithy_types::DateTime) -> Option<DateTime<Utc>> {
 impl Cloud for AwsCloud {
     fn region(&self) -> &str {
         &self.region
+    }
+
+    fn time(&self) -> Option<DateTime<Utc>> {
+        self.limits.now()
     }
 
     async fn fleet(&self, name: &FleetName) -> Result<Option<Fleet>> {
@@ -353,7 +398,35 @@ impl Account for AwsCloud {
         self.scheduled_engine(fleet, since).await
     }
 
+    async fn database_listing_cost(&self) -> Result<ListingCost> {
+        self.database_listing_cost().await
+    }
+
     async fn quotas(&self) -> Result<Vec<Quota>> {
         self.quotas().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::is_emulator;
+
+    #[rstest]
+    #[case("http://127.0.0.1:5000", true)]
+    #[case("https://localhost:4566/", true)]
+    #[case("http://logs@127.0.0.1:5000", true)]
+    #[case("http://moto:5000", true)]
+    #[case("https://[::1]:4566", true)]
+    #[case("https://host.docker.internal:4566", true)]
+    #[case("https://ec2.localhost.localstack.cloud:4566", true)]
+    #[case("https://ec2.eu-west-1.amazonaws.com", false)]
+    #[case("https://ec2.eu-west-1.api.aws", false)]
+    #[case("https://ec2.cn-north-1.amazonaws.com.cn", false)]
+    #[case("https://vpce-0123.ec2.eu-west-1.vpce.amazonaws.com", false)]
+    #[case("https://aws.internal.example", false)]
+    fn emulators_are_known_by_their_address(#[case] endpoint: &str, #[case] expected: bool) {
+        assert_eq!(is_emulator(endpoint), expected);
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::clock::Clock;
 use crate::cloud::{DynAccount, Observed, Result};
 
+mod account;
 mod api;
 mod events;
 mod faults;

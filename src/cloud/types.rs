@@ -141,4 +141,6 @@ pub enum LogItem {
     Lines(Vec<LogLine>),
     /// How the following lines are read: `live tail`, or `polling` with the reason.
     Mode(String),
+    /// AWS delivers only a sample of the following lines, because there are too many.
+    Sampled,
 }

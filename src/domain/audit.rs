@@ -1,10 +1,14 @@
 //! Audit events. Every step of an engine and every request of a user is one, with its actor, time and reason.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 /// The outcome of a step or request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::IntoStaticStr)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, strum::Display, strum::IntoStaticStr,
+)]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub enum Outcome {
@@ -37,7 +41,7 @@ pub fn engine_name(host: &str) -> String {
 }
 
 /// One event of the audit log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct AuditEvent {
     /// In AWS's time if that is known, else in the local clock's.
     pub at: DateTime<Utc>,
@@ -98,6 +102,13 @@ impl AuditEvent {
             ..self
         }
     }
+}
+
+/// Removes repeated events. An event whose write had an unknown outcome is written again, with the same time and text.
+#[must_use]
+pub fn distinct(events: impl IntoIterator<Item = AuditEvent>) -> Vec<AuditEvent> {
+    let mut known = HashSet::new();
+    events.into_iter().filter(|event| known.insert(event.clone())).collect()
 }
 
 #[cfg(test)]

@@ -69,6 +69,8 @@ pub struct Database {
     pub snapshot: Option<SnapshotId>,
     /// The creation time of that snapshot.
     pub snapshot_at: Option<DateTime<Utc>>,
+    /// The digest of the settings with which it was restored; see [`Policy::database_settings`](super::policy::Policy::database_settings).
+    pub settings: Option<String>,
     /// The environment that uses it. A database with this tag never becomes free again.
     pub environment: Option<EnvironmentId>,
     /// The record that claimed it; `None` if it is free or an older version claimed it.
@@ -108,7 +110,8 @@ impl Database {
             requested_at: tags::parse_time(tags, key::CREATED_AT),
             created_at: attributes.created_at,
             zone: tags.get(key::ZONE).cloned().or(attributes.zone),
-            snapshot: tags.get(key::SNAPSHOT).map(SnapshotId::new),
+            snapshot: tags.get(key::SNAPSHOT).map(|value| parse_snapshot(value)),
+            settings: tags.get(key::SETTINGS).cloned(),
             snapshot_at: tags::parse_time(tags, key::SNAPSHOT_AT),
             // An invalid value is still a claim, and the environment has the database's number.
             environment: tags
@@ -179,7 +182,30 @@ pub struct NewDatabase {
     /// The DB parameter group; `None` for the engine's default.
     pub parameter_group: Option<String>,
     pub iam_auth: bool,
+    /// The digest of the settings above; see [`Policy::database_settings`](super::policy::Policy::database_settings).
+    pub settings: String,
     pub company_tags: CompanyTags,
+}
+
+/// The prefix of the ids of automated snapshots, which the value of a tag must not have.
+/// <https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_Tag.html>
+const AUTOMATED: &str = "rds:";
+
+/// Replaces [`AUTOMATED`] in a tag.
+const AUTOMATED_IN_TAG: &str = "automated:";
+
+fn format_snapshot(id: &SnapshotId) -> String {
+    match id.as_str().strip_prefix(AUTOMATED) {
+        Some(rest) => format!("{AUTOMATED_IN_TAG}{rest}"),
+        None => id.to_string(),
+    }
+}
+
+fn parse_snapshot(value: &str) -> SnapshotId {
+    match value.strip_prefix(AUTOMATED_IN_TAG) {
+        Some(rest) => SnapshotId::new(format!("{AUTOMATED}{rest}")),
+        None => SnapshotId::new(value),
+    }
 }
 
 impl NewDatabase {
@@ -199,7 +225,8 @@ impl NewDatabase {
                 (key::ROLE, role::POOL.to_owned()),
                 (key::CREATED_AT, tags::format_time(self.requested_at)),
                 (key::ZONE, self.zone.clone()),
-                (key::SNAPSHOT, self.snapshot.id.to_string()),
+                (key::SNAPSHOT, format_snapshot(&self.snapshot.id)),
+                (key::SETTINGS, self.settings.clone()),
                 (key::SNAPSHOT_AT, tags::format_time(self.snapshot.created_at)),
             ]
             .map(|(key, value)| (key.to_owned(), value)),

@@ -125,7 +125,9 @@ impl<'w> Environment<'w> {
                 problems.push(format!("the bootstrap failed: {detail}"));
             }
             if instance.state.is_ending() && self.record.is_wanted() {
-                problems.push(format!("its instance {} is {}", instance.id, instance.state));
+                let reason = instance.state_reason.as_ref().map(|reason| format!(": {reason}"));
+                let reason = reason.unwrap_or_default();
+                problems.push(format!("its instance {} is {}{reason}", instance.id, instance.state));
             }
         }
         if !self.surplus.is_empty() {

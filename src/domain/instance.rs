@@ -90,6 +90,8 @@ pub struct Instance {
     /// The record from which it was launched, from EC2's own tag.
     pub record: Option<RecordId>,
     pub state: InstanceState,
+    /// EC2's reason for the state, such as why an instance terminated at once.
+    pub state_reason: Option<String>,
     /// The instance type, such as `t3.2xlarge`.
     pub instance_type: String,
     /// The public IPv4 address, which changes when the instance is stopped and started.
@@ -118,6 +120,7 @@ pub struct Instance {
 pub struct InstanceAttributes {
     pub id: InstanceId,
     pub state: InstanceState,
+    pub state_reason: Option<String>,
     pub instance_type: String,
     pub public_ip: Option<String>,
     pub private_ip: Option<String>,
@@ -163,6 +166,10 @@ impl Instance {
             environment,
             record: tags.get(key::AWS_TEMPLATE_ID).map(RecordId::new),
             state: attributes.state,
+            state_reason: attributes
+                .state_reason
+                .map(|reason| text::sanitize(&reason))
+                .filter(|reason| !reason.is_empty()),
             instance_type: attributes.instance_type,
             public_ip: attributes.public_ip,
             private_ip: attributes.private_ip,

@@ -114,6 +114,24 @@ mod tests {
         assert_eq!((later.since(), later.iter().count()), (Some(at(90)), 3));
     }
 
+    /// The second write of an event whose first write had an unknown outcome.
+    #[test]
+    fn repeated_event_is_one_launch() {
+        let event = |minute, target: &str| AuditEvent {
+            at: at(minute),
+            who: "amy".into(),
+            action: "launch".into(),
+            target: target.into(),
+            reason: String::new(),
+            outcome: Outcome::Done,
+            detail: String::new(),
+            restore_seconds: None,
+        };
+        let events = [event(1, "dev-1"), event(1, "dev-1"), event(1, "dev-2"), event(2, "dev-1")];
+        let launches = crate::domain::audit::distinct(events);
+        assert_eq!(launches.iter().filter_map(Launch::parse).count(), 3);
+    }
+
     #[test]
     fn only_successful_launches_are_parsed() {
         let event = |action: &str, outcome| AuditEvent {

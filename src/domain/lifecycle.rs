@@ -135,6 +135,7 @@ impl Restore {
             security_groups: policy.database_security_groups.clone(),
             parameter_group: policy.database_parameter_group.clone(),
             iam_auth: policy.database_iam_auth,
+            settings: policy.database_settings(),
             company_tags: policy.company_tags.clone(),
         }
     }

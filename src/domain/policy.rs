@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use sha2::{Digest as _, Sha256};
 
 use super::access::{Access, Endpoint};
 use super::company_tags::CompanyTags;
@@ -70,6 +71,8 @@ pub struct Policy {
     pub max_databases: u32,
     /// A free database is stale once its snapshot is older than the latest one by more than this.
     pub snapshot_drift: Duration,
+    /// Free databases that were requested before this time are stale.
+    pub recycled_at: Option<DateTime<Utc>>,
     /// Whether background steps are disabled.
     pub paused: bool,
     /// Whether launches are refused, because the fleet is being removed.
@@ -157,6 +160,7 @@ impl Policy {
             price_database: None,
             max_databases: 40,
             snapshot_drift: Duration::from_hours(24),
+            recycled_at: None,
             paused: false,
             draining: false,
             min_version: None,
@@ -211,6 +215,17 @@ impl Policy {
             pool("setting spare-min is higher than spare-max");
         }
         problems
+    }
+
+    /// Returns a digest of the settings with which databases are restored. A free database with another digest is stale.
+    #[must_use]
+    pub fn database_settings(&self) -> String {
+        let settings = (
+            (&self.source_database, &self.database_class, &self.database_subnet_group),
+            (&self.database_security_groups, &self.database_parameter_group, self.database_iam_auth),
+        );
+        let digest = Sha256::digest(format!("{settings:?}"));
+        hex::encode(&digest[..8])
     }
 
     #[must_use]
@@ -357,6 +372,7 @@ pub static SETTINGS: &[Setting] = &[
     setting!(Nothing, "price.database", "US dollars per hour of one database", price price_database),
     setting!(Creation, "max-databases", "maximum number of databases in any state", count max_databases),
     setting!(Pool, "snapshot-drift", "replace free databases whose snapshot is older than the latest one by more than this", duration snapshot_drift),
+    setting!(Pool, "recycled-at", "replace free databases that were requested before this time; set by pool recycle", time recycled_at),
     setting!(Engine, "paused", "true disables all background steps", flag paused),
     setting!(Launches, "draining", "true refuses launches; fleet rm sets it", flag draining),
     setting!(Engine, "min-version", "engines of older versions only observe", version min_version),
@@ -436,6 +452,11 @@ kind!(price: Option<f64>, |v| match v.parse::<f64>() {
     Ok(price) if (0.0..10_000.0).contains(&price) => Ok(Some(price)),
     _ => Err("use US dollars per hour, such as 0.3328"),
 }, |price| price.map(|p| p.to_string()).unwrap_or_default());
+kind!(time: Option<DateTime<Utc>>, |v| match DateTime::parse_from_rfc3339(v) {
+    _ if v.is_empty() => Ok(None),
+    Ok(time) => Ok(Some(time.to_utc())),
+    Err(_) => Err("use a time such as 2026-01-05T03:10:00Z"),
+}, |time| time.map(tags::format_time).unwrap_or_default());
 kind!(flag: bool, |v| match v {
     "true" | "yes" | "on" | "1" => Ok(true),
     "false" | "no" | "off" | "0" | "" => Ok(false),

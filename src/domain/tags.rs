@@ -56,6 +56,8 @@ pub mod key {
     pub const FAILED_STEP: &str = "hatchery:failed-step";
     /// On fleets: `<RFC 3339> <who>`, the last pass of an engine; see [`crate::domain::fleet::LastPass`].
     pub const LAST_PASS: &str = "hatchery:last-pass";
+    /// On databases: a digest of the settings with which it was restored.
+    pub const SETTINGS: &str = "hatchery:settings";
     /// On databases: the record that claimed it.
     pub const RECORD: &str = "hatchery:record";
     /// `<RFC 3339> <user>`: the user repairs the environment, so that no engine gives it up before its expiry.

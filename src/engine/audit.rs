@@ -10,7 +10,7 @@ use crate::domain::{AuditEvent, Label, Launch, Outcome};
 
 impl Engine {
     /// Logs a user's request.
-    pub(super) async fn log_request(
+    pub(crate) async fn log_request(
         &self,
         action: &str,
         target: &str,
@@ -19,7 +19,7 @@ impl Engine {
         detail: String,
     ) {
         let event = AuditEvent {
-            at: self.clock.now(),
+            at: self.time(),
             who: self.config.user.clone(),
             action: action.to_owned(),
             target: target.to_owned(),
@@ -41,7 +41,7 @@ impl Engine {
         detail: String,
     ) {
         let event = AuditEvent {
-            at: self.clock.now(),
+            at: self.time(),
             who: self.config.user.clone(),
             action: Launch::ACTION.to_owned(),
             target: target.to_owned(),
@@ -51,6 +51,11 @@ impl Engine {
             restore_seconds: restore.map(|restore| restore.as_secs()),
         };
         self.log(vec![event]).await;
+    }
+
+    /// Returns the time of an event: AWS's if it is known, because the local clock may be wrong.
+    fn time(&self) -> DateTime<Utc> {
+        self.cloud.time().unwrap_or_else(|| self.clock.now())
     }
 
     /// Adds the Lambda request to a reason. Lambda does not tell the function who invoked it; `CloudTrail` does, by this id.

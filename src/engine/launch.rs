@@ -11,25 +11,17 @@ use crate::domain::format::format_exact_duration;
 use crate::domain::policy::MIN_TTL;
 use crate::domain::record::{MAX_NOTE_CHARS, max_services};
 use crate::domain::{
-    CompanyTags, Database, ErrorClass, FleetName, Image, InstanceId, Label, Outcome, Policy, Subnet, World,
-    text,
+    CompanyTags, Database, ErrorClass, FleetName, InstanceId, Label, Outcome, Policy, World, text,
 };
 use crate::failure::{Failure, Kind};
 
 mod attempt;
 mod claim;
+mod context;
 
 pub(super) use attempt::AttemptOutcome;
 
-use claim::Claim;
-
-/// Everything that a launch needs to know, from one observation.
-struct LaunchContext<'a> {
-    world: &'a World,
-    image: Image,
-    subnets: &'a [Subnet],
-    now: DateTime<Utc>,
-}
+use context::{Claim, LaunchContext};
 
 impl Engine {
     /// Launches an environment: claims a database and requests the instance.

@@ -290,6 +290,7 @@ proptest! {
         let facts = InstanceAttributes {
             id: InstanceId::new("i-1"),
             state: InstanceState::Running,
+            state_reason: None,
             instance_type: "t3.large".into(),
             public_ip: None,
             private_ip: None,

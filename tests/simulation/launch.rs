@@ -211,19 +211,6 @@ fn untagged_database_returns_to_the_pool() {
     });
 }
 
-/// RDS may refuse tags while it creates a database.
-#[test]
-fn database_that_refuses_tags_is_tagged_later() {
-    on_paused_time(async {
-        let bed = TestBed::new();
-        bed.script.fail("tag database", ALWAYS, error(ErrorClass::Transient));
-        let launched = bed.launch().await.unwrap();
-        assert_eq!((launched.instance.clone(), bed.script.count(LAUNCH)), (None, 0));
-        bed.run_other_engine(3).await;
-        assert_launched(&bed, &launched);
-    });
-}
-
 #[test]
 fn abort_is_retried() {
     on_paused_time(async {
@@ -470,18 +457,6 @@ fn termination_during_launch_is_too_late() {
         let failure = bed.launch().await.unwrap_err();
         assert_eq!((failure.kind, bed.script.count(LAUNCH)), (Kind::TooLate, 1));
         assert_eq!(failure.hint, "launch it again if you still need it");
-    });
-}
-
-/// EC2 may not find a template that was created a moment ago.
-#[test]
-fn record_that_is_not_visible_yet_is_launched() {
-    on_paused_time(async {
-        let bed = TestBed::new();
-        bed.script.fail(LAUNCH, 2, error(ErrorClass::NotFound));
-        let launched = bed.launch().await.unwrap();
-        assert!(launched.instance.is_some());
-        assert_launched(&bed, &launched);
     });
 }
 

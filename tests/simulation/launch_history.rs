@@ -93,6 +93,17 @@ fn late_events_are_counted_once() {
 }
 
 #[test]
+fn event_written_twice_is_counted_once() {
+    on_paused_time(async {
+        let bed = bed();
+        let at = bed.clock.now() - MINUTE;
+        log_launch(&bed, at).await;
+        log_launch(&bed, at).await;
+        assert_eq!(count(&bed).await, 1);
+    });
+}
+
+#[test]
 fn history_covers_eight_weeks() {
     on_paused_time(async {
         let bed = bed();

@@ -264,6 +264,7 @@ pub(crate) fn true_world(state: &State, name: &FleetName) -> Option<World> {
             private_ip: None,
             zone: Some(instance.zone.clone()),
             launched_at: instance.launched_at,
+            state_reason: None,
         };
         Instance::parse(name, attributes, &instance.tags)
     });

@@ -33,6 +33,7 @@ mod ownership;
 mod passes;
 mod people;
 mod refusals;
+mod refused_steps;
 mod setup;
 mod steps;
 mod swarm;

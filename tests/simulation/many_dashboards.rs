@@ -109,7 +109,6 @@ impl ChangeCounter {
     fn average(&self) -> f64 {
         let mut sent = self.0.lock().unwrap().clone();
         sent.retain(|what, _| !what.ends_with(key::LAST_PASS));
-        for (what, n) in sent.iter() { if *n > 1 { eprintln!("TMP {n} {what}"); } }
         sent.values().sum::<u64>() as f64 / sent.len().max(1) as f64
     }
 

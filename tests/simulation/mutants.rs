@@ -181,6 +181,7 @@ fn foreign_database() -> Database {
         zone: None,
         snapshot: None,
         snapshot_at: None,
+        settings: None,
         environment: None,
         record: None,
         orphan_since: None,

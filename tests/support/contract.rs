@@ -256,6 +256,7 @@ async fn databases(cloud: &dyn Account, fixtures: &Fixtures, fleet: &Fleet) {
         security_groups: Vec::new(),
         parameter_group: None,
         iam_auth: false,
+        settings: "0123456789abcdef".into(),
         company_tags: company_tags(),
     };
     cloud.create_database(&new).await.unwrap();

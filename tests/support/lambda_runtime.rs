@@ -110,6 +110,13 @@ impl LambdaFunction {
         outcome
     }
 
+    /// Invokes the function again with the id of the last request, as Lambda does after a failure or a time-out.
+    #[track_caller]
+    pub(crate) fn repeat(&mut self, event: &Value) -> Outcome {
+        self.invocations -= 1;
+        self.invoke(event)
+    }
+
     /// What the function has written to stdout.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap()

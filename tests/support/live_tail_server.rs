@@ -109,6 +109,11 @@ impl LiveTailServer {
 
     /// Delivers events to the open session in one update, as Live Tail does once a second.
     pub(crate) fn deliver(&self, events: &[LogEvent]) {
+        self.deliver_sampled(events, false);
+    }
+
+    /// The same, with whether the events are a sample of more.
+    pub(crate) fn deliver_sampled(&self, events: &[LogEvent], sampled: bool) {
         let results: Vec<_> = events
             .iter()
             .map(|event| {
@@ -121,7 +126,7 @@ impl LiveTailServer {
                 })
             })
             .collect();
-        let update = json!({ "sessionMetadata": { "sampled": false }, "sessionResults": results });
+        let update = json!({ "sessionMetadata": { "sampled": sampled }, "sessionResults": results });
         self.send(Chunk::Data(frame("event", ":event-type", "sessionUpdate", &update)));
     }
 
@@ -230,6 +235,9 @@ fn filter_log_events(state: &Mutex<State>, request: &Request) -> Vec<u8> {
     let mut matching: Vec<_> =
         events.into_iter().filter(|event| event.at >= since && event.stream.starts_with(prefix)).collect();
     matching.sort_by_key(|event| event.at);
+    if asked["startFromHead"] == false {
+        matching.reverse();
+    }
     let page: Vec<_> = matching
         .iter()
         .skip(begin)

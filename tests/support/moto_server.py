@@ -4,12 +4,15 @@ Requests to AWS are atomic: of two that create the same launch template, one suc
 steps and serves requests in threads, so both could succeed.
 """
 
+import json
 import sys
 import threading
 
 from moto.cloudformation import responses
 from moto.cloudformation.models import ChangeSet
 from moto.core.responses import ActionResult
+from moto.logs.exceptions import InvalidParameterException, ResourceNotFoundException
+from moto.logs.responses import LogsResponse
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
@@ -72,6 +75,43 @@ def get_service_quota(backend, service_code, quota_code):
 
 
 ServiceQuotasBackend.get_service_quota = get_service_quota
+
+
+def filter_log_events(logs):
+    """Returns events of all streams in one order, newest first if asked to, up to 1 MB a page, and selects by the prefix of the stream's name.
+
+    https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html
+    """
+    asked = logs._get_param
+    group = logs.logs_backend.groups.get(asked("logGroupName"))
+    if group is None:
+        raise ResourceNotFoundException()
+    names, prefix = asked("logStreamNames"), asked("logStreamNamePrefix") or ""
+    if names and any(name not in group.streams for name in names):
+        raise ResourceNotFoundException("The specified log stream does not exist.")
+    start, end = asked("startTime"), asked("endTime")
+    newest_first = asked("startFromHead") is False
+    if newest_first and (start or 0) < 1704067200000:
+        raise InvalidParameterException("startTime must be on or after Jan 1, 2024 00:00:00 UTC.")
+    chosen = [stream for name, stream in group.streams.items() if name.startswith(prefix) and (not names or name in names)]
+    events = [event for stream in chosen for event in stream.filter_log_events(start, end, asked("filterPattern"))]
+    events.sort(key=lambda event: event["timestamp"])
+    token = asked("nextToken")
+    newest_first, begin = token.split("@") if token else (str(newest_first), 0)
+    if newest_first == "True":
+        events.reverse()
+    page, size = events[int(begin) : int(begin) + (asked("limit") or 10000)], 0
+    for index, event in enumerate(page):
+        size += len(event["message"])
+        if size > 1_000_000:
+            page = page[:index]
+            break
+    until = int(begin) + len(page)
+    more = f"{newest_first}@{until}" if until < len(events) else None
+    return json.dumps({"events": page, "nextToken": more, "searchedLogStreams": []})
+
+
+LogsResponse.filter_log_events = filter_log_events
 moto = DomainDispatcherApplication(create_backend_app)
 one_at_a_time = threading.Lock()
 

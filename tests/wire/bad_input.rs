@@ -1,9 +1,10 @@
 //! Commands that fail: one sentence with what failed, why and what to do next, the documented exit code, and no partial changes.
 
-use crate::support::account::{Account, init};
-use crate::support::binary::{Run, command, hatchery};
+use crate::support::account::{Account, init, init_arguments};
+use crate::support::binary::{Run, command, command_through, hatchery};
 use crate::support::moto::Moto;
 use crate::support::proxy;
+use crate::support::recorder::Recorder;
 
 /// A server with a fleet whose pool is empty.
 async fn fleet_without_pool() -> Moto {
@@ -267,4 +268,27 @@ async fn doctor_reports_the_missing_image() {
         unhealthy.out.contains("✗ error") && unhealthy.out.contains("hatchery:image=dev"),
         "{unhealthy:#?}"
     );
+}
+
+/// EC2 refuses a client token that was used for other data, before it looks at the name.
+#[tokio::test(flavor = "multi_thread")]
+async fn fleet_init_with_other_user_data_has_another_token() {
+    let moto = Moto::start();
+    let seed = moto.seed("dev").await;
+    let script = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(script.path(), "#!/bin/sh\n").unwrap();
+    let recorder = Recorder::start(moto.address());
+    let init = |more: &[&str]| -> Run {
+        let arguments = init_arguments(&seed, "dev", more);
+        command_through(&moto, recorder.url()).args(arguments).output().unwrap().into()
+    };
+    init(&[]).ok();
+    init(&["--user-data", script.path().to_str().unwrap()]).fails(5, &["already exists", "fleet set"]);
+    let bodies = recorder.take().into_iter().map(|call| String::from_utf8(call.request.body).unwrap());
+    let tokens: Vec<String> = bodies
+        .filter(|body| body.contains("Action=CreateLaunchTemplate"))
+        .map(|body| body.split('&').find(|part| part.starts_with("ClientToken=")).unwrap().to_owned())
+        .collect();
+    assert_eq!(tokens.len(), 2, "{tokens:?}");
+    assert_ne!(tokens[0], tokens[1]);
 }

@@ -227,6 +227,20 @@ async fn terminate_without_a_terminal_needs_yes() {
     assert!(account.inspect().await.records["hatchery/dev/1"].contains_key("hatchery:terminate"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_says_what_a_large_account_costs() {
+    let moto = fleet().await;
+    assert!(!hatchery(&moto, &["doctor"]).out.contains("each look at the databases"));
+    let (rds, seed) = (moto.rds().await, moto.seed_of("dev"));
+    for number in 0..101 {
+        let restore = rds.restore_db_instance_from_db_snapshot();
+        let restore = restore.db_instance_identifier(format!("other-{number}"));
+        restore.db_snapshot_identifier(&seed.snapshot).send().await.unwrap();
+    }
+    let out = hatchery(&moto, &["doctor"]).out;
+    assert!(out.contains("takes 2 requests, because RDS can only list all 102 DB instances"), "{out}");
+}
+
 /// Runs `ls` with a filter and returns what it has logged to a file of this name.
 fn log_of_ls(moto: &Moto, file: &str, filter: Option<&str>) -> String {
     let folder = tempfile::tempdir().unwrap();

@@ -109,6 +109,28 @@ async fn actions_answer_with_the_command_documents() {
     assert_eq!(shape(&terminated), shape(&by_command));
 }
 
+/// Lambda repeats a request up to twice, although the first one may have launched.
+#[tokio::test(flavor = "multi_thread")]
+async fn repeated_request_launches_once() {
+    let moto = Moto::start();
+    let account = Account::new(&moto).await;
+    init(&moto, "dev", &["--spare", "0"]).await;
+    let mut function = LambdaFunction::start(&moto, &[("HATCHERY_FLEET", "dev")]);
+    let event = json!({ "launch": { "name": "checkout-fix" } });
+    let first = function.invoke(&event).response();
+    for _ in 0..2 {
+        let again = function.repeat(&event).response();
+        assert_eq!(again["environment"]["id"], first["environment"]["id"]);
+    }
+    let state = account.inspect().await;
+    assert_eq!((state.records.len(), state.active().len(), state.databases.len()), (1, 1, 1));
+    // Another request is another launch, and so is one whose launch has ended.
+    function.invoke(&event).response();
+    hatchery(&moto, &["terminate", "dev-2", "--yes"]).ok();
+    let third = function.repeat(&event).response();
+    assert_eq!((account.inspect().await.records.len(), &third["environment"]["id"]), (3, &json!("dev-3")));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn refusals_fail_the_invocation() {
     let moto = Moto::start();

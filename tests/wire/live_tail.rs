@@ -19,6 +19,8 @@ use crate::support::running::Running;
 
 const RECORD: &str = "lt-0123456789abcdef0";
 
+const LIVE_TAIL: &str = "live tail, billed by the minute";
+
 /// Longer than a poll's interval with its jitter.
 const NEXT_POLL: Duration = Duration::from_secs(15);
 
@@ -63,6 +65,7 @@ impl<'c> Followed<'c> {
         match self.items.next().await {
             Some(Ok(LogItem::Lines(lines))) => self.lines.extend(lines.into_iter().map(|line| line.text)),
             Some(Ok(LogItem::Mode(mode))) => self.modes.push(mode),
+            Some(Ok(LogItem::Sampled)) => self.modes.push("sampled".to_owned()),
             other => panic!("{other:?} after {:?}", self.lines),
         }
     }
@@ -107,7 +110,7 @@ async fn backfill_then_tail_shows_each_line_once() {
     server.ingest(&LogEvent { stream: "lt-0fedcba9876543210/bootstrap".into(), ..event("6", 5, "foreign") });
     let cloud = connect(&server).await;
     let mut followed = Followed::start(&cloud);
-    followed.read_until(5, "live tail").await;
+    followed.read_until(5, LIVE_TAIL).await;
     assert_eq!(followed.lines, ["one", "two", "three", "four", "five"]);
 
     // Lines that were ingested between the start of the session and the backfill are in both.
@@ -117,10 +120,10 @@ async fn backfill_then_tail_shows_each_line_once() {
     server
         .deliver(&[LogEvent { stream: "lt-0fedcba9876543210/bootstrap".into(), ..event("8", 0, "foreign") }]);
     server.deliver(&[event("9", 0, "seven")]);
-    followed.read_until(7, "live tail").await;
+    followed.read_until(7, LIVE_TAIL).await;
     followed.read_for(Duration::from_millis(300)).await;
     assert_eq!(followed.lines, ["one", "two", "three", "four", "five", "six", "seven"]);
-    assert_eq!(followed.modes, ["live tail"]);
+    assert_eq!(followed.modes, [LIVE_TAIL]);
     // The session is open before the backfill is read: a line between the two would be in neither.
     assert_eq!(server.calls(), ["DescribeLogGroups", "StartLiveTail", "FilterLogEvents", "FilterLogEvents"]);
     let request = server.start_request();
@@ -140,10 +143,10 @@ async fn equal_lines_with_two_ids_are_two_lines() {
     server.ingest(&second);
     let cloud = connect(&server).await;
     let mut followed = Followed::start(&cloud);
-    followed.read_until(2, "live tail").await;
+    followed.read_until(2, LIVE_TAIL).await;
     // Live Tail delivers them again, and again they are the same two.
     server.deliver(&[first, second, event("3", 0, "done")]);
-    followed.read_until(3, "live tail").await;
+    followed.read_until(3, LIVE_TAIL).await;
     followed.read_for(Duration::from_millis(300)).await;
     assert_eq!(followed.lines, ["retrying", "retrying", "done"]);
 }
@@ -153,11 +156,11 @@ async fn equal_lines_of_live_tail_are_two_lines() {
     let server = LiveTailServer::start();
     let cloud = connect(&server).await;
     let mut followed = Followed::start(&cloud);
-    followed.read_until(0, "live tail").await;
+    followed.read_until(0, LIVE_TAIL).await;
     let first = event("1", 5, "retrying");
     let second = LogEvent { id: "2", ..first.clone() };
     server.deliver(&[first.clone(), second.clone()]);
-    followed.read_until(2, "live tail").await;
+    followed.read_until(2, LIVE_TAIL).await;
     // FilterLogEvents finds them by their ids, and they are still the same two.
     server.ingest(&first);
     server.ingest(&second);
@@ -179,11 +182,11 @@ async fn ended_session_falls_back_to_polling(#[case] end: SessionEnd) {
     server.ingest(&event("1", 40, "backfilled"));
     let cloud = connect(&server).await;
     let mut followed = Followed::start(&cloud);
-    followed.read_until(1, "live tail").await;
+    followed.read_until(1, LIVE_TAIL).await;
     let tailed = event("2", 9, "tailed");
     server.ingest(&tailed);
     server.deliver(&[tailed]);
-    followed.read_until(2, "live tail").await;
+    followed.read_until(2, LIVE_TAIL).await;
 
     // Ingested while no session delivers it.
     server.ingest(&event("3", 4, "in between"));
@@ -192,7 +195,7 @@ async fn ended_session_falls_back_to_polling(#[case] end: SessionEnd) {
     server.ingest(&event("4", 0, "polled"));
     followed.read_until(4, "polling").await;
     assert_eq!(followed.lines, ["backfilled", "tailed", "in between", "polled"]);
-    assert_eq!(followed.modes, ["live tail", "polling"]);
+    assert_eq!(followed.modes, [LIVE_TAIL, "polling"]);
     assert_eq!(server.calls().iter().filter(|call| *call == "StartLiveTail").count(), 1);
 }
 
@@ -227,6 +230,35 @@ async fn later_poll_finds_late_lines() {
     followed.read_until(4, "polling").await;
     assert_eq!(followed.lines, ["one", "two", "late", "new"]);
     assert_eq!(followed.modes, ["polling"]);
+}
+
+/// An instance whose clock is ahead.
+#[tokio::test]
+async fn line_from_the_future_hides_no_others() {
+    let server = LiveTailServer::start();
+    server.refuse("LimitExceededException");
+    server.ingest(&event("1", -3_600, "from the future"));
+    let cloud = connect(&server).await;
+    let mut followed = Followed::start(&cloud);
+    followed.read_until(1, "polling").await;
+    server.ingest(&event("2", 0, "now"));
+    followed.read_until(2, "polling").await;
+    followed.read_for(NEXT_POLL).await;
+    assert_eq!(followed.lines, ["from the future", "now"]);
+}
+
+#[tokio::test]
+async fn sampling_is_announced_while_it_lasts() {
+    let server = LiveTailServer::start();
+    let cloud = connect(&server).await;
+    let mut followed = Followed::start(&cloud);
+    followed.read_until(0, LIVE_TAIL).await;
+    server.deliver_sampled(&[event("1", 0, "one")], true);
+    followed.read_until(1, "sampled").await;
+    server.deliver_sampled(&[event("2", 0, "two")], true);
+    server.deliver(&[event("3", 0, "three")]);
+    followed.read_until(3, LIVE_TAIL).await;
+    assert_eq!(followed.modes, [LIVE_TAIL, "sampled", LIVE_TAIL]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

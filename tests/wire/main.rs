@@ -10,6 +10,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod audit_log;
 mod bad_input;
 mod base_template;
 mod commands;
@@ -26,6 +27,7 @@ mod live_tail;
 mod ministack;
 mod policies;
 mod port_forward;
+mod profiles;
 mod removal;
 mod stack;
 mod terminal;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
 use super::checks;
+use super::log::log_change;
 use crate::cli::context::Session;
 use crate::cli::json;
 use crate::domain::policy::{SETTINGS, Setting};
@@ -154,7 +155,8 @@ pub(super) async fn run(args: &InitArgs, session: &Session) -> Result<(), Failur
     // Values that are wrong in themselves are reported before any request.
     let new = args.to_new_fleet()?;
     let account = session.connect().await?;
-    let owner = session.owner()?;
+    // A name that the audit log cannot have is reported before anything is created.
+    session.owner()?;
     let name = &new.name;
     let problems = checks::find_problems(&account, &new).await?;
     if let Some(first) = problems.first() {
@@ -164,7 +166,10 @@ pub(super) async fn run(args: &InitArgs, session: &Session) -> Result<(), Failur
         return Err(Failure::new(first.kind, message, "nothing was written"));
     }
     if !args.dry_run {
-        let created = account.create_fleet(&new).await;
+        let created = account.create_fleet(&new).await.map(|_| ());
+        if !created.as_ref().is_err_and(|error| error.is(ErrorClass::AlreadyExists)) {
+            log_change(session, &account, name, ("create-fleet", "fleet init"), &created).await?;
+        }
         created.map_err(|error| match error.class {
             ErrorClass::AlreadyExists => {
                 let message = format!("fleet {name} already exists");
@@ -172,7 +177,6 @@ pub(super) async fn run(args: &InitArgs, session: &Session) -> Result<(), Failur
             }
             _ => checks::write_failure(format!("cannot create fleet {name}"), &error),
         })?;
-        tracing::info!(fleet = %name, owner, "created");
     }
     if session.console.is_json() {
         return session.console.print_json(&json::created_fleet(name, !args.dry_run));

@@ -1,7 +1,8 @@
 //! `hatchery fleet set`
 
 use super::checks;
-use crate::cli::console::Console;
+use super::log::log_change;
+use crate::cli::context::{Session, place};
 use crate::cli::json;
 use crate::cloud::DynAccount;
 use crate::domain::policy::{SETTINGS, Setting};
@@ -12,28 +13,39 @@ pub(super) async fn run(
     account: &DynAccount,
     fleet: &Fleet,
     settings: &[String],
-    console: &Console,
+    session: &Session,
 ) -> Result<(), Failure> {
     let (policy, changes) = apply(fleet, settings)?;
     if let Some(gap) = policy.problems().into_iter().find(|gap| !fleet.problems.contains(gap)) {
         return Err(Failure::new(Kind::Usage, gap.message, "nothing was changed"));
     }
     checks::check_references(account, fleet, &policy).await?;
-    let written = account.tag_fleet(&fleet.template, &changes).await;
-    written.map_err(|error| checks::write_failure(format!("cannot change fleet {}", fleet.name), &error))?;
     let changed: Vec<_> = SETTINGS
         .iter()
         .map(|setting| (setting.name, setting.get(&fleet.policy), setting.get(&policy)))
         .filter(|(_, from, to)| from != to)
         .collect();
+    let or_dash = |value: &Option<String>| value.clone().unwrap_or_else(|| "—".to_owned());
+    let lines: Vec<_> = changed
+        .iter()
+        .map(|(name, from, to)| format!("{name}: {} → {}", or_dash(from), or_dash(to)))
+        .collect();
+    let written = account.tag_fleet(&fleet.template, &changes).await;
+    if !lines.is_empty() {
+        let reason = lines.join("; ");
+        let change = ("change-policy", reason.as_str());
+        log_change(session, account, &fleet.name, change, &written).await?;
+    }
+    written.map_err(|error| checks::write_failure(format!("cannot change fleet {}", fleet.name), &error))?;
+    let console = &session.console;
     if console.is_json() {
         return console.print_json(&json::changed_settings(&fleet.name, &changed));
     }
-    let or_dash = |value: &Option<String>| value.clone().unwrap_or_else(|| "—".to_owned());
-    let lines =
-        changed.iter().map(|(name, from, to)| format!("{name}: {} → {}\n", or_dash(from), or_dash(to)));
-    let text: String = lines.collect();
-    console.print(if text.is_empty() { "No setting has changed.\n" } else { &text })
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    if text.is_empty() {
+        return console.print("No setting has changed.\n");
+    }
+    console.print(&format!("Fleet {} in {}:\n{text}", fleet.name, place(account).await))
 }
 
 /// Applies `SETTING=VALUE` arguments to the fleet's policy. Returns the new policy and the tags to write.

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::error::Error;
 use std::future::Future;
 use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use aws_sdk_ec2::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
@@ -12,9 +13,10 @@ use aws_smithy_runtime_api::client::interceptors::Intercept;
 use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserializationInterceptorContextRef;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
+use super::credentials::CredentialsCache;
 use crate::cloud::{Observed, Result};
 use crate::domain::{CloudError, ErrorClass};
 
@@ -71,13 +73,17 @@ pub(super) enum Bucket {
     Other,
 }
 
-/// Client-side rate limits: half of each bucket, because other processes share the account.
+/// What all calls share: client-side rate limits, half of each bucket because other processes share the account; the credentials; and
+/// AWS's time.
 pub(super) struct Limits {
     buckets: [(Bucket, DefaultDirectRateLimiter); 8],
+    credentials: Option<Arc<CredentialsCache>>,
+    /// The `Date` header of the latest response, and when it was read.
+    date: Mutex<Option<(DateTime<Utc>, Instant)>>,
 }
 
 impl Limits {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(credentials: Option<Arc<CredentialsCache>>) -> Self {
         let limiter = |burst: u32, rate: u32| {
             let one = NonZeroU32::MIN;
             let quota = Quota::per_second(NonZeroU32::new(rate).unwrap_or(one));
@@ -94,7 +100,19 @@ impl Limits {
                 (Bucket::Log, limiter(5, 2)),
                 (Bucket::Other, limiter(20, 5)),
             ],
+            credentials,
+            date: Mutex::default(),
         }
+    }
+
+    /// Returns AWS's time, by the latest response and the time since then.
+    pub(super) fn now(&self) -> Option<DateTime<Utc>> {
+        let (date, read) = (*self.date.lock().unwrap_or_else(PoisonError::into_inner))?;
+        date.checked_add_signed(TimeDelta::from_std(read.elapsed()).ok()?)
+    }
+
+    fn set_date(&self, date: DateTime<Utc>) {
+        *self.date.lock().unwrap_or_else(PoisonError::into_inner) = Some((date, Instant::now()));
     }
 
     async fn wait(&self, bucket: Bucket) {
@@ -128,6 +146,9 @@ where
     let future = Box::pin(future);
     async move {
         limits.wait(bucket).await;
+        if let Some(credentials) = &limits.credentials {
+            credentials.get(operation).await?;
+        }
         let start = Instant::now();
         let (result, as_of) = DATE
             .scope(Cell::new(None), async {
@@ -135,6 +156,9 @@ where
                 (result, DATE.with(Cell::get))
             })
             .await;
+        if let Some(date) = as_of {
+            limits.set_date(date);
+        }
         let took = start.elapsed();
         match result {
             Ok(value) => {
@@ -167,7 +191,12 @@ where
             let status = service.raw().status().as_u16();
             let code = service.err().code().unwrap_or("");
             let message = service.err().message().unwrap_or("");
-            let class = class_of(code, message, status).unwrap_or(lost);
+            let class = match class_of(code, message, status).unwrap_or(lost) {
+                ErrorClass::NotFound if access == Access::Write && is_parameter(operation, code) => {
+                    ErrorClass::Invalid
+                }
+                class => class,
+            };
             let code = if code.is_empty() { format!("HTTP {status}") } else { code.to_owned() };
             let message = if message.is_empty() { "the service gave no reason" } else { message };
             CloudError::new(class, operation, code, shorten(message))
@@ -295,6 +324,16 @@ fn is_not_found(code: &str) -> bool {
     code.contains("NotFound") || code == "InvalidAMIID.Unavailable" || code == "NoSuchEntity"
 }
 
+/// Whether what was not found is a parameter of a new resource, such as its image, key pair, snapshot or subnet group. For a launch, only the
+/// record is not: EC2 rejects a launch from a deleted template.
+fn is_parameter(operation: &str, code: &str) -> bool {
+    match operation {
+        "RunInstances" => code != "InvalidLaunchTemplateId.NotFound",
+        "CreateLaunchTemplate" | "RestoreDBInstanceFromDBSnapshot" => true,
+        _ => false,
+    }
+}
+
 /// Shortens a message, because services can send whole policies.
 fn shorten(message: &str) -> String {
     const MAX_CHARS: usize = 300;
@@ -340,6 +379,34 @@ mod tests {
     #[case("IdempotentParameterMismatch", ErrorClass::Invalid)]
     fn codes_are_classified(#[case] code: &str, #[case] class: ErrorClass) {
         assert_eq!(class_of(code, "", 400), Some(class));
+    }
+
+    #[rstest]
+    #[case("RunInstances", "InvalidLaunchTemplateId.NotFound", ErrorClass::NotFound)]
+    #[case("RunInstances", "InvalidKeyPair.NotFound", ErrorClass::Invalid)]
+    #[case("RunInstances", "InvalidAMIID.NotFound", ErrorClass::Invalid)]
+    #[case("RunInstances", "InvalidAMIID.Unavailable", ErrorClass::Invalid)]
+    #[case("RunInstances", "InvalidGroup.NotFound", ErrorClass::Invalid)]
+    #[case("RunInstances", "InvalidSubnetID.NotFound", ErrorClass::Invalid)]
+    #[case("RunInstances", "InvalidSnapshot.NotFound", ErrorClass::Invalid)]
+    #[case("RunInstances", "InvalidLaunchTemplateId.VersionNotFound", ErrorClass::Invalid)]
+    #[case("RestoreDBInstanceFromDBSnapshot", "DBSubnetGroupNotFoundFault", ErrorClass::Invalid)]
+    #[case("RestoreDBInstanceFromDBSnapshot", "DBSnapshotNotFound", ErrorClass::Invalid)]
+    #[case("RestoreDBInstanceFromDBSnapshot", "DBParameterGroupNotFound", ErrorClass::Invalid)]
+    #[case("CreateLaunchTemplate", "InvalidSubnetID.NotFound", ErrorClass::Invalid)]
+    #[case("DeleteLaunchTemplate", "InvalidLaunchTemplateId.NotFound", ErrorClass::NotFound)]
+    #[case("TerminateInstances", "InvalidInstanceID.NotFound", ErrorClass::NotFound)]
+    #[case("DeleteDBInstance", "DBInstanceNotFound", ErrorClass::NotFound)]
+    #[case("CreateTags", "InvalidLaunchTemplateId.NotFound", ErrorClass::NotFound)]
+    fn missing_parameter_is_not_a_missing_resource(
+        #[case] operation: &'static str,
+        #[case] code: &str,
+        #[case] class: ErrorClass,
+    ) {
+        let response = HttpResponse::new(400.try_into().unwrap(), SdkBody::empty());
+        let error = SdkError::service_error(ErrorMetadata::builder().code(code).build(), response);
+        assert_eq!(classify(operation, Access::Write, &error).class, class);
+        assert_eq!(classify(operation, Access::Read, &error).class, ErrorClass::NotFound);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use futures::StreamExt as _;
 use super::call::{Access, Bucket, call};
 use super::launch_templates::{parse_pages, readable};
 use super::{AwsCloud, from_sdk_time};
-use crate::cloud::{Observed, Page, Pages, Result, SourceDatabase, absent};
+use crate::cloud::{ListingCost, Observed, Page, Pages, Result, SourceDatabase, absent};
 use crate::domain::database::DatabaseAttributes;
 use crate::domain::{
     CloudError, Database, DatabaseId, ErrorClass, FleetName, NewDatabase, Number, Parsed, Snapshot,
@@ -37,6 +37,21 @@ impl AwsCloud {
             self.cache_arn(database);
             Some(parsed)
         })
+    }
+
+    /// RDS cannot filter by tags, and its filters have no wildcards.
+    /// <https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_Filter.html>
+    pub(super) async fn database_listing_cost(&self) -> Result<ListingCost> {
+        let mut pager = self.rds.describe_db_instances().max_records(PAGE).into_paginator().send();
+        let mut cost = ListingCost { databases: 0, requests: 0 };
+        loop {
+            let next = async { pager.next().await.transpose() };
+            let page =
+                call(&self.limits, Bucket::Database, Access::Read, "DescribeDBInstances", next).await?;
+            let Some(page) = page.value else { return Ok(cost) };
+            cost.databases += page.db_instances().len();
+            cost.requests += 1;
+        }
     }
 
     async fn describe(&self, id: &str) -> Result<Observed<Option<DbInstance>>> {
@@ -99,7 +114,11 @@ impl AwsCloud {
             {
                 let (Some(id), Some(created_at)) = (
                     snapshot.db_snapshot_identifier(),
-                    snapshot.snapshot_create_time().and_then(from_sdk_time),
+                    // The time of a copy is later than that of its data.
+                    snapshot
+                        .original_snapshot_create_time()
+                        .or(snapshot.snapshot_create_time())
+                        .and_then(from_sdk_time),
                 ) else {
                     continue;
                 };

@@ -21,6 +21,9 @@ use crate::domain::{
 /// The maximum page size of `DescribeInstances`.
 const PAGE: i32 = 1_000;
 
+/// The only version of a record.
+const RECORD_VERSION: &str = "1";
+
 impl AwsCloud {
     fn list_ec2_instances(&self, filters: Vec<aws_sdk_ec2::types::Filter>) -> Pages<'_, Ec2Instance> {
         let pager = self
@@ -99,10 +102,9 @@ impl AwsCloud {
 
     pub(super) async fn launch_instance(&self, request: &LaunchInstance) -> Result<InstanceId> {
         const OPERATION: &str = "RunInstances";
-        // A record has only one version.
         let template = LaunchTemplateSpecification::builder()
             .launch_template_id(request.record.as_str())
-            .version("1")
+            .version(RECORD_VERSION)
             .build();
         let mut run = self
             .ec2
@@ -129,7 +131,7 @@ impl AwsCloud {
         request: &LaunchInstance,
         subnet: &SubnetId,
     ) -> Result<InstanceNetworkInterfaceSpecification> {
-        let data = self.template_data(&request.record).await?.ok_or_else(|| {
+        let data = self.template_data(&request.record, RECORD_VERSION).await?.ok_or_else(|| {
             let message = format!("the record {} does not exist", request.record);
             CloudError::new(ErrorClass::NotFound, "RunInstances", "InvalidLaunchTemplateId.NotFound", message)
         })?;
@@ -184,6 +186,7 @@ fn attributes(instance: &Ec2Instance) -> Option<InstanceAttributes> {
     Some(InstanceAttributes {
         id: InstanceId::new(instance.instance_id()?),
         state: state_of(instance),
+        state_reason: instance.state_reason().and_then(|reason| reason.message()).map(str::to_owned),
         instance_type: instance.instance_type().map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
         public_ip: instance.public_ip_address().map(str::to_owned),
         private_ip: instance.private_ip_address().map(str::to_owned),

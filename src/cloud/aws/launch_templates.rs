@@ -30,6 +30,8 @@ const ROOT_DEVICE: &str = "/dev/xvda";
 /// What a launch creates. A service control policy may demand tags on each.
 pub(super) const LAUNCHED: [ResourceType; 3] =
     [ResourceType::Instance, ResourceType::Volume, ResourceType::NetworkInterface];
+/// The version of a fleet's base template that its records copy.
+const DEFAULT_VERSION: &str = "$Default";
 
 /// The maximum page size of `DescribeLaunchTemplates`.
 const PAGE: i32 = 200;
@@ -125,22 +127,36 @@ impl AwsCloud {
         Ok(Observed { value: template, as_of })
     }
 
-    /// Returns the launch data of a template's default version.
-    pub(super) async fn template_data(&self, id: &RecordId) -> Result<Option<ResponseLaunchTemplateData>> {
+    /// Returns the launch data of a version of a template, or `None` if the template does not exist.
+    pub(super) async fn template_data(
+        &self,
+        id: &RecordId,
+        version: &str,
+    ) -> Result<Option<ResponseLaunchTemplateData>> {
         const OPERATION: &str = "DescribeLaunchTemplateVersions";
         let request =
-            self.ec2.describe_launch_template_versions().launch_template_id(id.as_str()).versions("$Default");
+            self.ec2.describe_launch_template_versions().launch_template_id(id.as_str()).versions(version);
         let found = call(&self.limits, Bucket::Describe, Access::Read, OPERATION, request.send()).await;
-        let versions = absent(found)?.and_then(|found| found.value.launch_template_versions);
-        Ok(versions.and_then(|versions| versions.into_iter().next()?.launch_template_data))
+        let Some(found) = absent(found)? else { return Ok(None) };
+        let versions = found.value.launch_template_versions.unwrap_or_default();
+        let data = versions.into_iter().next().and_then(|version| version.launch_template_data);
+        data.map(Some).ok_or_else(|| {
+            // Reads can show a template before its version.
+            let message = format!("the launch template {id} has no version {version}");
+            CloudError::new(ErrorClass::Transient, OPERATION, "NoVersion", message)
+        })
     }
 
     pub(super) async fn base_template(&self, id: &RecordId) -> Result<BaseTemplate> {
-        Ok(base_template::parse(self.template_data(id).await?.ok_or_else(|| no_data(id))?))
+        let data = self.template_data(id, DEFAULT_VERSION).await?;
+        Ok(base_template::parse(data.ok_or_else(|| no_data(id))?))
     }
 
     pub(super) async fn create_record(&self, fleet: &Fleet, new: &NewRecord) -> Result<RecordId> {
-        let base = self.template_data(&fleet.template).await?.ok_or_else(|| no_data(&fleet.template))?;
+        let base = self
+            .template_data(&fleet.template, DEFAULT_VERSION)
+            .await?
+            .ok_or_else(|| no_data(&fleet.template))?;
         let data = match &new.purpose {
             Purpose::Launch(environment) => {
                 let mut data = launch_template_copy::launch_data(base);
@@ -169,8 +185,10 @@ impl AwsCloud {
         data: RequestLaunchTemplateData,
         tags: &Tags,
     ) -> Result<RecordId> {
-        // Repeated requests with the same token return the same template.
-        let token = hex::encode(Sha256::digest(format!("{name} {claim} {tags:?}")));
+        // The user data is redacted where the data is printed.
+        let user_data = data.user_data().unwrap_or_default();
+        // Repeated requests with the same token return the same template. EC2 refuses the token for a request with other data.
+        let token = hex::encode(Sha256::digest(format!("{name} {claim} {tags:?} {data:?} {user_data}")));
         let request = self
             .ec2
             .create_launch_template()

@@ -3,7 +3,7 @@
 //! An account has 15 Live Tail sessions, each of which ends after three hours. Polling then continues.
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CloudWatchLogs_LiveTail.html>
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use aws_sdk_cloudwatchlogs::operation::start_live_tail::StartLiveTailOutput;
@@ -19,14 +19,15 @@ use super::logs::{source_of, stream_prefix};
 use crate::cloud::{LogItem, LogLine, LogQuery, Result};
 use crate::domain::{CloudError, ErrorClass, text};
 
+/// What the user sees while lines come from Live Tail.
+/// <https://aws.amazon.com/cloudwatch/pricing/>
+const LIVE_TAIL: &str = "live tail, billed by the minute";
+
 /// The time between two polls, long enough for the account's limit of `FilterLogEvents`.
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How far each poll overlaps the previous one, because lines arrive late and out of order. Known lines are left out.
 const OVERLAP: Duration = Duration::from_mins(1);
-
-/// The number of known lines that are kept to recognise duplicates.
-const MAX_KNOWN_LINES: usize = 20_000;
 
 enum TailState {
     Start,
@@ -40,8 +41,13 @@ struct Follower<'a> {
     query: LogQuery,
     state: TailState,
     seen: SeenLines,
+    /// Whether the stored lines were read.
+    has_read: bool,
+    /// The time up to which lines were read.
     latest: DateTime<Utc>,
     pending: VecDeque<LogItem>,
+    /// Whether Live Tail delivers only a sample of the lines.
+    is_sampled: bool,
 }
 
 impl AwsCloud {
@@ -52,8 +58,10 @@ impl AwsCloud {
             query,
             state: TailState::Start,
             seen: SeenLines::default(),
+            has_read: false,
             latest,
             pending: VecDeque::new(),
+            is_sampled: false,
         };
         futures::stream::unfold(follower, |mut follower| async move {
             let item = follower.next().await?;
@@ -120,9 +128,9 @@ impl Follower<'_> {
             Ok(session) => {
                 if let Err(error) = self.poll().await {
                     self.pending
-                        .push_back(LogItem::Mode(format!("live tail; earlier lines are missing: {error}")));
+                        .push_back(LogItem::Mode(format!("{LIVE_TAIL}; earlier lines are missing: {error}")));
                 } else {
-                    self.pending.push_back(LogItem::Mode("live tail".to_owned()));
+                    self.pending.push_back(LogItem::Mode(LIVE_TAIL.to_owned()));
                 }
                 self.state = TailState::Tail(Box::new(session));
             }
@@ -140,6 +148,12 @@ impl Follower<'_> {
         let TailState::Tail(session) = &mut self.state else { return };
         match session.response_stream.recv().await {
             Ok(Some(StartLiveTailResponseStream::SessionUpdate(update))) => {
+                let is_sampled = update.session_metadata.is_some_and(|metadata| metadata.sampled);
+                if is_sampled != std::mem::replace(&mut self.is_sampled, is_sampled) {
+                    let item =
+                        if is_sampled { LogItem::Sampled } else { LogItem::Mode(LIVE_TAIL.to_owned()) };
+                    self.pending.push_back(item);
+                }
                 let events = update.session_results.unwrap_or_default();
                 let lines: Vec<_> =
                     events.iter().filter_map(|event| parse_tailed(&self.query, event)).collect();
@@ -151,17 +165,28 @@ impl Follower<'_> {
         }
     }
 
+    /// Reads the latest stored lines first, and later all that are new, however many they are.
     async fn poll(&mut self) -> Result<()> {
-        let since = (self.latest - OVERLAP).max(self.query.since);
-        let lines = self.cloud.logs(&LogQuery { since, ..self.query.clone() }).await?;
+        let query = LogQuery { since: self.overlap_start(), ..self.query.clone() };
+        let lines =
+            if self.has_read { self.cloud.all_logs(&query).await? } else { self.cloud.logs(&query).await? };
+        self.has_read = true;
         self.push_new(lines);
         Ok(())
+    }
+
+    /// Returns the start of the next poll. Lines before it are not read again.
+    fn overlap_start(&self) -> DateTime<Utc> {
+        (self.latest - OVERLAP).max(self.query.since)
     }
 
     fn push_new(&mut self, lines: Vec<LogLine>) {
         let new: Vec<_> = lines.into_iter().filter(|line| self.seen.is_new(line)).collect();
         if let Some(latest) = new.iter().map(|line| line.at).max() {
-            self.latest = self.latest.max(latest);
+            // An instance whose clock is ahead must not hide the lines until then.
+            let now = self.cloud.limits.now().unwrap_or_else(Utc::now);
+            self.latest = self.latest.max(latest.min(now));
+            self.seen.forget_before(self.overlap_start());
             self.pending.push_back(LogItem::Lines(new));
         }
     }
@@ -180,10 +205,9 @@ fn parse_tailed(query: &LogQuery, event: &LiveTailSessionLogEvent) -> Option<Log
 #[derive(Default)]
 struct SeenLines {
     /// For equal lines: the number of polled ones minus the number of tailed ones.
-    surplus: HashMap<LineKey, i32>,
-    keys: VecDeque<LineKey>,
-    ids: HashSet<String>,
-    id_order: VecDeque<String>,
+    surplus: BTreeMap<LineKey, i32>,
+    /// Milliseconds since the epoch, and the id.
+    ids: BTreeSet<(i64, String)>,
 }
 
 /// Milliseconds since the epoch, source, text.
@@ -191,31 +215,22 @@ type LineKey = (i64, String, String);
 
 impl SeenLines {
     fn is_new(&mut self, line: &LogLine) -> bool {
+        let at = line.at.timestamp_millis();
         let is_polled = !line.id.is_empty();
-        if is_polled {
-            if !self.ids.insert(line.id.clone()) {
-                return false;
-            }
-            self.id_order.push_back(line.id.clone());
-            if self.id_order.len() > MAX_KNOWN_LINES
-                && let Some(oldest) = self.id_order.pop_front()
-            {
-                self.ids.remove(&oldest);
-            }
+        if is_polled && !self.ids.insert((at, line.id.clone())) {
+            return false;
         }
-        let key = (line.at.timestamp_millis(), line.source.clone(), line.text.clone());
-        let surplus = self.surplus.entry(key.clone()).or_insert_with(|| {
-            self.keys.push_back(key);
-            0
-        });
+        let surplus = self.surplus.entry((at, line.source.clone(), line.text.clone())).or_default();
         // A surplus of the other kind means that this line was returned already. Counting keeps equal lines of one millisecond apart.
         let is_new = if is_polled { *surplus >= 0 } else { *surplus <= 0 };
         *surplus += if is_polled { 1 } else { -1 };
-        if self.keys.len() > MAX_KNOWN_LINES
-            && let Some(oldest) = self.keys.pop_front()
-        {
-            self.surplus.remove(&oldest);
-        }
         is_new
+    }
+
+    /// Forgets the lines before a time, which are not read again.
+    fn forget_before(&mut self, at: DateTime<Utc>) {
+        let at = at.timestamp_millis();
+        self.ids = self.ids.split_off(&(at, String::new()));
+        self.surplus = self.surplus.split_off(&(at, String::new(), String::new()));
     }
 }

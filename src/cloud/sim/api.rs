@@ -12,23 +12,21 @@ use super::faults::call_error;
 use super::listings::{
     Parse, attributes, parse_database, parse_fleet, parse_instance, parse_record, parse_template, readable,
 };
-use super::mutations::{create_database, create_template, launch_instance, name_taken};
+use super::mutations::{create_database, create_template, launch_instance};
 use super::operations::{
     AUDIT, CREATE_TEMPLATE, DATABASES, EC2_TAGS, INSTANCES, LOGS, RDS_TAGS, RUN, TEMPLATES, TERMINATE, read,
     write,
 };
-use super::setup::{GROUP, OPEN_GROUP, SUBNET_GROUP};
-use super::state::{Change, LaunchData, SimDatabase, SimInstance, Template};
+use super::setup::{GROUP, OPEN_GROUP};
+use super::state::{LaunchData, SimDatabase, SimInstance, Template};
 use super::throttle::Bucket;
 use crate::cloud::{
-    Account, Answer, BaseTemplate, Cloud, DatabaseSubnetGroup, Holdings, Identity, LaunchInstance, LogItem,
-    LogLine, LogQuery, Observed, Pages, Permission, PermissionSamples, Quota, Result, ScheduledEngine,
-    SecurityGroup, SourceDatabase,
+    BaseTemplate, Cloud, LaunchInstance, LogItem, LogLine, LogQuery, Observed, Pages, Result, SecurityGroup,
 };
 use crate::domain::{
     AuditEvent, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image, Instance,
-    InstanceId, Launch, NewDatabase, NewFleet, NewRecord, Number, Pipeline, PipelineKind, Purpose, Record,
-    RecordId, Snapshot, Subnet, SubnetId, TagChanges,
+    InstanceId, Launch, NewDatabase, NewRecord, Number, Pipeline, PipelineKind, Purpose, Record, RecordId,
+    Snapshot, Subnet, SubnetId, TagChanges, audit,
 };
 
 #[async_trait]
@@ -362,7 +360,7 @@ impl Cloud for Caller {
     async fn audit(&self, fleet: &FleetName, since: DateTime<Utc>, limit: usize) -> Result<Vec<AuditEvent>> {
         let found = self.read(LOGS, |state, _| {
             let events = state.visible_audit(fleet.as_str()).filter(|event| event.at >= since);
-            let mut events: Vec<_> = events.cloned().map(AuditEvent::sanitized).collect();
+            let mut events = audit::distinct(events.cloned().map(AuditEvent::sanitized));
             events.sort_by_key(|event| event.at);
             let surplus = events.len().saturating_sub(limit);
             Ok(events.split_off(surplus))
@@ -373,7 +371,7 @@ impl Cloud for Caller {
     async fn launches(&self, fleet: &FleetName, since: DateTime<Utc>) -> Result<Vec<Launch>> {
         let found = self.read(LOGS, |state, _| {
             let events = state.visible_audit(fleet.as_str()).filter(|event| event.at >= since);
-            Ok(events.filter_map(Launch::parse).collect())
+            Ok(audit::distinct(events.cloned()).iter().filter_map(Launch::parse).collect())
         });
         Ok(found.await?.value)
     }
@@ -396,120 +394,5 @@ impl Cloud for Caller {
             }
         });
         mode.chain(lines).boxed()
-    }
-}
-
-#[async_trait]
-impl Account for Caller {
-    async fn identity(&self) -> Result<Identity> {
-        let arn = format!("arn:aws:sts::123456789012:assumed-role/engineer/{}", self.name);
-        let operation = read("GetCallerIdentity", Bucket::Database);
-        Ok(self.read(operation, |_, _| Ok(Identity { account: "123456789012".into(), arn })).await?.value)
-    }
-
-    fn fleets(&self) -> Pages<'_, Fleet> {
-        let parse: Parse<'_, Template, Fleet> =
-            Box::new(|id, template, tags| parse_fleet(id, template, tags).map(Ok));
-        self.pages(TEMPLATES, |state| &state.templates, |template| &template.tags, parse)
-    }
-
-    async fn create_fleet(&self, new: &NewFleet) -> Result<RecordId> {
-        let new = new.clone();
-        self.write(CREATE_TEMPLATE, move |state, who| {
-            if state.names.contains_key(&new.name.template_name()) {
-                return Err(name_taken());
-            }
-            let id = state.add_fleet(&new);
-            state.changed(who, &Change::Template(id.clone()));
-            Ok(RecordId::new(id))
-        })
-        .await
-    }
-
-    async fn source_database(&self, id: &str) -> Result<Option<SourceDatabase>> {
-        let found = self.read(DATABASES, |state, _| {
-            Ok((id == state.scenario.source_database).then(|| SourceDatabase {
-                id: id.to_owned(),
-                status: "available".into(),
-                engine: "postgres".into(),
-                engine_version: "17.6".into(),
-                cluster: None,
-                parameter_group: Some("default.postgres17".into()),
-            }))
-        });
-        Ok(found.await?.value)
-    }
-
-    async fn database_subnet_group(&self, name: &str) -> Result<Option<DatabaseSubnetGroup>> {
-        let operation = read("DescribeDBSubnetGroups", Bucket::Database);
-        let found = self.read(operation, |state, _| {
-            let zones = state.subnets.iter().map(|subnet| subnet.zone.clone()).collect();
-            Ok((name == SUBNET_GROUP).then(|| DatabaseSubnetGroup { vpc: "vpc-0a1".to_owned(), zones }))
-        });
-        Ok(found.await?.value)
-    }
-
-    async fn database_parameter_family(&self, name: &str) -> Result<Option<String>> {
-        let operation = read("DescribeDBParameterGroups", Bucket::Database);
-        let family = name.strip_prefix("default.").map(str::to_owned);
-        Ok(self.read(operation, |_, _| Ok(family.clone())).await?.value)
-    }
-
-    async fn zones_offering_database(&self, _: &SourceDatabase, class: &str) -> Result<Vec<String>> {
-        let operation = read("DescribeOrderableDBInstanceOptions", Bucket::Database);
-        let is_class = class.starts_with("db.");
-        let found = self.read(operation, |state, _| {
-            let zones = state.subnets.iter().filter(|_| is_class).map(|subnet| subnet.zone.clone());
-            Ok(zones.collect())
-        });
-        Ok(found.await?.value)
-    }
-
-    /// Any, because nothing in the simulation uses them.
-    async fn has_key_pair(&self, _: &str) -> Result<bool> {
-        let operation = read("DescribeKeyPairs", Bucket::Describe);
-        Ok(self.read(operation, |_, _| Ok(true)).await?.value)
-    }
-
-    async fn zones_offering(&self, instance_type: &str, zones: &[String]) -> Result<Vec<String>> {
-        let operation = read("DescribeInstanceTypeOfferings", Bucket::Describe);
-        // A valid type has a family and a size.
-        let offered = instance_type
-            .split_once('.')
-            .is_some_and(|(family, size)| !family.is_empty() && !size.is_empty());
-        Ok(self.read(operation, |_, _| Ok(if offered { zones.to_vec() } else { Vec::new() })).await?.value)
-    }
-
-    async fn dry_run_launch(&self, _: &NewFleet, _: Option<&Image>) -> Result<()> {
-        let _: () = self.read(read("RunInstances", Bucket::Run), |_, _| Ok(())).await?.value;
-        Ok(())
-    }
-
-    async fn permissions(&self, _: &Fleet, _: &PermissionSamples) -> Vec<Permission> {
-        ["ec2:RunInstances", "ec2:TerminateInstances", "ec2:CreateLaunchTemplate", "rds:DeleteDBInstance"]
-            .map(|action| Permission { action, answer: Answer::Granted })
-            .into()
-    }
-
-    /// Those of the scenario's fleet, which are never lost.
-    async fn holdings(&self) -> Result<Vec<Holdings>> {
-        Ok(Vec::new())
-    }
-
-    async fn scheduled_engine(&self, fleet: &FleetName, since: DateTime<Utc>) -> Result<ScheduledEngine> {
-        let events = self.audit(fleet, since, usize::MAX).await?;
-        let latest = events.iter().rfind(|event| event.is_by_engine());
-        Ok(latest.map_or(ScheduledEngine::Missing, |event| ScheduledEngine::Ran(event.at)))
-    }
-
-    async fn quotas(&self) -> Result<Vec<Quota>> {
-        let operation = read("GetServiceQuota", Bucket::Database);
-        let found = self.read(operation, |state, _| {
-            #[allow(clippy::cast_precision_loss)]
-            let used = state.databases.iter().count() as f64;
-            let limit = f64::from(state.scenario.faults.database_quota.unwrap_or(40));
-            Ok(vec![Quota { name: "DB instances".into(), limit, used: Some(used) }])
-        });
-        Ok(found.await?.value)
     }
 }

@@ -52,6 +52,7 @@ pub(super) fn attributes(id: &str, instance: &SimInstance) -> InstanceAttributes
     InstanceAttributes {
         id: InstanceId::new(id),
         state: instance.state,
+        state_reason: None,
         instance_type: instance.instance_type.clone(),
         public_ip: instance.public_ip.clone(),
         private_ip: Some(instance.private_ip.clone()),

@@ -7,7 +7,7 @@ use super::events::CLOUD;
 use super::faults::call_error;
 use super::operations::Operation;
 use super::state::{Change, Event, SimDatabase, State, seconds};
-use super::throttle::Bucket;
+use super::throttle::{Bucket, Service};
 use crate::cloud::Result;
 use crate::domain::{ErrorClass, StatusClass};
 
@@ -47,24 +47,6 @@ const TERMINAL: [&str; 4] =
 
 /// How long an outage of a service lasts.
 const OUTAGE: TimeDelta = TimeDelta::hours(1);
-
-/// A service of AWS that can have an outage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Service {
-    Ec2,
-    Rds,
-    Logs,
-}
-
-impl Service {
-    fn of(bucket: Bucket) -> Self {
-        match bucket {
-            Bucket::Database => Self::Rds,
-            Bucket::Log => Self::Logs,
-            _ => Self::Ec2,
-        }
-    }
-}
 
 /// Whether RDS may refuse to change a database in this status.
 fn is_in_transition(status: &str) -> bool {

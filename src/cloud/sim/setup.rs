@@ -249,6 +249,7 @@ impl State {
             security_groups: Vec::new(),
             parameter_group: None,
             iam_auth: false,
+            settings: policy.database_settings(),
             company_tags: policy.company_tags.clone(),
         };
         let id = new.id().to_string();

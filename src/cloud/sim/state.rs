@@ -8,9 +8,8 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest as _, Sha256};
 
-use super::rds::Service;
 use super::scenario::{Guarantee, Scenario};
-use super::throttle::Buckets;
+use super::throttle::{Buckets, Service};
 use super::versioned::Store;
 use crate::domain::tags::{self, Tags, key};
 use crate::domain::{

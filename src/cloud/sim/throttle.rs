@@ -17,6 +17,24 @@ pub(super) enum Bucket {
     Log,
 }
 
+/// A service of AWS that can have an outage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Service {
+    Ec2,
+    Rds,
+    Logs,
+}
+
+impl Service {
+    pub(super) fn of(bucket: Bucket) -> Self {
+        match bucket {
+            Bucket::Database => Self::Rds,
+            Bucket::Log => Self::Logs,
+            _ => Self::Ec2,
+        }
+    }
+}
+
 impl Bucket {
     /// Returns the burst size and the refill rate per second.
     fn size(self) -> (f64, f64) {

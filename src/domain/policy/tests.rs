@@ -165,6 +165,7 @@ fn consecutive_failures_back_off_and_stop() {
 #[case("access", "ssh")]
 #[case("price.instance", "NaN")]
 #[case("paused", "perhaps")]
+#[case("recycled-at", "yesterday")]
 #[case("min-version", "one")]
 #[case("image-tag", "a\u{1b}[31m")]
 fn invalid_value_is_rejected(#[case] name: &str, #[case] value: &str) {

@@ -79,6 +79,7 @@ fn listed_databases_count_as_restores() {
         zone: None,
         snapshot: None,
         snapshot_at: None,
+        settings: None,
         environment: None,
         record: None,
         orphan_since: None,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::claim::Claim;
+use super::context::Claim;
 use crate::cloud::{LaunchInstance, Result};
 use crate::domain::lifecycle::{self, Placement};
 use crate::domain::tags::key;

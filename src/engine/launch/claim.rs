@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound as _, Utc};
 
-use super::LaunchContext;
+use super::context::{Claim, LaunchContext};
 use crate::cloud::{Result, Template, collect};
 use crate::domain::lifecycle::Restore;
 use crate::domain::tags::key;
@@ -26,15 +26,6 @@ const MAX_DOUBLINGS: u32 = 7;
 
 /// How long a launch on a crowded fleet waits until it counts the databases again: twice the lag of reads.
 const CROWD_DELAY: Duration = Duration::from_secs(20);
-
-/// A confirmed claim. From here on, any engine can finish the launch.
-pub(super) struct Claim {
-    pub(super) environment: EnvironmentId,
-    pub(super) record: RecordId,
-    pub(super) expires_at: DateTime<Utc>,
-    /// Whether the database is tagged, so that an instance may use it.
-    pub(super) bound: bool,
-}
 
 /// The result of binding a claimed database to its environment.
 enum Binding {

@@ -145,7 +145,7 @@ fn surplus(planner: &mut Planner<'_>, pool: &Pool<'_>, free: &[&Database], creat
         let environment = planner.environment(database.number);
         if free.len() >= spare {
             let step = Step::Retire { environment, status: StatusClass::Usable };
-            planner.push(step, "its snapshot is older than the policy allows");
+            planner.push(step, "its snapshot, its settings or its age is not what the policy wants");
         } else {
             let reason = format!(
                 "only {} of {spare} fresh databases are free; it stays until its replacement is free",

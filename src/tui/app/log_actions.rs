@@ -27,6 +27,9 @@ pub(super) fn receive(model: &mut Model, generation: u64, item: Result<LogItem, 
             view.status = LogStatus::Streaming(sanitize(&mode));
             view.failure = None;
         }
+        Ok(LogItem::Sampled) => {
+            view.status = LogStatus::Streaming("live tail, sampled: some lines are missing".to_owned());
+        }
         Err(failure) => view.failure = Some(sanitize(&failure.sentence())),
     }
 }

@@ -15,6 +15,9 @@ use crate::tui::widgets::{field, line};
 /// The width of the search field.
 const SEARCH_WIDTH: u16 = 40;
 
+/// The width from which the status explains the mode.
+const EXPLAINED_WIDTH: u16 = 90;
+
 /// A line's level is searched for in this many characters from its start.
 const LEVEL_CHARS: usize = 64;
 
@@ -22,7 +25,7 @@ const LEVEL_CHARS: usize = 64;
 pub(crate) fn draw(styles: &Styles, buf: &mut Buffer, area: Rect, view: &LogView) -> Option<Position> {
     let ellipsis = styles.glyphs.ellipsis;
     let mut frame = Frame::new(title(styles, view), "border.focus");
-    frame.right = status(styles, view);
+    frame.right = status(styles, view, area.width);
     let inner = frame.draw(styles, buf, area).inner(Margin::new(1, 0));
     if view.lines.is_empty() {
         line::put(buf, inner, placeholder(styles, view), ellipsis);
@@ -59,7 +62,7 @@ fn title(styles: &Styles, view: &LogView) -> Vec<Span<'static>> {
     title
 }
 
-fn status(styles: &Styles, view: &LogView) -> Vec<Span<'static>> {
+fn status(styles: &Styles, view: &LogView, width: u16) -> Vec<Span<'static>> {
     let glyphs = &styles.glyphs;
     let dot = format!(" {} ", glyphs.dot);
     let mut status = Vec::new();
@@ -78,6 +81,10 @@ fn status(styles: &Styles, view: &LogView) -> Vec<Span<'static>> {
     }
     status.push(match &view.failure {
         Some(failure) if !view.lines.is_empty() => styles.span("level.error", failure),
+        // Where there is little room, the mode is named without its explanation.
+        _ if width < EXPLAINED_WIDTH => {
+            styles.span("text.muted", view.status.as_str().split(',').next().unwrap_or_default())
+        }
         _ => styles.span("text.muted", view.status.as_str()),
     });
     status.push(if view.follow {

@@ -128,6 +128,13 @@ fn problems_are_sentences() {
     let dies = |instance: &mut Instance| instance.state = InstanceState::ShuttingDown;
     assert_eq!(problems(|_, instance, _| dies(instance)), "its instance i-1 is shutting-down");
     assert_eq!(
+        problems(|_, instance, _| {
+            dies(instance);
+            instance.state_reason = Some("Client.VolumeLimitExceeded: no".into());
+        }),
+        "its instance i-1 is shutting-down: Client.VolumeLimitExceeded: no"
+    );
+    assert_eq!(
         problems(|record, instance, _| {
             dies(instance);
             record.terminate = Some(Termination { at: now(), by: "amy".into() });
@@ -266,10 +273,19 @@ fn database_state_depends_on_status_claim_and_age() {
     let older =
         |minutes| move |world: &mut World| world.databases.items[0].snapshot_at = Some(minutes_ago(minutes));
     // The latest snapshot is six hours old, and a day is what the policy lets pass.
-    assert_database(DatabaseState::Free, older(360 + 24 * 60));
-    assert_database(DatabaseState::Stale, older(361 + 24 * 60));
+    assert_database(DatabaseState::Free, older(360 + 25 * 60));
+    assert_database(DatabaseState::Stale, older(361 + 25 * 60));
     assert_database(DatabaseState::Free, older(0));
     assert_database(DatabaseState::Free, |world| world.databases.items[0].snapshot_at = None);
+    let restored_with = |settings: String| {
+        move |world: &mut World| world.databases.items[0].settings = Some(settings.clone())
+    };
+    assert_database(DatabaseState::Free, restored_with(policy().database_settings()));
+    assert_database(DatabaseState::Stale, restored_with("of other settings".to_owned()));
+    let recycled =
+        |minutes| move |world: &mut World| world.fleet.policy.recycled_at = Some(minutes_ago(minutes));
+    assert_database(DatabaseState::Free, recycled(300));
+    assert_database(DatabaseState::Stale, recycled(299));
     assert_database(DatabaseState::Free, |world| {
         older(9_999)(world);
         world.snapshot = Ok(None);

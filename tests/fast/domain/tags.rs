@@ -59,7 +59,16 @@ const DIGEST: &str = "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98
 
 fn instance_attributes() -> InstanceAttributes {
     let Instance { id, state, instance_type, public_ip, private_ip, zone, launched_at, .. } = instance(7);
-    InstanceAttributes { id, state, instance_type, public_ip, private_ip, zone, launched_at }
+    InstanceAttributes {
+        id,
+        state,
+        state_reason: None,
+        instance_type,
+        public_ip,
+        private_ip,
+        zone,
+        launched_at,
+    }
 }
 
 #[test]
@@ -96,7 +105,8 @@ fn database_tags() -> Tags {
         (key::ROLE, role::POOL),
         (key::CREATED_AT, "2026-03-02T07:00:00Z"),
         (key::ZONE, "eu-west-1b"),
-        (key::SNAPSHOT, "rds:integration-1"),
+        (key::SNAPSHOT, "automated:integration-1"),
+        (key::SETTINGS, "0123456789abcdef"),
         (key::SNAPSHOT_AT, "2026-03-02T06:00:00Z"),
         (key::ENVIRONMENT, "dev-7"),
         (key::ORPHAN_SINCE, "2026-03-02T11:00:00Z"),
@@ -121,6 +131,7 @@ fn database_is_parsed_from_its_name_and_tags() {
         created_at: Some(time("07:15:00")),
         zone: Some("eu-west-1b".into()),
         snapshot_at: Some(time("06:00:00")),
+        settings: Some("0123456789abcdef".into()),
         orphan_since: Some(time("11:00:00")),
         ..claimed(7)
     };
@@ -430,6 +441,7 @@ fn restore_has_all_tags() {
         security_groups: Vec::new(),
         parameter_group: None,
         iam_auth: false,
+        settings: "0123456789abcdef".into(),
         company_tags: company_tags(),
     };
     let mut tags = database_tags();

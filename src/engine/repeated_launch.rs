@@ -1,0 +1,30 @@
+//! Launches that Lambda repeats. It repeats an asynchronous request that failed or timed out, twice by default, although the first one may
+//! have launched.
+//! <https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html>
+
+use super::{Engine, Launched};
+use crate::failure::Failure;
+
+impl Engine {
+    /// Returns the environment that an earlier invocation of the same Lambda request has claimed, unless it failed or is ending. If it has
+    /// no instance yet, any engine continues the launch.
+    ///
+    /// # Errors
+    /// Returns an error if the records cannot be read, because another launch could be one too many.
+    pub async fn repeated_launch(&self) -> Result<Option<Launched>, Failure> {
+        let Some(request) = &self.config.request else { return Ok(None) };
+        let world = self.observe().await?;
+        if let Some(problem) = &world.records.problem {
+            return Err(Failure::cloud("cannot launch", problem));
+        }
+        let mut records = world.records.iter().filter(|record| record.is_wanted() && !record.retirement);
+        let found = records.find(|record| record.claim.as_ref() == Some(request));
+        Ok(found.map(|record| Launched {
+            database: record.environment.database_id(),
+            environment: record.environment.clone(),
+            record: record.id.clone(),
+            instance: record.instance.clone(),
+            expires_at: record.expires_at.unwrap_or(record.created_at + world.fleet.policy.max_lifetime),
+        }))
+    }
+}

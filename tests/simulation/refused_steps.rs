@@ -1,0 +1,116 @@
+//! What AWS refuses for now or for good, and what a policy that is invalid or paused stops.
+
+use std::time::Duration;
+
+use hatchery::cloud::sim::Scenario;
+use hatchery::domain::{ErrorClass, Outcome, TagChanges};
+use rstest::rstest;
+
+use crate::cloud_layer::LAUNCH;
+use crate::launch::assert_launched;
+use crate::setup::{dev, on_paused_time};
+use crate::test_bed::{ALWAYS, TestBed, error};
+
+/// RDS may refuse tags while it creates a database.
+#[test]
+fn database_that_refuses_tags_is_tagged_later() {
+    on_paused_time(async {
+        let bed = TestBed::new();
+        bed.script.fail("tag database", ALWAYS, error(ErrorClass::Transient));
+        let launched = bed.launch().await.unwrap();
+        assert_eq!((launched.instance.clone(), bed.script.count(LAUNCH)), (None, 0));
+        bed.run_other_engine(3).await;
+        assert_launched(&bed, &launched);
+    });
+}
+
+/// EC2 may not find a template that was created a moment ago.
+#[test]
+fn record_that_is_not_visible_yet_is_launched() {
+    on_paused_time(async {
+        let bed = TestBed::new();
+        bed.script.fail(LAUNCH, 2, error(ErrorClass::NotFound));
+        let launched = bed.launch().await.unwrap();
+        assert!(launched.instance.is_some());
+        assert_launched(&bed, &launched);
+    });
+}
+
+/// An invalid setting stops what depends on it, and nothing else.
+#[rstest]
+#[case::launches("hatchery:image-tag", "two words", true, "create-database")]
+#[case::pool("hatchery:spare", "many", false, "terminate-instance")]
+#[case::url("hatchery:url.app", "ftp://x", true, "terminate-instance")]
+fn invalid_setting_stops_only_its_part(
+    #[case] tag: &'static str,
+    #[case] value: &'static str,
+    #[case] fills_pool: bool,
+    #[case] action: &str,
+) {
+    on_paused_time(async {
+        let bed = TestBed::new();
+        let launched = bed.launch().await.unwrap();
+        let cloud = bed.caller();
+        let fleet = cloud.fleet(&dev()).await.unwrap().unwrap();
+        cloud.tag_fleet(&fleet.template, &TagChanges::new().set(tag, value)).await.unwrap();
+        bed.engine.terminate(&launched.environment).await.unwrap();
+        let actions: Vec<_> = bed.run_pass().await.into_iter().map(|(action, ..)| action).collect();
+        assert!(actions.contains(&"terminate-instance") && actions.contains(&action), "{actions:?}");
+        assert_eq!(actions.contains(&"create-database"), fills_pool, "{actions:?}");
+    });
+}
+
+#[test]
+fn termination_in_a_paused_fleet_says_so() {
+    on_paused_time(async {
+        let bed = TestBed::new();
+        let launched = bed.launch().await.unwrap();
+        let cloud = bed.caller();
+        let fleet = cloud.fleet(&dev()).await.unwrap().unwrap();
+        cloud.tag_fleet(&fleet.template, &TagChanges::new().set("hatchery:paused", "true")).await.unwrap();
+        let ending = bed.engine.terminate(&launched.environment).await.unwrap();
+        assert_eq!(ending.delayed_by.as_deref(), Some("the fleet is paused"));
+        let refused = bed.launch().await.unwrap_err();
+        assert_eq!(refused.message, "cannot launch: the fleet is paused");
+    });
+}
+
+/// What AWS refuses for good is tried ever less often, by all engines together, and logged once.
+#[test]
+fn refused_restores_leave_a_trace() {
+    on_paused_time(async {
+        let bed = TestBed::with_policy([("spare", "10"), ("max-databases", "14")]);
+        bed.script.fail("create database", ALWAYS, error(ErrorClass::Quota));
+        for _ in 0..120 {
+            bed.run_pass().await;
+            bed.clock.sleep(Duration::from_mins(1)).await;
+        }
+        // The pauses are 1, 2, 4 … 64 minutes. Each try asks in every zone no more than once.
+        assert_eq!(bed.script.count("create database"), 7);
+        let failed =
+            bed.audit("create-database").into_iter().filter(|event| event.outcome == Outcome::Failed);
+        assert_eq!(failed.count(), 2);
+        let refused = bed.engine.once(true).await.unwrap().refused;
+        let refusal = refused.iter().find(|refusal| refusal.action == "create-database").unwrap();
+        assert!(refusal.reason.starts_with("it has failed 7 times since 2026-03-02 08:00:00"), "{refusal:?}");
+        assert!(refusal.reason.ends_with("Operation: injected error (Code)"), "{refusal:?}");
+        // The first success removes the trace.
+        bed.script.clear();
+        bed.clock.sleep(Duration::from_mins(64)).await;
+        bed.run_pass().await;
+        let fleet = bed.caller().fleet(&dev()).await.unwrap().unwrap();
+        assert_eq!(fleet.failed_step, None);
+    });
+}
+
+#[test]
+fn zone_without_capacity_is_replaced_by_another() {
+    on_paused_time(async {
+        let bed = TestBed::with_scenario(Scenario::default());
+        bed.script.fail("create database", 2, error(ErrorClass::Capacity));
+        let steps = bed.run_pass().await;
+        let (_, outcome, detail) = steps.iter().find(|(action, ..)| *action == "create-database").unwrap();
+        assert_eq!((*outcome, bed.script.count("create database")), (Outcome::Done, 3));
+        assert!(detail.contains(" in eu-west-1"), "{detail}");
+    });
+}
