@@ -32,6 +32,7 @@ mod launch;
 mod logs;
 mod lookup;
 mod ls;
+mod metrics;
 mod open;
 mod options;
 mod pool;
@@ -42,7 +43,8 @@ mod terminate;
 pub use console::Console;
 pub use context::Platform;
 
-use context::Session;
+use context::{Context, Session};
+use engine::EngineMode;
 use options::{GlobalOptions, parse_duration};
 
 /// Feature environments on AWS: launch, extend, open and terminate them, and read their logs
@@ -141,6 +143,9 @@ enum OnFleet {
         /// Show what would be done without doing it
         #[arg(long, requires = "once")]
         dry_run: bool,
+        /// Print one line of metrics per pass on standard output, in CloudWatch's Embedded Metric Format
+        #[arg(long, conflicts_with = "dry_run")]
+        metrics: bool,
     },
 }
 
@@ -242,7 +247,7 @@ async fn run_headless(command: Headless, session: &Session) -> Result<ExitCode, 
         return Err(Failure::new(Kind::ReadOnly, message, "run it without --read-only"));
     }
     match command {
-        Headless::OnFleet(command) => run_on_fleet(command, session).await?,
+        Headless::OnFleet(command) => return run_on_fleet(command, session).await,
         Headless::Doctor => return doctor::run(session).await,
         Headless::Fleet(command) => fleet::run(command, session).await?,
         Headless::Stack(args) => stack::run(&args, &session.console)?,
@@ -256,9 +261,9 @@ async fn run_headless(command: Headless, session: &Session) -> Result<ExitCode, 
     Ok(ExitCode::SUCCESS)
 }
 
-async fn run_on_fleet(command: OnFleet, session: &Session) -> Result<(), Failure> {
+async fn run_on_fleet(command: OnFleet, session: &Session) -> Result<ExitCode, Failure> {
     let context = session.context().await?;
-    let result = match command {
+    let done = match command {
         OnFleet::Ls => ls::run(&context).await,
         OnFleet::Pool { command: None } => pool::run(&context).await,
         OnFleet::Pool { command: Some(pool::PoolCommand::Recycle) } => pool::recycle(&context).await,
@@ -269,12 +274,20 @@ async fn run_on_fleet(command: OnFleet, session: &Session) -> Result<(), Failure
         OnFleet::Terminate { env, yes } => terminate::run(&context, &env, yes).await,
         OnFleet::Logs(args) => logs::run(&context, args).await,
         OnFleet::Open(args) => open::run(&context, args, &session.forwards).await,
-        OnFleet::Engine { once, dry_run } => engine::run(&context, once, dry_run).await,
+        OnFleet::Engine { once, dry_run, metrics } => {
+            let result = engine::run(&context, EngineMode { once, dry_run, metrics }).await;
+            report_audit_failure(&context, session);
+            return result;
+        }
     };
+    report_audit_failure(&context, session);
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+fn report_audit_failure(context: &Context<'_>, session: &Session) {
     if let Some(error) = context.engine.audit_failure() {
         session.console.notice(&format!("cannot write the audit log: {error}"));
     }
-    result
 }
 
 fn man_page() -> Result<String, Failure> {

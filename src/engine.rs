@@ -12,10 +12,10 @@ use tokio::sync::mpsc;
 use crate::clock::Clock;
 use crate::cloud::DynCloud;
 use crate::domain::{
-    AuditEvent, CloudError, DatabaseId, EnvironmentId, ErrorClass, FleetName, InstanceId, Label, Outcome,
-    RecordId, World,
+    AuditEvent, CloudError, DatabaseId, EnvironmentId, ErrorClass, FleetName, InstanceId, Label, Metrics,
+    Outcome, RecordId, World,
 };
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 
 mod act;
 mod audit;
@@ -135,6 +135,44 @@ pub struct Report {
     pub refused: Vec<Refusal>,
     /// The names of the listings that were not complete.
     pub incomplete: Vec<&'static str>,
+    /// The errors of the observation.
+    pub problems: Vec<CloudError>,
+    /// The figures of the fleet as it was observed.
+    pub metrics: Metrics,
+}
+
+impl Report {
+    /// Returns what failed, one sentence each: steps, and listings that were not complete. Steps that another engine took are not failures.
+    #[must_use]
+    pub fn failures(&self) -> Vec<String> {
+        let steps = self.steps.iter().filter(|step| step.outcome == Outcome::Failed);
+        let steps = steps.map(|step| {
+            let StepReport { action, target, detail, .. } = step;
+            format!("cannot {} {target}: {detail}", action.replace('-', " "))
+        });
+        steps.chain(self.listing_failure()).collect()
+    }
+
+    /// Returns which listings were not complete and why.
+    #[must_use]
+    pub fn listing_failure(&self) -> Option<String> {
+        let errors: Vec<_> = self.problems.iter().map(ToString::to_string).collect();
+        let incomplete = self.incomplete.join(", ");
+        (!incomplete.is_empty()).then(|| format!("cannot list all {incomplete}: {}", errors.join(", ")))
+    }
+
+    /// Returns the failures as one error for a caller that sees only success or failure.
+    ///
+    /// # Errors
+    /// Returns an error if there are any.
+    pub fn check(&self) -> Result<(), Failure> {
+        let failures = self.failures();
+        if failures.is_empty() {
+            return Ok(());
+        }
+        let message = format!("the pass failed in part: {}", failures.join("; "));
+        Err(Failure::new(Kind::Failed, message, "the next pass tries again; see: hatchery pool"))
+    }
 }
 
 /// A message from a running engine to its front end.
@@ -148,6 +186,8 @@ pub enum Event {
     Activity(Vec<AuditEvent>),
     /// The refusals of the last plan.
     Refused(Vec<Refusal>),
+    /// The result of a pass with background steps, whose refusals were sent before its steps were taken.
+    Passed(Box<Report>),
     /// The result of the last write to the audit log: `None` if it succeeded.
     AuditWriteFailed(Option<CloudError>),
     /// The number of steps in progress.

@@ -153,6 +153,7 @@ async fn check_all(session: &Session, findings: &mut Findings) -> Result<(), Fai
             check_sources(&world, now, findings);
             check_databases(&account, &world, findings).await;
             check_pool(&world, now, findings);
+            check_refusals(&world, &engine, findings);
             check_account(&account, &world, findings).await;
             check_listing_cost(&account, findings).await;
             check_access(&world.fleet, findings).await;
@@ -236,6 +237,14 @@ fn check_pool(world: &World, now: DateTime<Utc>, findings: &mut Findings) {
     findings.ok("pool", format!("target {target}: {}", target.reason));
     for verdict in health::verdicts(world, now) {
         findings.push(verdict.level.into(), "health", verdict.message, "");
+    }
+}
+
+/// Reports what an engine does not do although something calls for it. That it may only observe is reported with the fleet.
+fn check_refusals(world: &World, engine: &Engine, findings: &mut Findings) {
+    for refusal in engine.refusals(world).iter().filter(|refusal| refusal.action != "engine") {
+        let message = format!("{} {}: {}", refusal.action, refusal.target, refusal.reason);
+        findings.push(Level::Info, "not done", message, "");
     }
 }
 

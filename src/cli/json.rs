@@ -18,7 +18,7 @@ use crate::domain::{
     InstanceState, Label, Outcome, Phase, Pipeline, PipelineKind, Policy, Pool, Run, SnapshotId, Target,
     World,
 };
-use crate::engine::{Extended, Launched, Report, Terminating};
+use crate::engine::{Extended, Launched, Refusal, Report, Terminating};
 use crate::failure::Failure;
 use crate::stack::Parameter;
 
@@ -176,6 +176,14 @@ pub(crate) struct PoolDocument<'w> {
     snapshot: Option<Source<'w>>,
     image: Option<Source<'w>>,
     health: Vec<Verdict>,
+    refused: Vec<RefusalBody<'w>>,
+    last_pass: Option<LastPassBody<'w>>,
+}
+
+#[derive(Debug, Serialize)]
+struct LastPassBody<'w> {
+    at: DateTime<Utc>,
+    by: &'w str,
 }
 
 #[derive(Debug, Serialize)]
@@ -197,7 +205,7 @@ struct Source<'w> {
 }
 
 /// Document of `hatchery pool`.
-pub(crate) fn pool(world: &World, now: DateTime<Utc>) -> PoolDocument<'_> {
+pub(crate) fn pool<'w>(world: &'w World, refused: &'w [Refusal], now: DateTime<Utc>) -> PoolDocument<'w> {
     let pool = Pool::new(world);
     let databases = pool.databases.iter().map(|(state, database)| PoolDatabase {
         id: database.id.as_str(),
@@ -231,6 +239,8 @@ pub(crate) fn pool(world: &World, now: DateTime<Utc>) -> PoolDocument<'_> {
         snapshot: snapshot.map(|it| Source { id: it.id.as_str(), created_at: it.created_at }),
         image: image.map(|it| Source { id: it.id.as_str(), created_at: it.created_at }),
         health: health::verdicts(world, now),
+        refused: refused.iter().map(RefusalBody::new).collect(),
+        last_pass: world.fleet.last_pass.as_ref().map(|last| LastPassBody { at: last.at, by: &last.by }),
     }
 }
 
@@ -271,6 +281,12 @@ struct RefusalBody<'r> {
     reason: &'r str,
 }
 
+impl<'r> RefusalBody<'r> {
+    fn new(refusal: &'r Refusal) -> Self {
+        Self { action: refusal.action, target: &refusal.target, reason: &refusal.reason }
+    }
+}
+
 /// Document of `hatchery engine --once`.
 pub(crate) fn report<'r>(fleet: &'r FleetName, report: &'r Report) -> ReportDocument<'r> {
     let steps = report.steps.iter().map(|step| StepBody {
@@ -280,16 +296,11 @@ pub(crate) fn report<'r>(fleet: &'r FleetName, report: &'r Report) -> ReportDocu
         outcome: step.outcome,
         detail: &step.detail,
     });
-    let refused = report.refused.iter().map(|refusal| RefusalBody {
-        action: refusal.action,
-        target: &refusal.target,
-        reason: &refusal.reason,
-    });
     ReportDocument {
         version: VERSION,
         fleet,
         steps: steps.collect(),
-        refused: refused.collect(),
+        refused: report.refused.iter().map(RefusalBody::new).collect(),
         incomplete: &report.incomplete,
     }
 }

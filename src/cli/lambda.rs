@@ -13,9 +13,9 @@ use serde_json::Value;
 
 use super::console::Console;
 use super::context::{Context, Session};
-use super::json;
 use super::lookup::resolve;
 use super::options::GlobalOptions;
+use super::{json, metrics};
 use crate::config::Config;
 use crate::domain::Label;
 use crate::domain::format::parse_duration;
@@ -121,7 +121,12 @@ async fn respond(event: Value, request_id: &str, time: Duration) -> Result<Value
     let context = session.context().await?;
     match request {
         Request::Engine {} => {
-            to_value(&json::report(context.fleet(), &context.engine.once_within(time).await?))
+            let report = context.engine.once_within(time).await?;
+            let metrics = metrics::line(context.fleet(), &report, context.engine.clock().now());
+            context.console.print_json(&metrics)?;
+            // A schedule sees nothing but success or failure.
+            report.check()?;
+            to_value(&json::report(context.fleet(), &report))
         }
         Request::Ls {} => {
             let (world, now) = context.observe().await?;

@@ -5,7 +5,8 @@ use clap::Subcommand;
 use super::context::Context;
 use super::{json, table};
 use crate::domain::health::{self, Level};
-use crate::domain::{DatabaseState, Pool, Target};
+use crate::domain::{DatabaseState, Pool, Target, text};
+use crate::engine::Refusal;
 use crate::failure::Failure;
 
 #[derive(Debug, Subcommand)]
@@ -29,8 +30,9 @@ pub(crate) async fn recycle(context: &Context<'_>) -> Result<(), Failure> {
 
 pub(crate) async fn run(context: &Context<'_>) -> Result<(), Failure> {
     let (world, now) = context.observe_pool().await?;
+    let refused = context.engine.refusals(&world);
     if context.console.is_json() {
-        return context.console.print_json(&json::pool(&world, now));
+        return context.console.print_json(&json::pool(&world, &refused, now));
     }
     let pool = Pool::new(&world);
     let rows = pool.databases.iter().map(|(state, database)| {
@@ -58,5 +60,18 @@ pub(crate) async fn run(context: &Context<'_>) -> Result<(), Failure> {
         };
         format!("{mark} {}: {}\n", verdict.level.as_str(), verdict.message)
     });
-    context.console.print(&format!("{databases}\n{summary}\n{}", verdicts.collect::<String>()))
+    let verdicts: String = verdicts.collect();
+    context.console.print(&format!("{databases}\n{summary}\n{verdicts}{}", format_refusals(&refused)))
+}
+
+/// Returns what an engine would not do now although something calls for it.
+fn format_refusals(refused: &[Refusal]) -> String {
+    if refused.is_empty() {
+        return String::new();
+    }
+    let lines = refused.iter().map(|refusal| {
+        let line = format!("{} {}: {}", refusal.action, refusal.target, refusal.reason);
+        format!("  {}\n", text::sanitize(&line))
+    });
+    format!("\nNot done:\n{}", lines.collect::<String>())
 }

@@ -1,11 +1,47 @@
 //! Fleets, and the images and subnets from which they launch.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 
 use super::ids::{FleetName, ImageId, RecordId, SubnetId};
 use super::policy::{Policy, Problem};
 use super::step_failure::StepFailure;
 use super::tags::{self, Tags, key, role};
+use super::text;
+
+/// The age of the last recorded pass from which an engine records the next one, so that the writes do not grow with the number of engines.
+const PASS_INTERVAL: Duration = Duration::from_mins(10);
+
+/// The last pass of an engine that saw everything and made a plan, up to [`PASS_INTERVAL`] ago.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastPass {
+    pub at: DateTime<Utc>,
+    /// The name of the engine in the audit log.
+    pub by: String,
+}
+
+impl LastPass {
+    /// Whether it is so old that an engine records a new one.
+    #[must_use]
+    pub fn is_old(&self, now: DateTime<Utc>) -> bool {
+        self.at + PASS_INTERVAL <= now
+    }
+
+    /// Formats `<RFC 3339> <who>`, cut to the length of a tag.
+    #[must_use]
+    pub fn to_tag(&self) -> String {
+        let value = format!("{} {}", tags::format_time(self.at), text::sanitize(&self.by));
+        value.chars().take(tags::MAX_VALUE_CHARS).collect()
+    }
+
+    /// Parses the tag of a fleet. An invalid value counts as no pass, so that an engine corrects it.
+    #[must_use]
+    pub fn parse(fleet: &Tags) -> Option<Self> {
+        let (at, by) = fleet.get(key::LAST_PASS)?.split_once(' ')?;
+        Some(Self { at: DateTime::parse_from_rfc3339(at).ok()?.to_utc(), by: text::sanitize(by) })
+    }
+}
 
 /// A fleet as AWS returned it: its base launch template, and the policy in the template's tags.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +54,8 @@ pub struct Fleet {
     pub problems: Vec<Problem>,
     /// The step on the pool that AWS refuses.
     pub failed_step: Option<StepFailure>,
+    /// The last pass of an engine; `None` if there was none, or only of an older version.
+    pub last_pass: Option<LastPass>,
 }
 
 impl Fleet {
@@ -27,7 +65,14 @@ impl Fleet {
         let name = FleetName::from_template_name(template_name)?;
         tags::belongs(tags, name.as_str(), role::FLEET).then(|| {
             let (policy, problems) = Policy::parse(tags, &name);
-            Self { name, template, policy, problems, failed_step: StepFailure::parse(tags) }
+            Self {
+                name,
+                template,
+                policy,
+                problems,
+                failed_step: StepFailure::parse(tags),
+                last_pass: LastPass::parse(tags),
+            }
         })
     }
 }

@@ -1,7 +1,6 @@
 //! The health check of a fleet.
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 
 use super::error::ErrorClass;
 use super::pipeline::{PipelineKind, RunState};
@@ -10,37 +9,12 @@ use super::pool::{DatabaseState, Pool};
 use super::target::Target;
 use super::world::World;
 
-/// The severity of a verdict.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, strum::IntoStaticStr,
-)]
-#[serde(rename_all = "lowercase")]
-#[strum(serialize_all = "lowercase")]
-pub enum Level {
-    /// No action is needed.
-    Info,
-    /// Becomes a problem for users unless it is resolved.
-    Warning,
-    /// A problem for users now.
-    Error,
-}
+mod verdict;
+mod work;
 
-impl Level {
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-}
+pub use verdict::{Level, Verdict};
 
-/// One finding of the health check.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Verdict {
-    pub level: Level,
-    /// A stable identifier for scripts, such as `pool-empty`.
-    pub code: String,
-    /// The problem, and what to do about it.
-    pub message: String,
-}
+use verdict::Report;
 
 /// Returns the findings for a world, most severe first. `now` is AWS's time.
 #[must_use]
@@ -54,11 +28,10 @@ pub fn verdicts(world: &World, now: DateTime<Utc>) -> Vec<Verdict> {
     check_sources(world, now, &mut report);
     check_pipelines(world, &mut report);
     check_pool(world, now, &mut report);
+    work::check(world, now, &mut report);
     verdicts.sort_by_key(|verdict| std::cmp::Reverse(verdict.level));
     verdicts
 }
-
-type Report<'a> = &'a mut dyn FnMut(Level, &str, String);
 
 fn check_policy(world: &World, report: Report<'_>) {
     for problem in &world.fleet.problems {

@@ -44,6 +44,17 @@ pub fn is_ending(record: &Record, policy: &Policy, now: DateTime<Utc>) -> bool {
     record.terminate.is_some() || (is_over(record, policy, now) && is_grace_over(record, policy, now))
 }
 
+/// Returns the time from which an environment is to be torn down, if engines run: at once on request, else after its grace.
+#[must_use]
+pub fn ends_at(record: &Record, policy: &Policy) -> DateTime<Utc> {
+    if let Some(termination) = &record.terminate {
+        return termination.at;
+    }
+    let expiry = record.ends_at(policy);
+    let over = record.failure.as_ref().map_or(expiry, |failure| failure.at.min(expiry));
+    over + policy.grace
+}
+
 fn is_grace_over(record: &Record, policy: &Policy, now: DateTime<Utc>) -> bool {
     record.reaping_since.is_some_and(|since| since + policy.grace <= now)
 }

@@ -19,6 +19,7 @@ pub mod instance;
 pub mod ip_ranges;
 pub mod launches;
 pub mod lifecycle;
+pub mod metrics;
 pub mod pipeline;
 pub mod policy;
 pub mod pool;
@@ -38,7 +39,7 @@ pub use company_tags::CompanyTags;
 pub use database::{Database, NewDatabase, Snapshot, StatusClass};
 pub use environment::{Environment, EnvironmentState, Lookup};
 pub use error::{CloudError, ErrorClass};
-pub use fleet::{Fleet, Image, NewFleet, Subnet};
+pub use fleet::{Fleet, Image, LastPass, NewFleet, Subnet};
 pub use hours::Hours;
 pub use ids::{
     DatabaseId, EnvironmentId, FleetName, ImageId, InstanceId, InvalidName, Label, Number, RecordId,
@@ -46,6 +47,7 @@ pub use ids::{
 };
 pub use instance::{Instance, InstanceState, Phase};
 pub use launches::{Launch, Launches};
+pub use metrics::Metrics;
 pub use pipeline::{Pipeline, PipelineKind, Run, RunState};
 pub use policy::Policy;
 pub use pool::{DatabaseState, Pool};

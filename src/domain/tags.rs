@@ -17,6 +17,8 @@ pub(crate) const MAX_TAGS: usize = 50;
 
 /// Keys of tags. `ARCHITECTURE.md` has a table of the resources that have them.
 pub mod key {
+    /// Prefix of all keys.
+    pub(crate) const PREFIX: &str = "hatchery:";
     /// The fleet's name, on every resource that hatchery owns.
     pub const FLEET: &str = "hatchery:fleet";
     /// `fleet`, `environment`, `retirement` or `pool`.
@@ -54,6 +56,8 @@ pub mod key {
     pub const UNUSABLE_SINCE: &str = "hatchery:unusable-since";
     /// The step on this resource that AWS refuses; see [`crate::domain::StepFailure`].
     pub const FAILED_STEP: &str = "hatchery:failed-step";
+    /// On fleets: `<RFC 3339> <who>`, the last pass of an engine; see [`crate::domain::fleet::LastPass`].
+    pub const LAST_PASS: &str = "hatchery:last-pass";
     /// On databases: a digest of the settings with which it was restored.
     pub const SETTINGS: &str = "hatchery:settings";
     /// On databases: the record that claimed it.

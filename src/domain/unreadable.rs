@@ -37,15 +37,17 @@ impl Unreadable {
         number: Number,
         tags: &Tags,
     ) -> Self {
-        let has = |keys: &[&str]| keys.iter().all(|key| tags.contains_key(*key));
+        let has = |key: &str| tags.contains_key(key);
+        // No namesake has tags of hatchery, and a resource of another fleet is none of this one.
+        let is_ours = tags.keys().any(|key| key.starts_with(key::PREFIX))
+            && tags.get(key::FLEET).is_none_or(|owner| owner == fleet.as_str());
+        let is_environment = [key::EXPIRES_AT, key::NAME, key::INSTANCE].into_iter().any(has);
         let role = match kind {
-            UnreadableKind::Record if has(&[key::CLAIM, key::EXPIRES_AT]) => Some(role::ENVIRONMENT),
-            // An environment that has lost its expiry has its name.
-            UnreadableKind::Record if has(&[key::CLAIM, key::NAME]) => Some(role::ENVIRONMENT),
-            UnreadableKind::Record if has(&[key::CLAIM, key::TERMINATE, key::NOTE]) => Some(role::RETIREMENT),
-            UnreadableKind::Database if has(&[key::CREATED_AT, key::SNAPSHOT_AT]) => Some(role::POOL),
-            _ => None,
+            UnreadableKind::Record if has(key::TERMINATE) && !is_environment => role::RETIREMENT,
+            UnreadableKind::Record => role::ENVIRONMENT,
+            UnreadableKind::Database => role::POOL,
         };
+        let role = is_ours.then_some(role);
         let tags_of = |role: &str| {
             [(key::FLEET, fleet.as_str()), (key::ROLE, role)]
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))

@@ -17,9 +17,9 @@ use crate::domain::lifecycle::{self, Restore};
 use crate::domain::policy::Setting;
 use crate::domain::tags::key;
 use crate::domain::{
-    CloudError, DatabaseId, EnvironmentId, ErrorClass, Instance, InstanceId, InstanceState, LaunchFailure,
-    NewRecord, Number, Outcome, Policy, Purpose, Record, RecordId, StatusClass, StepFailure, TagChanges,
-    Unreadable, UnreadableKind, World,
+    CloudError, DatabaseId, EnvironmentId, ErrorClass, Instance, InstanceId, InstanceState, LastPass,
+    LaunchFailure, NewRecord, Number, Outcome, Policy, Purpose, Record, RecordId, StatusClass, StepFailure,
+    TagChanges, Unreadable, UnreadableKind, World,
 };
 
 mod teardown;
@@ -65,13 +65,11 @@ impl Engine {
         deadline: Option<Duration>,
     ) -> Vec<StepReport> {
         let policy = &world.fleet.policy;
-        let started = self.clock.elapsed();
         let actor = Actor {
             engine: self,
             world,
             policy,
             now,
-            started,
             deadline,
             last_created: Mutex::default(),
             restore_refused: AtomicBool::new(false),
@@ -93,8 +91,6 @@ struct Actor<'a> {
     policy: &'a Policy,
     /// AWS's time of the observation.
     now: DateTime<Utc>,
-    /// The engine's clock at the start of the pass.
-    started: Duration,
     /// No step starts after this time of the engine's clock.
     deadline: Option<Duration>,
     /// The number of the last database that this pass has created for the pool.
@@ -120,7 +116,11 @@ impl Actor<'_> {
             Err(error) if error.is(ErrorClass::Unknown) => (Outcome::Unknown, error.to_string()),
             Err(error) => (Outcome::Failed, error.to_string()),
         };
-        tracing::info!(action = step.action(), target = step.target(), %outcome, detail, "step");
+        if outcome == Outcome::Failed {
+            tracing::warn!(action = step.action(), target = step.target(), %outcome, detail, "step");
+        } else {
+            tracing::info!(action = step.action(), target = step.target(), %outcome, detail, "step");
+        }
         StepReport {
             action: step.action(),
             target: step.target(),
@@ -134,7 +134,7 @@ impl Actor<'_> {
 
     /// Writes the trace of a refused step for all engines, or removes it once the step succeeds. Returns whether the audit log needs the result.
     async fn trace(&self, step: &Step, result: &StepResult) -> bool {
-        let Some(resource) = step.resource() else { return true };
+        let Some(resource) = step.resource() else { return *step != Step::RecordPass };
         let earlier =
             plan::failures(self.world).find(|(found, _)| *found == resource).map(|(_, found)| found);
         let earlier = earlier.filter(|earlier| earlier.action == step.action());
@@ -221,6 +221,11 @@ impl Actor<'_> {
                 result
             }
             Step::RaiseNumberHint { number } => self.raise_number_hint(*number).await,
+            Step::RecordPass => {
+                let pass = LastPass { at: self.now, by: self.engine.config.host.clone() };
+                let changes = TagChanges::new().set(key::LAST_PASS, pass.to_tag());
+                skip_if_gone(cloud.tag_fleet(&self.world.fleet.template, &changes).await)
+            }
         }
     }
 
@@ -314,7 +319,7 @@ impl Actor<'_> {
             return Ok(Completion::skip("its environment is ending or gone"));
         }
         let claim = (environment.clone(), record.clone());
-        self.restore(&read, environment.number, Some(&claim), restore).await
+        self.restore(&read, environment.number, Some(&claim), restore, read.now).await
     }
 
     async fn restore<T>(
@@ -323,9 +328,10 @@ impl Actor<'_> {
         number: Number,
         claim: Option<&(EnvironmentId, RecordId)>,
         restore: &Restore,
+        now: Option<DateTime<Utc>>,
     ) -> StepResult {
-        // Earlier steps of the pass may have taken long.
-        let now = self.now + self.engine.clock.elapsed().saturating_sub(self.started);
+        // The observation may be older than it seems, because a call can hang for hours.
+        let now = now.unwrap_or(self.now);
         let call = self.engine.restore_database(&self.world.fleet, number, claim, restore, now);
         let result = self.engine.act_within(CREATE_TTL, read, "RestoreDBInstanceFromDBSnapshot", call).await;
         match result {
@@ -363,7 +369,11 @@ impl Actor<'_> {
                 Ok(_) | Err(_) => {}
             }
         }
-        let done = self.restore(&read, number, None, restore).await?;
+        let seen = cloud.database(fleet, number).await?;
+        if seen.value.is_some() {
+            return Ok(Completion::skip("another engine created it first"));
+        }
+        let done = self.restore(&read, number, None, restore, seen.as_of).await?;
         if matches!(done, Completion::Done(_)) {
             *self.last_created() = Some(number);
         }

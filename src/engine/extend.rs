@@ -51,7 +51,7 @@ impl Engine {
         if in_grace {
             changes = changes.remove(key::REAPING_SINCE);
         }
-        if record.failure.is_some() || record.orphan_since.is_some() {
+        if record.failure.is_some() || record.orphan_since.is_some() || self.has_broken_database(id).await {
             changes = changes.repair(now, &self.config.user);
         }
         let written = self.retry(|| self.cloud.tag_record(&record.id, &changes)).await;
@@ -153,6 +153,17 @@ impl Engine {
             self.clock.sleep(READ_BACK_DELAY).await;
         }
         Err(too_late("an engine is reaping it"))
+    }
+
+    /// Whether the environment's database needs repairs. An engine would give the environment up soon.
+    async fn has_broken_database(&self, id: &EnvironmentId) -> bool {
+        match self.cloud.database(&id.fleet, id.number).await {
+            Ok(read) => read.value.is_some_and(|database| database.status_class() == StatusClass::Failed),
+            Err(error) => {
+                tracing::warn!(%id, %error, "cannot see whether the database needs repairs");
+                false
+            }
+        }
     }
 
     /// Whether the environment's database exists and is not being deleted.

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::domain::{Environment, Policy, Pool, World};
 use crate::engine::Refusal;
+use crate::engine::step::Step;
 
 mod environments;
 mod orphans;
@@ -31,6 +32,9 @@ pub fn plan(world: &World, policy: &Policy, now: DateTime<Utc>) -> Plan {
     environments::plan(&mut planner, &Environment::all_claims(world, now));
     orphans::plan(&mut planner);
     pool::plan(&mut planner, &Pool::new(world));
+    if world.is_complete() && world.fleet.last_pass.as_ref().is_none_or(|last| last.is_old(now)) {
+        planner.push(Step::RecordPass, "the last recorded pass is old");
+    }
     let (steps, refused) = planner.finish();
     Plan { steps, refused }
 }

@@ -13,7 +13,7 @@ use super::jitter::jitter;
 use super::plan::{self, Plan, Planned};
 use super::step::{Key, Step};
 use super::{Command, Engine, Event, Handle, Refusal, Report, RunOptions, StepReport, observe};
-use crate::domain::{Environment, EnvironmentState, ErrorClass, Outcome, Record, World, lifecycle};
+use crate::domain::{Environment, EnvironmentState, ErrorClass, Metrics, Outcome, Record, World, lifecycle};
 use crate::failure::{Failure, Kind};
 
 /// The assumed number of engines until the audit log has been read. A high number delays steps but avoids duplicates.
@@ -75,15 +75,23 @@ impl Engine {
         let mut world = self.observe_uncached().await?;
         self.load_launch_history(&mut world).await;
         let (plan, now) = self.plan(&world);
-        let mut report = Report { steps: Vec::new(), refused: plan.refused, incomplete: world.incomplete() };
+        let mut report = report(&world, plan.refused, now);
         if dry_run {
-            report.steps = plan.steps.iter().map(|planned| unstarted(planned, Outcome::DryRun)).collect();
+            let steps = plan.steps.iter().filter(|planned| planned.step != Step::RecordPass);
+            report.steps = steps.map(|planned| unstarted(planned, Outcome::DryRun)).collect();
         } else if let Some(now) = now {
             let steps: Vec<_> = plan.steps.iter().collect();
             report.steps = self.act(&world, now, &steps, deadline).await;
             self.log_steps(&report.steps, now).await;
         }
+        report.steps.retain(is_reported);
         Ok(report)
+    }
+
+    /// Returns what a pass of this engine would not do although something calls for it, and why.
+    #[must_use]
+    pub fn refusals(&self, world: &World) -> Vec<Refusal> {
+        self.plan(world).0.refused
     }
 
     /// Plans, unless this engine may only observe. `now` is AWS's clock; without it nothing is planned.
@@ -131,6 +139,22 @@ impl Engine {
     }
 }
 
+/// Creates the report of a pass before its steps.
+fn report(world: &World, refused: Vec<Refusal>, planned_at: Option<DateTime<Utc>>) -> Report {
+    Report {
+        steps: Vec::new(),
+        refused,
+        incomplete: world.incomplete(),
+        problems: world.problems().cloned().collect(),
+        metrics: Metrics::new(world, planned_at),
+    }
+}
+
+/// Whether a report has the step. The record of the pass is no change of the fleet.
+fn is_reported(step: &StepReport) -> bool {
+    step.is_news || step.outcome == Outcome::Failed
+}
+
 fn unstarted(planned: &Planned, outcome: Outcome) -> StepReport {
     StepReport {
         action: planned.step.action(),
@@ -139,7 +163,7 @@ fn unstarted(planned: &Planned, outcome: Outcome) -> StepReport {
         outcome,
         detail: String::new(),
         error: None,
-        is_news: false,
+        is_news: true,
     }
 }
 
@@ -232,18 +256,27 @@ impl EngineLoop {
         self.last = Some(Arc::clone(&world));
         self.read_audit(world.now()).await;
         self.changed = false;
+        let (plan, now) = self.engine.plan(&world);
+        // Without background steps too, a user sees why nothing happens.
+        let mut report = report(&world, plan.refused, now);
+        self.engine.emit(Event::Refused(report.refused.clone()));
         if self.options.background {
-            let (plan, now) = self.engine.plan(&world);
-            self.engine.emit(Event::Refused(plan.refused));
             if let Some(now) = now {
-                self.take_due_steps(&world, now, &plan.steps).await;
+                report.steps = self.take_due_steps(&world, now, &plan.steps).await;
+                report.steps.retain(is_reported);
             }
+            self.engine.emit(Event::Passed(Box::new(report)));
         }
         Ok(world)
     }
 
     /// Takes the steps that are still planned and whose delay is over.
-    async fn take_due_steps(&mut self, world: &World, now: DateTime<Utc>, steps: &[Planned]) {
+    async fn take_due_steps(
+        &mut self,
+        world: &World,
+        now: DateTime<Utc>,
+        steps: &[Planned],
+    ) -> Vec<StepReport> {
         let elapsed = self.engine.clock.elapsed();
         let wanted: HashSet<Key> = steps.iter().map(|planned| planned.step.key()).collect();
         self.scheduled.retain(|key, _| wanted.contains(key));
@@ -263,15 +296,16 @@ impl EngineLoop {
             }
         }
         if due.is_empty() {
-            return;
+            return Vec::new();
         }
         self.engine.emit(Event::Working(due.len()));
         let reports = self.engine.act(world, now, &due, None).await;
         self.engine.log_steps(&reports, now).await;
         self.engine.emit(Event::Working(0));
         // Nothing has changed after a skipped or failed step, so there is nothing to see.
-        self.changed =
-            reports.iter().any(|report| matches!(report.outcome, Outcome::Done | Outcome::Unknown));
+        self.changed = reports
+            .iter()
+            .any(|report| report.is_news && matches!(report.outcome, Outcome::Done | Outcome::Unknown));
         let elapsed = self.engine.clock.elapsed();
         for (planned, report) in due.iter().zip(&reports) {
             if report.error == Some(ErrorClass::Auth) {
@@ -284,6 +318,7 @@ impl EngineLoop {
             scheduled.failures = if done { 0 } else { scheduled.failures + 1 };
             scheduled.due = elapsed + if done { VISIBILITY_DELAY } else { backoff(scheduled.failures) };
         }
+        reports
     }
 
     /// Returns the time until the next observation.

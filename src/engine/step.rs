@@ -154,6 +154,8 @@ pub enum Step {
         /// The highest number in use.
         number: Number,
     },
+    /// Records on the fleet that an engine runs. It is no change of the fleet, so neither reports nor the audit log have it.
+    RecordPass,
 }
 
 /// Why an instance may be terminated. The engine checks the reason again right before it acts.
@@ -243,7 +245,7 @@ impl Step {
             | Self::DeleteRecord { .. }
             | Self::Retire { .. } => Priority::Delete,
             Self::CreateDatabase { .. } => Priority::Create,
-            Self::RaiseNumberHint { .. } => Priority::Hint,
+            Self::RaiseNumberHint { .. } | Self::RecordPass => Priority::Hint,
         }
     }
 
@@ -273,6 +275,7 @@ impl Step {
             // Steps of one priority run in the order of their actions: counters are cleared before new failures are counted.
             Self::ResetFailedRestores => "forget-failed-restores",
             Self::RaiseNumberHint { .. } => "move-hint",
+            Self::RecordPass => "note-pass",
         }
     }
 
@@ -303,7 +306,7 @@ impl Step {
                 format!("number {}", numbers.iter().map(Number::to_string).collect::<Vec<_>>().join(", "))
             }
             Self::RaiseNumberHint { number } => format!("number {number}"),
-            Self::ResetFailedRestores => "the fleet".to_owned(),
+            Self::ResetFailedRestores | Self::RecordPass => "the fleet".to_owned(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The commands that need neither AWS nor a configuration: the manual page and the shell completions.
 
+use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 
 use rstest::rstest;
@@ -85,4 +86,42 @@ fn completions_of_an_unknown_shell_name_the_known() {
         ["bash", "elvish", "fish", "powershell", "zsh"].iter().all(|shell| text.contains(shell)),
         "{text}"
     );
+}
+
+const RUNBOOK: &str = include_str!("../../docs/runbook.md");
+
+#[test]
+fn runbook_names_existing_commands() {
+    let commands = RUNBOOK.split(['`', '\n']).filter_map(|text| text.strip_prefix("hatchery "));
+    let commands: BTreeSet<Vec<&str>> = commands
+        .map(|command| {
+            let mut words = command.split_whitespace().take_while(|word| !word.starts_with(['-', '#']));
+            let first = words.next().unwrap_or_default();
+            let has_subcommands = matches!(first, "fleet" | "images");
+            std::iter::once(first).chain(words.next().filter(|_| has_subcommands)).collect()
+        })
+        .collect();
+    assert!(commands.len() > 10, "{commands:?}");
+    for command in commands {
+        run(&[command, vec!["--help"]].concat());
+    }
+}
+
+#[test]
+fn runbook_has_every_verdict() {
+    let sources =
+        [include_str!("../../src/domain/health.rs"), include_str!("../../src/domain/health/work.rs")];
+    let codes: BTreeSet<&str> = sources
+        .iter()
+        .flat_map(|source| source.split("Level::").skip(1))
+        .filter_map(|call| {
+            let mut parts = call.split('"');
+            let is_call = parts.next()?.trim_end().ends_with(',');
+            is_call.then(|| parts.next()).flatten()
+        })
+        .filter(|code| code.chars().all(|c| c.is_ascii_lowercase() || c == '-'))
+        .collect();
+    assert!(codes.contains("no-engine") && codes.contains("paused") && codes.len() > 15, "{codes:?}");
+    let missing: Vec<_> = codes.iter().filter(|code| !RUNBOOK.contains(&format!("`{code}`"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }

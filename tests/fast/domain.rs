@@ -3,5 +3,6 @@
 mod environments;
 mod format;
 mod health;
+mod metrics;
 mod progress;
 mod tags;

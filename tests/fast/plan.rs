@@ -14,8 +14,8 @@ use hatchery::domain::lifecycle::{self, Placement};
 use hatchery::domain::policy::RestoreFailures;
 use hatchery::domain::record::{LaunchFailure, Termination};
 use hatchery::domain::{
-    Database, DatabaseId, Instance, InstanceId, InstanceState, Number, Record, RecordId, Spare, TagChanges,
-    Tags, Target, World,
+    Database, DatabaseId, Instance, InstanceId, InstanceState, LastPass, Number, Record, RecordId, Spare,
+    TagChanges, Tags, Target, World,
 };
 use hatchery::engine::plan::{self, Plan, plan};
 use hatchery::engine::step::{Orphan, Priority, Step, TerminationReason};
@@ -159,6 +159,9 @@ fn apply(world: &mut World, step: &Step) {
             world.databases.items.push(new);
         }
         Step::RaiseNumberHint { number } => world.fleet.policy.last_number = *number,
+        Step::RecordPass => {
+            world.fleet.last_pass = Some(LastPass { at: now(), by: "engine@schedule".into() });
+        }
     }
 }
 

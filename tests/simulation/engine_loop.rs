@@ -60,6 +60,7 @@ fn options() -> RunOptions {
 /// A test bed with an idle fleet, and an engine loop after its first observation.
 async fn at_rest(options: RunOptions) -> (TestBed, Handle, RecordedEvents, f64) {
     let bed = TestBed::new();
+    bed.never_record_passes().await;
     let (handle, events) = run(&bed, options);
     bed.clock.sleep(Duration::from_millis(100)).await;
     let mut from = 0.0;
@@ -166,6 +167,7 @@ fn loop_observes_more_often_during_a_launch() {
 fn failed_observation_backs_off() {
     on_paused_time(async {
         let bed = TestBed::new();
+        bed.never_record_passes().await;
         bed.script.fail("fleet", ALWAYS, error(ErrorClass::Transient));
         let (_handle, events) = run(&bed, options());
         bed.clock.sleep(60 * MINUTE).await;
@@ -263,7 +265,7 @@ fn loop_without_background_changes_nothing() {
         bed.clock.sleep(30 * MINUTE).await;
         assert!(bed.sim.inspect(|state| state.databases().next().is_none()));
         assert!(
-            !events.take().iter().any(|(_, event)| matches!(event, Event::Refused(_) | Event::Working(_)))
+            !events.take().iter().any(|(_, event)| matches!(event, Event::Passed(_) | Event::Working(_)))
         );
     });
 }
@@ -272,6 +274,7 @@ fn loop_without_background_changes_nothing() {
 fn step_waits_for_its_jitter_and_is_observed() {
     on_paused_time(async {
         let bed = TestBed::with_scenario(Scenario::default());
+        bed.never_record_passes().await;
         let (_handle, events) = run(&bed, options());
         bed.clock.sleep(5 * MINUTE).await;
         let events = events.take();

@@ -129,7 +129,9 @@ impl Waiting {
         now: DateTime<Utc>,
     ) -> Vec<String> {
         let plan = plan(world, &world.fleet.policy, now);
-        let wanted = plan.steps.iter().filter(|planned| {
+        // The record of a pass is no change of the fleet, and the audit log does not have it.
+        let changes = plan.steps.iter().filter(|planned| planned.step != Step::RecordPass);
+        let wanted = changes.filter(|planned| {
             // The true world has no launch history.
             fleet.spare.is_some()
                 || !matches!(planned.step, Step::CreateDatabase { .. } | Step::Retire { .. })

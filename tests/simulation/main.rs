@@ -30,6 +30,7 @@ mod observe;
 mod operator;
 mod operator_scripts;
 mod ownership;
+mod passes;
 mod people;
 mod refusals;
 mod refused_steps;
@@ -141,6 +142,7 @@ fn hundred_dashboards_send_each_change_about_once() {
     assert_eq!(load.throttled, 0, "{load:?}");
     assert!(load.describe_busy < 0.25 && load.describe_idle < 0.25, "{load:?}");
     assert!(load.sent <= 1.2, "{load:?}");
+    assert!((4..=9).contains(&load.passes), "{load:?}");
     let [_, _, all] = load.visible_after;
     assert!(all < 90.0, "{load:?}");
 }

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use hatchery::clock::Clock;
 use hatchery::cloud::DynCloud;
 use hatchery::cloud::sim::{Change, Scenario, SimCloud};
+use hatchery::domain::tags::key;
 use hatchery::engine::{Engine, Event, Handle, RunOptions};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -36,6 +37,8 @@ pub(crate) struct DashboardLoad {
     pub(crate) describe_idle: f64,
     /// How often a background change was sent, on average.
     pub(crate) sent: f64,
+    /// How often a pass was recorded in an idle hour.
+    pub(crate) passes: u64,
     /// Seconds until a launch was visible: on half of the dashboards, on 99 of 100, on all.
     pub(crate) visible_after: [f64; 3],
     pub(crate) throttled: u64,
@@ -57,6 +60,7 @@ impl DashboardLoad {
                 describe_busy: a.describe_busy.max(b.describe_busy),
                 describe_idle: a.describe_idle.max(b.describe_idle),
                 sent: a.sent.max(b.sent),
+                passes: a.passes.max(b.passes),
                 visible_after: [0, 1, 2]
                     .map(|quantile| a.visible_after[quantile].max(b.visible_after[quantile])),
                 throttled: a.throttled.max(b.throttled),
@@ -103,8 +107,14 @@ impl Hook for ChangeCounter {
 impl ChangeCounter {
     #[allow(clippy::cast_precision_loss)]
     fn average(&self) -> f64 {
-        let sent = self.0.lock().unwrap();
+        let mut sent = self.0.lock().unwrap().clone();
+        sent.retain(|what, _| !what.ends_with(key::LAST_PASS));
         sent.values().sum::<u64>() as f64 / sent.len().max(1) as f64
+    }
+
+    /// Returns how often a pass was recorded.
+    fn passes(&self) -> u64 {
+        self.0.lock().unwrap().iter().filter(|(what, _)| what.ends_with(key::LAST_PASS)).map(|(_, n)| n).sum()
     }
 }
 
@@ -195,6 +205,7 @@ impl Account {
         // After three hours all environments have expired and are reaped, and the fleet is idle.
         self.clock.sleep(Duration::from_hours(3)).await;
         let (before, begun, all) = (self.describe_calls(), self.clock.now(), self.requests());
+        let passes = self.sent.passes();
         self.clock.sleep(QUIET).await;
         let describe_idle = self.bucket_share(before, begun);
         #[allow(clippy::cast_precision_loss)]
@@ -209,6 +220,7 @@ impl Account {
             describe_busy,
             describe_idle,
             sent: self.sent.average(),
+            passes: self.sent.passes() - passes,
             visible_after: self.sightings.lock().unwrap().quantiles(),
             throttled,
             launches,

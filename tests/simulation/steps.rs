@@ -439,15 +439,3 @@ fn observe_only_engine_gives_its_reason(
         assert_eq!((report.refused[0].target.as_str(), report.refused[0].reason.as_str()), ("dev", why));
     });
 }
-
-#[test]
-fn incomplete_listing_stops_the_plan() {
-    on_paused_time(async {
-        let bed = TestBed::with_scenario(Scenario::default());
-        bed.script.fail("databases", ALWAYS, error(ErrorClass::Auth));
-        let report = bed.engine.once(false).await.unwrap();
-        assert_eq!((report.steps.len(), report.incomplete), (0, vec!["databases"]));
-        let why = "a listing failed, so nothing is planned: Operation: injected error (Code)";
-        assert_eq!(report.refused[0].reason, why);
-    });
-}

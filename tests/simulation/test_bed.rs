@@ -124,6 +124,14 @@ impl TestBed {
         Self { sim, clock, script, engine }
     }
 
+    /// Makes the last recorded pass never old, for tests of the loop's intervals: an engine observes before each step.
+    pub(crate) async fn never_record_passes(&self) {
+        let cloud = self.caller();
+        let fleet = cloud.fleet(&crate::setup::dev()).await.unwrap().unwrap();
+        let changes = TagChanges::new().set("hatchery:last-pass", "2100-01-01T00:00:00Z engine@test");
+        cloud.tag_fleet(&fleet.template, &changes).await.unwrap();
+    }
+
     /// Creates an engine of another user, without faults.
     pub(crate) fn other_engine(&self) -> Engine {
         engine(&self.sim, &self.clock, FaultScript::default(), "bob", 8)

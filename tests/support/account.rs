@@ -144,7 +144,8 @@ impl<'e> Account<'e> {
             if is_true(&state) {
                 return;
             }
-            last = hatchery(self.emulator, &["engine", "--once", "--json"]).ok().out;
+            // A step may fail; the next pass takes it again.
+            last = hatchery(self.emulator, &["engine", "--once", "--json"]).out;
         }
         panic!("never true: {condition}; {:#?}; the last pass: {last}", self.inspect().await);
     }

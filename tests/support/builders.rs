@@ -8,8 +8,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use hatchery::domain::{
     AuditEvent, Database, EnvironmentId, Fleet, FleetName, Image, ImageId, Instance, InstanceId,
-    InstanceState, Launch, Launches, Listing, Number, Outcome, Phase, Policy, Record, RecordId, Snapshot,
-    SnapshotId, Subnet, SubnetId, World,
+    InstanceState, LastPass, Launch, Launches, Listing, Number, Outcome, Phase, Policy, Record, RecordId,
+    Snapshot, SnapshotId, Subnet, SubnetId, World,
 };
 
 pub(crate) fn now() -> DateTime<Utc> {
@@ -48,6 +48,7 @@ pub(crate) fn empty_world() -> World {
             policy: policy(),
             problems: Vec::new(),
             failed_step: None,
+            last_pass: Some(LastPass { at: minutes_ago(5), by: "engine@schedule".into() }),
         },
         records: Listing::complete(Vec::new(), now()),
         instances: Listing::complete(Vec::new(), now()),

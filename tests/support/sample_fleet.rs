@@ -11,8 +11,8 @@ use hatchery::cloud::LogLine;
 use hatchery::domain::instance::parse_timeline;
 use hatchery::domain::{
     AuditEvent, CloudError, Database, ErrorClass, Fleet, FleetName, Image, ImageId, Instance, InstanceId,
-    InstanceState, Listing, Outcome, Phase, Pipeline, PipelineKind, Policy, Record, RecordId, Run, RunState,
-    Snapshot, SnapshotId, SubnetId, Termination, World,
+    InstanceState, LastPass, Listing, Outcome, Phase, Pipeline, PipelineKind, Policy, Record, RecordId, Run,
+    RunState, Snapshot, SnapshotId, SubnetId, Termination, World,
 };
 use hatchery::engine::Event;
 use hatchery::tui::TuiOptions;
@@ -42,7 +42,8 @@ pub(crate) fn fleet() -> Fleet {
         price_database: Some(0.034),
         ..builders::policy()
     };
-    Fleet { template: RecordId::new("lt-0f1ee7"), policy, ..builders::empty_world().fleet }
+    let last_pass = Some(LastPass { at: ago(3), by: "engine@schedule".to_owned() });
+    Fleet { template: RecordId::new("lt-0f1ee7"), policy, last_pass, ..builders::empty_world().fleet }
 }
 
 /// A record without an instance. The times are in minutes before and after [`now`].

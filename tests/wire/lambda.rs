@@ -212,6 +212,26 @@ async fn logs_are_json_lines() {
     assert_eq!(failed["span"]["requestId"], "00000000-0000-4000-8000-000000000002");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn failed_pass_fails_the_invocation_and_is_measured() {
+    let moto = Moto::start();
+    let account = Account::new(&moto).await;
+    init(&moto, "dev", &["--spare", "1"]).await;
+    account.tag_record("hatchery/dev", "hatchery:database-subnet-group", "gone").await;
+    let mut function = LambdaFunction::start(&moto, &[("HATCHERY_FLEET", "dev")]);
+    function.invoke(&scheduled_event()).assert_failure("failed", &["cannot create database", "next pass"]);
+    let log = function.log();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let metrics = lines.iter().find(|line| line.get("_aws").is_some()).unwrap();
+    assert_eq!(
+        (&metrics["Fleet"], &metrics["CompletePasses"], &metrics["StepsFailed"], &metrics["EmptyPool"]),
+        (&json!("dev"), &json!(1), &json!(1), &json!(1)),
+        "{metrics:#}"
+    );
+    // Until the next try there is nothing to fail.
+    function.invoke(&scheduled_event()).response();
+}
+
 /// The names in a document, without its values: those of objects with their members, those of arrays of their first.
 fn shape(document: &Value) -> Value {
     match document {

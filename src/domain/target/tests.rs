@@ -22,8 +22,14 @@ fn world() -> World {
     let name: FleetName = "dev".parse().unwrap();
     let mut policy = Policy::new(&name);
     (policy.spare, policy.hours) = (Spare::Auto, Some("Mon 07:00-19:00 UTC".parse().unwrap()));
-    let fleet =
-        Fleet { name, template: RecordId::new("lt-0"), policy, problems: Vec::new(), failed_step: None };
+    let fleet = Fleet {
+        name,
+        template: RecordId::new("lt-0"),
+        policy,
+        problems: Vec::new(),
+        failed_step: None,
+        last_pass: None,
+    };
     World { records: Listing::complete(Vec::new(), at("12:00:00")), ..World::new(fleet) }
 }
 

@@ -70,10 +70,8 @@ impl Actor<'_> {
             Ok(ending) => ending,
             Err(why) => return Ok(Completion::skip(why)),
         };
-        // Numbers can be used again, ids of records are not. A retirement has no tag on its database, which is older than itself.
-        let is_later = found.retirement && database.since().is_some_and(|since| since > found.created_at);
-        let is_others = !found.retirement && database.record.as_ref().is_some_and(|owner| owner != record);
-        if is_later || is_others {
+        // Numbers can be used again, ids of records are not. A retirement has no tag on its database, and while it exists, its number is taken.
+        if !found.retirement && database.record.as_ref().is_some_and(|owner| owner != record) {
             return Ok(Completion::skip("it belongs to a later environment with the same number"));
         }
         let call = cloud.delete_database(&database.id);

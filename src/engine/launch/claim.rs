@@ -258,11 +258,10 @@ impl Engine {
         now: DateTime<Utc>,
     ) -> Result<Binding, Failure> {
         let claim = (environment.clone(), record.clone());
-        let observed = self.clock.elapsed();
         let restored = self.retry(|| async {
             // A request that hangs is given up, because its time of request would be wrong.
             let read = self.fresh();
-            let now = now + self.clock.elapsed().saturating_sub(observed);
+            let now = self.cloud.record(&fleet.name, record).await?.as_of.unwrap_or(now);
             let call = self.restore_database(fleet, environment.number, Some(&claim), restore, now);
             self.act_within(CREATE_TTL, &read, "RestoreDBInstanceFromDBSnapshot", call).await
         });

@@ -225,39 +225,57 @@ impl Planner<'_> {
         }
     }
 
-    /// Marks a record whose instance or database is gone or broken, and gives it up in a later sweep, unless a user repairs it.
+    /// Marks what is gone or broken, and gives the environment up in a later sweep, unless a user repairs it.
     fn broken_parts(&mut self, claim: &Environment<'_>) {
         let record = claim.record;
         let what = Orphan::Record(record.id.clone(), record.environment.clone());
-        let unreadable = self.unreadable_databases.contains(&record.number());
-        let broken = match (claim.instance, claim.database) {
-            (None, _) => Some("its instance is gone".to_owned()),
-            (_, None) if !unreadable => Some("its database is gone".to_owned()),
-            (_, Some(database)) if database.status_class() == StatusClass::Failed => {
-                Some(format!("its database {} is {}", database.id, database.status))
+        let gone = match (claim.instance, claim.database) {
+            (None, _) => Some("its instance is gone"),
+            (_, None) if !self.unreadable_databases.contains(&record.number()) => {
+                Some("its database is gone")
             }
             _ => None,
         };
+        let broken = claim.database.filter(|database| database.status_class() == StatusClass::Failed);
+        let usable = claim.database.filter(|database| database.unusable_since.is_some() && broken.is_none());
+        if let Some(database) = usable {
+            let step = Step::Unusable { database: database.id.clone(), marked: false };
+            self.push(step, format!("it is {}", database.status));
+        }
+        if gone.is_none()
+            && (record.orphan_since.is_some() || (record.repaired_by.is_some() && broken.is_none()))
+        {
+            let step = Step::Orphan { what: what.clone(), marked: false };
+            self.push(step, "its instance and database are back");
+        }
+        // Each cause has a mark of its own, so that none inherits the age of another.
+        let (since, mark, reason) = match (gone, broken) {
+            (Some(_), _) if !self.world.is_complete() => return,
+            (Some(gone), _) => (record.orphan_since, Step::Orphan { what, marked: true }, gone.to_owned()),
+            (None, Some(database)) => {
+                let mark = Step::Unusable { database: database.id.clone(), marked: true };
+                (
+                    database.unusable_since,
+                    mark,
+                    format!("its database {} is {}", database.id, database.status),
+                )
+            }
+            (None, None) => return,
+        };
         let target = record.environment.to_string();
-        match (broken, record.orphan_since) {
-            (None, None) if record.repaired_by.is_none() => {}
-            (None, _) => {
-                self.push(Step::Orphan { what, marked: false }, "its instance and database are back");
-            }
-            (Some(_), _) if !self.world.is_complete() => {}
-            (Some(broken), _) if let Some(user) = &record.repaired_by => {
-                let until = record.ends_at(self.policy).format("%F %T");
-                let reason = format!("{broken}; {user} keeps it for repairs until {until}");
-                self.refuse("give-up", target, reason);
-            }
-            (Some(broken), None) if self.is_older(record.created_at, ORPHAN_AFTER) => {
-                self.push(Step::Orphan { what, marked: true }, broken);
-            }
-            (Some(broken), Some(since)) if self.is_older(since, ORPHAN_AFTER) => self.give_up(record, broken),
-            (Some(broken), _) => {
-                let reason = format!("{broken}; a later sweep checks again");
-                self.refuse("give-up", target, reason);
-            }
+        if let Some(user) = &record.repaired_by {
+            let until = record.ends_at(self.policy).format("%F %T");
+            return self.refuse(
+                "give-up",
+                target,
+                format!("{reason}; {user} keeps it for repairs until {until}"),
+            );
+        }
+        match since {
+            None if self.is_older(record.created_at, ORPHAN_AFTER) => self.push(mark, reason),
+            None => {}
+            Some(since) if self.is_older(since, ORPHAN_AFTER) => self.give_up(record, reason),
+            Some(_) => self.refuse("give-up", target, format!("{reason}; a later sweep checks again")),
         }
     }
 }

@@ -95,6 +95,8 @@ fn engine_event(model: &mut Model, event: Event) {
             }
             model.audit_error = error;
         }
+        // The dashboard has its parts from the other events.
+        Event::Passed(_) => {}
         Event::Working(steps) => model.steps_in_flight = steps,
     }
 }

@@ -197,6 +197,20 @@ async fn invalid_new_fleets() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn failed_step_fails_the_pass() {
+    let account = TestAccount::new("[policy]\nspare = \"1\"\n[faults]\ndatabase-quota = 0\n");
+    let run = account.run(&["engine", "--once"]).await;
+    insta::assert_snapshot!(format!("{}{}", run.out, run.transcript()));
+    // With JSON too, and with one document.
+    account.clock.sleep(std::time::Duration::from_mins(2)).await;
+    let run = account.run(&["engine", "--once", "--json"]).await;
+    assert_eq!((run.code, run.err.lines().count()), (ExitCode::FAILURE, 1), "{run:#?}");
+    assert!(run.pretty_json().contains("\"outcome\": \"failed\""), "{run:#?}");
+    // The next try waits, and waiting is no failure.
+    account.run(&["engine", "--once"]).await.ok();
+}
+
+#[tokio::test(start_paused = true)]
 async fn denied_by_aws() {
     let account = TestAccount::new("[faults]\ndenied = 1.0\n");
     let command_lines: [&[&str]; 6] = [

@@ -92,6 +92,31 @@ async fn engine_text() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn pool_says_what_is_not_done() {
+    let account = TestAccount::new(FLEET);
+    account.run(&["fleet", "set", "paused=true"]).await.ok();
+    let run = account.run(&["pool"]).await.ok();
+    assert!(run.out.ends_with("\nNot done:\n  engine dev: the fleet is paused\n"), "{run:#?}");
+    let document: serde_json::Value =
+        serde_json::from_str(&account.run(&["pool", "--json"]).await.out).unwrap();
+    let refused =
+        serde_json::json!([{ "action": "engine", "target": "dev", "reason": "the fleet is paused" }]);
+    assert_eq!(document["refused"], refused);
+}
+
+#[tokio::test(start_paused = true)]
+async fn metrics_are_one_line_of_json() {
+    let account = TestAccount::new(FLEET);
+    let run = account.run(&["engine", "--once", "--metrics"]).await.ok();
+    assert_eq!(run.out.lines().count(), 1, "{run:#?}");
+    let line: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!((&line["Fleet"], &line["CompletePasses"]), (&"dev".into(), &1.into()), "{line:#}");
+    assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Namespace"], "hatchery");
+    let run = account.run(&["engine", "--once", "--metrics", "--json"]).await;
+    assert_eq!(run.code, std::process::ExitCode::from(2), "{run:#?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn doctor_text() {
     assert_text!("doctor_text", TestAccount::new(FLEET).run(&["doctor"]).await);
 }

@@ -1,11 +1,16 @@
 //! What whole worlds cost, and what is wrong with them.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use crate::support::worlds::*;
 use hatchery::domain::cost::{self, Cost};
 use hatchery::domain::health::{Level, verdicts};
 use hatchery::domain::policy::{Problem, Scope};
+use hatchery::domain::record::{LaunchFailure, Termination};
 use hatchery::domain::{
-    CloudError, Environment, ErrorClass, InstanceState, Pipeline, PipelineKind, Run, RunState, World,
+    CloudError, Environment, ErrorClass, InstanceState, Number, Pipeline, PipelineKind, Record, Run,
+    RunState, StepFailure, Unreadable, UnreadableKind, World,
 };
 use rstest::rstest;
 
@@ -154,6 +159,175 @@ fn each_problem_has_a_verdict() {
         },
         Level::Error,
         "ceiling",
+    );
+}
+
+#[test]
+fn engine_that_does_not_run_is_reported() {
+    let ran =
+        |minutes| move |world: &mut World| world.fleet.last_pass.as_mut().unwrap().at = minutes_ago(minutes);
+    assert_verdict(ran(40), Level::Warning, "no-engine");
+    assert_no_verdict(ran(39));
+    let mut world = of_size(1);
+    ran(65)(&mut world);
+    assert_eq!(
+        messages(&world),
+        [
+            "no engine has run for 1h 5m; the last one was engine@schedule; start one with: hatchery engine, or check the schedule with: \
+          hatchery doctor"
+        ]
+    );
+    assert_verdict(|world| world.fleet.last_pass = None, Level::Info, "no-engine");
+    // A new fleet.
+    let mut new = World { fleet: world.fleet.clone(), ..empty() };
+    new.fleet.last_pass = None;
+    assert!(verdicts_of(&new).iter().all(|(_, code)| code != "no-engine"));
+    // Engines of a paused fleet only observe.
+    world.fleet.policy.paused = true;
+    assert_eq!(verdicts_of(&world), [(Level::Warning, "paused".to_owned())]);
+}
+
+fn messages(world: &World) -> Vec<String> {
+    verdicts(world, now()).into_iter().map(|verdict| verdict.message).collect()
+}
+
+fn refused(action: &str, minutes: i64) -> StepFailure {
+    let quota = CloudError::new(ErrorClass::Quota, "RestoreDBInstance", "InstanceQuotaExceeded", "no more");
+    StepFailure::after(None, action, &quota, minutes_ago(minutes))
+}
+
+#[test]
+fn failing_steps_are_reported_in_the_words_of_aws() {
+    let words = "RestoreDBInstance: no more (InstanceQuotaExceeded) (once since 2026-03-02 11:59:30 UTC, next try at 12:00:30 UTC)";
+    let fresh = |action: &str| {
+        let at = now() - chrono::TimeDelta::seconds(30);
+        Some(StepFailure { since: at, last: at, ..refused(action, 0) })
+    };
+    let mut world = of_size(1);
+    world.fleet.failed_step = fresh("create-database");
+    world.records.items[0].failed_step = fresh("launch-instance");
+    world.databases.items[1].failed_step = fresh("start-database");
+    assert_eq!(
+        verdicts_of(&world),
+        ["restore-refused", "step-failing", "step-failing"].map(|code| (Level::Warning, code.to_owned()))
+    );
+    let all = "correct the cause, see all tries with: hatchery activity --since 24h";
+    assert_eq!(
+        messages(&world),
+        [
+            format!(
+                "AWS refuses to restore databases for the pool: {words}; correct the cause, see the settings with: hatchery fleet show"
+            ),
+            format!("AWS refuses launch-instance for dev-1: {words}; {all}"),
+            format!("AWS refuses start-database for hatchery-dev-2: {words}; {all}"),
+        ]
+    );
+    // Two hours after the next try, no engine has repeated it.
+    assert_verdict(
+        |world| world.fleet.failed_step = Some(refused("create-database", 120)),
+        Level::Warning,
+        "restore-refused",
+    );
+    assert_no_verdict(|world| {
+        world.fleet.failed_step = Some(refused("create-database", 121));
+        world.records.items[0].failed_step = Some(refused("launch-instance", 121));
+        world.databases.items[1].failed_step = Some(refused("start-database", 121));
+    });
+}
+
+#[test]
+fn stopped_restores_have_the_command_that_resumes_them() {
+    let failed = |count: u32| {
+        move |world: &mut World| {
+            let failures = &mut world.fleet.policy.restore_failures;
+            *failures = (3..3 + count).fold(failures.clone(), |all, n| all.with(Number(n), minutes_ago(5)));
+        }
+    };
+    assert_no_verdict(failed(4));
+    let mut world = of_size(1);
+    failed(5)(&mut world);
+    assert_eq!(verdicts_of(&world), [(Level::Error, "restores-stopped".to_owned())]);
+    let message = &messages(&world)[0];
+    assert!(message.starts_with("5 restores failed in a row (hatchery-dev-3, "), "{message}");
+    assert!(message.contains("--source-identifier hatchery-dev-7 "), "{message}");
+    assert!(message.ends_with("resume with: hatchery fleet set restore-failures="), "{message}");
+}
+
+#[rstest]
+#[case::expired(|record: &mut Record, ended| record.expires_at = Some(ended - Duration::from_mins(15)))]
+#[case::failed(|record: &mut Record, ended| {
+    record.failure = Some(LaunchFailure { at: ended - Duration::from_mins(15), reason: "no room".into() });
+})]
+#[case::terminated(|record: &mut Record, ended| record.terminate = Some(Termination { at: ended, by: "amy".into() }))]
+fn environment_that_does_not_end_is_reported(#[case] end: fn(&mut Record, chrono::DateTime<chrono::Utc>)) {
+    let ended = |minutes| {
+        move |world: &mut World| {
+            world.fleet.policy.grace = Duration::from_mins(15);
+            end(&mut world.records.items[0], minutes_ago(minutes));
+        }
+    };
+    assert_verdict(ended(30), Level::Warning, "reaping-late");
+    assert_no_verdict(ended(29));
+}
+
+#[test]
+fn launch_without_an_instance_is_reported() {
+    let launched = |minutes| {
+        move |world: &mut World| {
+            world.instances.items.clear();
+            let record = &mut world.records.items[0];
+            (record.instance, record.created_at) = (None, minutes_ago(minutes));
+        }
+    };
+    assert_verdict(launched(30), Level::Warning, "launch-stuck");
+    assert_no_verdict(launched(29));
+    // A listing that failed proves nothing.
+    assert_no_verdict(|world| {
+        launched(30)(world);
+        world.instances.complete = false;
+    });
+}
+
+#[test]
+fn unusable_database_is_reported_after_an_hour() {
+    let stopped = |minutes| {
+        move |world: &mut World| {
+            world.databases.items[1].status = "upgrading".into();
+            world.databases.items[1].unusable_since = Some(minutes_ago(minutes));
+        }
+    };
+    assert_verdict(stopped(60), Level::Warning, "database-unusable");
+    let mut world = of_size(1);
+    stopped(59)(&mut world);
+    assert!(verdicts_of(&world).iter().all(|(_, code)| code != "database-unusable"));
+}
+
+#[test]
+fn unreadable_resource_is_reported_with_the_command_that_restores_it() {
+    let found = |kind, id: &str| Unreadable { kind, id: id.into(), number: Number(9), lost: BTreeMap::new() };
+    let mut world = of_size(1);
+    world.records.unreadable.push(found(UnreadableKind::Record, "lt-9"));
+    world.databases.unreadable.push(found(UnreadableKind::Database, "hatchery-dev-9"));
+    assert!(verdicts_of(&world).iter().all(|verdict| *verdict == (Level::Warning, "unreadable".to_owned())));
+    let [record, database] = &messages(&world)[..] else { panic!("{world:?}") };
+    assert!(
+        record.ends_with("aws ec2 create-tags --resources lt-9 --tags Key=hatchery:fleet,Value=dev Key=hatchery:role,Value=environment"),
+        "{record}"
+    );
+    assert!(
+        database.contains("aws rds add-tags-to-resource --resource-name $(aws rds describe-db-instances "),
+        "{database}"
+    );
+    assert!(
+        database.ends_with(" --tags Key=hatchery:fleet,Value=dev Key=hatchery:role,Value=pool"),
+        "{database}"
+    );
+    let lost = [("hatchery:role".to_owned(), "pool".to_owned())].into();
+    world.databases.unreadable[0].lost = lost;
+    assert!(
+        messages(&world)[1].ends_with("restore them with: hatchery engine --once"),
+        "{:?}",
+        messages(&world)
     );
 }
 

@@ -367,3 +367,16 @@ fn orphan_mark_is_a_tag() {
     assert!(!Orphan::changes(true, now()).is_empty());
     assert!(Duration::from_mins(1) <= plan::ORPHAN_AFTER);
 }
+
+#[test]
+fn pass_is_recorded_every_ten_minutes() {
+    let mut world = one_environment();
+    for (last, expected) in [(Some(9), 0), (Some(10), 1), (None, 1)] {
+        world.fleet.last_pass = last.map(|minutes| LastPass { at: minutes_ago(minutes), by: "x".into() });
+        let wanted = vec![("note-pass", "the fleet".to_owned()); expected];
+        assert_eq!(actions(&planned(&world)), wanted, "{last:?}");
+    }
+    // An engine that cannot see everything has not made a pass.
+    world.instances.complete = false;
+    assert_eq!(actions(&planned(&world)), []);
+}

@@ -116,18 +116,34 @@ fn broken_environment_is_given_up_in_two_sweeps() {
     let broken = |marked: Option<i64>, user: Option<&str>| {
         environment_with(|record, database| {
             database.status = "incompatible-parameters".into();
-            record.orphan_since = marked.map(minutes_ago);
+            database.unusable_since = marked.map(minutes_ago);
             record.repaired_by = user.map(str::to_owned);
         })
     };
-    assert_eq!(actions(&broken(None, None)), named(&[("mark-orphan", "dev-1")]));
+    assert_eq!(actions(&broken(None, None)), named(&[("mark-unusable", "hatchery-dev-1")]));
     assert_eq!(actions(&broken(Some(9), None)), []);
     assert_eq!(actions(&broken(Some(10), None)), named(&[("give-up", "dev-1")]));
     let kept = broken(Some(10), Some("amy"));
     assert_eq!(actions(&kept), []);
     assert!(kept.refused[0].reason.contains("amy keeps it for repairs until"), "{kept:?}");
-    let repaired = environment_with(|record, _| record.orphan_since = Some(minutes_ago(20)));
-    assert_eq!(actions(&repaired), named(&[("unmark-orphan", "dev-1")]));
+    let repaired = environment_with(|record, database| {
+        record.repaired_by = Some("amy".to_owned());
+        database.unusable_since = Some(minutes_ago(20));
+    });
+    assert_eq!(
+        actions(&repaired),
+        named(&[("unmark-orphan", "dev-1"), ("unmark-unusable", "hatchery-dev-1")])
+    );
+}
+
+/// The mark of an instance that was gone says nothing of the database.
+#[test]
+fn mark_of_one_cause_does_not_count_for_another() {
+    let plan = environment_with(|record, database| {
+        record.orphan_since = Some(minutes_ago(60));
+        database.status = "incompatible-parameters".into();
+    });
+    assert_eq!(actions(&plan), named(&[("mark-unusable", "hatchery-dev-1"), ("unmark-orphan", "dev-1")]));
 }
 
 #[test]

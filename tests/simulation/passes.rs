@@ -1,0 +1,49 @@
+//! Whole passes of an engine: what they report, and how they are recorded.
+
+use std::time::Duration;
+
+use hatchery::cloud::sim::Scenario;
+use hatchery::domain::ErrorClass;
+
+use crate::setup::{dev, on_paused_time};
+use crate::test_bed::{ALWAYS, TestBed, error};
+
+#[test]
+fn pass_is_recorded_without_a_word() {
+    on_paused_time(async {
+        let bed = TestBed::new();
+        let last_pass = async || bed.caller().fleet(&dev()).await.unwrap().unwrap().last_pass;
+        bed.run_pass().await;
+        let first = last_pass().await.unwrap();
+        assert_eq!(first.by, "engine@amy");
+        bed.clock.sleep(Duration::from_mins(9)).await;
+        assert!(bed.run_pass().await.is_empty());
+        assert_eq!(last_pass().await.unwrap(), first);
+        bed.clock.sleep(Duration::from_mins(1)).await;
+        // It is no change of the fleet.
+        assert!(bed.run_pass().await.is_empty());
+        assert_eq!(last_pass().await.unwrap().at, first.at + Duration::from_mins(10));
+        assert!(bed.audit("note-pass").is_empty());
+        // A failure is reported, but not logged.
+        bed.clock.sleep(Duration::from_mins(10)).await;
+        bed.script.fail("tag fleet", ALWAYS, error(ErrorClass::Auth));
+        let report = bed.engine.once(false).await.unwrap();
+        assert_eq!(report.failures(), ["cannot note pass the fleet: Operation: injected error (Code)"]);
+        assert!(bed.audit("note-pass").is_empty());
+    });
+}
+
+#[test]
+fn incomplete_listing_stops_the_plan() {
+    on_paused_time(async {
+        let bed = TestBed::with_scenario(Scenario::default());
+        bed.script.fail("databases", ALWAYS, error(ErrorClass::Auth));
+        let report = bed.engine.once(false).await.unwrap();
+        assert_eq!((report.steps.len(), &report.incomplete), (0, &vec!["databases"]));
+        let failure = "cannot list all databases: Operation: injected error (Code)";
+        assert_eq!(report.failures(), [failure]);
+        assert_eq!(report.check().unwrap_err().message, format!("the pass failed in part: {failure}"));
+        let why = "a listing failed, so nothing is planned: Operation: injected error (Code)";
+        assert_eq!(report.refused[0].reason, why);
+    });
+}
