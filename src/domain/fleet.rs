@@ -128,3 +128,25 @@ pub struct Subnet {
     /// The id of the VPC.
     pub vpc: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(value: &str) -> Option<LastPass> {
+        LastPass::parse(&Tags::from([(key::LAST_PASS.to_owned(), value.to_owned())]))
+    }
+
+    #[test]
+    fn last_pass_round_trips_through_its_tag() {
+        let pass =
+            LastPass { at: DateTime::from_timestamp(1_772_442_000, 0).unwrap(), by: "engine@ci".to_owned() };
+        assert_eq!(parse(&pass.to_tag()), Some(pass.clone()));
+        for odd in ["", "soon", "yesterday engine@ci"] {
+            assert_eq!(parse(odd), None, "{odd}");
+        }
+        let hostile = LastPass { by: format!("a\u{1b}{}", "x".repeat(300)), ..pass };
+        assert_eq!(hostile.to_tag().chars().count(), 256);
+        assert!(!hostile.to_tag().contains('\u{1b}'));
+    }
+}

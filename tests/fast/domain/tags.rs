@@ -10,8 +10,8 @@ use hatchery::domain::record::{parse_service, parse_services};
 use hatchery::domain::tags::{self, key, role};
 use hatchery::domain::{
     CloudError, CompanyTags, Database, DatabaseId, Environment, ErrorClass, Fleet, Instance, InstanceId,
-    InstanceState, Label, LastPass, LaunchFailure, NewDatabase, NewEnvironment, NewFleet, NewRecord, Number,
-    Phase, Policy, Purpose, Record, RecordId, Snapshot, SnapshotId, StatusClass, SubnetId, TagChanges, Tags,
+    InstanceState, Label, LaunchFailure, NewDatabase, NewEnvironment, NewFleet, NewRecord, Number, Phase,
+    Policy, Purpose, Record, RecordId, Snapshot, SnapshotId, StatusClass, SubnetId, TagChanges, Tags,
     Termination, World,
 };
 
@@ -381,18 +381,6 @@ fn services_are_validated() {
         parse_services(&tags_of([("hatchery:zone", "a"), ("hatchery:service", "x")])),
         BTreeMap::new()
     );
-}
-
-#[test]
-fn last_pass_round_trips_through_its_tag() {
-    let pass = LastPass { at: time("09:00:00"), by: "engine@ci".into() };
-    assert_eq!(LastPass::parse(&tags_of([(key::LAST_PASS, pass.to_tag().as_str())])), Some(pass.clone()));
-    for odd in ["", "soon", "yesterday engine@ci"] {
-        assert_eq!(LastPass::parse(&tags_of([(key::LAST_PASS, odd)])), None, "{odd}");
-    }
-    let hostile = LastPass { by: format!("a\u{1b}{}", "x".repeat(300)), ..pass };
-    assert_eq!(hostile.to_tag().chars().count(), 256);
-    assert!(!hostile.to_tag().contains('\u{1b}'));
 }
 
 fn new_fleet() -> NewFleet {
