@@ -109,7 +109,6 @@ const CALLS: [Call; 28] = [
     every("rds", "AddTagsToResource"),
     every("rds", "DeleteDBInstance"),
     every("logs", "PutLogEvents"),
-    every("logs", "DescribeLogGroups"),
     every("logs", "CreateLogStream"),
     every("logs", "CreateLogGroup"),
     every("logs", "PutRetentionPolicy"),

@@ -195,7 +195,8 @@ async fn old_plugin_gets_the_response_as_an_argument() {
     let bed = Bed::start(Agent::Connected, Programs::install()).await;
     let mut command = bed.command(&["open", "dev-1", "--print", "--profile", "work"]);
     let config = bed.programs.path().join("config");
-    std::fs::write(&config, "[profile work]\n").unwrap();
+    let profile = "[profile work]\naws_access_key_id = testing\naws_secret_access_key = testing\n";
+    std::fs::write(&config, profile).unwrap();
     command.env("STUB_VERSION", "1.2.497.0").env("AWS_CONFIG_FILE", &config);
     let mut running = Running::start(&mut command);
     running.wait_for("http://localhost:");
