@@ -220,7 +220,12 @@ impl Actor<'_> {
                 self.restore_refused.fetch_or(result.is_err(), Ordering::Relaxed);
                 result
             }
-            Step::RaiseNumberHint { number } => self.raise_number_hint(*number).await,
+            Step::RaiseNumberHint { number } => {
+                self.set_policy("last-number", |policy| {
+                    (policy.last_number < *number).then(|| number.to_string())
+                })
+                .await
+            }
             Step::RecordPass => {
                 let pass = LastPass { at: self.now, by: self.engine.config.host.clone() };
                 let changes = TagChanges::new().set(key::LAST_PASS, pass.to_tag());
@@ -469,18 +474,6 @@ impl Actor<'_> {
         };
         self.engine.cloud.tag_fleet(&fleet.template, &changes).await?;
         Ok(Completion::done())
-    }
-
-    /// Raises the hint of the highest used number. Another engine may write a lower one at the same time, so the hint is read back.
-    async fn raise_number_hint(&self, number: Number) -> StepResult {
-        let raise = || {
-            self.set_policy("last-number", |policy| (policy.last_number < number).then(|| number.to_string()))
-        };
-        let raised = raise().await?;
-        if matches!(raised, Completion::Done(_)) {
-            raise().await?;
-        }
-        Ok(raised)
     }
 }
 
