@@ -83,7 +83,7 @@ const ALL_FAULTS: [Fault; 24] = [
 ];
 
 /// Every AWS call of a lifecycle from `fleet init` to an idle fleet.
-const CALLS: [Call; 28] = [
+const CALLS: [Call; 27] = [
     every("ec2", "DescribeTags"),
     every("ec2", "DescribeLaunchTemplates"),
     every("ec2", "DescribeLaunchTemplateVersions"),
