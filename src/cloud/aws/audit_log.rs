@@ -159,10 +159,10 @@ impl AwsCloud {
     }
 
     pub(super) async fn launches(&self, fleet: &FleetName, since: DateTime<Utc>) -> Result<Vec<Launch>> {
-        let now = self.limits.now().unwrap_or_else(Utc::now);
-        if now - since < DIGEST_PERIOD {
+        // A caller without AWS's time has made no call yet, so it has no world either.
+        let Some(now) = self.limits.now().filter(|now| *now - since >= DIGEST_PERIOD) else {
             return self.launch_events(fleet, since).await;
-        }
+        };
         let digest = self.latest_digest(fleet, since, now).await?;
         let (mut launches, until) = digest.unwrap_or_else(|| (Vec::new(), since));
         launches.retain(|launch| launch.at >= since);

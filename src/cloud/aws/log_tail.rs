@@ -184,8 +184,8 @@ impl Follower<'_> {
         let new: Vec<_> = lines.into_iter().filter(|line| self.seen.is_new(line)).collect();
         if let Some(latest) = new.iter().map(|line| line.at).max() {
             // An instance whose clock is ahead must not hide the lines until then.
-            let now = self.cloud.limits.now().unwrap_or_else(Utc::now);
-            self.latest = self.latest.max(latest.min(now));
+            let latest = self.cloud.limits.now().map_or(latest, |now| latest.min(now));
+            self.latest = self.latest.max(latest);
             self.seen.forget_before(self.overlap_start());
             self.pending.push_back(LogItem::Lines(new));
         }
