@@ -297,10 +297,10 @@ impl Engine {
             };
             // A zone may lack capacity, or the class, or a subnet of the subnet group.
             let is_zonal = matches!(error.class, ErrorClass::Capacity | ErrorClass::Invalid);
-            let error = first.get_or_insert(error);
             if !is_zonal {
-                return Err(error.clone());
+                return Err(error);
             }
+            first.get_or_insert(error);
         }
         Err(first.unwrap_or_else(no_zone))
     }

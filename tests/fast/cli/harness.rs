@@ -119,7 +119,8 @@ impl TestAccount {
         let platform = Platform { account, clock, console, hostname, seed: 1 };
         let config = self.config.path().join("config.toml").into_os_string();
         let program = ["hatchery".into(), "--config".into(), config];
-        let code = run_on(platform, program.into_iter().chain(arguments.iter().map(OsString::from))).await;
+        let code =
+            Box::pin(run_on(platform, program.into_iter().chain(arguments.iter().map(OsString::from)))).await;
         Run { command: command_line(arguments), code, out: out.text(), err: err.text() }
     }
 }
