@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::error::{CloudError, ErrorClass};
 use super::ids::{EnvironmentId, FleetName, InstanceId, RecordId};
 use super::record::Record;
+use super::step_failure::StepFailure;
 use super::tags::{self, Tags, key, role};
 use super::text;
 
@@ -113,6 +114,8 @@ pub struct Instance {
     pub orphan_since: Option<DateTime<Utc>>,
     /// Whether it has lost tags without which no listing shows it; only [`Instance::parse_of`] returns such an instance.
     pub lost_tags: bool,
+    /// The step on it that AWS refuses.
+    pub failed_step: Option<StepFailure>,
 }
 
 /// The attributes of an instance in AWS's response, without its tags; see [`Instance::parse`].
@@ -185,6 +188,7 @@ impl Instance {
             digests: parse_digests(tags),
             orphan_since: tags::parse_time(tags, key::ORPHAN_SINCE),
             lost_tags: false,
+            failed_step: StepFailure::parse(tags),
         }
     }
 }

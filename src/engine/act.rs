@@ -153,6 +153,7 @@ impl Actor<'_> {
         let written = match &resource {
             Resource::Fleet => cloud.tag_fleet(&self.world.fleet.template, &changes).await,
             Resource::Record(record) => cloud.tag_record(record, &changes).await,
+            Resource::Instance(instance) => cloud.tag_instance(instance, &changes).await,
             Resource::Database(database) => cloud.tag_database(database, &changes).await,
         };
         if let Err(error) = written {

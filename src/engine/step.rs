@@ -203,6 +203,7 @@ impl Orphan {
 pub enum Resource {
     Fleet,
     Record(RecordId),
+    Instance(InstanceId),
     Database(DatabaseId),
 }
 
@@ -342,6 +343,7 @@ impl Step {
         }
         match self {
             Self::CreateDatabase { .. } => Some(Resource::Fleet),
+            Self::TerminateInstance { instance, .. } => Some(Resource::Instance(instance.clone())),
             Self::Retire { environment, .. } | Self::ClaimDatabase { environment, .. } => {
                 Some(Resource::Database(environment.database_id()))
             }

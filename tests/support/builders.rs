@@ -114,6 +114,7 @@ pub(crate) fn instance(number: u32) -> Instance {
         digests: BTreeMap::new(),
         orphan_since: None,
         lost_tags: false,
+        failed_step: None,
     }
 }
 

@@ -104,5 +104,8 @@ pub(in crate::engine) fn failures(world: &World) -> impl Iterator<Item = (Resour
     let databases = world.databases.iter();
     let of_databases = databases
         .filter_map(|found| Some((Resource::Database(found.id.clone()), found.failed_step.as_ref()?)));
-    of_fleet.chain(of_records).chain(of_databases)
+    let instances = world.instances.iter();
+    let of_instances = instances
+        .filter_map(|found| Some((Resource::Instance(found.id.clone()), found.failed_step.as_ref()?)));
+    of_fleet.chain(of_records).chain(of_instances).chain(of_databases)
 }

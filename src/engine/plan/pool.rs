@@ -87,49 +87,48 @@ fn failures(planner: &mut Planner<'_>, pool: &Pool<'_>, stuck: &[&Database]) -> 
 fn unusable(planner: &mut Planner<'_>, pool: &Pool<'_>) -> usize {
     let mut returning = 0;
     for (state, database) in &pool.databases {
-        let status = database.status_class();
-        let is_unusable = match state {
-            DatabaseState::Busy => true,
-            DatabaseState::Failed => database.created_at.is_some(),
-            DatabaseState::Free | DatabaseState::Stale => false,
-            DatabaseState::Creating | DatabaseState::Claimed | DatabaseState::Deleting => continue,
-        };
         let id = database.id.clone();
-        match database.unusable_since {
-            Some(_) if !is_unusable => {
+        match state {
+            DatabaseState::Busy => {
+                let is_recent =
+                    database.unusable_since.is_none_or(|since| !planner.is_older(since, UNUSABLE_LIMIT));
+                returning += usize::from(is_recent);
+                if database.status_class() == StatusClass::Stopped {
+                    planner.push(Step::StartDatabase { database: id }, "it is stopped, and launches need it");
+                }
+                replace_unusable(planner, database, UNUSABLE_LIMIT);
+            }
+            DatabaseState::Failed if database.created_at.is_some() => {
+                replace_unusable(planner, database, ORPHAN_AFTER);
+            }
+            DatabaseState::Free | DatabaseState::Stale if database.unusable_since.is_some() => {
                 planner.push(Step::Unusable { database: id, marked: false }, "it is usable again");
             }
-            None if !is_unusable => {}
-            None => {
-                let reason = format!("it is {}", database.status);
-                planner.push(Step::Unusable { database: id, marked: true }, reason);
-            }
-            Some(since) => {
-                let patience = if status == StatusClass::Failed { ORPHAN_AFTER } else { UNUSABLE_LIMIT };
-                if !planner.is_older(since, patience) {
-                } else if status == StatusClass::Busy {
-                    let reason = format!(
-                        "it has been unusable since {}, now {}",
-                        since.format("%F %T"),
-                        database.status
-                    );
-                    planner.refuse("retire-database", id.to_string(), reason);
-                } else {
-                    let step = Step::Retire { environment: planner.environment(database.number), status };
-                    planner.push(step, format!("it is still {}", database.status));
-                }
-            }
-        }
-        if status == StatusClass::Stopped {
-            let step = Step::StartDatabase { database: database.id.clone() };
-            planner.push(step, "it is stopped, and launches need it");
-        }
-        let is_recent = database.unusable_since.is_none_or(|since| !planner.is_older(since, UNUSABLE_LIMIT));
-        if *state == DatabaseState::Busy && is_recent {
-            returning += 1;
+            _ => {}
         }
     }
     returning
+}
+
+/// Marks an unusable database, and retires it once the mark is old. A busy one is kept, because it comes back by itself.
+fn replace_unusable(planner: &mut Planner<'_>, database: &Database, patience: Duration) {
+    let (id, status) = (database.id.clone(), database.status_class());
+    match database.unusable_since {
+        None => {
+            let step = Step::Unusable { database: id, marked: true };
+            planner.push(step, format!("it is {}", database.status));
+        }
+        Some(since) if !planner.is_older(since, patience) => {}
+        Some(since) if status == StatusClass::Busy => {
+            let since = since.format("%F %T");
+            let reason = format!("it has been unusable since {since}, now {}", database.status);
+            planner.refuse("retire-database", id.to_string(), reason);
+        }
+        Some(_) => {
+            let step = Step::Retire { environment: planner.environment(database.number), status };
+            planner.push(step, format!("it is still {}", database.status));
+        }
+    }
 }
 
 /// Retires stale databases once enough fresh ones are free, and fresh databases beyond the target. If the demand is unknown, retires none.
