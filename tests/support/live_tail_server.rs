@@ -264,5 +264,7 @@ fn error(code: &str) -> Vec<u8> {
 }
 
 fn json_response(status: &str, body: &Value) -> Vec<u8> {
-    response(status, &[("Content-Type", "application/x-amz-json-1.1")], &body.to_string())
+    // AWS's responses have their time, which a follower needs.
+    let date = hatchery::clock::Clock::system().now().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    response(status, &[("Content-Type", "application/x-amz-json-1.1"), ("Date", &date)], &body.to_string())
 }

@@ -83,7 +83,7 @@ const ALL_FAULTS: [Fault; 24] = [
 ];
 
 /// Every AWS call of a lifecycle from `fleet init` to an idle fleet.
-const CALLS: [Call; 27] = [
+const CALLS: [Call; 26] = [
     every("ec2", "DescribeTags"),
     every("ec2", "DescribeLaunchTemplates"),
     every("ec2", "DescribeLaunchTemplateVersions"),
@@ -111,7 +111,6 @@ const CALLS: [Call; 27] = [
     every("logs", "PutLogEvents"),
     every("logs", "CreateLogStream"),
     every("logs", "CreateLogGroup"),
-    every("logs", "PutRetentionPolicy"),
     every("logs", "FilterLogEvents"),
 ];
 
