@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::error::{CloudError, ErrorClass};
+
 /// The outcome of a step or request.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, strum::Display, strum::IntoStaticStr,
@@ -28,6 +30,12 @@ impl Outcome {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         self.into()
+    }
+
+    /// Returns the outcome of a change that failed with this error.
+    #[must_use]
+    pub(crate) fn of_error(error: &CloudError) -> Self {
+        if error.is(ErrorClass::Unknown) { Self::Unknown } else { Self::Failed }
     }
 }
 

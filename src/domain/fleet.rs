@@ -8,7 +8,6 @@ use super::ids::{FleetName, ImageId, RecordId, SubnetId};
 use super::policy::{Policy, Problem};
 use super::step_failure::StepFailure;
 use super::tags::{self, Tags, key, role};
-use super::text;
 
 /// The age of the last recorded pass from which an engine records the next one, so that the writes do not grow with the number of engines.
 const PASS_INTERVAL: Duration = Duration::from_mins(10);
@@ -28,18 +27,16 @@ impl LastPass {
         self.at + PASS_INTERVAL <= now
     }
 
-    /// Formats `<RFC 3339> <who>`, cut to the length of a tag.
     #[must_use]
     pub fn to_tag(&self) -> String {
-        let value = format!("{} {}", tags::format_time(self.at), text::sanitize(&self.by));
-        value.chars().take(tags::MAX_VALUE_CHARS).collect()
+        tags::format_timed(self.at, &self.by)
     }
 
     /// Parses the tag of a fleet. An invalid value counts as no pass, so that an engine corrects it.
     #[must_use]
     pub fn parse(fleet: &Tags) -> Option<Self> {
-        let (at, by) = fleet.get(key::LAST_PASS)?.split_once(' ')?;
-        Some(Self { at: DateTime::parse_from_rfc3339(at).ok()?.to_utc(), by: text::sanitize(by) })
+        let (at, by) = tags::parse_timed(fleet.get(key::LAST_PASS)?)?;
+        Some(Self { at, by })
     }
 }
 

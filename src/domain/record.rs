@@ -169,7 +169,7 @@ impl Record {
 impl Termination {
     #[must_use]
     pub fn to_tag(&self) -> String {
-        format_timed(self.at, &self.by)
+        tags::format_timed(self.at, &self.by)
     }
 
     /// Parses the value of a tag. An invalid time becomes `fallback`, because the presence of the tag is what matters.
@@ -183,7 +183,7 @@ impl Termination {
 impl LaunchFailure {
     #[must_use]
     pub fn to_tag(&self) -> String {
-        format_timed(self.at, &self.reason)
+        tags::format_timed(self.at, &self.reason)
     }
 
     /// Parses the value of a tag. An invalid time becomes `fallback`, because the presence of the tag is what matters.
@@ -194,19 +194,9 @@ impl LaunchFailure {
     }
 }
 
-fn format_timed(at: DateTime<Utc>, text: &str) -> String {
-    let value = format!("{} {}", tags::format_time(at), text::sanitize(text));
-    value.chars().take(tags::MAX_VALUE_CHARS).collect()
-}
-
+/// Parses a time and a text. A value without a valid time is all text.
 fn parse_timed(value: &str, fallback: DateTime<Utc>) -> (DateTime<Utc>, String) {
-    match value.split_once(' ') {
-        Some((at, text)) => match DateTime::parse_from_rfc3339(at) {
-            Ok(at) => (at.to_utc(), text::sanitize(text)),
-            Err(_) => (fallback, text::sanitize(value)),
-        },
-        None => (fallback, text::sanitize(value)),
-    }
+    tags::parse_timed(value).unwrap_or_else(|| (fallback, text::sanitize(value)))
 }
 
 /// A record to create: a claim on a database, with everything that an engine needs to continue the launch.
@@ -334,7 +324,7 @@ impl TagChanges {
     /// Keeps a broken environment until its expiry, because a user repairs it.
     #[must_use]
     pub fn repair(self, at: DateTime<Utc>, user: &str) -> Self {
-        self.set(key::REPAIR, format_timed(at, user)).remove(key::FAILURE).remove(key::ORPHAN_SINCE)
+        self.set(key::REPAIR, tags::format_timed(at, user)).remove(key::FAILURE).remove(key::ORPHAN_SINCE)
     }
 
     #[must_use]

@@ -65,6 +65,11 @@ impl StepFailure {
         self.last + FIRST_PAUSE * (1 << doublings)
     }
 
+    /// Returns the number of failures in words.
+    pub(crate) fn times(&self) -> String {
+        if self.count == 1 { "once".to_owned() } else { format!("{} times", self.count) }
+    }
+
     /// Whether the step is still tried. A failure that no engine has repeated for long is over.
     #[must_use]
     pub fn is_current(&self, now: DateTime<Utc>) -> bool {

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
+use super::text;
+
 /// All tags of one resource, in order of their keys.
 pub type Tags = BTreeMap<String, String>;
 
@@ -148,6 +150,20 @@ impl TagChanges {
 #[must_use]
 pub(crate) fn format_time(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// Formats `<RFC 3339> <text>`, cut to the length of a tag.
+#[must_use]
+pub(crate) fn format_timed(at: DateTime<Utc>, text: &str) -> String {
+    let value = format!("{} {}", format_time(at), text::sanitize(text));
+    value.chars().take(MAX_VALUE_CHARS).collect()
+}
+
+/// Parses a value of [`format_timed`]. Returns `None` if it has no valid time.
+#[must_use]
+pub(crate) fn parse_timed(value: &str) -> Option<(DateTime<Utc>, String)> {
+    let (at, text) = value.split_once(' ')?;
+    Some((DateTime::parse_from_rfc3339(at).ok()?.to_utc(), text::sanitize(text)))
 }
 
 /// Parses the time in a tag. Returns `None` if the tag is missing or invalid.

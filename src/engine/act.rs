@@ -113,8 +113,7 @@ impl Actor<'_> {
         let (outcome, detail) = match result {
             Ok(Completion::Done(detail)) => (Outcome::Done, detail),
             Ok(Completion::Skipped(why)) => (Outcome::Skipped, why),
-            Err(error) if error.is(ErrorClass::Unknown) => (Outcome::Unknown, error.to_string()),
-            Err(error) => (Outcome::Failed, error.to_string()),
+            Err(error) => (Outcome::of_error(&error), error.to_string()),
         };
         if outcome == Outcome::Failed {
             tracing::warn!(action = step.action(), target = step.target(), %outcome, detail, "step");

@@ -14,8 +14,7 @@ impl Engine {
         let started = self.cloud.start_pipeline(fleet, kind).await;
         let (outcome, detail) = match &started {
             Ok(version) => (Outcome::Done, version.clone()),
-            Err(error) if error.is(ErrorClass::Unknown) => (Outcome::Unknown, error.to_string()),
-            Err(error) => (Outcome::Failed, error.to_string()),
+            Err(error) => (Outcome::of_error(error), error.to_string()),
         };
         self.log_request("bake-image", &kind.pipeline_name(fleet), "requested", outcome, detail).await;
         started.map_err(|error| match error.class {

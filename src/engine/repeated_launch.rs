@@ -24,7 +24,7 @@ impl Engine {
             environment: record.environment.clone(),
             record: record.id.clone(),
             instance: record.instance.clone(),
-            expires_at: record.expires_at.unwrap_or(record.created_at + world.fleet.policy.max_lifetime),
+            expires_at: record.ends_at(&world.fleet.policy),
         }))
     }
 }

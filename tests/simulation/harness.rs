@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use hatchery::clock::Clock;
 use hatchery::cloud::DynCloud;
 use hatchery::cloud::sim::{Entry, Scenario, SimCloud};
-use hatchery::domain::{FleetName, NewFleet, Policy, TagChanges};
+use hatchery::domain::{FleetName, Policy, TagChanges};
 use hatchery::engine::{Engine, EngineConfig, RunOptions};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -20,7 +20,7 @@ use crate::engine_invariants::{EngineInvariants, ResetHandle};
 use crate::invariants::{MAX_TIME_TO_IDLE, SharedChecker};
 use crate::mutants::{Mutant, MutantLayer};
 use crate::ownership::leftovers;
-use crate::setup::{config, dev, on_paused_time, run_events};
+use crate::setup::{config, dev, new_fleet, on_paused_time, run_events};
 use crate::swarm_run::SwarmSimulation;
 use crate::users::User;
 
@@ -269,17 +269,7 @@ impl Simulation {
             self.clock.sleep(Duration::from_secs(5)).await;
         };
         let grace = TimeDelta::from_std(fleet.policy.grace).unwrap();
-        let new = NewFleet {
-            name: "devx".parse().unwrap(),
-            policy: Policy { image_tag: "dev".into(), ..fleet.policy },
-            instance_type: "t3.large".into(),
-            security_groups: vec!["sg-0a1".into()],
-            instance_profile: None,
-            public_address: false,
-            user_data: None,
-            key_name: None,
-            volume_gib: None,
-        };
+        let new = new_fleet("devx", Policy { image_tag: "dev".into(), ..fleet.policy });
         let _ = cloud.create_fleet(&new).await;
         grace
     }

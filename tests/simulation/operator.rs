@@ -139,7 +139,7 @@ impl Operator {
             tokio::spawn(async move {
                 clock.sleep(Duration::from_secs_f64(hours * 3_600.0)).await;
                 let is_due = match (&change, &repair) {
-                    // Somebody else has repaired it, or it is being deleted.
+                    // It has been repaired already, or is being deleted.
                     (Intervention::SetStatus(id, status), _) => {
                         sim.inspect(|state| has_status(state, id, status))
                     }
@@ -231,7 +231,7 @@ impl Operator {
         let before = self.sim.inspect(|state| tag(state, &id, key))?;
         let remove = Intervention::Tag(id.clone(), key.to_owned(), None);
         let restore = Intervention::Tag(id, key.to_owned(), Some(before));
-        // A record without its tags is unreadable, so that what depends on it stays until somebody writes them again.
+        // A record without its tags is unreadable, so that what depends on it stays until they are written again.
         let comes_back = hazard == Hazard::LostRecordTags || self.random.random_bool(0.3);
         Some((remove, comes_back.then_some((hours, restore))))
     }

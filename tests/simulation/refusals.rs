@@ -11,7 +11,7 @@ use hatchery::failure::Kind;
 use rstest::rstest;
 
 use crate::launch::assert_launched;
-use crate::setup::{config, dev, on_paused_time};
+use crate::setup::{config, dev, new_fleet, on_paused_time};
 use crate::test_bed::{ALWAYS, TestBed, checkout, error};
 
 #[rstest]
@@ -140,15 +140,9 @@ fn launch_into_an_open_security_group_is_refused() {
         let cloud = bed.sim.caller("amy");
         let policy = cloud.fleet(&dev()).await.unwrap().unwrap().policy;
         let open = NewFleet {
-            name: "open".parse().unwrap(),
-            policy,
-            instance_type: "t3.large".into(),
             security_groups: vec!["sg-0open".into()],
-            instance_profile: None,
             public_address: true,
-            user_data: None,
-            key_name: None,
-            volume_gib: None,
+            ..new_fleet("open", policy)
         };
         cloud.create_fleet(&open).await.unwrap();
         let config = EngineConfig { fleet: open.name, ..config("amy", 7) };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hatchery::cloud::sim::SimCloud;
-use hatchery::domain::FleetName;
+use hatchery::domain::{FleetName, NewFleet, Policy};
 use hatchery::engine::{EngineConfig, LaunchRequest};
 use tokio::task::JoinHandle;
 
@@ -37,6 +37,21 @@ pub(crate) fn config(who: &str, seed: u64) -> EngineConfig {
         host: format!("engine@{who}"),
         seed,
         version: semver::Version::new(1, 0, 0),
+    }
+}
+
+/// A fleet to create beside the first one, in its network.
+pub(crate) fn new_fleet(name: &str, policy: Policy) -> NewFleet {
+    NewFleet {
+        name: name.parse().unwrap(),
+        policy,
+        instance_type: "t3.large".into(),
+        security_groups: vec!["sg-0a1".into()],
+        instance_profile: None,
+        public_address: false,
+        user_data: None,
+        key_name: None,
+        volume_gib: None,
     }
 }
 

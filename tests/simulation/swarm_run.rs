@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use hatchery::clock::Clock;
 use hatchery::cloud::sim::{Intervention, SimCloud};
 use hatchery::domain::policy::Setting;
-use hatchery::domain::{FleetName, NewFleet, Policy, Tags};
+use hatchery::domain::{FleetName, Policy, Tags};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use tokio::task::JoinHandle;
@@ -22,7 +22,7 @@ use crate::liveness::Liveness;
 use crate::operator::{ADMINISTRATOR, Operator, fleet_template};
 use crate::ownership::leftovers;
 use crate::people::Person;
-use crate::setup::run_events;
+use crate::setup::{new_fleet, run_events};
 use crate::swarm::{Hazard, Swarm, SwarmFleet};
 
 /// How often liveness is checked.
@@ -129,17 +129,7 @@ impl SwarmSimulation {
                 let setting = Setting::find(setting).expect("a setting");
                 setting.set(&mut policy, value).expect("a valid value");
             }
-            let new = NewFleet {
-                name: name.parse().unwrap(),
-                policy,
-                instance_type: "t3.large".into(),
-                security_groups: vec!["sg-0a1".into()],
-                instance_profile: None,
-                public_address: false,
-                user_data: None,
-                key_name: None,
-                volume_gib: None,
-            };
+            let new = new_fleet(name, policy);
             while !matches!(cloud.create_fleet(&new).await, Err(error) if error.is(hatchery::domain::ErrorClass::AlreadyExists))
             {
                 self.clock.sleep(Duration::from_secs(1)).await;

@@ -51,9 +51,8 @@ pub(super) async fn run(
     let mut last = None;
     loop {
         let world = engine.observe_pool().await?;
-        let is_complete = world.records.complete && world.instances.complete && world.databases.complete;
         let remaining = Remaining::new(&world);
-        if is_complete && remaining.is_empty() {
+        if world.is_complete() && remaining.is_empty() {
             break;
         }
         if last.replace(remaining) != Some(remaining) {

@@ -3,7 +3,7 @@
 use std::sync::PoisonError;
 
 use aws_sdk_rds::types::{DbInstance, Tag};
-use futures::StreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::call::{Access, Bucket, call};
 use super::launch_templates::{parse_pages, readable};
@@ -19,8 +19,9 @@ use crate::domain::{
 const PAGE: i32 = 100;
 
 impl AwsCloud {
-    /// Lists all DB instances of the account, because RDS cannot filter by tags; [`Database::parse`] selects those of the fleet.
-    pub(super) fn databases<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Database> {
+    /// Lists all DB instances of the account, because RDS cannot filter by tags, and its filters have no wildcards.
+    /// <https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_Filter.html>
+    pub(super) fn list_db_instances(&self) -> Pages<'_, DbInstance> {
         let pager = self.rds.describe_db_instances().max_records(PAGE).into_paginator().send();
         let pages = futures::stream::unfold(pager, move |mut pager| async move {
             let next = async { pager.next().await.transpose() };
@@ -32,26 +33,25 @@ impl AwsCloud {
                 Err(error) => Some((Err(error), pager)),
             }
         });
-        parse_pages(pages.boxed(), move |database| {
+        pages.boxed()
+    }
+
+    pub(super) fn databases<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Database> {
+        parse_pages(self.list_db_instances(), move |database| {
             let parsed = parse(fleet, database)?;
             self.cache_arn(database);
             Some(parsed)
         })
     }
 
-    /// RDS cannot filter by tags, and its filters have no wildcards.
-    /// <https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_Filter.html>
     pub(super) async fn database_listing_cost(&self) -> Result<ListingCost> {
-        let mut pager = self.rds.describe_db_instances().max_records(PAGE).into_paginator().send();
+        let mut pages = self.list_db_instances();
         let mut cost = ListingCost { databases: 0, requests: 0 };
-        loop {
-            let next = async { pager.next().await.transpose() };
-            let page =
-                call(&self.limits, Bucket::Database, Access::Read, "DescribeDBInstances", next).await?;
-            let Some(page) = page.value else { return Ok(cost) };
-            cost.databases += page.db_instances().len();
+        while let Some(page) = pages.try_next().await? {
+            cost.databases += page.value.len();
             cost.requests += 1;
         }
+        Ok(cost)
     }
 
     async fn describe(&self, id: &str) -> Result<Observed<Option<DbInstance>>> {

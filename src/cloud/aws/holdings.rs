@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use futures::join;
 
 use super::AwsCloud;
-use super::call::{Access, Bucket, call};
 use super::databases::parse_tags as parse_rds_tags;
 use super::launch_templates::{filter, parse_tags};
-use crate::cloud::{Holdings, Result, collect};
+use crate::cloud::{Holdings, Pages, Result, collect};
 use crate::domain::tags::{key, role};
 use crate::domain::{FleetName, Tags};
 
@@ -32,49 +31,39 @@ impl AwsCloud {
 
     async fn owners_of_records(&self) -> Result<Vec<FleetName>> {
         let roles = filter(&format!("tag:{}", key::ROLE), [role::ENVIRONMENT, role::RETIREMENT]);
-        let templates = collect(self.list_templates(vec![roles])).await;
-        if let Some(problem) = templates.problem {
-            return Err(problem);
-        }
+        let templates = all(self.list_templates(vec![roles])).await?;
         let owner = |template: &aws_sdk_ec2::types::LaunchTemplate| {
             let fleet = owner(&parse_tags(template.tags()))?;
             let name = template.launch_template_name()?;
             name.starts_with(&format!("{}/", fleet.template_name())).then_some(fleet)
         };
-        Ok(templates.items.iter().filter_map(owner).collect())
+        Ok(templates.iter().filter_map(owner).collect())
     }
 
     async fn owners_of_instances(&self) -> Result<Vec<FleetName>> {
         let roles = filter(&format!("tag:{}", key::ROLE), [role::ENVIRONMENT]);
         let states = filter("instance-state-name", ["pending", "running", "stopping", "stopped"]);
-        let mut pager = self.ec2.describe_instances().filters(roles).filters(states).into_paginator().send();
-        let mut owners = Vec::new();
-        loop {
-            let next = async { pager.next().await.transpose() };
-            let page = call(&self.limits, Bucket::Describe, Access::Read, "DescribeInstances", next).await?;
-            let Some(page) = page.value else { return Ok(owners) };
-            let instances = page.reservations().iter().flat_map(aws_sdk_ec2::types::Reservation::instances);
-            owners.extend(instances.filter_map(|instance| owner(&parse_tags(instance.tags()))));
-        }
+        let instances = all(self.list_ec2_instances(vec![roles, states])).await?;
+        Ok(instances.iter().filter_map(|instance| owner(&parse_tags(instance.tags()))).collect())
     }
 
     async fn owners_of_databases(&self) -> Result<Vec<FleetName>> {
-        let mut pager = self.rds.describe_db_instances().max_records(100).into_paginator().send();
-        let mut owners = Vec::new();
-        loop {
-            let next = async { pager.next().await.transpose() };
-            let page =
-                call(&self.limits, Bucket::Database, Access::Read, "DescribeDBInstances", next).await?;
-            let Some(page) = page.value else { return Ok(owners) };
-            owners.extend(page.db_instances().iter().filter_map(|database| {
-                let tags = parse_rds_tags(database.tag_list());
-                let fleet =
-                    owner(&tags).filter(|_| tags.get(key::ROLE).is_some_and(|found| found == role::POOL))?;
-                let id = database.db_instance_identifier()?;
-                id.starts_with(&format!("hatchery-{fleet}-")).then_some(fleet)
-            }));
-        }
+        let databases = all(self.list_db_instances()).await?;
+        let owner = |database: &aws_sdk_rds::types::DbInstance| {
+            let tags = parse_rds_tags(database.tag_list());
+            let fleet =
+                owner(&tags).filter(|_| tags.get(key::ROLE).is_some_and(|found| found == role::POOL))?;
+            let id = database.db_instance_identifier()?;
+            id.starts_with(&format!("hatchery-{fleet}-")).then_some(fleet)
+        };
+        Ok(databases.iter().filter_map(owner).collect())
     }
+}
+
+/// Reads all pages, or fails: an incomplete listing counts too little.
+async fn all<T>(pages: Pages<'_, T>) -> Result<Vec<T>> {
+    let listing = collect(pages).await;
+    listing.problem.map_or(Ok(listing.items), Err)
 }
 
 /// The fleet that the tags name.

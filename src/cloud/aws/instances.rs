@@ -25,7 +25,10 @@ const PAGE: i32 = 1_000;
 const RECORD_VERSION: &str = "1";
 
 impl AwsCloud {
-    fn list_ec2_instances(&self, filters: Vec<aws_sdk_ec2::types::Filter>) -> Pages<'_, Ec2Instance> {
+    pub(super) fn list_ec2_instances(
+        &self,
+        filters: Vec<aws_sdk_ec2::types::Filter>,
+    ) -> Pages<'_, Ec2Instance> {
         let pager = self
             .ec2
             .describe_instances()

@@ -101,10 +101,10 @@ fn check_steps(world: &World, now: DateTime<Utc>, report: Report<'_>) {
 
 /// Returns AWS's words, since when, and the time of the next try.
 fn words(failure: &StepFailure) -> String {
-    let times = if failure.count == 1 { "once".to_owned() } else { format!("{} times", failure.count) };
     format!(
-        "{} ({times} since {} UTC, next try at {} UTC)",
+        "{} ({} since {} UTC, next try at {} UTC)",
         failure.error,
+        failure.times(),
         failure.since.format("%F %T"),
         failure.retry_at().format("%T")
     )

@@ -44,9 +44,8 @@ impl<'w> Planner<'w> {
     pub(super) fn pause_of(&self, step: &Step) -> Option<String> {
         let failure = self.failures.get(&step.resource()?)?;
         (failure.action == step.action()).then(|| {
-            let times =
-                if failure.count == 1 { "once".to_owned() } else { format!("{} times", failure.count) };
-            let (since, next) = (failure.since.format("%F %T"), failure.retry_at().format("%T"));
+            let (times, since, next) =
+                (failure.times(), failure.since.format("%F %T"), failure.retry_at().format("%T"));
             format!("it has failed {times} since {since}, and is tried again at {next}: {}", failure.error)
         })
     }
