@@ -135,7 +135,7 @@ impl Database {
         }
     }
 
-    /// Whether a restore takes longer than [`RESTORE_TIMEOUT`].
+    /// Whether a restore takes longer than `RESTORE_TIMEOUT`.
     #[must_use]
     pub fn is_overdue(&self, now: DateTime<Utc>) -> bool {
         StatusClass::from_status(&self.status) == StatusClass::Pending

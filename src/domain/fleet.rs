@@ -12,7 +12,7 @@ use super::tags::{self, Tags, key, role};
 /// The age of the last recorded pass from which an engine records the next one, so that the writes do not grow with the number of engines.
 const PASS_INTERVAL: Duration = Duration::from_mins(10);
 
-/// The last pass of an engine that saw everything and made a plan, up to [`PASS_INTERVAL`] ago.
+/// The last pass of an engine that saw everything and made a plan, up to `PASS_INTERVAL` ago.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastPass {
     pub at: DateTime<Utc>,
