@@ -92,7 +92,7 @@ pub trait Cloud: Send + Sync {
     /// Reads the record that claims an environment's number.
     async fn find_record(&self, environment: &EnvironmentId) -> Result<Observed<Option<Record>>>;
 
-    /// Reads the instance that a record names, by its id and whatever its tags; `None` if the record names none or the instance does not exist.
+    /// Reads the instance that a record names, by its id, or else the one that was launched from it, by EC2's own tag. Its other tags may be lost.
     ///
     /// # Errors
     /// Returns class `Unreadable` if it was not launched from the record.

@@ -138,8 +138,15 @@ impl Database {
     /// Whether a restore takes longer than `RESTORE_TIMEOUT`.
     #[must_use]
     pub fn is_overdue(&self, now: DateTime<Utc>) -> bool {
-        StatusClass::from_status(&self.status) == StatusClass::Pending
+        self.status_class() == StatusClass::Pending
             && self.since().is_some_and(|since| since + RESTORE_TIMEOUT <= now)
+    }
+
+    /// Whether the restore has failed or takes too long. Such a database has never been usable, so there is nothing to repair.
+    #[must_use]
+    pub fn has_failed_restore(&self, now: DateTime<Utc>) -> bool {
+        let has_failed = self.status_class() == StatusClass::Failed && self.created_at.is_none();
+        has_failed || self.is_overdue(now)
     }
 
     /// Returns the time of the restore's request, or RDS's creation time if that is unknown.

@@ -163,6 +163,15 @@ impl Instance {
         Err(CloudError::new(ErrorClass::Unreadable, "DescribeInstances", "Unreadable", message))
     }
 
+    /// Returns the instance that counts of several from one record: the oldest that is not ending, if there is one.
+    #[must_use]
+    pub fn first(instances: Vec<Self>) -> Option<Self> {
+        instances.into_iter().min_by_key(|instance| {
+            let is_terminated = instance.state == InstanceState::Terminated;
+            (is_terminated, instance.state.is_ending(), instance.launched_at)
+        })
+    }
+
     fn with_tags(environment: EnvironmentId, attributes: InstanceAttributes, tags: &Tags) -> Self {
         Self {
             id: attributes.id,

@@ -34,9 +34,9 @@ pub struct StepFailure {
 impl StepFailure {
     /// Whether the failure concerns all engines. Missing permissions and credentials are those of one caller, and temporary errors pass.
     #[must_use]
-    pub(crate) fn is_shared(error: &CloudError) -> bool {
+    pub(crate) fn is_shared(class: ErrorClass) -> bool {
         matches!(
-            error.class,
+            class,
             ErrorClass::Capacity
                 | ErrorClass::Quota
                 | ErrorClass::Invalid

@@ -138,10 +138,10 @@ impl Actor<'_> {
             plan::failures(self.world).find(|(found, _)| *found == resource).map(|(_, found)| found);
         let earlier = earlier.filter(|earlier| earlier.action == step.action());
         let (changes, is_news) = match result {
-            Ok(Completion::Done(_)) if earlier.is_some() => {
+            Ok(Completion::Done(_)) if earlier.is_some() && !step.deletes_resource() => {
                 (TagChanges::new().remove(key::FAILED_STEP), true)
             }
-            Err(error) if StepFailure::is_shared(error) => {
+            Err(error) if StepFailure::is_shared(error.class) => {
                 let failure = StepFailure::after(earlier, step.action(), error, self.now);
                 let is_news = failure.is_news(earlier);
                 (TagChanges::new().set(key::FAILED_STEP, failure.to_tag()), is_news)
@@ -412,7 +412,9 @@ impl Actor<'_> {
         let Some(found) = read.value.filter(Record::is_wanted) else {
             return Ok(Completion::skip("its environment is ending or gone"));
         };
-        if found.repaired_by.is_some() {
+        let database = self.engine.cloud.database(fleet, found.number()).await?.value;
+        let failed_restore = database.as_ref().is_some_and(|database| database.has_failed_restore(self.now));
+        if found.repaired_by.is_some() && !failed_restore {
             return Ok(Completion::skip("a user keeps it for repairs"));
         }
         let mut instances = self.engine.cloud.instances_of(&found.environment).await?.value;
@@ -423,7 +425,6 @@ impl Actor<'_> {
         }
         instances.extend(named);
         let alive = instances.iter().any(|instance| !instance.state.is_ending());
-        let database = self.engine.cloud.database(fleet, found.number()).await?.value;
         let usable = database.is_some_and(|database| {
             let has_ended = matches!(database.status_class(), StatusClass::Failed | StatusClass::Deleting);
             !has_ended && !database.is_overdue(self.now)

@@ -158,7 +158,9 @@ impl Engine {
     /// Whether the environment's database needs repairs. An engine would give the environment up soon.
     async fn has_broken_database(&self, id: &EnvironmentId) -> bool {
         match self.cloud.database(&id.fleet, id.number).await {
-            Ok(read) => read.value.is_some_and(|database| database.status_class() == StatusClass::Failed),
+            Ok(read) => read.value.is_some_and(|database| {
+                database.status_class() == StatusClass::Failed && database.created_at.is_some()
+            }),
             Err(error) => {
                 tracing::warn!(%id, %error, "cannot see whether the database needs repairs");
                 false

@@ -13,7 +13,9 @@ use super::jitter::jitter;
 use super::plan::{self, Plan, Planned};
 use super::step::{Key, Step};
 use super::{Command, Engine, Event, Handle, Refusal, Report, RunOptions, StepReport, observe};
-use crate::domain::{Environment, EnvironmentState, ErrorClass, Metrics, Outcome, Record, World, lifecycle};
+use crate::domain::{
+    Environment, EnvironmentState, ErrorClass, Metrics, Outcome, Record, StepFailure, World, lifecycle,
+};
 use crate::failure::{Failure, Kind};
 
 /// The assumed number of engines until the audit log has been read. A high number delays steps but avoids duplicates.
@@ -316,7 +318,10 @@ impl EngineLoop {
             // A skipped step was done by another engine, which this engine does not see yet.
             let done = matches!(report.outcome, Outcome::Done | Outcome::Skipped);
             scheduled.failures = if done { 0 } else { scheduled.failures + 1 };
-            scheduled.due = elapsed + if done { VISIBILITY_DELAY } else { backoff(scheduled.failures) };
+            // The plan pauses a step by its trace, once that is visible.
+            let has_trace = report.error.is_some_and(StepFailure::is_shared);
+            let pause = if done { Duration::ZERO } else { backoff(scheduled.failures) };
+            scheduled.due = elapsed + if done || has_trace { pause.max(VISIBILITY_DELAY) } else { pause };
         }
         reports
     }

@@ -338,13 +338,13 @@ impl Step {
     /// Returns the resource whose tag tells all engines that AWS refuses the step; `None` if there is none.
     #[must_use]
     pub fn resource(&self) -> Option<Resource> {
-        if let Some(record) = self.record() {
-            return Some(Resource::Record(record.clone()));
-        }
         match self {
             Self::CreateDatabase { .. } => Some(Resource::Fleet),
+            // A resource has one trace, and both may be refused at a time, so they are not on the record.
             Self::TerminateInstance { instance, .. } => Some(Resource::Instance(instance.clone())),
-            Self::Retire { environment, .. } | Self::ClaimDatabase { environment, .. } => {
+            Self::DeleteDatabase { environment, .. }
+            | Self::Retire { environment, .. }
+            | Self::ClaimDatabase { record: None, environment } => {
                 Some(Resource::Database(environment.database_id()))
             }
             Self::Unusable { database, .. }
@@ -352,8 +352,17 @@ impl Step {
             | Self::Orphan { what: Orphan::Database(database), .. } => {
                 Some(Resource::Database(database.clone()))
             }
-            _ => None,
+            _ => self.record().cloned().map(Resource::Record),
         }
+    }
+
+    /// Whether the step deletes the resource that has its trace.
+    #[must_use]
+    pub fn deletes_resource(&self) -> bool {
+        matches!(
+            self,
+            Self::TerminateInstance { .. } | Self::DeleteDatabase { .. } | Self::DeleteRecord { .. }
+        )
     }
 }
 

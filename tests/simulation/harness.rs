@@ -117,6 +117,8 @@ impl SimulationResult {
                     })
             })
             .collect();
+        let more = std::env::var("HATCHERY_ABOUT").unwrap_or_default();
+        let ids: BTreeSet<&str> = ids.into_iter().chain(more.split_terminator(',')).collect();
         let relevant = self.history.iter().filter(|line| ids.iter().any(|id| line.contains(id)));
         let lines: Vec<_> = relevant.map(String::as_str).collect();
         let from = lines.len().saturating_sub(max_lines);

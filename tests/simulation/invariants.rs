@@ -1,6 +1,6 @@
 //! The invariants of the design, checked on the account's true state after every change.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -10,6 +10,7 @@ use hatchery::domain::{CloudError, EnvironmentId, Policy};
 
 use crate::alive::Alive;
 use crate::ownership::{Ownership, find_record, fleet_of, is_pool, record_name};
+use crate::refusal_counts::{MAX_REFUSALS, RefusalCounts};
 use crate::swarm::is_reported;
 
 /// How long an engine may still act on the state before an unconfirmed extension: a read authorises a change for 5 s, and reads
@@ -22,9 +23,6 @@ const CEILING_RACE: TimeDelta = TimeDelta::minutes(5);
 
 /// How long a database must be lost before its environment may be given up.
 const LOST_FOR: TimeDelta = TimeDelta::minutes(10);
-
-/// How many changes of one operation AWS may refuse to the engines of one fleet within an hour.
-const MAX_REFUSALS: usize = 40;
 
 /// When a record was marked for reaping, and when the mark was removed.
 #[derive(Clone, Copy)]
@@ -77,7 +75,7 @@ pub(crate) struct InvariantChecker {
     failed: BTreeSet<String>,
     creating_since: BTreeMap<String, DateTime<Utc>>,
     /// The refused changes of each fleet's engines within the last hour, by operation.
-    refusals: BTreeMap<(String, &'static str), VecDeque<DateTime<Utc>>>,
+    refusals: RefusalCounts,
     pub(crate) violations: Vec<String>,
 }
 
@@ -154,13 +152,7 @@ impl InvariantChecker {
             return;
         }
         let fleet = fleet_of(who);
-        let refusals = self.refusals.entry((fleet.to_owned(), operation)).or_default();
-        refusals.push_back(now);
-        while refusals.front().is_some_and(|at| *at + TimeDelta::hours(1) < now) {
-            refusals.pop_front();
-        }
-        if refusals.len() > MAX_REFUSALS {
-            refusals.clear();
+        if self.refusals.is_too_many(fleet, who, operation, now) {
             let what =
                 format!("{fleet}: {MAX_REFUSALS} refusals of {operation:?} within an hour, such as {error}");
             self.report(format!("I10 at {}: {what}", now.format("%F %T")));
@@ -363,7 +355,8 @@ impl InvariantChecker {
                 self.creating_since.insert(id.to_owned(), now);
             }
             status if is_terminal(status) => drop(self.failed.insert(id.to_owned())),
-            _ => drop(self.creating_since.remove(id)),
+            _ if database.created_at.is_some() => drop(self.creating_since.remove(id)),
+            _ => {}
         }
         if database.status == "deleting" && self.deleting.insert(id.to_owned()) && is_engine(who) {
             self.foreign(state, who, id);

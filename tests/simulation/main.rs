@@ -32,6 +32,7 @@ mod operator_scripts;
 mod ownership;
 mod passes;
 mod people;
+mod refusal_counts;
 mod refusals;
 mod refused_steps;
 mod setup;
@@ -186,9 +187,6 @@ fn dashboards() {
 /// Seeds of the swarm of every `cargo test`; they take about a minute.
 const SWARM_SEEDS: Range<u64> = 1..25;
 
-/// Seeds of the swarm whose violations are not mended yet; `soak_swarm` runs them too. Seed 2: a pool stays below its target for four hours.
-const OPEN_SWARM_SEEDS: &[u64] = &[2];
-
 fn swarm_config() -> SimulationConfig {
     SimulationConfig { swarm: true, ..SimulationConfig::default() }
 }
@@ -196,7 +194,6 @@ fn swarm_config() -> SimulationConfig {
 #[test]
 fn swarm_invariants_hold() {
     let seeds = if std::env::var_os("HATCHERY_SEEDS").is_some() { seeds() } else { SWARM_SEEDS };
-    let seeds = seeds.filter(|seed| !OPEN_SWARM_SEEDS.contains(seed));
     assert_no_violations(&simulate_all(seeds, &swarm_config()));
 }
 

@@ -143,6 +143,19 @@ fn environment_survives_the_loss_of_its_instance_tags() {
     });
 }
 
+/// EC2's own tag, which no caller can remove, still tells which record an instance was launched from.
+#[test]
+fn environment_ends_with_its_instance_although_its_tags_are_lost() {
+    on_paused_time(async {
+        let (bed, launched, instance) = ready().await;
+        bed.by_hand(&Intervention::Tag(launched.record.to_string(), key::INSTANCE.into(), None));
+        bed.by_hand(&Intervention::Tag(instance, key::FLEET.into(), None));
+        bed.engine.terminate(&launched.environment).await.unwrap();
+        bed.run_other_engine(60).await;
+        assert_eq!((bed.active_instances(), bed.record(&launched.environment)), (vec![], None));
+    });
+}
+
 #[test]
 fn shorter_extension_keeps_the_longer_one() {
     on_paused_time(async {

@@ -114,3 +114,25 @@ fn zone_without_capacity_is_replaced_by_another() {
         assert!(detail.contains(" in eu-west-1"), "{detail}");
     });
 }
+
+/// Two steps of one environment that AWS refuses at the same time have a trace each.
+#[test]
+fn refused_deletions_of_an_environment_are_tried_ever_less_often() {
+    on_paused_time(async {
+        let bed = TestBed::new();
+        let launched = bed.launch().await.unwrap();
+        bed.run_other_engine(60).await;
+        bed.engine.terminate(&launched.environment).await.unwrap();
+        for operation in ["terminate", "delete database"] {
+            bed.script.fail(operation, ALWAYS, error(ErrorClass::Invalid));
+        }
+        for _ in 0..120 {
+            bed.run_pass().await;
+            bed.clock.sleep(Duration::from_mins(1)).await;
+        }
+        assert_eq!(["terminate", "delete database"].map(|operation| bed.script.count(operation)), [7, 7]);
+        bed.script.clear();
+        bed.run_other_engine(120).await;
+        assert_eq!(bed.record(&launched.environment), None);
+    });
+}

@@ -73,18 +73,21 @@ impl AwsCloud {
     }
 
     pub(super) async fn instance_of(&self, record: &Record) -> Result<Observed<Option<Instance>>> {
-        let Some(id) = &record.instance else { return Ok(Observed { value: None, as_of: None }) };
-        let mut pages = self.list_ec2_instances(vec![filter("instance-id", [id.as_str()])]);
-        let mut read = Observed { value: None, as_of: None };
+        let filter = match &record.instance {
+            Some(id) => filter("instance-id", [id.as_str()]),
+            None => filter(&format!("tag:{}", key::AWS_TEMPLATE_ID), [record.id.as_str()]),
+        };
+        let mut pages = self.list_ec2_instances(vec![filter]);
+        let (mut found, mut as_of) = (Vec::new(), None);
         while let Some(page) = pages.next().await {
             let page = page?;
-            read.as_of = read.as_of.or(page.as_of);
+            as_of = as_of.or(page.as_of);
             for instance in &page.value {
                 let Some(attributes) = attributes(instance) else { continue };
-                read.value = Some(Instance::parse_of(record, attributes, &parse_tags(instance.tags()))?);
+                found.push(Instance::parse_of(record, attributes, &parse_tags(instance.tags()))?);
             }
         }
-        Ok(read)
+        Ok(Observed { value: Instance::first(found), as_of })
     }
 
     async fn all_of(

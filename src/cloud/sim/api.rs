@@ -23,6 +23,7 @@ use super::throttle::Bucket;
 use crate::cloud::{
     BaseTemplate, Cloud, LaunchInstance, LogItem, LogLine, LogQuery, Observed, Pages, Result, SecurityGroup,
 };
+use crate::domain::tags::key;
 use crate::domain::{
     AuditEvent, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image, Instance,
     InstanceId, Launch, NewDatabase, NewRecord, Number, Pipeline, PipelineKind, Purpose, Record, RecordId,
@@ -135,11 +136,14 @@ impl Cloud for Caller {
 
     async fn instance_of(&self, record: &Record) -> Result<Observed<Option<Instance>>> {
         self.read(INSTANCES, |state, at| {
-            let Some(id) = &record.instance else { return Ok(None) };
-            let found = state.instances.at(id.as_str(), at);
-            found
-                .map(|found| Instance::parse_of(record, attributes(id.as_str(), found), &found.tags))
-                .transpose()
+            let is_named = |id: &str, instance: &SimInstance| match &record.instance {
+                Some(named) => named.as_str() == id,
+                None => instance.tags.get(key::AWS_TEMPLATE_ID).is_some_and(|id| *id == record.id.as_str()),
+            };
+            let all = state.instances.page("", at).filter(|(id, instance)| is_named(id, instance));
+            let parsed =
+                all.map(|(id, found)| Instance::parse_of(record, attributes(id, found), &found.tags));
+            Ok(Instance::first(parsed.collect::<Result<_>>()?))
         })
         .await
     }

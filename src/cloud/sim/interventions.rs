@@ -55,8 +55,12 @@ impl State {
             }
             Intervention::Protect(id, protected) => self.protect(id, *protected),
             Intervention::SetStatus(id, status) => {
-                self.databases.get(id).is_some_and(|database| database.status != "deleting")
-                    && self.enter_status(id, status, who)
+                // A database that RDS still creates can only fail.
+                let is_possible = |database: &SimDatabase| {
+                    let fails = StatusClass::from_status(status) == StatusClass::Failed;
+                    database.status != "deleting" && (database.created_at.is_some() || fails)
+                };
+                self.databases.get(id).is_some_and(is_possible) && self.enter_status(id, status, who)
             }
             Intervention::Tag(id, key, value) => self.tag_by_hand(who, id, key, value.as_deref()),
             Intervention::Delete(id) => self.delete_by_hand(who, id),

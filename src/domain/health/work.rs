@@ -87,7 +87,9 @@ fn check_steps(world: &World, now: DateTime<Utc>, report: Report<'_>) {
     let of_records = records.map(|found| (found.environment.to_string(), &found.failed_step));
     let databases = world.databases.iter();
     let of_databases = databases.map(|found| (found.id.to_string(), &found.failed_step));
-    for (target, failure) in of_records.chain(of_databases) {
+    let instances = world.instances.iter();
+    let of_instances = instances.map(|found| (found.environment.to_string(), &found.failed_step));
+    for (target, failure) in of_records.chain(of_databases).chain(of_instances) {
         if let Some(failure) = failure.as_ref().filter(|failure| failure.is_current(now)) {
             let message = format!(
                 "AWS refuses {} for {target}: {}; correct the cause, see all tries with: hatchery activity --since 24h",

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-
 use super::planner::{ORPHAN_AFTER, Planner};
 use crate::domain::lifecycle::{self, Restore};
 use crate::domain::{Database, Environment, InstanceState, Record, StatusClass};
@@ -145,7 +143,7 @@ impl Planner<'_> {
             }
         }
         self.keep_database(claim);
-        if let Some(database) = claim.database.filter(|database| is_failed_restore(database, self.now)) {
+        if let Some(database) = claim.database.filter(|database| database.has_failed_restore(self.now)) {
             self.give_up(record, format!("the restore of its database failed: it is {}", database.status));
         } else if let Some(instance) = claim.instance.filter(|instance| instance.state.is_ending()) {
             self.give_up(record, format!("its instance {} is {}", instance.id, instance.state));
@@ -278,12 +276,6 @@ impl Planner<'_> {
             Some(_) => self.refuse("give-up", target, format!("{reason}; a later sweep checks again")),
         }
     }
-}
-
-/// Whether a database will never have been usable: its restore has failed, or takes too long.
-fn is_failed_restore(database: &Database, now: DateTime<Utc>) -> bool {
-    let has_failed = database.status_class() == StatusClass::Failed && database.created_at.is_none();
-    has_failed || database.is_overdue(now)
 }
 
 /// Whether the database of an ending environment returns to the pool. It must never have been tagged, and no instance may have existed, so that

@@ -207,9 +207,11 @@ fn failing_steps_are_reported_in_the_words_of_aws() {
     world.fleet.failed_step = fresh("create-database");
     world.records.items[0].failed_step = fresh("launch-instance");
     world.databases.items[1].failed_step = fresh("start-database");
+    world.instances.items[0].failed_step = fresh("terminate-instance");
     assert_eq!(
         verdicts_of(&world),
-        ["restore-refused", "step-failing", "step-failing"].map(|code| (Level::Warning, code.to_owned()))
+        ["restore-refused", "step-failing", "step-failing", "step-failing"]
+            .map(|code| (Level::Warning, code.to_owned()))
     );
     let all = "correct the cause, see all tries with: hatchery activity --since 24h";
     assert_eq!(
@@ -220,6 +222,7 @@ fn failing_steps_are_reported_in_the_words_of_aws() {
             ),
             format!("AWS refuses launch-instance for dev-1: {words}; {all}"),
             format!("AWS refuses start-database for hatchery-dev-2: {words}; {all}"),
+            format!("AWS refuses terminate-instance for dev-1: {words}; {all}"),
         ]
     );
     // Two hours after the next try, no engine has repeated it.

@@ -71,6 +71,25 @@ fn stopped_database_is_started_and_later_replaced() {
     assert_eq!(actions(&plan_with("stopped", Some(60))), named(&[start, retire, create]));
 }
 
+/// A database that has never been usable is a failed restore after two hours, whatever it is busy with.
+#[rstest]
+fn restore_that_ends_in_another_status_fails_in_the_end(
+    #[values("creating", "backing-up", "modifying", "available")] status: &str,
+) {
+    let mut world = world_with(0);
+    world.databases.items = vec![database(1)];
+    world.fleet.policy.spare = Spare::Fixed(1);
+    world.fleet.policy.last_number = Number(1);
+    let restored = &mut world.databases.items[0];
+    restored.status = status.into();
+    (restored.created_at, restored.endpoint) = (None, None);
+    restored.requested_at = Some(minutes_ago(119));
+    assert_eq!(actions(&planned(&world)), []);
+    world.databases.items[0].requested_at = Some(minutes_ago(121));
+    let failed = actions(&planned(&world));
+    assert_eq!(failed, named(&[("note-failed-restore", "number 1")]));
+}
+
 /// A scheduler that stops all databases at night costs no database.
 #[test]
 fn night_scheduler_costs_no_database() {
@@ -144,6 +163,17 @@ fn mark_of_one_cause_does_not_count_for_another() {
         database.status = "incompatible-parameters".into();
     });
     assert_eq!(actions(&plan), named(&[("mark-unusable", "hatchery-dev-1"), ("unmark-orphan", "dev-1")]));
+}
+
+/// An extension may keep an environment for repairs, but nothing of a failed restore can be repaired.
+#[test]
+fn failed_restore_is_given_up_in_spite_of_repairs() {
+    let plan = environment_with(|record, database| {
+        record.repaired_by = Some("amy".to_owned());
+        database.status = "incompatible-network".into();
+        (database.created_at, database.endpoint) = (None, None);
+    });
+    assert_eq!(actions(&plan), named(&[("give-up", "dev-1")]));
 }
 
 #[test]
