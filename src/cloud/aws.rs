@@ -19,6 +19,7 @@ use futures::stream::BoxStream;
 use self::call::{Limits, ReadDate};
 use self::credentials::CredentialsCache;
 use self::digest::DueDigests;
+use self::launch_templates::BaseTemplates;
 use self::truncation::RejectTruncated;
 use super::{
     Account, BaseTemplate, Cloud, DatabaseSubnetGroup, Holdings, Identity, LaunchInstance, ListingCost,
@@ -86,6 +87,7 @@ pub struct AwsCloud {
     /// The ARNs of databases from listings, because RDS needs them to change tags.
     arns: Arc<Mutex<BTreeMap<DatabaseId, String>>>,
     due_digests: Arc<DueDigests>,
+    bases: Arc<Mutex<BaseTemplates>>,
 }
 
 impl AwsCloud {
@@ -165,6 +167,7 @@ impl AwsCloud {
             limits: Arc::new(Limits::new(credentials)),
             arns: Arc::default(),
             due_digests: Arc::default(),
+            bases: Arc::default(),
         })
     }
 }

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-
-use super::retry::{MAX_TRIES, RETRY_DELAY};
+use super::retry::MAX_TRIES;
 use super::{Engine, LaunchRequest, Launched};
 use crate::cloud::Result;
 use crate::domain::format::format_exact_duration;
@@ -34,14 +32,9 @@ impl Engine {
         check_note(request)?;
         // No fleet allows more, so no call is needed to refuse them.
         check_services(request, &CompanyTags::default())?;
-        let world = self.observe_uncached().await?;
-        let now = world.now().unwrap_or_else(|| self.clock.now());
-        let context = self.launch_context(&world, now)?;
+        let world = self.observe_for(request).await?;
+        let context = self.launch_context(&world)?;
         let ttl = request.ttl.unwrap_or(world.fleet.policy.ttl);
-        check_ttl(ttl, &world.fleet.policy)?;
-        check_services(request, &world.fleet.policy.company_tags)?;
-        self.check_network(&world.fleet).await?;
-
         let claim = match self.claim(&context, request, ttl).await {
             Ok(claim) => claim,
             Err(failure) => {
@@ -74,8 +67,33 @@ impl Engine {
         })
     }
 
-    fn launch_context<'a>(&self, world: &'a World, now: DateTime<Utc>) -> Result<LaunchContext<'a>, Failure> {
+    /// Observes the fleet, and checks that it allows the launch. Nothing has been changed yet, so a throttled call is repeated.
+    async fn observe_for(&self, request: &LaunchRequest) -> Result<World, Failure> {
+        let mut tries = 1;
+        loop {
+            match self.try_observe_for(request).await {
+                Err(failure) if failure.kind == Kind::Throttled && tries < MAX_TRIES => {
+                    self.wait_before_retry(ErrorClass::Throttled, tries).await;
+                    tries += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn try_observe_for(&self, request: &LaunchRequest) -> Result<World, Failure> {
+        let world = self.observe_uncached().await?;
+        self.launch_context(&world)?;
+        let policy = &world.fleet.policy;
+        check_ttl(request.ttl.unwrap_or(policy.ttl), policy)?;
+        check_services(request, &policy.company_tags)?;
+        self.check_network(&world.fleet).await?;
+        Ok(world)
+    }
+
+    fn launch_context<'a>(&self, world: &'a World) -> Result<LaunchContext<'a>, Failure> {
         let cannot = "cannot launch";
+        let now = world.now().unwrap_or_else(|| self.clock.now());
         let policy = &world.fleet.policy;
         if let Some(problem) = world.fleet.problems.iter().find(|problem| problem.stops_launches()) {
             let hint = "correct the setting with: hatchery fleet set";
@@ -138,7 +156,7 @@ impl Engine {
                 Err(error) => {
                     tracing::warn!(environment = %claim.environment, %error, "retrying the launch");
                     tries += 1;
-                    self.clock.sleep(RETRY_DELAY).await;
+                    self.wait_before_retry(error.class, tries).await;
                 }
             }
         }

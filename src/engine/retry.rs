@@ -9,7 +9,7 @@ use crate::domain::ErrorClass;
 /// How often a call is sent before its error is returned.
 pub(super) const MAX_TRIES: u32 = 5;
 
-/// The time between two tries.
+/// The time between two tries, unless AWS throttles.
 pub(super) const RETRY_DELAY: Duration = Duration::from_secs(2);
 
 impl Engine {
@@ -25,12 +25,24 @@ impl Engine {
         loop {
             match call().await {
                 Err(error) if tries < MAX_TRIES && is_temporary(error.class) => {
+                    self.wait_before_retry(error.class, tries).await;
                     tries += 1;
-                    self.clock.sleep(RETRY_DELAY).await;
                 }
                 result => return result,
             }
         }
+    }
+
+    /// Waits before a call is sent again after this many tries. While AWS throttles, the delay doubles from try to try and is random, so that
+    /// many callers do not repeat their calls at the same time.
+    pub(super) async fn wait_before_retry(&self, class: ErrorClass, tries: u32) {
+        let delay = match class {
+            ErrorClass::Throttled => {
+                (RETRY_DELAY * (1 << tries.saturating_sub(1).min(MAX_TRIES))).mul_f64(0.5 + self.random())
+            }
+            _ => RETRY_DELAY,
+        };
+        self.clock.sleep(delay).await;
     }
 }
 

@@ -100,6 +100,10 @@ pub(crate) struct LaunchStorm {
     pub(crate) longest_wait: f64,
     /// The longest time from a request until its environment was ready.
     pub(crate) longest_ready: f64,
+    /// The requests of the launches until each was confirmed or refused.
+    pub(crate) requests: u64,
+    /// The claims among them, of which those of taken numbers fail.
+    pub(crate) claims: u64,
 }
 
 fn quantiles(mut values: Vec<f64>) -> [f64; 3] {
@@ -121,7 +125,16 @@ pub(crate) fn warm(launches: usize, seed: u64) -> WarmLaunches {
 
 /// Launches within one minute, with one spare.
 pub(crate) fn storm(launches: usize, seed: u64) -> LaunchStorm {
-    on_paused_time(async { Account::new(seed, 1).storm(launches).await })
+    on_paused_time(async { Account::new(seed, 1).storm(launches, Duration::from_mins(1)).await })
+}
+
+/// Launches within one second, with one spare and a ceiling for all of them.
+pub(crate) fn storm_at_once(launches: usize, seed: u64) -> LaunchStorm {
+    on_paused_time(async {
+        let ceiling = [("max-databases".to_owned(), (launches * 3 / 2).to_string())];
+        let account = Account::with_policy(seed, 1, ceiling.into());
+        account.storm(launches, Duration::from_secs(1)).await
+    })
 }
 
 struct Account {
@@ -141,8 +154,12 @@ struct Restore {
 impl Account {
     /// An account without faults, with AWS's latencies, stale reads and request buckets.
     fn new(seed: u64, spare: u32) -> Self {
+        Self::with_policy(seed, spare, BTreeMap::new())
+    }
+
+    fn with_policy(seed: u64, spare: u32, policy: BTreeMap<String, String>) -> Self {
         let clock = Clock::virtual_from("2026-03-02T08:00:00Z".parse().unwrap(), 1.0);
-        let mut scenario = Scenario { free: spare, ..Scenario::default() };
+        let mut scenario = Scenario { free: spare, policy, ..Scenario::default() };
         scenario.policy.insert("spare".into(), spare.to_string());
         scenario.latency.call = [0.03, 0.4];
         scenario.faults.lag = 2.0;
@@ -217,11 +234,17 @@ impl Account {
         WarmLaunches { launches, warm, own, confirmed, ready }
     }
 
-    async fn storm(mut self, launches: usize) -> LaunchStorm {
+    async fn storm(mut self, launches: usize, within: Duration) -> LaunchStorm {
         self.dashboards(5);
         self.clock.sleep(Duration::from_mins(5)).await;
-        let users: Vec<_> = (0..launches).map(|number| self.launch_in_storm(number)).collect();
+        let sent = |account: &Self| account.sim.inspect(|state| state.requests().clone());
+        let before = sent(&self);
+        let users: Vec<_> = (0..launches).map(|number| self.launch_in_storm(number, within)).collect();
         let requested_at = futures::future::join_all(users).await;
+        let after = sent(&self);
+        let claims = |requests: &BTreeMap<&str, u64>| {
+            requests.get("CreateLaunchTemplate").copied().unwrap_or_default()
+        };
         self.clock.sleep(Duration::from_hours(2)).await;
 
         let (mut refused, mut waits, mut ready) = (Vec::new(), Vec::new(), Vec::new());
@@ -250,16 +273,19 @@ impl Account {
             longest_restore: took.fold(0.0, f64::max),
             longest_wait: waits.into_iter().fold(0.0, f64::max),
             longest_ready: ready.into_iter().fold(0.0, f64::max),
+            requests: after.values().sum::<u64>() - before.values().sum::<u64>(),
+            claims: claims(&after) - claims(&before),
         }
     }
 
-    /// Launches at a random moment of one minute.
+    /// Launches at a random moment of this time.
     fn launch_in_storm(
         &mut self,
         number: usize,
+        within: Duration,
     ) -> impl Future<Output = (DateTime<Utc>, Result<Launched, Failure>)> + use<> {
         let (engine, _) = self.engine(&format!("user-{number}"));
-        let wait = Duration::from_millis(self.random.random_range(0..60_000));
+        let wait = self.random.random_range(Duration::ZERO..within);
         let clock = self.clock.clone();
         async move {
             clock.sleep(wait).await;

@@ -168,11 +168,25 @@ fn launch_storm_on_cold_pool_starves_no_launch() {
     }
 }
 
+/// The number of calls for each launch does not grow with the number of launches, and each is served or told why not.
+#[test]
+fn launches_at_once_take_few_calls_each() {
+    for launches in [25, 100] {
+        let storm = latency::storm_at_once(launches, 1);
+        assert_eq!(storm.ready + storm.refused.len(), launches, "{storm:?}");
+        assert!(storm.ready >= 25, "{storm:?}");
+        assert!(storm.refused.iter().all(|why| why.contains("Request limit exceeded")), "{storm:?}");
+        assert!(storm.claims <= 5 * launches as u64, "{storm:?}");
+        assert!(storm.requests <= 40 * launches as u64, "{storm:?}");
+    }
+}
+
 #[test]
 #[ignore = "prints the latency of launches"]
 fn launches() {
     println!("{:#?}", latency::warm(1_000, 1));
     println!("{:#?}", latency::storm(20, 1));
+    println!("{:#?}", [25, 50, 100, 200].map(|launches| latency::storm_at_once(launches, 1)));
 }
 
 #[test]

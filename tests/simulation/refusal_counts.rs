@@ -10,9 +10,14 @@ pub(crate) const MAX_REFUSALS: usize = 40;
 /// A restore asks one zone after another. Refusals of one engine within this time are one try.
 const ZONES_OF_A_TRY: TimeDelta = TimeDelta::seconds(2);
 
-/// The refusals of the last hour, by fleet and operation: who was refused, and when.
+struct Refusal {
+    who: String,
+    at: DateTime<Utc>,
+}
+
+/// The refusals of the last hour, by fleet and operation.
 #[derive(Default)]
-pub(crate) struct RefusalCounts(BTreeMap<(String, &'static str), VecDeque<(String, DateTime<Utc>)>>);
+pub(crate) struct RefusalCounts(BTreeMap<(String, &'static str), VecDeque<Refusal>>);
 
 impl RefusalCounts {
     /// Counts a refusal. Returns whether the engines have been refused too often, and then begins anew.
@@ -25,12 +30,12 @@ impl RefusalCounts {
     ) -> bool {
         let refusals = self.0.entry((fleet.to_owned(), operation)).or_default();
         let is_next_zone = operation == "create database"
-            && refusals.back().is_some_and(|(last, at)| last == who && *at + ZONES_OF_A_TRY >= now);
+            && refusals.back().is_some_and(|last| last.who == who && last.at + ZONES_OF_A_TRY >= now);
         if is_next_zone {
             return false;
         }
-        refusals.push_back((who.to_owned(), now));
-        while refusals.front().is_some_and(|(_, at)| *at + TimeDelta::hours(1) < now) {
+        refusals.push_back(Refusal { who: who.to_owned(), at: now });
+        while refusals.front().is_some_and(|first| first.at + TimeDelta::hours(1) < now) {
             refusals.pop_front();
         }
         let is_too_many = refusals.len() > MAX_REFUSALS;

@@ -14,7 +14,7 @@ use crate::domain::{
     Purpose, Record, RecordId, StatusClass, SubnetId, TagChanges, Termination, World,
 };
 use crate::engine::fresh_read::CREATE_TTL;
-use crate::engine::retry::{MAX_TRIES, RETRY_DELAY};
+use crate::engine::retry::MAX_TRIES;
 use crate::engine::{Engine, LaunchRequest};
 use crate::failure::{Failure, Kind};
 
@@ -205,7 +205,7 @@ impl Engine {
                 ErrorClass::Throttled | ErrorClass::Transient if tries < MAX_TRIES => {}
                 _ => return Err(Failure::cloud(what, &error)),
             }
-            self.clock.sleep(RETRY_DELAY).await;
+            self.wait_before_retry(error.class, tries).await;
         }
     }
 
