@@ -23,7 +23,7 @@ pub mod sim;
 mod types;
 
 pub use account::{
-    Account, Answer, DatabaseSubnetGroup, DynAccount, Holdings, Identity, ListingCost, Permission,
+    Account, Answer, DatabaseSubnetGroup, DynAccount, Holdings, Identity, Inventory, ListingCost, Permission,
     PermissionSamples, Quota, ScheduledEngine, SourceDatabase,
 };
 pub use port_forward::{ForwardingSession, PortForwarding, Ports, TARGET_NOT_CONNECTED};

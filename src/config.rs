@@ -57,11 +57,17 @@ impl Keys {
 /// Many dashboards share one account's request rate, so a very short interval would throttle everyone.
 const MIN_REFRESH: Duration = Duration::from_secs(5);
 
+/// Throttling lengthens the interval, which must not overflow.
+const MAX_REFRESH: Duration = Duration::from_hours(24);
+
 fn parse_refresh<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(deserializer)?;
     let refresh = parse_duration(&text).map_err(serde::de::Error::custom)?;
     if refresh < MIN_REFRESH {
         return Err(serde::de::Error::custom("refresh must be at least 5s, or AWS may throttle the account"));
+    }
+    if refresh > MAX_REFRESH {
+        return Err(serde::de::Error::custom("refresh must be at most 1d"));
     }
     Ok(Some(refresh))
 }

@@ -28,6 +28,7 @@ pub mod jitter;
 mod launch;
 mod launch_history;
 mod logs;
+mod look_again;
 mod observe;
 pub mod plan;
 mod recycle;
@@ -37,6 +38,7 @@ pub mod run;
 pub mod step;
 mod terminate;
 
+pub(crate) use look_again::{Notify, look_again};
 pub use recycle::Recycled;
 
 use cache::{HistoryCache, SourceCache};
@@ -240,6 +242,8 @@ pub struct Engine {
     /// The records that this engine's user asked to change, with the time of the request. Their steps are not delayed.
     own_requests: Arc<Mutex<HashMap<RecordId, Duration>>>,
     events: Option<mpsc::UnboundedSender<Event>>,
+    /// Tells the user of a command why it takes longer.
+    notify: Option<Notify>,
     /// The error of the last write to the audit log, kept if there is no receiver of `events`.
     audit_failure: Arc<Mutex<Option<CloudError>>>,
 }
@@ -258,8 +262,23 @@ impl Engine {
             history_cache: Arc::default(),
             own_requests: Arc::default(),
             events: None,
+            notify: None,
             audit_failure: Arc::default(),
         }
+    }
+
+    /// Returns this engine with a user to tell why a request takes longer.
+    #[must_use]
+    pub(crate) fn with_notify(self, notify: Notify) -> Self {
+        Self { notify: Some(notify), ..self }
+    }
+
+    /// As the function [`look_again()`], and tells the user of this engine.
+    pub(crate) async fn look_again<T, F>(&self, look: impl FnMut() -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        look_again(&self.clock, self.notify.as_ref(), look).await
     }
 
     /// Returns the port to the cloud.
@@ -290,7 +309,7 @@ impl Engine {
     /// Observes the fleet once, without the launch history. Listings that fail are incomplete.
     ///
     /// # Errors
-    /// Returns an error if the fleet does not exist or cannot be read.
+    /// Returns an error if the fleet cannot be read or, after several looks, does not exist.
     pub async fn observe(&self) -> Result<World, Failure> {
         self.observe_with(|_| {}).await
     }

@@ -76,12 +76,14 @@ pub struct Failure {
     pub message: String,
     /// What to do next; may be empty.
     pub hint: String,
+    /// Whether the same request may succeed a little later.
+    pub is_temporary: bool,
 }
 
 impl Failure {
     /// Creates a failure. `hint` may be empty.
     pub fn new(kind: Kind, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: hint.into() }
+        Self { kind, message: message.into(), hint: hint.into(), is_temporary: false }
     }
 
     /// Joins message and hint into one sentence.
@@ -109,7 +111,8 @@ impl Failure {
                 (Kind::Failed, "check the set-up with: hatchery doctor")
             }
         };
-        Self::new(kind, format!("{what}: {} ({})", error.message, error.code), hint)
+        let failure = Self::new(kind, format!("{what}: {} ({})", error.message, error.code), hint);
+        Self { is_temporary: error.class.is_temporary(), ..failure }
     }
 }
 

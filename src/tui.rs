@@ -1,6 +1,7 @@
 //! The dashboard, in the Elm architecture: [`app::update()`] changes the model and returns effects as data, the driver runs
 //! the effects, and the view draws the model. Only the driver does I/O or reads a clock.
 
+mod account;
 pub(crate) mod action;
 pub mod app;
 pub mod driver;

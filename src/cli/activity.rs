@@ -15,6 +15,9 @@ pub(crate) async fn run(context: &Context<'_>, since: Duration) -> Result<(), Fa
     if context.console.is_json() {
         return context.console.print_json(&json::activity(context.fleet(), &events));
     }
+    if events.len() == MAX_EVENTS {
+        context.console.notice(&format!("only the last {MAX_EVENTS} changes are shown"));
+    }
     let rows = events.iter().map(|event| {
         let texts = [event.reason.as_str(), event.detail.as_str()];
         vec![

@@ -1,5 +1,6 @@
 //! One run of the binary, and the engine of the fleet that a command works on.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -11,7 +12,7 @@ use crate::cloud::{self, DynAccount, DynCloud};
 use crate::config::Config;
 use crate::domain::audit::engine_name;
 use crate::domain::{FleetName, World, text};
-use crate::engine::{self, Engine};
+use crate::engine::{self, Engine, Notify, look_again};
 use crate::failure::{Failure, Kind};
 use crate::port_forwards::PortForwards;
 
@@ -32,7 +33,7 @@ pub struct Platform {
 pub(crate) struct Session {
     pub(crate) options: GlobalOptions,
     pub(crate) config: Config,
-    pub(crate) console: Console,
+    pub(crate) console: Arc<Console>,
     pub(crate) clock: Clock,
     /// To be closed before the process ends.
     pub(crate) forwards: PortForwards,
@@ -49,7 +50,7 @@ impl Session {
         Self {
             options,
             config,
-            console,
+            console: Arc::new(console),
             clock: Clock::system(),
             forwards: PortForwards::default(),
             account: None,
@@ -81,11 +82,28 @@ impl Session {
 
     /// Connects, finds the fleet and creates its engine.
     pub(crate) async fn context(&self) -> Result<Context<'_>, Failure> {
+        let notify = self.notify();
+        let (account, engine) = self.find_engine(Some(&notify)).await?;
+        Ok(Context { account, console: &self.console, engine: engine.with_notify(notify) })
+    }
+
+    /// As [`Self::context`], without messages on standard error, for a dashboard. Also returns the account.
+    pub(crate) async fn quiet_engine(&self) -> Result<(DynAccount, Engine), Failure> {
+        self.find_engine(None).await
+    }
+
+    async fn find_engine(&self, notify: Option<&Notify>) -> Result<(DynAccount, Engine), Failure> {
         let account = self.connect().await?;
         let owner = self.owner()?;
-        let fleet = self.find_fleet(&account).await?;
+        let fleet = look_again(&self.clock, notify, || self.find_fleet_once(&account)).await?;
         let engine = self.engine(account.clone(), fleet, owner);
-        Ok(Context { account, console: &self.console, engine })
+        Ok((account, engine))
+    }
+
+    /// Tells the user on standard error why a command takes longer.
+    pub(crate) fn notify(&self) -> Notify {
+        let console = Arc::clone(&self.console);
+        Arc::new(move |message| console.notice(message))
     }
 
     pub(crate) fn engine(&self, cloud: DynCloud, fleet: FleetName, owner: String) -> Engine {
@@ -115,6 +133,10 @@ impl Session {
 
     /// Returns the fleet that the user named, else the only one in the Region.
     pub(crate) async fn find_fleet(&self, account: &DynAccount) -> Result<FleetName, Failure> {
+        look_again(&self.clock, Some(&self.notify()), || self.find_fleet_once(account)).await
+    }
+
+    async fn find_fleet_once(&self, account: &DynAccount) -> Result<FleetName, Failure> {
         if let Some(name) = self.options.fleet.as_ref().or(self.config.fleet.as_ref()) {
             return Ok(name.parse::<FleetName>()?);
         }
@@ -168,6 +190,25 @@ impl Context<'_> {
         self.check(self.engine.observe().await?)
     }
 
+    /// As [`Self::observe`], but fails unless records, instances and databases are listed completely.
+    pub(crate) async fn observe_completely(&self) -> Result<(World, DateTime<Utc>), Failure> {
+        let world = self.engine.observe().await?;
+        let World { records, instances, databases, .. } = &world;
+        let problems: Vec<_> =
+            [&records.problem, &instances.problem, &databases.problem].into_iter().flatten().collect();
+        // A permanent error decides, because the others pass.
+        let permanent = problems.iter().find(|problem| !problem.class.is_temporary());
+        if let Some(problem) = permanent.or(problems.first()) {
+            return Err(Failure::cloud("cannot list the environments", problem));
+        }
+        let now = self.time_of(&world);
+        Ok((world, now))
+    }
+
+    fn time_of(&self, world: &World) -> DateTime<Utc> {
+        world.now().unwrap_or_else(|| self.engine.clock().now())
+    }
+
     /// Observes the fleet and, if the policy sizes the pool automatically, its launch history.
     pub(crate) async fn observe_pool(&self) -> Result<(World, DateTime<Utc>), Failure> {
         self.check(self.engine.observe_pool().await?)
@@ -175,7 +216,7 @@ impl Context<'_> {
 
     /// Reports listings that failed. Fails if no record could be read, because an empty list would be wrong.
     fn check(&self, world: World) -> Result<(World, DateTime<Utc>), Failure> {
-        let now = world.now().unwrap_or_else(|| self.engine.clock().now());
+        let now = self.time_of(&world);
         for problem in world.problems() {
             self.console.notice(&format!("the listing is incomplete: {problem}"));
         }

@@ -27,10 +27,8 @@ pub(crate) fn run(session: &Arc<Session>) -> Result<(), Failure> {
     let connect = move || {
         let session = session.clone();
         async move {
-            let context = session.context().await?;
-            let region = context.cloud().region().to_owned();
-            let fleet = context.fleet().clone();
-            Ok(Connected { engine: context.engine, region, fleet })
+            let (account, engine) = session.quiet_engine().await?;
+            Ok(Connected { engine, account })
         }
     };
     block_on(tui::run(connect, options))

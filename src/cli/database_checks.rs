@@ -92,6 +92,15 @@ pub(super) async fn check(account: &DynAccount, policy: &Policy, subnets: &[Subn
 async fn check_source(account: &DynAccount, policy: &Policy) -> (Option<SourceDatabase>, Vec<Failure>) {
     let name = &policy.source_database;
     let mut findings = DatabaseFindings::default();
+    if name.contains(':') {
+        let message = format!("{name:?} is a snapshot or an ARN, not the identifier of a DB instance");
+        findings.push(
+            Kind::Usage,
+            message,
+            "set source-database to the DB instance whose snapshots are restored",
+        );
+        return (None, findings.problems);
+    }
     let source = findings.ok_or_push(account.source_database(name).await, "databases");
     if source == Some(None) {
         let message = format!("there is no database {name:?} in {}", account.region());

@@ -88,11 +88,8 @@ pub(crate) fn run(args: &DemoArgs, session: &Session) -> Result<(), Failure> {
         options.refresh = Duration::from_secs(20);
         spawn_simulation(&sim, &clock, &fleet, seed);
         let connect = move || {
-            let connected = Connected {
-                engine: engine(&sim, &clock, &fleet, USER, seed),
-                region: "eu-west-1".to_owned(),
-                fleet: fleet.clone(),
-            };
+            let engine = engine(&sim, &clock, &fleet, USER, seed);
+            let connected = Connected { engine, account: sim.caller(USER) };
             async move { Ok(connected) }
         };
         tui::run(connect, options).await

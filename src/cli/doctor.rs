@@ -10,8 +10,9 @@ use super::context::Session;
 use super::fleet::{checks, leftovers};
 use super::{database_checks, json};
 use crate::cloud::{
-    self, Answer, BaseTemplate, DynAccount, Permission, PermissionSamples, Quota, ScheduledEngine,
+    self, Answer, BaseTemplate, DynAccount, Inventory, Permission, PermissionSamples, Quota, ScheduledEngine,
 };
+use crate::domain::format::format_duration;
 use crate::domain::{Access, Fleet, Target, World, health, lifecycle};
 use crate::engine::{Engine, exposure};
 use crate::failure::Failure;
@@ -135,7 +136,9 @@ async fn check_all(session: &Session, findings: &mut Findings) -> Result<(), Fai
             return Ok(());
         }
     }
-    check_leftovers(&account, findings).await;
+    // Listed once, because RDS lists all DB instances of the account, whatever is looked for.
+    let inventory = leftovers::inventory(&account).await;
+    check_leftovers(&account, &inventory, findings).await;
     let fleet = match session.find_fleet(&account).await {
         Ok(fleet) => fleet,
         Err(failure) => {
@@ -155,7 +158,7 @@ async fn check_all(session: &Session, findings: &mut Findings) -> Result<(), Fai
             check_pool(&world, now, findings);
             check_refusals(&world, &engine, findings);
             check_account(&account, &world, findings).await;
-            check_listing_cost(&account, findings).await;
+            check_listing_cost(&inventory, findings);
             check_access(&world.fleet, findings).await;
             check_audit_log(&engine, &world, findings).await;
             check_scheduled_engine(&account, &world.fleet, now, findings).await;
@@ -165,15 +168,25 @@ async fn check_all(session: &Session, findings: &mut Findings) -> Result<(), Fai
     Ok(())
 }
 
-async fn check_leftovers(account: &DynAccount, findings: &mut Findings) {
+async fn check_leftovers(
+    account: &DynAccount,
+    inventory: &Result<Inventory, Failure>,
+    findings: &mut Findings,
+) {
     let fleets = cloud::collect(account.fleets()).await;
     // An incomplete list would show fleets as gone.
     if !fleets.complete {
         return;
     }
-    match leftovers::find(account, &fleets.items).await {
-        Ok(found) => found.iter().for_each(|left| findings.error("leftovers", &leftovers::finding(left))),
-        Err(failure) => findings.push(Level::Info, "leftovers", failure.message, failure.hint),
+    match inventory {
+        Ok(inventory) => {
+            for left in leftovers::find(inventory, &fleets.items) {
+                findings.error("leftovers", &leftovers::finding(&left));
+            }
+        }
+        Err(failure) => {
+            findings.push(Level::Info, "leftovers", failure.message.clone(), failure.hint.clone());
+        }
     }
 }
 
@@ -197,14 +210,18 @@ fn check_clock(local: DateTime<Utc>, now: DateTime<Utc>, findings: &mut Findings
     }
 }
 
+fn format_age(age: TimeDelta) -> String {
+    format_duration(age.to_std().unwrap_or_default())
+}
+
 fn check_sources(world: &World, now: DateTime<Utc>, findings: &mut Findings) {
-    let hours_old = |at: DateTime<Utc>| (now - at).num_hours();
+    let age = |at: DateTime<Utc>| format_age(now - at);
     if let Ok(Some(snapshot)) = &world.snapshot {
-        findings.ok("snapshot", format!("{}, {} hours old", snapshot.id, hours_old(snapshot.created_at)));
+        findings.ok("snapshot", format!("{}, {} old", snapshot.id, age(snapshot.created_at)));
     }
     // The health check reports a missing snapshot and a missing image.
     if let Ok(Some(image)) = &world.image {
-        findings.ok("image", format!("{}, {} hours old", image.id, hours_old(image.created_at)));
+        findings.ok("image", format!("{}, {} old", image.id, age(image.created_at)));
     }
     match &world.subnets {
         Ok(subnets) if subnets.is_empty() => {
@@ -249,9 +266,9 @@ fn check_refusals(world: &World, engine: &Engine, findings: &mut Findings) {
 }
 
 /// Says what a large account costs each refresh of each dashboard and engine.
-async fn check_listing_cost(account: &DynAccount, findings: &mut Findings) {
-    // A failure is reported with the databases.
-    let Ok(cost) = account.database_listing_cost().await else { return };
+fn check_listing_cost(inventory: &Result<Inventory, Failure>, findings: &mut Findings) {
+    // A failure is reported with the leftovers.
+    let Ok(Inventory { listing: cost, .. }) = inventory else { return };
     if cost.requests > 1 {
         let message = format!(
             "each look at the databases takes {} requests, because RDS can only list all {} DB instances of the account",
@@ -294,7 +311,10 @@ async fn check_account(account: &DynAccount, world: &World, findings: &mut Findi
                 check_quota(quota, findings);
             }
         }
-        Err(error) => findings.push(Level::Info, "quotas", format!("cannot read the quotas: {error}"), ""),
+        Err(error) => {
+            let failure = Failure::cloud("cannot read the quotas", &error);
+            findings.push(Level::Info, "quotas", failure.message, failure.hint);
+        }
     }
 }
 
@@ -380,7 +400,7 @@ async fn check_audit_log(engine: &Engine, world: &World, findings: &mut Findings
                 let message = format!("last entry by {} at {} UTC", event.who, event.at.format("%F %T"));
                 findings.ok("audit", message);
             } else {
-                let hint = "start a pass of the engine with: hatchery engine --once";
+                let hint = "start an engine with: hatchery engine --once";
                 findings.push(Level::Info, "audit", "no changes in the last 7 days", hint);
             }
         }
@@ -399,8 +419,7 @@ async fn check_scheduled_engine(
 ) {
     match account.scheduled_engine(&fleet.name, now - SCHEDULE_TOLERANCE).await {
         Ok(ScheduledEngine::Ran(at)) => {
-            findings
-                .ok("schedule", format!("the scheduled engine ran {} minutes ago", (now - at).num_minutes()));
+            findings.ok("schedule", format!("the scheduled engine ran {} ago", format_age(now - at)));
         }
         Ok(ScheduledEngine::Silent) => {
             let message = "the scheduled engine has not run for an hour";

@@ -5,6 +5,7 @@ use clap::Subcommand;
 use super::context::Session;
 use crate::cloud::DynAccount;
 use crate::domain::{Fleet, FleetName};
+use crate::engine::look_again;
 use crate::failure::{Failure, Kind};
 
 pub(super) mod checks;
@@ -64,7 +65,7 @@ pub(crate) async fn run(command: FleetCommand, session: &Session) -> Result<(), 
         FleetCommand::Rm { name, yes } => {
             let name = name.parse()?;
             let account = session.connect().await?;
-            let fleet = read(&account, &name).await?;
+            let fleet = read(session, &account, &name).await?;
             rm::run(session, &account, &fleet, yes).await
         }
         FleetCommand::Init(args) => init::run(&args, session).await,
@@ -74,11 +75,16 @@ pub(crate) async fn run(command: FleetCommand, session: &Session) -> Result<(), 
 async fn connect(session: &Session) -> Result<(DynAccount, Fleet), Failure> {
     let account = session.connect().await?;
     let name = session.find_fleet(&account).await?;
-    let fleet = read(&account, &name).await?;
+    let fleet = read(session, &account, &name).await?;
     Ok((account, fleet))
 }
 
-async fn read(account: &DynAccount, name: &FleetName) -> Result<Fleet, Failure> {
+/// Reads a fleet. One that is not found may be so new that reads do not show it yet.
+async fn read(session: &Session, account: &DynAccount, name: &FleetName) -> Result<Fleet, Failure> {
+    look_again(&session.clock, Some(&session.notify()), || read_once(account, name)).await
+}
+
+async fn read_once(account: &DynAccount, name: &FleetName) -> Result<Fleet, Failure> {
     let fleet = account.fleet(name).await;
     let fleet = fleet.map_err(|error| Failure::cloud(format!("cannot read fleet {name}"), &error))?;
     fleet.ok_or_else(|| {

@@ -17,6 +17,8 @@ use crate::engine::{LaunchRequest, Launched};
 use crate::failure::{Failure, Kind};
 
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
+/// The longest pause after errors that pass, such as throttling.
+const MAX_POLL_INTERVAL: Duration = Duration::from_mins(1);
 const MAX_WAIT: Duration = Duration::from_hours(1);
 
 #[derive(Debug, Args)]
@@ -72,9 +74,26 @@ pub(crate) async fn run(context: &Context<'_>, args: LaunchArgs) -> Result<(), F
 async fn wait_until_ready(context: &Context<'_>, launched: &Launched) -> Result<(), Failure> {
     let id = &launched.environment;
     let mut last_phase = String::new();
-    let started = context.engine.clock().elapsed();
-    while context.engine.clock().elapsed().saturating_sub(started) < MAX_WAIT {
-        let (world, now) = context.observe().await?;
+    let clock = context.engine.clock();
+    let started = clock.elapsed();
+    let mut failures = 0;
+    while clock.elapsed().saturating_sub(started) < MAX_WAIT {
+        let (world, now) = match context.observe_completely().await {
+            Ok(observed) => observed,
+            Err(failure) if failure.is_temporary => {
+                if failures == 0 {
+                    context.console.notice(&format!("{}; still waiting for {id}", failure.message));
+                }
+                failures += 1;
+                clock.sleep((POLL_INTERVAL * 2_u32.pow(failures.min(4))).min(MAX_POLL_INTERVAL)).await;
+                continue;
+            }
+            Err(failure) => {
+                let message = format!("{id} is launched, but cannot be watched: {}", failure.message);
+                return Err(Failure { message, ..failure });
+            }
+        };
+        failures = 0;
         let environments = Environment::all(&world, now);
         let estimates = Estimates::learn(&world);
         // Reads lag writes, so a new record may not be listed yet.
@@ -91,7 +110,7 @@ async fn wait_until_ready(context: &Context<'_>, launched: &Launched) -> Result<
                 _ => last_phase = report_progress(context, environment, &estimates, now, &last_phase),
             }
         }
-        context.engine.clock().sleep(POLL_INTERVAL).await;
+        clock.sleep(POLL_INTERVAL).await;
     }
     let message = format!("{id} is not ready after {}", format_duration(MAX_WAIT));
     Err(Failure::new(Kind::Failed, message, format!("see: hatchery logs {id}")))

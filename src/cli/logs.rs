@@ -17,7 +17,7 @@ use crate::failure::{Failure, Kind};
 pub(crate) struct LogsArgs {
     /// Id of the environment, or its name if that is unique
     env: String,
-    /// Keep printing new lines as they arrive, through Live Tail, which AWS bills by the minute
+    /// Keep printing new lines as they arrive, through Live Tail, for about $0.01 a minute
     #[arg(long, short)]
     follow: bool,
     /// How far back to start
@@ -29,7 +29,7 @@ pub(crate) struct LogsArgs {
 }
 
 pub(crate) async fn run(context: &Context<'_>, args: LogsArgs) -> Result<(), Failure> {
-    // The names of log streams have no colon and no asterisk.
+    // The names of log streams have no colon and no asterisk. What has one is an id or an ARN, not a source.
     let is_valid = |source: &str| text::is_printable(source, 64) && !source.contains(['/', ':', '*']);
     if let Some(source) = args.source.as_ref().filter(|source| !is_valid(source)) {
         let message = format!("not a valid log source: {source:?}");
@@ -54,7 +54,7 @@ pub(crate) async fn run(context: &Context<'_>, args: LogsArgs) -> Result<(), Fai
     while let Some(item) = items.next().await {
         match item.map_err(|error| Failure::cloud(&cannot, &error))? {
             LogItem::Lines(lines) => print_lines(context, &lines)?,
-            LogItem::Mode(mode) => tracing::info!(mode, "following"),
+            LogItem::Mode(mode) => context.console.notice(&format!("following by {mode}")),
             LogItem::Sampled => {
                 context.console.notice("AWS delivers only a sample of the lines, because there are too many");
             }

@@ -1,27 +1,58 @@
 //! Which environment the user means.
 
+use chrono::{DateTime, Utc};
+
 use super::context::Context;
 use crate::domain::environment::{self, Lookup};
 use crate::domain::{EnvironmentId, Record, World};
 use crate::failure::{Failure, Kind};
 
-/// Resolves an id or a label to a record. An id costs one request, a label a full observation.
+/// Resolves an id or a label to a record. An id costs one request, a label a full observation. What is not found is looked for again,
+/// because it may have been launched a moment ago.
 pub(crate) async fn resolve(context: &Context<'_>, id_or_label: &str) -> Result<Record, Failure> {
+    context.engine.look_again(|| resolve_once(context, id_or_label)).await?
+}
+
+/// As [`resolve`], with the world in which the record is, and the time by AWS's clock.
+pub(crate) async fn observe_with(
+    context: &Context<'_>,
+    id_or_label: &str,
+) -> Result<(World, DateTime<Utc>, Record), Failure> {
+    let look = || async {
+        match context.observe().await {
+            Ok((world, now)) => {
+                let record = resolve_in(&world, id_or_label)?.clone();
+                Ok(Ok((world, now, record)))
+            }
+            Err(failure) => Ok(Err(failure)),
+        }
+    };
+    context.engine.look_again(look).await?
+}
+
+/// Returns `Err` if there is no such environment, and `Ok(Err)` for what another look does not change. A missing fleet is such a failure,
+/// because an observation looks for it several times.
+async fn resolve_once(context: &Context<'_>, id_or_label: &str) -> Result<Result<Record, Failure>, Failure> {
     if let Ok(id) = id_or_label.parse::<EnvironmentId>()
         && id.fleet == *context.fleet()
     {
         let read = context.cloud().find_record(&id).await;
-        let read = read.map_err(|error| Failure::cloud(format!("cannot read {id}"), &error))?;
-        if let Some(record) = read.value.filter(|record| !record.retirement) {
-            return Ok(record);
+        let read = match read {
+            Ok(read) => read.value,
+            Err(error) => return Ok(Err(Failure::cloud(format!("cannot read {id}"), &error))),
+        };
+        if let Some(record) = read.filter(|record| !record.retirement) {
+            return Ok(Ok(record));
         }
     }
-    let (world, _) = context.observe().await?;
-    resolve_in(&world, id_or_label).cloned()
+    match context.observe().await {
+        Ok((world, _)) => Ok(Ok(resolve_in(&world, id_or_label)?.clone())),
+        Err(failure) => Ok(Err(failure)),
+    }
 }
 
 /// Resolves an id or a label to a record of an observed world.
-pub(crate) fn resolve_in<'w>(world: &'w World, id_or_label: &str) -> Result<&'w Record, Failure> {
+fn resolve_in<'w>(world: &'w World, id_or_label: &str) -> Result<&'w Record, Failure> {
     match environment::find(world, id_or_label) {
         Lookup::Found(record) => Ok(record),
         Lookup::Missing if !world.records.complete => {

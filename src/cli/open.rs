@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 
 use super::context::Context;
 use super::json;
-use super::lookup::resolve_in;
+use super::lookup::observe_with;
 use crate::domain::{Access, Address, Endpoint, Environment, EnvironmentId, InstanceId};
 use crate::failure::{Failure, Kind};
 use crate::port_forwards::PortForwards;
@@ -48,9 +48,8 @@ pub(crate) async fn run(
     args: OpenArgs,
     forwards: &PortForwards,
 ) -> Result<(), Failure> {
-    let (world, now) = context.observe().await?;
+    let (world, now, record) = observe_with(context, &args.env).await?;
     let policy = &world.fleet.policy;
-    let record = resolve_in(&world, &args.env)?;
     let id = &record.environment;
     let environments = Environment::all(&world, now);
     let environment = environments.iter().find(|environment| environment.record.id == record.id);

@@ -79,6 +79,15 @@ pub struct ListingCost {
     pub requests: usize,
 }
 
+/// What hatchery owns in the Region, from one listing of each kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inventory {
+    /// What each fleet owns, also those without a base template.
+    pub holdings: Vec<Holdings>,
+    /// What each listing of a fleet's databases reads.
+    pub listing: ListingCost,
+}
+
 /// A service quota of the account.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Quota {
@@ -153,14 +162,11 @@ pub trait Account: Cloud {
     /// Checks the caller's permissions with requests that change nothing.
     async fn permissions(&self, fleet: &Fleet, samples: &PermissionSamples) -> Vec<Permission>;
 
-    /// Returns what each fleet of the Region owns, also those without a base template.
-    async fn holdings(&self) -> Result<Vec<Holdings>>;
+    /// Returns what the fleets of the Region own, and what a listing of databases costs.
+    async fn inventory(&self) -> Result<Inventory>;
 
     /// Returns when the fleet's scheduled engine ran, if it did since a time.
     async fn scheduled_engine(&self, fleet: &FleetName, since: DateTime<Utc>) -> Result<ScheduledEngine>;
-
-    /// Returns what each listing of the fleet's databases reads.
-    async fn database_listing_cost(&self) -> Result<ListingCost>;
 
     /// Returns the quotas that limit a fleet.
     async fn quotas(&self) -> Result<Vec<Quota>>;

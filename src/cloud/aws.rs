@@ -22,9 +22,9 @@ use self::digest::DueDigests;
 use self::launch_templates::BaseTemplates;
 use self::truncation::RejectTruncated;
 use super::{
-    Account, BaseTemplate, Cloud, DatabaseSubnetGroup, Holdings, Identity, LaunchInstance, ListingCost,
-    LogItem, LogLine, LogQuery, Observed, Pages, Permission, PermissionSamples, PortForwarding, Quota,
-    Result, ScheduledEngine, SecurityGroup, SourceDatabase, Template,
+    Account, BaseTemplate, Cloud, DatabaseSubnetGroup, Identity, Inventory, LaunchInstance, LogItem, LogLine,
+    LogQuery, Observed, Pages, Permission, PermissionSamples, PortForwarding, Quota, Result, ScheduledEngine,
+    SecurityGroup, SourceDatabase, Template,
 };
 use crate::domain::{
     AuditEvent, CloudError, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image,
@@ -393,16 +393,12 @@ impl Account for AwsCloud {
         self.permissions(fleet, samples).await
     }
 
-    async fn holdings(&self) -> Result<Vec<Holdings>> {
-        self.holdings().await
+    async fn inventory(&self) -> Result<Inventory> {
+        self.inventory().await
     }
 
     async fn scheduled_engine(&self, fleet: &FleetName, since: DateTime<Utc>) -> Result<ScheduledEngine> {
         self.scheduled_engine(fleet, since).await
-    }
-
-    async fn database_listing_cost(&self) -> Result<ListingCost> {
-        self.database_listing_cost().await
     }
 
     async fn quotas(&self) -> Result<Vec<Quota>> {

@@ -77,6 +77,11 @@ impl SimCloud {
         self.lock().max_history = entries;
     }
 
+    /// Changes the faults from now on.
+    pub fn change_faults(&self, change: impl FnOnce(&mut Faults)) {
+        change(&mut self.lock().scenario.faults);
+    }
+
     /// Disables all faults.
     pub fn clear_faults(&self) {
         let mut state = self.lock();

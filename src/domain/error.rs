@@ -37,6 +37,12 @@ impl ErrorClass {
     pub fn as_str(self) -> &'static str {
         self.into()
     }
+
+    /// Whether the same request may succeed a little later, or has succeeded although its response was lost.
+    #[must_use]
+    pub(crate) fn is_temporary(self) -> bool {
+        matches!(self, Self::Unknown | Self::Transient | Self::Throttled)
+    }
 }
 
 /// The error of a failed call to AWS.

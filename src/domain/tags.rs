@@ -58,6 +58,11 @@ pub mod key {
     pub const UNUSABLE_SINCE: &str = "hatchery:unusable-since";
     /// The step on this resource that AWS refuses; see [`crate::domain::StepFailure`].
     pub const FAILED_STEP: &str = "hatchery:failed-step";
+    /// Settings of the policy that commands and engines write by themselves.
+    pub(crate) const DRAINING: &str = "hatchery:draining";
+    pub(crate) const PAUSED: &str = "hatchery:paused";
+    pub(crate) const RECYCLED_AT: &str = "hatchery:recycled-at";
+    pub(crate) const SPARE: &str = "hatchery:spare";
     /// On fleets: `<RFC 3339> <who>`, the last pass of an engine; see [`crate::domain::fleet::LastPass`].
     pub const LAST_PASS: &str = "hatchery:last-pass";
     /// On databases: a digest of the settings with which it was restored.

@@ -220,6 +220,8 @@ impl Actor<'_> {
                 self.restore_refused.fetch_or(result.is_err(), Ordering::Relaxed);
                 result
             }
+            // A read that lags can let two engines lower the hint for one pass. That repeats no number in use: records and databases count
+            // too, and are fenced by the record's id.
             Step::RaiseNumberHint { number } => {
                 self.set_policy("last-number", |policy| {
                     (policy.last_number < *number).then(|| number.to_string())

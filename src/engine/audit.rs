@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::{Engine, Event, StepReport};
+use crate::cloud::Result;
 use crate::domain::{AuditEvent, Label, Launch, Outcome};
 
 impl Engine {
@@ -29,6 +30,15 @@ impl Engine {
             restore_seconds: None,
         };
         self.log(vec![event]).await;
+    }
+
+    /// Logs a user's request that is one write, with the result of the write.
+    pub(crate) async fn log_write(&self, action: &str, target: &str, reason: &str, written: &Result<()>) {
+        let (outcome, detail) = match written {
+            Ok(()) => (Outcome::Done, String::new()),
+            Err(error) => (Outcome::of_error(error), error.to_string()),
+        };
+        self.log_request(action, target, reason, outcome, detail).await;
     }
 
     /// Logs a launch, with the restore time of its database if known. The demand forecast is based on these events.

@@ -60,7 +60,8 @@ impl Engine {
                 "use another fleet, or take the removal back with: hatchery fleet set draining=false spare=N";
             return Err(Failure::new(Kind::Refused, message, hint));
         }
-        let (base, groups) = base_template_of(&*self.cloud, fleet).await?;
+        // The template of a new fleet may not be visible everywhere yet.
+        let (base, groups) = self.look_again(|| base_template_of(&*self.cloud, fleet)).await?;
         let exposed = exposed_groups(&groups, &fleet.policy);
         let refusal = template_refusal(fleet, &base).or_else(|| exposed.first().map(|group| refusal(group)));
         refusal.map_or(Ok(()), |refusal| {

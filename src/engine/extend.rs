@@ -37,8 +37,7 @@ impl Engine {
     pub async fn extend(&self, id: &EnvironmentId, by: Duration) -> Result<Extended, Failure> {
         let what = format!("cannot extend {id}");
         let (record, now) = self.current_record(id, &what).await?;
-        let fleet = self.cloud.fleet(&id.fleet).await.map_err(|error| Failure::cloud(&what, &error))?;
-        let policy = fleet.map(|fleet| fleet.policy).ok_or_else(|| no_such_environment(id))?;
+        let policy = self.look_again(|| self.policy_of(id, &what)).await?;
         check_not_ending(&record, &policy, now, &what)?;
         if record.failure.is_some() {
             self.check_repairable(&record, &what).await?;
@@ -55,6 +54,10 @@ impl Engine {
             changes = changes.repair(now, &self.config.user);
         }
         let written = self.retry(|| self.cloud.tag_record(&record.id, &changes)).await;
+        let reason = format!("by {}", format_exact_duration(by));
+        if written.is_err() {
+            self.log_write("extend", &id.to_string(), &reason, &written).await;
+        }
         written.map_err(|error| Failure::cloud(&what, &error))?;
         if in_grace {
             self.clock.sleep(GRACE_READ_BACK).await;
@@ -67,7 +70,6 @@ impl Engine {
             }
             Err(failure) => (Outcome::Failed, failure.message.clone()),
         };
-        let reason = format!("by {}", format_exact_duration(by));
         self.log_request("extend", &id.to_string(), &reason, outcome, detail).await;
         confirmed.map(|until| Extended { environment: id.clone(), expires_at: until, capped })
     }
@@ -75,12 +77,21 @@ impl Engine {
     /// Returns the environment's current record and AWS's time.
     ///
     /// # Errors
-    /// Returns `NotFound` if the environment has no record.
+    /// Returns `NotFound` if several reads find no record of the environment.
     pub(super) async fn current_record(
         &self,
         id: &EnvironmentId,
         what: &str,
     ) -> Result<(Record, DateTime<Utc>), Failure> {
+        self.look_again(|| self.read_record(id, what)).await
+    }
+
+    async fn policy_of(&self, id: &EnvironmentId, what: &str) -> Result<Policy, Failure> {
+        let fleet = self.cloud.fleet(&id.fleet).await.map_err(|error| Failure::cloud(what, &error))?;
+        fleet.map(|fleet| fleet.policy).ok_or_else(|| no_such_environment(id))
+    }
+
+    async fn read_record(&self, id: &EnvironmentId, what: &str) -> Result<(Record, DateTime<Utc>), Failure> {
         let found = self.retry(|| self.cloud.find_record(id)).await;
         let found = found.map_err(|error| Failure::cloud(what, &error))?;
         let now = found.as_of.ok_or_else(|| {
@@ -129,9 +140,16 @@ impl Engine {
         };
         let unconfirmed =
             |error| Failure::cloud(format!("{what}: the new expiry was written but not confirmed"), &error);
+        let mut last = "an engine is reaping it";
         for _ in 0..MAX_READ_BACKS {
             let read = self.retry(|| self.cloud.record(&id.fleet, &record.id)).await.map_err(unconfirmed)?;
-            let Some(current) = read.value else { return Err(too_late("the environment is gone")) };
+            // A read that lags more than the first one may not show a new record.
+            let Some(current) = read.value else {
+                last = "the environment is gone";
+                self.clock.sleep(READ_BACK_DELAY).await;
+                continue;
+            };
+            last = "an engine is reaping it";
             if current.terminate.is_some() {
                 return Err(too_late("its termination was requested"));
             }
@@ -152,7 +170,7 @@ impl Engine {
             }
             self.clock.sleep(READ_BACK_DELAY).await;
         }
-        Err(too_late("an engine is reaping it"))
+        Err(too_late(last))
     }
 
     /// Whether the environment's database needs repairs. An engine would give the environment up soon.

@@ -83,7 +83,12 @@ impl Engine {
         Ok(world)
     }
 
+    /// Reads the fleet. A fleet that is not found may be so new that reads do not show it yet.
     async fn read_fleet(&self) -> Result<Fleet, Failure> {
+        self.look_again(|| self.read_fleet_once()).await
+    }
+
+    async fn read_fleet_once(&self) -> Result<Fleet, Failure> {
         let name = &self.config.fleet;
         let fleet = self.cloud.fleet(name).await;
         let fleet = fleet.map_err(|error| Failure::cloud(format!("cannot read fleet {name}"), &error))?;

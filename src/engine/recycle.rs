@@ -3,9 +3,8 @@
 use chrono::{DateTime, SubsecRound as _, Utc};
 
 use super::Engine;
-use crate::domain::policy::Setting;
-use crate::domain::tags::{TagChanges, format_time};
-use crate::domain::{DatabaseState, Outcome, Pool};
+use crate::domain::tags::{TagChanges, format_time, key};
+use crate::domain::{DatabaseState, Pool};
 use crate::failure::{Failure, Kind};
 
 /// A recorded request to replace the free databases.
@@ -33,12 +32,9 @@ impl Engine {
         let states =
             [DatabaseState::Free, DatabaseState::Stale, DatabaseState::Creating, DatabaseState::Busy];
         let databases = states.into_iter().map(|state| pool.count(state)).sum();
-        let tag = Setting::find("recycled-at").map_or("hatchery:recycled-at", |setting| setting.tag);
-        let changes = TagChanges::new().set(tag, format_time(at));
+        let changes = TagChanges::new().set(key::RECYCLED_AT, format_time(at));
         let written = self.retry(|| self.cloud.tag_fleet(&world.fleet.template, &changes)).await;
-        let outcome = if written.is_ok() { Outcome::Done } else { Outcome::Failed };
-        let detail = written.as_ref().err().map(ToString::to_string).unwrap_or_default();
-        self.log_request("recycle-pool", world.fleet.name.as_str(), "requested", outcome, detail).await;
+        self.log_write("recycle-pool", world.fleet.name.as_str(), "requested", &written).await;
         written.map_err(|error| Failure::cloud(what, &error))?;
         Ok(Recycled { databases, at })
     }

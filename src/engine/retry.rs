@@ -24,7 +24,7 @@ impl Engine {
         let mut tries = 1;
         loop {
             match call().await {
-                Err(error) if tries < MAX_TRIES && is_temporary(error.class) => {
+                Err(error) if tries < MAX_TRIES && error.class.is_temporary() => {
                     self.wait_before_retry(error.class, tries).await;
                     tries += 1;
                 }
@@ -44,8 +44,4 @@ impl Engine {
         };
         self.clock.sleep(delay).await;
     }
-}
-
-fn is_temporary(class: ErrorClass) -> bool {
-    matches!(class, ErrorClass::Unknown | ErrorClass::Transient | ErrorClass::Throttled)
 }

@@ -26,6 +26,10 @@ const ASSUMED_ENGINES: usize = 100;
 const WAITING_INTERVAL: RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_secs(20);
 const WAITING_DIVISOR: u32 = 12;
 
+/// How long this engine observes often without a new request of its own user. Environments of one owner name may be those of several
+/// people, and one that hangs may be starting for days.
+const MAX_WAITING: Duration = Duration::from_hours(1);
+
 /// The observation interval while the dashboard is in the background.
 const UNWATCHED_INTERVAL: Duration = Duration::from_mins(3);
 
@@ -135,6 +139,7 @@ impl Engine {
             engines: BTreeMap::new(),
             last: None,
             changed: false,
+            waiting_since: None,
         };
         tokio::spawn(engine_loop.run(queue));
         (Handle { commands }, receiver)
@@ -193,6 +198,8 @@ struct EngineLoop {
     engines: BTreeMap<String, DateTime<Utc>>,
     last: Option<Arc<World>>,
     changed: bool,
+    /// When the user began to wait, or made the latest request.
+    waiting_since: Option<Duration>,
 }
 
 impl EngineLoop {
@@ -331,7 +338,7 @@ impl EngineLoop {
         let randomness = 0.8 + 0.4 * self.engine.random();
         let interval = if self.changed {
             AFTER_CHANGE
-        } else if let Some(waited) = self.engine.time_waited(world) {
+        } else if let Some(waited) = self.time_waited(world) {
             (waited / WAITING_DIVISOR).clamp(*WAITING_INTERVAL.start(), *WAITING_INTERVAL.end())
         } else if self.watched {
             self.options.refresh
@@ -346,6 +353,15 @@ impl EngineLoop {
         let elapsed = self.engine.clock.elapsed();
         let due = self.scheduled.values().map(|step| step.due.saturating_sub(elapsed)).min();
         interval.mul_f64(randomness).min(due.unwrap_or(interval)).max(Duration::from_millis(500))
+    }
+
+    /// Returns how long the user has waited, unless that is too long to go on observing often.
+    fn time_waited(&mut self, world: &World) -> Option<Duration> {
+        let elapsed = self.engine.clock.elapsed();
+        let waited = self.engine.time_waited(world);
+        let requested = self.engine.latest_request().unwrap_or_default();
+        self.waiting_since = waited.map(|_| self.waiting_since.unwrap_or(elapsed).max(requested));
+        waited.filter(|_| self.waiting_since.is_none_or(|since| elapsed.saturating_sub(since) < MAX_WAITING))
     }
 
     fn next_backoff(&mut self) -> Duration {
@@ -402,6 +418,11 @@ impl Engine {
     fn is_own(&self, step: &Step) -> bool {
         let own_requests = self.own_requests.lock().unwrap_or_else(PoisonError::into_inner);
         step.record().is_some_and(|record| own_requests.contains_key(record))
+    }
+
+    /// Returns when this engine's user last asked for something.
+    fn latest_request(&self) -> Option<Duration> {
+        self.own_requests.lock().unwrap_or_else(PoisonError::into_inner).values().max().copied()
     }
 
     /// Returns how long this engine's user has waited for the last request, or for the latest of the user's environments that are

@@ -2,7 +2,7 @@
 
 use super::{Engine, Terminating};
 use crate::domain::lifecycle::observe_only_reason;
-use crate::domain::{EnvironmentId, Outcome, TagChanges, Termination};
+use crate::domain::{EnvironmentId, TagChanges, Termination};
 use crate::failure::Failure;
 
 impl Engine {
@@ -18,10 +18,8 @@ impl Engine {
             let termination = Termination { at: now, by: self.config.user.clone() };
             let changes = TagChanges::terminate(&termination);
             let written = self.retry(|| self.cloud.tag_record(&record.id, &changes)).await;
-            let outcome = if written.is_ok() { Outcome::Done } else { Outcome::Failed };
-            let detail = written.as_ref().err().map(ToString::to_string).unwrap_or_default();
             let reason = format!("{} of {}", record.name, record.owner);
-            self.log_request("terminate", &id.to_string(), &reason, outcome, detail).await;
+            self.log_write("terminate", &id.to_string(), &reason, &written).await;
             written.map_err(|error| Failure::cloud(&what, &error))?;
         }
         Ok(Terminating { environment: id.clone(), delayed_by: self.delay_of_engines(id).await })

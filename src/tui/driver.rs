@@ -15,14 +15,14 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
+use super::account;
 use super::app::message::{Effect, ForwardRequest, Moment, Msg};
 use super::app::model::Model;
 use super::app::update::update;
 use super::options::TuiOptions;
 use super::terminal::{CrosstermSurface, Surface};
 use super::view;
-use crate::cloud::LogQuery;
-use crate::domain::FleetName;
+use crate::cloud::{DynAccount, LogQuery};
 use crate::engine::{self, Engine, Handle, RunOptions};
 use crate::failure::{Failure, Kind};
 use crate::port_forwards::PortForwards;
@@ -42,8 +42,8 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Connected {
     /// The fleet's engine, not running yet.
     pub engine: Engine,
-    pub region: String,
-    pub fleet: FleetName,
+    /// The account of the engine's cloud.
+    pub account: DynAccount,
 }
 
 /// What background tasks send to the driver.
@@ -110,6 +110,7 @@ struct Driver<S> {
     /// Launches, extensions and terminations to finish at the end.
     requests: JoinSet<()>,
     engine: Option<(Engine, Handle)>,
+    account: Option<DynAccount>,
     /// Kept until the dashboard ends.
     forwards: PortForwards,
     log: Option<AbortHandle>,
@@ -132,6 +133,7 @@ impl<S: Surface> Driver<S> {
             tasks: JoinSet::new(),
             requests: JoinSet::new(),
             engine: None,
+            account: None,
             forwards: PortForwards::default(),
             log: None,
             quit: false,
@@ -250,7 +252,10 @@ impl<S: Surface> Driver<S> {
         let options = &self.model.options;
         let background = options.engine_enabled && !options.read_only;
         let (handle, mut events) = connected.engine.run(RunOptions { background, refresh: options.refresh });
+        let fleet = connected.engine.config().fleet.clone();
+        let region = connected.account.region().to_owned();
         self.engine = Some((connected.engine, handle));
+        self.account = Some(connected.account);
         let sender = self.sender.clone();
         self.tasks.spawn(async move {
             while let Some(event) = events.recv().await {
@@ -261,7 +266,7 @@ impl<S: Surface> Driver<S> {
             let failure = Failure::new(Kind::Failed, "the engine has stopped", "restart hatchery");
             let _ = sender.send(Incoming::Msg(Msg::Engine(engine::Event::ObserveFailed(failure)))).await;
         });
-        self.update(Msg::Connected { fleet: connected.fleet, region: connected.region })
+        self.update(Msg::Connected { fleet, region })
     }
 
     fn run_effect(&mut self, effect: Effect) -> io::Result<()> {
@@ -279,6 +284,7 @@ impl<S: Surface> Driver<S> {
                     let _ = sender.send(incoming).await;
                 });
             }
+            Effect::ReadAccount => self.read_account(),
             Effect::Refresh => {
                 if let Some((_, handle)) = &self.engine {
                     handle.refresh();
@@ -296,6 +302,16 @@ impl<S: Surface> Driver<S> {
             Effect::Launch(..) | Effect::Extend(..) | Effect::Terminate(..) => self.send_request(effect),
         }
         Ok(())
+    }
+
+    /// Reads the account's number while the dashboard is in use already.
+    fn read_account(&mut self) {
+        let Some(account) = self.account.clone() else { return };
+        let (clock, sender) = (self.model.options.clock.clone(), self.sender.clone());
+        self.tasks.spawn(async move {
+            let number = account::number(&account, &clock).await;
+            let _ = sender.send(Incoming::Msg(Msg::Account(number))).await;
+        });
     }
 
     /// Sends a launch, extension or termination to the engine.

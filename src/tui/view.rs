@@ -97,7 +97,7 @@ fn dialog(model: &Model, dialog: &Dialog, buf: &mut Buffer) -> Option<Position> 
         }
         Dialog::Terminate(prompt) => {
             let losses = prompt.losses(model.environments.find(&prompt.record), model.aws_now());
-            dialogs::terminate(styles, buf, prompt, &losses)
+            dialogs::terminate(styles, buf, prompt, &model.place(), &losses)
         }
         Dialog::Open(menu) => {
             dialogs::open(styles, buf, menu, model.environments.find(&menu.record));

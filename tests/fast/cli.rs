@@ -4,4 +4,7 @@ mod documents;
 mod errors;
 mod harness;
 mod help;
+mod lag;
+mod outcomes;
 mod text;
+mod wait;

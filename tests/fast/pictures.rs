@@ -49,6 +49,7 @@ async fn demo() -> Model {
     let mut model = Model::new(options, SIZE, moment);
     for msg in [
         Msg::Connected { fleet: sample_fleet::dev(), region: "eu-west-1".to_owned() },
+        Msg::Account(Some("123456789012".to_owned())),
         Msg::Engine(Event::World(Arc::new(world))),
         Msg::Engine(Event::Activity(activity)),
     ] {

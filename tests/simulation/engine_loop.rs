@@ -21,7 +21,7 @@ const MINUTE: Duration = Duration::from_mins(1);
 
 /// The events of a running engine, with their times in seconds.
 #[derive(Clone, Default)]
-struct RecordedEvents(Arc<Mutex<Vec<(f64, Event)>>>);
+pub(crate) struct RecordedEvents(Arc<Mutex<Vec<(f64, Event)>>>);
 
 impl RecordedEvents {
     fn take(&self) -> Vec<(f64, Event)> {
@@ -29,7 +29,7 @@ impl RecordedEvents {
     }
 
     /// Takes the events and returns the seconds between observations; the first interval starts at `from`.
-    fn intervals(&self, from: &mut f64) -> Vec<f64> {
+    pub(crate) fn intervals(&self, from: &mut f64) -> Vec<f64> {
         let observations = self.take().into_iter().filter_map(|(at, event)| match event {
             Event::World(_) | Event::ObserveFailed(_) => Some(at),
             _ => None,
@@ -38,7 +38,7 @@ impl RecordedEvents {
     }
 }
 
-fn run(bed: &TestBed, options: RunOptions) -> (Handle, RecordedEvents) {
+pub(crate) fn run(bed: &TestBed, options: RunOptions) -> (Handle, RecordedEvents) {
     let (handle, mut receiver) = bed.engine.run(options);
     let (events, clock) = (RecordedEvents::default(), bed.clock.clone());
     tokio::spawn({
@@ -53,7 +53,7 @@ fn run(bed: &TestBed, options: RunOptions) -> (Handle, RecordedEvents) {
     (handle, events)
 }
 
-fn options() -> RunOptions {
+pub(crate) fn options() -> RunOptions {
     RunOptions { background: true, refresh: MINUTE }
 }
 
@@ -69,7 +69,7 @@ async fn at_rest(options: RunOptions) -> (TestBed, Handle, RecordedEvents, f64) 
 }
 
 #[track_caller]
-fn assert_about(intervals: &[f64], seconds: f64) {
+pub(crate) fn assert_about(intervals: &[f64], seconds: f64) {
     assert!(!intervals.is_empty());
     let fit = intervals.iter().all(|interval| (seconds * 0.8 - 0.1..=seconds * 1.2 + 0.1).contains(interval));
     assert!(fit, "{intervals:?} are not about {seconds} s");

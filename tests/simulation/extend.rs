@@ -272,8 +272,8 @@ fn extend_reports_failed_calls(
         let tries = tries + usize::from(operation == "database");
         assert_eq!(bed.script.count(operation) - before, tries, "{operation}");
         let logged = bed.audit("extend").pop().map(|event| event.outcome);
-        let written = ["record", "instances of", "database"].contains(&operation);
-        assert_eq!(logged, written.then_some(Outcome::Unknown), "{operation}");
+        let sent = ["tag record", "record", "instances of", "database"].contains(&operation);
+        assert_eq!(logged, sent.then_some(Outcome::Unknown), "{operation}");
     });
 }
 

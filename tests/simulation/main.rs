@@ -41,6 +41,7 @@ mod swarm;
 mod swarm_run;
 mod test_bed;
 mod users;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::ops::Range;

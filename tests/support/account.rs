@@ -213,8 +213,13 @@ impl<'e> Account<'e> {
 
     /// Creates environments directly, without the binary.
     pub(crate) async fn create_environments(&self, fleet: &str, count: u32) {
+        self.create_environments_from(fleet, 1, count).await;
+    }
+
+    /// As [`Self::create_environments`], from a number on.
+    pub(crate) async fn create_environments_from(&self, fleet: &str, first: u32, count: u32) {
         let seed = self.emulator.seed_of(fleet);
-        for number in 1..=count {
+        for number in first..first + count {
             let created = rfc3339(-3_600);
             let expires = rfc3339(6 * 3_600);
             let environment = format!("{fleet}-{number}");
@@ -251,7 +256,7 @@ impl<'e> Account<'e> {
                 .run_instances()
                 .image_id(&seed.image)
                 .instance_type("t3.2xlarge".into())
-                .subnet_id(&seed.subnets[0])
+                .subnet_id(&seed.subnets[number as usize % seed.subnets.len()])
                 .min_count(1)
                 .max_count(1)
                 .tag_specifications(specification(ResourceType::Instance))

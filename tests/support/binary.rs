@@ -31,7 +31,9 @@ impl Run {
     #[track_caller]
     pub(crate) fn fails(self, code: i32, parts: &[&str]) -> Self {
         assert_eq!(self.code, code, "{self:#?}");
-        let sentences: Vec<_> = self.err.lines().filter(|line| !line.is_empty()).collect();
+        // What is not found is looked for again, which is said first.
+        let is_notice = |line: &&str| line.is_empty() || line.contains("; looking again for ");
+        let sentences: Vec<_> = self.err.lines().filter(|line| !is_notice(line)).collect();
         assert_eq!(sentences.len(), 1, "one sentence: {self:#?}");
         for part in parts {
             assert!(self.err.contains(part), "{part:?} in {self:#?}");

@@ -122,6 +122,13 @@ impl LambdaFunction {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
+    /// Returns the peak of the process's resident memory in kB, from Linux's `VmHWM`.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
     /// Whether the process still runs.
     pub(crate) fn is_running(&mut self) -> bool {
         self.process.try_wait().unwrap().is_none()

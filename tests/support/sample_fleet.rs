@@ -285,6 +285,7 @@ pub(crate) fn blank(options: TuiOptions, width: u16, height: u16) -> Model {
 pub(crate) fn seeing(options: TuiOptions, world: World, width: u16, height: u16) -> Model {
     let mut model = blank(options, width, height);
     send(&mut model, Msg::Connected { fleet: dev(), region: "eu-west-1".to_owned() });
+    send(&mut model, Msg::Account(Some("123456789012".to_owned())));
     send(&mut model, Msg::Engine(Event::World(Arc::new(world))));
     send(&mut model, Msg::Engine(Event::Activity(activity())));
     model

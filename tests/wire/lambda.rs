@@ -232,6 +232,37 @@ async fn failed_pass_fails_the_invocation_and_is_measured() {
     function.invoke(&scheduled_event()).response();
 }
 
+/// Prints the peak memory, which the function's setting in the stack is based on.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "prints a figure"]
+async fn peak_memory_of_a_large_fleet() {
+    let moto = Moto::start();
+    let account = Account::new(&moto).await;
+    init(&moto, "dev", &["--spare", "0", "--max-databases", "1000"]).await;
+    let mut function = LambdaFunction::start(&moto, &[("HATCHERY_FLEET", "dev")]);
+    // Passes end before the test stops waiting.
+    function.set_timeout(std::time::Duration::from_secs(90));
+    let mut total = 0;
+    println!("at start: {} kB", function.peak_memory());
+    for environments in [0, 50, 150, 100] {
+        if environments > 0 {
+            account.create_environments_from("dev", total + 1, environments).await;
+        }
+        total += environments;
+        // A loaded moto does not answer each request in time.
+        let listed = (0..5).find_map(|_| match function.invoke(&json!({ "ls": {} })) {
+            Outcome::Response(listed) => Some(listed),
+            _ => None,
+        });
+        assert_eq!(listed.unwrap()["environments"].as_array().unwrap().len(), total as usize);
+        println!("{total} environments, listed: {} kB", function.peak_memory());
+        for _ in 0..3 {
+            drop(function.invoke(&scheduled_event()));
+        }
+        println!("{total} environments, after three passes: {} kB", function.peak_memory());
+    }
+}
+
 /// The names in a document, without its values: those of objects with their members, those of arrays of their first.
 fn shape(document: &Value) -> Value {
     match document {

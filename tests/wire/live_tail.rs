@@ -19,7 +19,7 @@ use crate::support::running::Running;
 
 const RECORD: &str = "lt-0123456789abcdef0";
 
-const LIVE_TAIL: &str = "live tail, billed by the minute";
+const LIVE_TAIL: &str = "live tail, about $0.01 a minute";
 
 /// Longer than a poll's interval with its jitter.
 const NEXT_POLL: Duration = Duration::from_secs(15);

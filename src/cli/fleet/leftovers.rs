@@ -1,18 +1,22 @@
 //! What is left of fleets whose base template is gone. No engine sees it, so that it costs until a person ends it.
 
-use crate::cloud::{DynAccount, Holdings};
+use crate::cloud::{DynAccount, Holdings, Inventory};
 use crate::domain::Fleet;
 use crate::failure::{Failure, Kind};
 
-/// Returns what fleets own that are not among these.
+/// Returns what hatchery owns in the Region.
 ///
 /// # Errors
 /// Returns an error if a listing fails.
-pub(in crate::cli) async fn find(account: &DynAccount, fleets: &[Fleet]) -> Result<Vec<Holdings>, Failure> {
-    let holdings = account.holdings().await;
-    let holdings = holdings.map_err(|error| Failure::cloud("cannot look for leftovers", &error))?;
+pub(in crate::cli) async fn inventory(account: &DynAccount) -> Result<Inventory, Failure> {
+    let inventory = account.inventory().await;
+    inventory.map_err(|error| Failure::cloud("cannot look for leftovers", &error))
+}
+
+/// Returns what fleets own that are not among these.
+pub(in crate::cli) fn find(inventory: &Inventory, fleets: &[Fleet]) -> Vec<Holdings> {
     let is_known = |owner: &Holdings| fleets.iter().any(|fleet| fleet.name == owner.fleet);
-    Ok(holdings.into_iter().filter(|owner| !is_known(owner)).collect())
+    inventory.holdings.iter().filter(|owner| !is_known(owner)).cloned().collect()
 }
 
 /// Returns the finding for one of the [`find`] results.

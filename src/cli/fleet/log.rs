@@ -2,7 +2,7 @@
 
 use crate::cli::context::Session;
 use crate::cloud::{DynAccount, Result};
-use crate::domain::{FleetName, Outcome};
+use crate::domain::FleetName;
 use crate::failure::Failure;
 
 /// Writes a change of a fleet to its audit log.
@@ -14,11 +14,7 @@ pub(super) async fn log_change(
     written: &Result<()>,
 ) -> Result<(), Failure> {
     let engine = session.engine(account.clone(), fleet.clone(), session.owner()?);
-    let (outcome, detail) = match written {
-        Ok(()) => (Outcome::Done, String::new()),
-        Err(error) => (Outcome::of_error(error), error.to_string()),
-    };
-    engine.log_request(action, fleet.as_str(), reason, outcome, detail).await;
+    engine.log_write(action, fleet.as_str(), reason, written).await;
     if let Some(error) = engine.audit_failure() {
         session.console.notice(&format!("cannot write the audit log: {error}"));
     }

@@ -11,7 +11,7 @@ pub(super) async fn run(account: &DynAccount, console: &Console) -> Result<(), F
     if let Some(problem) = &fleets.problem {
         return Err(Failure::cloud("cannot list the fleets", problem));
     }
-    let leftovers = leftovers::find(account, &fleets.items).await?;
+    let leftovers = leftovers::find(&leftovers::inventory(account).await?, &fleets.items);
     if console.is_json() {
         return console.print_json(&json::fleets(account.region(), &fleets.items, &leftovers));
     }

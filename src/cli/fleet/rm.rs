@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use crate::cli::context::Session;
+use super::log::log_change;
+use crate::cli::context::{Session, place};
 use crate::cli::json;
 use crate::cloud::DynAccount;
-use crate::domain::policy::Setting;
+use crate::domain::tags::key;
 use crate::domain::{ErrorClass, Fleet, TagChanges, World};
 use crate::engine::Engine;
 use crate::failure::{Failure, Kind};
@@ -47,7 +48,7 @@ pub(super) async fn run(
     if !yes {
         confirm(session, account, &engine, fleet).await?;
     }
-    drain(account, fleet).await?;
+    drain(session, account, fleet).await?;
     let mut last = None;
     loop {
         let world = engine.observe_pool().await?;
@@ -87,13 +88,10 @@ async fn confirm(
         let message = format!("cannot ask for confirmation to remove fleet {name}: this is not a terminal");
         return Err(Failure::new(Kind::Usage, message, "add --yes"));
     }
-    let identity = account.identity().await;
-    let identity = identity.map_err(|error| Failure::cloud("cannot read the caller's identity", &error))?;
     let Remaining { instances, databases, .. } = Remaining::new(&engine.observe_pool().await?);
     let question = format!(
-        "This removes fleet {name} in {} of account {}: it refuses launches, terminates all environments (instances: {instances}) and deletes all databases ({databases}).\nType {name} to continue: ",
-        account.region(),
-        identity.account,
+        "This removes fleet {name} in {}: it refuses launches, terminates all environments (instances: {instances}) and deletes all databases ({databases}).\nType {name} to continue: ",
+        place(account).await,
     );
     let answer = session.console.ask(&question);
     let answer = answer.map_err(|error| {
@@ -106,10 +104,11 @@ async fn confirm(
 }
 
 /// Stops launches and restores. Every engine follows, so that an interrupted removal goes on, and can be taken back with `fleet set`.
-async fn drain(account: &DynAccount, fleet: &Fleet) -> Result<(), Failure> {
-    let tag = |name: &str| Setting::find(name).map_or("", |setting| setting.tag);
-    let changes = TagChanges::new().set(tag("draining"), "true").set(tag("spare"), "0").remove(tag("paused"));
+async fn drain(session: &Session, account: &DynAccount, fleet: &Fleet) -> Result<(), Failure> {
+    let changes = TagChanges::new().set(key::DRAINING, "true").set(key::SPARE, "0").remove(key::PAUSED);
     let written = account.tag_fleet(&fleet.template, &changes).await;
+    let change = ("change-policy", "fleet rm: draining=true, spare=0, not paused");
+    log_change(session, account, &fleet.name, change, &written).await?;
     written.map_err(|error| Failure::cloud(format!("cannot drain fleet {}", fleet.name), &error))
 }
 

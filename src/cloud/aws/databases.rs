@@ -44,14 +44,16 @@ impl AwsCloud {
         })
     }
 
-    pub(super) async fn database_listing_cost(&self) -> Result<ListingCost> {
+    /// Returns all DB instances of the account and what their listing costs, or fails: an incomplete listing counts too little.
+    pub(super) async fn all_db_instances(&self) -> Result<(Vec<DbInstance>, ListingCost)> {
         let mut pages = self.list_db_instances();
-        let mut cost = ListingCost { databases: 0, requests: 0 };
+        let (mut all, mut requests) = (Vec::new(), 0);
         while let Some(page) = pages.try_next().await? {
-            cost.databases += page.value.len();
-            cost.requests += 1;
+            all.extend(page.value);
+            requests += 1;
         }
-        Ok(cost)
+        let cost = ListingCost { databases: all.len(), requests };
+        Ok((all, cost))
     }
 
     async fn describe(&self, id: &str) -> Result<Observed<Option<DbInstance>>> {

@@ -2,20 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_rds::types::DbInstance;
 use futures::join;
 
 use super::AwsCloud;
 use super::databases::parse_tags as parse_rds_tags;
 use super::launch_templates::{filter, parse_tags};
-use crate::cloud::{Holdings, Pages, Result, collect};
+use crate::cloud::{Holdings, Inventory, Pages, Result, collect};
 use crate::domain::tags::{key, role};
 use crate::domain::{FleetName, Tags};
 
 impl AwsCloud {
     /// Counts by tags and names, as the listings of a fleet select.
-    pub(super) async fn holdings(&self) -> Result<Vec<Holdings>> {
+    pub(super) async fn inventory(&self) -> Result<Inventory> {
         let (records, instances, databases) =
-            join!(self.owners_of_records(), self.owners_of_instances(), self.owners_of_databases());
+            join!(self.owners_of_records(), self.owners_of_instances(), self.all_db_instances());
+        let (databases, listing) = databases?;
         let mut all: BTreeMap<FleetName, Holdings> = BTreeMap::new();
         let mut count = |owners: Vec<FleetName>, count: fn(&mut Holdings) -> &mut usize| {
             for fleet in owners {
@@ -25,8 +27,8 @@ impl AwsCloud {
         };
         count(records?, |holdings| &mut holdings.records);
         count(instances?, |holdings| &mut holdings.instances);
-        count(databases?, |holdings| &mut holdings.databases);
-        Ok(all.into_values().collect())
+        count(owners_of_databases(&databases), |holdings| &mut holdings.databases);
+        Ok(Inventory { holdings: all.into_values().collect(), listing })
     }
 
     async fn owners_of_records(&self) -> Result<Vec<FleetName>> {
@@ -46,18 +48,16 @@ impl AwsCloud {
         let instances = all(self.list_ec2_instances(vec![roles, states])).await?;
         Ok(instances.iter().filter_map(|instance| owner(&parse_tags(instance.tags()))).collect())
     }
+}
 
-    async fn owners_of_databases(&self) -> Result<Vec<FleetName>> {
-        let databases = all(self.list_db_instances()).await?;
-        let owner = |database: &aws_sdk_rds::types::DbInstance| {
-            let tags = parse_rds_tags(database.tag_list());
-            let fleet =
-                owner(&tags).filter(|_| tags.get(key::ROLE).is_some_and(|found| found == role::POOL))?;
-            let id = database.db_instance_identifier()?;
-            id.starts_with(&format!("hatchery-{fleet}-")).then_some(fleet)
-        };
-        Ok(databases.iter().filter_map(owner).collect())
-    }
+fn owners_of_databases(databases: &[DbInstance]) -> Vec<FleetName> {
+    let owner = |database: &DbInstance| {
+        let tags = parse_rds_tags(database.tag_list());
+        let fleet = owner(&tags).filter(|_| tags.get(key::ROLE).is_some_and(|found| found == role::POOL))?;
+        let id = database.db_instance_identifier()?;
+        id.starts_with(&format!("hatchery-{fleet}-")).then_some(fleet)
+    };
+    databases.iter().filter_map(owner).collect()
 }
 
 /// Reads all pages, or fails: an incomplete listing counts too little.

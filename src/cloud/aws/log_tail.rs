@@ -19,9 +19,9 @@ use super::logs::{source_of, stream_prefix};
 use crate::cloud::{LogItem, LogLine, LogQuery, Result};
 use crate::domain::{CloudError, ErrorClass, text};
 
-/// What the user sees while lines come from Live Tail.
+/// What the user sees while lines come from Live Tail, with its price in most Regions.
 /// <https://aws.amazon.com/cloudwatch/pricing/>
-const LIVE_TAIL: &str = "live tail, billed by the minute";
+const LIVE_TAIL: &str = "live tail, about $0.01 a minute";
 
 /// The time between two polls, long enough for the account's limit of `FilterLogEvents`.
 const POLL_INTERVAL: Duration = Duration::from_secs(5);

@@ -10,7 +10,7 @@ use super::setup::SUBNET_GROUP;
 use super::state::{Change, Template};
 use super::throttle::Bucket;
 use crate::cloud::{
-    Account, Answer, Cloud, DatabaseSubnetGroup, Holdings, Identity, ListingCost, Pages, Permission,
+    Account, Answer, Cloud, DatabaseSubnetGroup, Identity, Inventory, ListingCost, Pages, Permission,
     PermissionSamples, Quota, Result, ScheduledEngine, SourceDatabase,
 };
 use crate::domain::{Fleet, FleetName, Image, NewFleet, RecordId};
@@ -108,20 +108,16 @@ impl Account for Caller {
             .into()
     }
 
-    /// Those of the scenario's fleet, which are never lost.
-    async fn holdings(&self) -> Result<Vec<Holdings>> {
-        Ok(Vec::new())
+    /// Without holdings, because the scenario's fleet is never lost.
+    async fn inventory(&self) -> Result<Inventory> {
+        let databases = self.read(DATABASES, |state, _| Ok(state.databases.iter().count())).await?.value;
+        Ok(Inventory { holdings: Vec::new(), listing: ListingCost { databases, requests: 1 } })
     }
 
     async fn scheduled_engine(&self, fleet: &FleetName, since: DateTime<Utc>) -> Result<ScheduledEngine> {
         let events = self.audit(fleet, since, usize::MAX).await?;
         let latest = events.iter().rfind(|event| event.is_by_engine());
         Ok(latest.map_or(ScheduledEngine::Missing, |event| ScheduledEngine::Ran(event.at)))
-    }
-
-    async fn database_listing_cost(&self) -> Result<ListingCost> {
-        let databases = self.read(DATABASES, |state, _| Ok(state.databases.iter().count())).await?.value;
-        Ok(ListingCost { databases, requests: 1 })
     }
 
     async fn quotas(&self) -> Result<Vec<Quota>> {

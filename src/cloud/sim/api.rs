@@ -325,8 +325,8 @@ impl Cloud for Caller {
 
     async fn base_template(&self, template: &RecordId) -> Result<BaseTemplate> {
         let operation = read("DescribeLaunchTemplateVersions", Bucket::Describe);
-        let found = self.read(operation, |state, _| {
-            state.templates.get(template.as_str()).map(|template| template.base.clone()).ok_or_else(|| {
+        let found = self.read(operation, |state, at| {
+            state.templates.at(template.as_str(), at).map(|template| template.base.clone()).ok_or_else(|| {
                 call_error(
                     ErrorClass::NotFound,
                     operation,

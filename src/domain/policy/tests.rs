@@ -5,6 +5,7 @@
 use rstest::rstest;
 
 use super::*;
+use crate::domain::tags::key;
 
 fn dev() -> FleetName {
     "dev".parse().unwrap()
@@ -85,6 +86,15 @@ fn limits_of_settings_are_accepted() {
     assert!(!set("paused", "0").unwrap().paused);
     assert_eq!(set("price.database", "").unwrap().price_database, None);
     assert_eq!(set("allow-public", "sg-1,,sg-2 ").unwrap().allow_public, ["sg-1", "sg-2"]);
+}
+
+#[rstest]
+#[case("draining", key::DRAINING)]
+#[case("paused", key::PAUSED)]
+#[case("recycled-at", key::RECYCLED_AT)]
+#[case("spare", key::SPARE)]
+fn tag_that_is_written_is_a_setting(#[case] name: &str, #[case] tag: &str) {
+    assert_eq!(Setting::find(name).unwrap().tag, tag);
 }
 
 #[test]

@@ -202,7 +202,9 @@ impl Engine {
                         Ok(None) | Err(_) => return Err(Failure::cloud(what, &error)),
                     }
                 }
-                ErrorClass::Throttled | ErrorClass::Transient if tries < MAX_TRIES => {}
+                // The base template of a new fleet may not be visible everywhere yet.
+                ErrorClass::Throttled | ErrorClass::Transient | ErrorClass::NotFound if tries < MAX_TRIES => {
+                }
                 _ => return Err(Failure::cloud(what, &error)),
             }
             self.wait_before_retry(error.class, tries).await;

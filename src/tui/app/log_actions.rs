@@ -4,8 +4,8 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent};
 use tui_input::Input;
 
 use super::form::{Query, edit};
-use super::log_view::{LogStatus, LogView};
-use super::model::{Model, Screen};
+use super::log_view::{EXPLAINED_WIDTH, LogStatus, LogView};
+use super::model::{Model, Screen, Severity};
 use crate::cloud::LogItem;
 use crate::domain::text::sanitize;
 use crate::failure::Failure;
@@ -24,13 +24,24 @@ pub(super) fn receive(model: &mut Model, generation: u64, item: Result<LogItem, 
     match item {
         Ok(LogItem::Lines(lines)) => view.push(lines),
         Ok(LogItem::Mode(mode)) => {
-            view.status = LogStatus::Streaming(sanitize(&mode));
+            let mode = sanitize(&mode);
+            view.status = LogStatus::Streaming(mode.clone());
             view.failure = None;
+            explain(model, &mode);
         }
         Ok(LogItem::Sampled) => {
-            view.status = LogStatus::Streaming("live tail, sampled: some lines are missing".to_owned());
+            let mode = "sampled, some lines are missing";
+            view.status = LogStatus::Streaming(mode.to_owned());
+            explain(model, mode);
         }
         Err(failure) => view.failure = Some(sanitize(&failure.sentence())),
+    }
+}
+
+/// Shows a mode with its price or reason for some seconds where the title has no room for it.
+fn explain(model: &mut Model, mode: &str) {
+    if model.size.width < EXPLAINED_WIDTH && mode.contains([',', ';']) {
+        model.notify(Severity::Info, mode);
     }
 }
 

@@ -17,6 +17,9 @@ const MAX_BYTES: usize = 8 * 1024 * 1024;
 /// The memory of a line beside its text, in bytes: three strings, the time and the number, rounded up.
 const LINE_OVERHEAD: usize = 96;
 
+/// The width of the terminal from which the title explains how lines are delivered.
+pub(crate) const EXPLAINED_WIDTH: u16 = 90;
+
 /// The columns of the time with a space.
 const TIME_WIDTH: usize = 9;
 

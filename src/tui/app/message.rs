@@ -50,6 +50,8 @@ pub enum Msg {
         /// The AWS Region.
         region: String,
     },
+    /// The 12 digits of the AWS account, or `None` if AWS does not tell them.
+    Account(Option<String>),
     /// The fleet could not be reached.
     ConnectFailed(Failure),
     /// The engine reports something.
@@ -94,6 +96,8 @@ pub struct ForwardRequest {
 pub enum Effect {
     /// Connect to the fleet.
     Connect,
+    /// Ask AWS for the number of the account.
+    ReadAccount,
     /// Launch an environment; the result carries the task number.
     Launch(u64, LaunchRequest),
     /// Extend an environment; the result carries the task number.

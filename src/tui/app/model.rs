@@ -36,6 +36,17 @@ pub(crate) enum Connection {
     Up,
 }
 
+/// The AWS account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum AccountNumber {
+    /// Not read yet.
+    Pending,
+    /// AWS does not tell it, for example without the permission.
+    Unknown,
+    /// 12 digits.
+    Known(String),
+}
+
 /// What fills the terminal.
 #[derive(Debug, Clone)]
 pub enum Screen {
@@ -95,6 +106,7 @@ pub struct Model {
     pub(crate) regions: Regions,
     pub(crate) now: Moment,
     pub(crate) connection: Connection,
+    pub(crate) account: AccountNumber,
     pub(crate) fleet_view: Option<FleetView>,
     /// Why the last observation failed as a whole; cleared by the next one that succeeds.
     pub(crate) last_error: Option<Failure>,
@@ -137,6 +149,7 @@ impl Model {
             regions: Regions::default(),
             now,
             connection: Connection::Connecting,
+            account: AccountNumber::Pending,
             fleet_view: None,
             last_error: None,
             environments: EnvironmentsPane::default(),

@@ -1,6 +1,6 @@
 //! What the header and empty panes say about the dashboard's state.
 
-use super::model::{Connection, Model};
+use super::model::{AccountNumber, Connection, Model};
 use crate::domain::ErrorClass;
 use crate::failure::Kind;
 use crate::tui::action::Action;
@@ -13,6 +13,7 @@ const STALE_INTERVALS: u32 = 12;
 pub(crate) struct Header {
     pub(crate) fleet: String,
     pub(crate) region: String,
+    pub(crate) account: AccountNumber,
     pub(crate) demo: Option<String>,
     pub(crate) read_only: bool,
     pub(crate) engine: Option<EngineStatus>,
@@ -57,12 +58,23 @@ impl DataAge {
 }
 
 impl Model {
+    /// Says where an action takes place, such as `account 123456789012, eu-west-1`.
+    pub(crate) fn place(&self) -> String {
+        let region = &self.options.region;
+        match &self.account {
+            AccountNumber::Known(account) => format!("account {account}, {region}"),
+            AccountNumber::Unknown => format!("an unknown account, {region}"),
+            AccountNumber::Pending => format!("{region}; the account is not known yet"),
+        }
+    }
+
     pub(crate) fn header(&self) -> Header {
         let options = &self.options;
         let records_complete = self.fleet_view.as_ref().map(|view| view.world.records.complete);
         Header {
             fleet: options.fleet.as_ref().map(ToString::to_string).unwrap_or_default(),
             region: options.region.clone(),
+            account: self.account.clone(),
             demo: options.demo.as_ref().map(|demo| demo.about.clone()),
             read_only: options.read_only,
             engine: (self.connection == Connection::Up).then(|| self.engine_status()),

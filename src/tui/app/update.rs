@@ -6,10 +6,11 @@ use ratatui::layout::Size;
 
 use super::fleet_view::FleetView;
 use super::message::{Effect, Moment, Msg};
-use super::model::{Connection, Model, Screen, Severity};
+use super::model::{AccountNumber, Connection, Model, Screen, Severity};
 use super::regions::Pane;
 use super::{actions, input, log_actions};
 use crate::domain::World;
+use crate::domain::text::sanitize;
 use crate::engine::{Event, Extended, Launched};
 use crate::failure::{Failure, Kind};
 use crate::tui::format;
@@ -63,6 +64,11 @@ fn apply(model: &mut Model, msg: Msg) -> Vec<Effect> {
             model.connection = Connection::Up;
             model.options.fleet = Some(fleet);
             model.options.region = region;
+            return vec![Effect::ReadAccount];
+        }
+        Msg::Account(account) => {
+            model.account =
+                account.map_or(AccountNumber::Unknown, |account| AccountNumber::Known(sanitize(&account)));
         }
         Msg::ConnectFailed(failure) => model.connection = Connection::Failed(failure),
         Msg::Engine(event) => engine_event(model, event),

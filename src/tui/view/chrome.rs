@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 
 use crate::domain::health::Level;
 use crate::tui::app::commands::Hint;
-use crate::tui::app::model::{Severity, Toast};
+use crate::tui::app::model::{AccountNumber, Severity, Toast};
 use crate::tui::app::status::{EngineStatus, Header};
 use crate::tui::format;
 use crate::tui::styles::Styles;
@@ -40,6 +40,12 @@ const HINT_GAP: usize = 2;
 /// The width of the age of the data, fixed so that the other parts do not move with it.
 const AGE_WIDTH: usize = 5;
 
+/// The priority of the program's name.
+const BRAND: u8 = 25;
+
+/// The digits of an account where there is little room.
+const SHORT_DIGITS: usize = 4;
+
 /// Drops parts by priority until all fit into `room` or only `min` are left.
 fn drop_parts(left: &mut Vec<Part>, right: &mut Vec<Part>, gap: usize, room: usize, min: usize) {
     let width = |parts: &[Part]| -> usize { parts.iter().map(|part| part.width() + gap).sum() };
@@ -65,17 +71,51 @@ pub(crate) fn header(styles: &Styles, buf: &mut Buffer, area: Rect, header: &Hea
     let area = area.inner(Margin::new(1, 0));
     let room = usize::from(area.width);
     let gap = if room < WIDE { NARROW_GAP } else { WIDE_GAP };
-    let (mut left, mut right) = (left_parts(styles, header), right_parts(styles, header));
-    drop_parts(&mut left, &mut right, gap, room, 1);
+    let (left, right) = fitting_parts(styles, header, gap, room);
     line::put(buf, area, join(left, gap), styles.glyphs.ellipsis);
     line::put_right(buf, area, join(right, gap), styles.glyphs.ellipsis);
 }
 
-fn left_parts(styles: &Styles, header: &Header) -> Vec<Part> {
+/// Returns the parts that fit, with the whole number of the account unless a part above [`BRAND`] would be dropped for it.
+fn fitting_parts(styles: &Styles, header: &Header, gap: usize, room: usize) -> (Vec<Part>, Vec<Part>) {
+    let important = |parts: (&[Part], &[Part])| {
+        parts.0.iter().chain(parts.1).filter(|part| part.priority > BRAND).count()
+    };
+    let fit = |account: &str| {
+        let (mut left, mut right) = (left_parts(styles, header, account), right_parts(styles, header));
+        let wanted = important((&left, &right));
+        drop_parts(&mut left, &mut right, gap, room, 1);
+        (important((&left, &right)) == wanted, left, right)
+    };
+    let (long, short) = account_texts(styles, &header.account);
+    let (is_complete, left, right) = fit(&long);
+    if is_complete {
+        return (left, right);
+    }
+    let (_, left, right) = fit(&short);
+    (left, right)
+}
+
+/// Returns the account in full, and in a short form whose last digits still tell two accounts apart; empty until it is known.
+fn account_texts(styles: &Styles, account: &AccountNumber) -> (String, String) {
+    match account {
+        AccountNumber::Pending => (String::new(), String::new()),
+        AccountNumber::Unknown => ("account unknown".to_owned(), "account ?".to_owned()),
+        AccountNumber::Known(account) => {
+            let skipped = account.chars().count().saturating_sub(SHORT_DIGITS);
+            let last: String = account.chars().skip(skipped).collect();
+            (account.clone(), format!("{}{last}", styles.glyphs.ellipsis))
+        }
+    }
+}
+
+fn left_parts(styles: &Styles, header: &Header, account: &str) -> Vec<Part> {
     let dot = format!(" {} ", styles.glyphs.dot);
-    let mut parts = vec![Part::new(40, vec![styles.span("brand", "hatchery")])];
-    let place: Vec<&str> =
-        [header.fleet.as_str(), &header.region].into_iter().filter(|part| !part.is_empty()).collect();
+    let mut parts = vec![Part::new(BRAND, vec![styles.span("brand", "hatchery")])];
+    let place: Vec<&str> = [header.fleet.as_str(), &header.region, account]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect();
     if !place.is_empty() {
         parts.push(Part::new(70, vec![styles.span("text.strong", place.join(&dot))]));
     }

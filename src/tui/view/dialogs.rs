@@ -188,19 +188,24 @@ fn current_end(styles: &Styles, expires_at: Option<DateTime<Utc>>, now: DateTime
     }
 }
 
-/// Draws the confirmation of a termination with what it destroys.
+/// Draws the confirmation of a termination with what it destroys, and where.
 pub(crate) fn terminate(
     styles: &Styles,
     buf: &mut Buffer,
     prompt: &TerminatePrompt,
+    place: &str,
     losses: &[String],
 ) -> Option<Position> {
     let glyphs = &styles.glyphs;
-    let mut lines = vec![Line::from(vec![
+    let columns = usize::from(TERMINATE_WIDTH.min(buf.area.width.saturating_sub(4)));
+    let mut lines: Vec<_> = text::wrap(&format!("In {place}."), columns.max(8))
+        .into_iter()
+        .map(|part| Line::from(styles.span("text.strong", part)))
+        .collect();
+    lines.push(Line::from(vec![
         styles.span("danger", "This cannot be undone. "),
         styles.span("text", "What will be lost:"),
-    ])];
-    let columns = usize::from(TERMINATE_WIDTH.min(buf.area.width.saturating_sub(4)));
+    ]));
     for loss in losses {
         for (index, part) in text::wrap(loss, columns.saturating_sub(4).max(8)).into_iter().enumerate() {
             let bullet = if index == 0 { format!("  {} ", glyphs.dot) } else { "    ".to_owned() };

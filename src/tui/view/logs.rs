@@ -5,7 +5,7 @@ use ratatui::layout::{Margin, Position, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use crate::tui::app::log_view::{LogEntry, LogStatus, LogView};
+use crate::tui::app::log_view::{EXPLAINED_WIDTH, LogEntry, LogStatus, LogView};
 use crate::tui::format;
 use crate::tui::styles::Styles;
 use crate::tui::text;
@@ -14,9 +14,6 @@ use crate::tui::widgets::{field, line};
 
 /// The width of the search field.
 const SEARCH_WIDTH: u16 = 40;
-
-/// The width from which the status explains the mode.
-const EXPLAINED_WIDTH: u16 = 90;
 
 /// A line's level is searched for in this many characters from its start.
 const LEVEL_CHARS: usize = 64;
@@ -83,7 +80,7 @@ fn status(styles: &Styles, view: &LogView, width: u16) -> Vec<Span<'static>> {
         Some(failure) if !view.lines.is_empty() => styles.span("level.error", failure),
         // Where there is little room, the mode is named without its explanation.
         _ if width < EXPLAINED_WIDTH => {
-            styles.span("text.muted", view.status.as_str().split(',').next().unwrap_or_default())
+            styles.span("text.muted", view.status.as_str().split([',', ';']).next().unwrap_or_default())
         }
         _ => styles.span("text.muted", view.status.as_str()),
     });

@@ -18,7 +18,9 @@ async fn transcripts(account: &TestAccount, command_lines: &[&[&str]]) -> String
         let run = account.run(arguments).await;
         assert_ne!(run.code, ExitCode::SUCCESS, "{run:#?}");
         assert_eq!(run.out, "", "{run:#?}");
-        assert!(run.err.lines().count() == 1 && run.err.starts_with("hatchery: "), "one sentence: {run:#?}");
+        let notices = run.err.lines().filter(|line| line.contains("looking again")).count();
+        assert!(run.err.lines().count() == 1 + notices && notices < 2, "one sentence: {run:#?}");
+        assert!(run.err.lines().all(|line| line.starts_with("hatchery: ")), "{run:#?}");
         text.push_str(&run.transcript());
     }
     text
@@ -64,7 +66,7 @@ async fn invalid_arguments() {
     for service in &services {
         many_services.extend(["--service", service]);
     }
-    let command_lines: [&[&str]; 23] = [
+    let command_lines: [&[&str]; 27] = [
         &["launch"],
         &["lunch", "x"],
         &["launch", "dev-1"],
@@ -83,7 +85,11 @@ async fn invalid_arguments() {
         &["extend", "checkout-fix", "--by", "soon"],
         &["extend", "checkout-fix", "--by", "0s"],
         &["terminate", "checkout-fix"],
+        &["launch", "x", "--ttl", "500000000000y"],
+        &["activity", "--since", "6000000000000000000000y"],
         &["logs", "checkout-fix", "--source", "a/b"],
+        &["logs", "checkout-fix", "--source", "a:b"],
+        &["logs", "checkout-fix", "--source", "arn:aws:logs:eu-west-1:123456789012:log-group:x"],
         &["open", "checkout-fix", "database"],
         &["engine", "--dry-run"],
         &["ls", "--jsno"],
@@ -120,6 +126,8 @@ async fn periods_longer_than_the_calendar() {
     let account = TestAccount::new(FLEET);
     account.run(&["activity", "--since", "500000000000y"]).await.ok();
     account.run(&["logs", "checkout-fix", "--since", "500000000000y"]).await.ok();
+    account.run(&["activity", "--since", "300000y"]).await.ok();
+    account.run(&["extend", "checkout-fix", "--by", "500000000000y"]).await.ok();
 }
 
 #[tokio::test(start_paused = true)]
@@ -157,18 +165,22 @@ async fn invalid_setting_of_each_kind() {
 #[tokio::test(start_paused = true)]
 async fn invalid_settings() {
     let account = TestAccount::new(FLEET);
-    let command_lines: [&[&str]; 15] = [
+    let command_lines: [&[&str]; 19] = [
         &["fleet", "set", "spare"],
         &["fleet", "set", "sparse=2"],
         &["fleet", "set", "spare=1001"],
         &["fleet", "set", "ttl=400d"],
         &["fleet", "set", "ttl=8d"],
+        &["fleet", "set", "ttl=500000000000y"],
+        &["fleet", "set", "max-lifetime=300000y"],
         &["fleet", "set", "spare=41"],
         &["fleet", "set", "spare=auto", "spare-min=9", "spare-max=3"],
         &["fleet", "set", "hours=Mon-Fri"],
         &["fleet", "set", "hours=Mon-Fri 19:00-07:00 Nowhere/City"],
         &["fleet", "set", "source-database="],
         &["fleet", "set", "source-database=nobody"],
+        &["fleet", "set", "source-database=rds:integration-2026-03-10-06-00"],
+        &["fleet", "set", "source-database=arn:aws:rds:eu-west-1:123456789012:db:integration"],
         &["fleet", "set", "subnets=subnet-0000"],
         &["fleet", "set", "tags=Cost Center=42"],
         &["fleet", "set", "tags=team=payments,aws:team=payments"],
@@ -256,6 +268,7 @@ fn cloud_error_of_each_class() {
 #[case("unknown_field", "colour = 1\n")]
 #[case("not_toml", "theme = [\n")]
 #[case("refresh_too_short", "refresh = \"1s\"\n")]
+#[case("refresh_too_long", "refresh = \"500000000000y\"\n")]
 #[case("refresh_not_a_duration", "refresh = \"often\"\n")]
 #[case("unknown_theme", "theme = \"neon\"\n")]
 #[case("unknown_action", "[keys]\nfly = \"f\"\n")]

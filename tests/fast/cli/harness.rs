@@ -90,9 +90,13 @@ pub(crate) struct TestAccount {
 
 impl TestAccount {
     pub(crate) fn new(scenario: &str) -> Self {
+        Self::with_seed(scenario, 7)
+    }
+
+    pub(crate) fn with_seed(scenario: &str, seed: u64) -> Self {
         let scenario = Scenario::parse(scenario).unwrap();
         let clock = Clock::virtual_from("2026-03-10T12:00:00Z".parse().unwrap(), 1.0);
-        let sim = SimCloud::new(scenario, 7, clock.clone());
+        let sim = SimCloud::new(scenario, seed, clock.clone());
         let config = tempfile::tempdir().unwrap();
         std::fs::write(config.path().join("config.toml"), "owner = \"amy\"\n").unwrap();
         Self { sim, clock, config }

@@ -4,6 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use hatchery::clock::Clock;
+use hatchery::cloud::sim::{Scenario, SimCloud};
+use hatchery::engine::{Engine, EngineConfig};
 use hatchery::failure::{Failure, Kind};
 use hatchery::tui::Connected;
 use hatchery::tui::driver::run_on;
@@ -11,6 +14,7 @@ use hatchery::tui::terminal::Surface;
 use ratatui::buffer::Buffer;
 use ratatui::crossterm::event::{Event, KeyCode, KeyEvent};
 use ratatui::layout::{Position, Size};
+use rstest::rstest;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -73,6 +77,39 @@ async fn driver_draws_before_it_is_connected() {
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert!(surface.last().contains("connecting…"));
     // The end of the input ends the dashboard.
+    drop(keys);
+    running.await.unwrap().unwrap();
+}
+
+/// A connection to a simulated account.
+fn simulated(scenario: &str) -> Connected {
+    let clock = Clock::virtual_from(sample_fleet::now(), 1.0);
+    let sim = SimCloud::new(Scenario::parse(scenario).unwrap(), 1, clock.clone());
+    let config = EngineConfig {
+        fleet: sample_fleet::dev(),
+        user: "amy".to_owned(),
+        request: None,
+        host: "engine@amy".to_owned(),
+        seed: 1,
+        version: semver::Version::new(0, 1, 0),
+    };
+    Connected { engine: Engine::new(sim.caller("amy"), clock, config), account: sim.caller("amy") }
+}
+
+#[rstest]
+#[case::known("[latency]\ncall = [1.0, 1.0]\n", "123456789012")]
+#[case::denied("[faults]\ndenied = 1.0\n", "account unknown")]
+#[tokio::test(start_paused = true)]
+async fn driver_reads_the_account_later(#[case] scenario: &str, #[case] account: &str) {
+    let surface = RecordingSurface::default();
+    let (keys, events) = keyboard();
+    let connected = simulated(scenario);
+    let connect = move || std::future::ready(Ok(connected.clone()));
+    let running = tokio::spawn(run_on(surface.clone(), events, connect, sample_fleet::options()));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let frames = surface.frames();
+    assert!(!frames[0].1.contains(account), "{}", frames[0].1);
+    assert!(surface.last().contains(account), "{}", surface.last());
     drop(keys);
     running.await.unwrap().unwrap();
 }

@@ -23,6 +23,40 @@ fn main_screen(#[case] width: u16, #[case] height: u16) {
     assert_snapshot!(format!("main_{width}x{height}"), screen(&model(width, height)));
 }
 
+/// The account is whole where nothing more important is dropped for it.
+#[rstest]
+#[case("eu-west-1", 60, "dev · eu-west-1 · …9012")]
+#[case("eu-west-1", 80, "dev · eu-west-1 · 123456789012   engine")]
+#[case("ap-southeast-2", 80, "dev · ap-southeast-2 · …9012   engine")]
+#[case("ap-southeast-2", 160, "dev · ap-southeast-2 · 123456789012   engine")]
+fn header_has_the_account(#[case] region: &str, #[case] width: u16, #[case] place: &str) {
+    let mut model = model(width, 24);
+    model.options.region = region.to_owned();
+    let screen = screen(&model);
+    let header = screen.lines().next().unwrap();
+    assert!(header.contains(place), "{header}");
+    assert!(header.contains("envs 7") && header.contains("pool 1/1 free"), "{header}");
+}
+
+#[rstest]
+#[case(60, "account ?")]
+#[case(80, "account ?")]
+#[case(160, "account unknown")]
+fn unknown_account_is_said(#[case] width: u16, #[case] text: &str) {
+    let mut model = model(width, 15);
+    send(&mut model, Msg::Account(None));
+    assert!(screen(&model).lines().next().unwrap().contains(text), "{}", screen(&model));
+    press(&mut model, &["down", "down", "x"]);
+    assert!(screen(&model).contains("In an unknown account, eu-west-1."), "{}", screen(&model));
+}
+
+#[test]
+fn account_is_sanitized() {
+    let mut model = model(160, 24);
+    send(&mut model, Msg::Account(Some("12\u{1b}[31m3456".to_owned())));
+    assert!(screen(&model).lines().next().unwrap().contains("eu-west-1 · 123456 "), "{}", screen(&model));
+}
+
 #[test]
 fn connection_states() {
     assert_snapshot!("connecting", screen(&blank(options(), 80, 24)));
@@ -224,6 +258,25 @@ fn log() {
     press(&mut model, &["s", "s"]);
     assert_snapshot!("logs_one_source", screen(&model));
     assert_snapshot!("logs_60x15", screen(&logs(60, 15)));
+}
+
+/// Where the title has no room, a toast has the price, and that lines are missing.
+#[rstest]
+#[case(60)]
+#[case(80)]
+#[case(100)]
+fn log_mode_is_explained(#[case] width: u16) {
+    let mut model = model(width, 24);
+    let effects = press(&mut model, &["L"]);
+    let Some(Effect::FollowLogs(_, generation)) = effects.last() else { panic!("{effects:?}") };
+    let generation = *generation;
+    let price = "live tail, about $0.01 a minute".to_owned();
+    send(&mut model, Msg::Log(generation, Ok(LogItem::Mode(price.clone()))));
+    assert!(screen(&model).contains(&price), "{}", screen(&model));
+    send(&mut model, Msg::Log(generation, Ok(LogItem::Sampled)));
+    assert!(screen(&model).contains("some lines are missing"), "{}", screen(&model));
+    model.set_now(moment(60));
+    assert!(screen(&model).contains("sampled"), "{}", screen(&model));
 }
 
 #[test]

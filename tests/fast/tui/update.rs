@@ -343,6 +343,7 @@ fn any_msg() -> impl Strategy<Value = Msg> {
         1 => Just(Msg::Engine(Event::ObserveFailed(Failure::new(Kind::Throttled, "throttled", "wait")))),
         1 => Just(Msg::ConnectFailed(Failure::new(Kind::Unreachable, "unreachable", ""))),
         1 => Just(Msg::Connected { fleet: dev(), region: "eu-west-1".to_owned() }),
+        1 => proptest::option::of("[0-9]{12}").prop_map(Msg::Account),
         2 => log,
         1 => any::<String>().prop_map(Msg::OpenFailed),
     ]
