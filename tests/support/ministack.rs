@@ -5,6 +5,8 @@
 
 use std::ops::Deref;
 
+use serde_json::json;
+
 use super::emulator::Emulator;
 use super::python::VirtualEnvironment;
 
@@ -17,7 +19,7 @@ pub(crate) struct Ministack(Emulator);
 impl Ministack {
     /// Starts a server with an empty account.
     pub(crate) fn start() -> Self {
-        Self(Emulator::start(&ENVIRONMENT, include_str!("ministack_server.py")))
+        Self(Emulator::start(&ENVIRONMENT, "ministack_server.py", &json!({})))
     }
 }
 
