@@ -1,6 +1,6 @@
 //! A fleet in an account, read and changed through the AWS API.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use aws_sdk_ec2::types::{Filter, InstanceStateName, ResourceType, Tag, TagSpecification};
@@ -52,6 +52,8 @@ pub(crate) struct State {
     pub(crate) records: BTreeMap<String, Tags>,
     pub(crate) instances: Vec<Ec2Instance>,
     pub(crate) databases: BTreeMap<String, Tags>,
+    /// Those of them that are `available`.
+    pub(crate) available: BTreeSet<String>,
 }
 
 impl State {
@@ -59,9 +61,10 @@ impl State {
         self.instances.iter().filter(|instance| instance.is_active).collect()
     }
 
-    /// The number of databases that no environment has claimed.
+    /// The number of available databases that no environment has claimed.
     pub(crate) fn free(&self) -> usize {
-        self.databases.values().filter(|tags| !tags.contains_key("hatchery:environment")).count()
+        let is_free = |id: &&String| !self.databases[*id].contains_key("hatchery:environment");
+        self.available.iter().filter(is_free).count()
     }
 
     /// Whether only the fleet and its spare databases are left.
@@ -130,7 +133,11 @@ impl<'e> Account<'e> {
                 .map(|tag| (tag.key().unwrap().to_owned(), tag.value().unwrap_or_default().to_owned()))
                 .collect();
             if tags.contains_key("hatchery:role") {
-                state.databases.insert(database.db_instance_identifier().unwrap().to_owned(), tags);
+                let id = database.db_instance_identifier().unwrap();
+                if database.db_instance_status() == Some("available") {
+                    state.available.insert(id.to_owned());
+                }
+                state.databases.insert(id.to_owned(), tags);
             }
         }
         state
@@ -139,13 +146,15 @@ impl<'e> Account<'e> {
     /// Runs single passes of the engine until the condition is true.
     pub(crate) async fn run_engine_until(&self, condition: &str, is_true: impl Fn(&State) -> bool) {
         let mut last = String::new();
-        for _ in 0..12 {
+        for _ in 0..40 {
             let state = self.inspect().await;
             if is_true(&state) {
                 return;
             }
             // A step may fail; the next pass takes it again.
             last = hatchery(self.emulator, &["engine", "--once", "--json"]).out;
+            // RDS creates and deletes databases meanwhile.
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
         panic!("never true: {condition}; {:#?}; the last pass: {last}", self.inspect().await);
     }

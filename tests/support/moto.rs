@@ -42,3 +42,9 @@ impl Deref for Moto {
         &self.0
     }
 }
+
+impl From<Moto> for Emulator {
+    fn from(server: Moto) -> Self {
+        server.0
+    }
+}
