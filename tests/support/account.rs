@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use aws_sdk_ec2::error::ProvideErrorMetadata as _;
 use aws_sdk_ec2::types::{Filter, InstanceStateName, ResourceType, Tag, TagSpecification};
 
 use super::binary::hatchery;
@@ -162,17 +163,22 @@ impl<'e> Account<'e> {
     /// Writes the tags that the bootstrap on an instance writes.
     pub(crate) async fn set_phase(&self, instance: &str, phase: &str) {
         let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
-        self.ec2
-            .create_tags()
-            .resources(instance)
-            .tags(tag("hatchery:phase", phase))
-            .tags(tag(
-                "hatchery:timeline",
-                "booting=20 database=26 images=30 cluster=75 services=121 ready=200",
-            ))
-            .send()
-            .await
-            .unwrap();
+        let timeline = "booting=20 database=26 images=30 cluster=75 services=121 ready=200";
+        let tags = [tag("hatchery:phase", phase), tag("hatchery:timeline", timeline)];
+        self.tag(instance, &tags).await;
+    }
+
+    /// Tags a resource of EC2, as soon as EC2's writes find it.
+    async fn tag(&self, id: &str, tags: &[Tag]) {
+        for _ in 0..100 {
+            let tagged = self.ec2.create_tags().resources(id).set_tags(Some(tags.to_vec())).send().await;
+            match tagged {
+                Err(error) if error.code().is_some_and(|code| code.ends_with(".NotFound")) => {}
+                tagged => return drop(tagged.unwrap()),
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        panic!("{id} cannot be tagged");
     }
 
     /// The id of a launch template.
@@ -184,8 +190,7 @@ impl<'e> Account<'e> {
     /// Changes a record's tag directly.
     pub(crate) async fn tag_record(&self, name: &str, key: &str, value: &str) {
         let id = self.template_id(name).await;
-        let tag = Tag::builder().key(key).value(value).build();
-        self.ec2.create_tags().resources(id).tags(tag).send().await.unwrap();
+        self.tag(&id, &[Tag::builder().key(key).value(value).build()]).await;
     }
 
     /// Writes log lines as a record's instance does.

@@ -81,33 +81,38 @@ def zone(subnet):
     return ec2._subnets.get(subnet, {}).get("AvailabilityZone")
 
 
+def once_per_token(action):
+    """Acts once per client token, which ministack ignores, and refuses a token with other parameters.
+
+    https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
+    """
+    used = {}
+
+    def answer(request):
+        token = ec2._p(request, "ClientToken")
+        parameters = {name: value for name, value in request.items() if name != "ClientToken"}
+        if token not in used:
+            before = set(ec2._instances)
+            response = action(request)
+            if token and response[0] == 200:
+                used[token] = parameters, response, set(ec2._instances) - before
+            return response
+        first, response, instances = used[token]
+        if parameters != first:
+            message = "Arguments on this idempotent request are inconsistent with arguments used in previous request(s)."
+            return error("IdempotentParameterMismatch", message)
+        if any(ec2._instances.get(id, {}).get("State", {}).get("Name", "terminated") == "terminated" for id in instances):
+            return error("IdempotentInstanceTerminated", "The client token was used for an instance that is terminated.")
+        return response
+
+    return answer
+
+
 def create_launch_template(request, create=ec2._create_launch_template):
     before = set(ec2._launch_templates)
     response = create(request)
     for id in set(ec2._launch_templates) - before:
         created[id] = time.monotonic()
-    return response
-
-
-def launch_once(request, launched={}):
-    """Launches once per client token, which ministack ignores.
-
-    https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
-    """
-    token = ec2._p(request, "ClientToken")
-    parameters = {name: value for name, value in request.items() if name != "ClientToken"}
-    if token not in launched:
-        before = set(ec2._instances)
-        response = run_instances(request)
-        if token and response[0] == 200:
-            launched[token] = parameters, response, set(ec2._instances) - before
-        return response
-    first, response, instances = launched[token]
-    if parameters != first:
-        message = "Arguments on this idempotent request are inconsistent with arguments used in previous request(s)."
-        return error("IdempotentParameterMismatch", message)
-    if all(ec2._instances.get(id, {}).get("State", {}).get("Name", "terminated") == "terminated" for id in instances):
-        return error("IdempotentInstanceTerminated", "The client token was used for an instance that is terminated.")
     return response
 
 
@@ -154,6 +159,14 @@ def run_instances(request, run=ec2._run_instances):
         # ministack has all instances in the first zone. AWS launches them in their subnet's.
         instance["Placement"]["AvailabilityZone"] = zone(instance["SubnetId"])
     return response
+
+
+def matches_filters(instance, filters, matches=ec2._matches_filters):
+    """Filters by ids too; ministack ignores the filter."""
+    return instance["InstanceId"] in filters.get("instance-id", [instance["InstanceId"]]) and matches(instance, filters)
+
+
+ec2._matches_filters = matches_filters
 
 
 def create_tags(request, create=ec2._create_tags):
@@ -217,8 +230,8 @@ def with_dry_run(action):
 
 
 ec2._ACTION_MAP |= {
-    "RunInstances": launch_once,
-    "CreateLaunchTemplate": create_launch_template,
+    "RunInstances": once_per_token(run_instances),
+    "CreateLaunchTemplate": once_per_token(create_launch_template),
     "CreateTags": create_tags,
     "DescribeImages": describe_images,
     "DescribeInstanceTypeOfferings": describe_instance_type_offerings,
@@ -256,6 +269,35 @@ def describe_orderable_options(request, describe=rds._describe_orderable_options
 
 
 rds._ACTION_MAP["DescribeOrderableDBInstanceOptions"] = describe_orderable_options
+
+
+def start(request, start=rds._ACTION_MAP["StartDBInstance"]):
+    """Refuses to start what is not stopped, which ministack allows.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_StartDBInstance.html
+    """
+    id = rds._p(request, "DBInstanceIdentifier")
+    if rds._instances.get(id, {}).get("DBInstanceStatus", "stopped") != "stopped":
+        return rds._error("InvalidDBInstanceState", f"Instance {id} is not stopped, it cannot be started.", 400)
+    return start(request)
+
+
+rds._ACTION_MAP["StartDBInstance"] = start
+
+
+def describe_parameter_groups(request, describe=rds._describe_param_groups):
+    """Knows the default groups, which RDS creates when a database needs them.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_WorkingWithParamGroups.html
+    """
+    name = rds._p(request, "DBParameterGroupName")
+    if name and name.startswith("default.") and name not in rds._param_groups:
+        family = name.removeprefix("default.")
+        rds._create_param_group({"DBParameterGroupName": name, "DBParameterGroupFamily": family})
+    return describe(request)
+
+
+rds._ACTION_MAP["DescribeDBParameterGroups"] = describe_parameter_groups
 
 config = Config()
 config.bind = [f"127.0.0.1:{port}"]

@@ -255,23 +255,27 @@ def launch(response, run, template):
     return reservation
 
 
-def run_instances(response, run=InstanceResponse.run_instances, launched={}):
-    """Launches once per client token, and refuses a token with other parameters or of a terminated instance.
+def once(response, kind, act, used={}):
+    """Acts once per client token, and refuses a token with other parameters.
 
     https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
     """
-    template = find_template(response)
     token = response._get_param("ClientToken")
     if not token or not OPTIONS["honours_tokens"] or response._get_param("DryRun"):
-        return launch(response, run, template)
+        return act().result
     request = {name: value for name, value in response.data.items() if name != "ClientToken"}
-    if token not in launched:
-        launched[token] = request, launch(response, run, template).result
-        return ActionResult(launched[token][1])
-    first, reservation = launched[token]
+    if (kind, token) not in used:
+        used[kind, token] = request, act().result
+    first, result = used[kind, token]
     if request != first:
         message = "Arguments on this idempotent request are inconsistent with arguments used in previous request(s)."
         raise EC2ClientError("IdempotentParameterMismatch", message)
+    return result
+
+
+def run_instances(response, run=InstanceResponse.run_instances):
+    template = find_template(response)
+    reservation = once(response, "instance", lambda: launch(response, run, template))
     if any(instance.state == "terminated" for instance in reservation.instances):
         message = "The client token was used for an instance that is terminated."
         raise EC2ClientError("IdempotentInstanceTerminated", message)
@@ -279,10 +283,13 @@ def run_instances(response, run=InstanceResponse.run_instances, launched={}):
 
 
 def create_launch_template(response, create=LaunchTemplates.create_launch_template):
-    check_ec2_tags(response._parse_tag_specification().get("launch-template", {}))
-    answer = create(response)
-    created[answer.result["LaunchTemplate"]["LaunchTemplateId"]] = time.monotonic()
-    return answer
+    def act():
+        check_ec2_tags(response._parse_tag_specification().get("launch-template", {}))
+        answer = create(response)
+        created[answer.result["LaunchTemplate"]["LaunchTemplateId"]] = time.monotonic()
+        return answer
+
+    return ActionResult(once(response, "launch template", act))
 
 
 def create_tags(response, create=TagResponse.create_tags):

@@ -25,7 +25,8 @@ fn scheduled_event() -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn scheduled_event_runs_one_pass() {
-    let moto = Moto::start();
+    // Each pass is followed by a look at the account.
+    let moto = Moto::start_with(&json!({ "creating": 0, "modifying": 0, "deleting": 0 }));
     let account = Account::new(&moto).await;
     init(&moto, "dev", &["--spare", "1"]).await;
     let mut function = LambdaFunction::start(&moto, &[("HATCHERY_FLEET", "dev")]);

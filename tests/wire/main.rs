@@ -28,6 +28,7 @@ mod ministack;
 mod policies;
 mod port_forward;
 mod profiles;
+mod refusals;
 mod removal;
 mod stack;
 mod terminal;
