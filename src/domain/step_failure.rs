@@ -174,7 +174,12 @@ mod tests {
     #[test]
     fn tag_of_a_database_has_the_characters_of_rds() {
         let failed = |earlier: Option<&StepFailure>, minute| {
-            StepFailure::after(earlier, "start-database", &error("no \"db.m6g\" (yet), as of 1/2; ö"), at(minute))
+            StepFailure::after(
+                earlier,
+                "start-database",
+                &error("no \"db.m6g\" (yet), as of 1/2; ö"),
+                at(minute),
+            )
         };
         let first = failed(None, 0);
         let value = first.to_database_tag();

@@ -144,7 +144,8 @@ def finish_deletions():
     for account in rds_backends.values():
         for backend in account.values():
             for id, database in list(backend.databases.items()):
-                if since(vars(database).get("deleted", time.monotonic())) > OPTIONS["deleting"]:
+                deleted = vars(database).get("deleted")
+                if deleted is not None and since(deleted) >= OPTIONS["deleting"]:
                     del backend.databases[id]
 
 

@@ -38,7 +38,8 @@ async fn restored_database_is_free_once_available() {
     assert_eq!(seen, [("creating", "creating"), ("busy", "modifying"), ("free", "available")].map(of));
 
     // A volume that is still being loaded answers queries.
-    let found = moto.rds().await.describe_db_instances().db_instance_identifier("hatchery-dev-1").send().await;
+    let found =
+        moto.rds().await.describe_db_instances().db_instance_identifier("hatchery-dev-1").send().await;
     let found = found.unwrap().db_instances()[0].clone();
     assert_eq!(found.storage_operation_status(), Some("Initializing"));
     assert!(found.storage_operation_percent_progress().is_some_and(|percent| percent < 100));
@@ -88,7 +89,8 @@ async fn protected_resource_ends_once_unprotected(
     let protect = async |on| {
         if action == "terminate-instance" {
             let value = AttributeBooleanValue::builder().value(on).build();
-            let request = ec2.modify_instance_attribute().instance_id(&instance).disable_api_termination(value);
+            let request =
+                ec2.modify_instance_attribute().instance_id(&instance).disable_api_termination(value);
             request.send().await.unwrap();
         } else {
             let request = rds.modify_db_instance().db_instance_identifier("hatchery-dev-1");
@@ -153,7 +155,8 @@ async fn used_token_leads_to_the_next_attempt() {
 
     let record = account.template_id("hatchery/dev/1").await;
     let other = moto.ec2().await.run_instances();
-    let other = other.client_token(RecordId::new(&record).client_token(0)).image_id(moto.seed_of("dev").image);
+    let other =
+        other.client_token(RecordId::new(&record).client_token(0)).image_id(moto.seed_of("dev").image);
     other.min_count(1).max_count(1).send().await.unwrap();
     account
         .run_engine_until("the environment has its instance", |state| {
