@@ -81,8 +81,8 @@ impl StepFailure {
     pub(crate) fn is_news(&self, earlier: Option<&Self>) -> bool {
         earlier.is_none_or(|earlier| {
             self.count == 1
-                // A tag may cut the earlier one.
-                || !self.error.starts_with(&earlier.error)
+                // A tag may cut the earlier one, and that of a database lacks characters.
+                || !tags::rds_value(&self.error).starts_with(&tags::rds_value(&earlier.error))
                 || (earlier.last - self.since).num_hours() != (self.last - self.since).num_hours()
         })
     }
@@ -93,6 +93,12 @@ impl StepFailure {
         let [since, last] = [self.since, self.last].map(tags::format_time);
         let value = format!("{since} {last} {} {} {}", self.count, self.action, text::sanitize(&self.error));
         value.chars().take(tags::MAX_VALUE_CHARS).collect()
+    }
+
+    /// Formats the same for a database, whose tags have fewer characters.
+    #[must_use]
+    pub fn to_database_tag(&self) -> String {
+        tags::rds_value(&self.to_tag())
     }
 
     /// Parses the tag of a resource. An invalid value is no failure, because it only delays steps.
@@ -163,6 +169,25 @@ mod tests {
                 None
             );
         }
+    }
+
+    #[test]
+    fn tag_of_a_database_has_the_characters_of_rds() {
+        let failed = |earlier: Option<&StepFailure>, minute| {
+            StepFailure::after(
+                earlier,
+                "start-database",
+                &error("no \"db.m6g\" (yet), as of 1/2; ö"),
+                at(minute),
+            )
+        };
+        let first = failed(None, 0);
+        let value = first.to_database_tag();
+        let words = "RestoreDBInstanceFromDBSnapshot: no db.m6g yet as of 1/2  InstanceQuotaExceeded";
+        assert_eq!(value, format!("1970-01-01T00:00:00Z 1970-01-01T00:00:00Z 1 start-database {words}"));
+        let read = StepFailure::parse(&Tags::from([(key::FAILED_STEP.to_owned(), value)])).unwrap();
+        assert_eq!(read, StepFailure { error: words.into(), ..first });
+        assert!(!failed(Some(&read), 1).is_news(Some(&read)));
     }
 
     #[test]

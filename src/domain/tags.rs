@@ -151,6 +151,13 @@ impl TagChanges {
     }
 }
 
+/// Removes the characters that RDS refuses in the value of a tag.
+/// <https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_Tag.html>
+#[must_use]
+pub(crate) fn rds_value(text: &str) -> String {
+    text.chars().filter(|c| c.is_ascii_alphanumeric() || " _.:/=+-@".contains(*c)).collect()
+}
+
 /// Formats a time for a tag: RFC 3339, UTC, whole seconds.
 #[must_use]
 pub(crate) fn format_time(at: DateTime<Utc>) -> String {

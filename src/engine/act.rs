@@ -144,7 +144,11 @@ impl Actor<'_> {
             Err(error) if StepFailure::is_shared(error.class) => {
                 let failure = StepFailure::after(earlier, step.action(), error, self.now);
                 let is_news = failure.is_news(earlier);
-                (TagChanges::new().set(key::FAILED_STEP, failure.to_tag()), is_news)
+                let value = match &resource {
+                    Resource::Database(_) => failure.to_database_tag(),
+                    _ => failure.to_tag(),
+                };
+                (TagChanges::new().set(key::FAILED_STEP, value), is_news)
             }
             _ => return true,
         };

@@ -1,8 +1,9 @@
 //! A fleet in an account, read and changed through the AWS API.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use aws_sdk_ec2::error::ProvideErrorMetadata as _;
 use aws_sdk_ec2::types::{Filter, InstanceStateName, ResourceType, Tag, TagSpecification};
 
 use super::binary::hatchery;
@@ -52,6 +53,8 @@ pub(crate) struct State {
     pub(crate) records: BTreeMap<String, Tags>,
     pub(crate) instances: Vec<Ec2Instance>,
     pub(crate) databases: BTreeMap<String, Tags>,
+    /// Those of them that are `available`.
+    pub(crate) available: BTreeSet<String>,
 }
 
 impl State {
@@ -59,9 +62,10 @@ impl State {
         self.instances.iter().filter(|instance| instance.is_active).collect()
     }
 
-    /// The number of databases that no environment has claimed.
+    /// The number of available databases that no environment has claimed.
     pub(crate) fn free(&self) -> usize {
-        self.databases.values().filter(|tags| !tags.contains_key("hatchery:environment")).count()
+        let is_free = |id: &&String| !self.databases[*id].contains_key("hatchery:environment");
+        self.available.iter().filter(is_free).count()
     }
 
     /// Whether only the fleet and its spare databases are left.
@@ -130,7 +134,11 @@ impl<'e> Account<'e> {
                 .map(|tag| (tag.key().unwrap().to_owned(), tag.value().unwrap_or_default().to_owned()))
                 .collect();
             if tags.contains_key("hatchery:role") {
-                state.databases.insert(database.db_instance_identifier().unwrap().to_owned(), tags);
+                let id = database.db_instance_identifier().unwrap();
+                if database.db_instance_status() == Some("available") {
+                    state.available.insert(id.to_owned());
+                }
+                state.databases.insert(id.to_owned(), tags);
             }
         }
         state
@@ -139,13 +147,15 @@ impl<'e> Account<'e> {
     /// Runs single passes of the engine until the condition is true.
     pub(crate) async fn run_engine_until(&self, condition: &str, is_true: impl Fn(&State) -> bool) {
         let mut last = String::new();
-        for _ in 0..12 {
+        for _ in 0..40 {
             let state = self.inspect().await;
             if is_true(&state) {
                 return;
             }
             // A step may fail; the next pass takes it again.
             last = hatchery(self.emulator, &["engine", "--once", "--json"]).out;
+            // RDS creates and deletes databases meanwhile.
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
         panic!("never true: {condition}; {:#?}; the last pass: {last}", self.inspect().await);
     }
@@ -153,17 +163,22 @@ impl<'e> Account<'e> {
     /// Writes the tags that the bootstrap on an instance writes.
     pub(crate) async fn set_phase(&self, instance: &str, phase: &str) {
         let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
-        self.ec2
-            .create_tags()
-            .resources(instance)
-            .tags(tag("hatchery:phase", phase))
-            .tags(tag(
-                "hatchery:timeline",
-                "booting=20 database=26 images=30 cluster=75 services=121 ready=200",
-            ))
-            .send()
-            .await
-            .unwrap();
+        let timeline = "booting=20 database=26 images=30 cluster=75 services=121 ready=200";
+        let tags = [tag("hatchery:phase", phase), tag("hatchery:timeline", timeline)];
+        self.tag(instance, &tags).await;
+    }
+
+    /// Tags a resource of EC2, as soon as EC2's writes find it.
+    async fn tag(&self, id: &str, tags: &[Tag]) {
+        for _ in 0..100 {
+            let tagged = self.ec2.create_tags().resources(id).set_tags(Some(tags.to_vec())).send().await;
+            match tagged {
+                Err(error) if error.code().is_some_and(|code| code.ends_with(".NotFound")) => {}
+                tagged => return drop(tagged.unwrap()),
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        panic!("{id} cannot be tagged");
     }
 
     /// The id of a launch template.
@@ -175,8 +190,7 @@ impl<'e> Account<'e> {
     /// Changes a record's tag directly.
     pub(crate) async fn tag_record(&self, name: &str, key: &str, value: &str) {
         let id = self.template_id(name).await;
-        let tag = Tag::builder().key(key).value(value).build();
-        self.ec2.create_tags().resources(id).tags(tag).send().await.unwrap();
+        self.tag(&id, &[Tag::builder().key(key).value(value).build()]).await;
     }
 
     /// Writes log lines as a record's instance does.

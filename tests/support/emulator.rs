@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use aws_config::{BehaviorVersion, Region};
+use serde_json::Value;
 
 use super::python::VirtualEnvironment;
 use super::server::Server;
@@ -31,10 +32,12 @@ pub(crate) struct Emulator {
 }
 
 impl Emulator {
-    /// Starts a server with an empty account: a Python script, whose argument is the port.
-    pub(crate) fn start(python: &'static VirtualEnvironment, script: &str) -> Self {
+    /// Starts a server with an empty account: a Python script of this folder, whose arguments are the port and its options as JSON.
+    pub(crate) fn start(python: &'static VirtualEnvironment, script: &str, options: &Value) -> Self {
+        let script = format!("{}/tests/support/{script}", env!("CARGO_MANIFEST_DIR"));
         let server = Server::start(&python.program("python"), |port| {
-            ["-c", script, &port.to_string()].map(str::to_owned).into()
+            // Without writing bytecode beside the script.
+            ["-B", &script, &port.to_string(), &options.to_string()].map(str::to_owned).into()
         });
         Self { python, server, home: tempfile::tempdir().unwrap(), seeds: Mutex::default() }
     }

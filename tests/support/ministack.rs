@@ -5,6 +5,8 @@
 
 use std::ops::Deref;
 
+use serde_json::{Value, json};
+
 use super::emulator::Emulator;
 use super::python::VirtualEnvironment;
 
@@ -17,7 +19,12 @@ pub(crate) struct Ministack(Emulator);
 impl Ministack {
     /// Starts a server with an empty account.
     pub(crate) fn start() -> Self {
-        Self(Emulator::start(&ENVIRONMENT, include_str!("ministack_server.py")))
+        Self::start_with(&json!({}))
+    }
+
+    /// The same, with options of `ministack_server.py`.
+    pub(crate) fn start_with(options: &Value) -> Self {
+        Self(Emulator::start(&ENVIRONMENT, "ministack_server.py", options))
     }
 }
 
@@ -26,5 +33,11 @@ impl Deref for Ministack {
 
     fn deref(&self) -> &Emulator {
         &self.0
+    }
+}
+
+impl From<Ministack> for Emulator {
+    fn from(server: Ministack) -> Self {
+        server.0
     }
 }

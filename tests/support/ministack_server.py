@@ -1,12 +1,19 @@
-"""ministack, corrected where it deviates from AWS in what a fleet needs."""
+"""ministack, corrected where it deviates from AWS in what a fleet needs. The arguments are the port and the options as JSON.
+
+It also differs in what these corrections leave as it is: a restored database is `available` and a deleted one gone at once, RDS takes
+tags that AWS refuses, and an instance never boots and cannot be protected. moto_rules.py models these.
+"""
 
 import asyncio
+import json
 import os
 import re
 import sys
 import time
 
 port = sys.argv[1]
+# How long launches do not find a launch template after its creation.
+OPTIONS = {"write_lag": 0.0, **json.loads(sys.argv[2])}
 STARTED = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime()).encode()
 os.environ.update(
     GATEWAY_PORT=port,
@@ -56,27 +63,78 @@ for module in changesets, engine, handlers, stacks:
 ec2._registered_image = lambda image: None
 
 
+NOT_FOUND = "InvalidLaunchTemplateId.NotFound"
+
+
+def error(code, message, status=400, error=ec2._error):
+    """Answers with AWS's code for a missing launch template; ministack has that of a missing name for both.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+    """
+    return error(NOT_FOUND if code == NOT_FOUND + "Exception" else code, message, status)
+
+
+ec2._error = error
+
+
 def zone(subnet):
     return ec2._subnets.get(subnet, {}).get("AvailabilityZone")
 
 
-def run_instances(request, run=ec2._run_instances, launched={}):
-    """Launches from a launch template, once per client token; ministack ignores both.
+def once_per_token(action):
+    """Acts once per client token, which ministack ignores, and refuses a token with other parameters.
+
+    https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
+    """
+    used = {}
+
+    def answer(request):
+        token = ec2._p(request, "ClientToken")
+        parameters = {name: value for name, value in request.items() if name != "ClientToken"}
+        if token not in used:
+            before = set(ec2._instances)
+            response = action(request)
+            if token and response[0] == 200:
+                used[token] = parameters, response, set(ec2._instances) - before
+            return response
+        first, response, instances = used[token]
+        if parameters != first:
+            message = "Arguments on this idempotent request are inconsistent with arguments used in previous request(s)."
+            return error("IdempotentParameterMismatch", message)
+        if any(ec2._instances.get(id, {}).get("State", {}).get("Name", "terminated") == "terminated" for id in instances):
+            return error("IdempotentInstanceTerminated", "The client token was used for an instance that is terminated.")
+        return response
+
+    return answer
+
+
+def create_launch_template(request, create=ec2._create_launch_template):
+    before = set(ec2._launch_templates)
+    response = create(request)
+    for id in set(ec2._launch_templates) - before:
+        created[id] = time.monotonic()
+    return response
+
+
+# When each launch template was created.
+created = {}
+
+
+def run_instances(request, run=ec2._run_instances):
+    """Launches from a launch template, which ministack ignores.
 
     What the request says replaces what the template says, and a network interface of the request replaces the template's.
     AWS tags the instance with the template's id and version.
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RunInstances.html
-    https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html
     """
-    token = ec2._p(request, "ClientToken")
-    if token in launched:
-        return launched[token]
     names = "LaunchTemplateId", "LaunchTemplateName", "Version"
-    data, template, error = ec2._resolve_launch_template_data(
+    data, template, missing = ec2._resolve_launch_template_data(
         {name: ec2._p(request, f"LaunchTemplate.{name}") for name in names}
     )
-    if error:
-        return error
+    if missing:
+        return missing
+    if template and time.monotonic() - created[template["LaunchTemplateId"]] < OPTIONS["write_lag"]:
+        return error(NOT_FOUND, "The specified launch template does not exist.")
     interface = (data.get("NetworkInterfaces") or [{}])[0]
     defaults = {name: data.get(name) for name in ("ImageId", "InstanceType", "KeyName", "UserData")}
     defaults["IamInstanceProfile.Arn"] = data.get("IamInstanceProfile", {}).get("Arn")
@@ -100,9 +158,25 @@ def run_instances(request, run=ec2._run_instances, launched={}):
         instance = ec2._instances[id]
         # ministack has all instances in the first zone. AWS launches them in their subnet's.
         instance["Placement"]["AvailabilityZone"] = zone(instance["SubnetId"])
-    if token and response[0] == 200:
-        launched[token] = response
     return response
+
+
+def matches_filters(instance, filters, matches=ec2._matches_filters):
+    """Filters by ids too; ministack ignores the filter."""
+    return instance["InstanceId"] in filters.get("instance-id", [instance["InstanceId"]]) and matches(instance, filters)
+
+
+ec2._matches_filters = matches_filters
+
+
+def create_tags(request, create=ec2._create_tags):
+    """Refuses to tag what does not exist, which ministack allows."""
+    for id in ec2._parse_member_list(request, "ResourceId"):
+        if id.startswith("lt-") and id not in ec2._launch_templates:
+            return error(NOT_FOUND, f"The specified launch template, with template ID {id}, does not exist.")
+        if id.startswith("i-") and id not in ec2._instances:
+            return error("InvalidInstanceID.NotFound", f"The instance ID '{id}' does not exist")
+    return create(request)
 
 
 def launch_template_data(data, render=ec2._lt_data_xml):
@@ -156,7 +230,9 @@ def with_dry_run(action):
 
 
 ec2._ACTION_MAP |= {
-    "RunInstances": run_instances,
+    "RunInstances": once_per_token(run_instances),
+    "CreateLaunchTemplate": once_per_token(create_launch_template),
+    "CreateTags": create_tags,
     "DescribeImages": describe_images,
     "DescribeInstanceTypeOfferings": describe_instance_type_offerings,
 }
@@ -193,6 +269,35 @@ def describe_orderable_options(request, describe=rds._describe_orderable_options
 
 
 rds._ACTION_MAP["DescribeOrderableDBInstanceOptions"] = describe_orderable_options
+
+
+def start(request, start=rds._ACTION_MAP["StartDBInstance"]):
+    """Refuses to start what is not stopped, which ministack allows.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_StartDBInstance.html
+    """
+    id = rds._p(request, "DBInstanceIdentifier")
+    if rds._instances.get(id, {}).get("DBInstanceStatus", "stopped") != "stopped":
+        return rds._error("InvalidDBInstanceState", f"Instance {id} is not stopped, it cannot be started.", 400)
+    return start(request)
+
+
+rds._ACTION_MAP["StartDBInstance"] = start
+
+
+def describe_parameter_groups(request, describe=rds._describe_param_groups):
+    """Knows the default groups, which RDS creates when a database needs them.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_WorkingWithParamGroups.html
+    """
+    name = rds._p(request, "DBParameterGroupName")
+    if name and name.startswith("default.") and name not in rds._param_groups:
+        family = name.removeprefix("default.")
+        rds._create_param_group({"DBParameterGroupName": name, "DBParameterGroupFamily": family})
+    return describe(request)
+
+
+rds._ACTION_MAP["DescribeDBParameterGroups"] = describe_parameter_groups
 
 config = Config()
 config.bind = [f"127.0.0.1:{port}"]

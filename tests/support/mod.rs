@@ -6,6 +6,7 @@ pub(crate) mod account;
 pub(crate) mod binary;
 pub(crate) mod contract;
 pub(crate) mod emulator;
+pub(crate) mod emulators;
 pub(crate) mod http;
 pub(crate) mod image_builder;
 pub(crate) mod lambda_runtime;

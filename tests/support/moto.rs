@@ -4,6 +4,8 @@
 
 use std::ops::Deref;
 
+use serde_json::{Value, json};
+
 use super::emulator::Emulator;
 pub(crate) use super::emulator::{REGION, credentials};
 use super::python::VirtualEnvironment;
@@ -24,7 +26,12 @@ pub(crate) struct Moto(Emulator);
 impl Moto {
     /// Starts a server with an empty account.
     pub(crate) fn start() -> Self {
-        Self(Emulator::start(&ENVIRONMENT, include_str!("moto_server.py")))
+        Self::start_with(&json!({}))
+    }
+
+    /// The same, with options of `moto_rules.py`.
+    pub(crate) fn start_with(options: &Value) -> Self {
+        Self(Emulator::start(&ENVIRONMENT, "moto_server.py", options))
     }
 }
 
@@ -33,5 +40,11 @@ impl Deref for Moto {
 
     fn deref(&self) -> &Emulator {
         &self.0
+    }
+}
+
+impl From<Moto> for Emulator {
+    fn from(server: Moto) -> Self {
+        server.0
     }
 }

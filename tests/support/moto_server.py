@@ -1,4 +1,6 @@
-"""moto, one request at a time, with templates from its own buckets.
+"""moto, one request at a time, with templates from its own buckets and with the rules of moto_rules.py.
+
+The arguments are the port and the rules' options as JSON.
 
 Requests to AWS are atomic: of two that create the same launch template, one succeeds. moto checks a name and writes it in two
 steps and serves requests in threads, so both could succeed.
@@ -8,9 +10,11 @@ import json
 import sys
 import threading
 
+import moto_rules
 from moto.cloudformation import responses
 from moto.cloudformation.models import ChangeSet
 from moto.core.responses import ActionResult
+from moto.ec2.models.instances import Instance
 from moto.logs.exceptions import InvalidParameterException, ResourceNotFoundException
 from moto.logs.responses import LogsResponse
 from moto.moto_server.werkzeug_app import (
@@ -18,7 +22,6 @@ from moto.moto_server.werkzeug_app import (
     MotoRequestHandler,
     create_backend_app,
 )
-from moto.ec2.models.instances import Instance
 from moto.rds.models import DBParameterGroup
 from moto.rds.responses import RDSResponse
 from moto.servicequotas.models import ServiceQuotasBackend
@@ -118,7 +121,9 @@ one_at_a_time = threading.Lock()
 
 def serve(environ, start_response):
     with one_at_a_time:
+        moto_rules.finish_deletions()
         return moto(environ, start_response)
 
 
+moto_rules.OPTIONS.update(json.loads(sys.argv[2]))
 run_simple("127.0.0.1", int(sys.argv[1]), serve, threaded=True, request_handler=MotoRequestHandler)

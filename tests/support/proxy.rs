@@ -1,12 +1,8 @@
-//! Proxies between the binary and moto that add what moto lacks.
+//! A proxy between the binary and an emulator, which refuses what a test wants refused.
 
-use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read as _, Result, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
-
-/// The response to the first request with a token; later requests wait for it.
-type CachedResponse = Arc<Mutex<Option<Vec<u8>>>>;
+use std::sync::Arc;
 
 /// Returns the code and message of an error of EC2 or RDS for an action, or `None` to pass it through.
 pub(crate) type Rule = fn(action: &str) -> Option<(&'static str, &'static str)>;
@@ -24,34 +20,6 @@ pub(crate) fn start(upstream: Option<String>, rule: Rule) -> String {
             return Ok(response("400 Bad Request", "text/xml", &body));
         }
         upstream.as_deref().map_or(Ok(Vec::new()), |upstream| request.send_to(upstream))
-    })
-}
-
-/// Starts a proxy that honours `ClientToken` as EC2 does and moto does not, and returns its URL: requests with a token that
-/// was already used get the first response, also while the first request is still in flight.
-/// <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html>
-///
-/// An empty response becomes `{}`, which is equivalent in the JSON protocols and can be truncated.
-pub(crate) fn with_idempotency(upstream: String) -> String {
-    let responses: Mutex<HashMap<String, CachedResponse>> = Mutex::default();
-    serve(move |request| {
-        let token = request.parameter("ClientToken");
-        if token.is_empty() {
-            let whole = request.send_to(&upstream)?;
-            let empty = whole.starts_with(b"HTTP/1.1 200") && whole.ends_with(b"\r\n\r\n");
-            return Ok(if empty { response("200 OK", "application/x-amz-json-1.1", "{}") } else { whole });
-        }
-        let key = format!("{} {token}", request.parameter("Action"));
-        let slot = Arc::clone(responses.lock().unwrap().entry(key).or_default());
-        let mut first = slot.lock().unwrap();
-        if let Some(first) = &*first {
-            return Ok(first.clone());
-        }
-        let whole = request.send_to(&upstream)?;
-        if whole.starts_with(b"HTTP/1.1 200") {
-            *first = Some(whole.clone());
-        }
-        Ok(whole)
     })
 }
 

@@ -1,28 +1,30 @@
-//! The contract of the cloud port, run through the AWS adapter against moto.
+//! The contract of the cloud port, run through the AWS adapter against the emulators.
 
 use crate::support::contract::{self, Fixtures, TagReader};
-use crate::support::moto::{Moto, REGION};
+use crate::support::emulator::{Emulator, REGION};
+use crate::support::emulators::EmulatorKind;
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_ec2::types::Filter;
 use futures::FutureExt as _;
 use hatchery::cloud::Account as _;
 use hatchery::cloud::aws::AwsCloud;
 use hatchery::domain::{ErrorClass, Tags};
+use rstest::rstest;
 
 async fn connect(endpoint_url: &str) -> AwsCloud {
     let config = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(REGION))
         .endpoint_url(endpoint_url)
-        .credentials_provider(crate::support::moto::credentials())
+        .credentials_provider(crate::support::emulator::credentials())
         .load()
         .await;
     AwsCloud::with_config(&config).unwrap()
 }
 
-/// Reads tags from moto: of a DB instance, or of a resource of EC2. A launch template's launch data has those of the instance and its volumes,
-/// which moto does not give to volumes.
-async fn tag_reader(moto: &Moto) -> TagReader {
-    let (ec2, rds) = (moto.ec2().await, moto.rds().await);
+/// Reads tags from the emulator: of a DB instance, or of a resource of EC2. A launch template's launch data has those of the instance and its volumes,
+/// which the emulators do not give to volumes.
+async fn tag_reader(emulator: &Emulator) -> TagReader {
+    let (ec2, rds) = (emulator.ec2().await, emulator.rds().await);
     Box::new(move |id| {
         let (ec2, rds) = (ec2.clone(), rds.clone());
         async move {
@@ -55,19 +57,22 @@ fn pair(key: Option<&str>, value: Option<&str>) -> (String, String) {
     (key.unwrap().to_owned(), value.unwrap_or_default().to_owned())
 }
 
+#[rstest]
+#[case::moto(EmulatorKind::Moto)]
+#[case::ministack(EmulatorKind::Ministack)]
 #[tokio::test]
-async fn aws_adapter_fulfils_the_contract() {
-    let moto = Moto::start();
-    let seed = moto.seed("dev").await;
+async fn aws_adapter_fulfils_the_contract(#[case] kind: EmulatorKind) {
+    let emulator = kind.start();
+    let seed = emulator.seed("dev").await;
     let fixtures = Fixtures {
         subnets: seed.subnets,
         security_group: seed.security_group,
         source_database: seed.source_database,
         subnet_group: seed.subnet_group,
         now: chrono::DateTime::<chrono::Utc>::from(std::time::SystemTime::now()),
-        tags_of: tag_reader(&moto).await,
+        tags_of: tag_reader(&emulator).await,
     };
-    let cloud = connect(&moto.url()).await;
+    let cloud = connect(&emulator.url()).await;
     contract::check(&cloud, &fixtures).await;
 }
 

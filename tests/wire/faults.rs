@@ -1,17 +1,19 @@
-//! Lifecycles over a faulty network: microburst, between the binary and moto, throttles, fails, delays, resets and loses
-//! responses of every operation. The tests assert what moto itself returns.
-//!
-//! Unlike moto, AWS honours `ClientToken`, and so does [`proxy::with_idempotency`]. One test goes without it.
+//! Lifecycles over a faulty network: microburst, between the binary and an emulator, throttles, fails, delays, resets and loses
+//! responses of every operation. The tests assert what the emulator itself returns.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Stdio;
 use std::time::Duration;
 
+use rstest::rstest;
+use serde_json::json;
+
 use crate::support::account::{Account, State, init, init_arguments};
 use crate::support::binary::{Run, command_through, hatchery};
+use crate::support::emulator::Emulator;
+use crate::support::emulators::EmulatorKind;
 use crate::support::microburst::{Call, Fault, Microburst, Schedule};
 use crate::support::moto::Moto;
-use crate::support::proxy;
 
 use Fault::{
     AccessDenied, Delayed, GatewayTimeout, InternalError, PassThrough, Reset, ResponseLost,
@@ -127,20 +129,20 @@ fn schedule(faults: &[Fault]) -> Schedule {
 }
 
 /// An account behind a faulty network.
-struct FaultyNetwork<'m> {
-    moto: &'m Moto,
-    account: Account<'m>,
+struct FaultyNetwork<'e> {
+    emulator: &'e Emulator,
+    account: Account<'e>,
     microburst: Microburst,
 }
 
-impl<'m> FaultyNetwork<'m> {
-    async fn new(moto: &'m Moto) -> Self {
-        let upstream = proxy::with_idempotency(moto.address());
-        Self { moto, account: Account::new(moto).await, microburst: Microburst::start(&upstream) }
+impl<'e> FaultyNetwork<'e> {
+    async fn new(emulator: &'e Emulator) -> Self {
+        let microburst = Microburst::start(&emulator.url());
+        Self { emulator, account: Account::new(emulator).await, microburst }
     }
 
     async fn run(&self, arguments: &[&str]) -> Run {
-        run(self.moto, &self.microburst, arguments).await
+        run(self.emulator, &self.microburst, arguments).await
     }
 
     /// Runs a command until it succeeds, at most 12 times; returns the number of failures too.
@@ -202,8 +204,8 @@ impl<'m> FaultyNetwork<'m> {
 }
 
 /// Runs the binary on a blocking thread, because it spends most of its time in the backoff between retries.
-async fn run(moto: &Moto, microburst: &Microburst, arguments: &[&str]) -> Run {
-    let mut command = command_through(moto, &microburst.url());
+async fn run(emulator: &Emulator, microburst: &Microburst, arguments: &[&str]) -> Run {
+    let mut command = command_through(emulator, &microburst.url());
     if arguments[0] != "fleet" {
         command.args(["--fleet", "dev"]);
     }
@@ -261,10 +263,16 @@ fn assert_launched(state: &State, id: &str, name: &str) {
     );
 }
 
-async fn run_lifecycle(faults: &[Fault]) {
-    let moto = Moto::start();
-    let seed = moto.seed("dev").await;
-    let network = FaultyNetwork::new(&moto).await;
+#[rstest]
+#[case::errors_of_moto(EmulatorKind::Moto, &ERRORS)]
+#[case::lost_responses_of_moto(EmulatorKind::Moto, &LOST_RESPONSES)]
+#[case::errors_of_ministack(EmulatorKind::Ministack, &ERRORS)]
+#[case::lost_responses_of_ministack(EmulatorKind::Ministack, &LOST_RESPONSES)]
+#[tokio::test]
+async fn lifecycle_survives_a_faulty_network(#[case] kind: EmulatorKind, #[case] faults: &[Fault]) {
+    let emulator = kind.start_with_write_lag();
+    let seed = emulator.seed("dev").await;
+    let network = FaultyNetwork::new(&emulator).await;
     let schedule = schedule(faults);
     network.microburst.set(&schedule);
 
@@ -324,16 +332,14 @@ async fn run_lifecycle(faults: &[Fault]) {
     assert!(group.retention_in_days().is_none_or(|days| days == 365), "{group:?}");
 }
 
+#[rstest]
+#[case::moto(EmulatorKind::Moto)]
+#[case::ministack(EmulatorKind::Ministack)]
 #[tokio::test]
-async fn lifecycle_survives_a_faulty_network() {
-    tokio::join!(run_lifecycle(&ERRORS), run_lifecycle(&LOST_RESPONSES));
-}
-
-#[tokio::test]
-async fn concurrent_launches_survive_a_faulty_network() {
-    let moto = Moto::start();
-    init(&moto, "dev", &["--spare", "2"]).await;
-    let network = FaultyNetwork::new(&moto).await;
+async fn concurrent_launches_survive_a_faulty_network(#[case] kind: EmulatorKind) {
+    let emulator = kind.start();
+    init(&emulator, "dev", &["--spare", "2"]).await;
+    let network = FaultyNetwork::new(&emulator).await;
     network.account.run_engine_until("the pool is full", |state| state.free() == 2).await;
     let schedule = schedule(&ALL_FAULTS);
     network.microburst.set(&schedule);
@@ -341,7 +347,7 @@ async fn concurrent_launches_survive_a_faulty_network() {
     let children: Vec<_> = (0..5)
         .map(|n| {
             let name = format!("race-{n}");
-            let mut command = command_through(&moto, &network.microburst.url());
+            let mut command = command_through(&emulator, &network.microburst.url());
             command.args(["launch", &name, "--json"]).stdout(Stdio::piped()).stderr(Stdio::piped());
             (name, command.spawn().unwrap())
         })
@@ -383,11 +389,14 @@ async fn concurrent_launches_survive_a_faulty_network() {
 }
 
 /// The client's time-outs are ten seconds an attempt, and five for deletions, which need a fresh read.
+#[rstest]
+#[case::moto(EmulatorKind::Moto)]
+#[case::ministack(EmulatorKind::Ministack)]
 #[tokio::test]
-async fn request_applied_after_its_timeout_runs_once() {
-    let moto = Moto::start();
-    init(&moto, "dev", &["--spare", "1"]).await;
-    let network = FaultyNetwork::new(&moto).await;
+async fn request_applied_after_its_timeout_runs_once(#[case] kind: EmulatorKind) {
+    let emulator = kind.start();
+    init(&emulator, "dev", &["--spare", "1"]).await;
+    let network = FaultyNetwork::new(&emulator).await;
     network.account.run_engine_until("the pool is full", |state| state.free() == 1).await;
     let late = |operation, after| {
         let service = if operation == "DeleteDBInstance" { "rds" } else { "ec2" };
@@ -415,10 +424,10 @@ async fn request_applied_after_its_timeout_runs_once() {
     }
 }
 
-/// moto alone ignores `ClientToken`: a retried `RunInstances` launches a second instance.
+/// EC2 launches once per `ClientToken`; a retried `RunInstances` may launch a second instance where it is ignored.
 #[tokio::test]
 async fn surplus_instance_of_a_record_is_terminated() {
-    let moto = Moto::start();
+    let moto = Moto::start_with(&json!({ "honours_tokens": false }));
     init(&moto, "dev", &["--spare", "0"]).await;
     let account = Account::new(&moto).await;
     let microburst = Microburst::start(&moto.url());
@@ -437,14 +446,17 @@ async fn surplus_instance_of_a_record_is_terminated() {
     account.run_engine_until("nothing is left", |state| state.is_at_rest(0)).await;
 }
 
+#[rstest]
+#[case::moto(EmulatorKind::Moto)]
+#[case::ministack(EmulatorKind::Ministack)]
 #[tokio::test]
-async fn failed_audit_write_is_reported() {
-    let moto = Moto::start();
-    init(&moto, "dev", &["--spare", "0"]).await;
-    let microburst = Microburst::start(&moto.url());
+async fn failed_audit_write_is_reported(#[case] kind: EmulatorKind) {
+    let emulator = kind.start();
+    init(&emulator, "dev", &["--spare", "0"]).await;
+    let microburst = Microburst::start(&emulator.url());
     microburst.set(&vec![(every("logs", "PutLogEvents"), vec![AccessDenied])]);
     for arguments in [&["launch", "quiet"][..], &["engine", "--once"], &["terminate", "quiet", "--yes"]] {
-        let run = run(&moto, &microburst, arguments).await.ok();
+        let run = run(&emulator, &microburst, arguments).await.ok();
         assert!(
             run.err.contains("cannot write the audit log: PutLogEvents: You are not authorized"),
             "{run:#?}"

@@ -2,24 +2,29 @@
 
 use std::time::Duration;
 
+use rstest::rstest;
+
 use crate::support::account::{Account, init};
 use crate::support::binary::hatchery;
-use crate::support::moto::Moto;
+use crate::support::emulators::EmulatorKind;
 
+#[rstest]
+#[case::moto(EmulatorKind::Moto)]
+#[case::ministack(EmulatorKind::Ministack)]
 #[tokio::test]
-async fn launch_extend_terminate_leaves_only_the_spare() {
-    let moto = Moto::start();
-    let account = Account::new(&moto).await;
-    init(&moto, "dev", &["--spare", "1", "--grace", "1m"]).await;
+async fn launch_extend_terminate_leaves_only_the_spare(#[case] kind: EmulatorKind) {
+    let emulator = kind.start_with_write_lag();
+    let account = Account::new(&emulator).await;
+    init(&emulator, "dev", &["--spare", "1", "--grace", "1m"]).await;
 
     // The pool fills up.
     account.run_engine_until("the pool is full", |state| state.free() == 1).await;
-    let pool = hatchery(&moto, &["pool", "--json"]).ok().json();
+    let pool = hatchery(&emulator, &["pool", "--json"]).ok().json();
     assert_eq!((&pool["version"], &pool["free"], &pool["target"]), (&1.into(), &1.into(), &1.into()));
 
     // A launch claims the spare and prints the new environment.
     let launched = hatchery(
-        &moto,
+        &emulator,
         &[
             "launch",
             "checkout-fix",
@@ -48,7 +53,7 @@ async fn launch_extend_terminate_leaves_only_the_spare() {
 
     // Once the bootstrap reports ready, so does the list.
     account.set_phase(&state.active()[0].id, "ready").await;
-    let listed = hatchery(&moto, &["ls", "--json"]).ok().json();
+    let listed = hatchery(&emulator, &["ls", "--json"]).ok().json();
     let environment = &listed["environments"][0];
     assert_eq!(listed["complete"], true);
     assert_eq!(environment["id"], id.as_str());
@@ -56,12 +61,12 @@ async fn launch_extend_terminate_leaves_only_the_spare() {
     assert_eq!(environment["services"]["payments"], "f-123");
     assert_eq!(environment["database"]["id"], "hatchery-dev-1");
     assert!(environment["urls"]["app"].as_str().unwrap().starts_with("http://"));
-    let open = hatchery(&moto, &["open", "checkout-fix", "dashboard", "--print"]).ok();
+    let open = hatchery(&emulator, &["open", "checkout-fix", "dashboard", "--print"]).ok();
     assert!(open.out.trim().starts_with("http://"), "{open:#?}");
 
     // An extension moves the expiry on the record and on the instance.
     let before = account.inspect().await.records["hatchery/dev/1"]["hatchery:expires-at"].clone();
-    hatchery(&moto, &["extend", "checkout-fix", "--by", "4h"]).ok();
+    hatchery(&emulator, &["extend", "checkout-fix", "--by", "4h"]).ok();
     let state = account.inspect().await;
     let after = &state.records["hatchery/dev/1"]["hatchery:expires-at"];
     let moved = time(after) - time(&before);
@@ -70,18 +75,18 @@ async fn launch_extend_terminate_leaves_only_the_spare() {
 
     // The instance's log lines can be read.
     account.ship_log("dev", "hatchery/dev/1", "bootstrap", &["minikube is up", "all services answer"]).await;
-    let logs = hatchery(&moto, &["logs", "checkout-fix", "--since", "1h", "--source", "bootstrap"]).ok();
+    let logs = hatchery(&emulator, &["logs", "checkout-fix", "--since", "1h", "--source", "bootstrap"]).ok();
     assert!(logs.out.contains("minikube is up") && logs.out.contains("all services answer"), "{logs:#?}");
 
     // The engine refills the pool after the launch, and completes the termination.
     account.run_engine_until("the pool is full again", |state| state.free() == 1).await;
-    hatchery(&moto, &["terminate", &id, "--yes"]).ok();
+    hatchery(&emulator, &["terminate", &id, "--yes"]).ok();
     account.run_engine_until("only the spare is left", |state| state.is_at_rest(1)).await;
-    let quiet = hatchery(&moto, &["engine", "--once", "--json"]).ok().json();
+    let quiet = hatchery(&emulator, &["engine", "--once", "--json"]).ok().json();
     assert_eq!(quiet["steps"], serde_json::json!([]), "no steps remain");
 
     // Every step is in the audit log.
-    let activity = hatchery(&moto, &["activity", "--json"]).ok().json();
+    let activity = hatchery(&emulator, &["activity", "--json"]).ok().json();
     let actions: Vec<_> = activity["events"]
         .as_array()
         .unwrap()
@@ -101,32 +106,38 @@ async fn launch_extend_terminate_leaves_only_the_spare() {
     }
 }
 
+#[rstest]
+#[case::moto(EmulatorKind::Moto)]
+#[case::ministack(EmulatorKind::Ministack)]
 #[tokio::test]
-async fn expired_environment_is_reaped_in_two_sweeps() {
-    let moto = Moto::start();
-    let account = Account::new(&moto).await;
-    init(&moto, "dev", &["--spare", "0", "--grace", "5s"]).await;
-    hatchery(&moto, &["launch", "short", "--ttl", "1m"]).ok();
+async fn expired_environment_is_reaped_in_two_sweeps(#[case] kind: EmulatorKind) {
+    let emulator = kind.start_with_write_lag();
+    let account = Account::new(&emulator).await;
+    init(&emulator, "dev", &["--spare", "0", "--grace", "5s"]).await;
+    hatchery(&emulator, &["launch", "short", "--ttl", "1m"]).ok();
     // As if the minute had passed.
     account.tag_record("hatchery/dev/1", "hatchery:expires-at", "2026-01-01T00:00:00Z").await;
 
-    hatchery(&moto, &["engine", "--once"]).ok();
+    hatchery(&emulator, &["engine", "--once"]).ok();
     let state = account.inspect().await;
     assert!(state.records["hatchery/dev/1"].contains_key("hatchery:reaping-since"));
     assert_eq!(state.active().len(), 1, "the first sweep only marks");
-    hatchery(&moto, &["engine", "--once"]).ok();
+    hatchery(&emulator, &["engine", "--once"]).ok();
     assert_eq!(account.inspect().await.active().len(), 1, "the grace period has not passed");
 
     tokio::time::sleep(Duration::from_secs(6)).await;
     account.run_engine_until("nothing is left", |state| state.is_at_rest(0)).await;
 }
 
+#[rstest]
+#[case::moto(EmulatorKind::Moto)]
+#[case::ministack(EmulatorKind::Ministack)]
 #[tokio::test]
-async fn dry_run_lists_steps_and_changes_nothing() {
-    let moto = Moto::start();
-    let account = Account::new(&moto).await;
-    init(&moto, "dev", &["--spare", "2"]).await;
-    let dry = hatchery(&moto, &["engine", "--once", "--dry-run", "--json"]).ok().json();
+async fn dry_run_lists_steps_and_changes_nothing(#[case] kind: EmulatorKind) {
+    let emulator = kind.start();
+    let account = Account::new(&emulator).await;
+    init(&emulator, "dev", &["--spare", "2"]).await;
+    let dry = hatchery(&emulator, &["engine", "--once", "--dry-run", "--json"]).ok().json();
     let actions: Vec<_> = dry["steps"].as_array().unwrap().iter().map(|step| &step["action"]).collect();
     assert_eq!(actions, ["create-database", "create-database"]);
     assert!(account.inspect().await.databases.is_empty());

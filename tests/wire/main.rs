@@ -1,8 +1,9 @@
-//! The built binary against emulators of the AWS wire protocols: moto, and ministack for the stack. The tests assert what the AWS
-//! API returns, not what the binary prints about itself.
+//! The built binary against emulators of the AWS wire protocols, moto and ministack. The tests assert what the AWS API returns, not what
+//! the binary prints about itself.
 //!
-//! moto differs from AWS in three ways: a restored database is `available` at once, a terminated instance stays listed, and
-//! an instance never boots, so the tests write the bootstrap's tags.
+//! `moto_rules.py` adds to moto what AWS delays and refuses: the states of a restore and of a deletion, protection, the rules of tags, client
+//! tokens, launch templates that are not found right after their creation. A terminated instance stays listed, and an instance never
+//! boots, so the tests write the bootstrap's tags. `ministack_server.py` says how ministack differs.
 
 #![cfg(feature = "aws")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -28,6 +29,7 @@ mod ministack;
 mod policies;
 mod port_forward;
 mod profiles;
+mod refusals;
 mod removal;
 mod stack;
 mod terminal;

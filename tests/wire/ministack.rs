@@ -1,8 +1,7 @@
 //! The stack deployed to ministack, and the fleet that it makes. ministack evaluates the rules and the conditions of a template,
 //! refuses types that it does not have, and applies properties that moto ignores.
 //!
-//! ministack differs from AWS in these ways, beside those that `ministack_server.py` corrects and `deploy_stack.py` lists: a restored
-//! database is `available` and an instance `running` at once, and an instance never boots, so the test writes the bootstrap's tags.
+//! `ministack_server.py` and `deploy_stack.py` say how ministack differs from AWS.
 
 use serde_json::json;
 
