@@ -22,8 +22,8 @@ use self::digest::DueDigests;
 use self::truncation::RejectTruncated;
 use super::{
     Account, BaseTemplate, Cloud, DatabaseSubnetGroup, Holdings, Identity, LaunchInstance, ListingCost,
-    LogItem, LogLine, LogQuery, Observed, Pages, Permission, PermissionSamples, PortForwarding, Quota,
-    Result, ScheduledEngine, SecurityGroup, SourceDatabase, Template,
+    LogItem, LogLine, LogQuery, Observed, Pages, Permission, PermissionSamples, PortForwarding, Proofs,
+    Quota, Result, ScheduledEngine, SecurityGroup, SourceDatabase, Template,
 };
 use crate::domain::{
     AuditEvent, CloudError, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image,
@@ -49,6 +49,7 @@ mod moto;
 mod network;
 mod permissions;
 mod pipelines;
+mod proofs;
 mod quotas;
 mod sessions;
 mod truncation;
@@ -404,6 +405,10 @@ impl Account for AwsCloud {
 
     async fn quotas(&self) -> Result<Vec<Quota>> {
         self.quotas().await
+    }
+
+    fn proofs(&self) -> &dyn Proofs {
+        self
     }
 }
 
