@@ -8,10 +8,9 @@ use serde::Serialize;
 
 use super::context::Session;
 use super::fleet::{checks, leftovers};
+use super::lookup::permission_samples;
 use super::{database_checks, json};
-use crate::cloud::{
-    self, Answer, BaseTemplate, DynAccount, Permission, PermissionSamples, Quota, ScheduledEngine,
-};
+use crate::cloud::{self, Answer, BaseTemplate, DynAccount, Permission, Quota, ScheduledEngine};
 use crate::domain::{Access, Fleet, Target, World, health, lifecycle};
 use crate::engine::{Engine, exposure};
 use crate::failure::Failure;
@@ -263,7 +262,7 @@ async fn check_listing_cost(account: &DynAccount, findings: &mut Findings) {
 
 async fn check_account(account: &DynAccount, world: &World, findings: &mut Findings) {
     let fleet = &world.fleet;
-    let samples = samples(world);
+    let samples = permission_samples(world);
     let (base, permissions, quotas) = join!(
         exposure::base_template_of(&**account, fleet),
         account.permissions(fleet, &samples),
@@ -345,17 +344,6 @@ fn check_permissions(permissions: Vec<Permission>, findings: &mut Findings) {
                 findings.push(Level::Info, "permissions", message, "");
             }
         }
-    }
-}
-
-/// Returns resources of the fleet that policies know by their tags.
-fn samples(world: &World) -> PermissionSamples {
-    let record = world.records.iter().find(|record| !record.retirement);
-    let instance = world.instances.iter().find(|instance| !instance.state.is_ending());
-    PermissionSamples {
-        image: world.image.clone().ok().flatten(),
-        record: record.map(|record| record.id.clone()),
-        instance: instance.map(|instance| instance.id.clone()),
     }
 }
 

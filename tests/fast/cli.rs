@@ -4,4 +4,5 @@ mod documents;
 mod errors;
 mod harness;
 mod help;
+mod prove;
 mod text;
