@@ -1,26 +1,25 @@
 //! `hatchery doctor --prove`: tries on the account what no emulator can tell, with throw-away resources that it removes again.
 
 use std::process::ExitCode;
-use std::time::Duration;
-
-use chrono::{DateTime, Utc};
 
 use super::context::{Context, Session, place};
-use crate::cloud::{BaseTemplate, NewProofTemplate, Proofs};
-use crate::domain::{Proof, World, lifecycle, text};
+use crate::domain::{Proof, text};
 use crate::failure::{Failure, Kind};
 use crate::signals;
 
 mod cleanup;
+mod created;
 mod database;
 mod facts;
+mod lab;
 mod reads;
 mod report;
 mod tag_value;
 mod templates;
 
-use cleanup::{Created, Leftovers};
+use created::{Created, Resources};
 use facts::Fact;
+use lab::Lab;
 use report::Report;
 
 /// The number of launch templates that a run creates, and of requests for one of them.
@@ -34,71 +33,16 @@ pub(crate) struct ProveMode {
     pub(crate) yes: bool,
 }
 
-/// What the experiments work with.
-struct Lab<'c> {
-    context: &'c Context<'c>,
-    world: World,
-    /// AWS's time at the start.
-    now: DateTime<Utc>,
-    base: BaseTemplate,
-    proof: Proof,
-    created: Created,
-}
-
-impl Lab<'_> {
-    fn proofs(&self) -> &dyn Proofs {
-        self.context.account.proofs()
-    }
-
-    fn elapsed(&self) -> Duration {
-        self.context.engine.clock().elapsed()
-    }
-
-    async fn sleep(&self, duration: Duration) {
-        self.context.engine.clock().sleep(duration).await;
-    }
-
-    /// Why the fleet's own resources must stay as they are, if there is a reason.
-    fn frozen(&self) -> Option<String> {
-        lifecycle::observe_only_reason(&self.world.fleet, &self.context.engine.config().version)
-    }
-
-    /// Returns a template like those of records; `claim` tells rivals for one name apart.
-    fn new_template(&self, purpose: &str, claim: &str) -> NewProofTemplate {
-        let policy = &self.world.fleet.policy;
-        NewProofTemplate {
-            name: self.proof.template_name(purpose),
-            claim: claim.to_owned(),
-            image: self.world.image.as_ref().ok().and_then(Option::as_ref).map(|image| image.id.clone()),
-            instance_type: self.base.instance_type.clone().unwrap_or_else(|| "t3.small".to_owned()),
-            subnet: policy.subnets.first().cloned(),
-            security_groups: self.base.security_groups.clone(),
-            tags: self.proof.tags(&policy.company_tags),
-        }
-    }
-
-    async fn run(&self, mode: ProveMode, facts: &mut Vec<Fact>) {
-        reads::permissions(self, facts).await;
-        reads::snapshots(self, facts).await;
-        tag_value::run(self, facts).await;
-        templates::claim(self, facts).await;
-        templates::lag(self, facts).await;
-        if mode.with_database {
-            database::run(self, facts).await;
-        }
-    }
-}
-
 pub(crate) async fn run(session: &Session, mode: ProveMode) -> Result<ExitCode, Failure> {
     let context = session.context().await?;
     let lab = prepare(&context).await?;
-    let leftovers = Leftovers::find(&lab).await?;
+    let leftovers = cleanup::find_leftovers(&lab).await?;
     start(&lab, &leftovers, mode).await?;
-    leftovers.adopt(&lab.created);
+    lab.created.adopt(&leftovers);
     let mut facts = Vec::new();
     let work = async {
         cleanup::remove_leftovers(&lab).await;
-        lab.run(mode, &mut facts).await;
+        experiment(&lab, mode, &mut facts).await;
     };
     // Dropping the work may cut a request off whose outcome then is unknown; the clean-up looks for what it made.
     let interrupted = tokio::select! {
@@ -112,9 +56,9 @@ pub(crate) async fn run(session: &Session, mode: ProveMode) -> Result<ExitCode, 
     }
     let left = tokio::select! {
         left = cleanup::remove_all(&lab) => left,
-        _ = signals::interrupted() => lab.created.names().into_iter().map(|name| (name, "interrupted".to_owned())).collect(),
+        _ = signals::interrupted() => lab.created.resources().names().into_iter().map(|name| (name, "interrupted".to_owned())).collect(),
     };
-    let report = Report::new(&lab, &facts, leftovers.count(), left.len()).await;
+    let report = Report::new(&lab, &facts, leftovers.names().len(), left.len()).await;
     if context.console.is_json() {
         context.console.print_json(&report)?;
     } else {
@@ -130,6 +74,18 @@ pub(crate) async fn run(session: &Session, mode: ProveMode) -> Result<ExitCode, 
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
+/// Runs the experiments. What is found out stays, also if this is dropped.
+async fn experiment(lab: &Lab<'_>, mode: ProveMode, facts: &mut Vec<Fact>) {
+    reads::permissions(lab, facts).await;
+    reads::snapshots(lab, facts).await;
+    tag_value::run(lab, facts).await;
+    templates::claim(lab, facts).await;
+    templates::lag(lab, facts).await;
+    if mode.with_database {
+        database::run(lab, facts).await;
+    }
+}
+
 async fn prepare<'c>(context: &'c Context<'c>) -> Result<Lab<'c>, Failure> {
     let account = &context.account;
     let identity = account.identity().await;
@@ -143,7 +99,7 @@ async fn prepare<'c>(context: &'c Context<'c>) -> Result<Lab<'c>, Failure> {
 }
 
 /// Says what will be created and what it costs, and asks for confirmation.
-async fn start(lab: &Lab<'_>, leftovers: &Leftovers, mode: ProveMode) -> Result<(), Failure> {
+async fn start(lab: &Lab<'_>, leftovers: &Resources, mode: ProveMode) -> Result<(), Failure> {
     let console = lab.context.console;
     let plan = plan(lab, leftovers, mode).await;
     if mode.yes {
@@ -168,7 +124,7 @@ async fn start(lab: &Lab<'_>, leftovers: &Leftovers, mode: ProveMode) -> Result<
     Err(Failure::new(Kind::Failed, "not confirmed; nothing was created", ""))
 }
 
-async fn plan(lab: &Lab<'_>, leftovers: &Leftovers, mode: ProveMode) -> Vec<String> {
+async fn plan(lab: &Lab<'_>, leftovers: &Resources, mode: ProveMode) -> Vec<String> {
     let fleet = &lab.world.fleet;
     let mut lines = vec![
         format!(
@@ -179,7 +135,8 @@ async fn plan(lab: &Lab<'_>, leftovers: &Leftovers, mode: ProveMode) -> Vec<Stri
             "- {TEMPLATES} launch templates named hatchery-proof/{}/…, which are free; instances are only launched in dry runs",
             fleet.name
         ),
-        "- for a moment one tag on a free database of the pool, if there is one, which is free".to_owned(),
+        "- for a moment one tag on a free database of the pool, if there is one, which costs nothing"
+            .to_owned(),
     ];
     if mode.with_database {
         let price = fleet.policy.price_database;
@@ -191,7 +148,7 @@ async fn plan(lab: &Lab<'_>, leftovers: &Leftovers, mode: ProveMode) -> Vec<Stri
             fleet.policy.database_class, fleet.name, fleet.policy.source_database
         ));
     }
-    if leftovers.count() > 0 {
+    if !leftovers.names().is_empty() {
         lines.push(format!(
             "It first removes what earlier runs left behind: {}",
             leftovers.names().join(", ")

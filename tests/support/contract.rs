@@ -326,7 +326,7 @@ async fn proofs(cloud: &dyn Account, fixtures: &Fixtures, fleet: &Fleet) {
     assert_eq!(found.len(), 1);
     assert_eq!((&found[0].id, &found[0].name, &found[0].tags), (&id, &id.to_string(), &tags));
     assert!(proofs.database_progress(&id).await.unwrap().is_some());
-    assert_eq!(proofs.database_progress(&like.id()).await.unwrap(), None);
+    assert_eq!(proofs.database_progress(&proof.database_id("missing")).await.unwrap(), None);
     let listed = collect(cloud.databases(&fleet.name)).await;
     assert_eq!(listed.iter().filter(|database| database.id == id).count() + listed.unreadable.len(), 0);
     assert!(cloud.holdings().await.unwrap().iter().all(|held| held.records == 0));

@@ -28,6 +28,7 @@ mod ministack;
 mod policies;
 mod port_forward;
 mod profiles;
+mod prove;
 mod removal;
 mod stack;
 mod terminal;

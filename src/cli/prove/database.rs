@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Lab;
 use super::facts::{Fact, Statement, Verdict, describe, redact};
+use super::lab::Lab;
 use crate::cloud::{DatabaseProgress, Result};
 use crate::domain::lifecycle::Restore;
 use crate::domain::{CloudError, DatabaseId, ErrorClass, Number, StatusClass, TagChanges, proof, text};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Lab;
+use super::lab::Lab;
 use crate::domain::CloudError;
 
 #[derive(Debug, Clone, PartialEq, Eq)]

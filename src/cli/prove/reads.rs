@@ -1,7 +1,7 @@
 //! What is found out without creating anything: the caller's permissions, and the listing of snapshots.
 
-use super::Lab;
 use super::facts::{Fact, Statement, Verdict, describe, redact};
+use super::lab::Lab;
 use crate::cli::lookup::permission_samples;
 use crate::cloud::{Answer, Permission, SnapshotListing};
 

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::Lab;
 use super::facts::{Fact, FactBody};
+use super::lab::Lab;
 use crate::cli::json;
 use crate::domain::{format, text};
 

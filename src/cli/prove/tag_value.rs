@@ -1,7 +1,8 @@
 //! Whether the value of a tag may begin with `rds:`, tried on a free database of the pool, whose other tags stay as they are.
 
+use super::cleanup;
 use super::facts::{Fact, Statement, Verdict, describe, redact};
-use super::{Lab, cleanup};
+use super::lab::Lab;
 use crate::cloud::Result;
 use crate::domain::proof::key;
 use crate::domain::{Database, DatabaseId, DatabaseState, ErrorClass, Pool, TagChanges};

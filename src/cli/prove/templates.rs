@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use futures::future::{join, join_all};
 
-use super::Lab;
 use super::facts::{Fact, Statement, Verdict, describe, seconds};
+use super::lab::Lab;
 use crate::cloud::Result;
 use crate::domain::{ErrorClass, RecordId};
 
@@ -57,6 +57,12 @@ pub(super) async fn claim(lab: &Lab<'_>, facts: &mut Vec<Fact>) {
     }
     lab.created.end_requests(results.iter().filter_map(|result| result.as_ref().err()));
     facts.push(judge_claim(&results));
+    for id in results.iter().flatten() {
+        // If this fails, the clean-up at the end tries again.
+        if lab.context.account.delete_record(id).await.is_ok() {
+            lab.created.remove_template(id);
+        }
+    }
 }
 
 fn judge_claim(results: &[Result<RecordId>]) -> Fact {
