@@ -11,16 +11,16 @@ mod cleanup;
 mod created;
 mod database;
 mod facts;
-mod lab;
 mod reads;
 mod report;
 mod tag_value;
 mod templates;
+mod test_bed;
 
 use created::{Created, Resources};
 use facts::Fact;
-use lab::Lab;
 use report::Report;
+use test_bed::TestBed;
 
 /// The number of launch templates that a run creates, and of requests for one of them.
 const TEMPLATES: usize = 1 + templates::SAMPLES;
@@ -35,14 +35,14 @@ pub(crate) struct ProveMode {
 
 pub(crate) async fn run(session: &Session, mode: ProveMode) -> Result<ExitCode, Failure> {
     let context = session.context().await?;
-    let lab = prepare(&context).await?;
-    let leftovers = cleanup::find_leftovers(&lab).await?;
-    start(&lab, &leftovers, mode).await?;
-    lab.created.adopt(&leftovers);
+    let bed = prepare(&context).await?;
+    let leftovers = cleanup::find_leftovers(&bed).await?;
+    start(&bed, &leftovers, mode).await?;
+    bed.created.adopt(&leftovers);
     let mut facts = Vec::new();
     let work = async {
-        cleanup::remove_leftovers(&lab).await;
-        experiment(&lab, mode, &mut facts).await;
+        cleanup::remove_leftovers(&bed).await;
+        experiment(&bed, mode, &mut facts).await;
     };
     // Dropping the work may cut a request off whose outcome then is unknown; the clean-up looks for what it made.
     let interrupted = tokio::select! {
@@ -55,10 +55,10 @@ pub(crate) async fn run(session: &Session, mode: ProveMode) -> Result<ExitCode, 
         context.console.notice(message);
     }
     let left = tokio::select! {
-        left = cleanup::remove_all(&lab) => left,
-        _ = signals::interrupted() => lab.created.resources().names().into_iter().map(|name| (name, "interrupted".to_owned())).collect(),
+        left = cleanup::remove_all(&bed) => left,
+        _ = signals::interrupted() => bed.created.resources().names().into_iter().map(|name| (name, "interrupted".to_owned())).collect(),
     };
-    let report = Report::new(&lab, &facts, leftovers.names().len(), left.len()).await;
+    let report = Report::new(&bed, &facts, leftovers.names().len(), left.len()).await;
     if context.console.is_json() {
         context.console.print_json(&report)?;
     } else {
@@ -75,18 +75,18 @@ pub(crate) async fn run(session: &Session, mode: ProveMode) -> Result<ExitCode, 
 }
 
 /// Runs the experiments. What is found out stays, also if this is dropped.
-async fn experiment(lab: &Lab<'_>, mode: ProveMode, facts: &mut Vec<Fact>) {
-    reads::permissions(lab, facts).await;
-    reads::snapshots(lab, facts).await;
-    tag_value::run(lab, facts).await;
-    templates::claim(lab, facts).await;
-    templates::lag(lab, facts).await;
+async fn experiment(bed: &TestBed<'_>, mode: ProveMode, facts: &mut Vec<Fact>) {
+    reads::permissions(bed, facts).await;
+    reads::snapshots(bed, facts).await;
+    tag_value::run(bed, facts).await;
+    templates::claim(bed, facts).await;
+    templates::lag(bed, facts).await;
     if mode.with_database {
-        database::run(lab, facts).await;
+        database::run(bed, facts).await;
     }
 }
 
-async fn prepare<'c>(context: &'c Context<'c>) -> Result<Lab<'c>, Failure> {
+async fn prepare<'c>(context: &'c Context<'c>) -> Result<TestBed<'c>, Failure> {
     let account = &context.account;
     let identity = account.identity().await;
     let identity = identity.map_err(|error| Failure::cloud("cannot read the caller's identity", &error))?;
@@ -95,13 +95,13 @@ async fn prepare<'c>(context: &'c Context<'c>) -> Result<Lab<'c>, Failure> {
     let base = base.map_err(|error| Failure::cloud("cannot read the fleet's launch template", &error))?;
     let seed = context.engine.config().seed;
     let proof = Proof::new(world.fleet.name.clone(), &identity.arn, now, seed);
-    Ok(Lab { context, world, now, base, proof, created: Created::default() })
+    Ok(TestBed { context, world, now, base, proof, created: Created::default() })
 }
 
 /// Says what will be created and what it costs, and asks for confirmation.
-async fn start(lab: &Lab<'_>, leftovers: &Resources, mode: ProveMode) -> Result<(), Failure> {
-    let console = lab.context.console;
-    let plan = plan(lab, leftovers, mode).await;
+async fn start(bed: &TestBed<'_>, leftovers: &Resources, mode: ProveMode) -> Result<(), Failure> {
+    let console = bed.context.console;
+    let plan = plan(bed, leftovers, mode).await;
     if mode.yes {
         for line in &plan {
             console.notice(line);
@@ -113,7 +113,7 @@ async fn start(lab: &Lab<'_>, leftovers: &Resources, mode: ProveMode) -> Result<
         return Err(Failure::new(Kind::Usage, message, "add --yes"));
     }
     // A database costs money, so that a habit must not confirm it.
-    let expected = if mode.with_database { lab.world.fleet.name.as_str() } else { "yes" };
+    let expected = if mode.with_database { bed.world.fleet.name.as_str() } else { "yes" };
     let plan: String = plan.iter().map(|line| format!("{}\n", text::sanitize(line))).collect();
     let answer = console.ask(&format!("{plan}Type {expected} to continue: ")).map_err(|error| {
         Failure::new(Kind::Failed, format!("cannot read the confirmation: {error}"), "add --yes")
@@ -124,12 +124,12 @@ async fn start(lab: &Lab<'_>, leftovers: &Resources, mode: ProveMode) -> Result<
     Err(Failure::new(Kind::Failed, "not confirmed; nothing was created", ""))
 }
 
-async fn plan(lab: &Lab<'_>, leftovers: &Resources, mode: ProveMode) -> Vec<String> {
-    let fleet = &lab.world.fleet;
+async fn plan(bed: &TestBed<'_>, leftovers: &Resources, mode: ProveMode) -> Vec<String> {
+    let fleet = &bed.world.fleet;
     let mut lines = vec![
         format!(
             "This tries facts of AWS with throw-away resources in {}, and removes them again:",
-            place(&lab.context.account).await
+            place(&bed.context.account).await
         ),
         format!(
             "- {TEMPLATES} launch templates named hatchery-proof/{}/…, which are free; instances are only launched in dry runs",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::created::{Resources, database_text, tag_text, template_text};
 use super::facts::describe;
-use super::lab::Lab;
+use super::test_bed::TestBed;
 use crate::cloud::ProofResource;
 use crate::domain::proof::{DATABASES, key};
 use crate::domain::{CloudError, DatabaseId, ErrorClass, Proof, TagChanges};
@@ -27,11 +27,11 @@ const RETRIES_FOR: Duration = Duration::from_mins(1);
 const DATABASE_RETRY: Duration = Duration::from_secs(10);
 
 /// Finds what killed runs have left behind: only what has the name and the tags of a run, of the same caller or long ago.
-pub(super) async fn find_leftovers(lab: &Lab<'_>) -> Result<Resources, Failure> {
+pub(super) async fn find_leftovers(bed: &TestBed<'_>) -> Result<Resources, Failure> {
     let (templates, databases) =
-        futures::join!(lab.proofs().proof_templates(), lab.proofs().proof_databases());
+        futures::join!(bed.proofs().proof_templates(), bed.proofs().proof_databases());
     let cannot = |error| Failure::cloud("cannot look for what earlier runs left behind", &error);
-    let may = |proof: Option<Proof>| proof.is_some_and(|found| lab.proof.may_clean_up(&found));
+    let may = |proof: Option<Proof>| proof.is_some_and(|found| bed.proof.may_clean_up(&found));
     let mut found = Resources::default();
     for ProofResource { id, name, tags } in templates.map_err(cannot)? {
         if may(Proof::parse(&tags)) {
@@ -49,29 +49,29 @@ pub(super) async fn find_leftovers(lab: &Lab<'_>) -> Result<Resources, Failure> 
 }
 
 /// Removes what earlier runs left behind. What cannot be removed yet is tried again at the end.
-pub(super) async fn remove_leftovers(lab: &Lab<'_>) {
-    let before = lab.created.resources().names();
-    pass(lab).await;
-    let after = lab.created.resources().names();
+pub(super) async fn remove_leftovers(bed: &TestBed<'_>) {
+    let before = bed.created.resources().names();
+    pass(bed).await;
+    let after = bed.created.resources().names();
     for name in before.iter().filter(|name| !after.contains(name)) {
-        lab.context.console.notice(&format!("removed what an earlier run left behind: {name}"));
+        bed.context.console.notice(&format!("removed what an earlier run left behind: {name}"));
     }
 }
 
 /// Removes everything. Returns the names of what could not be removed, with the reasons.
-pub(super) async fn remove_all(lab: &Lab<'_>) -> Vec<(String, String)> {
-    let begun = lab.elapsed();
+pub(super) async fn remove_all(bed: &TestBed<'_>) -> Vec<(String, String)> {
+    let begun = bed.elapsed();
     loop {
-        let left = pass(lab).await;
-        let waited = lab.elapsed().saturating_sub(begun);
+        let left = pass(bed).await;
+        let waited = bed.elapsed().saturating_sub(begun);
         let is_busy = left.iter().any(|(_, error)| error.code.starts_with(BUSY_CODE));
         let limit = if is_busy { DELETABLE_AFTER } else { RETRIES_FOR };
         let may_help = left.iter().any(|(_, error)| is_temporary(error)) && waited < limit;
-        let is_unsure = lab.created.resources().is_unsure() && waited < VISIBLE_AFTER;
+        let is_unsure = bed.created.resources().is_unsure() && waited < VISIBLE_AFTER;
         if !is_unsure && !may_help {
             return left.into_iter().map(|(name, error)| (name, describe(&error))).collect();
         }
-        lab.sleep(if is_busy { DATABASE_RETRY } else { RETRY_DELAY }).await;
+        bed.sleep(if is_busy { DATABASE_RETRY } else { RETRY_DELAY }).await;
     }
 }
 
@@ -79,32 +79,32 @@ pub(super) async fn remove_all(lab: &Lab<'_>) -> Vec<(String, String)> {
 const BUSY_CODE: &str = "InvalidDBInstanceState";
 
 /// Tries to remove everything once. Returns what is left, with the errors.
-async fn pass(lab: &Lab<'_>) -> Vec<(String, CloudError)> {
-    if lab.created.resources().is_unsure() {
-        find_own(lab).await;
+async fn pass(bed: &TestBed<'_>) -> Vec<(String, CloudError)> {
+    if bed.created.resources().is_unsure() {
+        find_own(bed).await;
     }
-    let resources = lab.created.resources();
+    let resources = bed.created.resources();
     // While a request may still be processed, what it makes is removed again.
     let is_unsure = resources.is_unsure();
     let Resources { templates, databases, tagged, .. } = resources;
     let mut left = Vec::new();
     for id in tagged {
-        match untag(lab, &id).await {
+        match untag(bed, &id).await {
             Ok(()) if is_unsure => {}
-            Ok(()) => lab.created.remove_tagged(&id),
+            Ok(()) => bed.created.remove_tagged(&id),
             Err(error) => left.push((tag_text(&id), error)),
         }
     }
     for (id, name) in templates {
-        match retry(lab, async || lab.context.account.delete_record(&id).await).await {
-            Ok(()) => lab.created.remove_template(&id),
+        match retry(bed, async || bed.context.account.delete_record(&id).await).await {
+            Ok(()) => bed.created.remove_template(&id),
             Err(error) => left.push((template_text(&name), error)),
         }
     }
     for id in databases {
-        match lab.context.account.delete_database(&id).await {
+        match bed.context.account.delete_database(&id).await {
             Ok(()) if is_unsure => {}
-            Ok(()) => lab.created.remove_database(&id),
+            Ok(()) => bed.created.remove_database(&id),
             Err(error) => left.push((database_text(&id), error)),
         }
     }
@@ -112,9 +112,9 @@ async fn pass(lab: &Lab<'_>) -> Vec<(String, CloudError)> {
 }
 
 /// Removes the tag [`key::VALUE`] from a database of the pool.
-pub(super) async fn untag(lab: &Lab<'_>, id: &DatabaseId) -> crate::cloud::Result<()> {
+pub(super) async fn untag(bed: &TestBed<'_>, id: &DatabaseId) -> crate::cloud::Result<()> {
     let changes = TagChanges::new().remove(key::VALUE);
-    match retry(lab, async || lab.context.account.tag_database(id, &changes).await).await {
+    match retry(bed, async || bed.context.account.tag_database(id, &changes).await).await {
         // Its tags are gone with it.
         Err(error) if error.is(ErrorClass::NotFound) => Ok(()),
         result => result,
@@ -122,22 +122,25 @@ pub(super) async fn untag(lab: &Lab<'_>, id: &DatabaseId) -> crate::cloud::Resul
 }
 
 /// Looks for templates of this run whose ids are not known.
-async fn find_own(lab: &Lab<'_>) {
+async fn find_own(bed: &TestBed<'_>) {
     // A failed listing finds nothing; the next pass or the next run lists again.
-    for ProofResource { id, name, tags } in lab.proofs().proof_templates().await.unwrap_or_default() {
-        if Proof::parse(&tags).is_some_and(|found| found.run == lab.proof.run) {
-            lab.created.add_template(id, name);
+    for ProofResource { id, name, tags } in bed.proofs().proof_templates().await.unwrap_or_default() {
+        if Proof::parse(&tags).is_some_and(|found| found.run == bed.proof.run) {
+            bed.created.add_template(id, name);
         }
     }
 }
 
-async fn retry(lab: &Lab<'_>, call: impl AsyncFn() -> crate::cloud::Result<()>) -> crate::cloud::Result<()> {
+async fn retry(
+    bed: &TestBed<'_>,
+    call: impl AsyncFn() -> crate::cloud::Result<()>,
+) -> crate::cloud::Result<()> {
     let mut tries = 1;
     loop {
         match call().await {
             Err(error) if tries < MAX_TRIES && is_temporary(&error) => {
                 tries += 1;
-                lab.sleep(RETRY_DELAY).await;
+                bed.sleep(RETRY_DELAY).await;
             }
             result => return result,
         }

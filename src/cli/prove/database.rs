@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::facts::{Fact, Statement, Verdict, describe, redact};
-use super::lab::Lab;
+use super::test_bed::TestBed;
 use crate::cloud::{DatabaseProgress, Result};
 use crate::domain::lifecycle::Restore;
 use crate::domain::{CloudError, DatabaseId, ErrorClass, Number, StatusClass, TagChanges, proof, text};
@@ -96,8 +96,8 @@ struct Look {
     progress: DatabaseProgress,
 }
 
-pub(super) async fn run(lab: &Lab<'_>, facts: &mut Vec<Fact>) {
-    if let Err(reason) = try_all(lab, facts).await {
+pub(super) async fn run(bed: &TestBed<'_>, facts: &mut Vec<Fact>) {
+    if let Err(reason) = try_all(bed, facts).await {
         // What was not reached has this reason.
         let missing = ALL.iter().filter(|statement| facts.iter().all(|fact| fact.id != statement.id));
         let missing: Vec<_> = missing.map(|statement| statement.not_tried(&reason)).collect();
@@ -105,58 +105,69 @@ pub(super) async fn run(lab: &Lab<'_>, facts: &mut Vec<Fact>) {
     }
 }
 
-async fn try_all(lab: &Lab<'_>, facts: &mut Vec<Fact>) -> Result<(), String> {
-    let (mut id, mut begun) = restore(lab, "first").await?;
-    let first = appear(lab, &id).await?;
+async fn try_all(bed: &TestBed<'_>, facts: &mut Vec<Fact>) -> Result<(), String> {
+    let (mut id, mut begun) = restore(bed, "first").await?;
+    let first = appear(bed, &id).await?;
     if first.status == "creating" {
-        let changes = TagChanges::new().set(proof::key::BY, &lab.proof.by);
-        facts.push(judge(TAGGED, &lab.context.account.tag_database(&id, &changes).await));
-        let deleted = lab.context.account.delete_database(&id).await;
+        let changes = TagChanges::new().set(proof::key::BY, &bed.proof.by);
+        facts.push(judge(TAGGED, &bed.context.account.tag_database(&id, &changes).await));
+        let deleted = bed.context.account.delete_database(&id).await;
         let is_deleted = deleted.is_ok();
         facts.push(judge(DELETED, &deleted));
         if is_deleted {
-            (id, begun) = restore(lab, "second").await?;
-            appear(lab, &id).await?;
+            (id, begun) = restore(bed, "second").await?;
+            appear(bed, &id).await?;
         }
     } else {
         let reason = format!("it was {} at the first look", text::sanitize(&first.status));
         facts.extend([TAGGED.not_tried(&reason), DELETED.not_tried(&reason)]);
     }
-    let looks = watch(lab, &id, begun).await?;
+    let looks = watch(bed, &id, begun).await?;
     facts.push(judge_statuses(&looks));
     facts.push(judge_storage(&looks));
-    facts.push(delete(lab, &id).await?);
+    facts.push(delete(bed, &id).await?);
     Ok(())
 }
 
 /// Restores the latest snapshot as the engine would, in one of the fleet's zones. Returns when.
-async fn restore(lab: &Lab<'_>, purpose: &str) -> Result<(DatabaseId, Duration), String> {
-    let fleet = &lab.world.fleet;
-    has_room(lab).await?;
-    let restore = Restore::of_number(&lab.world, Number(0)).map_err(|reason| redact(lab, &reason))?;
+async fn restore(bed: &TestBed<'_>, purpose: &str) -> Result<(DatabaseId, Duration), String> {
+    let fleet = &bed.world.fleet;
+    has_room(bed).await?;
+    let restore = Restore::of_number(&bed.world, Number(0)).map_err(|reason| redact(bed, &reason))?;
     let zone = restore.zones.first().map(String::as_str).unwrap_or_default();
-    let new = restore.to_database(fleet, Number(0), None, zone, lab.now);
-    let (id, tags) = (lab.proof.database_id(purpose), lab.proof.tags(&fleet.policy.company_tags));
-    lab.context.console.notice(&format!("restoring {id}, and watching it for up to an hour"));
-    lab.created.begin_requests();
-    lab.created.add_database(id.clone());
-    let begun = lab.elapsed();
-    let restored = lab.proofs().restore_proof_database(&id, &tags, &new).await;
-    lab.created.end_requests(restored.as_ref().err());
+    let new = restore.to_database(fleet, Number(0), None, zone, bed.now);
+    let (id, tags) = (bed.proof.database_id(purpose), bed.proof.tags(&fleet.policy.company_tags));
+    check_deletable(bed, &id).await?;
+    bed.context.console.notice(&format!("restoring {id}, and watching it for up to an hour"));
+    bed.created.begin_requests();
+    bed.created.add_database(id.clone());
+    let begun = bed.elapsed();
+    let restored = bed.proofs().restore_proof_database(&id, &tags, &new).await;
+    bed.created.end_requests(restored.as_ref().err());
     match restored {
         Ok(()) => Ok((id, begun)),
         Err(error) => {
             if !error.is(ErrorClass::Unknown) {
-                lab.created.remove_database(&id);
+                bed.created.remove_database(&id);
             }
             Err(describe(&error))
         }
     }
 }
 
+/// Fails if the caller may not delete a database of this name, which does not exist yet.
+async fn check_deletable(bed: &TestBed<'_>, id: &DatabaseId) -> Result<(), String> {
+    match bed.context.account.delete_database(id).await {
+        Err(error) if error.is(ErrorClass::Auth) => {
+            Err(format!("it could not be deleted again: {}", describe(&error)))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Fails if the quota has no room. An unknown quota is no reason, because RDS then refuses the restore.
-async fn has_room(lab: &Lab<'_>) -> Result<(), String> {
-    let quotas = lab.context.account.quotas().await.unwrap_or_default();
+async fn has_room(bed: &TestBed<'_>) -> Result<(), String> {
+    let quotas = bed.context.account.quotas().await.unwrap_or_default();
     let is_full = quotas
         .iter()
         .any(|quota| quota.name == "DB instances" && quota.used.is_some_and(|used| used + 1.0 > quota.limit));
@@ -164,28 +175,28 @@ async fn has_room(lab: &Lab<'_>) -> Result<(), String> {
 }
 
 /// Waits for the first look at a database.
-async fn appear(lab: &Lab<'_>, id: &DatabaseId) -> Result<DatabaseProgress, String> {
-    let begun = lab.elapsed();
+async fn appear(bed: &TestBed<'_>, id: &DatabaseId) -> Result<DatabaseProgress, String> {
+    let begun = bed.elapsed();
     loop {
-        match lab.proofs().database_progress(id).await {
+        match bed.proofs().database_progress(id).await {
             Ok(Some(progress)) => return Ok(progress),
             Err(error) if !is_temporary(&error) => return Err(describe(&error)),
             Ok(None) | Err(_) => {}
         }
-        if lab.elapsed().saturating_sub(begun) > APPEARS_WITHIN {
+        if bed.elapsed().saturating_sub(begun) > APPEARS_WITHIN {
             return Err("RDS does not show the restored database".to_owned());
         }
-        lab.sleep(Duration::from_secs(1)).await;
+        bed.sleep(Duration::from_secs(1)).await;
     }
 }
 
 /// Looks at a database until it is usable and shows no storage operation for a while, has failed, or the hour is over.
-async fn watch(lab: &Lab<'_>, id: &DatabaseId, begun: Duration) -> Result<Vec<Look>, String> {
+async fn watch(bed: &TestBed<'_>, id: &DatabaseId, begun: Duration) -> Result<Vec<Look>, String> {
     let mut looks: Vec<Look> = Vec::new();
     let mut quiet = 0;
     loop {
-        let after = lab.elapsed().saturating_sub(begun);
-        match lab.proofs().database_progress(id).await {
+        let after = bed.elapsed().saturating_sub(begun);
+        match bed.proofs().database_progress(id).await {
             Ok(Some(progress)) => {
                 let class = StatusClass::from_status(&progress.status);
                 let is_quiet = class == StatusClass::Usable && progress.storage.is_none();
@@ -204,32 +215,32 @@ async fn watch(lab: &Lab<'_>, id: &DatabaseId, begun: Duration) -> Result<Vec<Lo
         if after > WATCH {
             return Ok(looks);
         }
-        lab.sleep((after / 10).clamp(Duration::from_secs(1), Duration::from_secs(15))).await;
+        bed.sleep((after / 10).clamp(Duration::from_secs(1), Duration::from_secs(15))).await;
     }
 }
 
 /// Deletes a database, and waits until it is gone.
-async fn delete(lab: &Lab<'_>, id: &DatabaseId) -> Result<Fact, String> {
-    let begun = lab.elapsed();
+async fn delete(bed: &TestBed<'_>, id: &DatabaseId) -> Result<Fact, String> {
+    let begun = bed.elapsed();
     let mut is_accepted = false;
     loop {
-        let waited = lab.elapsed().saturating_sub(begun);
+        let waited = bed.elapsed().saturating_sub(begun);
         if !is_accepted {
-            match lab.context.account.delete_database(id).await {
+            match bed.context.account.delete_database(id).await {
                 Ok(()) => is_accepted = true,
                 Err(error) if is_temporary(&error) => {}
                 Err(error) => return Err(describe(&error)),
             }
         }
-        if is_accepted && matches!(lab.proofs().database_progress(id).await, Ok(None)) {
-            lab.created.remove_database(id);
+        if is_accepted && matches!(bed.proofs().database_progress(id).await, Ok(None)) {
+            bed.created.remove_database(id);
             return Ok(GONE.observed(format!("after {} s", waited.as_secs()), Verdict::Holds));
         }
         if waited > GONE_WITHIN {
             let observed = if is_accepted { "accepted, but still listed" } else { "not accepted" };
             return Ok(GONE.observed(format!("{observed} after 30 min"), Verdict::Differs));
         }
-        lab.sleep((waited / 10).clamp(Duration::from_secs(1), Duration::from_secs(15))).await;
+        bed.sleep((waited / 10).clamp(Duration::from_secs(1), Duration::from_secs(15))).await;
     }
 }
 

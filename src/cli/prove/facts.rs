@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::lab::Lab;
+use super::test_bed::TestBed;
 use crate::domain::CloudError;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,13 +104,13 @@ pub(super) fn seconds(duration: Duration) -> String {
 }
 
 /// Removes what identifies a company from text that may have it: ARNs, account ids, and the names of the fleet and its resources.
-pub(super) fn redact(lab: &Lab<'_>, text: &str) -> String {
-    let policy = &lab.world.fleet.policy;
+pub(super) fn redact(bed: &TestBed<'_>, text: &str) -> String {
+    let policy = &bed.world.fleet.policy;
     let names = [
         policy.source_database.as_str(),
         policy.database_subnet_group.as_str(),
         policy.database_parameter_group.as_deref().unwrap_or_default(),
-        lab.world.fleet.name.as_str(),
+        bed.world.fleet.name.as_str(),
     ];
     redact_names(text, &names)
 }

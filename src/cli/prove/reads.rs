@@ -1,7 +1,7 @@
 //! What is found out without creating anything: the caller's permissions, and the listing of snapshots.
 
 use super::facts::{Fact, Statement, Verdict, describe, redact};
-use super::lab::Lab;
+use super::test_bed::TestBed;
 use crate::cli::lookup::permission_samples;
 use crate::cloud::{Answer, Permission, SnapshotListing};
 
@@ -20,14 +20,14 @@ const BACKUP: Statement = Statement {
 };
 
 /// The permissions that doctor checks, one fact for each action.
-pub(super) async fn permissions(lab: &Lab<'_>, facts: &mut Vec<Fact>) {
-    let samples = permission_samples(&lab.world);
-    let permissions = lab.context.account.permissions(&lab.world.fleet, &samples).await;
+pub(super) async fn permissions(bed: &TestBed<'_>, facts: &mut Vec<Fact>) {
+    let samples = permission_samples(&bed.world);
+    let permissions = bed.context.account.permissions(&bed.world.fleet, &samples).await;
     for Permission { action, answer } in permissions {
         let (observed, verdict) = match answer {
             Answer::Granted => ("permitted", Verdict::Holds),
             Answer::Denied(_) => ("not permitted", Verdict::Differs),
-            Answer::Unknown(reason) => ("", Verdict::NotTried(redact(lab, &reason))),
+            Answer::Unknown(reason) => ("", Verdict::NotTried(redact(bed, &reason))),
         };
         facts.push(Fact {
             id: format!("permission {action}"),
@@ -39,11 +39,11 @@ pub(super) async fn permissions(lab: &Lab<'_>, facts: &mut Vec<Fact>) {
     }
 }
 
-pub(super) async fn snapshots(lab: &Lab<'_>, facts: &mut Vec<Fact>) {
-    let source = &lab.world.fleet.policy.source_database;
+pub(super) async fn snapshots(bed: &TestBed<'_>, facts: &mut Vec<Fact>) {
+    let source = &bed.world.fleet.policy.source_database;
     let (listed, backup) = futures::join!(
-        lab.proofs().snapshots(source, SnapshotListing::Default),
-        lab.proofs().snapshots(source, SnapshotListing::AwsBackup),
+        bed.proofs().snapshots(source, SnapshotListing::Default),
+        bed.proofs().snapshots(source, SnapshotListing::AwsBackup),
     );
     let listed = match listed {
         Ok(listed) => listed,

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::facts::{Fact, FactBody};
-use super::lab::Lab;
+use super::test_bed::TestBed;
 use crate::cli::json;
 use crate::domain::{format, text};
 
@@ -29,20 +29,20 @@ pub(super) struct Report<'f> {
 }
 
 impl<'f> Report<'f> {
-    pub(super) async fn new(lab: &Lab<'_>, facts: &'f [Fact], leftovers: usize, left: usize) -> Self {
-        let account = &lab.context.account;
-        let policy = &lab.world.fleet.policy;
+    pub(super) async fn new(bed: &TestBed<'_>, facts: &'f [Fact], leftovers: usize, left: usize) -> Self {
+        let account = &bed.context.account;
+        let policy = &bed.world.fleet.policy;
         let source = account.source_database(&policy.source_database).await.ok().flatten();
-        let now = account.time().unwrap_or_else(|| lab.context.engine.clock().now());
+        let now = account.time().unwrap_or_else(|| bed.context.engine.clock().now());
         Self {
             version: json::VERSION,
             hatchery: env!("CARGO_PKG_VERSION"),
             region: account.region().to_owned(),
-            at: lab.now,
+            at: bed.now,
             database_engine: source
                 .map(|source| text::sanitize(&format!("{} {}", source.engine, source.engine_version))),
             database_class: policy.database_class.clone(),
-            seconds: u64::try_from((now - lab.now).num_seconds()).unwrap_or_default(),
+            seconds: u64::try_from((now - bed.now).num_seconds()).unwrap_or_default(),
             facts: facts.iter().map(FactBody::from).collect(),
             leftovers,
             left,

@@ -2,7 +2,7 @@
 
 use super::cleanup;
 use super::facts::{Fact, Statement, Verdict, describe, redact};
-use super::lab::Lab;
+use super::test_bed::TestBed;
 use crate::cloud::Result;
 use crate::domain::proof::key;
 use crate::domain::{Database, DatabaseId, DatabaseState, ErrorClass, Pool, TagChanges};
@@ -15,46 +15,46 @@ const VALUE: Statement = Statement {
     expected: "accepted and stored, or refused as invalid: hatchery writes no such value",
 };
 
-pub(super) async fn run(lab: &Lab<'_>, facts: &mut Vec<Fact>) {
-    facts.push(match free_database(lab) {
-        Ok(database) => write(lab, &database.id).await,
+pub(super) async fn run(bed: &TestBed<'_>, facts: &mut Vec<Fact>) {
+    facts.push(match free_database(bed) {
+        Ok(database) => write(bed, &database.id).await,
         Err(reason) => VALUE.not_tried(reason),
     });
 }
 
-fn free_database<'l>(lab: &'l Lab<'_>) -> Result<&'l Database, String> {
-    if let Some(reason) = lab.frozen() {
-        return Err(redact(lab, &reason));
+fn free_database<'b>(bed: &'b TestBed<'_>) -> Result<&'b Database, String> {
+    if let Some(reason) = bed.frozen() {
+        return Err(redact(bed, &reason));
     }
-    if !lab.world.is_complete() {
+    if !bed.world.is_complete() {
         return Err("the listing of the fleet is incomplete".to_owned());
     }
-    let free = Pool::new(&lab.world).in_state(DatabaseState::Free).next();
+    let free = Pool::new(&bed.world).in_state(DatabaseState::Free).next();
     free.ok_or_else(|| "the pool has no free database".to_owned())
 }
 
-async fn write(lab: &Lab<'_>, id: &DatabaseId) -> Fact {
-    match value_of(lab, id).await {
+async fn write(bed: &TestBed<'_>, id: &DatabaseId) -> Fact {
+    match value_of(bed, id).await {
         Ok(None) => {}
         Ok(Some(_)) => return VALUE.not_tried("another run tries it at this moment"),
         Err(error) => return VALUE.not_tried(describe(&error)),
     }
-    let value = lab.proof.tag_value();
-    lab.created.add_tagged(id.clone());
-    lab.created.begin_requests();
+    let value = bed.proof.tag_value();
+    bed.created.add_tagged(id.clone());
+    bed.created.begin_requests();
     let changes = TagChanges::new().set(key::VALUE, &value);
-    let written = lab.context.account.tag_database(id, &changes).await;
-    lab.created.end_requests(written.as_ref().err());
+    let written = bed.context.account.tag_database(id, &changes).await;
+    bed.created.end_requests(written.as_ref().err());
     let fact = match written {
-        Ok(()) => judge(&value, value_of(lab, id).await),
+        Ok(()) => judge(&value, value_of(bed, id).await),
         Err(error) if error.is(ErrorClass::Invalid) => {
             VALUE.observed(format!("refused with {}", error.code), Verdict::Holds)
         }
         Err(error) => VALUE.not_tried(describe(&error)),
     };
     // If this fails, the clean-up at the end tries again.
-    if cleanup::untag(lab, id).await.is_ok() {
-        lab.created.remove_tagged(id);
+    if cleanup::untag(bed, id).await.is_ok() {
+        bed.created.remove_tagged(id);
     }
     fact
 }
@@ -68,8 +68,8 @@ fn judge(written: &str, stored: Result<Option<String>>) -> Fact {
     }
 }
 
-async fn value_of(lab: &Lab<'_>, id: &DatabaseId) -> Result<Option<String>> {
-    let marked = lab.proofs().proof_databases().await?;
+async fn value_of(bed: &TestBed<'_>, id: &DatabaseId) -> Result<Option<String>> {
+    let marked = bed.proofs().proof_databases().await?;
     let found = marked.into_iter().find(|database| database.id == *id);
     Ok(found.and_then(|database| database.tags.get(key::VALUE).cloned()))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::future::{join, join_all};
 
 use super::facts::{Fact, Statement, Verdict, describe, seconds};
-use super::lab::Lab;
+use super::test_bed::TestBed;
 use crate::cloud::Result;
 use crate::domain::{ErrorClass, RecordId};
 
@@ -48,19 +48,19 @@ const FENCED: Statement = Statement {
     expected: "InvalidLaunchTemplateId.NotFound within 10 s",
 };
 
-pub(super) async fn claim(lab: &Lab<'_>, facts: &mut Vec<Fact>) {
-    let rivals: Vec<_> = (0..RIVALS).map(|rival| lab.new_template("claim", &rival.to_string())).collect();
-    lab.created.begin_requests();
-    let results = join_all(rivals.iter().map(|new| lab.proofs().create_proof_template(new))).await;
+pub(super) async fn claim(bed: &TestBed<'_>, facts: &mut Vec<Fact>) {
+    let rivals: Vec<_> = (0..RIVALS).map(|rival| bed.new_template("claim", &rival.to_string())).collect();
+    bed.created.begin_requests();
+    let results = join_all(rivals.iter().map(|new| bed.proofs().create_proof_template(new))).await;
     for id in results.iter().flatten() {
-        lab.created.add_template(id.clone(), lab.proof.template_name("claim"));
+        bed.created.add_template(id.clone(), bed.proof.template_name("claim"));
     }
-    lab.created.end_requests(results.iter().filter_map(|result| result.as_ref().err()));
+    bed.created.end_requests(results.iter().filter_map(|result| result.as_ref().err()));
     facts.push(judge_claim(&results));
     for id in results.iter().flatten() {
         // If this fails, the clean-up at the end tries again.
-        if lab.context.account.delete_record(id).await.is_ok() {
-            lab.created.remove_template(id);
+        if bed.context.account.delete_record(id).await.is_ok() {
+            bed.created.remove_template(id);
         }
     }
 }
@@ -96,10 +96,15 @@ struct Sample {
 type Lag = Result<Option<Duration>, String>;
 
 /// Measures the lags one template after the other, so that each has EC2's attention.
-pub(super) async fn lag(lab: &Lab<'_>, facts: &mut Vec<Fact>) {
+pub(super) async fn lag(bed: &TestBed<'_>, facts: &mut Vec<Fact>) {
+    if !bed.created.resources().templates.is_empty() {
+        let reason = "an earlier launch template could not be deleted";
+        facts.extend([USABLE, LISTED, FENCED].map(|statement| statement.not_tried(reason)));
+        return;
+    }
     let mut samples = Vec::new();
     for number in 1..=SAMPLES {
-        match sample(lab, number).await {
+        match sample(bed, number).await {
             Ok(sample) => samples.push(sample),
             Err(error) => {
                 facts.extend([USABLE, LISTED, FENCED].map(|statement| statement.not_tried(describe(&error))));
@@ -113,45 +118,45 @@ pub(super) async fn lag(lab: &Lab<'_>, facts: &mut Vec<Fact>) {
     facts.push(judge_lags(FENCED, &of(|sample| &sample.fenced), READ_LAG));
 }
 
-async fn sample(lab: &Lab<'_>, number: usize) -> Result<Sample> {
-    let new = lab.new_template(&format!("lag-{number}"), "lag");
-    lab.created.begin_requests();
-    let created = lab.proofs().create_proof_template(&new).await;
-    lab.created.end_requests(created.as_ref().err());
+async fn sample(bed: &TestBed<'_>, number: usize) -> Result<Sample> {
+    let new = bed.new_template(&format!("lag-{number}"), "lag");
+    bed.created.begin_requests();
+    let created = bed.proofs().create_proof_template(&new).await;
+    bed.created.end_requests(created.as_ref().err());
     let id = created?;
-    lab.created.add_template(id.clone(), new.name.clone());
-    let found = async || match lab.proofs().dry_run_template(&id).await {
+    bed.created.add_template(id.clone(), new.name.clone());
+    let found = async || match bed.proofs().dry_run_template(&id).await {
         Ok(()) => Ok(true),
         Err(error) if error.is(ErrorClass::NotFound) => Ok(false),
         Err(error) => Err(error),
     };
     let (usable, listed) = join(
-        wait(lab, &found),
-        wait(lab, async || {
-            let listed = lab.proofs().proof_templates().await?;
+        wait(bed, &found),
+        wait(bed, async || {
+            let listed = bed.proofs().proof_templates().await?;
             Ok(listed.iter().any(|template| template.id == id))
         }),
     )
     .await;
-    let deleted = lab.context.account.delete_record(&id).await;
+    let deleted = bed.context.account.delete_record(&id).await;
     let fenced = match (&deleted, &usable) {
         (Err(error), _) => Err(describe(error)),
         (Ok(()), Err(reason)) => Err(reason.clone()),
         (Ok(()), Ok(None)) => Err("EC2 has not found the template before".to_owned()),
-        (Ok(()), Ok(Some(_))) => wait(lab, async || Ok(!found().await?)).await,
+        (Ok(()), Ok(Some(_))) => wait(bed, async || Ok(!found().await?)).await,
     };
     if deleted.is_ok() {
-        lab.created.remove_template(&id);
+        bed.created.remove_template(&id);
     }
     Ok(Sample { usable, listed, fenced })
 }
 
 /// Asks until the answer is yes, more and more rarely, and returns when the question was sent.
-async fn wait(lab: &Lab<'_>, is_so: impl AsyncFn() -> Result<bool>) -> Lag {
-    let begun = lab.elapsed();
+async fn wait(bed: &TestBed<'_>, is_so: impl AsyncFn() -> Result<bool>) -> Lag {
+    let begun = bed.elapsed();
     let mut delay = Duration::from_millis(250);
     loop {
-        let asked = lab.elapsed().saturating_sub(begun);
+        let asked = bed.elapsed().saturating_sub(begun);
         match is_so().await {
             Ok(true) => return Ok(Some(asked)),
             Ok(false) if asked > PATIENCE => return Ok(None),
@@ -159,7 +164,7 @@ async fn wait(lab: &Lab<'_>, is_so: impl AsyncFn() -> Result<bool>) -> Lag {
             Err(error) if error.is(ErrorClass::Throttled) && asked <= PATIENCE => {}
             Err(error) => return Err(describe(&error)),
         }
-        lab.sleep(delay).await;
+        bed.sleep(delay).await;
         delay = (delay * 2).min(Duration::from_secs(2));
     }
 }

@@ -10,7 +10,7 @@ use crate::cloud::{BaseTemplate, NewProofTemplate, Proofs};
 use crate::domain::{Proof, World, lifecycle};
 
 /// What the experiments work with.
-pub(super) struct Lab<'c> {
+pub(super) struct TestBed<'c> {
     pub(super) context: &'c Context<'c>,
     pub(super) world: World,
     /// AWS's time at the start.
@@ -20,7 +20,7 @@ pub(super) struct Lab<'c> {
     pub(super) created: Created,
 }
 
-impl Lab<'_> {
+impl TestBed<'_> {
     pub(super) fn proofs(&self) -> &dyn Proofs {
         self.context.account.proofs()
     }
