@@ -36,6 +36,7 @@ mod metrics;
 mod open;
 mod options;
 mod pool;
+mod prove;
 mod stack;
 mod table;
 mod terminate;
@@ -77,7 +78,17 @@ enum Headless {
     #[command(flatten)]
     OnFleet(OnFleet),
     /// Check credentials, permissions, fleet, network, image, snapshot, quotas and pool
-    Doctor,
+    Doctor {
+        /// Try facts of AWS that only an account can tell, with throw-away resources, and print them for an issue
+        #[arg(long)]
+        prove: bool,
+        /// Also restore a database, and watch it for up to an hour
+        #[arg(long, requires = "prove")]
+        with_database: bool,
+        /// Do not ask for confirmation
+        #[arg(long, short, requires = "prove")]
+        yes: bool,
+    },
     /// List, show, change and create fleets
     #[command(subcommand)]
     Fleet(fleet::FleetCommand),
@@ -158,12 +169,17 @@ impl Headless {
             Self::OnFleet(OnFleet::Images { command }) => command.is_some(),
             Self::OnFleet(OnFleet::Pool { command }) => command.is_some(),
             Self::Fleet(command) => command.is_write(),
+            Self::Doctor { prove, .. } => *prove,
             Self::OnFleet(OnFleet::Ls | OnFleet::Activity { .. } | OnFleet::Logs(_) | OnFleet::Open(_))
-            | Self::Doctor
             | Self::Stack(_)
             | Self::Completions { .. }
             | Self::Man => false,
         }
+    }
+
+    /// Whether it ends by itself when it is interrupted, because it cleans up.
+    fn handles_interrupts(&self) -> bool {
+        matches!(self, Self::Doctor { prove: true, .. })
     }
 }
 
@@ -196,7 +212,10 @@ fn run(cli: Cli, console: Console) -> ExitCode {
     let result = match command {
         None => dashboard::run(&session).map(|()| ExitCode::SUCCESS),
         Some(Command::Demo(args)) => demo::run(&args, &session).map(|()| ExitCode::SUCCESS),
-        Some(Command::Headless(command)) => block_on(run_headless(command, &session), &session),
+        Some(Command::Headless(command)) => {
+            let handles_interrupts = command.handles_interrupts();
+            block_on(run_headless(command, &session), handles_interrupts, &session)
+        }
     };
     result.unwrap_or_else(|failure| report(&session.console, &failure))
 }
@@ -221,6 +240,7 @@ pub async fn run_on(platform: Platform, arguments: impl IntoIterator<Item = OsSt
 
 fn block_on(
     command: impl Future<Output = Result<ExitCode, Failure>>,
+    handles_interrupts: bool,
     session: &Session,
 ) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -231,7 +251,7 @@ fn block_on(
         let result = tokio::select! {
             result = command => result,
             // 128 + SIGINT, as shells report it.
-            _ = tokio::signal::ctrl_c() => Ok(ExitCode::from(130)),
+            _ = tokio::signal::ctrl_c(), if !handles_interrupts => Ok(ExitCode::from(130)),
         };
         session.forwards.close().await;
         result
@@ -248,7 +268,11 @@ async fn run_headless(command: Headless, session: &Session) -> Result<ExitCode, 
     }
     match command {
         Headless::OnFleet(command) => return run_on_fleet(command, session).await,
-        Headless::Doctor => return doctor::run(session).await,
+        Headless::Doctor { prove: false, .. } => return doctor::run(session).await,
+        Headless::Doctor { prove: true, with_database, yes } => {
+            let mode = prove::ProveMode { with_database, yes };
+            return Box::pin(prove::run(session, mode)).await;
+        }
         Headless::Fleet(command) => fleet::run(command, session).await?,
         Headless::Stack(args) => stack::run(&args, &session.console)?,
         Headless::Completions { shell } => {

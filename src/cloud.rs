@@ -19,6 +19,7 @@ mod account;
 #[cfg(feature = "aws")]
 pub mod aws;
 mod port_forward;
+mod proofs;
 pub mod sim;
 mod types;
 
@@ -27,6 +28,9 @@ pub use account::{
     PermissionSamples, Quota, ScheduledEngine, SourceDatabase,
 };
 pub use port_forward::{ForwardingSession, PortForwarding, Ports, TARGET_NOT_CONNECTED};
+pub use proofs::{
+    DatabaseProgress, ListedSnapshot, NewProofTemplate, ProofResource, Proofs, SnapshotListing,
+};
 pub use types::{
     BaseTemplate, LaunchInstance, LogItem, LogLine, LogQuery, Observed, Page, SecurityGroup, Template,
 };

@@ -18,6 +18,15 @@ pub(crate) async fn terminated() {
     }
 }
 
+/// Waits for Ctrl-C, or until the process is told to end. Returns its exit code as shells report it: 128 and the signal's number.
+pub(crate) async fn interrupted() -> u8 {
+    tokio::select! {
+        // Without a handler, the signal ends the process.
+        Ok(()) = tokio::signal::ctrl_c() => 130,
+        () = terminated() => 143,
+    }
+}
+
 /// Waits until the process is told to end.
 ///
 /// # Errors

@@ -8,10 +8,9 @@ use serde::Serialize;
 
 use super::context::Session;
 use super::fleet::{checks, leftovers};
+use super::lookup::permission_samples;
 use super::{database_checks, json};
-use crate::cloud::{
-    self, Answer, BaseTemplate, DynAccount, Inventory, Permission, PermissionSamples, Quota, ScheduledEngine,
-};
+use crate::cloud::{self, Answer, BaseTemplate, DynAccount, Inventory, Permission, Quota, ScheduledEngine};
 use crate::domain::format::format_duration;
 use crate::domain::{Access, Fleet, Target, World, health, lifecycle};
 use crate::engine::{Engine, exposure};
@@ -280,7 +279,7 @@ fn check_listing_cost(inventory: &Result<Inventory, Failure>, findings: &mut Fin
 
 async fn check_account(account: &DynAccount, world: &World, findings: &mut Findings) {
     let fleet = &world.fleet;
-    let samples = samples(world);
+    let samples = permission_samples(world);
     let (base, permissions, quotas) = join!(
         exposure::base_template_of(&**account, fleet),
         account.permissions(fleet, &samples),
@@ -365,17 +364,6 @@ fn check_permissions(permissions: Vec<Permission>, findings: &mut Findings) {
                 findings.push(Level::Info, "permissions", message, "");
             }
         }
-    }
-}
-
-/// Returns resources of the fleet that policies know by their tags.
-fn samples(world: &World) -> PermissionSamples {
-    let record = world.records.iter().find(|record| !record.retirement);
-    let instance = world.instances.iter().find(|instance| !instance.state.is_ending());
-    PermissionSamples {
-        image: world.image.clone().ok().flatten(),
-        record: record.map(|record| record.id.clone()),
-        instance: instance.map(|instance| instance.id.clone()),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::{Cloud, Pages, Result};
+use super::{Cloud, Pages, Proofs, Result};
 use crate::domain::{Fleet, FleetName, Image, InstanceId, NewFleet, RecordId};
 
 /// A shared [`Account`].
@@ -170,4 +170,7 @@ pub trait Account: Cloud {
 
     /// Returns the quotas that limit a fleet.
     async fn quotas(&self) -> Result<Vec<Quota>>;
+
+    /// Returns the operations on throw-away resources.
+    fn proofs(&self) -> &dyn Proofs;
 }

@@ -23,8 +23,8 @@ use self::launch_templates::BaseTemplates;
 use self::truncation::RejectTruncated;
 use super::{
     Account, BaseTemplate, Cloud, DatabaseSubnetGroup, Identity, Inventory, LaunchInstance, LogItem, LogLine,
-    LogQuery, Observed, Pages, Permission, PermissionSamples, PortForwarding, Quota, Result, ScheduledEngine,
-    SecurityGroup, SourceDatabase, Template,
+    LogQuery, Observed, Pages, Permission, PermissionSamples, PortForwarding, Proofs, Quota, Result,
+    ScheduledEngine, SecurityGroup, SourceDatabase, Template,
 };
 use crate::domain::{
     AuditEvent, CloudError, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image,
@@ -50,6 +50,7 @@ mod moto;
 mod network;
 mod permissions;
 mod pipelines;
+mod proofs;
 mod quotas;
 mod sessions;
 mod truncation;
@@ -403,6 +404,10 @@ impl Account for AwsCloud {
 
     async fn quotas(&self) -> Result<Vec<Quota>> {
         self.quotas().await
+    }
+
+    fn proofs(&self) -> &dyn Proofs {
+        self
     }
 }
 

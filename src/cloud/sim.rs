@@ -17,6 +17,7 @@ mod logs;
 mod mutations;
 mod operations;
 mod pipelines;
+mod proofs;
 mod rds;
 mod scenario;
 mod setup;

@@ -6,5 +6,6 @@ mod harness;
 mod help;
 mod lag;
 mod outcomes;
+mod prove;
 mod text;
 mod wait;

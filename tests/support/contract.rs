@@ -6,11 +6,14 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
-use hatchery::cloud::{Account, LaunchInstance, LogQuery, Template, collect};
+use hatchery::cloud::{
+    Account, LaunchInstance, LogQuery, NewProofTemplate, SnapshotListing, Template, collect,
+};
 use hatchery::domain::tags::key;
 use hatchery::domain::{
     AuditEvent, CompanyTags, ErrorClass, Fleet, FleetName, InstanceState, NewDatabase, NewEnvironment,
-    NewFleet, NewRecord, Number, Outcome, Policy, Purpose, RecordId, Spare, SubnetId, TagChanges, Tags,
+    NewFleet, NewRecord, Number, Outcome, Policy, Proof, Purpose, RecordId, Spare, SubnetId, TagChanges,
+    Tags,
 };
 
 /// The resources that the account must have.
@@ -32,6 +35,7 @@ pub(crate) async fn check(cloud: &dyn Account, fixtures: &Fixtures) {
     records(cloud, fixtures, &fleet).await;
     instances(cloud, fixtures, &fleet).await;
     databases(cloud, fixtures, &fleet).await;
+    proofs(cloud, fixtures, &fleet).await;
     audit(cloud, fixtures, &fleet).await;
     absent(cloud, &fleet).await;
 }
@@ -239,16 +243,15 @@ async fn instances(cloud: &dyn Account, fixtures: &Fixtures, fleet: &Fleet) {
     assert!(alive.iter().all(|instance| instance.state.is_ending()));
 }
 
-async fn databases(cloud: &dyn Account, fixtures: &Fixtures, fleet: &Fleet) {
-    let subnets = cloud.subnets(&fleet.policy.subnets).await.unwrap();
-    let new = NewDatabase {
+async fn new_database(cloud: &dyn Account, fixtures: &Fixtures, zone: &str) -> NewDatabase {
+    NewDatabase {
         fleet: name(),
         number: Number(4),
         claim: None,
         requested_at: fixtures.now,
         source: "integration".into(),
         snapshot: cloud.latest_snapshot(&fixtures.source_database).await.unwrap().unwrap(),
-        zone: subnets[0].zone.clone(),
+        zone: zone.to_owned(),
         class: "db.t4g.small".into(),
         subnet_group: fixtures.subnet_group.clone(),
         security_groups: Vec::new(),
@@ -256,7 +259,12 @@ async fn databases(cloud: &dyn Account, fixtures: &Fixtures, fleet: &Fleet) {
         iam_auth: false,
         settings: "0123456789abcdef".into(),
         company_tags: company_tags(),
-    };
+    }
+}
+
+async fn databases(cloud: &dyn Account, fixtures: &Fixtures, fleet: &Fleet) {
+    let subnets = cloud.subnets(&fleet.policy.subnets).await.unwrap();
+    let new = new_database(cloud, fixtures, &subnets[0].zone).await;
     cloud.create_database(&new).await.unwrap();
     assert_company_tags(fixtures, new.id().as_str()).await;
     assert_eq!(cloud.create_database(&new).await.unwrap_err().class, ErrorClass::AlreadyExists);
@@ -282,6 +290,57 @@ async fn databases(cloud: &dyn Account, fixtures: &Fixtures, fleet: &Fleet) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     cloud.delete_database(&new.id()).await.unwrap();
+}
+
+/// What belongs to a proof is not the fleet's, although it is made like it.
+async fn proofs(cloud: &dyn Account, fixtures: &Fixtures, fleet: &Fleet) {
+    let proofs = cloud.proofs();
+    let proof = Proof::new(name(), "arn:aws:iam::123456789012:user/amy", fixtures.now, 1);
+    let tags = proof.tags(&company_tags());
+    let new = |claim: &str| NewProofTemplate {
+        name: proof.template_name("claim"),
+        claim: claim.to_owned(),
+        image: None,
+        instance_type: "t3.2xlarge".into(),
+        subnet: Some(SubnetId::new(&fixtures.subnets[0])),
+        security_groups: vec![fixtures.security_group.clone()],
+        tags: tags.clone(),
+    };
+    let image = cloud.latest_image("dev").await.unwrap().unwrap().id;
+    let first = NewProofTemplate { image: Some(image), ..new("first") };
+    let id = proofs.create_proof_template(&first).await.unwrap();
+    let rival = proofs.create_proof_template(&new("second")).await.unwrap_err();
+    assert_eq!(rival.class, ErrorClass::AlreadyExists);
+    let found = proofs.proof_templates().await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!((&found[0].id, &found[0].name, &found[0].tags), (&id, &first.name, &tags));
+    proofs.dry_run_template(&id).await.unwrap();
+    assert_eq!(cloud.instances_of(&name().environment(Number(0))).await.unwrap().value, []);
+    assert!(
+        collect(cloud.templates(&fleet.name)).await.iter().all(|found| matches!(found, Template::Fleet(_)))
+    );
+    cloud.delete_record(&id).await.unwrap();
+    assert_eq!(proofs.proof_templates().await.unwrap(), []);
+
+    let zone = cloud.subnets(&fleet.policy.subnets).await.unwrap()[0].zone.clone();
+    let (id, like) = (proof.database_id("first"), new_database(cloud, fixtures, &zone).await);
+    proofs.restore_proof_database(&id, &tags, &like).await.unwrap();
+    let found = proofs.proof_databases().await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!((&found[0].id, &found[0].name, &found[0].tags), (&id, &id.to_string(), &tags));
+    assert!(proofs.database_progress(&id).await.unwrap().is_some());
+    assert_eq!(proofs.database_progress(&proof.database_id("missing")).await.unwrap(), None);
+    let listed = collect(cloud.databases(&fleet.name)).await;
+    assert_eq!(listed.iter().filter(|database| database.id == id).count() + listed.unreadable.len(), 0);
+    assert!(cloud.inventory().await.unwrap().holdings.iter().all(|held| held.records == 0));
+    cloud.delete_database(&id).await.unwrap();
+
+    let source = &fixtures.source_database;
+    let listed = proofs.snapshots(source, SnapshotListing::Default).await.unwrap();
+    let latest = cloud.latest_snapshot(source).await.unwrap().unwrap();
+    assert!(listed.iter().any(|snapshot| snapshot.id == latest.id), "{listed:?}");
+    assert_eq!(proofs.snapshots("missing", SnapshotListing::Default).await.unwrap(), []);
+    assert_eq!(proofs.snapshots(source, SnapshotListing::AwsBackup).await.unwrap(), []);
 }
 
 async fn audit(cloud: &dyn Account, fixtures: &Fixtures, fleet: &Fleet) {

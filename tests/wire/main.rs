@@ -29,6 +29,7 @@ mod ministack;
 mod policies;
 mod port_forward;
 mod profiles;
+mod prove;
 mod refusals;
 mod removal;
 mod stack;

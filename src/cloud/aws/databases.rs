@@ -2,7 +2,7 @@
 
 use std::sync::PoisonError;
 
-use aws_sdk_rds::types::{DbInstance, Tag};
+use aws_sdk_rds::types::{DbInstance, DbSnapshot, Tag};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::call::{Access, Bucket, call};
@@ -56,7 +56,7 @@ impl AwsCloud {
         Ok((all, cost))
     }
 
-    async fn describe(&self, id: &str) -> Result<Observed<Option<DbInstance>>> {
+    pub(super) async fn describe(&self, id: &str) -> Result<Observed<Option<DbInstance>>> {
         let request = self.rds.describe_db_instances().db_instance_identifier(id);
         match call(&self.limits, Bucket::Database, Access::Read, "DescribeDBInstances", request.send()).await
         {
@@ -98,47 +98,55 @@ impl AwsCloud {
     }
 
     pub(super) async fn latest_snapshot(&self, source: &str) -> Result<Option<Snapshot>> {
+        let mut latest: Option<Snapshot> = None;
+        for snapshot in self.list_snapshots(source, None).await? {
+            // The time of a copy is later than that of its data.
+            let time = snapshot.original_snapshot_create_time().or(snapshot.snapshot_create_time());
+            let (Some(id), Some(created_at)) =
+                (snapshot.db_snapshot_identifier(), time.and_then(from_sdk_time))
+            else {
+                continue;
+            };
+            if latest.as_ref().is_none_or(|latest| latest.created_at < created_at) {
+                latest = Some(Snapshot { id: SnapshotId::new(id), created_at });
+            }
+        }
+        Ok(latest)
+    }
+
+    /// Lists the `available` snapshots of a source database, of one type or of those that RDS lists by default.
+    pub(super) async fn list_snapshots(&self, source: &str, kind: Option<&str>) -> Result<Vec<DbSnapshot>> {
         let mut pager = self
             .rds
             .describe_db_snapshots()
             .db_instance_identifier(source)
+            .set_snapshot_type(kind.map(str::to_owned))
             .max_records(PAGE)
             .into_paginator()
             .send();
-        let mut latest: Option<Snapshot> = None;
+        let mut snapshots = Vec::new();
         loop {
             let next = async { pager.next().await.transpose() };
             let page = call(&self.limits, Bucket::Database, Access::Read, "DescribeDBSnapshots", next).await;
             // RDS returns NotFound if the source database does not exist.
-            let Some(page) = absent(page)?.and_then(|page| page.value) else { return Ok(latest) };
-            for snapshot in
-                page.db_snapshots().iter().filter(|snapshot| snapshot.status() == Some("available"))
-            {
-                let (Some(id), Some(created_at)) = (
-                    snapshot.db_snapshot_identifier(),
-                    // The time of a copy is later than that of its data.
-                    snapshot
-                        .original_snapshot_create_time()
-                        .or(snapshot.snapshot_create_time())
-                        .and_then(from_sdk_time),
-                ) else {
-                    continue;
-                };
-                if latest.as_ref().is_none_or(|latest| latest.created_at < created_at) {
-                    latest = Some(Snapshot { id: SnapshotId::new(id), created_at });
-                }
-            }
+            let Some(page) = absent(page)?.and_then(|page| page.value) else { return Ok(snapshots) };
+            let found = page.db_snapshots.unwrap_or_default().into_iter();
+            snapshots.extend(found.filter(|snapshot| snapshot.status() == Some("available")));
         }
+    }
+
+    pub(super) async fn create_database(&self, new: &NewDatabase) -> Result<()> {
+        self.restore(&new.id(), &new.tags(), new).await
     }
 
     /// Sets everything that a restore would otherwise copy from the source.
     /// <https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_RestoreDBInstanceFromDBSnapshot.html>
-    pub(super) async fn create_database(&self, new: &NewDatabase) -> Result<()> {
+    pub(super) async fn restore(&self, id: &DatabaseId, tags: &Tags, new: &NewDatabase) -> Result<()> {
         let groups = (!new.security_groups.is_empty()).then(|| new.security_groups.clone());
         let request = self
             .rds
             .restore_db_instance_from_db_snapshot()
-            .db_instance_identifier(new.id().as_str())
+            .db_instance_identifier(id.as_str())
             .db_snapshot_identifier(new.snapshot.id.as_str())
             .db_instance_class(&new.class)
             .db_subnet_group_name(&new.subnet_group)
@@ -156,7 +164,7 @@ impl AwsCloud {
             .set_engine_lifecycle_support(self.engine_lifecycle_support(&new.source).await?)
             // With backups, RDS starts the first one right after the restore, in the status `backing-up`.
             .backup_retention_period(0)
-            .set_tags(Some(rds_tags(&new.tags())));
+            .set_tags(Some(rds_tags(tags)));
         let operation = "RestoreDBInstanceFromDBSnapshot";
         call(&self.limits, Bucket::Database, Access::Write, operation, request.send()).await.map(|_| ())
     }

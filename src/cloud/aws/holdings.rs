@@ -61,7 +61,7 @@ fn owners_of_databases(databases: &[DbInstance]) -> Vec<FleetName> {
 }
 
 /// Reads all pages, or fails: an incomplete listing counts too little.
-async fn all<T>(pages: Pages<'_, T>) -> Result<Vec<T>> {
+pub(super) async fn all<T>(pages: Pages<'_, T>) -> Result<Vec<T>> {
     let listing = collect(pages).await;
     listing.problem.map_or(Ok(listing.items), Err)
 }

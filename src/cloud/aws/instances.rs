@@ -22,7 +22,7 @@ use crate::domain::{
 const PAGE: i32 = 1_000;
 
 /// The only version of a record.
-const RECORD_VERSION: &str = "1";
+pub(super) const RECORD_VERSION: &str = "1";
 
 impl AwsCloud {
     pub(super) fn list_ec2_instances(

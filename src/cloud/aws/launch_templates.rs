@@ -201,7 +201,7 @@ impl AwsCloud {
         Box::pin(self.create_template(&name, &claim, fleet_data(new), &new.tags())).await
     }
 
-    async fn create_template(
+    pub(super) async fn create_template(
         &self,
         name: &str,
         claim: &str,
@@ -290,7 +290,7 @@ fn launch_data(
 }
 
 /// Adds the environment's tags, which override the base template's.
-fn add_tags(
+pub(super) fn add_tags(
     specifications: &mut Vec<LaunchTemplateTagSpecificationRequest>,
     kind: &ResourceType,
     tags: &Tags,
@@ -309,7 +309,7 @@ fn add_tags(
 
 /// Requires `IMDSv2`, allows the hops of pods in Minikube, and exposes the instance's tags.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html>
-fn metadata_options() -> LaunchTemplateInstanceMetadataOptionsRequest {
+pub(super) fn metadata_options() -> LaunchTemplateInstanceMetadataOptionsRequest {
     LaunchTemplateInstanceMetadataOptionsRequest::builder()
         .http_endpoint(LaunchTemplateInstanceMetadataEndpointState::Enabled)
         .http_tokens(LaunchTemplateHttpTokensState::Required)

@@ -11,7 +11,7 @@ use super::state::{Change, Template};
 use super::throttle::Bucket;
 use crate::cloud::{
     Account, Answer, Cloud, DatabaseSubnetGroup, Identity, Inventory, ListingCost, Pages, Permission,
-    PermissionSamples, Quota, Result, ScheduledEngine, SourceDatabase,
+    PermissionSamples, Proofs, Quota, Result, ScheduledEngine, SourceDatabase,
 };
 use crate::domain::{Fleet, FleetName, Image, NewFleet, RecordId};
 use chrono::{DateTime, Utc};
@@ -129,5 +129,9 @@ impl Account for Caller {
             Ok(vec![Quota { name: "DB instances".into(), limit, used: Some(used) }])
         });
         Ok(found.await?.value)
+    }
+
+    fn proofs(&self) -> &dyn Proofs {
+        self
     }
 }

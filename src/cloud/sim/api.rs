@@ -280,7 +280,11 @@ impl Cloud for Caller {
     async fn create_database(&self, new: &NewDatabase) -> Result<()> {
         let new = new.clone();
         let operation = write("RestoreDBInstanceFromDBSnapshot", Bucket::Database);
-        self.write(operation, move |state, who| create_database(state, who, operation, &new)).await
+        let (id, tags) = (new.id(), new.tags());
+        self.write(operation, move |state, who| {
+            create_database(state, who, operation, id.as_str(), &tags, &new)
+        })
+        .await
     }
 
     async fn start_database(&self, id: &DatabaseId) -> Result<()> {

@@ -5,7 +5,7 @@ use super::operations::{CREATE_TEMPLATE, Operation, RUN};
 use super::scenario::Guarantee;
 use super::state::{Change, Event, LaunchData, SimDatabase, State, Template, seconds};
 use crate::cloud::{LaunchInstance, Result};
-use crate::domain::{ErrorClass, InstanceId, NewDatabase, RecordId};
+use crate::domain::{ErrorClass, InstanceId, NewDatabase, RecordId, Tags};
 
 pub(super) fn name_taken() -> crate::domain::CloudError {
     let message = "Launch template name already in use";
@@ -68,7 +68,7 @@ pub(super) fn launch_instance(state: &mut State, who: &str, request: &LaunchInst
 }
 
 /// Fails if EC2 has created the template so recently that `RunInstances` does not find it yet.
-fn check_visible(state: &mut State, template: &str) -> Result<()> {
+pub(super) fn check_visible(state: &mut State, template: &str) -> Result<()> {
     let lag = state.strict_draw([0.0, state.scenario.strictness.write_lag]);
     let exists = state.templates.get(template).is_some();
     if exists && state.templates.at(template, state.now - seconds(lag)).is_none() {
@@ -121,14 +121,16 @@ fn check_capacity(state: &mut State, request: &LaunchInstance, launch: &LaunchDa
     Ok(())
 }
 
+/// Restores a database under an identifier, with these tags.
 pub(super) fn create_database(
     state: &mut State,
     who: &str,
     operation: Operation,
+    id: &str,
+    tags: &Tags,
     new: &NewDatabase,
 ) -> Result<()> {
-    let id = new.id().to_string();
-    if state.databases.get(&id).is_some() {
+    if state.databases.get(id).is_some() {
         return Err(call_error(
             ErrorClass::AlreadyExists,
             operation,
@@ -161,21 +163,21 @@ pub(super) fn create_database(
         endpoint: None,
         created_at: None,
         zone: new.zone.clone(),
-        tags: new.tags(),
+        tags: tags.clone(),
         protected: false,
         episode: 0,
     };
-    state.databases.set(&id, state.now, database);
+    state.databases.set(id, state.now, database);
     let seconds = state.sample(&format!("{id} comes"), state.scenario.latency.restore);
     if state.chance(faults.restore_fails) {
         state.count_fault("restore failed");
-        state.schedule_in(seconds, Event::RestoreFailed(id.clone()));
+        state.schedule_in(seconds, Event::RestoreFailed(id.to_owned()));
     } else if state.chance(faults.restore_hangs) {
         state.count_fault("restore hangs");
     } else {
-        state.schedule_in(seconds, Event::Restored(id.clone()));
+        state.schedule_in(seconds, Event::Restored(id.to_owned()));
     }
     state.record(who, || format!("restoring {id} from {}", new.snapshot.id));
-    state.changed(who, &Change::Database(id));
+    state.changed(who, &Change::Database(id.to_owned()));
     Ok(())
 }

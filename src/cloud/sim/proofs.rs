@@ -1,0 +1,110 @@
+//! The part of the port that only `hatchery doctor --prove` needs.
+
+use async_trait::async_trait;
+
+use super::Caller;
+use super::faults::call_error;
+use super::mutations::{check_visible, create_database, create_template};
+use super::operations::{CREATE_TEMPLATE, DATABASES, RUN, TEMPLATES, read, write};
+use super::state::{LaunchData, Template};
+use super::throttle::Bucket;
+use crate::cloud::{
+    BaseTemplate, DatabaseProgress, ListedSnapshot, NewProofTemplate, ProofResource, Proofs, Result,
+    SnapshotListing,
+};
+use crate::domain::{DatabaseId, ErrorClass, NewDatabase, RecordId, Tags, proof};
+
+#[async_trait]
+impl Proofs for Caller {
+    async fn create_proof_template(&self, new: &NewProofTemplate) -> Result<RecordId> {
+        let new = new.clone();
+        self.write(CREATE_TEMPLATE, move |state, who| {
+            let launch = new.image.as_ref().zip(new.subnet.clone()).map(|(_, subnet)| LaunchData {
+                instance_type: new.instance_type.clone(),
+                subnet,
+                tags: new.tags.clone(),
+            });
+            let (name, created_at, tags) = (new.name.clone(), state.now, new.tags.clone());
+            let base = BaseTemplate::default();
+            create_template(state, who, Template { name, created_at, tags, launch, base })
+        })
+        .await
+    }
+
+    async fn dry_run_template(&self, id: &RecordId) -> Result<()> {
+        let found = self.read(RUN, |state, _| {
+            let Some(template) = state.templates.get(id.as_str()) else {
+                let message = "The specified launch template, with template ID, does not exist";
+                let code = "InvalidLaunchTemplateId.NotFound";
+                return Err(call_error(ErrorClass::NotFound, RUN, code, message));
+            };
+            if template.launch.is_none() {
+                let message = "The request must contain the parameter ImageId";
+                return Err(call_error(ErrorClass::Invalid, RUN, "MissingParameter", message));
+            }
+            check_visible(state, id.as_str())
+        });
+        found.await?;
+        Ok(())
+    }
+
+    async fn proof_templates(&self) -> Result<Vec<ProofResource<RecordId>>> {
+        let found = self.read(TEMPLATES, |state, at| {
+            let all = state.templates.page("", at);
+            let own = all.filter(|(_, template)| template.name.starts_with(proof::TEMPLATES));
+            let resource = |(id, template): (&str, &Template)| ProofResource {
+                id: RecordId::new(id),
+                name: template.name.clone(),
+                tags: template.tags.clone(),
+            };
+            Ok(own.map(resource).collect())
+        });
+        Ok(found.await?.value)
+    }
+
+    async fn restore_proof_database(&self, id: &DatabaseId, tags: &Tags, new: &NewDatabase) -> Result<()> {
+        let (id, tags, new) = (id.to_string(), tags.clone(), new.clone());
+        let operation = write("RestoreDBInstanceFromDBSnapshot", Bucket::Database);
+        self.write(operation, move |state, who| create_database(state, who, operation, &id, &tags, &new))
+            .await
+    }
+
+    async fn proof_databases(&self) -> Result<Vec<ProofResource<DatabaseId>>> {
+        let found = self.read(DATABASES, |state, at| {
+            let all = state.databases.page("", at);
+            let marked = all
+                .filter(|(_, database)| database.tags.keys().any(|key| key.starts_with(proof::key::PREFIX)));
+            let resource = |(id, database): (&str, &super::state::SimDatabase)| ProofResource {
+                id: DatabaseId::new(id),
+                name: id.to_owned(),
+                tags: database.tags.clone(),
+            };
+            Ok(marked.map(resource).collect())
+        });
+        Ok(found.await?.value)
+    }
+
+    async fn database_progress(&self, id: &DatabaseId) -> Result<Option<DatabaseProgress>> {
+        let found = self.read(DATABASES, |state, at| {
+            Ok(state.databases.at(id.as_str(), at).map(|database| DatabaseProgress {
+                status: database.status.clone(),
+                storage: (database.status == "storage-initialization").then(|| "Initializing".to_owned()),
+                percent: None,
+            }))
+        });
+        Ok(found.await?.value)
+    }
+
+    /// The account has no AWS Backup.
+    async fn snapshots(&self, source: &str, listing: SnapshotListing) -> Result<Vec<ListedSnapshot>> {
+        let operation = read("DescribeDBSnapshots", Bucket::Database);
+        let found = self.read(operation, |state, _| {
+            let is_listed = listing == SnapshotListing::Default && source == state.scenario.source_database;
+            let snapshots = state.snapshots.iter().filter(|_| is_listed);
+            let listed =
+                snapshots.map(|found| ListedSnapshot { id: found.id.clone(), has_original_time: true });
+            Ok(listed.collect())
+        });
+        Ok(found.await?.value)
+    }
+}
