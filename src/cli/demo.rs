@@ -83,6 +83,8 @@ pub(crate) fn run(args: &DemoArgs, session: &Session) -> Result<(), Failure> {
     dashboard::block_on(async move {
         let clock = Clock::virtual_from(Clock::system().now(), speed);
         let sim = SimCloud::new(scenario, seed, clock.clone());
+        // Only tests read the history. At 20,000 entries it would take most of the demo's memory.
+        sim.limit_history(0);
         let mut options = dashboard::tui_options(&session.options, &session.config, clock.clone(), USER)?;
         options.demo = Some(DemoInfo { about: format!("{speed} times as fast") });
         options.refresh = Duration::from_secs(20);
