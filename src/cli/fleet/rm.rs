@@ -95,7 +95,7 @@ async fn confirm(
         account.region(),
         identity.account,
     );
-    let answer = session.console.ask(&question);
+    let answer = session.console.ask(&question).await;
     let answer = answer.map_err(|error| {
         Failure::new(Kind::Failed, format!("cannot read the confirmation: {error}"), "add --yes")
     })?;
