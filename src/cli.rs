@@ -12,6 +12,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use crate::config::Config;
 use crate::failure::{Failure, Kind};
 use crate::logging;
+use crate::signals;
 
 mod activity;
 mod console;
@@ -253,7 +254,12 @@ fn block_on(
             // 128 + SIGINT, as shells report it.
             _ = tokio::signal::ctrl_c(), if !handles_interrupts => Ok(ExitCode::from(130)),
         };
-        session.forwards.close().await;
+        tokio::select! {
+            () = session.forwards.close() => {}
+            // A signal meanwhile does not wait for AWS to end the sessions.
+            _ = tokio::signal::ctrl_c() => {}
+            () = signals::terminated() => {}
+        }
         result
     });
     // Background tasks such as a DNS lookup must not delay the exit.

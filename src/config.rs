@@ -28,8 +28,10 @@ pub(crate) struct Config {
     /// The dashboard's poll interval at rest, such as `45s`; at least 5 s.
     #[serde(deserialize_with = "parse_refresh")]
     pub(crate) refresh: Option<Duration>,
-    /// Draw with ASCII characters only.
-    pub(crate) ascii: bool,
+    /// Whether to draw with ASCII characters only; by default as the terminal and the locale need it.
+    pub(crate) ascii: Option<bool>,
+    /// Whether the dashboard captures the mouse, which it does by default.
+    pub(crate) mouse: Option<bool>,
     /// Keys by action id, such as `launch = "n"` or `quit = ["q", "ctrl-q"]`.
     pub(crate) keys: BTreeMap<String, Keys>,
 }

@@ -4,17 +4,23 @@
 mod account;
 pub(crate) mod action;
 pub mod app;
+pub(crate) mod clipboard;
 pub mod driver;
+mod events;
 pub(crate) mod format;
 pub mod glyphs;
 pub(crate) mod keymap;
+pub(crate) mod locale;
 pub(crate) mod options;
+mod signals;
 pub(crate) mod styles;
 pub mod terminal;
 pub(crate) mod text;
 pub(crate) mod theme;
 pub mod view;
 pub(crate) mod widgets;
+pub(crate) mod zone;
 
 pub use driver::{Connected, run};
 pub use options::{DemoInfo, TuiOptions};
+pub use zone::Zone;

@@ -1,7 +1,7 @@
 //! Standard input, output and error of a command, or buffers in their place.
 
 use std::io::{self, BufRead, IsTerminal as _, Write};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::domain::text;
 use crate::failure::{Failure, Kind};
@@ -11,7 +11,7 @@ pub struct Console {
     json: bool,
     interactive: bool,
     rewrites_lines: bool,
-    input: Mutex<Box<dyn BufRead + Send>>,
+    input: Arc<Mutex<Box<dyn BufRead + Send>>>,
     out: Mutex<Box<dyn Write + Send>>,
     err: Mutex<Box<dyn Write + Send>>,
 }
@@ -23,7 +23,7 @@ impl Console {
             json,
             interactive: io::stdin().is_terminal() && err_is_terminal,
             rewrites_lines: err_is_terminal,
-            input: Mutex::new(Box::new(io::BufReader::new(io::stdin()))),
+            input: Arc::new(Mutex::new(Box::new(io::BufReader::new(io::stdin())))),
             out: Mutex::new(Box::new(io::stdout())),
             err: Mutex::new(Box::new(io::stderr())),
         }
@@ -40,7 +40,7 @@ impl Console {
             json: false,
             interactive: input.is_some(),
             rewrites_lines: false,
-            input: Mutex::new(Box::new(io::Cursor::new(input.unwrap_or_default().to_owned()))),
+            input: Arc::new(Mutex::new(Box::new(io::Cursor::new(input.unwrap_or_default().to_owned())))),
             out: Mutex::new(Box::new(out)),
             err: Mutex::new(Box::new(err)),
         }
@@ -95,14 +95,19 @@ impl Console {
         let _ = err.flush();
     }
 
-    /// Asks on standard error and returns the user's line.
-    pub(crate) fn ask(&self, question: &str) -> io::Result<String> {
-        let mut err = lock(&self.err);
-        write!(err, "{question}")?;
-        err.flush()?;
-        let mut answer = String::new();
-        lock(&self.input).read_line(&mut answer)?;
-        Ok(answer.trim().to_owned())
+    /// Asks on standard error and returns the user's line. Reads on another thread, so that Ctrl-C ends the command meanwhile.
+    pub(crate) async fn ask(&self, question: &str) -> io::Result<String> {
+        {
+            let mut err = lock(&self.err);
+            write!(err, "{question}")?;
+            err.flush()?;
+        }
+        let input = Arc::clone(&self.input);
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut answer = String::new();
+            lock(&input).read_line(&mut answer).map(|_| answer)
+        });
+        Ok(reading.await.map_err(io::Error::other)??.trim().to_owned())
     }
 }
 

@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::failure::{Failure, Kind};
 use crate::tui::keymap::Keymap;
+use crate::tui::locale;
 use crate::tui::theme::Themes;
 use crate::tui::{self, Connected, TuiOptions, glyphs};
 
@@ -62,9 +63,10 @@ pub(super) fn tui_options(
         .iter()
         .map(|(action, keys)| (action.clone(), keys.all().into_iter().map(str::to_owned).collect()));
     options.keymap = Keymap::new(&keys.collect())?;
-    if config.ascii {
+    if config.ascii.unwrap_or_else(|| locale::is_ascii_only(|name| std::env::var(name).ok())) {
         options.glyphs = glyphs::ASCII;
     }
+    options.mouse = config.mouse.unwrap_or(true) && !flags.no_mouse;
     options.read_only = flags.read_only;
     options.engine_enabled = !flags.no_engine && !flags.read_only;
     options.refresh = config.refresh.unwrap_or(POLL_INTERVAL);

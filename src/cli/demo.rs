@@ -82,7 +82,7 @@ pub(crate) fn run(args: &DemoArgs, session: &Session) -> Result<(), Failure> {
     let fleet = fleet(&scenario)?;
     dashboard::block_on(async move {
         let clock = Clock::virtual_from(Clock::system().now(), speed);
-        let sim = SimCloud::new(scenario, seed, clock.clone());
+        let sim = simulated_cloud(scenario, seed, &clock);
         let mut options = dashboard::tui_options(&session.options, &session.config, clock.clone(), USER)?;
         options.demo = Some(DemoInfo { about: format!("{speed} times as fast") });
         options.refresh = Duration::from_secs(20);
@@ -94,6 +94,13 @@ pub(crate) fn run(args: &DemoArgs, session: &Session) -> Result<(), Failure> {
         };
         tui::run(connect, options).await
     })
+}
+
+fn simulated_cloud(scenario: Scenario, seed: u64, clock: &Clock) -> SimCloud {
+    let sim = SimCloud::new(scenario, seed, clock.clone());
+    // Only tests read the history. At 20,000 entries it would take most of the demo's memory.
+    sim.limit_history(0);
+    sim
 }
 
 /// Spawns the simulated cloud's events, the engine of the schedule, and the colleagues. They end with the runtime.
@@ -142,5 +149,22 @@ async fn run_colleague(engine: Engine, mut random: ChaCha8Rng) {
         if let Err(failure) = outcome {
             tracing::info!(owner, message = failure.message, "simulated request refused");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn demo_keeps_no_history() {
+        let clock = Clock::virtual_from("2026-03-02T12:00:00Z".parse().unwrap(), 30.0);
+        let scenario = scenario().unwrap();
+        let fleet = fleet(&scenario).unwrap();
+        let sim = simulated_cloud(scenario, 1, &clock);
+        let entries = || sim.inspect(|state| state.history().count());
+        let before = entries();
+        engine(&sim, &clock, &fleet, USER, 1).observe().await.unwrap();
+        assert_eq!(entries(), before, "only those of the start");
     }
 }

@@ -36,6 +36,9 @@ pub(crate) struct GlobalOptions {
     /// Theme of the dashboard
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) theme: Option<String>,
+    /// Leave the mouse to the terminal, to select text with it
+    #[arg(long, global = true)]
+    pub(crate) no_mouse: bool,
     /// Read this configuration file instead of the default one
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,

@@ -115,7 +115,8 @@ async fn start(bed: &TestBed<'_>, leftovers: &Resources, mode: ProveMode) -> Res
     // A database costs money, so that a habit must not confirm it.
     let expected = if mode.with_database { bed.world.fleet.name.as_str() } else { "yes" };
     let plan: String = plan.iter().map(|line| format!("{}\n", text::sanitize(line))).collect();
-    let answer = console.ask(&format!("{plan}Type {expected} to continue: ")).map_err(|error| {
+    let answer = console.ask(&format!("{plan}Type {expected} to continue: ")).await;
+    let answer = answer.map_err(|error| {
         Failure::new(Kind::Failed, format!("cannot read the confirmation: {error}"), "add --yes")
     })?;
     if answer == expected {

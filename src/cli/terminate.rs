@@ -37,7 +37,7 @@ async fn confirm(context: &Context<'_>, record: &Record) -> Result<(), Failure> 
     let question = format!(
         "This terminates {id} ({name}, {whose}) in {place}, and deletes its database.\nType {expected} to continue: "
     );
-    let answer = context.console.ask(&question);
+    let answer = context.console.ask(&question).await;
     let answer = answer.map_err(|error| {
         Failure::new(Kind::Failed, format!("cannot read the confirmation: {error}"), "add --yes")
     })?;

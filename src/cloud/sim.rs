@@ -144,6 +144,8 @@ fn describe_read<T: std::fmt::Debug>(
     if let Some((end, _)) = text.char_indices().nth(MAX_CHARS) {
         text.truncate(end);
     }
+    // The text of a listing has a hundred times the length of what is left of it.
+    text.shrink_to_fit();
     text
 }
 

@@ -35,7 +35,9 @@ pub(crate) enum Action {
     Palette,
     Help,
     Theme,
+    Mouse,
     Back,
+    Suspend,
     Quit,
 }
 
@@ -154,6 +156,7 @@ pub(crate) static ACTIONS: &[Entry] = {
         entry(Action::Images, "images", &["i"], "images", "Show the images and the pipelines that build them", View, MAIN).hint(16),
         entry(Action::Health, "health", &["!"], "health", "Show the fleet's problems and the steps the engine refused", View, MAIN).hint(18),
         entry(Action::Theme, "theme", &["t"], "theme", "Switch to the next theme", View, ANY),
+        entry(Action::Mouse, "mouse", &["m"], "mouse", "Leave the mouse to the terminal, to select text, or take it back", View, ANY),
         entry(Action::Up, "up", &["up", "k"], "up", "Move up", Move, ANY),
         entry(Action::Down, "down", &["down", "j"], "down", "Move down", Move, ANY),
         entry(Action::PageUp, "page-up", &["pageup", "ctrl-u"], "page up", "Move half a page up", Move, ANY),
@@ -165,6 +168,7 @@ pub(crate) static ACTIONS: &[Entry] = {
         entry(Action::Palette, "palette", &[":"], "commands", "Find a command by name", General, ANY).hint(55),
         entry(Action::Help, "help", &["?"], "help", "Show all keys", General, ANY).hint(95),
         entry(Action::Back, "back", &["esc"], "back", "Close the screen or dialog; clear the filter", General, ANY).hint(93),
+        entry(Action::Suspend, "suspend", &["ctrl-z"], "suspend", "Suspend hatchery; the shell's command fg continues it", General, ANY),
         entry(Action::Quit, "quit", &["q", "ctrl-c"], "quit", "Quit; any engine completes what you requested", General, ANY).hint(92),
     ]
 };

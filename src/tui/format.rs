@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, FixedOffset, Utc};
+use chrono::{DateTime, Utc};
 
+use super::zone::Zone;
 use crate::domain::format::format_duration;
 
 const MINUTE: u64 = 60;
@@ -92,23 +93,23 @@ fn largest_unit(seconds: u64) -> (u64, &'static str) {
 }
 
 /// Formats the hour and minute: `17:16`.
-pub(crate) fn time_of_day(at: DateTime<Utc>, zone: FixedOffset) -> String {
-    at.with_timezone(&zone).format("%H:%M").to_string()
+pub(crate) fn time_of_day(at: DateTime<Utc>, zone: Zone) -> String {
+    zone.at(at).format("%H:%M").to_string()
 }
 
 /// Formats the time of day with seconds: `17:16:05`.
-pub(crate) fn time_with_seconds(at: DateTime<Utc>, zone: FixedOffset) -> String {
-    at.with_timezone(&zone).format("%H:%M:%S").to_string()
+pub(crate) fn time_with_seconds(at: DateTime<Utc>, zone: Zone) -> String {
+    zone.at(at).format("%H:%M:%S").to_string()
 }
 
 /// Formats date and time: `2026-03-10 17:16`.
-pub(crate) fn date_time(at: DateTime<Utc>, zone: FixedOffset) -> String {
-    at.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string()
+pub(crate) fn date_time(at: DateTime<Utc>, zone: Zone) -> String {
+    zone.at(at).format("%Y-%m-%d %H:%M").to_string()
 }
 
 /// Formats the time of day if it is today, else date and time.
-pub(crate) fn short_date_time(at: DateTime<Utc>, now: DateTime<Utc>, zone: FixedOffset) -> String {
-    let same_day = at.with_timezone(&zone).date_naive() == now.with_timezone(&zone).date_naive();
+pub(crate) fn short_date_time(at: DateTime<Utc>, now: DateTime<Utc>, zone: Zone) -> String {
+    let same_day = zone.at(at).date_naive() == zone.at(now).date_naive();
     if same_day { time_of_day(at, zone) } else { date_time(at, zone) }
 }
 

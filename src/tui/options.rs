@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use chrono::{FixedOffset, Local, Offset as _, TimeZone as _};
-
 use super::glyphs::{self, Glyphs};
 use super::keymap::Keymap;
 use super::theme::{Theme, Themes};
+use super::zone::Zone;
 use crate::clock::Clock;
 use crate::domain::FleetName;
 use crate::failure::Failure;
@@ -47,8 +46,8 @@ pub struct TuiOptions {
     /// Show URLs instead of opening them.
     pub(crate) no_browser: bool,
     /// The time zone in which times are shown.
-    pub zone: FixedOffset,
-    /// Whether to capture the mouse. While captured, the terminal's own text selection does not work.
+    pub zone: Zone,
+    /// Whether to capture the mouse at the start. While captured, the terminal's own text selection does not work.
     pub(crate) mouse: bool,
 }
 
@@ -58,7 +57,6 @@ impl TuiOptions {
     pub fn new(clock: Clock, user: impl Into<String>) -> Self {
         let themes = Themes::default();
         let theme = themes.after("").unwrap_or_default();
-        let zone = Local.offset_from_utc_datetime(&clock.now().naive_utc()).fix();
         Self {
             clock,
             region: String::new(),
@@ -73,7 +71,7 @@ impl TuiOptions {
             user: user.into(),
             refresh: Duration::from_secs(10),
             no_browser: false,
-            zone,
+            zone: Zone::Local,
             mouse: true,
         }
     }

@@ -1,12 +1,12 @@
 //! What every view needs to turn values into styled text: theme, symbols and time zone.
 
-use chrono::FixedOffset;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::format;
 use super::glyphs::Glyphs;
 use super::theme::Theme;
+use super::zone::Zone;
 use crate::domain::environment::EnvironmentState;
 use crate::domain::health::Level;
 use crate::domain::{AuditEvent, DatabaseState, Outcome};
@@ -16,7 +16,7 @@ use crate::domain::{AuditEvent, DatabaseState, Outcome};
 pub(crate) struct Styles {
     pub(crate) theme: Theme,
     pub(crate) glyphs: Glyphs,
-    pub(crate) zone: FixedOffset,
+    pub(crate) zone: Zone,
 }
 
 impl Styles {

@@ -1,31 +1,22 @@
-//! Sets the terminal up and restores it: on exit, on failure and on panic.
+//! The terminal: what the dashboard draws on.
 
-use std::io::{self, IsTerminal as _, Stdout, Write as _, stdout};
-use std::mem::ManuallyDrop;
-use std::sync::Once;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::{self, IsTerminal as _, Write, stdin, stdout};
 
-use ratatui::Terminal;
-use ratatui::backend::CrosstermBackend;
+use ratatui::backend::{Backend as _, CrosstermBackend};
 use ratatui::buffer::Buffer;
 use ratatui::crossterm::clipboard::CopyToClipboard;
-use ratatui::crossterm::event::{
-    DisableBracketedPaste, DisableFocusChange, DisableMouseCapture, EnableBracketedPaste, EnableFocusChange,
-    EnableMouseCapture,
-};
+use ratatui::crossterm::event::{DisableMouseCapture, EnableMouseCapture};
 use ratatui::crossterm::style::force_color_output;
-use ratatui::crossterm::terminal::{
-    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
-    disable_raw_mode, enable_raw_mode,
-};
-use ratatui::crossterm::{cursor, execute, queue};
+use ratatui::crossterm::terminal::{BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate};
+use ratatui::crossterm::{cursor, queue};
 use ratatui::layout::{Position, Size};
 
-/// The longest text to copy, in bytes. Terminals limit OSC 52 sequences; xterm's limit is about 100 kB after base64.
-const MAX_CLIPBOARD_BYTES: usize = 64 * 1024;
+use crate::failure::{Failure, Kind};
 
-/// Whether any thread has panicked. The panic hook has restored the terminal by then, so nothing may be drawn.
-static PANICKED: AtomicBool = AtomicBool::new(false);
+mod cells;
+mod modes;
+
+pub(crate) use modes::{force_restore, has_panicked, panicked, restore};
 
 /// What the dashboard draws on: a terminal, or a recorder in tests.
 pub trait Surface {
@@ -47,94 +38,146 @@ pub trait Surface {
     /// Returns an error if the terminal cannot be written to.
     fn invalidate(&mut self) -> io::Result<()>;
 
-    /// Copies a text to the terminal's clipboard with OSC 52, which terminals without support ignore.
+    /// Sends a text to the terminal's clipboard with OSC 52, which terminals without support ignore.
     ///
     /// # Errors
     /// Returns an error if the terminal cannot be written to.
     fn copy(&mut self, text: &str) -> io::Result<()>;
+
+    /// Captures the mouse, or leaves it to the terminal.
+    ///
+    /// # Errors
+    /// Returns an error if the terminal cannot be written to.
+    fn capture_mouse(&mut self, _captured: bool) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Restores the terminal until [`Surface::resume`].
+    fn leave(&mut self) {}
+
+    /// Sets the terminal up again after the process was stopped.
+    ///
+    /// # Errors
+    /// Returns an error if a mode cannot be set.
+    fn resume(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The terminal on standard output; dropping it restores the terminal.
+///
+/// It never asks the terminal anything: ratatui's `Terminal` asks for the position of the cursor when it is cleared, and fails if
+/// there is no answer within two seconds.
 pub(crate) struct CrosstermSurface {
-    /// Never dropped, because ratatui's `Drop` reports failures on stderr, which panics once the terminal is closed.
-    terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
+    backend: CrosstermBackend<Output>,
     last_frame: Option<(Buffer, Option<Position>)>,
+    mouse: bool,
+}
+
+/// Collects a frame until it is flushed, so that it is written in one piece.
+struct Output(Vec<u8>);
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let result = modes::write(&self.0);
+        self.0.clear();
+        result
+    }
 }
 
 impl CrosstermSurface {
     /// Enters raw mode and the alternate screen, and captures the mouse if `mouse` is set.
     ///
     /// # Errors
-    /// Returns an error if standard output is not a terminal or a mode cannot be set.
-    pub(crate) fn enter(mouse: bool) -> io::Result<Self> {
-        if !stdout().is_terminal() {
-            return Err(io::Error::other("standard output is not a terminal"));
+    /// Returns a failure if this is no terminal, if it cannot show a full screen, or if a mode cannot be set.
+    pub(crate) fn enter(mouse: bool) -> Result<Self, Failure> {
+        if let Some((problem, hint)) = unfit() {
+            return Err(Failure::new(Kind::Failed, format!("cannot use the terminal: {problem}"), hint));
         }
-        restore_on_panic();
+        modes::restore_on_panic();
         // With NO_COLOR, crossterm would replace colours by resets and lose the reversed selection. The theme handles
         // NO_COLOR instead: mono has no colours.
         force_color_output(true);
-        enable_raw_mode()?;
-        let entered =
-            execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste, EnableFocusChange, cursor::Hide);
-        let entered =
-            entered.and_then(|()| if mouse { execute!(stdout(), EnableMouseCapture) } else { Ok(()) });
-        let terminal = entered.and_then(|()| Terminal::new(CrosstermBackend::new(stdout())));
-        match terminal {
-            Ok(terminal) => Ok(Self { terminal: ManuallyDrop::new(terminal), last_frame: None }),
-            Err(error) => {
-                restore();
-                Err(error)
-            }
+        modes::set(mouse).map_err(|error| failure(&error))?;
+        Ok(Self { backend: CrosstermBackend::new(Output(Vec::new())), last_frame: None, mouse })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Write::flush(&mut self.backend)
+    }
+
+    fn queue_frame(&mut self, last: &Buffer, next: &Buffer, cursor: Option<Position>) -> io::Result<()> {
+        queue!(self.backend, BeginSynchronizedUpdate, cursor::Hide)?;
+        if last.area == next.area {
+            self.queue_cells(last, next)?;
+        } else {
+            queue!(self.backend, Clear(ClearType::All))?;
+            self.queue_cells(&Buffer::empty(next.area), next)?;
         }
+        if let Some(at) = cursor {
+            queue!(self.backend, cursor::MoveTo(at.x, at.y), cursor::Show)?;
+        }
+        queue!(self.backend, EndSynchronizedUpdate)
+    }
+
+    fn queue_cells(&mut self, last: &Buffer, next: &Buffer) -> io::Result<()> {
+        // The terminal may have been resized after the frame was drawn; the resize event follows.
+        let size = self.size()?;
+        for run in cells::updates(last, next) {
+            self.backend.draw(run.into_iter().filter(|(x, y, _)| *x < size.width && *y < size.height))?;
+        }
+        Ok(())
     }
 }
 
 impl Surface for CrosstermSurface {
     fn size(&self) -> io::Result<Size> {
-        self.terminal.size()
+        self.backend.size()
     }
 
     fn show(&mut self, frame: Buffer, cursor: Option<Position>) -> io::Result<bool> {
         let next = (frame, cursor);
-        if PANICKED.load(Ordering::Relaxed) {
-            return Err(io::Error::other("a background task panicked; see the message above"));
-        }
         if self.last_frame.as_ref() == Some(&next) {
             return Ok(false);
         }
-        queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
-        let result = self.terminal.draw(|frame| {
-            let target = frame.buffer_mut();
-            if target.area == next.0.area {
-                target.content.clone_from(&next.0.content);
-            } else {
-                // The terminal was resized after the frame was drawn; the resize event follows.
-                for at in target.area.intersection(next.0.area).positions() {
-                    target[at] = next.0[at].clone();
-                }
-            }
-            if let Some(cursor) = cursor {
-                frame.set_cursor_position(cursor);
-            }
-        });
-        let result = result.map(|_| ());
-        execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
-        result?;
+        let (last, _) = self.last_frame.take().unwrap_or_default();
+        self.queue_frame(&last, &next.0, cursor)?;
+        self.flush()?;
         self.last_frame = Some(next);
         Ok(true)
     }
 
     fn invalidate(&mut self) -> io::Result<()> {
         self.last_frame = None;
-        self.terminal.clear()
+        Ok(())
     }
 
     fn copy(&mut self, text: &str) -> io::Result<()> {
-        if text.len() > MAX_CLIPBOARD_BYTES {
-            return Ok(());
+        queue!(self.backend, CopyToClipboard::to_clipboard_from(text))?;
+        self.flush()
+    }
+
+    fn capture_mouse(&mut self, captured: bool) -> io::Result<()> {
+        self.mouse = captured;
+        if captured {
+            queue!(self.backend, EnableMouseCapture)?;
+        } else {
+            queue!(self.backend, DisableMouseCapture)?;
         }
-        execute!(self.terminal.backend_mut(), CopyToClipboard::to_clipboard_from(text))
+        self.flush()
+    }
+
+    fn leave(&mut self) {
+        restore();
+    }
+
+    fn resume(&mut self) -> io::Result<()> {
+        self.last_frame = None;
+        modes::set(self.mouse)
     }
 }
 
@@ -144,30 +187,30 @@ impl Drop for CrosstermSurface {
     }
 }
 
-/// Restores the terminal. Idempotent, and ignores errors because no further fallback exists.
-fn restore() {
-    let _ = execute!(
-        stdout(),
-        EndSynchronizedUpdate,
-        DisableMouseCapture,
-        DisableFocusChange,
-        DisableBracketedPaste,
-        LeaveAlternateScreen,
-        cursor::Show
-    );
-    let _ = disable_raw_mode();
-    let _ = stdout().flush();
+/// Returns why the dashboard cannot be shown here, and what to do about it.
+fn unfit() -> Option<(String, &'static str)> {
+    if !stdout().is_terminal() {
+        let problem = "standard output is not a terminal";
+        return Some((problem.to_owned(), "run hatchery in a terminal, or use hatchery ls"));
+    }
+    let has_keyboard = stdin().is_terminal() || cfg!(unix) && std::fs::File::open("/dev/tty").is_ok();
+    if !has_keyboard {
+        let problem = "standard input is not a terminal";
+        return Some((problem.to_owned(), "run hatchery in a terminal, or use hatchery ls"));
+    }
+    let term = std::env::var("TERM").unwrap_or_default();
+    matches!(term.as_str(), "dumb" | "unknown").then(|| {
+        let problem = format!("TERM is {term}, and such a terminal cannot show a full screen");
+        (problem, "use commands such as hatchery ls, or set TERM to the name of your terminal")
+    })
 }
 
-/// Restores the terminal before the panic message is printed, because the alternate screen would hide it.
-fn restore_on_panic() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let previous = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            PANICKED.store(true, Ordering::Relaxed);
-            restore();
-            previous(info);
-        }));
-    });
+/// Returns the failure for an error of the terminal.
+pub(crate) fn failure(error: &io::Error) -> Failure {
+    if has_panicked() {
+        let hint = "start hatchery again, and report the message above";
+        return Failure::new(Kind::Failed, "a part of the dashboard panicked", hint);
+    }
+    let hint = "run hatchery in a terminal, or use hatchery ls";
+    Failure::new(Kind::Failed, format!("cannot use the terminal: {error}"), hint)
 }

@@ -1,6 +1,7 @@
 //! Draws the model. The model stays unchanged; each part of the screen gets the styles and its own data.
 
 pub(crate) mod activity;
+mod ascii;
 pub(crate) mod chrome;
 pub(crate) mod dialogs;
 pub(crate) mod environments;
@@ -43,6 +44,9 @@ pub fn draw(model: &Model, buf: &mut Buffer) -> Option<Position> {
     chrome::footer(styles, buf, regions.footer, model.hints());
     if let Some(open) = &model.dialog {
         cursor = dialog(model, open, buf);
+    }
+    if styles.glyphs.ascii {
+        ascii::replace(buf);
     }
     cursor.filter(|at| buf.area.contains(*at))
 }

@@ -43,7 +43,7 @@ async fn demo() -> Model {
 
     let mut options = TuiOptions::new(clock, "you");
     options.choose_theme(Some("dark"), false).unwrap();
-    options.zone = chrono::FixedOffset::east_opt(0).unwrap();
+    options.zone = chrono_tz::UTC.into();
     options.demo = Some(DemoInfo { about: "30 times as fast".to_owned() });
     let moment = Moment { clock: Duration::ZERO, real: Duration::ZERO, wall: now };
     let mut model = Model::new(options, SIZE, moment);

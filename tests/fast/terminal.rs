@@ -4,7 +4,19 @@ use std::path::Path;
 
 use base64::Engine as _;
 
-use crate::support::pty::Terminal;
+use crate::support::pty::{Modes, Terminal};
+
+mod end;
+mod input;
+mod kinds;
+mod suspend;
+
+/// The modes while the dashboard is shown.
+const SET: Modes = Modes { alternate_screen: true, mouse: true, bracketed_paste: true, hidden_cursor: true };
+
+/// The modes that a shell expects.
+const UNSET: Modes =
+    Modes { alternate_screen: false, mouse: false, bracketed_paste: false, hidden_cursor: false };
 
 /// Text colours of the embedded theme `dark`: `text`, `green` (of the state `ready`) and `teal` (of keys) of its palette.
 const DARK: [&str; 3] = ["38;2;216;222;233", "38;2;163;213;140", "38;2;127;209;199"];
@@ -19,6 +31,13 @@ fn demo(configuration: &Path, arguments: &[&str], environment: &[(&str, &str)]) 
     terminal.wait_for("checkout-fix");
     terminal.wait_for("ready");
     terminal
+}
+
+/// Sends a signal, such as `TERM`, to a process.
+#[track_caller]
+fn send_signal(name: &str, pid: u32) {
+    let status = std::process::Command::new("kill").args(["-s", name, &pid.to_string()]).status();
+    assert!(status.unwrap().success());
 }
 
 fn quit(mut terminal: Terminal) -> String {
@@ -120,6 +139,39 @@ fn copying_writes_osc_52() {
     terminal.wait_for(&format!("sent to the clipboard: {url}"));
     let raw = quit(terminal);
     assert_eq!(clipboard(raw.as_bytes()), [id, url], "nothing else is copied");
+}
+
+#[test]
+fn copying_goes_through_tmux() {
+    let folder = tempfile::tempdir().unwrap();
+    let tmux = folder.path().join("tmux");
+    let script =
+        "#!/bin/sh\ncase \"$1\" in load-buffer) cat > \"${0%/*}/buffer\";; *) echo external;; esac\n";
+    std::fs::write(&tmux, script).unwrap();
+    std::fs::set_permissions(&tmux, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = format!("{}:/usr/bin:/bin", folder.path().display());
+    let inside = [("TMUX", "/tmp/tmux-1000/default,1,0"), ("TERM", "tmux-256color"), ("PATH", &path)];
+    let mut terminal = demo(folder.path(), &["--speed", "0.1"], &inside);
+    terminal.send_keys("Y");
+    terminal.wait_for("copied to tmux, and sent to the clipboard: dev-");
+    let copied = std::fs::read_to_string(folder.path().join("buffer")).unwrap();
+    terminal.wait_for(&format!("clipboard: {copied}"));
+    let raw = quit(terminal);
+    assert_eq!(clipboard(raw.as_bytes()), Vec::<String>::new());
+}
+
+#[test]
+fn copying_in_a_hidden_tmux_says_on_what_it_depends() {
+    let empty = tempfile::tempdir().unwrap();
+    // tmux on the computer from which the user has come by SSH; and one that cannot be run.
+    for inside in [[("TERM", "tmux-256color"), ("A", "")], [("TMUX", "/tmp/tmux,1,0"), ("PATH", "/nowhere")]]
+    {
+        let mut terminal = demo(empty.path(), &["--speed", "0.1"], &inside);
+        terminal.send_keys("Y");
+        terminal.wait_for("if tmux (set-clipboard on) passes it on: dev-");
+        let raw = quit(terminal);
+        assert_eq!(clipboard(raw.as_bytes()).len(), 1);
+    }
 }
 
 /// The SGR sequences with a parameter that sets a colour, of the text or of its background.

@@ -2,10 +2,11 @@
 
 use std::io::{Read as _, Write as _};
 use std::num::NonZeroU16;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use portable_pty::{Child, CommandBuilder, PtySize, native_pty_system};
+use portable_pty::{Child, CommandBuilder, ExitStatus, PtySize, native_pty_system};
 
 fn cells(count: u16) -> NonZeroU16 {
     NonZeroU16::new(count).unwrap()
@@ -18,15 +19,45 @@ pub(crate) struct Terminal {
     writer: Box<dyn std::io::Write + Send>,
     child: Box<dyn Child + Send + Sync>,
     master: Box<dyn portable_pty::MasterPty + Send>,
+    /// Whether what the binary writes stays unread.
+    unread: Arc<AtomicBool>,
+}
+
+/// The modes of a terminal.
+#[derive(Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // each is a mode of its own
+pub(crate) struct Modes {
+    pub(crate) alternate_screen: bool,
+    pub(crate) mouse: bool,
+    pub(crate) bracketed_paste: bool,
+    pub(crate) hidden_cursor: bool,
+}
+
+/// How a process ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Code(u32),
+    /// The description of the signal.
+    Signal(String),
 }
 
 impl Terminal {
     /// Starts the binary in a terminal of this size, with only these environment variables.
     pub(crate) fn start(arguments: &[&str], environment: &[(String, String)], size: (u16, u16)) -> Self {
+        Self::start_program(env!("CARGO_BIN_EXE_hatchery"), arguments, environment, size)
+    }
+
+    /// Starts another program in the same way.
+    pub(crate) fn start_program(
+        program: &str,
+        arguments: &[&str],
+        environment: &[(String, String)],
+        size: (u16, u16),
+    ) -> Self {
         let (cols, rows) = size;
         let pair =
             native_pty_system().openpty(PtySize { rows, cols, pixel_width: 0, pixel_height: 0 }).unwrap();
-        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_hatchery"));
+        let mut command = CommandBuilder::new(program);
         command.args(arguments);
         command.env_clear();
         command.env("TERM", "xterm-256color");
@@ -40,9 +71,14 @@ impl Terminal {
         let mut reader = pair.master.try_clone_reader().unwrap();
         let writer = pair.master.take_writer().unwrap();
         let (seen, bytes) = (Arc::clone(&screen), Arc::clone(&raw));
+        let unread = Arc::new(AtomicBool::new(false));
+        let waits = Arc::clone(&unread);
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(read) = reader.read(&mut buffer) {
+                while waits.load(Ordering::Relaxed) {
+                    std::thread::park_timeout(Duration::from_millis(20));
+                }
                 if read == 0 {
                     return;
                 }
@@ -50,7 +86,7 @@ impl Terminal {
                 bytes.lock().unwrap().extend_from_slice(&buffer[..read]);
             }
         });
-        Self { screen, raw, writer, child, master: pair.master }
+        Self { screen, raw, writer, child, master: pair.master, unread }
     }
 
     /// Starts the dashboard as the user amy, with these environment variables.
@@ -66,6 +102,22 @@ impl Terminal {
     /// Everything that the binary wrote, escape sequences included.
     pub(crate) fn raw(&self) -> Vec<u8> {
         self.raw.lock().unwrap().clone()
+    }
+
+    /// Reads nothing any more of what the binary writes, or goes on.
+    pub(crate) fn stop_reading(&self, unread: bool) {
+        self.unread.store(unread, Ordering::Relaxed);
+    }
+
+    pub(crate) fn modes(&self) -> Modes {
+        let parser = self.screen.lock().unwrap();
+        let screen = parser.screen();
+        Modes {
+            alternate_screen: screen.alternate_screen(),
+            mouse: screen.mouse_protocol_mode() != vt100::MouseProtocolMode::None,
+            bracketed_paste: screen.bracketed_paste(),
+            hidden_cursor: screen.hide_cursor(),
+        }
     }
 
     /// Returns the rows of the screen with a cell in reverse video.
@@ -128,12 +180,27 @@ impl Terminal {
     /// Waits for the process to exit; returns its exit code.
     #[track_caller]
     pub(crate) fn wait_for_exit(&mut self) -> u32 {
+        self.wait_for_status().exit_code()
+    }
+
+    /// Waits for the process to end.
+    #[track_caller]
+    pub(crate) fn wait_for_end(&mut self) -> Exit {
+        let status = self.wait_for_status();
+        match status.signal() {
+            Some(signal) => Exit::Signal(signal.to_owned()),
+            None => Exit::Code(status.exit_code()),
+        }
+    }
+
+    #[track_caller]
+    fn wait_for_status(&mut self) -> ExitStatus {
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(30) {
             if let Some(status) = self.child.try_wait().unwrap() {
                 // Its last output may still be in transit.
                 std::thread::park_timeout(Duration::from_millis(200));
-                return status.exit_code();
+                return status;
             }
             std::thread::park_timeout(Duration::from_millis(20));
         }

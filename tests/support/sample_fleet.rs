@@ -272,7 +272,7 @@ pub(crate) fn options() -> TuiOptions {
 fn fresh_options() -> TuiOptions {
     let mut options = TuiOptions::new(Clock::virtual_from(now(), 1.0), "pwong");
     options.region = "eu-west-1".to_owned();
-    options.zone = chrono::FixedOffset::east_opt(0).unwrap();
+    options.zone = chrono_tz::UTC.into();
     options
 }
 

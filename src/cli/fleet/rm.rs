@@ -93,7 +93,7 @@ async fn confirm(
         "This removes fleet {name} in {}: it refuses launches, terminates all environments (instances: {instances}) and deletes all databases ({databases}).\nType {name} to continue: ",
         place(account).await,
     );
-    let answer = session.console.ask(&question);
+    let answer = session.console.ask(&question).await;
     let answer = answer.map_err(|error| {
         Failure::new(Kind::Failed, format!("cannot read the confirmation: {error}"), "add --yes")
     })?;

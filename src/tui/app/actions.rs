@@ -11,7 +11,7 @@ use super::dialog::response::Response;
 use super::dialog::terminate::TerminatePrompt;
 use super::log_actions;
 use super::log_view::LogView;
-use super::message::{Effect, ForwardRequest, Purpose};
+use super::message::{Copied, Effect, ForwardRequest, Multiplexer, Purpose};
 use super::model::{Connection, Model, Screen, Severity};
 use super::pages;
 use super::regions::Pane;
@@ -38,6 +38,8 @@ pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Quit => return vec![Effect::Quit],
         Action::Refresh => return refresh(model),
         Action::Theme => return next_theme(model),
+        Action::Mouse => return toggle_mouse(model),
+        Action::Suspend => return vec![Effect::Suspend],
         Action::Help => return open_screen(model, Screen::Help),
         Action::Health => return open_screen(model, Screen::Health),
         Action::Images => return open_screen(model, Screen::Images),
@@ -132,7 +134,7 @@ fn still_exists(model: &mut Model, record: &RecordId, id: &EnvironmentId) -> boo
 /// Opens an endpoint of an environment, or copies its URL. If it needs a port forward, that comes first.
 fn open(model: &mut Model, id: EnvironmentId, address: Address, purpose: Purpose) -> Vec<Effect> {
     match address {
-        Address::Url(url) if purpose == Purpose::Copy => copy(model, url),
+        Address::Url(url) if purpose == Purpose::Copy => vec![Effect::Copy(url)],
         Address::Url(url) => open_url(model, url),
         Address::Forwarded { instance, path } => {
             let task = model.start_task(format!("forwarding a port to {id}"));
@@ -182,11 +184,8 @@ fn open_url(model: &mut Model, url: String) -> Vec<Effect> {
 pub(super) fn show_url(model: &mut Model, url: String) -> Vec<Effect> {
     // The toast says that the URL is being opened.
     model.toasts.retain(|toast| toast.severity != Severity::Info);
-    let lines = vec![
-        url.clone(),
-        String::new(),
-        "No browser is available here. The URL was sent to the terminal's clipboard.".to_owned(),
-    ];
+    let lines =
+        vec![url.clone(), String::new(), "No browser is available here. Open the URL yourself.".to_owned()];
     model.dialog = Some(Dialog::Notice { title: "Open".to_owned(), lines });
     vec![Effect::Copy(url)]
 }
@@ -211,6 +210,13 @@ fn next_theme(model: &mut Model) -> Vec<Effect> {
         model.styles.theme = theme;
     }
     vec![Effect::Redraw]
+}
+
+fn toggle_mouse(model: &mut Model) -> Vec<Effect> {
+    model.mouse = !model.mouse;
+    let text = if model.mouse { "mouse: the dashboard has it" } else { "mouse: the terminal has it" };
+    model.notify(Severity::Info, text);
+    vec![Effect::CaptureMouse(model.mouse)]
 }
 
 /// Shows a screen; stops the log if one is open.
@@ -315,7 +321,7 @@ fn run_on_environment(model: &mut Model, action: Action) -> Vec<Effect> {
             }
             None => model.notify(Severity::Info, no_address(&row.id)),
         },
-        Action::CopyId => return copy(model, row.id.to_string()),
+        Action::CopyId => return vec![Effect::Copy(row.id.to_string())],
         Action::Details => return open_screen(model, Screen::Details(row.record)),
         Action::Logs => return open_log(model, row),
         _ => {}
@@ -334,7 +340,22 @@ fn open_log(model: &mut Model, row: EnvironmentRow) -> Vec<Effect> {
     vec![Effect::FollowLogs(query, generation)]
 }
 
-fn copy(model: &mut Model, text: String) -> Vec<Effect> {
-    model.notify(Severity::Done, format!("sent to the clipboard: {text}"));
-    vec![Effect::Copy(text)]
+/// Says where a copied text went, as far as that is known.
+pub(super) fn copied(model: &mut Model, text: &str, copied: Copied) {
+    let through = |name| format!("sent to the clipboard, if {name} passes it on: {text}");
+    let (severity, text) = match copied {
+        Copied::Sent => (Severity::Done, format!("sent to the clipboard: {text}")),
+        Copied::InTmux { clipboard: true } => {
+            (Severity::Done, format!("copied to tmux, and sent to the clipboard: {text}"))
+        }
+        Copied::InTmux { clipboard: false } => {
+            (Severity::Done, format!("copied to tmux, which does not use the clipboard: {text}"))
+        }
+        Copied::SentThrough(Multiplexer::Screen) => (Severity::Info, through("screen")),
+        Copied::SentThrough(Multiplexer::Tmux | Multiplexer::UnreachableTmux) => {
+            (Severity::Info, through("tmux (set-clipboard on)"))
+        }
+        Copied::TooLong => (Severity::Error, "too long to copy".to_owned()),
+    };
+    model.notify(severity, text);
 }

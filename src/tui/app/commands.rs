@@ -34,6 +34,9 @@ impl Model {
         if entry.mutates && (self.connection != Connection::Up || self.fleet_view.is_none()) {
             return Some("not connected yet");
         }
+        if action == Action::Suspend && cfg!(not(unix)) {
+            return Some("not possible on this system");
+        }
         let needs_environment = matches!(
             action,
             Action::Extend

@@ -65,6 +65,16 @@ impl Dialog {
         }
     }
 
+    /// Whether a text field has the focus.
+    pub(crate) fn takes_text(&self) -> bool {
+        match self {
+            Self::Launch(_) | Self::Palette(_) => true,
+            Self::Extend(prompt) => prompt.is_custom(),
+            Self::Terminate(prompt) => prompt.confirmation.is_some(),
+            Self::Open(_) | Self::Notice { .. } => false,
+        }
+    }
+
     fn input(&mut self) -> Option<&mut Input> {
         match self {
             Self::Launch(form) => Some(&mut form.fields[form.focus].input),

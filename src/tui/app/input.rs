@@ -11,7 +11,7 @@ use super::dialog::Dialog;
 use super::form::{edit, insert};
 use super::log_actions;
 use super::message::Effect;
-use super::model::{Click, Model, Screen};
+use super::model::{Click, Model, Screen, Severity};
 use super::regions::Pane;
 use crate::tui::action::Action;
 use crate::tui::keymap::Key;
@@ -29,6 +29,11 @@ pub(super) fn key(model: &mut Model, event: KeyEvent) -> Vec<Effect> {
     // Quits in every dialog and field and under every key binding.
     if event.code == KeyCode::Char('c') && event.modifiers == KeyModifiers::CONTROL {
         return vec![Effect::Quit];
+    }
+    // Suspends in dialogs and fields too, unless the key types a character.
+    let types = matches!(event.code, KeyCode::Char(_)) && (event.modifiers - KeyModifiers::SHIFT).is_empty();
+    if !types && model.options.keymap.action(model.context(), Key::from(event)) == Some(Action::Suspend) {
+        return actions::run(model, Action::Suspend);
     }
     if let Some(mut dialog) = model.dialog.take() {
         let row = match &dialog {
@@ -73,6 +78,9 @@ fn filter_key(model: &mut Model, event: KeyEvent) {
 }
 
 pub(super) fn paste(model: &mut Model, text: &str) {
+    if !model.takes_text() {
+        return model.notify(Severity::Info, "pasted text is ignored: it is not for a text field");
+    }
     if let Some(dialog) = &mut model.dialog {
         dialog.paste(text);
     } else if model.environments.filter.editing {
@@ -83,6 +91,25 @@ pub(super) fn paste(model: &mut Model, text: &str) {
     {
         insert(&mut view.search.input, text);
         view.update_matches();
+    }
+}
+
+impl Model {
+    /// Whether a text field has the focus.
+    pub(crate) fn takes_text(&self) -> bool {
+        match (&self.dialog, &self.screen) {
+            (Some(dialog), _) => dialog.takes_text(),
+            (None, Screen::Logs(view)) => view.search.editing,
+            (None, _) => self.environments.filter.editing,
+        }
+    }
+
+    /// Whether the key opens the filter, the search or the palette, where text is expected to follow at once.
+    pub(crate) fn opens_query(&self, key: KeyEvent) -> bool {
+        let action = self.options.keymap.action(self.context(), Key::from(key));
+        self.dialog.is_none()
+            && !self.takes_text()
+            && matches!(action, Some(Action::Filter | Action::Search | Action::Palette))
     }
 }
 

@@ -70,6 +70,32 @@ pub enum Msg {
     Forwarded(u64, EnvironmentId, Purpose, Result<String, Failure>),
     /// This URL could not be opened in a browser.
     OpenFailed(String),
+    /// What became of a text to copy.
+    Copied(String, Copied),
+    /// No shell could continue this process.
+    CannotSuspend,
+}
+
+/// Where a copied text went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Copied {
+    /// To the terminal, which does not say whether it has a clipboard.
+    Sent,
+    /// To the terminal, through a program that may not pass it on.
+    SentThrough(Multiplexer),
+    /// Into tmux's buffer, and with `clipboard` from there to the terminal.
+    InTmux { clipboard: bool },
+    /// Nowhere.
+    TooLong,
+}
+
+/// A program between hatchery and the terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Multiplexer {
+    Tmux,
+    /// tmux that cannot be asked, because it runs on another computer or sudo hides it. Only `TERM` tells.
+    UnreachableTmux,
+    Screen,
 }
 
 /// What a URL is for.
@@ -120,6 +146,10 @@ pub enum Effect {
     Focus(bool),
     /// Draw the next frame in full.
     Redraw,
+    /// Capture the mouse, or leave it to the terminal.
+    CaptureMouse(bool),
+    /// Give the terminal back to the shell until the process is continued.
+    Suspend,
     /// End the dashboard.
     Quit,
 }

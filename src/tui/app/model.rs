@@ -133,6 +133,8 @@ pub struct Model {
     /// The environment to select as soon as it is listed.
     pub(crate) select_when_listed: Option<RecordId>,
     pub(crate) last_click: Option<Click>,
+    /// Whether the mouse is captured.
+    pub(crate) mouse: bool,
     /// The number of tasks and log streams so far.
     tasks: u64,
 }
@@ -141,6 +143,7 @@ impl Model {
     /// Returns the state before the connection.
     #[must_use]
     pub fn new(options: TuiOptions, size: Size, now: Moment) -> Self {
+        let mouse = options.mouse;
         let styles = Styles { theme: options.theme.clone(), glyphs: options.glyphs, zone: options.zone };
         let mut model = Self {
             options,
@@ -166,6 +169,7 @@ impl Model {
             toasts: Vec::new(),
             select_when_listed: None,
             last_click: None,
+            mouse,
             tasks: 0,
         };
         model.relayout();

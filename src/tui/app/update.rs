@@ -44,6 +44,10 @@ fn apply(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Mouse(mouse) => return input::mouse(model, mouse),
         Msg::Focus(focused) => return vec![Effect::Focus(focused)],
         Msg::OpenFailed(url) => return actions::show_url(model, url),
+        Msg::Copied(text, copied) => actions::copied(model, &text, copied),
+        Msg::CannotSuspend => {
+            model.notify(Severity::Info, "cannot suspend: no shell started hatchery in this terminal");
+        }
         Msg::Forwarded(task, id, purpose, result) => {
             return actions::forwarded(model, task, &id, purpose, result);
         }

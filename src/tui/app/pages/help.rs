@@ -31,7 +31,7 @@ pub(super) fn lines(model: &Model, width: usize) -> Vec<Line<'static>> {
             page.line(line);
         }
     }
-    page.heading("Mouse");
+    page.heading(if model.mouse { "Mouse" } else { "Mouse, while the dashboard has it" });
     for (gesture, help) in MOUSE {
         page.line(vec![styles.span("key", padded(gesture)), styles.span("text", help)]);
     }

@@ -1,0 +1,185 @@
+//! Gives keys to `update`, and runs the effects that it returns.
+
+use std::io;
+
+use futures::StreamExt as _;
+
+use super::keys::{is_paste, typed_char};
+use super::{Driver, Incoming};
+use crate::cloud::LogQuery;
+use crate::engine;
+use crate::failure::Failure;
+use crate::tui::app::message::{Copied, Effect, ForwardRequest, Msg, Multiplexer};
+use crate::tui::terminal::Surface;
+use crate::tui::{account, clipboard};
+
+impl<S: Surface> Driver<S> {
+    /// Acts on the held keys once their time is over, or `now`.
+    pub(super) fn press_keys(&mut self, now: bool) -> io::Result<()> {
+        let Some((mut keys, pasted)) = self.keys.take(now) else { return Ok(()) };
+        if !pasted && is_paste(&keys, false) && self.model.opens_query(keys[0]) {
+            self.update(Msg::Key(keys.remove(0)))?;
+        }
+        let text: String = keys.iter().filter_map(|key| typed_char(*key)).collect();
+        if pasted && !text.is_empty() || is_paste(&keys, self.model.takes_text()) {
+            self.keys.was_paste();
+            return self.update(Msg::Paste(text));
+        }
+        for key in keys {
+            self.update(Msg::Key(key))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn run_effect(&mut self, effect: Effect) -> io::Result<()> {
+        match effect {
+            Effect::Quit => self.quit = true,
+            Effect::Redraw => self.surface.invalidate()?,
+            Effect::Copy(text) => self.copy(text)?,
+            Effect::CaptureMouse(captured) => self.surface.capture_mouse(captured)?,
+            Effect::Suspend => self.suspending = true,
+            Effect::Connect => {
+                let (connecting, sender) = ((self.connect)(), self.sender.clone());
+                self.tasks.spawn(async move {
+                    let incoming = match connecting.await {
+                        Ok(connected) => Incoming::Connected(Box::new(connected)),
+                        Err(failure) => Incoming::Msg(Msg::ConnectFailed(failure)),
+                    };
+                    let _ = sender.send(incoming).await;
+                });
+            }
+            Effect::ReadAccount => self.read_account(),
+            Effect::Refresh => {
+                if let Some((_, handle)) = &self.engine {
+                    handle.refresh();
+                }
+            }
+            Effect::Focus(focused) => {
+                if let Some((_, handle)) = &self.engine {
+                    handle.focus(focused);
+                }
+            }
+            Effect::OpenUrl(url) => self.open_url(url),
+            Effect::Forward(task, request) => self.forward(task, request),
+            Effect::StopLogs => self.stop_logs(),
+            Effect::FollowLogs(query, generation) => self.follow_logs(query, generation),
+            Effect::Launch(..) | Effect::Extend(..) | Effect::Terminate(..) => self.send_request(effect),
+        }
+        Ok(())
+    }
+
+    /// Reads the account's number while the dashboard is in use already.
+    fn read_account(&mut self) {
+        let Some(account) = self.account.clone() else { return };
+        let (clock, sender) = (self.model.options.clock.clone(), self.sender.clone());
+        self.tasks.spawn(async move {
+            let number = account::number(&account, &clock).await;
+            let _ = sender.send(Incoming::Msg(Msg::Account(number))).await;
+        });
+    }
+
+    /// Copies a text: inside tmux to tmux, else to the terminal's clipboard.
+    fn copy(&mut self, text: String) -> io::Result<()> {
+        if text.len() > clipboard::MAX_BYTES {
+            return self.update(Msg::Copied(text, Copied::TooLong));
+        }
+        let Some(multiplexer) = clipboard::multiplexer() else {
+            self.surface.copy(&text)?;
+            return self.update(Msg::Copied(text, Copied::Sent));
+        };
+        let sender = self.sender.clone();
+        self.tasks.spawn(async move {
+            let incoming = match clipboard::copy_to(multiplexer, &text).await {
+                Some(copied) => Incoming::Msg(Msg::Copied(text, copied)),
+                None => Incoming::CopyThrough(multiplexer, text),
+            };
+            let _ = sender.send(incoming).await;
+        });
+        Ok(())
+    }
+
+    /// Sends a text to the terminal's clipboard through a multiplexer that may not pass it on.
+    pub(super) fn copy_through(&mut self, multiplexer: Multiplexer, text: String) -> io::Result<()> {
+        self.surface.copy(&text)?;
+        self.update(Msg::Copied(text, Copied::SentThrough(multiplexer)))
+    }
+
+    /// Sends a launch, extension or termination to the engine.
+    fn send_request(&mut self, effect: Effect) {
+        let Some((engine, _)) = &self.engine else { return };
+        let (engine, sender) = (engine.clone(), self.sender.clone());
+        self.requests.spawn(async move {
+            let msg = match effect {
+                Effect::Launch(token, request) => Msg::Launched(token, engine.launch(&request).await),
+                Effect::Extend(token, id, by) => Msg::Extended(token, engine.extend(&id, by).await),
+                Effect::Terminate(token, id) => {
+                    let result = engine.terminate(&id).await;
+                    Msg::Terminated(token, id, result)
+                }
+                _ => return,
+            };
+            let audit = Msg::Engine(engine::Event::AuditWriteFailed(engine.audit_failure()));
+            for msg in [msg, audit] {
+                let _ = sender.send(Incoming::Msg(msg)).await;
+            }
+        });
+    }
+
+    fn stop_logs(&mut self) {
+        if let Some(log) = self.log.take() {
+            log.abort();
+        }
+    }
+
+    fn follow_logs(&mut self, query: LogQuery, generation: u64) {
+        self.stop_logs();
+        let Some((engine, _)) = &self.engine else { return };
+        let (engine, sender) = (engine.clone(), self.sender.clone());
+        self.log = Some(self.tasks.spawn(async move {
+            let mut items = engine.follow_logs(query);
+            while let Some(item) = items.next().await {
+                let item = item.map_err(|error| Failure::cloud("cannot read the log", &error));
+                if sender.send(Incoming::Msg(Msg::Log(generation, item))).await.is_err() {
+                    return;
+                }
+            }
+            let _ = sender.send(Incoming::Msg(Msg::LogEnded(generation))).await;
+        }));
+    }
+
+    fn forward(&mut self, task: u64, request: ForwardRequest) {
+        let Some((engine, _)) = &self.engine else { return };
+        let (cloud, sender, forwards) = (engine.cloud().clone(), self.sender.clone(), self.forwards.clone());
+        self.tasks.spawn(async move {
+            let ForwardRequest { environment, instance, path, purpose } = request;
+            let url = forwards.open(&cloud, &environment, &instance, &path).await;
+            let _ = sender.send(Incoming::Msg(Msg::Forwarded(task, environment, purpose, url))).await;
+        });
+    }
+
+    /// Opens an HTTP URL in the browser. The URL comes from the fleet's policy, so other schemes are refused.
+    fn open_url(&mut self, url: String) {
+        let sender = self.sender.clone();
+        self.tasks.spawn(async move {
+            let address = url.clone();
+            let opened = has_browser()
+                && (url.starts_with("http://") || url.starts_with("https://"))
+                && matches!(
+                    tokio::task::spawn_blocking(move || open::that_detached(address)).await,
+                    Ok(Ok(()))
+                );
+            if !opened {
+                let _ = sender.send(Incoming::Msg(Msg::OpenFailed(url))).await;
+            }
+        });
+    }
+}
+
+/// Whether a browser would open in front of the user, who is elsewhere in an SSH session.
+fn has_browser() -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    if set("SSH_CONNECTION") || set("SSH_TTY") {
+        return false;
+    }
+    cfg!(any(target_os = "macos", windows)) || set("DISPLAY") || set("WAYLAND_DISPLAY")
+}

@@ -1,0 +1,198 @@
+//! Signals to the dashboard.
+//!
+//! A thread of its own receives them, so that they act while a write blocks because the terminal is not read.
+
+#[cfg(unix)]
+pub(super) use unix::{Ending, Signals, can_suspend, suspend};
+
+#[cfg(not(unix))]
+pub(super) use other::{Ending, Signals, can_suspend, suspend};
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Request {
+    /// End the process.
+    End(Ending),
+    /// Stop the process until it is continued.
+    Suspend,
+    /// The process goes on after it was stopped.
+    Continue,
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::future::pending;
+    use std::io;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    use rustix::process::{Signal, getpgrp, getsid, kill_current_process_group};
+    use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
+    use signal_hook::iterator;
+    use signal_hook::low_level::emulate_default_handler;
+    use tokio::sync::mpsc;
+
+    use super::Request;
+    use crate::tui::terminal;
+
+    /// How long the driver may take to restore the terminal. It cannot while a write to the terminal blocks.
+    const RESTORE_TIMEOUT: Duration = Duration::from_secs(1);
+
+    /// How long the process may then take to close port forwards.
+    const CLOSE_TIMEOUT: Duration = Duration::from_secs(4);
+
+    /// The signal that ends the process.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(crate) struct Ending(i32);
+
+    impl Ending {
+        /// Ends the process by the signal, so that its parent sees what ended it.
+        pub(crate) fn die(self) {
+            let _ = emulate_default_handler(self.0);
+        }
+    }
+
+    /// The signals to this process.
+    pub(crate) struct Signals {
+        /// `None` if the dashboard is not on the terminal of this process.
+        requests: Option<mpsc::UnboundedReceiver<Request>>,
+        restored: Arc<AtomicBool>,
+    }
+
+    impl Signals {
+        /// Listens to nothing.
+        pub(crate) fn none() -> Self {
+            Self { requests: None, restored: Arc::default() }
+        }
+
+        /// Listens to the signals that end, stop and continue this process.
+        pub(crate) fn listen() -> io::Result<Self> {
+            let mut signals = iterator::Signals::new([SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGCONT])?;
+            let (sender, receiver) = mpsc::unbounded_channel();
+            let restored = Arc::new(AtomicBool::new(false));
+            let watched = Arc::clone(&restored);
+            std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+                for signal in signals.forever() {
+                    let request = match signal {
+                        SIGTSTP => Request::Suspend,
+                        SIGCONT => Request::Continue,
+                        signal => Request::End(Ending(signal)),
+                    };
+                    if let Request::End(ending) = request {
+                        let watched = Arc::clone(&watched);
+                        std::thread::spawn(move || force(ending, &watched));
+                    }
+                    // Without a receiver the dashboard has ended, and the process soon ends.
+                    let _ = sender.send(request);
+                }
+            })?;
+            Ok(Self { requests: Some(receiver), restored })
+        }
+
+        /// Waits for the next signal.
+        pub(crate) async fn next(&mut self) -> Request {
+            match &mut self.requests {
+                Some(requests) => match requests.recv().await {
+                    Some(request) => request,
+                    None => pending().await,
+                },
+                None => pending().await,
+            }
+        }
+
+        /// Waits for a signal that ends the process.
+        pub(crate) async fn end(&mut self) -> Ending {
+            loop {
+                if let Request::End(ending) = self.next().await {
+                    return ending;
+                }
+            }
+        }
+
+        /// Tells that the terminal is restored.
+        pub(crate) fn restored(&self) {
+            self.restored.store(true, Ordering::SeqCst);
+        }
+    }
+
+    /// Ends the process, unless it ends by itself in time.
+    #[allow(clippy::disallowed_methods)] // a thread of its own, outside of the runtime
+    fn force(ending: Ending, restored: &AtomicBool) {
+        std::thread::sleep(RESTORE_TIMEOUT);
+        if restored.load(Ordering::SeqCst) {
+            std::thread::sleep(CLOSE_TIMEOUT);
+        }
+        terminal::force_restore();
+        ending.die();
+    }
+
+    /// Whether a shell would get the terminal back, and could continue this process. A process group that is its session's own has no
+    /// shell above it: the dashboard is then what the terminal was opened for.
+    pub(crate) fn can_suspend() -> bool {
+        getsid(None).is_ok_and(|session| session != getpgrp())
+    }
+
+    /// Stops this process until SIGCONT; with `group` also the others of its process group, such as a wrapper that started it, as Ctrl-Z
+    /// does outside of raw mode.
+    pub(crate) fn suspend(group: bool) {
+        if !group || kill_current_process_group(Signal::STOP).is_err() {
+            let _ = emulate_default_handler(SIGTSTP);
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod other {
+    use std::future::pending;
+    use std::io;
+
+    use super::Request;
+
+    /// Ctrl-C from outside.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(crate) struct Ending;
+
+    impl Ending {
+        /// Does nothing: the process returns.
+        pub(crate) fn die(self) {}
+    }
+
+    pub(crate) struct Signals {
+        listening: bool,
+    }
+
+    impl Signals {
+        /// Listens to nothing.
+        pub(crate) fn none() -> Self {
+            Self { listening: false }
+        }
+
+        /// Listens to Ctrl-C.
+        pub(crate) fn listen() -> io::Result<Self> {
+            Ok(Self { listening: true })
+        }
+
+        /// Waits for the next signal.
+        pub(crate) async fn next(&mut self) -> Request {
+            Request::End(self.end().await)
+        }
+
+        /// Waits for a signal that ends the process.
+        pub(crate) async fn end(&mut self) -> Ending {
+            if !self.listening || tokio::signal::ctrl_c().await.is_err() {
+                pending::<()>().await;
+            }
+            Ending
+        }
+
+        pub(crate) fn restored(&self) {}
+    }
+
+    /// Processes cannot be stopped here.
+    pub(crate) fn can_suspend() -> bool {
+        false
+    }
+
+    pub(crate) fn suspend(_group: bool) {}
+}
