@@ -17,9 +17,9 @@ use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
 
 use self::call::{Limits, ReadDate};
+use self::checked_bases::CheckedBases;
 use self::credentials::CredentialsCache;
 use self::digest::DueDigests;
-use self::launch_templates::BaseTemplates;
 use self::truncation::RejectTruncated;
 use super::{
     Account, BaseTemplate, Cloud, DatabaseSubnetGroup, Identity, Inventory, LaunchInstance, LogItem, LogLine,
@@ -36,6 +36,7 @@ mod account;
 mod audit_log;
 mod base_template;
 mod call;
+mod checked_bases;
 mod credentials;
 mod database_options;
 mod databases;
@@ -88,7 +89,7 @@ pub struct AwsCloud {
     /// The ARNs of databases from listings, because RDS needs them to change tags.
     arns: Arc<Mutex<BTreeMap<DatabaseId, String>>>,
     due_digests: Arc<DueDigests>,
-    bases: Arc<Mutex<BaseTemplates>>,
+    checked_bases: Arc<CheckedBases>,
 }
 
 impl AwsCloud {
@@ -168,7 +169,7 @@ impl AwsCloud {
             limits: Arc::new(Limits::new(credentials)),
             arns: Arc::default(),
             due_digests: Arc::default(),
-            bases: Arc::default(),
+            checked_bases: Arc::default(),
         })
     }
 }

@@ -176,7 +176,8 @@ fn launches_at_once_take_few_calls_each() {
         let storm = latency::storm_at_once(launches, 1);
         assert_eq!(storm.ready + storm.refused.len(), launches, "{storm:?}");
         assert!(storm.ready >= 25, "{storm:?}");
-        assert!(storm.refused.iter().all(|why| why.contains("Request limit exceeded")), "{storm:?}");
+        let unclear = storm.refused.iter().find(|why| !why.contains("Request limit exceeded"));
+        assert_eq!(unclear, None);
         assert!(storm.claims <= 5 * launches as u64, "{storm:?}");
         assert!(storm.requests <= 40 * launches as u64, "{storm:?}");
     }

@@ -1,9 +1,5 @@
 //! Launch templates: fleets and records.
 
-use std::collections::BTreeMap;
-use std::sync::{MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
-
 use aws_sdk_ec2::operation::describe_launch_templates::builders::DescribeLaunchTemplatesFluentBuilder;
 use aws_sdk_ec2::types::{
     Filter, IamInstanceProfileSpecification, LaunchTemplate, LaunchTemplateBlockDeviceMappingRequest,
@@ -36,12 +32,6 @@ pub(super) const LAUNCHED: [ResourceType; 3] =
     [ResourceType::Instance, ResourceType::Volume, ResourceType::NetworkInterface];
 /// The version of a fleet's base template that its records copy.
 const DEFAULT_VERSION: &str = "$Default";
-
-/// How long a launch copies the base template that it has checked, whatever number of claims it tries.
-const BASE_MAX_AGE: Duration = Duration::from_secs(30);
-
-/// Base templates and when they were read.
-pub(super) type BaseTemplates = BTreeMap<RecordId, (Instant, ResponseLaunchTemplateData)>;
 
 /// The maximum page size of `DescribeLaunchTemplates`.
 const PAGE: i32 = 200;
@@ -159,22 +149,16 @@ impl AwsCloud {
 
     pub(super) async fn base_template(&self, id: &RecordId) -> Result<BaseTemplate> {
         let data = self.template_data(id, DEFAULT_VERSION).await?.ok_or_else(|| no_data(id))?;
-        self.read_bases().insert(id.clone(), (Instant::now(), data.clone()));
+        self.checked_bases.insert(id, &data);
         Ok(base_template::parse(data))
     }
 
     /// Returns the launch data of a base template as a launch has just checked it, or reads it.
     async fn base_data(&self, id: &RecordId) -> Result<ResponseLaunchTemplateData> {
-        if let Some((read, data)) = self.read_bases().get(id)
-            && read.elapsed() < BASE_MAX_AGE
-        {
-            return Ok(data.clone());
+        match self.checked_bases.get(id) {
+            Some(data) => Ok(data),
+            None => self.template_data(id, DEFAULT_VERSION).await?.ok_or_else(|| no_data(id)),
         }
-        self.template_data(id, DEFAULT_VERSION).await?.ok_or_else(|| no_data(id))
-    }
-
-    fn read_bases(&self) -> MutexGuard<'_, BaseTemplates> {
-        self.bases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) async fn create_record(&self, fleet: &Fleet, new: &NewRecord) -> Result<RecordId> {

@@ -199,6 +199,10 @@ impl Engine {
                             return Ok(None);
                         }
                         Ok(None) | Err(_) if tries < MAX_TRIES => {}
+                        // Whose claim it is cannot be seen.
+                        Err(unseen) if error.is(ErrorClass::AlreadyExists) => {
+                            return Err(Failure::cloud(what, &unseen));
+                        }
                         Ok(None) | Err(_) => return Err(Failure::cloud(what, &error)),
                     }
                 }
