@@ -64,7 +64,7 @@ async fn new_fleet_is_found(#[case] arguments: &[&str]) {
 }
 
 #[rstest]
-#[case::environment(&["terminate", "chekout", "--yes"])]
+#[case::environment(&["terminate", "checkout-old", "--yes"])]
 #[case::id(&["logs", "dev-99"])]
 #[case::fleet(&["ls", "--fleet", "nobody"])]
 #[case::shown_fleet(&["fleet", "show", "--fleet", "nobody"])]
