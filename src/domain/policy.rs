@@ -272,7 +272,7 @@ impl Problem {
     }
 
     #[must_use]
-    pub(crate) fn stops_pool(&self) -> bool {
+    pub fn stops_pool(&self) -> bool {
         matches!(self.stops, Scope::Pool | Scope::Creation | Scope::Engine)
     }
 

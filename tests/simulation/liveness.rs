@@ -12,7 +12,7 @@ use hatchery::domain::{
     Database, DatabaseId, DatabaseState, Fleet, FleetName, Instance, InstanceId, Listing, Outcome, Policy,
     Pool, Record, RecordId, World, lifecycle,
 };
-use hatchery::engine::plan::plan;
+use hatchery::engine::plan::{Plan, plan};
 use hatchery::engine::step::Step;
 
 use crate::invariants::InvariantChecker;
@@ -209,7 +209,8 @@ impl Waiting {
         let free = pool.count(DatabaseState::Free);
         let used = pool.databases.len() + world.records.items.len();
         let is_full = used >= policy.max_databases as usize;
-        let is_stopped = policy.restore_failures.numbers.len() >= 5;
+        let is_stopped = policy.restore_failures.numbers.len() >= 5
+            || world.fleet.problems.iter().any(hatchery::domain::policy::Problem::stops_pool);
         let failed = told.iter().any(|((action, _), told)| {
             action == "create-database" && told.failed && told.at + PATIENCE >= now
         });
@@ -218,9 +219,19 @@ impl Waiting {
             return None;
         }
         let since = *self.pool.get_or_insert(now);
-        (since + MAX_TIME_TO_HEAL <= now)
-            .then(|| format!("the pool is below its target of {target} since {since}"))
+        (since + MAX_TIME_TO_HEAL <= now).then(|| {
+            format!("the pool is below its target of {target} since {since}; {}", describe_plan(world, now))
+        })
     }
+}
+
+/// Returns what an engine would do and refuse, for the report of a violation.
+pub(crate) fn describe_plan(world: &World, now: DateTime<Utc>) -> String {
+    let Plan { steps, refused } = plan(world, &world.fleet.policy, now);
+    let steps: Vec<_> = steps.iter().map(|planned| planned.step.key().to_string()).collect();
+    let refused: Vec<_> =
+        refused.iter().map(|one| format!("{} {}: {}", one.action, one.target, one.reason)).collect();
+    format!("the plan has {steps:?} and refuses {refused:?}")
 }
 
 fn fixed_spare(policy: &Policy) -> Option<u32> {

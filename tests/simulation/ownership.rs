@@ -132,7 +132,14 @@ pub(crate) fn leftovers(state: &State, fleet: &str, spare: usize) -> Vec<String>
     for (id, instance) in state.instances().filter(|(_, instance)| alive(instance)) {
         left.push(format!("instance {id} {:?}", instance.tags));
     }
-    let databases: Vec<_> = state.databases().filter(|(id, own)| is_pool(fleet, id, &own.tags)).collect();
+    // A database can neither be claimed nor retired while a template of others has the name of its record.
+    let is_blocked = |database: &str| {
+        let number = database.rsplit('-').next().unwrap_or_default();
+        let name = format!("{prefix}{number}");
+        state.templates().any(|(_, own)| own.name == name && !is_template(fleet, &own.name, &own.tags))
+    };
+    let own = state.databases().filter(|(id, own)| is_pool(fleet, id, &own.tags) && !is_blocked(id));
+    let databases: Vec<_> = own.collect();
     let free = databases.iter().filter(|(_, database)| {
         database.status == "available" && !database.tags.contains_key(key::ENVIRONMENT)
     });

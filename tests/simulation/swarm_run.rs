@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use crate::crash_injector::{CrashSchedule, FaultSwitch};
 use crate::harness::{NEW, ProcessFactory, SimulationConfig, SimulationResult, run_engine};
 use crate::invariants::{MAX_TIME_TO_IDLE, SharedChecker};
-use crate::liveness::Liveness;
+use crate::liveness::{Liveness, describe_plan, true_world};
 use crate::operator::{ADMINISTRATOR, Operator, fleet_template};
 use crate::ownership::leftovers;
 use crate::people::Person;
@@ -246,6 +246,14 @@ impl SwarmSimulation {
                 left.extend(leftovers(state, fleet.name, spare));
             }
             left.extend(checker.ownership.leaks(state));
+            if !left.is_empty() {
+                let worlds = self
+                    .swarm
+                    .fleets
+                    .iter()
+                    .filter_map(|fleet| true_world(state, &fleet.name.parse().expect("a name")));
+                left.extend(worlds.map(|world| describe_plan(&world, state.now())));
+            }
             left
         })
     }
