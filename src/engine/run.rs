@@ -299,8 +299,7 @@ impl EngineLoop {
                 let delay = if own { Duration::ZERO } else { jitter(seed, key, engines) };
                 Scheduled { due: elapsed + delay, failures: 0 }
             });
-            let is_denied = self.denied.get(planned.step.action()).is_some_and(|until| elapsed < *until);
-            if scheduled.due <= elapsed && !is_denied {
+            if scheduled.due <= elapsed && !self.is_denied(planned.step.action(), elapsed) {
                 due.push(planned);
             }
         }
@@ -345,14 +344,29 @@ impl EngineLoop {
         } else {
             UNWATCHED_INTERVAL.max(self.options.refresh)
         };
-        // All throttled engines slow down at once and recover gradually.
-        let throttled = world.problems().any(|problem| problem.is(ErrorClass::Throttled));
-        self.slowdown =
-            if throttled { (self.slowdown * 2.0).min(MAX_SLOWDOWN) } else { (self.slowdown * 0.75).max(1.0) };
-        let interval = interval.mul_f64(self.slowdown);
+        // All engines that AWS throttles or does not answer slow down at once and recover gradually.
+        let is_hindered =
+            world.now().is_none() || world.problems().any(|problem| problem.is(ErrorClass::Throttled));
+        self.slowdown = if is_hindered {
+            (self.slowdown * 2.0).min(MAX_SLOWDOWN)
+        } else {
+            (self.slowdown * 0.75).max(1.0)
+        };
+        let interval = interval.mul_f64(self.slowdown).mul_f64(randomness);
+        // A step that is due needs a look that works.
+        let due = if is_hindered { None } else { self.next_due() };
+        interval.min(due.unwrap_or(interval)).max(Duration::from_millis(500))
+    }
+
+    /// Returns the time until the next step that this engine may take.
+    fn next_due(&self) -> Option<Duration> {
         let elapsed = self.engine.clock.elapsed();
-        let due = self.scheduled.values().map(|step| step.due.saturating_sub(elapsed)).min();
-        interval.mul_f64(randomness).min(due.unwrap_or(interval)).max(Duration::from_millis(500))
+        let allowed = self.scheduled.iter().filter(|(key, _)| !self.is_denied(key.1, elapsed));
+        allowed.map(|(_, step)| step.due.saturating_sub(elapsed)).min()
+    }
+
+    fn is_denied(&self, action: &str, elapsed: Duration) -> bool {
+        self.denied.get(action).is_some_and(|until| elapsed < *until)
     }
 
     /// Returns how long the user has waited, unless that is too long to go on observing often.

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use hatchery::cloud::sim::{Latency, Scenario};
+use hatchery::domain::ErrorClass;
 use hatchery::engine::{Engine, RunOptions};
+use rstest::rstest;
 
 use crate::engine_loop::{assert_about, options, run};
 use crate::setup::{config, on_paused_time};
-use crate::test_bed::{TestBed, checkout};
+use crate::test_bed::{ALWAYS, TestBed, checkout, error};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -40,5 +42,47 @@ fn loop_does_not_observe_often_for_ever() {
         events.intervals(&mut from);
         bed.clock.sleep(10 * MINUTE).await;
         assert!(events.intervals(&mut from).len() > 20);
+    });
+}
+
+/// Runs a loop with a step that is about to be due when all calls of these operations begin to fail. Returns the number of looks of an hour.
+async fn looks_while_failing(operations: &[&'static str], class: ErrorClass) -> usize {
+    let bed = TestBed::new();
+    bed.never_record_passes().await;
+    let other = bed.other_engine();
+    let launched = other.launch(&checkout()).await.unwrap();
+    bed.run_other_engine(30).await;
+    other.terminate(&launched.environment).await.unwrap();
+    let (_handle, events) = run(&bed, options());
+    let mut from = 0.0;
+    bed.clock.sleep(Duration::from_secs(1)).await;
+    assert_eq!(bed.script.count("terminate"), 0);
+    for operation in operations {
+        bed.script.fail(operation, ALWAYS, error(class));
+    }
+    events.intervals(&mut from);
+    bed.clock.sleep(60 * MINUTE).await;
+    let looks = events.intervals(&mut from).len();
+    bed.script.clear();
+    bed.clock.sleep(60 * MINUTE).await;
+    assert_eq!(bed.records(), [], "it goes on by itself");
+    looks
+}
+
+#[rstest]
+fn pending_step_makes_no_loop_look_often_while_aws_refuses(
+    #[values(ErrorClass::Throttled, ErrorClass::Auth, ErrorClass::Transient)] class: ErrorClass,
+) {
+    on_paused_time(async {
+        let looks = looks_while_failing(&["records", "instances", "databases"], class).await;
+        assert!((5..=12).contains(&looks), "{looks}");
+    });
+}
+
+#[test]
+fn denied_step_makes_no_loop_look_often() {
+    on_paused_time(async {
+        let looks = looks_while_failing(&["terminate", "delete database"], ErrorClass::Auth).await;
+        assert!((50..=90).contains(&looks), "{looks}");
     });
 }
