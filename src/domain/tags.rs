@@ -20,7 +20,7 @@ pub(crate) const MAX_TAGS: usize = 50;
 /// Keys of tags. `ARCHITECTURE.md` has a table of the resources that have them.
 pub mod key {
     /// Prefix of all keys.
-    pub(crate) const PREFIX: &str = "hatchery:";
+    pub const PREFIX: &str = "hatchery:";
     /// The fleet's name, on every resource that hatchery owns.
     pub const FLEET: &str = "hatchery:fleet";
     /// `fleet`, `environment`, `retirement` or `pool`.

@@ -106,9 +106,7 @@ impl Engine {
     async fn check_repairable(&self, record: &Record, what: &str) -> Result<(), Failure> {
         let cannot = |error| Failure::cloud(what, &error);
         let id = &record.environment;
-        let instance = self.retry(|| self.cloud.instance_of(record)).await.map_err(cannot)?.value;
-        let is_active = instance.is_some_and(|instance| !instance.state.is_ending());
-        if is_active && self.has_database(id).await.map_err(cannot)? {
+        if self.has_instance(record).await.map_err(cannot)? && self.has_database(id).await.map_err(cannot)? {
             return Ok(());
         }
         let reason = record.failure.as_ref().map_or("", |failure| failure.reason.as_str());
@@ -161,12 +159,13 @@ impl Engine {
                 if !instances.is_empty() && instances.iter().all(|instance| instance.state.is_ending()) {
                     return Err(too_late("its instance is shutting down"));
                 }
-                // During grace, an engine that read the old record may have deleted the database already.
-                if !in_grace || self.has_database(id).await.map_err(unconfirmed)? {
+                // During grace, an engine that read the old record may have ended parts of the environment already.
+                if !in_grace || self.has_parts(&current).await.map_err(unconfirmed)? {
                     instances.retain(|instance| !instance.state.is_ending());
                     self.mirror_expiry(id, &instances, until).await;
                     return Ok(until);
                 }
+                last = "its instance or its database is gone";
             }
             self.clock.sleep(READ_BACK_DELAY).await;
         }
@@ -184,6 +183,19 @@ impl Engine {
                 false
             }
         }
+    }
+
+    /// Whether the environment has its database, and its instance, unless it is not launched yet.
+    async fn has_parts(&self, record: &Record) -> Result<bool, CloudError> {
+        let is_launched = record.instance.is_some();
+        Ok(self.has_database(&record.environment).await?
+            && (!is_launched || self.has_instance(record).await?))
+    }
+
+    /// Whether the instance of a record exists and is not ending.
+    async fn has_instance(&self, record: &Record) -> Result<bool, CloudError> {
+        let instance = self.retry(|| self.cloud.instance_of(record)).await?.value;
+        Ok(instance.is_some_and(|instance| !instance.state.is_ending()))
     }
 
     /// Whether the environment's database exists and is not being deleted.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hatchery::cloud::sim::Intervention;
 use hatchery::domain::tags::key;
 use hatchery::domain::{EnvironmentId, ErrorClass, LaunchFailure, Outcome, TagChanges, Termination};
 use hatchery::engine::{Extended, Launched};
@@ -210,6 +211,27 @@ async fn fail_extend_during(bed: &TestBed, launched: &Launched, change: impl Fut
     };
     let (result, ()) = futures::join!(extend(bed, launched, HOUR), later);
     result.unwrap_err()
+}
+
+/// An operator protects the database, so that the environment never ends, and loses its expiry.
+#[test]
+fn half_ended_environment_is_not_extended() {
+    on_paused_time(async {
+        let bed = TestBed::with_policy([("grace", "5m")]);
+        let launched = bed.launch().await.unwrap();
+        bed.run_other_engine(30).await;
+        let (record, database) = (launched.record.to_string(), launched.database.to_string());
+        let by_hand = |change: Intervention| assert!(bed.sim.intervene("operator", &change));
+        by_hand(Intervention::Protect(database, true));
+        let ended = launched.expires_at - bed.clock.now() + chrono::TimeDelta::minutes(90);
+        bed.run_other_engine(u32::try_from(ended.num_minutes()).unwrap()).await;
+        assert_eq!(bed.active_instances(), []);
+        by_hand(Intervention::Tag(record, key::EXPIRES_AT.into(), None));
+        bed.clock.sleep(Duration::from_secs(10)).await;
+        let failure = extend(&bed, &launched, HOUR).await.unwrap_err();
+        assert_eq!(failure.kind, Kind::TooLate, "{failure}");
+        assert!(failure.message.ends_with("its instance or its database is gone"), "{failure}");
+    });
 }
 
 #[test]

@@ -101,8 +101,8 @@ impl Ownership {
             return false;
         }
         if let Some((name, tags)) = self.templates.get(id) {
-            // The tags of a record that has lost some are restored.
-            return is_template(fleet, name, tags) || tags.contains_key(key::CLAIM);
+            // The tags of a record that has lost some are restored, as long as one of hatchery is left.
+            return is_template(fleet, name, tags) || tags.keys().any(|key| key.starts_with(key::PREFIX));
         }
         let is_record = |wanted: &dyn Fn(&str, &Template) -> bool| {
             state.templates().any(|(record, template)| self.is_owned(record) && wanted(record, template))
