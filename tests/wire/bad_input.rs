@@ -190,6 +190,8 @@ async fn security_group_open_to_the_internet_exits_5() {
     hatchery(&moto, &["fleet", "ls"]).ok();
     arguments.extend(["--allow-public", &seed.security_group]);
     hatchery(&moto, &arguments).ok();
+    // The same request has the same client token, and EC2 answers it as the first one.
+    arguments.extend(["--spare", "3"]);
     hatchery(&moto, &arguments).fails(5, &["already exists", "fleet set"]);
     hatchery(&moto, &["fleet", "set", "allow-public="]).ok();
     hatchery(&moto, &["launch", "x"]).fails(5, &["cannot launch", "admits 0.0.0.0/0"]);

@@ -180,9 +180,9 @@ impl AwsCloud {
     }
 
     pub(super) async fn create_fleet(&self, new: &NewFleet) -> Result<RecordId> {
-        // A token of its own, so that an equal request of another process finds the name taken.
-        let (name, claim) = (new.name.template_name(), format!("{:016x}", rand::random::<u64>()));
-        Box::pin(self.create_template(&name, &claim, fleet_data(new), &new.tags())).await
+        // A user repeats the same request if the response was lost, and then gets the same fleet.
+        let (name, claim) = (new.name.template_name(), new.name.as_str());
+        Box::pin(self.create_template(&name, claim, fleet_data(new), &new.tags())).await
     }
 
     pub(super) async fn create_template(
