@@ -331,7 +331,11 @@ async fn proofs(cloud: &dyn Account, fixtures: &Fixtures, fleet: &Fleet) {
     let listed = collect(cloud.databases(&fleet.name)).await;
     assert_eq!(listed.iter().filter(|database| database.id == id).count() + listed.unreadable.len(), 0);
     assert!(cloud.inventory().await.unwrap().holdings.iter().all(|held| held.records == 0));
-    cloud.delete_database(&id).await.unwrap();
+    // RDS may refuse to delete what it is creating.
+    while let Err(error) = cloud.delete_database(&id).await {
+        assert_eq!(error.class, ErrorClass::Transient, "{error}");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
 
     let source = &fixtures.source_database;
     let listed = proofs.snapshots(source, SnapshotListing::Default).await.unwrap();
