@@ -282,7 +282,8 @@ async fn follow_command_tails_and_falls_back() {
     follow.wait_for("listening on 8080");
     follow.interrupt();
     let run = follow.wait_for_exit();
-    assert_eq!((run.code, run.err.as_str()), (130, ""), "{run:#?}");
+    let modes = "hatchery: following by live tail, about $0.01 a minute\nhatchery: following by polling\n";
+    assert_eq!((run.code, run.err.as_str()), (130, modes), "{run:#?}");
     let texts: Vec<_> =
         run.out.lines().map(|line| line.split_whitespace().skip(1).collect::<Vec<_>>().join(" ")).collect();
     assert_eq!(

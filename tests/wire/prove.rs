@@ -74,7 +74,7 @@ async fn verdict_on_deleted_templates(emulator: &Emulator) -> &'static str {
     }
 }
 
-async fn run_and_check(emulator: &Emulator) {
+async fn run_and_check(emulator: &Emulator, rds_tag_value: &str) {
     let before = fleet(emulator).await;
     let run = hatchery(emulator, &WITH_DATABASE);
     let document = run.json();
@@ -84,11 +84,9 @@ async fn run_and_check(emulator: &Emulator) {
     for id in ["template-usable", "template-listed", "restore-statuses", "deletion"] {
         assert_eq!(fact(&facts, id).0, "holds", "{id}: {run:#?}");
     }
-    assert_eq!(fact(&facts, "rds-tag-value"), ("holds", "accepted and stored"), "{run:#?}");
-    for id in ["backup-snapshots", "storage-initialization"] {
-        assert_eq!(fact(&facts, id).0, "not tried", "{id}: {run:#?}");
-    }
-    for id in ["tag-while-creating", "delete-while-creating"] {
+    assert_eq!(fact(&facts, "rds-tag-value"), ("holds", rds_tag_value), "{run:#?}");
+    assert_eq!(fact(&facts, "backup-snapshots").0, "not tried", "{run:#?}");
+    for id in ["tag-while-creating", "delete-while-creating", "storage-initialization"] {
         assert_ne!(fact(&facts, id).0, "differs", "{id}: {run:#?}");
     }
     assert_eq!(fact(&facts, "permission ec2:RunInstances"), ("holds", "permitted"), "{run:#?}");
@@ -109,12 +107,13 @@ async fn run_and_check(emulator: &Emulator) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn moto_is_proved() {
-    run_and_check(&Moto::start()).await;
+    // The wrapper follows the API reference, which forbids the prefix.
+    run_and_check(&Moto::start(), "refused with InvalidParameterValue").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ministack_is_proved() {
-    run_and_check(&Ministack::start()).await;
+    run_and_check(&Ministack::start(), "accepted and stored").await;
 }
 
 /// Waits until a run has created something.
@@ -155,14 +154,15 @@ fn remove_no_tag(action: &str) -> Option<(&'static str, &'static str)> {
     (action == "RemoveTagsFromResource").then_some(("Throttling", "Rate exceeded"))
 }
 
-async fn kill_and_run_again(emulator: &Emulator) {
+const RULES: [(proxy::Rule, &str); 3] = [
+    (find_no_template, "-lag-1"),
+    (delete_no_database, "hatchery-proof-dev-"),
+    (remove_no_tag, "tag of hatchery-dev-"),
+];
+
+async fn kill_and_run_again(emulator: &Emulator, rules: &[(proxy::Rule, &str)]) {
     let before = fleet(emulator).await;
-    let rules: [(proxy::Rule, &str); 3] = [
-        (find_no_template, "-lag-1"),
-        (delete_no_database, "hatchery-proof-dev-"),
-        (remove_no_tag, "tag of hatchery-dev-"),
-    ];
-    for (rule, part) in rules {
+    for &(rule, part) in rules {
         let running = start(emulator, rule);
         let name = wait_for_trace(emulator, part).await;
         send_signal("KILL", running.pid());
@@ -185,12 +185,13 @@ async fn kill_and_run_again(emulator: &Emulator) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn moto_is_clean_after_a_killed_run() {
-    kill_and_run_again(&Moto::start()).await;
+    // The wrapper refuses the tag of the third rule.
+    kill_and_run_again(&Moto::start(), &RULES[..2]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ministack_is_clean_after_a_killed_run() {
-    kill_and_run_again(&Ministack::start()).await;
+    kill_and_run_again(&Ministack::start(), &RULES).await;
 }
 
 async fn interrupt(emulator: &Emulator) {

@@ -102,7 +102,13 @@ async fn protected_resource_ends_once_unprotected(
 
     let remaining = |state: &State| (state.active().len(), state.databases.len());
     account.run_engine_until("the rest is gone", |state| remaining(state) == kept).await;
-    let failure = account.inspect().await.records["hatchery/dev/1"]["hatchery:failed-step"].clone();
+    let state = account.inspect().await;
+    let tags = if action == "terminate-instance" {
+        &state.instances.iter().find(|own| own.id == instance).unwrap().tags
+    } else {
+        &state.databases["hatchery-dev-1"]
+    };
+    let failure = &tags["hatchery:failed-step"];
     assert!(failure.contains(action) && failure.contains(words), "{failure}");
     let pass = hatchery(&moto, &["engine", "--once", "--json"]).ok().json();
     assert_eq!(pass["steps"], json!([]), "it waits before it tries again");
@@ -112,7 +118,14 @@ async fn protected_resource_ends_once_unprotected(
     protect(false).await;
     // As if hours had passed since AWS refused it.
     let long_ago = format!("2026-01-01T00:00:00Z 2026-01-01T00:00:00Z 1 {action} refused");
-    account.tag_record("hatchery/dev/1", "hatchery:failed-step", &long_ago).await;
+    if action == "terminate-instance" {
+        let tag = aws_sdk_ec2::types::Tag::builder().key("hatchery:failed-step").value(long_ago).build();
+        ec2.create_tags().resources(&instance).tags(tag).send().await.unwrap();
+    } else {
+        let tag = aws_sdk_rds::types::Tag::builder().key("hatchery:failed-step").value(long_ago).build();
+        let database = "arn:aws:rds:eu-west-1:123456789012:db:hatchery-dev-1";
+        rds.add_tags_to_resource().resource_name(database).tags(tag).send().await.unwrap();
+    }
     account.run_engine_until("nothing is left", |state| state.is_at_rest(0)).await;
 }
 
