@@ -1,6 +1,7 @@
 //! What the dashboard writes to a terminal, byte by byte: the demo in a pseudo-terminal.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 
@@ -120,11 +121,29 @@ fn no_color_writes_no_colors_and_keeps_the_selection() {
     assert_eq!(colors(&raw), Vec::<&str>::new());
 }
 
+/// Selects an environment that has an address. The rows come page by page, so that any may be selected at first.
+#[track_caller]
+fn select_ready(terminal: &mut Terminal) {
+    for _ in 0..10 {
+        let text = terminal.text();
+        if text.lines().any(|line| line.contains('▸') && line.contains("ready")) {
+            return;
+        }
+        terminal.send_keys("j");
+        let start = Instant::now();
+        while terminal.text() == text && start.elapsed().as_secs() < 2 {
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+    }
+    panic!("no ready environment:\n{}", terminal.text());
+}
+
 #[test]
 fn copying_writes_osc_52() {
     let empty = tempfile::tempdir().unwrap();
     // No environment comes or goes meanwhile.
     let mut terminal = demo(empty.path(), &["--speed", "0.1"], &[]);
+    select_ready(&mut terminal);
     let selected = terminal.reversed_rows().concat();
     terminal.send_keys("Y");
     terminal.wait_for("sent to the clipboard");
