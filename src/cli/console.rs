@@ -95,8 +95,35 @@ impl Console {
         let _ = err.flush();
     }
 
+    /// Fails if no user can be asked to confirm something, such as `to remove fleet dev`.
+    ///
+    /// # Errors
+    /// Returns `Usage`.
+    pub(crate) fn check_interactive(&self, what: &str) -> Result<(), Failure> {
+        if self.is_interactive() {
+            return Ok(());
+        }
+        let message = format!("cannot ask for confirmation {what}: this is not a terminal");
+        Err(Failure::new(Kind::Usage, message, "add --yes"))
+    }
+
+    /// Asks the user to type `expected`.
+    ///
+    /// # Errors
+    /// Returns a failure if the user types something else; `kept` says what then did not happen.
+    pub(crate) async fn confirm(&self, question: &str, expected: &str, kept: &str) -> Result<(), Failure> {
+        let answer = self.ask(&format!("{question}\nType {expected} to continue: ")).await;
+        let answer = answer.map_err(|error| {
+            Failure::new(Kind::Failed, format!("cannot read the confirmation: {error}"), "add --yes")
+        })?;
+        if answer == expected {
+            return Ok(());
+        }
+        Err(Failure::new(Kind::Failed, format!("not confirmed; {kept}"), ""))
+    }
+
     /// Asks on standard error and returns the user's line. Reads on another thread, so that Ctrl-C ends the command meanwhile.
-    pub(crate) async fn ask(&self, question: &str) -> io::Result<String> {
+    async fn ask(&self, question: &str) -> io::Result<String> {
         {
             let mut err = lock(&self.err);
             write!(err, "{question}")?;

@@ -101,7 +101,7 @@ impl Session {
     }
 
     /// Tells the user on standard error why a command takes longer.
-    pub(crate) fn notify(&self) -> Notify {
+    fn notify(&self) -> Notify {
         let console = Arc::clone(&self.console);
         Arc::new(move |message| console.notice(message))
     }
@@ -133,7 +133,15 @@ impl Session {
 
     /// Returns the fleet that the user named, else the only one in the Region.
     pub(crate) async fn find_fleet(&self, account: &DynAccount) -> Result<FleetName, Failure> {
-        look_again(&self.clock, Some(&self.notify()), || self.find_fleet_once(account)).await
+        self.look_again(|| self.find_fleet_once(account)).await
+    }
+
+    /// As the function [`look_again()`], and tells the user of this session.
+    pub(crate) async fn look_again<T, F>(&self, look: impl FnMut() -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        look_again(&self.clock, Some(&self.notify()), look).await
     }
 
     async fn find_fleet_once(&self, account: &DynAccount) -> Result<FleetName, Failure> {

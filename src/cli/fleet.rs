@@ -5,7 +5,6 @@ use clap::Subcommand;
 use super::context::Session;
 use crate::cloud::DynAccount;
 use crate::domain::{Fleet, FleetName};
-use crate::engine::look_again;
 use crate::failure::{Failure, Kind};
 
 pub(super) mod checks;
@@ -81,7 +80,7 @@ async fn connect(session: &Session) -> Result<(DynAccount, Fleet), Failure> {
 
 /// Reads a fleet. One that is not found may be so new that reads do not show it yet.
 async fn read(session: &Session, account: &DynAccount, name: &FleetName) -> Result<Fleet, Failure> {
-    look_again(&session.clock, Some(&session.notify()), || read_once(account, name)).await
+    session.look_again(|| read_once(account, name)).await
 }
 
 async fn read_once(account: &DynAccount, name: &FleetName) -> Result<Fleet, Failure> {

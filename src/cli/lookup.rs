@@ -19,20 +19,25 @@ pub(crate) async fn observe_with(
     context: &Context<'_>,
     id_or_label: &str,
 ) -> Result<(World, DateTime<Utc>, Record), Failure> {
-    let look = || async {
-        match context.observe().await {
-            Ok((world, now)) => {
-                let record = resolve_in(&world, id_or_label)?.clone();
-                Ok(Ok((world, now, record)))
-            }
-            Err(failure) => Ok(Err(failure)),
-        }
-    };
-    context.engine.look_again(look).await?
+    context.engine.look_again(|| observe_once(context, id_or_label)).await?
 }
 
 /// Returns `Err` if there is no such environment, and `Ok(Err)` for what another look does not change. A missing fleet is such a failure,
 /// because an observation looks for it several times.
+async fn observe_once(
+    context: &Context<'_>,
+    id_or_label: &str,
+) -> Result<Result<(World, DateTime<Utc>, Record), Failure>, Failure> {
+    match context.observe().await {
+        Ok((world, now)) => {
+            let record = resolve_in(&world, id_or_label)?.clone();
+            Ok(Ok((world, now, record)))
+        }
+        Err(failure) => Ok(Err(failure)),
+    }
+}
+
+/// As [`observe_once`], with one request for an id.
 async fn resolve_once(context: &Context<'_>, id_or_label: &str) -> Result<Result<Record, Failure>, Failure> {
     if let Ok(id) = id_or_label.parse::<EnvironmentId>()
         && id.fleet == *context.fleet()
@@ -46,10 +51,7 @@ async fn resolve_once(context: &Context<'_>, id_or_label: &str) -> Result<Result
             return Ok(Ok(record));
         }
     }
-    match context.observe().await {
-        Ok((world, _)) => Ok(Ok(resolve_in(&world, id_or_label)?.clone())),
-        Err(failure) => Ok(Err(failure)),
-    }
+    Ok(observe_once(context, id_or_label).await?.map(|(_, _, record)| record))
 }
 
 /// Resolves an id or a label to a record of an observed world.

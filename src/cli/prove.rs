@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::context::{Context, Session, place};
 use crate::domain::{Proof, text};
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::signals;
 
 mod cleanup;
@@ -108,21 +108,11 @@ async fn start(bed: &TestBed<'_>, leftovers: &Resources, mode: ProveMode) -> Res
         }
         return Ok(());
     }
-    if !console.is_interactive() {
-        let message = "cannot ask for confirmation to create throw-away resources: this is not a terminal";
-        return Err(Failure::new(Kind::Usage, message, "add --yes"));
-    }
+    console.check_interactive("to create throw-away resources")?;
     // A database costs money, so that a habit must not confirm it.
     let expected = if mode.with_database { bed.world.fleet.name.as_str() } else { "yes" };
-    let plan: String = plan.iter().map(|line| format!("{}\n", text::sanitize(line))).collect();
-    let answer = console.ask(&format!("{plan}Type {expected} to continue: ")).await;
-    let answer = answer.map_err(|error| {
-        Failure::new(Kind::Failed, format!("cannot read the confirmation: {error}"), "add --yes")
-    })?;
-    if answer == expected {
-        return Ok(());
-    }
-    Err(Failure::new(Kind::Failed, "not confirmed; nothing was created", ""))
+    let plan: Vec<_> = plan.iter().map(|line| text::sanitize(line)).collect();
+    console.confirm(&plan.join("\n"), expected, "nothing was created").await
 }
 
 async fn plan(bed: &TestBed<'_>, leftovers: &Resources, mode: ProveMode) -> Vec<String> {

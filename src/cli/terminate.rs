@@ -4,7 +4,7 @@ use super::context::{Context, place};
 use super::json;
 use super::lookup::resolve;
 use crate::domain::Record;
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 
 pub(crate) async fn run(context: &Context<'_>, env: &str, yes: bool) -> Result<(), Failure> {
     let record = resolve(context, env).await?;
@@ -25,24 +25,12 @@ pub(crate) async fn run(context: &Context<'_>, env: &str, yes: bool) -> Result<(
 /// Asks the user to confirm. For another owner's environment the user has to type its name.
 async fn confirm(context: &Context<'_>, record: &Record) -> Result<(), Failure> {
     let id = &record.environment;
-    if !context.console.is_interactive() {
-        let message = format!("cannot ask for confirmation to terminate {id}: this is not a terminal");
-        return Err(Failure::new(Kind::Usage, message, "add --yes"));
-    }
+    context.console.check_interactive(&format!("to terminate {id}"))?;
     let (owner, name) = (&record.owner, &record.name);
     let is_own = *owner == context.engine.config().user;
     let expected = if is_own { "yes" } else { name };
     let whose = if is_own { "yours".to_owned() } else { format!("owned by {owner}") };
     let place = place(&context.account).await;
-    let question = format!(
-        "This terminates {id} ({name}, {whose}) in {place}, and deletes its database.\nType {expected} to continue: "
-    );
-    let answer = context.console.ask(&question).await;
-    let answer = answer.map_err(|error| {
-        Failure::new(Kind::Failed, format!("cannot read the confirmation: {error}"), "add --yes")
-    })?;
-    if answer == *expected {
-        return Ok(());
-    }
-    Err(Failure::new(Kind::Failed, format!("not confirmed; {id} was not terminated"), ""))
+    let question = format!("This terminates {id} ({name}, {whose}) in {place}, and deletes its database.");
+    context.console.confirm(&question, expected, &format!("{id} was not terminated")).await
 }

@@ -121,9 +121,8 @@ impl Proof {
 }
 
 /// Replaces what RDS does not allow in the value of a tag, and spaces.
-/// <https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_Tagging.html>
 fn tag_text(text: &str) -> String {
-    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "_.:/=+-@".contains(c);
+    let is_allowed = |c: char| tags::is_rds_char(c) && c != ' ';
     let text: String = text.chars().map(|c| if is_allowed(c) { c } else { '-' }).take(MAX_CALLER).collect();
     if text.is_empty() { "unknown".to_owned() } else { text }
 }

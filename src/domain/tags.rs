@@ -155,7 +155,12 @@ impl TagChanges {
 /// <https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_Tag.html>
 #[must_use]
 pub(crate) fn rds_value(text: &str) -> String {
-    text.chars().filter(|c| c.is_ascii_alphanumeric() || " _.:/=+-@".contains(*c)).collect()
+    text.chars().filter(|c| is_rds_char(*c)).collect()
+}
+
+/// Whether RDS allows the character in the value of a tag.
+pub(super) fn is_rds_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || " _.:/=+-@".contains(c)
 }
 
 /// Formats a time for a tag: RFC 3339, UTC, whole seconds.

@@ -17,7 +17,7 @@ impl Engine {
     ///
     /// # Errors
     /// Returns the error of the last try, or the first error that a repetition cannot cure.
-    pub(super) async fn retry<T, F>(&self, mut call: impl FnMut() -> F) -> Result<T>
+    pub(crate) async fn retry<T, F>(&self, mut call: impl FnMut() -> F) -> Result<T>
     where
         F: Future<Output = Result<T>>,
     {

@@ -301,20 +301,20 @@ impl<S: Surface> Driver<S> {
     }
 
     fn handle_event(&mut self, event: Event) -> io::Result<()> {
-        if let Event::Key(key) = event {
-            self.keys.push(key);
-            return Ok(());
-        }
-        // What was typed before comes first.
-        self.press_keys(true)?;
-        self.update(match event {
-            Event::Key(key) => Msg::Key(key),
+        let msg = match event {
+            Event::Key(key) => {
+                self.keys.push(key);
+                return Ok(());
+            }
             Event::Mouse(mouse) => Msg::Mouse(mouse),
             Event::Paste(text) => Msg::Paste(text),
             Event::Resize(width, height) => Msg::Resize(width, height),
             Event::FocusGained => Msg::Focus(true),
             Event::FocusLost => Msg::Focus(false),
-        })
+        };
+        // What was typed before comes first.
+        self.press_keys(true)?;
+        self.update(msg)
     }
 
     fn receive(&mut self, incoming: Incoming) -> io::Result<()> {

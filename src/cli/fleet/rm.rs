@@ -9,7 +9,7 @@ use crate::cloud::DynAccount;
 use crate::domain::tags::key;
 use crate::domain::{ErrorClass, Fleet, TagChanges, World};
 use crate::engine::Engine;
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 
 /// Between two passes. Instances and databases take minutes to end.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -84,23 +84,13 @@ async fn confirm(
     fleet: &Fleet,
 ) -> Result<(), Failure> {
     let name = &fleet.name;
-    if !session.console.is_interactive() {
-        let message = format!("cannot ask for confirmation to remove fleet {name}: this is not a terminal");
-        return Err(Failure::new(Kind::Usage, message, "add --yes"));
-    }
+    session.console.check_interactive(&format!("to remove fleet {name}"))?;
     let Remaining { instances, databases, .. } = Remaining::new(&engine.observe_pool().await?);
     let question = format!(
-        "This removes fleet {name} in {}: it refuses launches, terminates all environments (instances: {instances}) and deletes all databases ({databases}).\nType {name} to continue: ",
+        "This removes fleet {name} in {}: it refuses launches, terminates all environments (instances: {instances}) and deletes all databases ({databases}).",
         place(account).await,
     );
-    let answer = session.console.ask(&question).await;
-    let answer = answer.map_err(|error| {
-        Failure::new(Kind::Failed, format!("cannot read the confirmation: {error}"), "add --yes")
-    })?;
-    if answer == name.as_str() {
-        return Ok(());
-    }
-    Err(Failure::new(Kind::Failed, format!("not confirmed; fleet {name} was not removed"), ""))
+    session.console.confirm(&question, name.as_str(), &format!("fleet {name} was not removed")).await
 }
 
 /// Stops launches and restores. Every engine follows, so that an interrupted removal goes on, and can be taken back with `fleet set`.

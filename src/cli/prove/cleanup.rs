@@ -13,9 +13,8 @@ use crate::failure::Failure;
 /// How long a request whose response is unknown may take to show in listings.
 const VISIBLE_AFTER: Duration = Duration::from_secs(10);
 
+/// Between two tries to remove what is left.
 const RETRY_DELAY: Duration = Duration::from_secs(2);
-
-const MAX_TRIES: u32 = 5;
 
 /// How long a database may refuse its deletion, as RDS does while it is being created.
 const DELETABLE_AFTER: Duration = Duration::from_hours(1);
@@ -66,7 +65,7 @@ pub(super) async fn remove_all(bed: &TestBed<'_>) -> Vec<(String, String)> {
         let waited = bed.elapsed().saturating_sub(begun);
         let is_busy = left.iter().any(|(_, error)| error.code.starts_with(BUSY_CODE));
         let limit = if is_busy { DELETABLE_AFTER } else { RETRIES_FOR };
-        let may_help = left.iter().any(|(_, error)| is_temporary(error)) && waited < limit;
+        let may_help = left.iter().any(|(_, error)| error.class.is_temporary()) && waited < limit;
         let is_unsure = bed.created.resources().is_unsure() && waited < VISIBLE_AFTER;
         if !is_unsure && !may_help {
             return left.into_iter().map(|(name, error)| (name, describe(&error))).collect();
@@ -76,7 +75,7 @@ pub(super) async fn remove_all(bed: &TestBed<'_>) -> Vec<(String, String)> {
 }
 
 /// RDS's code for a status that forbids a deletion.
-const BUSY_CODE: &str = "InvalidDBInstanceState";
+pub(super) const BUSY_CODE: &str = "InvalidDBInstanceState";
 
 /// Tries to remove everything once. Returns what is left, with the errors.
 async fn pass(bed: &TestBed<'_>) -> Vec<(String, CloudError)> {
@@ -96,7 +95,7 @@ async fn pass(bed: &TestBed<'_>) -> Vec<(String, CloudError)> {
         }
     }
     for (id, name) in templates {
-        match retry(bed, async || bed.context.account.delete_record(&id).await).await {
+        match bed.context.engine.retry(|| bed.context.account.delete_record(&id)).await {
             Ok(()) => bed.created.remove_template(&id),
             Err(error) => left.push((template_text(&name), error)),
         }
@@ -114,7 +113,7 @@ async fn pass(bed: &TestBed<'_>) -> Vec<(String, CloudError)> {
 /// Removes the tag [`key::VALUE`] from a database of the pool.
 pub(super) async fn untag(bed: &TestBed<'_>, id: &DatabaseId) -> crate::cloud::Result<()> {
     let changes = TagChanges::new().remove(key::VALUE);
-    match retry(bed, async || bed.context.account.tag_database(id, &changes).await).await {
+    match bed.context.engine.retry(|| bed.context.account.tag_database(id, &changes)).await {
         // Its tags are gone with it.
         Err(error) if error.is(ErrorClass::NotFound) => Ok(()),
         result => result,
@@ -129,24 +128,4 @@ async fn find_own(bed: &TestBed<'_>) {
             bed.created.add_template(id, name);
         }
     }
-}
-
-async fn retry(
-    bed: &TestBed<'_>,
-    call: impl AsyncFn() -> crate::cloud::Result<()>,
-) -> crate::cloud::Result<()> {
-    let mut tries = 1;
-    loop {
-        match call().await {
-            Err(error) if tries < MAX_TRIES && is_temporary(&error) => {
-                tries += 1;
-                bed.sleep(RETRY_DELAY).await;
-            }
-            result => return result,
-        }
-    }
-}
-
-fn is_temporary(error: &CloudError) -> bool {
-    matches!(error.class, ErrorClass::Unknown | ErrorClass::Transient | ErrorClass::Throttled)
 }

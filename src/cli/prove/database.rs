@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use super::cleanup::BUSY_CODE;
 use super::facts::{Fact, Statement, Verdict, describe, redact};
 use super::test_bed::TestBed;
 use crate::cloud::{DatabaseProgress, Result};
 use crate::domain::lifecycle::Restore;
-use crate::domain::{CloudError, DatabaseId, ErrorClass, Number, StatusClass, TagChanges, proof, text};
+use crate::domain::{DatabaseId, ErrorClass, Number, StatusClass, TagChanges, proof, text};
 
 const TAGGED: Statement = Statement {
     id: "tag-while-creating",
@@ -180,7 +181,7 @@ async fn appear(bed: &TestBed<'_>, id: &DatabaseId) -> Result<DatabaseProgress, 
     loop {
         match bed.proofs().database_progress(id).await {
             Ok(Some(progress)) => return Ok(progress),
-            Err(error) if !is_temporary(&error) => return Err(describe(&error)),
+            Err(error) if !error.class.is_temporary() => return Err(describe(&error)),
             Ok(None) | Err(_) => {}
         }
         if bed.elapsed().saturating_sub(begun) > APPEARS_WITHIN {
@@ -209,7 +210,7 @@ async fn watch(bed: &TestBed<'_>, id: &DatabaseId, begun: Duration) -> Result<Ve
                 }
             }
             Ok(None) => return Err("the database disappeared".to_owned()),
-            Err(error) if is_temporary(&error) => {}
+            Err(error) if error.class.is_temporary() => {}
             Err(error) => return Err(describe(&error)),
         }
         if after > WATCH {
@@ -228,7 +229,7 @@ async fn delete(bed: &TestBed<'_>, id: &DatabaseId) -> Result<Fact, String> {
         if !is_accepted {
             match bed.context.account.delete_database(id).await {
                 Ok(()) => is_accepted = true,
-                Err(error) if is_temporary(&error) => {}
+                Err(error) if error.class.is_temporary() => {}
                 Err(error) => return Err(describe(&error)),
             }
         }
@@ -244,15 +245,11 @@ async fn delete(bed: &TestBed<'_>, id: &DatabaseId) -> Result<Fact, String> {
     }
 }
 
-fn is_temporary(error: &CloudError) -> bool {
-    matches!(error.class, ErrorClass::Unknown | ErrorClass::Transient | ErrorClass::Throttled)
-}
-
 /// Judges a change of a database that is being created.
 fn judge(statement: Statement, result: &Result<()>) -> Fact {
     match result {
         Ok(()) => statement.observed("accepted", Verdict::Holds),
-        Err(error) if error.code.starts_with("InvalidDBInstanceState") => {
+        Err(error) if error.code.starts_with(BUSY_CODE) => {
             statement.observed(format!("refused with {}", error.code), Verdict::Holds)
         }
         Err(error) if error.is(ErrorClass::Invalid) => {
@@ -302,6 +299,7 @@ fn judge_storage(looks: &[Look]) -> Fact {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::CloudError;
 
     /// Seconds, status, and storage operation with its percentage.
     type Seen<'t> = (u64, &'t str, Option<(&'t str, i32)>);

@@ -66,8 +66,8 @@ async fn new_fleet_is_found(#[case] arguments: &[&str]) {
 #[rstest]
 #[case::environment(&["terminate", "checkout-old", "--yes"])]
 #[case::id(&["logs", "dev-99"])]
-#[case::fleet(&["ls", "--fleet", "nobody"])]
-#[case::shown_fleet(&["fleet", "show", "--fleet", "nobody"])]
+#[case::fleet(&["ls", "--fleet", "unknown"])]
+#[case::shown_fleet(&["fleet", "show", "--fleet", "unknown"])]
 #[tokio::test(start_paused = true)]
 async fn mistyped_name_is_denied_within_seconds(#[case] arguments: &[&str]) {
     let account = TestAccount::new(LAGGING);
