@@ -121,15 +121,16 @@ fn no_color_writes_no_colors_and_keeps_the_selection() {
     assert_eq!(colors(&raw), Vec::<&str>::new());
 }
 
-/// Selects an environment that has an address. The rows come page by page, so that any may be selected at first.
+/// Selects an environment that has an address. The rows come page by page, so that any may be selected at first, and
+/// rows may come above it.
 #[track_caller]
 fn select_ready(terminal: &mut Terminal) {
-    for _ in 0..10 {
+    for key in ["g", "j", "j", "j", "j", "j", "j", "j"].into_iter().cycle().take(24) {
         let text = terminal.text();
-        if text.lines().any(|line| line.contains('▸') && line.contains("ready")) {
+        if text.lines().any(|line| line.contains('▸') && line.contains("● ready")) {
             return;
         }
-        terminal.send_keys("j");
+        terminal.send_keys(key);
         let start = Instant::now();
         while terminal.text() == text && start.elapsed().as_secs() < 2 {
             std::thread::park_timeout(Duration::from_millis(20));
