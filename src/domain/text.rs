@@ -1,46 +1,209 @@
-//! Sanitises text from AWS, which others can write. Adapters sanitise what they read, so that no view has to.
+//! Text from outside, which others can write: AWS's answers, tags, log lines and the output of processes.
+
+mod characters;
+
+use std::fmt;
+use std::iter::Peekable;
+use std::str::Chars;
+
+use serde::{Deserialize, Serialize};
+
+use characters::{JOINER, Kind, is_emoji, is_pictograph};
 
 /// The maximum length of a sanitised line, without the `…` that marks a longer one.
 pub(crate) const MAX_LINE_CHARS: usize = 4_000;
 
-/// Returns one line of text that a terminal prints literally: without escape sequences, control characters, and the Unicode characters
-/// that reorder or hide text. Tabs and line breaks become spaces, and the length is limited to [`MAX_LINE_CHARS`].
+/// What is shown in place of characters that are not.
+const REPLACEMENT: char = '\u{fffd}';
+
+/// The maximum number of marks on one character. More of them reach into other rows.
+const MAX_MARKS: u32 = 2;
+
+/// The maximum number of joined emoji behind the first, as in a family of four.
+const MAX_JOINED: u32 = 3;
+
+/// The number of blanks that a tab becomes in a line of a log.
+const TAB: &str = "    ";
+
+/// Text from outside, unchanged. It is shown sanitised, on one line; only [`raw`](Self::raw) returns it as it is.
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Untrusted(String);
+
+impl Untrusted {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// Returns the text as it came, for AWS, comparisons and JSON. It must not reach a terminal, a clipboard or a browser.
+    #[must_use]
+    pub fn raw(&self) -> &str {
+        &self.0
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the sanitised lines of the text, without the empty ones at its end; at least one. Tabs become blanks, so that a stack
+    /// trace stays indented.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.0.trim_end().split('\n').map(|line| sanitize(&line.replace('\t', TAB)))
+    }
+}
+
+impl fmt::Display for Untrusted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&sanitize(&self.0))
+    }
+}
+
+impl fmt::Debug for Untrusted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&sanitize(&self.0), f)
+    }
+}
+
+impl From<String> for Untrusted {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl From<&str> for Untrusted {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl PartialEq<str> for Untrusted {
+    fn eq(&self, other: &str) -> bool {
+        self.0 == other
+    }
+}
+
+impl PartialEq<&str> for Untrusted {
+    fn eq(&self, other: &&str) -> bool {
+        self.0 == *other
+    }
+}
+
+/// Returns one line of text that every terminal shows in the same columns. Escape sequences and control characters are left out; tabs
+/// and line breaks become spaces; characters that hide or reorder text or have no common width become `�`. The length is limited to
+/// [`MAX_LINE_CHARS`].
 #[must_use]
 pub(crate) fn sanitize(text: &str) -> String {
-    let mut kept = String::with_capacity(text.len().min(MAX_LINE_CHARS));
+    if text.len() <= MAX_LINE_CHARS && text.bytes().all(|b| matches!(b, b' '..=b'~')) {
+        return text.to_owned();
+    }
+    let mut line = Line::default();
     let mut chars = text.chars().peekable();
-    let mut count = 0;
     while let Some(c) = chars.next() {
-        match c {
-            '\u{1b}' | '\u{9b}' => skip_sequence(c, &mut chars),
-            '\t' | '\n' => kept.push(' '),
-            c if c.is_control() || is_invisible(c) => continue,
-            c => kept.push(c),
-        }
-        count += 1;
-        if count >= MAX_LINE_CHARS && chars.peek().is_some() {
-            kept.push('…');
+        if line.count >= MAX_LINE_CHARS {
+            line.cut();
             break;
         }
+        if matches!(c, '\u{1b}' | '\u{9b}') {
+            skip_sequence(c, &mut chars);
+        } else {
+            line.push(c, chars.peek().copied());
+        }
     }
-    kept
+    line.text
 }
 
-/// Whether a value has at most `max_chars` characters, none of which is a control or invisible character.
+/// Whether a value has at most `max_chars` characters, and is shown as it is.
 #[must_use]
 pub(crate) fn is_printable(text: &str, max_chars: usize) -> bool {
-    text.chars().count() <= max_chars && !text.chars().any(|c| c.is_control() || is_invisible(c))
+    text.chars().count() <= max_chars && sanitize(text) == text
 }
 
-/// Whether a character is a bidirectional override, a zero-width character or a line separator, by which text can be made to look like other text.
-fn is_invisible(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+/// A line that is being sanitised.
+#[derive(Debug, Default)]
+struct Line {
+    text: String,
+    /// The number of characters.
+    count: usize,
+    /// The last character that is not a mark.
+    base: Option<char>,
+    /// The numbers of marks and of joined emoji on it.
+    marks: u32,
+    joined: u32,
+}
+
+impl Line {
+    /// Appends what is shown for `c`, which `next` follows.
+    fn push(&mut self, c: char, next: Option<char>) {
+        match Kind::of(c) {
+            Kind::Control => {}
+            Kind::Space => self.push_base(' '),
+            Kind::Base => self.push_base(c),
+            Kind::Mark if self.base.is_some() && self.marks < MAX_MARKS => {
+                self.marks += 1;
+                self.append(c);
+            }
+            Kind::EmojiVariation if self.marks == 0 && self.base.is_some_and(is_emoji) => {
+                self.marks += 1;
+                self.append(c);
+            }
+            Kind::Hidden
+                if c == JOINER
+                    && self.joined < MAX_JOINED
+                    && self.base.is_some_and(joins)
+                    && next.is_some_and(is_pictograph) =>
+            {
+                self.joined += 1;
+                self.append(c);
+            }
+            Kind::Mark | Kind::EmojiVariation | Kind::Hidden => self.replace(),
+        }
+    }
+
+    fn push_base(&mut self, c: char) {
+        let is_joined = self.text.ends_with(JOINER);
+        // A skin tone belongs to the emoji before it.
+        if !is_joined && !is_skin_tone(c) {
+            self.joined = 0;
+        }
+        (self.base, self.marks) = (Some(c), 0);
+        self.append(c);
+    }
+
+    /// Shows that something is left out, once for all that follows on one another.
+    fn replace(&mut self) {
+        if !self.text.ends_with(REPLACEMENT) {
+            self.append(REPLACEMENT);
+            // Marks that follow are left out too.
+            (self.base, self.marks, self.joined) = (Some(REPLACEMENT), MAX_MARKS, 0);
+        }
+    }
+
+    /// Marks that the rest is left out.
+    fn cut(&mut self) {
+        while self.text.ends_with(JOINER) {
+            self.text.pop();
+        }
+        self.text.push('…');
+    }
+
+    fn append(&mut self, c: char) {
+        self.text.push(c);
+        self.count += 1;
+    }
+}
+
+/// Whether another emoji can be joined to this character.
+fn joins(c: char) -> bool {
+    is_pictograph(c) || is_skin_tone(c)
+}
+
+fn is_skin_tone(c: char) -> bool {
+    matches!(c, '\u{1f3fb}'..='\u{1f3ff}')
 }
 
 /// Skips the rest of an escape sequence: a control sequence up to its final byte, or a string up to its terminator.
-fn skip_sequence(introducer: char, chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
+fn skip_sequence(introducer: char, chars: &mut Peekable<Chars<'_>>) {
     let kind = if introducer == '\u{9b}' { Some('[') } else { chars.next() };
     match kind {
         Some('[') => {
@@ -66,86 +229,4 @@ fn skip_sequence(introducer: char, chars: &mut std::iter::Peekable<std::str::Cha
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use rstest::rstest;
-
-    use super::*;
-
-    #[test]
-    fn sanitize_removes_sequences_and_keeps_text() {
-        assert_eq!(sanitize("a\u{1b}[31mred\u{1b}[0m b"), "ared b");
-        assert_eq!(sanitize("x\u{1b}]0;title\u{7}y\u{1b}]8;;http://e\u{1b}\\z"), "xyz");
-        assert_eq!(sanitize("tab\there\r"), "tab here");
-        assert_eq!(sanitize("\u{9b}2Jgone"), "gone");
-        assert_eq!(sanitize("ab\u{202e}cd\u{200b}"), "abcd");
-        assert_eq!(sanitize("naïve 日本 🚀"), "naïve 日本 🚀");
-    }
-
-    #[rstest]
-    #[case::control_sequence("a\u{1b}[12;5@b", "ab")]
-    #[case::final_tilde("a\u{1b}[1~b", "ab")]
-    #[case::one_byte_introducer("a\u{9b}1mb", "ab")]
-    #[case::escape_inside_string("a\u{1b}Pq\u{1b}x\u{1b}\\b", "ab")]
-    #[case::string_terminator("a\u{1b}^m\\n\u{9c}b", "ab")]
-    #[case::bell("a\u{1b}_m\u{7}b", "ab")]
-    #[case::escape_backslash("a\u{1b}Xm\u{1b}\\b", "ab")]
-    #[case::unterminated_string("a\u{1b}]0;never ends", "a")]
-    #[case::unterminated_sequence("a\u{1b}[", "a")]
-    #[case::lone_escape("a\u{1b}", "a")]
-    #[case::two_bytes("a\u{1b}cb", "ab")]
-    #[case::line_break("line\nline", "line line")]
-    fn sanitize_finds_the_end_of_a_sequence(#[case] text: &str, #[case] sanitized: &str) {
-        assert_eq!(sanitize(text), sanitized);
-    }
-
-    #[rstest]
-    fn invisible_characters_are_not_printable(
-        #[values(
-            '\u{ad}',
-            '\u{61c}',
-            '\u{180e}',
-            '\u{200b}',
-            '\u{200f}',
-            '\u{2028}',
-            '\u{202e}',
-            '\u{2060}',
-            '\u{206f}',
-            '\u{feff}',
-            '\u{fff9}',
-            '\u{fffb}',
-            '\u{e0000}',
-            '\u{e007f}',
-            '\u{7}',
-            '\u{9b}'
-        )]
-        character: char,
-    ) {
-        assert!(!is_printable(&character.to_string(), 1));
-    }
-
-    #[test]
-    fn printable_text_is_limited_in_length() {
-        assert!(is_printable("naïve", 5) && !is_printable("naïve", 4));
-    }
-
-    #[test]
-    fn sanitize_limits_length() {
-        for (length, kept) in [(MAX_LINE_CHARS, MAX_LINE_CHARS), (MAX_LINE_CHARS + 1, MAX_LINE_CHARS + 1)] {
-            assert_eq!(sanitize(&"é".repeat(length)).chars().count(), kept);
-        }
-        assert!(sanitize(&"x".repeat(MAX_LINE_CHARS)).ends_with('x'));
-        let capped = sanitize(&"x".repeat(90_000));
-        assert_eq!(capped.chars().count(), MAX_LINE_CHARS + 1);
-        assert!(capped.ends_with('…'));
-    }
-
-    proptest! {
-        #[test]
-        fn sanitized_text_is_printable(text in any::<String>()) {
-            let cleaned = sanitize(&text);
-            prop_assert!(is_printable(&cleaned, MAX_LINE_CHARS + 1), "{cleaned:?}");
-            prop_assert_eq!(sanitize(&cleaned), cleaned);
-        }
-    }
-}
+mod tests;
