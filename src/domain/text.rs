@@ -1,7 +1,74 @@
-//! Sanitises text from AWS, which others can write. Adapters sanitise what they read, so that no view has to.
+//! Sanitises text from AWS, which others can write. Adapters sanitise what they read, so that no view has to, or give it as
+//! [`Untrusted`], which is sanitised where it is shown.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
 
 /// The maximum length of a sanitised line, without the `…` that marks a longer one.
 pub(crate) const MAX_LINE_CHARS: usize = 4_000;
+
+/// The columns that a tab takes in the lines of a text.
+const TAB: &str = "    ";
+
+/// Text from outside, whole and unchanged. It is sanitised wherever it is shown, and serialised as it is, because the JSON writer escapes
+/// what a terminal would obey.
+#[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Untrusted(String);
+
+impl Untrusted {
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// Returns the text as it came, for JSON and for AWS, never for a terminal.
+    #[must_use]
+    pub fn raw(&self) -> &str {
+        &self.0
+    }
+
+    /// Iterates over the sanitised lines of the text, at least one. A line ends with a line feed, a carriage return or both; one at the end
+    /// of the text begins no other line. A tab becomes four spaces.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        let text = self.0.strip_suffix('\n').unwrap_or(&self.0);
+        let text = text.strip_suffix('\r').unwrap_or(text);
+        text.split('\n')
+            .flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
+            .map(|line| sanitize(&line.replace('\t', TAB)))
+    }
+}
+
+/// Formats the text as one sanitised line.
+impl fmt::Display for Untrusted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&sanitize(&self.0))
+    }
+}
+
+impl fmt::Debug for Untrusted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&sanitize(&self.0), f)
+    }
+}
+
+impl Serialize for Untrusted {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl From<&str> for Untrusted {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<String> for Untrusted {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
 
 /// Returns one line of text that a terminal prints literally: without escape sequences, control characters, and the Unicode characters
 /// that reorder or hide text. Tabs and line breaks become spaces, and the length is limited to [`MAX_LINE_CHARS`].
@@ -127,6 +194,27 @@ mod tests {
     #[test]
     fn printable_text_is_limited_in_length() {
         assert!(is_printable("naïve", 5) && !is_printable("naïve", 4));
+    }
+
+    #[test]
+    fn untrusted_text_is_shown_sanitised() {
+        let text = Untrusted::new("a\u{1b}[31mred\nb\u{202e}");
+        assert_eq!(text.to_string(), "ared b");
+        assert_eq!(format!("{text:?}"), "\"ared b\"");
+        assert_eq!(format!("{:<8}|", Untrusted::from("app")), "app     |");
+        assert_eq!(text.raw(), "a\u{1b}[31mred\nb\u{202e}");
+        assert_eq!(serde_json::to_value(&text).unwrap(), text.raw());
+    }
+
+    #[rstest]
+    #[case::one("boom", &["boom"])]
+    #[case::none("", &[""])]
+    #[case::stack_trace("boom\n\tat A.b\n", &["boom", "    at A.b"])]
+    #[case::blank_line("a\n\nb\n\n", &["a", "", "b", ""])]
+    #[case::carriage_returns("a\r\nb\rc\r\n", &["a", "b", "c"])]
+    #[case::sequence("a\u{1b}]0;title\nb\u{1b}[2J", &["a", "b"])]
+    fn untrusted_lines_are_sanitised(#[case] text: &str, #[case] lines: &[&str]) {
+        assert_eq!(Untrusted::from(text).lines().collect::<Vec<_>>(), lines);
     }
 
     #[test]
