@@ -46,10 +46,14 @@ impl Untrusted {
         self.0.is_empty()
     }
 
-    /// Returns the sanitised lines of the text, without the empty ones at its end; at least one. Tabs become blanks, so that a stack
-    /// trace stays indented.
+    /// Iterates over the sanitised lines of the text, at least one. A line ends with a line feed, a carriage return or both; one at the
+    /// end of the text begins no other line. A tab becomes four blanks, so that a stack trace stays indented.
     pub fn lines(&self) -> impl Iterator<Item = String> {
-        self.0.trim_end().split('\n').map(|line| sanitize(&line.replace('\t', TAB)))
+        let text = self.0.strip_suffix('\n').unwrap_or(&self.0);
+        let text = text.strip_suffix('\r').unwrap_or(text);
+        text.split('\n')
+            .flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
+            .map(|line| sanitize(&line.replace('\t', TAB)))
     }
 }
 

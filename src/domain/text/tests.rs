@@ -89,9 +89,12 @@ fn untrusted_text_is_shown_sanitized() {
 }
 
 #[rstest]
-#[case("one", &["one"])]
-#[case("at\r\n\tx\u{1b}[1m\n\n", &["at", "    x"])]
-#[case("", &[""])]
+#[case::one("boom", &["boom"])]
+#[case::none("", &[""])]
+#[case::stack_trace("boom\n\tat A.b\n", &["boom", "    at A.b"])]
+#[case::blank_line("a\n\nb\n\n", &["a", "", "b", ""])]
+#[case::carriage_returns("a\r\nb\rc\r\n", &["a", "b", "c"])]
+#[case::sequence("a\u{1b}]0;title\nb\u{1b}[2J", &["a", "b"])]
 fn untrusted_text_has_lines(#[case] text: &str, #[case] lines: &[&str]) {
     assert_eq!(Untrusted::from(text).lines().collect::<Vec<_>>(), lines);
 }
