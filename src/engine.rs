@@ -31,6 +31,7 @@ mod logs;
 mod look_again;
 mod observe;
 pub mod plan;
+mod recent_restores;
 mod recycle;
 mod repeated_launch;
 mod retry;
@@ -42,6 +43,7 @@ pub(crate) use look_again::{Notify, look_again};
 pub use recycle::Recycled;
 
 use cache::{HistoryCache, SourceCache};
+use recent_restores::RecentRestores;
 
 /// The identity of an engine and the fleet that it manages.
 #[derive(Debug, Clone)]
@@ -237,6 +239,7 @@ pub struct Engine {
     clock: Clock,
     config: Arc<EngineConfig>,
     random: Arc<Mutex<ChaCha8Rng>>,
+    recent_restores: Arc<RecentRestores>,
     source_cache: Arc<Mutex<Option<SourceCache>>>,
     history_cache: Arc<Mutex<Option<HistoryCache>>>,
     /// The records that this engine's user asked to change, with the time of the request. Their steps are not delayed.
@@ -258,6 +261,7 @@ impl Engine {
             clock,
             config: Arc::new(config),
             random: Arc::new(Mutex::new(random)),
+            recent_restores: Arc::default(),
             source_cache: Arc::default(),
             history_cache: Arc::default(),
             own_requests: Arc::default(),

@@ -360,8 +360,16 @@ impl Actor<'_> {
         // Re-read `last-number`: after a suspend the listing is stale, and the number may have been used and released meanwhile.
         let current_fleet = async { Ok(Observed { value: cloud.fleet(fleet).await?, as_of: None }) };
         let (found, read) = self.engine.read_fresh(current_fleet).await?.split();
-        if found.is_none_or(|found| found.policy.last_number >= number) {
+        let Some(policy) = found.map(|found| found.policy).filter(|policy| policy.last_number < number)
+        else {
             return Ok(Completion::skip("its number was used meanwhile, or the fleet is gone"));
+        };
+        let mut used = plan::used_numbers(self.world);
+        used.extend(self.engine.recent_restores.numbers(self.engine.clock.elapsed()));
+        if used.len() >= policy.max_databases as usize {
+            return Ok(Completion::skip(
+                "max-databases is reached by restores that the listing does not show yet",
+            ));
         }
         if let Some(misread) = self.engine.misread(self.world).await?.first() {
             let missed = format!("the listing has missed the tags of number {misread}");

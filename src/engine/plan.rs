@@ -13,6 +13,7 @@ mod pool;
 
 pub(in crate::engine) use planner::failures;
 pub use planner::{ORPHAN_AFTER, Planned};
+pub(in crate::engine) use pool::used_numbers;
 
 use planner::Planner;
 

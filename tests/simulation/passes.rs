@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hatchery::cloud::sim::Scenario;
-use hatchery::domain::ErrorClass;
+use hatchery::domain::{ErrorClass, Outcome};
 
 use crate::setup::{dev, on_paused_time};
 use crate::test_bed::{ALWAYS, TestBed, error};
@@ -45,5 +45,27 @@ fn incomplete_listing_stops_the_plan() {
         assert_eq!(report.check().unwrap_err().message, format!("the pass failed in part: {failure}"));
         let why = "a listing failed, so nothing is planned: Operation: injected error (Code)";
         assert_eq!(report.refused[0].reason, why);
+    });
+}
+
+#[test]
+fn restores_that_listings_do_not_show_yet_count() {
+    on_paused_time(async {
+        let settings = [("spare", "2"), ("max-databases", "2")];
+        let policy = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let bed = TestBed::with_scenario(Scenario { policy, ..Scenario::default() });
+        let created = async || {
+            let steps = bed.run_pass().await;
+            let restores = steps.into_iter().filter(|(action, ..)| *action == "create-database");
+            restores.map(|(_, outcome, _)| outcome).collect::<Vec<_>>()
+        };
+        // A slow response delays the first restore to the next pass.
+        bed.delay("database", 600);
+        assert_eq!(created().await, [Outcome::Skipped, Outcome::Done]);
+        bed.script.hide([7]);
+        assert_eq!(created().await, [Outcome::Done, Outcome::Skipped]);
+        bed.script.hide([6]);
+        assert_eq!(created().await, [Outcome::Skipped]);
+        assert_eq!(bed.sim.inspect(|state| state.databases().count()), 2);
     });
 }

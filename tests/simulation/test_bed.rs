@@ -4,13 +4,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _};
 use hatchery::clock::Clock;
-use hatchery::cloud::DynCloud;
 use hatchery::cloud::sim::{Scenario, SimCloud, SimDatabase};
+use hatchery::cloud::{DynCloud, Page, Pages};
 use hatchery::domain::{
-    AuditEvent, CloudError, EnvironmentId, ErrorClass, Outcome, Record, RecordId, TagChanges, Tags,
+    AuditEvent, CloudError, Database, EnvironmentId, ErrorClass, Number, Outcome, Record, RecordId,
+    TagChanges, Tags,
 };
 use hatchery::engine::{Engine, LaunchRequest, Launched};
 use hatchery::failure;
@@ -27,6 +28,8 @@ struct Script {
     rules: Vec<Rule>,
     calls: Vec<Call>,
     interventions: Vec<(&'static str, BoxFuture<'static, ()>)>,
+    /// The databases that listings do not show.
+    hidden: Vec<Number>,
 }
 
 struct Rule {
@@ -58,6 +61,11 @@ impl FaultScript {
         self.0.lock().unwrap().interventions.push((operation, action.boxed()));
     }
 
+    /// Hides databases from listings, as RDS does for a while after their creation.
+    pub(crate) fn hide<const N: usize>(&self, databases: [u32; N]) {
+        self.0.lock().unwrap().hidden = databases.map(Number).into();
+    }
+
     fn add(&self, rule: Rule) {
         self.0.lock().unwrap().rules.push(rule);
     }
@@ -84,6 +92,14 @@ impl Hook for FaultScript {
         if let Some(action) = action {
             action.await;
         }
+    }
+
+    fn databases<'a>(&'a self, pages: Pages<'a, Database>) -> Pages<'a, Database> {
+        let show = |mut page: Page<Database>| {
+            page.value.retain(|database| !self.0.lock().unwrap().hidden.contains(&database.number));
+            page
+        };
+        pages.map(move |page| page.map(show)).boxed()
     }
 
     fn failure(&self, call: &Call) -> Option<Failure> {

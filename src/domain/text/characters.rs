@@ -40,7 +40,9 @@ impl Kind {
         }
         match CodePointMapData::<GeneralCategory>::new().get(c) {
             // The signs of Arabic numbers are format characters. They enclose the digits that follow.
-            GeneralCategory::Format | GeneralCategory::PrivateUse | GeneralCategory::Unassigned => Self::Hidden,
+            GeneralCategory::Format | GeneralCategory::PrivateUse | GeneralCategory::Unassigned => {
+                Self::Hidden
+            }
             // The vowels of Hangul syllables are letters without a width.
             _ if c.width() == Some(0) => Self::Mark,
             GeneralCategory::NonspacingMark | GeneralCategory::EnclosingMark => Self::Mark,

@@ -297,7 +297,11 @@ impl Engine {
         let mut first = None;
         for zone in &restore.zones {
             let new = restore.to_database(fleet, number, claim.cloned(), zone, now);
-            let error = match self.cloud.create_database(&new).await {
+            let created = self.cloud.create_database(&new).await;
+            if created.as_ref().map_or_else(|error| error.is(ErrorClass::Unknown), |()| true) {
+                self.recent_restores.add(number, self.clock.elapsed());
+            }
+            let error = match created {
                 Ok(()) => return Ok(zone.clone()),
                 Err(error) => error,
             };
