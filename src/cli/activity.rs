@@ -19,12 +19,12 @@ pub(crate) async fn run(context: &Context<'_>, since: Duration) -> Result<(), Fa
         context.console.notice(&format!("only the last {MAX_EVENTS} changes are shown"));
     }
     let rows = events.iter().map(|event| {
-        let texts = [event.reason.as_str(), event.detail.as_str()];
+        let texts = [event.reason.to_string(), event.detail.to_string()];
         vec![
             event.at.format("%F %T").to_string(),
-            event.who.clone(),
-            event.action.clone(),
-            event.target.clone(),
+            event.who.to_string(),
+            event.action.to_string(),
+            event.target.to_string(),
             event.outcome.to_string(),
             texts.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; "),
         ]

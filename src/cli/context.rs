@@ -238,7 +238,7 @@ impl Context<'_> {
 /// Says where a command acts, such as `account 123456789012, eu-west-1`.
 pub(crate) async fn place(account: &DynAccount) -> String {
     match account.identity().await {
-        Ok(identity) => format!("account {}, {}", text::sanitize(&identity.account), account.region()),
+        Ok(identity) => format!("account {}, {}", identity.account, account.region()),
         // The caller may still do what the identity is only shown for.
         Err(_) => format!("an unknown account, {}", account.region()),
     }

@@ -117,7 +117,7 @@ async fn check_source(account: &DynAccount, policy: &Policy) -> (Option<SourceDa
 /// Refuses members of clusters, whose snapshots belong to the cluster and cannot be restored to an instance.
 fn cluster_refusal(source: &SourceDatabase) -> Option<Failure> {
     let what = match &source.cluster {
-        _ if source.engine.starts_with("aurora") => format!("an Aurora database ({})", source.engine),
+        _ if source.engine.raw().starts_with("aurora") => format!("an Aurora database ({})", source.engine),
         Some(cluster) => format!("a member of the DB cluster {cluster:?}"),
         None => return None,
     };
@@ -152,7 +152,8 @@ fn check_subnet_group(
     }
     let lacks = format!("DB subnet group {name:?} has no subnet in");
     let hint = "add one to the group, or leave out the fleet's subnets of that zone";
-    findings.check_zones(&zones_of(subnets), &group.zones, &lacks, hint);
+    let zones: Vec<_> = group.zones.iter().map(|zone| zone.raw().to_owned()).collect();
+    findings.check_zones(&zones_of(subnets), &zones, &lacks, hint);
 }
 
 async fn check_parameter_group(
@@ -174,7 +175,7 @@ async fn check_parameter_group(
     };
     // The family of the source's own group is that of its version.
     let Some(own) = &source.parameter_group else { return };
-    if let Ok(Some(wanted)) = account.database_parameter_family(own).await
+    if let Ok(Some(wanted)) = account.database_parameter_family(own.raw()).await
         && wanted != family
     {
         let message = format!(
@@ -186,5 +187,5 @@ async fn check_parameter_group(
 }
 
 fn zones_of(subnets: &[Subnet]) -> BTreeSet<&str> {
-    subnets.iter().map(|subnet| subnet.zone.as_str()).collect()
+    subnets.iter().map(|subnet| subnet.zone.raw()).collect()
 }

@@ -292,7 +292,8 @@ async fn check_account(account: &DynAccount, world: &World, findings: &mut Findi
             for group in &exposed {
                 findings.error("network", &exposure::refusal(group));
             }
-            let unread: Vec<_> = groups.iter().flat_map(|group| group.unread.clone()).collect();
+            let unread: Vec<_> =
+                groups.iter().flat_map(|group| &group.unread).map(ToString::to_string).collect();
             if !unread.is_empty() {
                 let message = format!("cannot read {}, which may admit the internet", unread.join(", "));
                 let hint = "ask your administrator to allow ec2:GetManagedPrefixListEntries";
@@ -327,7 +328,7 @@ async fn check_base_template(
         findings.error("template", &refusal);
     }
     if let Some(name) = &base.key_name
-        && let Some(missing) = checks::check_key_pair(account, name).await
+        && let Some(missing) = checks::check_key_pair(account, name.raw()).await
     {
         findings.error("template", &missing);
     }

@@ -64,11 +64,11 @@ async fn list(context: &Context<'_>) -> Result<(), Failure> {
         pipeline.runs.iter().map(move |run| {
             vec![
                 pipeline.kind.to_string(),
-                run.version.clone(),
+                run.version.to_string(),
                 run.state.to_string(),
                 table::relative_time(run.started_at, now),
                 run.image.as_ref().map(ToString::to_string).unwrap_or_default(),
-                run.reason.clone().unwrap_or_default(),
+                run.reason.as_ref().map(ToString::to_string).unwrap_or_default(),
             ]
         })
     });
@@ -76,9 +76,9 @@ async fn list(context: &Context<'_>) -> Result<(), Failure> {
     let runs = table::render(&headings, rows.collect(), "No image has been built yet.");
     let schedules = pipelines.iter().map(|pipeline| {
         let schedule = match &pipeline.schedule {
-            Some(schedule) if pipeline.enabled => schedule,
-            Some(_) => "disabled",
-            None => "on request",
+            Some(schedule) if pipeline.enabled => schedule.to_string(),
+            Some(_) => "disabled".to_owned(),
+            None => "on request".to_owned(),
         };
         format!("Pipeline {}: {schedule}\n", pipeline.kind)
     });
@@ -126,7 +126,10 @@ async fn bake(context: &Context<'_>, kind: PipelineKind) -> Result<(), Failure> 
 
 fn report(context: &Context<'_>, kind: PipelineKind, run: &Run) -> Result<(), Failure> {
     if run.state != RunState::Available {
-        let reason = run.reason.as_deref().unwrap_or("Image Builder gives no reason");
+        let reason = run
+            .reason
+            .as_ref()
+            .map_or_else(|| "Image Builder gives no reason".to_owned(), ToString::to_string);
         let message = format!("{kind} image {} is {}: {reason}", run.version, run.state);
         let hint = format!("see the log group /aws/imagebuilder/hatchery-{}", context.fleet());
         return Err(Failure::new(Kind::Failed, message, hint));

@@ -13,6 +13,7 @@ use crate::domain::environment::Environment;
 use crate::domain::health::{self, Verdict};
 use crate::domain::policy::SETTINGS;
 use crate::domain::progress::Estimates;
+use crate::domain::text::Untrusted;
 use crate::domain::{
     AuditEvent, DatabaseState, Endpoint, EnvironmentId, EnvironmentState, Fleet, FleetName, InstanceId,
     InstanceState, Label, Outcome, Phase, Pipeline, PipelineKind, Policy, Pool, Run, SnapshotId, Target,
@@ -55,8 +56,8 @@ pub(crate) struct Environments<'w> {
 #[derive(Debug, Serialize)]
 pub(crate) struct EnvironmentBody<'w> {
     id: &'w EnvironmentId,
-    name: &'w str,
-    owner: &'w str,
+    name: &'w Untrusted,
+    owner: &'w Untrusted,
     state: EnvironmentState,
     phase: Option<Phase>,
     progress: Option<f64>,
@@ -65,8 +66,8 @@ pub(crate) struct EnvironmentBody<'w> {
     expires_at: Option<DateTime<Utc>>,
     instance: Option<InstanceBody<'w>>,
     database: Option<DatabaseBody<'w>>,
-    services: &'w BTreeMap<String, String>,
-    note: Option<&'w str>,
+    services: &'w BTreeMap<Untrusted, Untrusted>,
+    note: Option<&'w Untrusted>,
     urls: BTreeMap<&'static str, String>,
     cost: Option<Cost>,
     problems: Vec<String>,
@@ -76,19 +77,19 @@ pub(crate) struct EnvironmentBody<'w> {
 struct InstanceBody<'w> {
     id: &'w str,
     #[serde(rename = "type")]
-    kind: &'w str,
+    kind: &'w Untrusted,
     state: InstanceState,
-    public_ip: Option<&'w str>,
-    private_ip: Option<&'w str>,
-    zone: Option<&'w str>,
-    digests: &'w BTreeMap<String, String>,
+    public_ip: Option<&'w Untrusted>,
+    private_ip: Option<&'w Untrusted>,
+    zone: Option<&'w Untrusted>,
+    digests: &'w BTreeMap<Untrusted, String>,
 }
 
 #[derive(Debug, Serialize)]
 struct DatabaseBody<'w> {
     id: &'w str,
-    status: &'w str,
-    endpoint: Option<&'w str>,
+    status: &'w Untrusted,
+    endpoint: Option<&'w Untrusted>,
 }
 
 /// Document of `hatchery ls`.
@@ -129,18 +130,18 @@ pub(crate) fn environment<'w>(
             id: instance.id.as_str(),
             kind: &instance.instance_type,
             state: instance.state,
-            public_ip: instance.public_ip.as_deref(),
-            private_ip: instance.private_ip.as_deref(),
-            zone: instance.zone.as_deref(),
+            public_ip: instance.public_ip.as_ref(),
+            private_ip: instance.private_ip.as_ref(),
+            zone: instance.zone.as_ref(),
             digests: &instance.digests,
         }),
         database: environment.database.map(|database| DatabaseBody {
             id: database.id.as_str(),
             status: &database.status,
-            endpoint: database.endpoint.as_deref(),
+            endpoint: database.endpoint.as_ref(),
         }),
         services: &record.services,
-        note: record.note.as_deref(),
+        note: record.note.as_ref(),
         urls: urls(environment, policy),
         cost: cost::of_environment(environment, policy, now),
         problems: environment.problems(),
@@ -183,19 +184,19 @@ pub(crate) struct PoolDocument<'w> {
 #[derive(Debug, Serialize)]
 struct LastPassBody<'w> {
     at: DateTime<Utc>,
-    by: &'w str,
+    by: &'w Untrusted,
 }
 
 #[derive(Debug, Serialize)]
 struct PoolDatabase<'w> {
     id: &'w str,
     state: DatabaseState,
-    status: &'w str,
+    status: &'w Untrusted,
     environment: Option<&'w EnvironmentId>,
     snapshot: Option<&'w str>,
     snapshot_at: Option<DateTime<Utc>>,
     created_at: Option<DateTime<Utc>>,
-    endpoint: Option<&'w str>,
+    endpoint: Option<&'w Untrusted>,
 }
 
 #[derive(Debug, Serialize)]
@@ -215,7 +216,7 @@ pub(crate) fn pool<'w>(world: &'w World, refused: &'w [Refusal], now: DateTime<U
         snapshot: database.snapshot.as_ref().map(SnapshotId::as_str),
         snapshot_at: database.snapshot_at,
         created_at: database.created_at,
-        endpoint: database.endpoint.as_deref(),
+        endpoint: database.endpoint.as_ref(),
     });
     let snapshot = world.snapshot.as_ref().ok().and_then(Option::as_ref);
     let image = world.image.as_ref().ok().and_then(Option::as_ref);

@@ -42,11 +42,11 @@ fn row(
     let cost = cost::of_environment(environment, &world.fleet.policy, now);
     vec![
         record.environment.to_string(),
-        record.name.clone(),
-        record.owner.clone(),
+        record.name.to_string(),
+        record.owner.to_string(),
         state,
         time_left(environment, world, now),
-        environment.database.map(|database| database.status.clone()).unwrap_or_default(),
+        environment.database.map(|database| database.status.to_string()).unwrap_or_default(),
         services.join(" "),
         cost.map(|cost| format!("${:.2}", cost.accrued)).unwrap_or_default(),
     ]

@@ -39,10 +39,10 @@ pub(crate) async fn run(context: &Context<'_>) -> Result<(), Failure> {
         vec![
             database.id.to_string(),
             state.to_string(),
-            database.status.clone(),
+            database.status.to_string(),
             database.environment.as_ref().map(ToString::to_string).unwrap_or_default(),
             database.snapshot_at.map(|at| table::relative_time(at, now)).unwrap_or_default(),
-            database.endpoint.clone().unwrap_or_default(),
+            database.endpoint.as_ref().map(ToString::to_string).unwrap_or_default(),
         ]
     });
     let headings = ["ID", "STATE", "STATUS", "ENVIRONMENT", "SNAPSHOT", "ENDPOINT"];

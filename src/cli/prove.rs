@@ -94,7 +94,7 @@ async fn prepare<'c>(context: &'c Context<'c>) -> Result<TestBed<'c>, Failure> {
     let base = account.base_template(&world.fleet.template).await;
     let base = base.map_err(|error| Failure::cloud("cannot read the fleet's launch template", &error))?;
     let seed = context.engine.config().seed;
-    let proof = Proof::new(world.fleet.name.clone(), &identity.arn, now, seed);
+    let proof = Proof::new(world.fleet.name.clone(), identity.arn.raw(), now, seed);
     Ok(TestBed { context, world, now, base, proof, created: Created::default() })
 }
 

@@ -28,9 +28,9 @@ async fn confirm(context: &Context<'_>, record: &Record) -> Result<(), Failure> 
     context.console.check_interactive(&format!("to terminate {id}"))?;
     let (owner, name) = (&record.owner, &record.name);
     let is_own = *owner == context.engine.config().user;
-    let expected = if is_own { "yes" } else { name };
+    let expected = if is_own { "yes".to_owned() } else { name.to_string() };
     let whose = if is_own { "yours".to_owned() } else { format!("owned by {owner}") };
     let place = place(&context.account).await;
     let question = format!("This terminates {id} ({name}, {whose}) in {place}, and deletes its database.");
-    context.console.confirm(&question, expected, &format!("{id} was not terminated")).await
+    context.console.confirm(&question, &expected, &format!("{id} was not terminated")).await
 }

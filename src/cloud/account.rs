@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::{Cloud, Pages, Proofs, Result};
+use crate::domain::text::Untrusted;
 use crate::domain::{Fleet, FleetName, Image, InstanceId, NewFleet, RecordId};
 
 /// A shared [`Account`].
@@ -14,33 +15,33 @@ pub type DynAccount = Arc<dyn Account>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// The 12 digits of the account.
-    pub account: String,
-    pub arn: String,
+    pub account: Untrusted,
+    pub arn: Untrusted,
 }
 
 /// An RDS instance whose snapshots a fleet can restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceDatabase {
-    pub id: String,
+    pub id: Untrusted,
     /// RDS's status, such as `available`.
-    pub status: String,
+    pub status: Untrusted,
     /// RDS's name of the engine, such as `postgres`.
-    pub engine: String,
+    pub engine: Untrusted,
     /// The engine's version, such as `17.6`.
-    pub engine_version: String,
+    pub engine_version: Untrusted,
     /// The DB cluster of which it is a member.
-    pub cluster: Option<String>,
+    pub cluster: Option<Untrusted>,
     /// The name of its DB parameter group.
-    pub parameter_group: Option<String>,
+    pub parameter_group: Option<Untrusted>,
 }
 
 /// A DB subnet group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatabaseSubnetGroup {
     /// The id of the VPC.
-    pub vpc: String,
+    pub vpc: Untrusted,
     /// The Availability Zones of its subnets, sorted.
-    pub zones: Vec<String>,
+    pub zones: Vec<Untrusted>,
 }
 
 /// What a fleet owns, counted by tags and names. A fleet whose base template is gone may own something still.
@@ -91,7 +92,7 @@ pub struct Inventory {
 /// A service quota of the account.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Quota {
-    pub name: String,
+    pub name: Untrusted,
     pub limit: f64,
     /// The current use; `None` if it is unknown.
     pub used: Option<f64>,

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use super::Result;
+use crate::domain::text::Untrusted;
 use crate::domain::{DatabaseId, ImageId, NewDatabase, RecordId, SnapshotId, SubnetId, Tags};
 
 /// A resource of a run, or with a tag of one.
@@ -49,9 +50,9 @@ pub enum SnapshotListing {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatabaseProgress {
     /// RDS's status, such as `available`.
-    pub status: String,
+    pub status: Untrusted,
     /// The storage operation, such as `Initializing`.
-    pub storage: Option<String>,
+    pub storage: Option<Untrusted>,
     /// How much of the storage operation is done, in percent.
     pub percent: Option<i32>,
 }

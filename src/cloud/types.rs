@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::domain::text::Untrusted;
 use crate::domain::{Fleet, FleetName, Parsed, Record, RecordId, SubnetId, Unreadable};
 
 /// A value that was read, with AWS's time of the response (its `Date` header).
@@ -86,13 +87,13 @@ pub struct LaunchInstance {
 /// The parts of a fleet's base launch template that checks read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BaseTemplate {
-    pub instance_type: Option<String>,
+    pub instance_type: Option<Untrusted>,
     /// The ids of the instances' security groups.
-    pub security_groups: Vec<String>,
+    pub security_groups: Vec<Untrusted>,
     /// The name or ARN of the instance profile.
-    pub instance_profile: Option<String>,
+    pub instance_profile: Option<Untrusted>,
     /// The name of the key pair for SSH.
-    pub key_name: Option<String>,
+    pub key_name: Option<Untrusted>,
     /// What records leave out, and why.
     pub corrections: Vec<String>,
     /// Why nothing can be launched from the template, one sentence each.
@@ -102,14 +103,14 @@ pub struct BaseTemplate {
 /// A VPC security group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecurityGroup {
-    pub id: String,
-    pub name: String,
+    pub id: Untrusted,
+    pub name: Untrusted,
     /// The id of the VPC.
-    pub vpc: String,
+    pub vpc: Untrusted,
     /// The ranges by which inbound rules admit the internet, such as `0.0.0.0/0`; see [`crate::domain::ip_ranges`].
     pub open_to: Vec<String>,
     /// The prefix lists of inbound rules that cannot be read.
-    pub unread: Vec<String>,
+    pub unread: Vec<Untrusted>,
 }
 
 /// One line of an environment's log.

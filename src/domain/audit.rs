@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::error::{CloudError, ErrorClass};
+use super::text::Untrusted;
 
 /// The outcome of a step or request.
 #[derive(
@@ -54,16 +55,16 @@ pub struct AuditEvent {
     /// In AWS's time if that is known, else in the local clock's.
     pub at: DateTime<Utc>,
     /// The name of a user, or `engine@<host>`.
-    pub who: String,
+    pub who: Untrusted,
     /// The action, such as `launch` or `create-database`.
-    pub action: String,
+    pub action: Untrusted,
     /// The changed resource, such as `dev-12` or `hatchery-dev-12`.
-    pub target: String,
-    pub reason: String,
+    pub target: Untrusted,
+    pub reason: Untrusted,
     pub outcome: Outcome,
     /// Details, such as an error message or a new value.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub detail: String,
+    #[serde(default, skip_serializing_if = "Untrusted::is_empty")]
+    pub detail: Untrusted,
     /// For a launch with a usable database: the duration of its restore in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore_seconds: Option<u64>,
@@ -73,7 +74,7 @@ impl AuditEvent {
     /// Describes the event for the user: `launched`, `created database`, `failed to launch instance`.
     #[must_use]
     pub fn summary(&self) -> String {
-        let words = self.action.replace('-', " ");
+        let words = self.action.to_string().replace('-', " ");
         match self.outcome {
             Outcome::Done => {}
             Outcome::Failed => return format!("failed to {words}"),
@@ -94,21 +95,7 @@ impl AuditEvent {
     /// Whether an engine took the step in the background, not on a user's request.
     #[must_use]
     pub fn is_by_engine(&self) -> bool {
-        self.who.starts_with(ENGINE)
-    }
-
-    /// Returns the event with sanitised text, because others can write to the log.
-    #[must_use]
-    pub fn sanitized(self) -> Self {
-        let clean = |text: String| super::text::sanitize(&text);
-        Self {
-            who: clean(self.who),
-            action: clean(self.action),
-            target: clean(self.target),
-            reason: clean(self.reason),
-            detail: clean(self.detail),
-            ..self
-        }
+        self.who.raw().starts_with(ENGINE)
     }
 }
 
@@ -125,19 +112,10 @@ mod tests {
 
     fn summary(action: &str, outcome: Outcome) -> String {
         let at = DateTime::UNIX_EPOCH;
-        let (who, target) = ("amy".to_owned(), "dev-12".to_owned());
-        let (reason, detail) = (String::new(), String::new());
-        AuditEvent {
-            at,
-            who,
-            action: action.to_owned(),
-            target,
-            reason,
-            outcome,
-            detail,
-            restore_seconds: None,
-        }
-        .summary()
+        let (who, target) = ("amy".into(), "dev-12".into());
+        let (reason, detail) = Default::default();
+        AuditEvent { at, who, action: action.into(), target, reason, outcome, detail, restore_seconds: None }
+            .summary()
     }
 
     #[test]

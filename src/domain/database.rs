@@ -8,6 +8,7 @@ use super::company_tags::CompanyTags;
 use super::ids::{DatabaseId, EnvironmentId, FleetName, Number, RecordId, SnapshotId};
 use super::step_failure::StepFailure;
 use super::tags::{self, TagChanges, Tags, key, role};
+use super::text::Untrusted;
 use super::unreadable::{Parsed, Unreadable, UnreadableKind};
 
 /// The age from which an unfinished restore counts as failed. RDS restores take 10 to 30 minutes.
@@ -56,21 +57,21 @@ pub struct Database {
     pub id: DatabaseId,
     pub number: Number,
     /// RDS's status, such as `available`.
-    pub status: String,
+    pub status: Untrusted,
     /// `host:port`; `None` until RDS has assigned one.
-    pub endpoint: Option<String>,
+    pub endpoint: Option<Untrusted>,
     /// The time of the restore's request.
     pub requested_at: Option<DateTime<Utc>>,
     /// RDS's creation time, which is when the database first became available.
     pub created_at: Option<DateTime<Utc>>,
     /// The Availability Zone, from the tag or else from RDS.
-    pub zone: Option<String>,
+    pub zone: Option<Untrusted>,
     /// The snapshot from which it was restored.
     pub snapshot: Option<SnapshotId>,
     /// The creation time of that snapshot.
     pub snapshot_at: Option<DateTime<Utc>>,
     /// The digest of the settings with which it was restored; see [`Policy::database_settings`](super::policy::Policy::database_settings).
-    pub settings: Option<String>,
+    pub settings: Option<Untrusted>,
     /// The environment that uses it. A database with this tag never becomes free again.
     pub environment: Option<EnvironmentId>,
     /// The record that claimed it; `None` if it is free or an older version claimed it.
@@ -87,10 +88,10 @@ pub struct Database {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatabaseAttributes {
     pub id: DatabaseId,
-    pub status: String,
-    pub endpoint: Option<String>,
+    pub status: Untrusted,
+    pub endpoint: Option<Untrusted>,
     pub created_at: Option<DateTime<Utc>>,
-    pub zone: Option<String>,
+    pub zone: Option<Untrusted>,
 }
 
 impl Database {
@@ -105,13 +106,13 @@ impl Database {
         Some(Ok(Self {
             id: attributes.id,
             number,
-            status: super::text::sanitize(&attributes.status),
+            status: attributes.status,
             endpoint: attributes.endpoint,
             requested_at: tags::parse_time(tags, key::CREATED_AT),
             created_at: attributes.created_at,
-            zone: tags.get(key::ZONE).cloned().or(attributes.zone),
+            zone: tags::text(tags, key::ZONE).or(attributes.zone),
             snapshot: tags.get(key::SNAPSHOT).map(|value| parse_snapshot(value)),
-            settings: tags.get(key::SETTINGS).cloned(),
+            settings: tags::text(tags, key::SETTINGS),
             snapshot_at: tags::parse_time(tags, key::SNAPSHOT_AT),
             // An invalid value is still a claim, and the environment has the database's number.
             environment: tags
@@ -127,7 +128,7 @@ impl Database {
     /// Classifies the status. A database without a creation time has never been usable, whatever it is busy with.
     #[must_use]
     pub fn status_class(&self) -> StatusClass {
-        match StatusClass::from_status(&self.status) {
+        match StatusClass::from_status(self.status.raw()) {
             StatusClass::Usable if self.endpoint.is_some() => StatusClass::Usable,
             StatusClass::Usable | StatusClass::Busy if self.created_at.is_none() => StatusClass::Pending,
             StatusClass::Usable => StatusClass::Busy,

@@ -10,6 +10,7 @@ use super::ids::{EnvironmentId, Number};
 use super::instance::{Instance, InstanceState, Phase};
 use super::policy::Policy;
 use super::record::Record;
+use super::text::Untrusted;
 use super::unreadable::UnreadableKind;
 use super::world::World;
 
@@ -118,10 +119,13 @@ impl<'w> Environment<'w> {
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        problems.extend(self.record.failure.as_ref().map(|failure| failure.reason.clone()));
+        problems.extend(self.record.failure.as_ref().map(|failure| failure.reason.to_string()));
         if let Some(instance) = self.instance {
             if instance.phase == Some(Phase::Failed) {
-                let detail = instance.detail.as_deref().unwrap_or("no reason given");
+                let detail = instance
+                    .detail
+                    .as_ref()
+                    .map_or_else(|| "no reason given".to_owned(), ToString::to_string);
                 problems.push(format!("the bootstrap failed: {detail}"));
             }
             if instance.state.is_ending() && self.record.is_wanted() {
@@ -172,13 +176,13 @@ impl<'w> Environment<'w> {
     #[must_use]
     pub fn url(&self, template: &str) -> Option<String> {
         let instance = self.instance.filter(|instance| !instance.state.is_ending())?;
-        let public = instance.public_ip.as_deref();
-        let private = instance.private_ip.as_deref();
+        let public = instance.public_ip.as_ref().map(Untrusted::raw);
+        let private = instance.private_ip.as_ref().map(Untrusted::raw);
         let id = self.record.environment.to_string();
         let mut url = template.to_owned();
         for (placeholder, value) in [
             ("{id}", Some(id.as_str())),
-            ("{name}", Some(&self.record.name)),
+            ("{name}", Some(self.record.name.raw())),
             ("{ip}", public.or(private)),
             ("{public_ip}", public),
             ("{private_ip}", private),

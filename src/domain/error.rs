@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::text::sanitize;
+
 /// The kind of an error, which decides how the engine reacts.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, strum::Display, strum::IntoStaticStr,
@@ -52,7 +54,7 @@ pub struct CloudError {
     pub class: ErrorClass,
     /// AWS's name of the operation, such as `RunInstances`.
     pub operation: &'static str,
-    /// The service's error code, or hatchery's own if there was no response.
+    /// The service's error code, sanitised, or hatchery's own if there was no response.
     pub code: String,
     /// The service's message, sanitised, or hatchery's own.
     pub message: String,
@@ -65,7 +67,7 @@ impl CloudError {
         code: impl Into<String>,
         message: impl AsRef<str>,
     ) -> Self {
-        Self { class, operation, code: code.into(), message: super::text::sanitize(message.as_ref()) }
+        Self { class, operation, code: sanitize(&code.into()), message: sanitize(message.as_ref()) }
     }
 
     #[must_use]

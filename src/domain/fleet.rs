@@ -8,6 +8,7 @@ use super::ids::{FleetName, ImageId, RecordId, SubnetId};
 use super::policy::{Policy, Problem};
 use super::step_failure::StepFailure;
 use super::tags::{self, Tags, key, role};
+use super::text::Untrusted;
 
 /// The age of the last recorded pass from which an engine records the next one, so that the writes do not grow with the number of engines.
 const PASS_INTERVAL: Duration = Duration::from_mins(10);
@@ -17,7 +18,7 @@ const PASS_INTERVAL: Duration = Duration::from_mins(10);
 pub struct LastPass {
     pub at: DateTime<Utc>,
     /// The name of the engine in the audit log.
-    pub by: String,
+    pub by: Untrusted,
 }
 
 impl LastPass {
@@ -29,7 +30,7 @@ impl LastPass {
 
     #[must_use]
     pub fn to_tag(&self) -> String {
-        tags::format_timed(self.at, &self.by)
+        tags::format_timed(self.at, self.by.raw())
     }
 
     /// Parses the tag of a fleet. An invalid value counts as no pass, so that an engine corrects it.
@@ -111,19 +112,19 @@ impl NewFleet {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
     pub id: ImageId,
-    pub name: String,
+    pub name: Untrusted,
     pub created_at: DateTime<Utc>,
     /// The image's name of its root device, such as `/dev/xvda`.
-    pub root_device: Option<String>,
+    pub root_device: Option<Untrusted>,
 }
 
 /// A subnet of the fleet's instances.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subnet {
     pub id: SubnetId,
-    pub zone: String,
+    pub zone: Untrusted,
     /// The id of the VPC.
-    pub vpc: String,
+    pub vpc: Untrusted,
 }
 
 #[cfg(test)]
@@ -137,12 +138,12 @@ mod tests {
     #[test]
     fn last_pass_round_trips_through_its_tag() {
         let pass =
-            LastPass { at: DateTime::from_timestamp(1_772_442_000, 0).unwrap(), by: "engine@ci".to_owned() };
+            LastPass { at: DateTime::from_timestamp(1_772_442_000, 0).unwrap(), by: "engine@ci".into() };
         assert_eq!(parse(&pass.to_tag()), Some(pass.clone()));
         for odd in ["", "soon", "yesterday engine@ci"] {
             assert_eq!(parse(odd), None, "{odd}");
         }
-        let hostile = LastPass { by: format!("a\u{1b}{}", "x".repeat(300)), ..pass };
+        let hostile = LastPass { by: format!("a\u{1b}{}", "x".repeat(300)).into(), ..pass };
         assert_eq!(hostile.to_tag().chars().count(), 256);
         assert!(!hostile.to_tag().contains('\u{1b}'));
     }

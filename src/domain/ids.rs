@@ -6,6 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::text::sanitize;
+
 /// A name that AWS or the fleet's naming scheme would reject.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} {value:?} is not valid: {rule}")]
@@ -39,7 +41,7 @@ macro_rules! opaque_id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(&self.0)
+                f.pad(&sanitize(&self.0))
             }
         }
     };
@@ -76,7 +78,7 @@ impl RecordId {
     /// <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html>
     #[must_use]
     pub fn client_token(&self, attempt: u32) -> String {
-        hex::encode(Sha256::digest(format!("{self}{attempt}")))
+        hex::encode(Sha256::digest(format!("{}{attempt}", self.0)))
     }
 }
 

@@ -10,7 +10,7 @@ use super::ids::{EnvironmentId, FleetName, InstanceId, RecordId};
 use super::record::Record;
 use super::step_failure::StepFailure;
 use super::tags::{self, Tags, key, role};
-use super::text;
+use super::text::Untrusted;
 
 /// The state of an EC2 instance.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html>
@@ -92,24 +92,24 @@ pub struct Instance {
     pub record: Option<RecordId>,
     pub state: InstanceState,
     /// EC2's reason for the state, such as why an instance terminated at once.
-    pub state_reason: Option<String>,
+    pub state_reason: Option<Untrusted>,
     /// The instance type, such as `t3.2xlarge`.
-    pub instance_type: String,
+    pub instance_type: Untrusted,
     /// The public IPv4 address, which changes when the instance is stopped and started.
-    pub public_ip: Option<String>,
-    pub private_ip: Option<String>,
-    pub zone: Option<String>,
+    pub public_ip: Option<Untrusted>,
+    pub private_ip: Option<Untrusted>,
+    pub zone: Option<Untrusted>,
     pub launched_at: DateTime<Utc>,
     /// The copy of the expiry by which the instance terminates itself.
     pub expires_at: Option<DateTime<Utc>>,
     /// The bootstrap's phase; `None` until the instance reports one.
     pub phase: Option<Phase>,
     /// The bootstrap's message about its phase.
-    pub detail: Option<String>,
+    pub detail: Option<Untrusted>,
     /// The start of each phase, in seconds since the launch.
     pub timeline: BTreeMap<Phase, u64>,
     /// The digests of the images that the services under test run, such as `sha256:…`.
-    pub digests: BTreeMap<String, String>,
+    pub digests: BTreeMap<Untrusted, String>,
     /// The time of the first sweep that found it without a record.
     pub orphan_since: Option<DateTime<Utc>>,
     /// Whether it has lost tags without which no listing shows it; only [`Instance::parse_of`] returns such an instance.
@@ -123,11 +123,11 @@ pub struct Instance {
 pub struct InstanceAttributes {
     pub id: InstanceId,
     pub state: InstanceState,
-    pub state_reason: Option<String>,
-    pub instance_type: String,
-    pub public_ip: Option<String>,
-    pub private_ip: Option<String>,
-    pub zone: Option<String>,
+    pub state_reason: Option<Untrusted>,
+    pub instance_type: Untrusted,
+    pub public_ip: Option<Untrusted>,
+    pub private_ip: Option<Untrusted>,
+    pub zone: Option<Untrusted>,
     pub launched_at: DateTime<Utc>,
 }
 
@@ -178,10 +178,7 @@ impl Instance {
             environment,
             record: tags.get(key::AWS_TEMPLATE_ID).map(RecordId::new),
             state: attributes.state,
-            state_reason: attributes
-                .state_reason
-                .map(|reason| text::sanitize(&reason))
-                .filter(|reason| !reason.is_empty()),
+            state_reason: attributes.state_reason.filter(|reason| !reason.is_empty()),
             instance_type: attributes.instance_type,
             public_ip: attributes.public_ip,
             private_ip: attributes.private_ip,
@@ -189,10 +186,7 @@ impl Instance {
             launched_at: attributes.launched_at,
             expires_at: tags::parse_time(tags, key::EXPIRES_AT),
             phase: tags.get(key::PHASE).and_then(|phase| phase.parse().ok()),
-            detail: tags
-                .get(key::DETAIL)
-                .map(|detail| text::sanitize(detail))
-                .filter(|detail| !detail.is_empty()),
+            detail: tags::text(tags, key::DETAIL).filter(|detail| !detail.is_empty()),
             timeline: tags.get(key::TIMELINE).map(|value| parse_timeline(value)).unwrap_or_default(),
             digests: parse_digests(tags),
             orphan_since: tags::parse_time(tags, key::ORPHAN_SINCE),
@@ -203,7 +197,7 @@ impl Instance {
 }
 
 /// Returns the valid digests by the names of the services.
-fn parse_digests(tags: &Tags) -> BTreeMap<String, String> {
+fn parse_digests(tags: &Tags) -> BTreeMap<Untrusted, String> {
     let is_digest = |value: &str| {
         let hex = value.strip_prefix("sha256:").unwrap_or_default();
         hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit())
@@ -211,7 +205,7 @@ fn parse_digests(tags: &Tags) -> BTreeMap<String, String> {
     tags.iter()
         .filter_map(|(key, value)| Some((key.strip_prefix(key::DIGEST_PREFIX)?, value)))
         .filter(|(_, value)| is_digest(value))
-        .map(|(service, value)| (text::sanitize(service), value.clone()))
+        .map(|(service, value)| (Untrusted::from(service), value.clone()))
         .collect()
 }
 

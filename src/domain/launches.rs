@@ -122,9 +122,9 @@ mod tests {
             who: "amy".into(),
             action: "launch".into(),
             target: target.into(),
-            reason: String::new(),
+            reason: "".into(),
             outcome: Outcome::Done,
-            detail: String::new(),
+            detail: "".into(),
             restore_seconds: None,
         };
         let events = [event(1, "dev-1"), event(1, "dev-1"), event(1, "dev-2"), event(2, "dev-1")];
@@ -139,9 +139,9 @@ mod tests {
             who: "amy".into(),
             action: action.into(),
             target: "dev-1".into(),
-            reason: String::new(),
+            reason: "".into(),
             outcome,
-            detail: String::new(),
+            detail: "".into(),
             restore_seconds: Some(900),
         };
         let launch = Launch::parse(&event("launch", Outcome::Done)).unwrap();

@@ -100,7 +100,7 @@ impl Restore {
         };
         let subnets =
             world.subnets.as_ref().map_err(|error| format!("the fleet's subnets are unknown: {error}"))?;
-        let mut zones: Vec<String> = subnets.iter().map(|subnet| subnet.zone.clone()).collect();
+        let mut zones: Vec<String> = subnets.iter().map(|subnet| subnet.zone.raw().to_owned()).collect();
         zones.sort_unstable();
         zones.dedup();
         if zones.is_empty() {

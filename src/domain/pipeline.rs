@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::ids::{FleetName, ImageId};
+use super::text::Untrusted;
 
 /// What a pipeline builds.
 #[derive(
@@ -49,7 +50,7 @@ pub struct Pipeline {
     /// Whether its schedule is enabled.
     pub enabled: bool,
     /// When it runs, as a `cron` or `rate` expression; `None` if it has no schedule.
-    pub schedule: Option<String>,
+    pub schedule: Option<Untrusted>,
     /// Newest first.
     pub runs: Vec<Run>,
 }
@@ -66,10 +67,10 @@ impl Pipeline {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Run {
     /// The version and build number of the image, such as `1.0.3/2`.
-    pub version: String,
+    pub version: Untrusted,
     pub state: RunState,
     /// Why the run failed.
-    pub reason: Option<String>,
+    pub reason: Option<Untrusted>,
     pub started_at: DateTime<Utc>,
     /// The image, once it is made.
     pub image: Option<ImageId>,

@@ -11,7 +11,7 @@ use super::ids::{
 use super::policy::Policy;
 use super::step_failure::StepFailure;
 use super::tags::{self, TagChanges, Tags, key, role};
-use super::text;
+use super::text::Untrusted;
 use super::unreadable::{Parsed, Unreadable, UnreadableKind};
 
 /// The number of an instance's tags that are neither the company's nor a service's: those of [`NewRecord::identity_tags`], those that its
@@ -31,7 +31,7 @@ pub(crate) const MAX_NOTE_CHARS: usize = 200;
 pub struct Termination {
     pub at: DateTime<Utc>,
     /// The name of the user who requested it.
-    pub by: String,
+    pub by: Untrusted,
 }
 
 /// The reason why an engine gave up an environment.
@@ -39,7 +39,7 @@ pub struct Termination {
 pub struct LaunchFailure {
     pub at: DateTime<Utc>,
     /// One sentence for the user.
-    pub reason: String,
+    pub reason: Untrusted,
 }
 
 /// An environment's record as AWS returned it.
@@ -49,14 +49,14 @@ pub struct Record {
     /// The environment; its number is also that of the claimed database.
     pub environment: EnvironmentId,
     /// The label, or the environment's id if the tag is missing.
-    pub name: String,
+    pub name: Untrusted,
     /// The name of the user who launched it.
-    pub owner: String,
+    pub owner: Untrusted,
     pub created_at: DateTime<Utc>,
     /// The latest expiry in its tags; `None` if there is none or none can be parsed.
     pub expires_at: Option<DateTime<Utc>>,
     /// The extensions by the rest of their tags' keys.
-    pub extensions: BTreeMap<String, DateTime<Utc>>,
+    pub extensions: BTreeMap<Untrusted, DateTime<Utc>>,
     /// The time of the first sweep after the expiry or failure; the grace starts then.
     pub reaping_since: Option<DateTime<Utc>>,
     /// The request to terminate the environment.
@@ -70,17 +70,17 @@ pub struct Record {
     /// The reason why an engine gave the environment up.
     pub failure: Option<LaunchFailure>,
     /// The nonce of the engine that created the record.
-    pub claim: Option<String>,
+    pub claim: Option<Untrusted>,
     /// The time of the first sweep that found its instance or database gone.
     pub orphan_since: Option<DateTime<Utc>>,
     /// The user who repairs the broken environment; see [`key::REPAIR`].
-    pub repaired_by: Option<String>,
+    pub repaired_by: Option<Untrusted>,
     /// The step on it that AWS refuses.
     pub failed_step: Option<StepFailure>,
     /// Services under test and their image tags.
-    pub services: BTreeMap<String, String>,
+    pub services: BTreeMap<Untrusted, Untrusted>,
     /// Free text of the owner.
-    pub note: Option<String>,
+    pub note: Option<Untrusted>,
 }
 
 impl Record {
@@ -99,14 +99,13 @@ impl Record {
             return Some(Err(Unreadable::new(UnreadableKind::Record, id.as_str(), fleet, number, tags)));
         }
         let environment = fleet.environment(number);
-        let text_of = |key: &str| tags.get(key).map(|value| text::sanitize(value));
         let extensions = parse_extensions(tags);
         let latest_extension = extensions.values().max().copied();
         Some(Ok(Self {
             id,
-            name: text_of(key::NAME).unwrap_or_else(|| environment.to_string()),
+            name: tags::text(tags, key::NAME).unwrap_or_else(|| environment.to_string().into()),
             environment,
-            owner: text_of(key::OWNER).unwrap_or_else(|| "unknown".to_owned()),
+            owner: tags::text(tags, key::OWNER).unwrap_or_else(|| "unknown".into()),
             created_at: tags::parse_time(tags, key::CREATED_AT).unwrap_or(template_created_at),
             expires_at: tags::parse_time(tags, key::EXPIRES_AT).max(latest_extension),
             extensions,
@@ -116,12 +115,12 @@ impl Record {
             instance: tags.get(key::INSTANCE).map(InstanceId::new),
             retirement,
             failure: tags.get(key::FAILURE).map(|value| LaunchFailure::parse(value, template_created_at)),
-            claim: tags.get(key::CLAIM).cloned(),
+            claim: tags::text(tags, key::CLAIM),
             orphan_since: tags::parse_time(tags, key::ORPHAN_SINCE),
             repaired_by: tags.get(key::REPAIR).map(|value| parse_timed(value, template_created_at).1),
             failed_step: StepFailure::parse(tags),
             services: parse_services(tags),
-            note: text_of(key::NOTE),
+            note: tags::text(tags, key::NOTE),
         }))
     }
 
@@ -145,17 +144,18 @@ impl Record {
             .set(key::FLEET, environment.fleet.as_str())
             .set(key::ROLE, role::ENVIRONMENT)
             .set(key::ENVIRONMENT, environment.to_string())
-            .set(key::NAME, self.name.as_str())
-            .set(key::OWNER, self.owner.as_str())
+            .set(key::NAME, self.name.raw())
+            .set(key::OWNER, self.owner.raw())
             .set(key::DATABASE, environment.database_id().to_string())
             .set_time(key::CREATED_AT, self.created_at);
         if let Some(expires_at) = self.expires_at {
             changes = changes.set_time(key::EXPIRES_AT, expires_at);
         }
         let services = self.services.iter();
-        changes
-            .set
-            .extend(services.map(|(name, tag)| (format!("{}{name}", key::SERVICE_PREFIX), tag.clone())));
+        changes.set.extend(
+            services
+                .map(|(name, tag)| (format!("{}{}", key::SERVICE_PREFIX, name.raw()), tag.raw().to_owned())),
+        );
         changes
     }
 
@@ -169,7 +169,7 @@ impl Record {
 impl Termination {
     #[must_use]
     pub fn to_tag(&self) -> String {
-        tags::format_timed(self.at, &self.by)
+        tags::format_timed(self.at, self.by.raw())
     }
 
     /// Parses the value of a tag. An invalid time becomes `fallback`, because the presence of the tag is what matters.
@@ -183,7 +183,7 @@ impl Termination {
 impl LaunchFailure {
     #[must_use]
     pub fn to_tag(&self) -> String {
-        tags::format_timed(self.at, &self.reason)
+        tags::format_timed(self.at, self.reason.raw())
     }
 
     /// Parses the value of a tag. An invalid time becomes `fallback`, because the presence of the tag is what matters.
@@ -195,8 +195,8 @@ impl LaunchFailure {
 }
 
 /// Parses a time and a text. A value without a valid time is all text.
-fn parse_timed(value: &str, fallback: DateTime<Utc>) -> (DateTime<Utc>, String) {
-    tags::parse_timed(value).unwrap_or_else(|| (fallback, text::sanitize(value)))
+fn parse_timed(value: &str, fallback: DateTime<Utc>) -> (DateTime<Utc>, Untrusted) {
+    tags::parse_timed(value).unwrap_or_else(|| (fallback, value.into()))
 }
 
 /// A record to create: a claim on a database, with everything that an engine needs to continue the launch.
@@ -284,7 +284,7 @@ impl NewRecord {
                 tags.extend(new.note.iter().map(|note| (key::NOTE.to_owned(), note.clone())));
             }
             Purpose::Retire { reason } => {
-                let termination = Termination { at: self.created_at, by: self.owner.clone() };
+                let termination = Termination { at: self.created_at, by: self.owner.as_str().into() };
                 tags.insert(key::TERMINATE.to_owned(), termination.to_tag());
                 tags.insert(key::NOTE.to_owned(), reason.clone());
             }
@@ -305,7 +305,7 @@ impl TagChanges {
     pub fn extend(record: &Record, at: DateTime<Utc>, nonce: &str) -> Self {
         let mut changes = Self::expire_at(at).set_time(&format!("{}{nonce}", key::EXTENSION_PREFIX), at);
         let covered = record.extensions.iter().filter(|(_, earlier)| **earlier <= at);
-        changes.remove.extend(covered.map(|(nonce, _)| format!("{}{nonce}", key::EXTENSION_PREFIX)));
+        changes.remove.extend(covered.map(|(nonce, _)| format!("{}{}", key::EXTENSION_PREFIX, nonce.raw())));
         changes
     }
 
@@ -356,19 +356,17 @@ pub fn parse_service(text: &str) -> Result<(String, String), InvalidName> {
     Ok((name.to_owned(), tag.to_owned()))
 }
 
-fn parse_extensions(tags: &Tags) -> BTreeMap<String, DateTime<Utc>> {
+fn parse_extensions(tags: &Tags) -> BTreeMap<Untrusted, DateTime<Utc>> {
     tags.range(key::EXTENSION_PREFIX.to_owned()..)
         .map_while(|(key, _)| Some((key, key.strip_prefix(key::EXTENSION_PREFIX)?)))
-        .filter_map(|(key, nonce)| Some((nonce.to_owned(), tags::parse_time(tags, key)?)))
+        .filter_map(|(key, nonce)| Some((nonce.into(), tags::parse_time(tags, key)?)))
         .collect()
 }
 
 /// Returns the services under test and their image tags.
 #[must_use]
-pub fn parse_services(tags: &Tags) -> BTreeMap<String, String> {
+pub fn parse_services(tags: &Tags) -> BTreeMap<Untrusted, Untrusted> {
     tags.range(key::SERVICE_PREFIX.to_owned()..)
-        .map_while(|(key, tag)| {
-            Some((text::sanitize(key.strip_prefix(key::SERVICE_PREFIX)?), text::sanitize(tag)))
-        })
+        .map_while(|(key, tag)| Some((key.strip_prefix(key::SERVICE_PREFIX)?.into(), tag.as_str().into())))
         .collect()
 }

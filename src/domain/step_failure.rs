@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::error::{CloudError, ErrorClass};
 use super::tags::{self, Tags, key};
-use super::text;
+use super::text::Untrusted;
 
 /// The pause after the first failure. It doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_mins(1);
@@ -20,7 +20,7 @@ const OUTDATED_AFTER: Duration = Duration::from_hours(2);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepFailure {
     /// The action, such as `create-database`.
-    pub action: String,
+    pub action: Untrusted,
     /// The time of the first failure in a row.
     pub since: DateTime<Utc>,
     /// The time of the last one.
@@ -28,7 +28,7 @@ pub struct StepFailure {
     /// The number of failures in a row.
     pub count: u32,
     /// AWS's words.
-    pub error: String,
+    pub error: Untrusted,
 }
 
 impl StepFailure {
@@ -50,11 +50,11 @@ impl StepFailure {
     pub fn after(earlier: Option<&Self>, action: &str, error: &CloudError, now: DateTime<Utc>) -> Self {
         let earlier = earlier.filter(|earlier| earlier.action == action && earlier.is_current(now));
         Self {
-            action: action.to_owned(),
+            action: action.into(),
             since: earlier.map_or(now, |earlier| earlier.since),
             last: now,
             count: earlier.map_or(0, |earlier| earlier.count).saturating_add(1),
-            error: error.to_string(),
+            error: error.to_string().into(),
         }
     }
 
@@ -82,7 +82,7 @@ impl StepFailure {
         earlier.is_none_or(|earlier| {
             self.count == 1
                 // A tag may cut the earlier one, and that of a database lacks characters.
-                || !tags::rds_value(&self.error).starts_with(&tags::rds_value(&earlier.error))
+                || !tags::rds_value(self.error.raw()).starts_with(&tags::rds_value(earlier.error.raw()))
                 || (earlier.last - self.since).num_hours() != (self.last - self.since).num_hours()
         })
     }
@@ -91,7 +91,7 @@ impl StepFailure {
     #[must_use]
     pub fn to_tag(&self) -> String {
         let [since, last] = [self.since, self.last].map(tags::format_time);
-        let value = format!("{since} {last} {} {} {}", self.count, self.action, text::sanitize(&self.error));
+        let value = format!("{since} {last} {} {} {}", self.count, self.action, self.error);
         value.chars().take(tags::MAX_VALUE_CHARS).collect()
     }
 
@@ -110,8 +110,8 @@ impl StepFailure {
             since: time(words.next()?)?,
             last: time(words.next()?)?,
             count: words.next()?.parse().ok()?,
-            action: text::sanitize(words.next()?),
-            error: text::sanitize(words.next().unwrap_or_default()),
+            action: words.next()?.into(),
+            error: words.next().unwrap_or_default().into(),
         })
     }
 }

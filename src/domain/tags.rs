@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use super::text;
+use super::text::{self, Untrusted};
 
 /// All tags of one resource, in order of their keys.
 pub type Tags = BTreeMap<String, String>;
@@ -178,9 +178,15 @@ pub(crate) fn format_timed(at: DateTime<Utc>, text: &str) -> String {
 
 /// Parses a value of [`format_timed`]. Returns `None` if it has no valid time.
 #[must_use]
-pub(crate) fn parse_timed(value: &str) -> Option<(DateTime<Utc>, String)> {
+pub(crate) fn parse_timed(value: &str) -> Option<(DateTime<Utc>, Untrusted)> {
     let (at, text) = value.split_once(' ')?;
-    Some((DateTime::parse_from_rfc3339(at).ok()?.to_utc(), text::sanitize(text)))
+    Some((DateTime::parse_from_rfc3339(at).ok()?.to_utc(), text.into()))
+}
+
+/// Returns the text in a tag.
+#[must_use]
+pub(crate) fn text(tags: &Tags, key: &str) -> Option<Untrusted> {
+    tags.get(key).map(|value| value.as_str().into())
 }
 
 /// Parses the time in a tag. Returns `None` if the tag is missing or invalid.

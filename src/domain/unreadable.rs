@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::error::{CloudError, ErrorClass};
 use super::ids::{FleetName, Number};
 use super::tags::{Tags, key, role};
+use super::text::Untrusted;
 
 /// The result of parsing a resource: `None` if its name is not the fleet's, and an error if its name is and its tags are not.
 pub type Parsed<T> = Option<Result<T, Unreadable>>;
@@ -22,7 +23,7 @@ pub enum UnreadableKind {
 pub struct Unreadable {
     pub kind: UnreadableKind,
     /// The id of the launch template, or the identifier of the database.
-    pub id: String,
+    pub id: Untrusted,
     /// The number in its name.
     pub number: Number,
     /// The tags that make it readable again; empty for a namesake, which has none of the tags that only hatchery writes.
@@ -32,7 +33,7 @@ pub struct Unreadable {
 impl Unreadable {
     pub(crate) fn new(
         kind: UnreadableKind,
-        id: impl Into<String>,
+        id: &str,
         fleet: &FleetName,
         number: Number,
         tags: &Tags,

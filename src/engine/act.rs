@@ -233,7 +233,7 @@ impl Actor<'_> {
                 .await
             }
             Step::RecordPass => {
-                let pass = LastPass { at: self.now, by: self.engine.config.host.clone() };
+                let pass = LastPass { at: self.now, by: self.engine.config.host.as_str().into() };
                 let changes = TagChanges::new().set(key::LAST_PASS, pass.to_tag());
                 skip_if_gone(cloud.tag_fleet(&self.world.fleet.template, &changes).await)
             }
@@ -303,7 +303,7 @@ impl Actor<'_> {
     async fn restore_tags(&self, what: &Unreadable) -> StepResult {
         let (cloud, fleet) = (&self.engine.cloud, &self.world.fleet.name);
         let changes = TagChanges { set: what.lost.clone(), ..TagChanges::new() };
-        let (record, database) = (RecordId::new(&what.id), DatabaseId::new(&what.id));
+        let (record, database) = (RecordId::new(what.id.raw()), DatabaseId::new(what.id.raw()));
         let is_unreadable = match what.kind {
             UnreadableKind::Record => cloud.record(fleet, &record).await.err(),
             UnreadableKind::Database => cloud.database(fleet, what.number).await.err(),
@@ -446,7 +446,7 @@ impl Actor<'_> {
         if alive && usable {
             return Ok(Completion::skip("its instance and database exist after all"));
         }
-        let failure = LaunchFailure { at: read.now.unwrap_or(self.now), reason: reason.to_owned() };
+        let failure = LaunchFailure { at: read.now.unwrap_or(self.now), reason: reason.into() };
         skip_if_gone(self.engine.cloud.tag_record(record, &TagChanges::fail(&failure)).await)
     }
 

@@ -21,12 +21,12 @@ impl Engine {
     ) {
         let event = AuditEvent {
             at: self.time(),
-            who: self.config.user.clone(),
-            action: action.to_owned(),
-            target: target.to_owned(),
-            reason: self.with_request(reason),
+            who: self.config.user.as_str().into(),
+            action: action.into(),
+            target: target.into(),
+            reason: self.with_request(reason).into(),
             outcome,
-            detail,
+            detail: detail.into(),
             restore_seconds: None,
         };
         self.log(vec![event]).await;
@@ -52,12 +52,12 @@ impl Engine {
     ) {
         let event = AuditEvent {
             at: self.time(),
-            who: self.config.user.clone(),
-            action: Launch::ACTION.to_owned(),
-            target: target.to_owned(),
-            reason: self.with_request(&format!("as {name}")),
+            who: self.config.user.as_str().into(),
+            action: Launch::ACTION.into(),
+            target: target.into(),
+            reason: self.with_request(&format!("as {name}")).into(),
             outcome,
-            detail,
+            detail: detail.into(),
             restore_seconds: restore.map(|restore| restore.as_secs()),
         };
         self.log(vec![event]).await;
@@ -84,12 +84,12 @@ impl Engine {
             .filter(|report| report.outcome != Outcome::Skipped && report.is_news)
             .map(|report| AuditEvent {
                 at: now,
-                who: self.config.host.clone(),
-                action: report.action.to_owned(),
-                target: report.target.clone(),
-                reason: report.reason.clone(),
+                who: self.config.host.as_str().into(),
+                action: report.action.into(),
+                target: report.target.as_str().into(),
+                reason: report.reason.as_str().into(),
                 outcome: report.outcome,
-                detail: report.detail.clone(),
+                detail: report.detail.as_str().into(),
                 restore_seconds: None,
             })
             .collect();

@@ -10,7 +10,7 @@ use crate::failure::{Failure, Kind};
 pub fn exposed_groups<'g>(groups: &'g [SecurityGroup], policy: &Policy) -> Vec<&'g SecurityGroup> {
     groups
         .iter()
-        .filter(|group| !group.open_to.is_empty() && !policy.allow_public.contains(&group.id))
+        .filter(|group| !group.open_to.is_empty() && !policy.allow_public.iter().any(|id| group.id == *id))
         .collect()
 }
 
@@ -34,7 +34,8 @@ pub(crate) async fn base_template_of(
 ) -> Result<(BaseTemplate, Vec<SecurityGroup>), Failure> {
     let base = cloud.base_template(&fleet.template).await;
     let base = base.map_err(|error| Failure::cloud("cannot read the fleet's base template", &error))?;
-    let groups = cloud.security_groups(&base.security_groups).await;
+    let ids: Vec<_> = base.security_groups.iter().map(|id| id.raw().to_owned()).collect();
+    let groups = cloud.security_groups(&ids).await;
     let groups = groups.map_err(|error| Failure::cloud("cannot read the fleet's security groups", &error))?;
     Ok((base, groups))
 }

@@ -109,7 +109,7 @@ impl Engine {
         if self.has_instance(record).await.map_err(cannot)? && self.has_database(id).await.map_err(cannot)? {
             return Ok(());
         }
-        let reason = record.failure.as_ref().map_or("", |failure| failure.reason.as_str());
+        let reason = record.failure.as_ref().map_or("", |failure| failure.reason.raw());
         Err(Failure::new(Kind::TooLate, format!("{what}: it has failed: {reason}"), "launch a new one"))
     }
 

@@ -18,7 +18,7 @@ impl Engine {
             return Err(Failure::cloud("cannot launch", problem));
         }
         let mut records = world.records.iter().filter(|record| record.is_wanted() && !record.retirement);
-        let found = records.find(|record| record.claim.as_ref() == Some(request));
+        let found = records.find(|record| record.claim.as_ref().is_some_and(|claim| *claim == **request));
         Ok(found.map(|record| Launched {
             database: record.environment.database_id(),
             environment: record.environment.clone(),

@@ -405,7 +405,7 @@ impl EngineLoop {
                     events.iter().filter(|e| !self.audit_seen.contains(&key(e))).cloned().collect();
                 self.audit_seen = events.iter().map(key).collect();
                 let engines = events.iter().filter(|event| event.is_by_engine());
-                self.engines.extend(engines.map(|event| (event.who.clone(), event.at)));
+                self.engines.extend(engines.map(|event| (event.who.to_string(), event.at)));
                 self.engines.retain(|_, at| *at > now - AUDIT_PERIOD);
                 if !new.is_empty() {
                     self.engine.emit(Event::Activity(new));

@@ -302,7 +302,7 @@ impl Step {
             | Self::Unusable { database, .. }
             | Self::StartDatabase { database }
             | Self::CreateDatabase { database, .. } => database.to_string(),
-            Self::RestoreTags { what } => what.id.clone(),
+            Self::RestoreTags { what } => what.id.to_string(),
             Self::CountFailedRestores { numbers } => {
                 format!("number {}", numbers.iter().map(Number::to_string).collect::<Vec<_>>().join(", "))
             }

@@ -15,7 +15,7 @@ impl Engine {
         let (record, now) = self.current_record(id, &what).await?;
         self.register_own_request(&record.id);
         if record.terminate.is_none() {
-            let termination = Termination { at: now, by: self.config.user.clone() };
+            let termination = Termination { at: now, by: self.config.user.as_str().into() };
             let changes = TagChanges::terminate(&termination);
             let written = self.retry(|| self.cloud.tag_record(&record.id, &changes)).await;
             let reason = format!("{} of {}", record.name, record.owner);

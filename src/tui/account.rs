@@ -14,7 +14,7 @@ pub(super) async fn number(account: &DynAccount, clock: &Clock) -> Option<String
     let mut delays = DELAYS.into_iter();
     loop {
         let error = match account.identity().await {
-            Ok(identity) => return Some(identity.account),
+            Ok(identity) => return Some(identity.account.to_string()),
             Err(error) => error,
         };
         tracing::warn!(%error, "cannot read the account's number");

@@ -87,13 +87,13 @@ impl Styles {
             Outcome::Failed => (glyphs.cross, "level.error"),
             Outcome::Unknown => ("?", "level.warning"),
         };
-        let actor = event.who.split('@').next().unwrap_or_default().to_owned();
+        let actor = event.who.to_string().split('@').next().unwrap_or_default().to_owned();
         let mut line = vec![
             self.span("log.time", format!("{} ", format::time_of_day(event.at, self.zone))),
             self.span(role, format!("{glyph} ")),
             self.span("text.strong", actor),
             self.span("text", format!(" {} ", event.summary())),
-            self.span("text", event.target.trim_start_matches("hatchery-").to_owned()),
+            self.span("text", event.target.to_string().trim_start_matches("hatchery-").to_owned()),
         ];
         if !matches!(event.outcome, Outcome::Done | Outcome::Failed) {
             line.push(self.span(role, format!(" {}", event.outcome)));

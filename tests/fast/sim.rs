@@ -63,7 +63,7 @@ async fn initial_environments_boot_and_restore() {
         assert!((120..900).contains(&instance.timeline[&Phase::Ready]));
     }
     let failed = instances.iter().find(|instance| instance.phase == Some(Phase::Failed)).unwrap();
-    assert!(failed.detail.as_ref().unwrap().contains("ImagePullBackOff"));
+    assert!(failed.detail.as_ref().unwrap().raw().contains("ImagePullBackOff"));
     let databases = collect(cloud.databases(&dev())).await;
     assert!(databases.iter().all(|database| database.status == "available"));
 }

@@ -26,7 +26,7 @@ fn reaping_follows_its_order() {
         assert!(bed.database(&launched.environment).is_none());
         let events = bed.audit("terminate-instance");
         assert_eq!(events.len(), 1);
-        assert_eq!((events[0].who.as_str(), events[0].outcome), ("engine@amy", Outcome::Done));
+        assert_eq!((events[0].who.raw(), events[0].outcome), ("engine@amy", Outcome::Done));
         assert_eq!(events[0].reason, "it expired and its grace is over");
     });
 }

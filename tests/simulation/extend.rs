@@ -43,8 +43,8 @@ fn extend_adds_to_the_expiry_and_tags_the_instance() {
         assert_eq!(bed.expiry(&launched.environment), Some(extended.expires_at));
         assert_eq!(bed.active_instances()[0].1[key::EXPIRES_AT], "2026-03-02T12:00:00Z");
         let [event] = &bed.audit("extend")[..] else { panic!() };
-        assert_eq!((event.who.as_str(), event.outcome), ("amy", Outcome::Done));
-        assert_eq!((event.reason.as_str(), event.detail.as_str()), ("by 1h", "until 2026-03-02 12:00:00"));
+        assert_eq!((event.who.raw(), event.outcome), ("amy", Outcome::Done));
+        assert_eq!((event.reason.raw(), event.detail.raw()), ("by 1h", "until 2026-03-02 12:00:00"));
     });
 }
 
@@ -323,7 +323,7 @@ fn terminate_records_the_first_user() {
         bed.other_engine().terminate(&launched.environment).await.unwrap();
         assert_eq!(bed.record(&launched.environment).unwrap()[key::TERMINATE], written);
         let [event] = &bed.audit("terminate")[..] else { panic!() };
-        assert_eq!((event.reason.as_str(), event.outcome), ("checkout of amy", Outcome::Done));
+        assert_eq!((event.reason.raw(), event.outcome), ("checkout of amy", Outcome::Done));
         bed.run_other_engine(30).await;
         assert_eq!((bed.records().len(), bed.active_instances().len()), (0, 0));
         let failure = bed.engine.terminate(&launched.environment).await.unwrap_err();
@@ -340,7 +340,7 @@ fn terminate_reports_a_failed_write() {
         assert_eq!(failure.kind, Kind::Throttled);
         let [event] = &bed.audit("terminate")[..] else { panic!() };
         assert_eq!(
-            (event.outcome, event.detail.as_str()),
+            (event.outcome, event.detail.raw()),
             (Outcome::Failed, "Operation: injected error (Code)")
         );
         assert!(!bed.record(&launched.environment).unwrap().contains_key(key::TERMINATE));

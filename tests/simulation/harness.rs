@@ -78,7 +78,7 @@ impl SimulationResult {
     ) -> Self {
         sim.inspect(|state| {
             let mut steps: BTreeMap<String, u64> = BTreeMap::new();
-            state.audit().iter().for_each(|event| *steps.entry(event.action.clone()).or_default() += 1);
+            state.audit().iter().for_each(|event| *steps.entry(event.action.to_string()).or_default() += 1);
             let begun = "2026-03-02T06:00:00Z".parse::<chrono::DateTime<chrono::Utc>>().unwrap();
             #[allow(clippy::cast_precision_loss)]
             let days = (state.now() - begun).num_minutes() as f64 / 1_440.0;

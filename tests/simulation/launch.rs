@@ -89,9 +89,9 @@ fn launch_claims_the_free_database() {
         assert_eq!(launched.expires_at.to_rfc3339(), "2026-03-02T11:00:00+00:00");
         assert_eq!(bed.expiry(&launched.environment), Some(launched.expires_at));
         let [event] = &bed.audit("launch")[..] else { panic!() };
-        assert_eq!((event.who.as_str(), event.outcome), ("amy", Outcome::Done));
+        assert_eq!((event.who.raw(), event.outcome), ("amy", Outcome::Done));
         assert_eq!(event.target, launched.environment.to_string());
-        assert!(event.detail.contains(launched.database.as_str()), "{event:?}");
+        assert!(event.detail.raw().contains(launched.database.as_str()), "{event:?}");
         assert!(event.restore_seconds.is_some_and(|seconds| seconds >= 600), "the demand forecast needs it");
         assert_eq!(bed.engine.audit_failure(), None);
     });

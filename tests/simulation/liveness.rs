@@ -247,8 +247,9 @@ fn told(state: &State) -> BTreeMap<(String, String), Told> {
     let mut told: BTreeMap<(String, String), Told> = BTreeMap::new();
     for event in &events[events.len().saturating_sub(3_000)..] {
         let failed = matches!(event.outcome, Outcome::Failed | Outcome::Unknown);
-        let entry =
-            told.entry((event.action.clone(), event.target.clone())).or_insert(Told { failed, at: event.at });
+        let entry = told
+            .entry((event.action.to_string(), event.target.to_string()))
+            .or_insert(Told { failed, at: event.at });
         entry.at = event.at.max(entry.at);
         entry.failed = failed;
     }
@@ -270,10 +271,10 @@ pub(crate) fn true_world(state: &State, name: &FleetName) -> Option<World> {
         let attributes = InstanceAttributes {
             id: InstanceId::new(id),
             state: instance.state,
-            instance_type: instance.instance_type.clone(),
-            public_ip: instance.public_ip.clone(),
+            instance_type: instance.instance_type.as_str().into(),
+            public_ip: instance.public_ip.as_deref().map(Into::into),
             private_ip: None,
-            zone: Some(instance.zone.clone()),
+            zone: Some(instance.zone.as_str().into()),
             launched_at: instance.launched_at,
             state_reason: None,
         };
@@ -283,10 +284,10 @@ pub(crate) fn true_world(state: &State, name: &FleetName) -> Option<World> {
     let databases = Page::parse(&databases, Some(now), |(id, database)| {
         let attributes = DatabaseAttributes {
             id: DatabaseId::new(*id),
-            status: database.status.clone(),
-            endpoint: database.endpoint.clone(),
+            status: database.status.as_str().into(),
+            endpoint: database.endpoint.as_deref().map(Into::into),
             created_at: database.created_at,
-            zone: Some(database.zone.clone()),
+            zone: Some(database.zone.as_str().into()),
         };
         Database::parse(name, attributes, &database.tags)
     });

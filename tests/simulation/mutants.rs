@@ -174,8 +174,8 @@ fn foreign_database() -> Database {
     Database {
         id: DatabaseId::new("integration-copy"),
         number: Number(1),
-        status: "available".to_owned(),
-        endpoint: Some("integration-copy:5432".to_owned()),
+        status: "available".into(),
+        endpoint: Some("integration-copy:5432".into()),
         requested_at: None,
         created_at: None,
         zone: None,
@@ -192,7 +192,7 @@ fn foreign_database() -> Database {
 
 fn look_failed(database: &mut Database) {
     if database.environment.is_some() && database.number.0.is_multiple_of(2) {
-        "failed".clone_into(&mut database.status);
+        database.status = "failed".into();
     }
 }
 

@@ -118,7 +118,7 @@ impl Person {
                 return None;
             }
             let record = records[self.random.random_range(0..records.len())];
-            return match environment::find(world, &record.name) {
+            return match environment::find(world, record.name.raw()) {
                 Lookup::Found(found) => Some(found.environment.clone()),
                 Lookup::Missing | Lookup::Ambiguous(_) => Some(record.environment.clone()),
             };

@@ -119,7 +119,7 @@ fn company_tags_limit_the_services(#[case] count: usize, #[case] is_valid: bool)
 fn open_security_group_must_be_allowed_by_id() {
     let group = |id: &str, open_to: &[&str]| SecurityGroup {
         id: id.into(),
-        name: format!("group {id}"),
+        name: format!("group {id}").into(),
         vpc: "vpc-1".into(),
         open_to: open_to.iter().map(ToString::to_string).collect(),
         unread: Vec::new(),

@@ -382,7 +382,7 @@ fn failed_step_does_not_stop_the_others() {
         assert_eq!(bed.run_pass().await, [failed, done("terminate-instance")]);
         let [event] = &bed.audit("delete-database")[..] else { panic!() };
         assert_eq!(
-            (event.outcome, event.detail.as_str()),
+            (event.outcome, event.detail.raw()),
             (Outcome::Failed, "Operation: injected error (Code)")
         );
     });

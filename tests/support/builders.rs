@@ -74,7 +74,7 @@ pub(crate) fn record(number: u32) -> Record {
     Record {
         id: RecordId::new(format!("lt-{number}")),
         environment: environment_id(number),
-        name: format!("env-{number}"),
+        name: format!("env-{number}").into(),
         owner: "amy".into(),
         created_at: minutes_ago(120),
         expires_at: Some(now() + Duration::from_hours(6)),
@@ -89,7 +89,7 @@ pub(crate) fn record(number: u32) -> Record {
         orphan_since: None,
         repaired_by: None,
         failed_step: None,
-        services: BTreeMap::from([("payments".to_owned(), "f-123".to_owned())]),
+        services: BTreeMap::from([("payments".into(), "f-123".into())]),
         note: None,
     }
 }
@@ -173,12 +173,12 @@ pub(crate) fn launch_history(days: i64, per_day: i64) -> Launches {
 pub(crate) fn audit_event(at: DateTime<Utc>, who: &str, action: &str, target: &str) -> AuditEvent {
     AuditEvent {
         at,
-        who: who.to_owned(),
-        action: action.to_owned(),
-        target: target.to_owned(),
-        reason: String::new(),
+        who: who.into(),
+        action: action.into(),
+        target: target.into(),
+        reason: "".into(),
         outcome: Outcome::Done,
-        detail: String::new(),
+        detail: "".into(),
         restore_seconds: None,
     }
 }

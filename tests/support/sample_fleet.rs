@@ -42,7 +42,7 @@ pub(crate) fn fleet() -> Fleet {
         price_database: Some(0.034),
         ..builders::policy()
     };
-    let last_pass = Some(LastPass { at: ago(3), by: "engine@schedule".to_owned() });
+    let last_pass = Some(LastPass { at: ago(3), by: "engine@schedule".into() });
     Fleet { template: RecordId::new("lt-0f1ee7"), policy, last_pass, ..builders::empty_world().fleet }
 }
 
@@ -50,8 +50,8 @@ pub(crate) fn fleet() -> Fleet {
 pub(crate) fn record(number: u32, name: &str, owner: &str, minutes_old: i64, minutes_left: i64) -> Record {
     Record {
         id: RecordId::new(format!("lt-{number:017x}")),
-        name: name.to_owned(),
-        owner: owner.to_owned(),
+        name: name.into(),
+        owner: owner.into(),
         created_at: ago(minutes_old),
         expires_at: Some(now() + TimeDelta::minutes(minutes_left)),
         instance: None,
@@ -68,7 +68,7 @@ pub(crate) fn instance(record: &Record, phase: Option<Phase>) -> Instance {
         id: InstanceId::new(format!("i-{:017x}", u64::from(number) * 0x1234_5678_9abc)),
         record: Some(record.id.clone()),
         public_ip: None,
-        private_ip: Some(format!("10.20.4.{number}")),
+        private_ip: Some(format!("10.20.4.{number}").into()),
         launched_at: record.created_at + TimeDelta::seconds(2),
         expires_at: record.expires_at,
         phase,
@@ -80,8 +80,9 @@ pub(crate) fn instance(record: &Record, phase: Option<Phase>) -> Instance {
 pub(crate) fn database(number: u32, status: &str, minutes_old: i64) -> Database {
     let usable = status == "available";
     Database {
-        status: status.to_owned(),
-        endpoint: usable.then(|| format!("hatchery-dev-{number}.c1x2.eu-west-1.rds.amazonaws.com:5432")),
+        status: status.into(),
+        endpoint: usable
+            .then(|| format!("hatchery-dev-{number}.c1x2.eu-west-1.rds.amazonaws.com:5432").into()),
         requested_at: Some(ago(minutes_old)),
         created_at: usable.then(|| ago(minutes_old - 15)),
         snapshot: Some(SnapshotId::new("rds:integration-2026-03-10-05-50")),
@@ -101,23 +102,21 @@ pub(crate) fn world() -> World {
         record(13, "kyc-redesign", "amy", 2, 478),
         record(16, "fx-rates", "lin", 1, 479),
     ];
-    records[0].terminate = Some(Termination { at: ago(1), by: "sam".to_owned() });
+    records[0].terminate = Some(Termination { at: ago(1), by: "sam".into() });
     records[1].reaping_since = Some(ago(3));
-    records[4].services = BTreeMap::from([
-        ("payments".to_owned(), "f-123".to_owned()),
-        ("ledger".to_owned(), "pr-40".to_owned()),
-    ]);
-    records[4].note = Some("checkout drops the second voucher".to_owned());
-    records[5].services = BTreeMap::from([("kyc".to_owned(), "pr-77".to_owned())]);
+    records[4].services =
+        BTreeMap::from([("payments".into(), "f-123".into()), ("ledger".into(), "pr-40".into())]);
+    records[4].note = Some("checkout drops the second voucher".into());
+    records[5].services = BTreeMap::from([("kyc".into(), "pr-77".into())]);
     let mut instances: Vec<Instance> =
         records[..6].iter().map(|record| instance(record, Some(Phase::Ready))).collect();
     instances[0].state = InstanceState::ShuttingDown;
     instances[2].phase = Some(Phase::Failed);
-    instances[2].detail = Some("ledger: image tag pr-404 does not exist".to_owned());
+    instances[2].detail = Some("ledger: image tag pr-404 does not exist".into());
     instances[4].timeline =
         parse_timeline("booting=0 database=24 images=27 cluster=61 services=104 ready=187");
     let digest = "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae".to_owned();
-    instances[4].digests = BTreeMap::from([("payments".to_owned(), digest)]);
+    instances[4].digests = BTreeMap::from([("payments".into(), digest)]);
     instances[5].phase = Some(Phase::Images);
     let mut databases: Vec<Database> = [(8, 1_600), (9, 1_590), (10, 300), (11, 600), (12, 400), (13, 190)]
         .into_iter()
@@ -140,9 +139,9 @@ pub(crate) fn world() -> World {
         })),
         image: Ok(Some(Image {
             id: ImageId::new("ami-0abc"),
-            name: "hatchery".to_owned(),
+            name: "hatchery".into(),
             created_at: ago(14 * 60),
-            root_device: Some("/dev/xvda".to_owned()),
+            root_device: Some("/dev/xvda".into()),
         })),
         subnets: Ok(Vec::new()),
         pipelines: Ok(pipelines()),
@@ -152,19 +151,15 @@ pub(crate) fn world() -> World {
 
 fn pipelines() -> Vec<Pipeline> {
     let run = |version: &str, state, minutes, image: Option<&str>| Run {
-        version: version.to_owned(),
+        version: version.into(),
         state,
         reason: (state == RunState::Failed)
-            .then(|| "step PullImages of the build failed: no space left on device".to_owned()),
+            .then(|| "step PullImages of the build failed: no space left on device".into()),
         started_at: ago(minutes),
         image: image.map(ImageId::new),
     };
-    let pipeline = |kind, schedule: &str, runs| Pipeline {
-        kind,
-        enabled: true,
-        schedule: Some(schedule.to_owned()),
-        runs,
-    };
+    let pipeline =
+        |kind, schedule: &str, runs| Pipeline { kind, enabled: true, schedule: Some(schedule.into()), runs };
     let base = vec![run("1.0.0/3", RunState::Available, 3 * 24 * 60, Some("ami-0base"))];
     let service = vec![
         run("1.0.2/9", RunState::Testing, 11, None),
@@ -194,9 +189,9 @@ pub(crate) fn throttled() -> World {
 fn event(minutes: i64, who: &str, action: &str, target: &str, reason: &str, outcome: Outcome) -> AuditEvent {
     let detail = if outcome == Outcome::Failed { "no capacity in eu-west-1a" } else { "" };
     AuditEvent {
-        reason: reason.to_owned(),
+        reason: reason.into(),
         outcome,
-        detail: detail.to_owned(),
+        detail: detail.into(),
         ..builders::audit_event(ago(minutes), who, action, target)
     }
 }

@@ -103,7 +103,7 @@ fn some_unreadable(kind: UnreadableKind) -> impl Strategy<Value = Unreadable> {
     (7_u32..10, any::<bool>()).prop_map(move |(number, is_ours)| {
         let lost = [("hatchery:fleet".to_owned(), "dev".to_owned())];
         let lost = lost.into_iter().filter(|_| is_ours).collect();
-        Unreadable { kind, id: format!("{kind}-{number}"), number: Number(number), lost }
+        Unreadable { kind, id: format!("{kind}-{number}").into(), number: Number(number), lost }
     })
 }
 

@@ -4,6 +4,7 @@ use futures::join;
 
 use crate::cli::database_checks;
 use crate::cloud::{DynAccount, SecurityGroup};
+use crate::domain::text::Untrusted;
 use crate::domain::{CloudError, ErrorClass, Fleet, Image, NewFleet, Policy, Subnet};
 use crate::engine::exposure;
 use crate::failure::{Failure, Kind};
@@ -125,8 +126,9 @@ async fn check_base_template(
     let base = account.base_template(&fleet.template).await;
     let Some(base) = ok_or_push(base, "fleet's base template", &mut problems) else { return problems };
     problems.extend(exposure::template_refusal(fleet, &base));
-    let zones: Vec<_> = subnets.iter().map(|subnet| subnet.zone.clone()).collect();
-    for kind in base.instance_type.iter().chain(&policy.fallback_instance_types) {
+    let zones: Vec<_> = subnets.iter().map(|subnet| subnet.zone.raw().to_owned()).collect();
+    let own = base.instance_type.iter().map(Untrusted::raw);
+    for kind in own.chain(policy.fallback_instance_types.iter().map(String::as_str)) {
         problems.extend(check_offering(account, kind, &zones).await);
     }
     problems
@@ -161,7 +163,7 @@ async fn check_launch(
     image: Option<&Image>,
 ) -> Vec<Failure> {
     let mut problems = Vec::new();
-    let zones: Vec<_> = subnets.iter().map(|subnet| subnet.zone.clone()).collect();
+    let zones: Vec<_> = subnets.iter().map(|subnet| subnet.zone.raw().to_owned()).collect();
     for kind in std::iter::once(&new.instance_type).chain(&new.policy.fallback_instance_types) {
         problems.extend(check_offering(account, kind, &zones).await);
     }

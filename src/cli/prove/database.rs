@@ -7,7 +7,7 @@ use super::facts::{Fact, Statement, Verdict, describe, redact};
 use super::test_bed::TestBed;
 use crate::cloud::{DatabaseProgress, Result};
 use crate::domain::lifecycle::Restore;
-use crate::domain::{DatabaseId, ErrorClass, Number, StatusClass, TagChanges, proof, text};
+use crate::domain::{DatabaseId, ErrorClass, Number, StatusClass, TagChanges, proof};
 
 const TAGGED: Statement = Statement {
     id: "tag-while-creating",
@@ -120,7 +120,7 @@ async fn try_all(bed: &TestBed<'_>, facts: &mut Vec<Fact>) -> Result<(), String>
             appear(bed, &id).await?;
         }
     } else {
-        let reason = format!("it was {} at the first look", text::sanitize(&first.status));
+        let reason = format!("it was {} at the first look", first.status);
         facts.extend([TAGGED.not_tried(&reason), DELETED.not_tried(&reason)]);
     }
     let looks = watch(bed, &id, begun).await?;
@@ -199,7 +199,7 @@ async fn watch(bed: &TestBed<'_>, id: &DatabaseId, begun: Duration) -> Result<Ve
         let after = bed.elapsed().saturating_sub(begun);
         match bed.proofs().database_progress(id).await {
             Ok(Some(progress)) => {
-                let class = StatusClass::from_status(&progress.status);
+                let class = StatusClass::from_status(progress.status.raw());
                 let is_quiet = class == StatusClass::Usable && progress.storage.is_none();
                 quiet = if is_quiet { quiet + 1 } else { 0 };
                 if looks.last().is_none_or(|last| last.progress != progress) {
@@ -264,11 +264,11 @@ fn judge_statuses(looks: &[Look]) -> Fact {
     let mut last = "";
     for Look { after, progress } in looks {
         if progress.status != last {
-            observed.push(format!("{} after {} s", text::sanitize(&progress.status), after.as_secs()));
+            observed.push(format!("{} after {} s", progress.status, after.as_secs()));
         }
-        last = &progress.status;
+        last = progress.status.raw();
     }
-    let documented = looks.iter().all(|look| DOCUMENTED.contains(&look.progress.status.as_str()));
+    let documented = looks.iter().all(|look| DOCUMENTED.contains(&look.progress.status.raw()));
     let usable = StatusClass::from_status(last) == StatusClass::Usable;
     STATUSES.observed(observed.join(", "), Verdict::of(documented && usable))
 }
@@ -279,11 +279,11 @@ fn judge_storage(looks: &[Look]) -> Fact {
     let shown =
         looks.iter().filter(|look| look.progress.storage.is_some() || look.progress.percent.is_some());
     for Look { after, progress } in shown {
-        let storage = progress.storage.as_deref().unwrap_or("no operation");
+        let storage =
+            progress.storage.as_ref().map_or_else(|| "no operation".to_owned(), ToString::to_string);
         let percent = progress.percent.map_or_else(String::new, |percent| format!(" {percent} %"));
         let status = &progress.status;
-        observed
-            .push(text::sanitize(&format!("{storage}{percent} while {status} after {} s", after.as_secs())));
+        observed.push(format!("{storage}{percent} while {status} after {} s", after.as_secs()));
         holds &=
             storage == "Initializing" && progress.percent.is_none_or(|percent| (0..=100).contains(&percent));
     }
@@ -308,8 +308,8 @@ mod tests {
         let look = |(after, status, storage): &Seen<'_>| Look {
             after: Duration::from_secs(*after),
             progress: DatabaseProgress {
-                status: (*status).to_owned(),
-                storage: storage.map(|(storage, _)| storage.to_owned()),
+                status: (*status).into(),
+                storage: storage.map(|(storage, _)| storage.into()),
                 percent: storage.map(|(_, percent)| percent),
             },
         };

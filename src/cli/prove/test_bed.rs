@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use super::created::Created;
 use crate::cli::context::Context;
 use crate::cloud::{BaseTemplate, NewProofTemplate, Proofs};
+use crate::domain::text::Untrusted;
 use crate::domain::{Proof, World, lifecycle};
 
 /// What the experiments work with.
@@ -45,9 +46,9 @@ impl TestBed<'_> {
             name: self.proof.template_name(purpose),
             claim: claim.to_owned(),
             image: self.world.image.as_ref().ok().and_then(Option::as_ref).map(|image| image.id.clone()),
-            instance_type: self.base.instance_type.clone().unwrap_or_else(|| "t3.small".to_owned()),
+            instance_type: self.base.instance_type.as_ref().map_or("t3.small", Untrusted::raw).to_owned(),
             subnet: policy.subnets.first().cloned(),
-            security_groups: self.base.security_groups.clone(),
+            security_groups: self.base.security_groups.iter().map(|group| group.raw().to_owned()).collect(),
             tags: self.proof.tags(&policy.company_tags),
         }
     }

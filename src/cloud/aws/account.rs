@@ -13,8 +13,8 @@ impl AwsCloud {
         let response =
             call(&self.limits, Bucket::Other, Access::Read, "GetCallerIdentity", request).await?.value;
         Ok(Identity {
-            account: response.account().unwrap_or_default().to_owned(),
-            arn: response.arn().unwrap_or_default().to_owned(),
+            account: response.account().unwrap_or_default().into(),
+            arn: response.arn().unwrap_or_default().into(),
         })
     }
 

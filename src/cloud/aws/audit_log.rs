@@ -211,7 +211,7 @@ fn timestamp(at: DateTime<Utc>, now: Option<DateTime<Utc>>) -> DateTime<Utc> {
 fn parse_event(event: &FilteredLogEvent) -> Option<AuditEvent> {
     let parsed: AuditEvent = serde_json::from_str(event.message()?).ok()?;
     let at = timestamp(parsed.at, event.timestamp().and_then(DateTime::from_timestamp_millis));
-    Some(AuditEvent { at, ..parsed }.sanitized())
+    Some(AuditEvent { at, ..parsed })
 }
 
 fn to_json(value: &impl Serialize) -> Result<String> {

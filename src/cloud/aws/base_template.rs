@@ -23,10 +23,18 @@ pub(super) fn parse(data: ResponseLaunchTemplateData) -> BaseTemplate {
         data.network_interfaces.iter().flatten().flat_map(|interface| interface.groups.iter().flatten());
     let profile = data.iam_instance_profile.as_ref();
     BaseTemplate {
-        instance_type: data.instance_type.as_ref().map(|kind| kind.as_str().to_owned()),
-        security_groups: data.security_group_ids.iter().flatten().chain(on_interfaces).cloned().collect(),
-        instance_profile: profile.and_then(|profile| profile.arn.clone().or(profile.name.clone())),
-        key_name: data.key_name,
+        instance_type: data.instance_type.as_ref().map(|kind| kind.as_str().into()),
+        security_groups: data
+            .security_group_ids
+            .iter()
+            .flatten()
+            .chain(on_interfaces)
+            .map(|id| id.as_str().into())
+            .collect(),
+        instance_profile: profile
+            .and_then(|profile| profile.arn.clone().or(profile.name.clone()))
+            .map(Into::into),
+        key_name: data.key_name.map(Into::into),
         corrections,
         problems,
     }

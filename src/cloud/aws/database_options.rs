@@ -5,6 +5,7 @@ use aws_sdk_rds::types::OrderableDbInstanceOption;
 use super::AwsCloud;
 use super::call::{Access, Bucket, call};
 use crate::cloud::{DatabaseSubnetGroup, Result, SourceDatabase, absent};
+use crate::domain::text::Untrusted;
 
 impl AwsCloud {
     pub(super) async fn database_subnet_group(&self, name: &str) -> Result<Option<DatabaseSubnetGroup>> {
@@ -15,10 +16,10 @@ impl AwsCloud {
         let groups = absent(found)?.and_then(|found| found.value.db_subnet_groups).unwrap_or_default();
         Ok(groups.first().map(|group| {
             let zones = group.subnets().iter().filter_map(|subnet| subnet.subnet_availability_zone()?.name());
-            let mut zones: Vec<_> = zones.map(str::to_owned).collect();
+            let mut zones: Vec<_> = zones.map(Untrusted::from).collect();
             zones.sort_unstable();
             zones.dedup();
-            DatabaseSubnetGroup { vpc: group.vpc_id().unwrap_or_default().to_owned(), zones }
+            DatabaseSubnetGroup { vpc: group.vpc_id().unwrap_or_default().into(), zones }
         }))
     }
 
@@ -38,8 +39,8 @@ impl AwsCloud {
         let mut pager = self
             .rds
             .describe_orderable_db_instance_options()
-            .engine(&source.engine)
-            .engine_version(&source.engine_version)
+            .engine(source.engine.raw())
+            .engine_version(source.engine_version.raw())
             .db_instance_class(class)
             .vpc(true)
             .into_paginator()

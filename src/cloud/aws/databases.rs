@@ -84,16 +84,16 @@ impl AwsCloud {
     pub(super) async fn source_database(&self, id: &str) -> Result<Option<SourceDatabase>> {
         let found = self.describe(id).await?;
         Ok(found.value.map(|database| SourceDatabase {
-            id: id.to_owned(),
-            status: database.db_instance_status().unwrap_or("unknown").to_owned(),
-            engine: database.engine().unwrap_or("unknown").to_owned(),
-            engine_version: database.engine_version().unwrap_or_default().to_owned(),
-            cluster: database.db_cluster_identifier().filter(|id| !id.is_empty()).map(str::to_owned),
+            id: id.into(),
+            status: database.db_instance_status().unwrap_or("unknown").into(),
+            engine: database.engine().unwrap_or("unknown").into(),
+            engine_version: database.engine_version().unwrap_or_default().into(),
+            cluster: database.db_cluster_identifier().filter(|id| !id.is_empty()).map(Into::into),
             parameter_group: database
                 .db_parameter_groups()
                 .first()
                 .and_then(|group| group.db_parameter_group_name())
-                .map(str::to_owned),
+                .map(Into::into),
         }))
     }
 
@@ -232,10 +232,10 @@ fn parse(fleet: &FleetName, database: &DbInstance) -> Parsed<Database> {
     let endpoint = database.endpoint().and_then(|endpoint| Some((endpoint.address()?, endpoint.port()?)));
     let attributes = DatabaseAttributes {
         id: DatabaseId::new(database.db_instance_identifier()?),
-        status: database.db_instance_status().unwrap_or("unknown").to_owned(),
-        endpoint: endpoint.map(|(address, port)| format!("{address}:{port}")),
+        status: database.db_instance_status().unwrap_or("unknown").into(),
+        endpoint: endpoint.map(|(address, port)| format!("{address}:{port}").into()),
         created_at: database.instance_create_time().and_then(from_sdk_time),
-        zone: database.availability_zone().map(str::to_owned),
+        zone: database.availability_zone().map(Into::into),
     };
     Database::parse(fleet, attributes, &parse_tags(database.tag_list()))
 }

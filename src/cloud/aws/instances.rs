@@ -192,11 +192,11 @@ fn attributes(instance: &Ec2Instance) -> Option<InstanceAttributes> {
     Some(InstanceAttributes {
         id: InstanceId::new(instance.instance_id()?),
         state: state_of(instance),
-        state_reason: instance.state_reason().and_then(|reason| reason.message()).map(str::to_owned),
-        instance_type: instance.instance_type().map(|kind| kind.as_str().to_owned()).unwrap_or_default(),
-        public_ip: instance.public_ip_address().map(str::to_owned),
-        private_ip: instance.private_ip_address().map(str::to_owned),
-        zone: instance.placement().and_then(|placement| placement.availability_zone()).map(str::to_owned),
+        state_reason: instance.state_reason().and_then(|reason| reason.message()).map(Into::into),
+        instance_type: instance.instance_type().map(|kind| kind.as_str().into()).unwrap_or_default(),
+        public_ip: instance.public_ip_address().map(Into::into),
+        private_ip: instance.private_ip_address().map(Into::into),
+        zone: instance.placement().and_then(|placement| placement.availability_zone()).map(Into::into),
         launched_at: instance.launch_time().and_then(from_sdk_time)?,
     })
 }
@@ -212,8 +212,8 @@ fn parse_image(image: &Ec2Image) -> Option<Image> {
     is_available.then_some(())?;
     Some(Image {
         id: ImageId::new(image.image_id()?),
-        name: crate::domain::text::sanitize(image.name().unwrap_or_default()),
+        name: image.name().unwrap_or_default().into(),
         created_at,
-        root_device: image.root_device_name().map(str::to_owned),
+        root_device: image.root_device_name().map(Into::into),
     })
 }

@@ -9,7 +9,7 @@ use super::call::{Access, Bucket, call};
 use super::launch_templates::filter;
 use crate::cloud::{Result, SecurityGroup, absent};
 use crate::domain::ip_ranges::open_ranges;
-use crate::domain::text::sanitize;
+use crate::domain::text::Untrusted;
 use crate::domain::{Subnet, SubnetId};
 
 impl AwsCloud {
@@ -27,8 +27,8 @@ impl AwsCloud {
             subnets.extend(page.subnets().iter().filter_map(|subnet| {
                 Some(Subnet {
                     id: SubnetId::new(subnet.subnet_id()?),
-                    zone: subnet.availability_zone()?.to_owned(),
-                    vpc: subnet.vpc_id().unwrap_or_default().to_owned(),
+                    zone: subnet.availability_zone()?.into(),
+                    vpc: subnet.vpc_id().unwrap_or_default().into(),
                 })
             }));
         }
@@ -65,16 +65,17 @@ impl AwsCloud {
             match self.prefix_list(list).await {
                 Ok(entries) => ranges.extend(entries),
                 Err(error) => {
-                    tracing::warn!(%error, list, "cannot read the prefix list");
-                    unread.push(sanitize(list));
+                    let list = Untrusted::from(list);
+                    tracing::warn!(%error, %list, "cannot read the prefix list");
+                    unread.push(list);
                 }
             }
         }
         let open_to = open_ranges(ranges.iter().map(String::as_str));
         Some(SecurityGroup {
-            id: group.group_id()?.to_owned(),
-            name: sanitize(group.group_name().unwrap_or_default()),
-            vpc: group.vpc_id().unwrap_or_default().to_owned(),
+            id: group.group_id()?.into(),
+            name: group.group_name().unwrap_or_default().into(),
+            vpc: group.vpc_id().unwrap_or_default().into(),
             open_to: open_to.into_iter().map(str::to_owned).collect(),
             unread,
         })

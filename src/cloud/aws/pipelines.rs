@@ -9,9 +9,7 @@ use strum::IntoEnumIterator as _;
 use super::AwsCloud;
 use super::call::{Access, Bucket, call};
 use crate::cloud::Result;
-use crate::domain::{
-    CloudError, ErrorClass, FleetName, ImageId, Pipeline, PipelineKind, Run, RunState, text,
-};
+use crate::domain::{CloudError, ErrorClass, FleetName, ImageId, Pipeline, PipelineKind, Run, RunState};
 
 /// How many of a pipeline's latest runs are returned.
 const MAX_RUNS: usize = 10;
@@ -24,7 +22,7 @@ impl AwsCloud {
             Ok(Pipeline {
                 kind,
                 enabled: pipeline.status() != Some(&PipelineStatus::Disabled),
-                schedule: pipeline.schedule.and_then(|schedule| schedule.schedule_expression),
+                schedule: pipeline.schedule.and_then(|schedule| schedule.schedule_expression).map(Into::into),
                 runs,
             })
         }))
@@ -83,9 +81,9 @@ fn parse(image: &ImageSummary) -> Option<Run> {
     let status = state.and_then(ImageState::status);
     let amis = image.output_resources().map(OutputResources::amis).unwrap_or_default();
     Some(Run {
-        version: version(image.arn()?)?,
+        version: version(image.arn()?)?.into(),
         state: status.and_then(|status| status.as_str().parse().ok()).unwrap_or(RunState::Unknown),
-        reason: state.and_then(ImageState::reason).map(text::sanitize).filter(|reason| !reason.is_empty()),
+        reason: state.and_then(ImageState::reason).filter(|reason| !reason.is_empty()).map(Into::into),
         started_at: image.date_created()?.parse::<DateTime<Utc>>().ok()?,
         image: amis.iter().find_map(Ami::image).map(ImageId::new),
     })

@@ -71,8 +71,8 @@ impl Proofs for AwsCloud {
     async fn database_progress(&self, id: &DatabaseId) -> Result<Option<DatabaseProgress>> {
         let found = self.describe(id.as_str()).await?.value;
         Ok(found.map(|database| DatabaseProgress {
-            status: database.db_instance_status().unwrap_or("unknown").to_owned(),
-            storage: database.storage_operation_status().filter(|text| !text.is_empty()).map(str::to_owned),
+            status: database.db_instance_status().unwrap_or("unknown").into(),
+            storage: database.storage_operation_status().filter(|text| !text.is_empty()).map(Into::into),
             percent: database.storage_operation_percent_progress(),
         }))
     }

@@ -31,10 +31,14 @@ impl AwsCloud {
         );
         let mut quotas = Vec::new();
         for (quota, used) in [(vcpus?, used_vcpus.ok().flatten()), (databases?, used_databases.ok())] {
-            quotas.extend(quota.map(|(name, limit)| Quota { name, limit, used: used.map(to_f64) }));
+            quotas.extend(quota.map(|(name, limit)| Quota {
+                name: name.into(),
+                limit,
+                used: used.map(to_f64),
+            }));
         }
         let (name, used) = ("Launch templates per Region".to_owned(), templates.map(to_f64));
-        quotas.push(Quota { name, limit: LAUNCH_TEMPLATES, used });
+        quotas.push(Quota { name: name.into(), limit: LAUNCH_TEMPLATES, used });
         Ok(quotas)
     }
 

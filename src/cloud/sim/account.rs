@@ -21,7 +21,10 @@ impl Account for Caller {
     async fn identity(&self) -> Result<Identity> {
         let arn = format!("arn:aws:sts::123456789012:assumed-role/engineer/{}", self.name);
         let operation = read("GetCallerIdentity", Bucket::Database);
-        Ok(self.read(operation, |_, _| Ok(Identity { account: "123456789012".into(), arn })).await?.value)
+        Ok(self
+            .read(operation, |_, _| Ok(Identity { account: "123456789012".into(), arn: arn.as_str().into() }))
+            .await?
+            .value)
     }
 
     fn fleets(&self) -> Pages<'_, Fleet> {
@@ -46,7 +49,7 @@ impl Account for Caller {
     async fn source_database(&self, id: &str) -> Result<Option<SourceDatabase>> {
         let found = self.read(DATABASES, |state, _| {
             Ok((id == state.scenario.source_database).then(|| SourceDatabase {
-                id: id.to_owned(),
+                id: id.into(),
                 status: "available".into(),
                 engine: "postgres".into(),
                 engine_version: "17.6".into(),
@@ -61,7 +64,7 @@ impl Account for Caller {
         let operation = read("DescribeDBSubnetGroups", Bucket::Database);
         let found = self.read(operation, |state, _| {
             let zones = state.subnets.iter().map(|subnet| subnet.zone.clone()).collect();
-            Ok((name == SUBNET_GROUP).then(|| DatabaseSubnetGroup { vpc: "vpc-0a1".to_owned(), zones }))
+            Ok((name == SUBNET_GROUP).then(|| DatabaseSubnetGroup { vpc: "vpc-0a1".into(), zones }))
         });
         Ok(found.await?.value)
     }
@@ -76,7 +79,7 @@ impl Account for Caller {
         let operation = read("DescribeOrderableDBInstanceOptions", Bucket::Database);
         let is_class = class.starts_with("db.");
         let found = self.read(operation, |state, _| {
-            let zones = state.subnets.iter().filter(|_| is_class).map(|subnet| subnet.zone.clone());
+            let zones = state.subnets.iter().filter(|_| is_class).map(|subnet| subnet.zone.raw().to_owned());
             Ok(zones.collect())
         });
         Ok(found.await?.value)

@@ -82,7 +82,7 @@ impl State {
                 let index = self.random.random_range(0..self.subnets.len());
                 let until = self.now + TimeDelta::minutes(30);
                 self.count_fault("zone out");
-                self.zone_out = Some((self.subnets[index].zone.clone(), until));
+                self.zone_out = Some((self.subnets[index].zone.raw().to_owned(), until));
                 self.schedule_chance(self.scenario.faults.zone_out_per_day, Event::ZoneOutage);
             }
             Event::NoisyNeighbour => {

@@ -178,7 +178,7 @@ impl State {
             status: "available".to_owned(),
             endpoint: Some(format!("{id}.c9akciq32.eu-west-1.rds.amazonaws.com:5432")),
             created_at: Some(self.now),
-            zone: self.subnets[0].zone.clone(),
+            zone: self.subnets[0].zone.raw().to_owned(),
             tags: Tags::new(),
             protected: false,
             episode: 0,

@@ -53,10 +53,10 @@ pub(super) fn attributes(id: &str, instance: &SimInstance) -> InstanceAttributes
         id: InstanceId::new(id),
         state: instance.state,
         state_reason: None,
-        instance_type: instance.instance_type.clone(),
-        public_ip: instance.public_ip.clone(),
-        private_ip: Some(instance.private_ip.clone()),
-        zone: Some(instance.zone.clone()),
+        instance_type: instance.instance_type.as_str().into(),
+        public_ip: instance.public_ip.as_deref().map(Into::into),
+        private_ip: Some(instance.private_ip.as_str().into()),
+        zone: Some(instance.zone.as_str().into()),
         launched_at: instance.launched_at,
     }
 }
@@ -69,10 +69,10 @@ pub(super) fn parse_database(
 ) -> Parsed<Database> {
     let attributes = DatabaseAttributes {
         id: DatabaseId::new(id),
-        status: database.status.clone(),
-        endpoint: database.endpoint.clone(),
+        status: database.status.as_str().into(),
+        endpoint: database.endpoint.as_deref().map(Into::into),
         created_at: database.created_at,
-        zone: Some(database.zone.clone()),
+        zone: Some(database.zone.as_str().into()),
     };
     Database::parse(fleet, attributes, tags)
 }

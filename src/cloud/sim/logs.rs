@@ -124,7 +124,10 @@ impl State {
         for (_, instance) in self.instances.iter().filter(|(_, instance)| of_record(&instance.tags)) {
             let Some(ready) = tags::parse_time(&instance.tags, key::READY_AT) else { continue };
             let services = crate::domain::record::parse_services(&instance.tags);
-            let names = services.into_keys().chain(["gateway".to_owned(), "orders".to_owned()]);
+            let names = services
+                .into_keys()
+                .map(|service| service.raw().to_owned())
+                .chain(["gateway".to_owned(), "orders".to_owned()]);
             for source in names.filter(|source| wanted(source)) {
                 lines.extend(service_lines(query, &source, ready, self.now));
             }

@@ -102,8 +102,10 @@ fn check_capacity(state: &mut State, request: &LaunchInstance, launch: &LaunchDa
     let faults = state.scenario.faults.clone();
     let zone =
         state.subnets.iter().find(|subnet| subnet.id == launch.subnet).map(|subnet| subnet.zone.clone());
-    let is_out =
-        state.zone_out.as_ref().is_some_and(|(out, until)| Some(out) == zone.as_ref() && state.now < *until);
+    let is_out = state
+        .zone_out
+        .as_ref()
+        .is_some_and(|(out, until)| zone.as_ref().is_some_and(|zone| zone == out) && state.now < *until);
     if is_out || state.chance(faults.capacity) {
         state.count_fault("capacity");
         if state.chance(faults.burnt_token) {

@@ -56,7 +56,7 @@ impl State {
                 Pipeline {
                     kind,
                     enabled: true,
-                    schedule: Some(schedule.to_owned()),
+                    schedule: Some(schedule.into()),
                     runs: runs.map(|run| run.parse(self.now)).collect(),
                 }
             })
@@ -69,7 +69,7 @@ impl State {
             let name = format!("service-{}", at.format("%Y-%m-%d"));
             self.images.push(Image {
                 id: id.clone(),
-                name,
+                name: name.into(),
                 created_at: at,
                 root_device: Some("/dev/xvda".into()),
             });
@@ -89,7 +89,7 @@ impl SimRun {
         let minutes = (now - self.started_at).num_minutes();
         let state = STATES.iter().rev().find(|(from, _)| *from <= minutes);
         Run {
-            version: version(self.build),
+            version: version(self.build).into(),
             state: state.map_or(RunState::Pending, |(_, state)| *state),
             reason: None,
             started_at: self.started_at,

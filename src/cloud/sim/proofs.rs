@@ -87,8 +87,8 @@ impl Proofs for Caller {
     async fn database_progress(&self, id: &DatabaseId) -> Result<Option<DatabaseProgress>> {
         let found = self.read(DATABASES, |state, at| {
             Ok(state.databases.at(id.as_str(), at).map(|database| DatabaseProgress {
-                status: database.status.clone(),
-                storage: (database.status == "storage-initialization").then(|| "Initializing".to_owned()),
+                status: database.status.as_str().into(),
+                storage: (database.status == "storage-initialization").then(|| "Initializing".into()),
                 percent: None,
             }))
         });

@@ -114,7 +114,7 @@ impl State {
                 let index = self.strict_random.random_range(0..self.subnets.len());
                 let hours = self.strict_draw([0.5, 6.0]);
                 self.count_fault("database zone out");
-                let zone = self.subnets[index].zone.clone();
+                let zone = self.subnets[index].zone.raw().to_owned();
                 self.database_zone_out = Some((zone, self.now + seconds(hours * 3_600.0)));
                 let rate = self.scenario.strictness.database_zone_out_per_day;
                 self.schedule_strict(rate, Event::DatabaseZoneOutage);

@@ -78,10 +78,10 @@ impl State {
     /// Adds a fleet's base template and returns its id.
     pub(super) fn add_fleet(&mut self, new: &NewFleet) -> String {
         let base = BaseTemplate {
-            instance_type: Some(new.instance_type.clone()),
-            security_groups: new.security_groups.clone(),
-            instance_profile: new.instance_profile.clone(),
-            key_name: new.key_name.clone(),
+            instance_type: Some(new.instance_type.as_str().into()),
+            security_groups: new.security_groups.iter().map(|group| group.as_str().into()).collect(),
+            instance_profile: new.instance_profile.as_deref().map(Into::into),
+            key_name: new.key_name.as_deref().map(Into::into),
             ..BaseTemplate::default()
         };
         let (name, tags) = (new.name.template_name(), new.tags());
@@ -120,7 +120,7 @@ impl State {
                 services: initial.services.clone(),
                 note: initial.note.clone(),
                 image: image.id,
-                root_device: image.root_device,
+                root_device: image.root_device.map(|device| device.raw().to_owned()),
                 subnet: self.subnets[index].id.clone(),
             })),
         };
@@ -148,12 +148,12 @@ impl State {
         self.boot(&id);
         self.audit.push(AuditEvent {
             at: created_at,
-            who: initial.owner.clone(),
-            action: "launch".to_owned(),
-            target: new.environment.to_string(),
-            reason: format!("as {}", initial.name),
+            who: initial.owner.as_str().into(),
+            action: "launch".into(),
+            target: new.environment.to_string().into(),
+            reason: format!("as {}", initial.name).into(),
             outcome: Outcome::Done,
-            detail: format!("{id} with {database}"),
+            detail: format!("{id} with {database}").into(),
             restore_seconds: None,
         });
     }
@@ -183,7 +183,7 @@ impl State {
             (format!("{}-copy", self.scenario.source_database), tags(role::POOL)),
         ];
         for (id, tags) in databases {
-            let zone = self.subnets[0].zone.clone();
+            let zone = self.subnets[0].zone.raw().to_owned();
             let (status, created_at) = ("available".to_owned(), Some(self.now));
             let endpoint = Some(format!("{id}.c9akciq32.eu-west-1.rds.amazonaws.com:5432"));
             let database =
@@ -243,7 +243,7 @@ impl State {
             requested_at,
             source: policy.source_database.clone(),
             snapshot,
-            zone: self.subnets[index].zone.clone(),
+            zone: self.subnets[index].zone.raw().to_owned(),
             class: policy.database_class.clone(),
             subnet_group: policy.database_subnet_group.clone(),
             security_groups: Vec::new(),
@@ -272,12 +272,12 @@ impl State {
         }
         self.audit.push(AuditEvent {
             at: requested_at,
-            who: "engine@schedule".to_owned(),
-            action: "create-database".to_owned(),
-            target: id,
-            reason: format!("the policy sets spare={}", policy.spare),
+            who: "engine@schedule".into(),
+            action: "create-database".into(),
+            target: id.into(),
+            reason: format!("the policy sets spare={}", policy.spare).into(),
             outcome: Outcome::Done,
-            detail: format!("from {}", new.snapshot.id),
+            detail: format!("from {}", new.snapshot.id).into(),
             restore_seconds: None,
         });
     }
@@ -292,7 +292,7 @@ impl State {
         let serial = self.next_serial();
         let id = format!("i-{serial:017x}");
         let zone = self.subnets.iter().find(|subnet| subnet.id == launch.subnet);
-        let zone = zone.map(|subnet| subnet.zone.clone()).unwrap_or_default();
+        let zone = zone.map(|subnet| subnet.zone.raw().to_owned()).unwrap_or_default();
         let mut tags = launch.tags.clone();
         tags.insert(key::AWS_TEMPLATE_ID.to_owned(), record.to_owned());
         let instance = SimInstance {

@@ -195,8 +195,11 @@ impl State {
         #[allow(clippy::cast_possible_truncation)] // a few minutes
         let keep = TimeDelta::seconds(max_lag.ceil() as i64 + MARGIN_SECONDS);
         let zone = |letter: char| format!("{}{letter}", scenario.region);
-        let subnet =
-            |id: &str, letter| Subnet { id: SubnetId::new(id), zone: zone(letter), vpc: "vpc-0a1".into() };
+        let subnet = |id: &str, letter| Subnet {
+            id: SubnetId::new(id),
+            zone: zone(letter).into(),
+            vpc: "vpc-0a1".into(),
+        };
         let subnets = vec![subnet("subnet-0a", 'a'), subnet("subnet-0b", 'b'), subnet("subnet-0c", 'c')];
         let mut state = Self {
             seed,

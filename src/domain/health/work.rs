@@ -12,7 +12,6 @@ use crate::domain::policy::Scope;
 use crate::domain::pool::{DatabaseState, Pool};
 use crate::domain::step_failure::StepFailure;
 use crate::domain::tags::{key, role};
-use crate::domain::text;
 use crate::domain::unreadable::{Unreadable, UnreadableKind};
 use crate::domain::world::World;
 
@@ -150,7 +149,7 @@ fn check_databases(world: &World, now: DateTime<Utc>, report: Report<'_>) {
             "{id} cannot be used for {}, and is {}; see why with: aws rds describe-events --source-type db-instance --source-identifier \
              {id} --duration 1440",
             age(since, now),
-            text::sanitize(&database.status),
+            database.status,
             id = database.id
         );
         report(Level::Warning, "database-unusable", message);
@@ -159,7 +158,7 @@ fn check_databases(world: &World, now: DateTime<Utc>, report: Report<'_>) {
 
 /// Names the resource and the command that restores its tags. A resource of the fleet gets them back by itself.
 fn unreadable_message(found: &Unreadable, world: &World) -> String {
-    let (fleet, id) = (&world.fleet.name, text::sanitize(&found.id));
+    let (fleet, id) = (&world.fleet.name, &found.id);
     if found.is_ours() {
         return format!(
             "{} {id} has lost the tags of the fleet; restore them with: hatchery engine --once",

@@ -99,7 +99,7 @@ impl Engine {
             return Ok(AttemptOutcome::NextPlacement(error));
         }
         let failure =
-            LaunchFailure { at: now.unwrap_or_else(|| self.clock.now()), reason: error.to_string() };
+            LaunchFailure { at: now.unwrap_or_else(|| self.clock.now()), reason: error.to_string().into() };
         self.cloud.tag_record(record, &TagChanges::fail(&failure)).await?;
         Ok(AttemptOutcome::Failed(error))
     }

@@ -9,6 +9,7 @@ use super::context::{Claim, LaunchContext};
 use crate::cloud::{Result, Template, collect};
 use crate::domain::lifecycle::Restore;
 use crate::domain::tags::key;
+use crate::domain::text::Untrusted;
 use crate::domain::{
     CloudError, EnvironmentId, ErrorClass, Fleet, LaunchFailure, NewEnvironment, NewRecord, Number, Pool,
     Purpose, Record, RecordId, StatusClass, SubnetId, TagChanges, Termination, World,
@@ -50,7 +51,13 @@ impl Engine {
         let mut tried = BTreeSet::new();
         for database in Pool::new(context.world).claimable(context.now) {
             let environment = fleet.name.environment(database.number);
-            let new = self.new_record(context, request, &environment, database.zone.as_deref(), expires_at);
+            let new = self.new_record(
+                context,
+                request,
+                &environment,
+                database.zone.as_ref().map(Untrusted::raw),
+                expires_at,
+            );
             tried.insert(database.number);
             let Some(record) = self.try_claim(fleet, &new).await? else { continue };
             match self.bind(&environment, &record).await? {
@@ -153,7 +160,7 @@ impl Engine {
         zone: Option<&str>,
         expires_at: DateTime<Utc>,
     ) -> NewRecord {
-        let near = context.subnets.iter().find(|subnet| Some(subnet.zone.as_str()) == zone);
+        let near = context.subnets.iter().find(|subnet| Some(subnet.zone.raw()) == zone);
         // There is at least one subnet: a fleet without subnets is invalid, and a missing subnet is an error.
         let subnet = near.or(context.subnets.first()).map(|subnet| subnet.id.clone());
         NewRecord {
@@ -168,7 +175,7 @@ impl Engine {
                 services: request.services.clone(),
                 note: request.note.clone(),
                 image: context.image.id.clone(),
-                root_device: context.image.root_device.clone(),
+                root_device: context.image.root_device.as_ref().map(|device| device.raw().to_owned()),
                 subnet: subnet.unwrap_or_else(|| SubnetId::new("")),
             })),
         }
@@ -188,7 +195,7 @@ impl Engine {
                 // The SDK retries internally, so even `AlreadyExists` may refer to this launch's own first request.
                 ErrorClass::AlreadyExists | ErrorClass::Unknown => {
                     match self.cloud.find_record(&new.environment).await.map(|seen| seen.value) {
-                        Ok(Some(found)) if found.claim.as_ref() == Some(&new.claim) => {
+                        Ok(Some(found)) if found.claim.as_ref().is_some_and(|claim| *claim == new.claim) => {
                             return Ok(Some(found.id));
                         }
                         Ok(Some(_)) => return Ok(None),
@@ -318,8 +325,8 @@ impl Engine {
     /// Marks the record of a launch that failed before the instance was requested for termination, so that any engine removes what was
     /// created.
     pub(super) async fn abort(&self, environment: &EnvironmentId, record: &RecordId, error: &CloudError) {
-        let failure = LaunchFailure { at: self.clock.now(), reason: error.to_string() };
-        let termination = Termination { at: failure.at, by: self.config.user.clone() };
+        let failure = LaunchFailure { at: self.clock.now(), reason: error.to_string().into() };
+        let termination = Termination { at: failure.at, by: self.config.user.as_str().into() };
         let changes = TagChanges::terminate(&termination).set(key::FAILURE, failure.to_tag());
         if let Err(error) = self.retry(|| self.cloud.tag_record(record, &changes)).await {
             tracing::warn!(%environment, %error, "cannot mark the failed launch for termination; it ends when it expires");

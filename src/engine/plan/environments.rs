@@ -80,7 +80,9 @@ impl Planner<'_> {
         let record = claim.record;
         let environment = &record.environment;
         let reason = match (&record.terminate, &record.failure) {
-            _ if record.retirement => record.note.clone().unwrap_or_else(|| "it leaves the pool".to_owned()),
+            _ if record.retirement => {
+                record.note.as_ref().map_or_else(|| "it leaves the pool".to_owned(), ToString::to_string)
+            }
             (Some(termination), _) => format!("{} requested it", termination.by),
             (None, Some(failure)) => format!("it failed: {}", failure.reason),
             (None, None) => "it expired and its grace is over".to_owned(),

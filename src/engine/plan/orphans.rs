@@ -22,7 +22,7 @@ impl Planner<'_> {
                 self.push(Step::RestoreTags { what: what.clone() }, "it has lost the tags of the fleet");
             } else {
                 let reason = "its name is the fleet's and its tags are not, so its number is not used";
-                self.refuse("restore-tags", what.id.clone(), reason);
+                self.refuse("restore-tags", what.id.to_string(), reason);
             }
         }
         let unreadable = self.world.unreadable_numbers(UnreadableKind::Record);

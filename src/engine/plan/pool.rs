@@ -54,7 +54,7 @@ fn failures(planner: &mut Planner<'_>, pool: &Pool<'_>, stuck: &[&Database]) -> 
     let mut known = counted.clone();
     let mut new = Vec::new();
     let failed = pool.in_state(DatabaseState::Failed).filter(|database| database.created_at.is_none());
-    let failed = failed.map(|database| (database, database.status.clone()));
+    let failed = failed.map(|database| (database, database.status.to_string()));
     let stuck = stuck.iter().map(|database| (*database, "still creating after two hours".to_owned()));
     for (database, why) in failed.chain(stuck) {
         let number = database.number;

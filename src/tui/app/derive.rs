@@ -87,8 +87,8 @@ impl Derivation<'_> {
         EnvironmentRow {
             record: record.id.clone(),
             id: record.environment.clone(),
-            name: record.name.clone(),
-            owner: record.owner.clone(),
+            name: record.name.to_string(),
+            owner: record.owner.to_string(),
             state: environment.state,
             phase: environment.phase(),
             progress: progress.filter(|_| !is_loading),
@@ -174,7 +174,7 @@ impl Derivation<'_> {
             DatabaseState::Creating => match progress.map(|progress| progress.remaining) {
                 Some(Some(remaining)) => self.estimate(remaining, DATABASE_BAR_INTERVAL),
                 Some(None) => TimeLeft::Overdue.as_str().to_owned(),
-                None => database.status.clone(),
+                None => database.status.to_string(),
             },
             DatabaseState::Free | DatabaseState::Stale => {
                 let age = database.created_at.or(database.requested_at).map(|since| self.coarse_age(since));
@@ -189,7 +189,9 @@ impl Derivation<'_> {
                 (None, Some(id)) => format!("claimed by {id}"),
                 (None, None) => "being retired".to_owned(),
             },
-            DatabaseState::Busy | DatabaseState::Failed | DatabaseState::Deleting => database.status.clone(),
+            DatabaseState::Busy | DatabaseState::Failed | DatabaseState::Deleting => {
+                database.status.to_string()
+            }
         };
         let name = database.id.as_str().trim_start_matches("hatchery-").to_owned();
         PoolRow { number: database.number, name, state, progress, info }

@@ -96,8 +96,8 @@ impl EnvironmentRow {
     fn is_match(&self, needle: &str) -> bool {
         [self.name.as_str(), &self.owner, self.state.as_str(), self.status(), &self.services]
             .into_iter()
-            .chain(self.details.record.note.as_deref())
             .any(|field| text::contains(field, needle))
+            || self.details.record.note.iter().any(|note| text::contains(&note.to_string(), needle))
             || text::contains(&self.id.to_string(), needle)
     }
 }

@@ -181,7 +181,7 @@ proptest! {
     /// The name is a tag, which others can write.
     #[test]
     fn name_does_not_change_the_host(name in "[ -~]{0,12}|evil.example[/#?@\\\\:]*|user:pw@evil.example/|\\PC{0,8}") {
-        let world = world_with(|record, _, _| record.name.clone_from(&name));
+        let world = world_with(|record, _, _| record.name = name.as_str().into());
         let environment = Environment::all(&world, now()).remove(0);
         for (template, domain) in [
             ("http://{ip}/{name}", "203.0.113.7"),
@@ -278,7 +278,7 @@ fn database_state_depends_on_status_claim_and_age() {
     assert_database(DatabaseState::Free, older(0));
     assert_database(DatabaseState::Free, |world| world.databases.items[0].snapshot_at = None);
     let restored_with = |settings: String| {
-        move |world: &mut World| world.databases.items[0].settings = Some(settings.clone())
+        move |world: &mut World| world.databases.items[0].settings = Some(settings.as_str().into())
     };
     assert_database(DatabaseState::Free, restored_with(policy().database_settings()));
     assert_database(DatabaseState::Stale, restored_with("of other settings".to_owned()));

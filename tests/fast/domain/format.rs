@@ -126,18 +126,6 @@ fn engine_is_recognised_by_its_name() {
 }
 
 #[test]
-fn audit_event_is_sanitized() {
-    let clean = event("amy\u{1b}[31m", "launch\r").sanitized();
-    let expected = AuditEvent {
-        target: "dev-12".into(),
-        reason: "why".into(),
-        detail: "more".into(),
-        ..event("amy", "launch")
-    };
-    assert_eq!(clean, expected);
-}
-
-#[test]
 fn summary_of_each_kind_of_action() {
     for (action, told) in [
         ("forget-failed-restores", "cleared failed restores"),

@@ -136,7 +136,7 @@ fn broken_environment_is_given_up_in_two_sweeps() {
         environment_with(|record, database| {
             database.status = "incompatible-parameters".into();
             database.unusable_since = marked.map(minutes_ago);
-            record.repaired_by = user.map(str::to_owned);
+            record.repaired_by = user.map(Into::into);
         })
     };
     assert_eq!(actions(&broken(None, None)), named(&[("mark-unusable", "hatchery-dev-1")]));
@@ -146,7 +146,7 @@ fn broken_environment_is_given_up_in_two_sweeps() {
     assert_eq!(actions(&kept), []);
     assert!(kept.refused[0].reason.contains("amy keeps it for repairs until"), "{kept:?}");
     let repaired = environment_with(|record, database| {
-        record.repaired_by = Some("amy".to_owned());
+        record.repaired_by = Some("amy".into());
         database.unusable_since = Some(minutes_ago(20));
     });
     assert_eq!(
@@ -169,7 +169,7 @@ fn mark_of_one_cause_does_not_count_for_another() {
 #[test]
 fn failed_restore_is_given_up_in_spite_of_repairs() {
     let plan = environment_with(|record, database| {
-        record.repaired_by = Some("amy".to_owned());
+        record.repaired_by = Some("amy".into());
         database.status = "incompatible-network".into();
         (database.created_at, database.endpoint) = (None, None);
     });
@@ -221,7 +221,7 @@ fn unreadable(kind: UnreadableKind, number: u32, is_ours: bool) -> Unreadable {
         UnreadableKind::Database => format!("hatchery-dev-{number}"),
     };
     let lost = [("hatchery:fleet".to_owned(), "dev".to_owned())].into_iter().filter(|_| is_ours).collect();
-    Unreadable { kind, id, number: Number(number), lost }
+    Unreadable { kind, id: id.into(), number: Number(number), lost }
 }
 
 #[test]

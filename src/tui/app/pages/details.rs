@@ -6,6 +6,7 @@ use ratatui::text::{Line, Span};
 
 use super::page::Page;
 use crate::domain::format::format_duration;
+use crate::domain::text::Untrusted;
 use crate::domain::{Instance, Phase, RecordId};
 use crate::tui::app::model::Model;
 use crate::tui::app::rows::{EnvironmentRow, TimeLeft};
@@ -76,7 +77,7 @@ fn record_values(page: &mut Page<'_>, model: &Model, row: &EnvironmentRow) {
         page.value("Cost", format!("{accrued} so far, {per_hour} per hour"));
     }
     if let Some(note) = &record.note {
-        page.value("Note", note);
+        page.value("Note", note.to_string());
     }
     let digests = row.details.instance.as_ref().map(|instance| &instance.digests);
     for (index, (service, tag)) in record.services.iter().enumerate() {
@@ -95,7 +96,7 @@ fn endpoints(page: &mut Page<'_>, row: &EnvironmentRow) {
         }
     }
     if let Some(endpoint) = row.details.database.as_ref().and_then(|database| database.endpoint.as_ref()) {
-        page.value("Database", endpoint);
+        page.value("Database", endpoint.to_string());
     }
 }
 
@@ -104,7 +105,9 @@ fn resources(page: &mut Page<'_>, row: &EnvironmentRow) {
     page.value("Environment", row.id.to_string());
     page.value("Record", row.record.to_string());
     if let Some(instance) = &row.details.instance {
-        let or = |value: &Option<String>, default: &str| value.clone().unwrap_or_else(|| default.to_owned());
+        let or = |value: &Option<Untrusted>, default: &str| {
+            value.as_ref().map_or_else(|| default.to_owned(), ToString::to_string)
+        };
         page.value("Instance", format!("{} ({}, {})", instance.id, instance.instance_type, instance.state));
         page.value("Zone", or(&instance.zone, "unknown"));
         page.value("Public IP", or(&instance.public_ip, "none"));
@@ -149,7 +152,7 @@ fn bootstrap(page: &mut Page<'_>, instance: &Instance) {
         page.spans(phase.as_str(), line);
     }
     if let Some(detail) = &instance.detail {
-        page.value("Detail", detail);
+        page.value("Detail", detail.to_string());
     }
 }
 

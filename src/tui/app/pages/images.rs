@@ -35,7 +35,7 @@ pub(super) fn lines(model: &Model, width: usize) -> Vec<Line<'static>> {
 fn add_pipeline(page: &mut Page<'_>, model: &Model, pipeline: &Pipeline) {
     page.heading(&format!("Pipeline {}", pipeline.kind));
     match &pipeline.schedule {
-        Some(schedule) if pipeline.enabled => page.value("Schedule", schedule),
+        Some(schedule) if pipeline.enabled => page.value("Schedule", schedule.to_string()),
         Some(_) => page.styled_value("Schedule", "level.warning", "disabled"),
         None => page.no_value("Schedule", "none"),
     }
@@ -64,6 +64,6 @@ fn add_run(page: &mut Page<'_>, model: &Model, run: &Run) {
         Span::raw(image),
     ]);
     if let Some(reason) = &run.reason {
-        page.paragraph((" ", "text"), "text", reason);
+        page.paragraph((" ", "text"), "text", &reason.to_string());
     }
 }
