@@ -82,7 +82,7 @@ struct InstanceBody<'w> {
     public_ip: Option<&'w Untrusted>,
     private_ip: Option<&'w Untrusted>,
     zone: Option<&'w Untrusted>,
-    digests: &'w BTreeMap<Untrusted, String>,
+    digests: &'w BTreeMap<Untrusted, Untrusted>,
 }
 
 #[derive(Debug, Serialize)]

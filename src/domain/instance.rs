@@ -109,7 +109,7 @@ pub struct Instance {
     /// The start of each phase, in seconds since the launch.
     pub timeline: BTreeMap<Phase, u64>,
     /// The digests of the images that the services under test run, such as `sha256:…`.
-    pub digests: BTreeMap<Untrusted, String>,
+    pub digests: BTreeMap<Untrusted, Untrusted>,
     /// The time of the first sweep that found it without a record.
     pub orphan_since: Option<DateTime<Utc>>,
     /// Whether it has lost tags without which no listing shows it; only [`Instance::parse_of`] returns such an instance.
@@ -197,7 +197,7 @@ impl Instance {
 }
 
 /// Returns the valid digests by the names of the services.
-fn parse_digests(tags: &Tags) -> BTreeMap<Untrusted, String> {
+fn parse_digests(tags: &Tags) -> BTreeMap<Untrusted, Untrusted> {
     let is_digest = |value: &str| {
         let hex = value.strip_prefix("sha256:").unwrap_or_default();
         hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit())
@@ -205,7 +205,7 @@ fn parse_digests(tags: &Tags) -> BTreeMap<Untrusted, String> {
     tags.iter()
         .filter_map(|(key, value)| Some((key.strip_prefix(key::DIGEST_PREFIX)?, value)))
         .filter(|(_, value)| is_digest(value))
-        .map(|(service, value)| (Untrusted::from(service), value.clone()))
+        .map(|(service, value)| (service.into(), value.as_str().into()))
         .collect()
 }
 

@@ -97,7 +97,7 @@ async fn fleets(cloud: &dyn Account, fixtures: &Fixtures) -> Fleet {
     assert_eq!(fleet.policy.spare, Spare::Fixed(2));
     let base = cloud.base_template(&template).await.unwrap();
     assert_eq!(base.security_groups, std::slice::from_ref(&fixtures.security_group));
-    assert_eq!(base.instance_type.as_ref().map(|text| text.raw()), Some("t3.2xlarge"));
+    assert_eq!(base.instance_type.as_ref().map(hatchery::domain::text::Untrusted::raw), Some("t3.2xlarge"));
     let subnets = cloud.subnets(&fleet.policy.subnets).await.unwrap();
     assert_eq!(subnets.len(), fixtures.subnets.len());
     let missing = cloud.subnets(&[SubnetId::new("subnet-00000000")]).await.unwrap_err();
@@ -111,7 +111,7 @@ async fn fleets(cloud: &dyn Account, fixtures: &Fixtures) -> Fleet {
     let source = cloud.source_database(&fixtures.source_database).await.unwrap().unwrap();
     assert_eq!((source.engine.raw(), source.engine_version.raw()), ("postgres", "17.6"));
     assert_eq!(source.cluster, None);
-    let own = source.parameter_group.as_ref().map(|text| text.raw()).unwrap();
+    let own = source.parameter_group.as_ref().map(hatchery::domain::text::Untrusted::raw).unwrap();
     assert_eq!(cloud.database_parameter_family(own).await.unwrap().as_deref(), Some("postgres17"));
     assert_eq!(cloud.database_parameter_family("missing").await.unwrap(), None);
     let offering = cloud.zones_offering_database(&source, "db.t4g.small").await.unwrap();
@@ -153,9 +153,12 @@ async fn records(cloud: &dyn Account, fixtures: &Fixtures, fleet: &Fleet) {
     let seen = cloud.record(&name(), &id).await.unwrap();
     assert!(seen.as_of.is_some(), "AWS's clock is in every answer");
     let record = seen.value.unwrap();
-    assert_eq!(record.claim.as_ref().map(|text| text.raw()), Some("first"));
+    assert_eq!(record.claim.as_ref().map(hatchery::domain::text::Untrusted::raw), Some("first"));
     assert_eq!(record.services[&"payments".into()], "f-123");
-    assert_eq!(record.note.as_ref().map(|text| text.raw()), Some("a note, with a comma"));
+    assert_eq!(
+        record.note.as_ref().map(hatchery::domain::text::Untrusted::raw),
+        Some("a note, with a comma")
+    );
     assert!(!record.retirement && record.is_wanted());
     assert_eq!(cloud.find_record(&new.environment).await.unwrap().value, Some(record));
 
@@ -267,7 +270,11 @@ async fn databases(cloud: &dyn Account, fixtures: &Fixtures, fleet: &Fleet) {
     assert_company_tags(fixtures, new.id().as_str()).await;
     assert_eq!(cloud.create_database(&new).await.unwrap_err().class, ErrorClass::AlreadyExists);
     let seen = cloud.database(&name(), Number(4)).await.unwrap().value.unwrap();
-    assert_eq!(seen.zone.as_ref().map(|text| text.raw()), Some(subnets[0].zone.raw()), "known from birth");
+    assert_eq!(
+        seen.zone.as_ref().map(hatchery::domain::text::Untrusted::raw),
+        Some(subnets[0].zone.raw()),
+        "known from birth"
+    );
     assert_eq!(seen.snapshot.as_ref(), Some(&new.snapshot.id));
     assert_eq!(seen.environment, None);
     let changes = TagChanges::new().set(key::ENVIRONMENT, "qa-4").set_time(key::ORPHAN_SINCE, fixtures.now);

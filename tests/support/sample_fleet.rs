@@ -116,7 +116,7 @@ pub(crate) fn world() -> World {
     instances[4].timeline =
         parse_timeline("booting=0 database=24 images=27 cluster=61 services=104 ready=187");
     let digest = "sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae".to_owned();
-    instances[4].digests = BTreeMap::from([("payments".into(), digest)]);
+    instances[4].digests = BTreeMap::from([("payments".into(), digest.into())]);
     instances[5].phase = Some(Phase::Images);
     let mut databases: Vec<Database> = [(8, 1_600), (9, 1_590), (10, 300), (11, 600), (12, 400), (13, 190)]
         .into_iter()

@@ -147,7 +147,7 @@ fn database_is_parsed_from_its_name_and_tags() {
     assert_eq!((namesake.id.raw(), namesake.is_ours()), ("hatchery-dev-7", false));
     let bare = tags_of([(key::FLEET, "dev"), (key::ROLE, role::POOL), (key::ENVIRONMENT, "?")]);
     let bare = read("hatchery-dev-7", &bare).unwrap().unwrap();
-    assert_eq!(bare.zone.as_ref().map(|text| text.raw()), Some("eu-west-1a"));
+    assert_eq!(bare.zone.as_ref().map(hatchery::domain::text::Untrusted::raw), Some("eu-west-1a"));
     assert_eq!(bare.environment, Some(id(7)), "an invalid claim is a claim");
     assert_eq!(bare.since(), Some(time("07:15:00")));
 }
@@ -328,7 +328,10 @@ fn retirement_requests_its_termination() {
     let read = parse_record("hatchery/dev/7", &new.tags()).unwrap();
     assert!(read.retirement && !read.is_wanted());
     assert_eq!(read.terminate, Some(Termination { at: time("09:00:00"), by: "amy".into() }));
-    assert_eq!((read.note.as_ref().map(|text| text.raw()), read.expires_at), (Some("stale"), None));
+    assert_eq!(
+        (read.note.as_ref().map(hatchery::domain::text::Untrusted::raw), read.expires_at),
+        (Some("stale"), None)
+    );
 }
 
 #[test]

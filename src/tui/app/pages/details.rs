@@ -82,7 +82,8 @@ fn record_values(page: &mut Page<'_>, model: &Model, row: &EnvironmentRow) {
     let digests = row.details.instance.as_ref().map(|instance| &instance.digests);
     for (index, (service, tag)) in record.services.iter().enumerate() {
         let digest = digests.and_then(|digests| digests.get(service));
-        let digest = digest.map(|digest| format!(" (runs {})", &digest[..SHORT_DIGEST])).unwrap_or_default();
+        let digest =
+            digest.map(|digest| format!(" (runs {})", &digest.raw()[..SHORT_DIGEST])).unwrap_or_default();
         page.value(if index == 0 { "Services" } else { "" }, format!("{service} = {tag}{digest}"));
     }
 }
