@@ -21,7 +21,7 @@ pub(crate) async fn run(context: &Context<'_>, since: Duration) -> Result<(), Fa
     let rows = events.iter().map(|event| {
         let texts = [event.reason.as_str(), event.detail.as_str()];
         vec![
-            event.at.format("%F %T").to_string(),
+            context.zone.format_full(event.at),
             event.who.clone(),
             event.action.clone(),
             event.target.clone(),
@@ -29,6 +29,6 @@ pub(crate) async fn run(context: &Context<'_>, since: Duration) -> Result<(), Fa
             texts.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; "),
         ]
     });
-    let headings = ["TIME (UTC)", "WHO", "ACTION", "TARGET", "OUTCOME", "WHY"];
+    let headings = ["TIME", "WHO", "ACTION", "TARGET", "OUTCOME", "WHY"];
     context.console.print(&table::render(&headings, rows.collect(), "No changes in this period."))
 }
