@@ -183,7 +183,8 @@ mod tests {
 
     #[test]
     fn json_escapes_what_a_terminal_obeys() {
-        let document = json!({ "k\u{202e}": "a\n\t\u{1b}[31m\u{7f}\u{9b}2J\u{200b}\u{e0041} naïve 日本 🚀 \"\\" });
+        let document =
+            json!({ "k\u{202e}": "a\n\t\u{1b}[31m\u{7f}\u{9b}2J\u{200b}\u{e0041} naïve 日本 🚀 \"\\" });
         let expected = r#"{"k\u202e":"a\n\t\u001b[31m\u007f\u009b2J\u200b\udb40\udc41 naïve 日本 🚀 \"\\"}"#;
         assert_eq!(printable_json(&document).unwrap(), expected);
     }

@@ -22,8 +22,8 @@ use self::credentials::CredentialsCache;
 use self::digest::DueDigests;
 use self::truncation::RejectTruncated;
 use super::{
-    Account, BaseTemplate, Cloud, DatabaseSubnetGroup, Identity, Inventory, LaunchInstance, LogItem, LogQuery,
-    Observed, Pages, Permission, PermissionSamples, PortForwarding, Proofs, Quota, Result,
+    Account, BaseTemplate, Cloud, DatabaseSubnetGroup, Identity, Inventory, LaunchInstance, LogItem,
+    LogQuery, Observed, Pages, Permission, PermissionSamples, PortForwarding, Proofs, Quota, Result,
     ScheduledEngine, SecurityGroup, SourceDatabase, StoredLines, Template,
 };
 use crate::domain::{

@@ -178,7 +178,9 @@ impl fmt::Display for LeftOut {
             Self::Older(Some(count)) => write!(f, "{} older lines left out", format_count(*count)),
             Self::Older(None) => write!(f, "older lines left out, because there are too many"),
             Self::Newer => write!(f, "newer lines left out, because there are too many"),
-            Self::Sampled => write!(f, "from here on, AWS delivers only a sample of the lines, because there are too many"),
+            Self::Sampled => {
+                write!(f, "from here on, AWS delivers only a sample of the lines, because there are too many")
+            }
             Self::SampleEnded => write!(f, "from here on, AWS delivers all lines again"),
         }
     }

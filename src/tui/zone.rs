@@ -49,9 +49,24 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case::winter(chrono_tz::America::New_York, "2026-03-08T06:59:59Z", "2026-03-08 01:59:59-05:00", "UTC-05:00")]
-    #[case::summer(chrono_tz::America::New_York, "2026-03-08T07:00:00Z", "2026-03-08 03:00:00-04:00", "UTC-04:00")]
-    #[case::half_hours(chrono_tz::Asia::Kolkata, "2026-03-08T20:00:00Z", "2026-03-09 01:30:00+05:30", "UTC+05:30")]
+    #[case::winter(
+        chrono_tz::America::New_York,
+        "2026-03-08T06:59:59Z",
+        "2026-03-08 01:59:59-05:00",
+        "UTC-05:00"
+    )]
+    #[case::summer(
+        chrono_tz::America::New_York,
+        "2026-03-08T07:00:00Z",
+        "2026-03-08 03:00:00-04:00",
+        "UTC-04:00"
+    )]
+    #[case::half_hours(
+        chrono_tz::Asia::Kolkata,
+        "2026-03-08T20:00:00Z",
+        "2026-03-09 01:30:00+05:30",
+        "UTC+05:30"
+    )]
     #[case::utc(chrono_tz::UTC, "2026-03-08T07:00:00Z", "2026-03-08 07:00:00Z", "UTC")]
     fn times_have_their_offset(#[case] zone: Tz, #[case] at: &str, #[case] full: &str, #[case] name: &str) {
         let (zone, at) = (Zone::from(zone), at.parse().unwrap());

@@ -52,9 +52,9 @@ const POLL_PAGES: usize = 10;
 /// How far each poll overlaps the previous one, because lines arrive late and out of order. Known lines are left out.
 const OVERLAP: TimeDelta = TimeDelta::minutes(1);
 
-/// How late lines may be ingested for a poll to find them: each [`DEEP_POLL`]-th poll, about one a minute, goes back so far.
+/// How late lines may be ingested for a poll to find them: each [`DEEP_POLL`]-th poll, about every 25 s, goes back so far.
 const MAX_LATENESS: TimeDelta = TimeDelta::minutes(5);
-const DEEP_POLL: u32 = 10;
+const DEEP_POLL: u32 = 4;
 
 enum TailState {
     Start,

@@ -150,7 +150,10 @@ impl AwsCloud {
             (false, true) => Some(LeftOut::Older(None)),
             (false, false) => Some(LeftOut::Newer),
         };
-        Ok(LatestEvents { found: found.into_iter().skip(surplus).map(|(_, parsed)| parsed).collect(), left_out })
+        Ok(LatestEvents {
+            found: found.into_iter().skip(surplus).map(|(_, parsed)| parsed).collect(),
+            left_out,
+        })
     }
 
     /// Reads all events since a time.

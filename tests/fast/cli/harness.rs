@@ -10,6 +10,7 @@ use hatchery::cli::{Console, Platform, run_on};
 use hatchery::clock::Clock;
 use hatchery::cloud::DynAccount;
 use hatchery::cloud::sim::{Scenario, SimCloud};
+use hatchery::tui::Zone;
 use serde_json::Value;
 use tempfile::TempDir;
 
