@@ -154,15 +154,17 @@ impl StoredLines {
     pub fn newest_of(mut lines: Vec<LogLine>) -> Self {
         let surplus = lines.len().saturating_sub(MAX_LOG_LINES);
         lines.drain(..surplus);
-        Self { lines, left_out: (surplus > 0).then_some(LeftOut::Older(Some(surplus))) }
+        Self { lines, left_out: (surplus > 0).then_some(LeftOut::Older(surplus)) }
     }
 }
 
 /// Lines that a log leaves out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeftOut {
-    /// Lines before those that follow, with their number if it is known.
-    Older(Option<usize>),
+    /// So many lines before those that follow.
+    Older(usize),
+    /// More lines than that before those that follow.
+    MoreThan(usize),
     /// Lines after those that were read.
     Newer,
     /// From here on AWS delivers a sample of the lines, because there are too many.
@@ -174,9 +176,10 @@ pub enum LeftOut {
 impl fmt::Display for LeftOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Older(Some(1)) => write!(f, "1 older line left out"),
-            Self::Older(Some(count)) => write!(f, "{} older lines left out", format_count(*count)),
-            Self::Older(None) => write!(f, "older lines left out, because there are too many"),
+            Self::Older(1) => write!(f, "1 older line left out"),
+            Self::Older(count) => write!(f, "{} older lines left out", format_count(*count)),
+            Self::MoreThan(0) => write!(f, "older lines left out, because there are too many"),
+            Self::MoreThan(count) => write!(f, "more than {} older lines left out", format_count(*count)),
             Self::Newer => write!(f, "newer lines left out, because there are too many"),
             Self::Sampled => {
                 write!(f, "from here on, AWS delivers only a sample of the lines, because there are too many")

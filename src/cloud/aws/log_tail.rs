@@ -8,8 +8,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use aws_sdk_cloudwatchlogs::operation::start_live_tail::StartLiveTailOutput;
+use aws_sdk_cloudwatchlogs::types::error::StartLiveTailResponseStreamError;
 use aws_sdk_cloudwatchlogs::types::{
-    LiveTailSessionLogEvent, LiveTailSessionUpdate, StartLiveTailResponseStream,
+    LiveTailSessionLogEvent, LiveTailSessionMetadata, LiveTailSessionUpdate, StartLiveTailResponseStream,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt as _;
@@ -19,9 +20,9 @@ use tokio::time::Instant;
 
 use super::AwsCloud;
 use super::call::{Access, Bucket, call};
-use super::logs::{MAX_PAGES, ReadLimits, source_of, stream_prefix};
+use super::logs::{ReadLimits, STORED_LINES, source_of, stream_prefix};
 use crate::cloud::seen_lines::SeenLines;
-use crate::cloud::{LeftOut, LogItem, LogLine, LogQuery, MAX_LOG_LINES, Result};
+use crate::cloud::{LeftOut, LogItem, LogLine, LogQuery, Result};
 use crate::domain::{CloudError, ErrorClass};
 
 /// What the user sees while lines come from Live Tail, with its price in most Regions.
@@ -240,8 +241,9 @@ impl Follower<'_> {
             Ok(Ok(Some(_))) => {}
             Ok(Ok(None)) => return self.reconnect("the session was closed"),
             Ok(Err(error)) => {
-                let is_over =
-                    error.as_service_error().is_some_and(|error| error.is_session_timeout_exception());
+                let is_over = error
+                    .as_service_error()
+                    .is_some_and(StartLiveTailResponseStreamError::is_session_timeout_exception);
                 let reason = error.to_string();
                 return if is_over { self.fall_back(&reason) } else { self.reconnect(&reason) };
             }
@@ -253,7 +255,7 @@ impl Follower<'_> {
     }
 
     fn receive(&mut self, update: &LiveTailSessionUpdate) {
-        let is_sampled = update.session_metadata().is_some_and(|metadata| metadata.sampled());
+        let is_sampled = update.session_metadata().is_some_and(LiveTailSessionMetadata::sampled);
         match self.sampled {
             None if is_sampled => {
                 self.mode.clear();
@@ -283,9 +285,9 @@ impl Follower<'_> {
         let overlap = if self.polls.is_multiple_of(DEEP_POLL) { MAX_LATENESS } else { OVERLAP };
         let since = self.resume.unwrap_or_else(|| self.before_latest(overlap));
         let limits = if self.has_read {
-            ReadLimits { events: usize::MAX, pages: POLL_PAGES }
+            ReadLimits { events: usize::MAX, pages: POLL_PAGES, pages_to_count: 0 }
         } else {
-            ReadLimits { events: MAX_LOG_LINES, pages: MAX_PAGES }
+            STORED_LINES
         };
         let read = self.cloud.latest_lines(&self.query, since, limits).await?;
         self.polls += 1;

@@ -10,10 +10,10 @@ use crate::cloud::{LeftOut, LogLine, LogQuery, MAX_LOG_LINES, Result, ScheduledE
 use crate::domain::FleetName;
 use crate::domain::text::Untrusted;
 
-/// The maximum number of `FilterLogEvents` calls for the stored lines of a log. A page has up to 10,000 events or 1 MB, and can be empty
-/// even if it is not the last.
+/// The limits for the stored lines of a log. A page has up to 10,000 events or 1 MB, and can be empty even if it is not the last.
 /// <https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html>
-pub(super) const MAX_PAGES: usize = 50;
+pub(super) const STORED_LINES: ReadLimits =
+    ReadLimits { events: MAX_LOG_LINES, pages: 50, pages_to_count: 5 };
 
 /// The start of 2024 in milliseconds. `FilterLogEvents` returns the newest events first only if it starts at or after it, and hatchery
 /// is younger.
@@ -38,6 +38,8 @@ pub(super) struct ReadLimits {
     pub(super) events: usize,
     /// The number of calls.
     pub(super) pages: usize,
+    /// The number of calls, of these, that only count older events.
+    pub(super) pages_to_count: usize,
 }
 
 /// The result of one read.
@@ -50,10 +52,9 @@ pub(super) struct LatestEvents<T> {
 }
 
 impl AwsCloud {
-    /// Reads the latest lines of a query, oldest first, in at most [`MAX_PAGES`] calls.
+    /// Reads the latest lines of a query, oldest first, within [`STORED_LINES`].
     pub(super) async fn logs(&self, query: &LogQuery) -> Result<StoredLines> {
-        let limits = ReadLimits { events: MAX_LOG_LINES, pages: MAX_PAGES };
-        let read = self.latest_lines(query, query.since, limits).await?;
+        let read = self.latest_lines(query, query.since, STORED_LINES).await?;
         Ok(StoredLines { lines: read.found, left_out: read.left_out })
     }
 
@@ -96,7 +97,7 @@ impl AwsCloud {
         max: usize,
         parse: impl Fn(&FilteredLogEvent) -> Option<T> + Send,
     ) -> Result<Vec<T>> {
-        let limits = ReadLimits { events: max, pages: usize::MAX };
+        let limits = ReadLimits { events: max, pages: usize::MAX, pages_to_count: 0 };
         Ok(self.read_pages(group, filter, since, limits, parse).await?.found)
     }
 
@@ -120,11 +121,13 @@ impl AwsCloud {
         let mut found = Vec::new();
         let mut is_newest_first = true;
         let mut previous = i64::MAX;
-        let mut pages = 0;
+        let (mut pages, mut counted) = (0, 0);
         let is_complete = loop {
-            if pages >= limits.pages || is_newest_first && found.len() >= limits.events {
+            let is_enough = is_newest_first && found.len() >= limits.events;
+            if pages >= limits.pages || is_enough && counted >= limits.pages_to_count {
                 break false;
             }
+            counted += usize::from(is_enough);
             let next = async { pager.next().await.transpose() };
             let page = call(&self.limits, Bucket::Log, Access::Read, "FilterLogEvents", next).await;
             // An empty page is not necessarily the last.
@@ -146,8 +149,8 @@ impl AwsCloud {
         found.sort_by_key(|(at, _)| *at);
         let surplus = found.len().saturating_sub(limits.events);
         let left_out = match (is_complete, is_newest_first) {
-            (true, _) => (surplus > 0).then_some(LeftOut::Older(Some(surplus))),
-            (false, true) => Some(LeftOut::Older(None)),
+            (true, _) => (surplus > 0).then_some(LeftOut::Older(surplus)),
+            (false, true) => Some(LeftOut::MoreThan(surplus)),
             (false, false) => Some(LeftOut::Newer),
         };
         Ok(LatestEvents {

@@ -116,7 +116,7 @@ fn entry_lines(styles: &Styles, view: &LogView, entry: &LogEntry, width: usize) 
     let role = if view.current_match == Some(entry.number) { "match.current" } else { "match" };
     let highlight = |text: &str| line::highlighted(text, view.search.text(), style, styles.role(role));
     if !view.wrap {
-        return vec![Line::from_iter(head.into_iter().chain(highlight(&entry.text)))];
+        return vec![head.into_iter().chain(highlight(&entry.text)).collect()];
     }
     text::chunks(&entry.text, columns)
         .into_iter()
