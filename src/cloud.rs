@@ -20,6 +20,7 @@ mod account;
 pub mod aws;
 mod port_forward;
 mod proofs;
+mod seen_lines;
 pub mod sim;
 mod types;
 
@@ -32,7 +33,8 @@ pub use proofs::{
     DatabaseProgress, ListedSnapshot, NewProofTemplate, ProofResource, Proofs, SnapshotListing,
 };
 pub use types::{
-    BaseTemplate, LaunchInstance, LogItem, LogLine, LogQuery, Observed, Page, SecurityGroup, Template,
+    BaseTemplate, LaunchInstance, LeftOut, LogItem, LogLine, LogQuery, MAX_LOG_LINES, Observed, Page,
+    SecurityGroup, StoredLines, Template,
 };
 
 /// The result of a call.
@@ -170,8 +172,8 @@ pub trait Cloud: Send + Sync {
     /// Returns the successful launches since a time from the audit log, in any order.
     async fn launches(&self, fleet: &FleetName, since: DateTime<Utc>) -> Result<Vec<Launch>>;
 
-    /// Returns the stored log lines, oldest first.
-    async fn logs(&self, query: &LogQuery) -> Result<Vec<LogLine>>;
+    /// Returns the newest stored log lines.
+    async fn logs(&self, query: &LogQuery) -> Result<StoredLines>;
 
     /// Returns access to the instances' ports, or `None` if this cloud has no instances to connect to.
     fn port_forwarding(&self) -> Option<&dyn PortForwarding> {

@@ -21,7 +21,7 @@ pub(crate) async fn run(context: &Context<'_>, since: Duration) -> Result<(), Fa
     let rows = events.iter().map(|event| {
         let texts = [event.reason.to_string(), event.detail.to_string()];
         vec![
-            event.at.format("%F %T").to_string(),
+            context.zone.format_full(event.at),
             event.who.to_string(),
             event.action.to_string(),
             event.target.to_string(),
@@ -29,6 +29,6 @@ pub(crate) async fn run(context: &Context<'_>, since: Duration) -> Result<(), Fa
             texts.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; "),
         ]
     });
-    let headings = ["TIME (UTC)", "WHO", "ACTION", "TARGET", "OUTCOME", "WHY"];
+    let headings = ["TIME", "WHO", "ACTION", "TARGET", "OUTCOME", "WHY"];
     context.console.print(&table::render(&headings, rows.collect(), "No changes in this period."))
 }

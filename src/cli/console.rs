@@ -3,6 +3,8 @@
 use std::io::{self, BufRead, IsTerminal as _, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde_json::ser::Formatter;
+
 use crate::domain::text;
 use crate::failure::{Failure, Kind};
 
@@ -72,7 +74,7 @@ impl Console {
 
     /// Writes one JSON document and a line break to standard output.
     pub(crate) fn print_json(&self, document: &impl serde::Serialize) -> Result<(), Failure> {
-        let mut text = serde_json::to_string(document)
+        let mut text = printable_json(document)
             .map_err(|error| Failure::new(Kind::Failed, format!("cannot write JSON: {error}"), ""))?;
         text.push('\n');
         self.print(&text)
@@ -138,6 +140,61 @@ impl Console {
     }
 }
 
+/// Formats a document so that a terminal prints it literally: strings have no other characters than printable ones, the others are escaped.
+fn printable_json(document: &impl serde::Serialize) -> serde_json::Result<String> {
+    let mut bytes = Vec::new();
+    document.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, EscapeUnprintable))?;
+    String::from_utf8(bytes).map_err(serde::ser::Error::custom)
+}
+
+/// Writes compact JSON with `\uXXXX` for every character that is not printable, such as control and bidirectional characters, which JSON
+/// permits in strings. Values stay the same.
+struct EscapeUnprintable;
+
+impl Formatter for EscapeUnprintable {
+    fn write_string_fragment<W: Write + ?Sized>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        let mut start = 0;
+        for (at, character) in fragment.char_indices() {
+            let mut bytes = [0; 4];
+            let text = character.encode_utf8(&mut bytes);
+            if matches!(character, ' '..='~') || text::is_printable(text, 1) {
+                continue;
+            }
+            writer.write_all(&fragment.as_bytes()[start..at])?;
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                write!(writer, "\\u{unit:04x}")?;
+            }
+            start = at + character.len_utf8();
+        }
+        writer.write_all(&fragment.as_bytes()[start..])
+    }
+}
+
 fn lock<T: ?Sized>(stream: &Mutex<Box<T>>) -> MutexGuard<'_, Box<T>> {
     stream.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn json_escapes_what_a_terminal_obeys() {
+        let document =
+            json!({ "k\u{202e}": "a\n\t\u{1b}[31m\u{7f}\u{9b}2J\u{200b}\u{e0041} naïve 日本 🚀 \"\\" });
+        let expected = r#"{"k\u202e":"a\n\t\u001b[31m\u007f\u009b2J\u200b\udb40\udc41 naïve 日本 🚀 \"\\"}"#;
+        assert_eq!(printable_json(&document).unwrap(), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn json_is_printable_and_keeps_its_value(text in any::<String>()) {
+            let printed = printable_json(&text).unwrap();
+            prop_assert!(text::is_printable(&printed, usize::MAX), "{printed:?}");
+            prop_assert_eq!(serde_json::from_str::<Value>(&printed).unwrap(), Value::from(text));
+        }
+    }
 }

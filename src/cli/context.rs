@@ -15,6 +15,7 @@ use crate::domain::{FleetName, World, text};
 use crate::engine::{self, Engine, Notify, look_again};
 use crate::failure::{Failure, Kind};
 use crate::port_forwards::PortForwards;
+use crate::tui::Zone;
 
 /// What a command runs on in place of AWS, the system clock and the terminal.
 pub struct Platform {
@@ -23,6 +24,8 @@ pub struct Platform {
     pub clock: Clock,
     /// Streams of the command.
     pub console: Console,
+    /// The time zone of this computer.
+    pub zone: Zone,
     /// Host name in the audit log.
     pub hostname: String,
     /// Seed of the engine's random waits.
@@ -35,6 +38,8 @@ pub(crate) struct Session {
     pub(crate) config: Config,
     pub(crate) console: Arc<Console>,
     pub(crate) clock: Clock,
+    /// The time zone in which times are shown.
+    pub(crate) zone: Zone,
     /// To be closed before the process ends.
     pub(crate) forwards: PortForwards,
     /// `None` for AWS.
@@ -47,11 +52,13 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) fn new(options: GlobalOptions, config: Config, console: Console) -> Self {
         let hostname = whoami::hostname().unwrap_or_else(|_| "unknown".to_owned());
+        let zone = if options.utc { chrono_tz::UTC.into() } else { Zone::Local };
         Self {
             options,
             config,
             console: Arc::new(console),
             clock: Clock::system(),
+            zone,
             forwards: PortForwards::default(),
             account: None,
             hostname,
@@ -67,9 +74,10 @@ impl Session {
     }
 
     pub(crate) fn on(platform: Platform, options: GlobalOptions, config: Config) -> Self {
-        let Platform { account, clock, console, hostname, seed } = platform;
+        let Platform { account, clock, console, zone, hostname, seed } = platform;
         let console = console.with_json(options.json);
-        Self { clock, account: Some(account), hostname, seed, ..Self::new(options, config, console) }
+        let zone = if options.utc { chrono_tz::UTC.into() } else { zone };
+        Self { clock, zone, account: Some(account), hostname, seed, ..Self::new(options, config, console) }
     }
 
     /// Connects to the account. No request is sent yet.
@@ -84,7 +92,7 @@ impl Session {
     pub(crate) async fn context(&self) -> Result<Context<'_>, Failure> {
         let notify = self.notify();
         let (account, engine) = self.find_engine(Some(&notify)).await?;
-        Ok(Context { account, console: &self.console, engine: engine.with_notify(notify) })
+        Ok(Context { account, console: &self.console, zone: self.zone, engine: engine.with_notify(notify) })
     }
 
     /// As [`Self::context`], without messages on standard error, for a dashboard. Also returns the account.
@@ -174,6 +182,7 @@ impl Session {
 pub(crate) struct Context<'s> {
     pub(crate) account: DynAccount,
     pub(crate) console: &'s Console,
+    pub(crate) zone: Zone,
     pub(crate) engine: Engine,
 }
 

@@ -67,6 +67,9 @@ pub(super) fn tui_options(
         options.glyphs = glyphs::ASCII;
     }
     options.mouse = config.mouse.unwrap_or(true) && !flags.no_mouse;
+    if flags.utc {
+        options.zone = chrono_tz::UTC.into();
+    }
     options.read_only = flags.read_only;
     options.engine_enabled = !flags.no_engine && !flags.read_only;
     options.refresh = config.refresh.unwrap_or(POLL_INTERVAL);

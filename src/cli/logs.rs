@@ -12,6 +12,7 @@ use super::options::parse_duration;
 use crate::cloud::{LogItem, LogLine, LogQuery};
 use crate::domain::text;
 use crate::failure::{Failure, Kind};
+use crate::tui::{self, Zone};
 
 #[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
@@ -44,31 +45,46 @@ pub(crate) async fn run(context: &Context<'_>, args: LogsArgs) -> Result<(), Fai
         since: context.ago(args.since),
     };
     if !args.follow {
-        let lines = context.engine.logs(&query).await.map_err(|error| Failure::cloud(&cannot, &error))?;
-        if lines.is_empty() && !context.console.is_json() {
+        let stored = context.engine.logs(&query).await.map_err(|error| Failure::cloud(&cannot, &error))?;
+        if stored.lines.is_empty() && !context.console.is_json() {
             context.console.notice("no log lines in this period; use --since to look further back");
         }
-        return print_lines(context, &lines);
+        if let Some(left_out) = stored.left_out {
+            context.console.notice(&format!("… {left_out}; use a shorter --since, or --source"));
+        }
+        return print_lines(context, &stored.lines);
     }
     let mut items = context.engine.follow_logs(query);
     while let Some(item) = items.next().await {
         match item.map_err(|error| Failure::cloud(&cannot, &error))? {
             LogItem::Lines(lines) => print_lines(context, &lines)?,
             LogItem::Mode(mode) => context.console.notice(&format!("following by {mode}")),
-            LogItem::Sampled => {
-                context.console.notice("AWS delivers only a sample of the lines, because there are too many");
+            LogItem::LeftOut(left_out) => context.console.notice(&format!("… {left_out}")),
+            LogItem::Interrupted(reason) => {
+                context.console.notice(&format!("the log was interrupted ({reason}); connecting again"));
             }
         }
     }
     Ok(())
 }
 
-/// Prints text, or one JSON document per line of the log, because a log that is followed has no end.
+/// Prints text, or one JSON document per event of the log, because a log that is followed has no end.
 fn print_lines(context: &Context<'_>, lines: &[LogLine]) -> Result<(), Failure> {
     if context.console.is_json() {
         return lines.iter().try_for_each(|line| context.console.print_json(&json::log_line(line)));
     }
-    let lines =
-        lines.iter().map(|line| format!("{} {:<12} {}\n", line.at.format("%T"), line.source, line.text));
-    context.console.print(&lines.collect::<String>())
+    context.console.print(&lines.iter().map(|line| format_line(line, context.zone)).collect::<String>())
+}
+
+/// Formats an event as text. The lines after the first one are indented to it.
+fn format_line(line: &LogLine, zone: Zone) -> String {
+    let mut head = format!("{} {:<12} ", zone.format_full(line.at), line.source);
+    let indentation = " ".repeat(tui::text::width(&head));
+    let mut text = String::new();
+    for part in line.text.lines() {
+        text.push_str(format!("{head}{part}").trim_end());
+        text.push('\n');
+        head.clone_from(&indentation);
+    }
+    text
 }

@@ -39,6 +39,9 @@ pub(crate) struct GlobalOptions {
     /// Leave the mouse to the terminal, to select text with it
     #[arg(long, global = true)]
     pub(crate) no_mouse: bool,
+    /// Show times in UTC instead of this computer's time zone
+    #[arg(long, global = true)]
+    pub(crate) utc: bool,
     /// Read this configuration file instead of the default one
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,

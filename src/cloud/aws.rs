@@ -22,9 +22,9 @@ use self::credentials::CredentialsCache;
 use self::digest::DueDigests;
 use self::truncation::RejectTruncated;
 use super::{
-    Account, BaseTemplate, Cloud, DatabaseSubnetGroup, Identity, Inventory, LaunchInstance, LogItem, LogLine,
+    Account, BaseTemplate, Cloud, DatabaseSubnetGroup, Identity, Inventory, LaunchInstance, LogItem,
     LogQuery, Observed, Pages, Permission, PermissionSamples, PortForwarding, Proofs, Quota, Result,
-    ScheduledEngine, SecurityGroup, SourceDatabase, Template,
+    ScheduledEngine, SecurityGroup, SourceDatabase, StoredLines, Template,
 };
 use crate::domain::{
     AuditEvent, CloudError, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image,
@@ -336,7 +336,7 @@ impl Cloud for AwsCloud {
         self.launches(fleet, since).await
     }
 
-    async fn logs(&self, query: &LogQuery) -> Result<Vec<LogLine>> {
+    async fn logs(&self, query: &LogQuery) -> Result<StoredLines> {
         self.logs(query).await
     }
 

@@ -1,7 +1,10 @@
 //! Parameters and results of the port's operations.
 
+use std::fmt;
+
 use chrono::{DateTime, Utc};
 
+use crate::domain::format::format_count;
 use crate::domain::text::Untrusted;
 use crate::domain::{Fleet, FleetName, Parsed, Record, RecordId, SubnetId, Unreadable};
 
@@ -113,16 +116,15 @@ pub struct SecurityGroup {
     pub unread: Vec<Untrusted>,
 }
 
-/// One line of an environment's log.
+/// One event of an environment's log; its text may have several lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogLine {
     /// The event's id, unique in its log group; empty for lines of Live Tail, which have none.
     pub id: String,
     pub at: DateTime<Utc>,
     /// The origin, such as `bootstrap` or the name of a service.
-    pub source: String,
-    /// Sanitised text.
-    pub text: String,
+    pub source: Untrusted,
+    pub text: Untrusted,
 }
 
 /// Selects log lines of an environment.
@@ -135,6 +137,58 @@ pub struct LogQuery {
     pub since: DateTime<Utc>,
 }
 
+/// The maximum number of stored lines that one read returns.
+pub const MAX_LOG_LINES: usize = 10_000;
+
+/// The stored lines of a log.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StoredLines {
+    /// Oldest first.
+    pub lines: Vec<LogLine>,
+    pub left_out: Option<LeftOut>,
+}
+
+impl StoredLines {
+    /// Keeps the newest [`MAX_LOG_LINES`] of all lines of a log, which are sorted by time.
+    #[must_use]
+    pub fn newest_of(mut lines: Vec<LogLine>) -> Self {
+        let surplus = lines.len().saturating_sub(MAX_LOG_LINES);
+        lines.drain(..surplus);
+        Self { lines, left_out: (surplus > 0).then_some(LeftOut::Older(surplus)) }
+    }
+}
+
+/// Lines that a log leaves out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeftOut {
+    /// So many lines before those that follow.
+    Older(usize),
+    /// More lines than that before those that follow.
+    MoreThan(usize),
+    /// Lines after those that were read.
+    Newer,
+    /// From here on AWS delivers a sample of the lines, because there are too many.
+    Sampled,
+    /// The end of a sample.
+    SampleEnded,
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Older(1) => write!(f, "1 older line left out"),
+            Self::Older(count) => write!(f, "{} older lines left out", format_count(*count)),
+            Self::MoreThan(0) => write!(f, "older lines left out, because there are too many"),
+            Self::MoreThan(count) => write!(f, "more than {} older lines left out", format_count(*count)),
+            Self::Newer => write!(f, "newer lines left out, because there are too many"),
+            Self::Sampled => {
+                write!(f, "from here on, AWS delivers only a sample of the lines, because there are too many")
+            }
+            Self::SampleEnded => write!(f, "from here on, AWS delivers all lines again"),
+        }
+    }
+}
+
 /// An item of a followed log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogItem {
@@ -142,6 +196,8 @@ pub enum LogItem {
     Lines(Vec<LogLine>),
     /// How the following lines are read: `live tail`, or `polling` with the reason.
     Mode(String),
-    /// AWS delivers only a sample of the following lines, because there are too many.
-    Sampled,
+    /// Lines are missing here.
+    LeftOut(LeftOut),
+    /// The connection broke, with the reason, and is made again. The lines of the meantime follow then.
+    Interrupted(String),
 }

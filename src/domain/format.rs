@@ -36,6 +36,20 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, InvalidDuration> {
     humantime::parse_duration(text).map_err(|_| InvalidDuration(text.to_owned()))
 }
 
+/// Formats a number with separators between thousands: `12,345`.
+#[must_use]
+pub(crate) fn format_count(count: usize) -> String {
+    let digits = count.to_string();
+    let mut formatted = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.char_indices() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            formatted.push(',');
+        }
+        formatted.push(digit);
+    }
+    formatted
+}
+
 fn units(duration: Duration) -> [(u64, char); 4] {
     let seconds = duration.as_secs();
     [
@@ -59,6 +73,15 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    #[rstest]
+    #[case(0, "0")]
+    #[case(999, "999")]
+    #[case(1_000, "1,000")]
+    #[case(12_345_678, "12,345,678")]
+    fn count_has_separators(#[case] count: usize, #[case] text: &str) {
+        assert_eq!(format_count(count), text);
+    }
 
     #[rstest]
     #[case(0, "0s", "0s")]

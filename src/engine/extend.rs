@@ -64,7 +64,7 @@ impl Engine {
         }
         let confirmed = self.read_back(id, &record, expires_at, in_grace, &what).await;
         let (outcome, detail) = match &confirmed {
-            Ok(until) => (Outcome::Done, format!("until {}", until.format("%F %T"))),
+            Ok(until) => (Outcome::Done, format!("until {}", until.format("%F %T UTC"))),
             Err(failure) if failure.kind == Kind::UnknownOutcome => {
                 (Outcome::Unknown, failure.message.clone())
             }

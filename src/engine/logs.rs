@@ -3,14 +3,14 @@
 use futures::stream::BoxStream;
 
 use super::Engine;
-use crate::cloud::{LogItem, LogLine, LogQuery, Result};
+use crate::cloud::{LogItem, LogQuery, Result, StoredLines};
 
 impl Engine {
-    /// Returns the log lines that exist now, oldest first.
+    /// Returns the newest log lines that exist now.
     ///
     /// # Errors
     /// Returns the error of the log service.
-    pub async fn logs(&self, query: &LogQuery) -> Result<Vec<LogLine>> {
+    pub async fn logs(&self, query: &LogQuery) -> Result<StoredLines> {
         self.cloud.logs(query).await
     }
 

@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use hatchery::cloud::{
-    BaseTemplate, Cloud, DynCloud, LaunchInstance, LogItem, LogLine, LogQuery, Observed, Page, Pages, Result,
-    SecurityGroup, Template,
+    BaseTemplate, Cloud, DynCloud, LaunchInstance, LogItem, LogQuery, Observed, Page, Pages, Result,
+    SecurityGroup, StoredLines, Template,
 };
 use hatchery::domain::{
     AuditEvent, CloudError, Database, DatabaseId, EnvironmentId, Fleet, FleetName, Image, Instance,
@@ -380,7 +380,7 @@ impl<H: Hook> Cloud for Layer<H> {
         self.call(Access::Read, "launches", fleet, self.inner.launches(fleet, since)).await
     }
 
-    async fn logs(&self, query: &LogQuery) -> Result<Vec<LogLine>> {
+    async fn logs(&self, query: &LogQuery) -> Result<StoredLines> {
         self.inner.logs(query).await
     }
 

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use hatchery::cloud::{
-    Account, LaunchInstance, LogQuery, NewProofTemplate, SnapshotListing, Template, collect,
+    Account, LaunchInstance, LogQuery, NewProofTemplate, SnapshotListing, StoredLines, Template, collect,
 };
 use hatchery::domain::tags::key;
 use hatchery::domain::{
@@ -412,7 +412,7 @@ async fn absent(cloud: &dyn Account, fleet: &Fleet) {
         source: None,
         since: DateTime::<Utc>::UNIX_EPOCH,
     };
-    assert_eq!(cloud.logs(&query).await.unwrap(), []);
+    assert_eq!(cloud.logs(&query).await.unwrap(), StoredLines::default());
     let first = tokio::time::timeout(Duration::from_secs(30), cloud.follow(query).next()).await;
     assert!(first.unwrap().unwrap().is_ok(), "following an empty log waits for lines");
     assert_eq!(InstanceState::Unknown.to_string(), "unknown");

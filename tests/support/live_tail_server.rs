@@ -3,7 +3,7 @@
 
 use std::io::{Result, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -19,11 +19,11 @@ const PAGE: usize = 3;
 /// A log event. Live Tail delivers it without its id.
 #[derive(Debug, Clone)]
 pub(crate) struct LogEvent {
-    pub(crate) id: &'static str,
+    pub(crate) id: String,
     /// Milliseconds since the epoch.
     pub(crate) at: i64,
     pub(crate) stream: String,
-    pub(crate) text: &'static str,
+    pub(crate) text: String,
 }
 
 /// The end of a Live Tail session.
@@ -48,11 +48,21 @@ struct State {
     /// The body of the last `StartLiveTail`.
     start_request: Value,
     session: Option<Sender<Chunk>>,
+    /// Sessions that send nothing any more.
+    silent: Vec<Sender<Chunk>>,
+    /// Whether `FilterLogEvents` knows no `startFromHead`.
+    is_oldest_first: bool,
+    /// Whether the first page of `FilterLogEvents` is empty.
+    first_page_is_empty: bool,
+    /// The number of calls of `FilterLogEvents` that are throttled.
+    throttled_reads: usize,
 }
 
 /// A piece of a chunked response.
 enum Chunk {
     Data(Vec<u8>),
+    /// Nothing is sent any more, and the connection stays open.
+    Silence,
     /// The last chunk. Without it, the connection breaks off.
     Last,
 }
@@ -100,6 +110,29 @@ impl LiveTailServer {
     /// Makes `StartLiveTail` fail with this error code.
     pub(crate) fn refuse(&self, code: &'static str) {
         self.state.lock().unwrap().refusal = Some(code);
+    }
+
+    /// Makes the open session silent, as a connection that has lost its other end is.
+    pub(crate) fn silence(&self) {
+        self.send(Chunk::Silence);
+        let mut state = self.state.lock().unwrap();
+        let session = state.session.take();
+        state.silent.extend(session);
+    }
+
+    /// Answers with the oldest events first, as all endpoints did before June 2026.
+    pub(crate) fn put_oldest_first(&self) {
+        self.state.lock().unwrap().is_oldest_first = true;
+    }
+
+    /// Begins each answer with an empty page.
+    pub(crate) fn begin_with_an_empty_page(&self) {
+        self.state.lock().unwrap().first_page_is_empty = true;
+    }
+
+    /// Throttles so many calls of `FilterLogEvents`.
+    pub(crate) fn throttle_reads(&self, count: usize) {
+        self.state.lock().unwrap().throttled_reads = count;
     }
 
     /// Ingests an event: `FilterLogEvents` finds it from now on. Live Tail does not deliver it.
@@ -189,18 +222,28 @@ fn start_session(state: &Mutex<State>, request: &Request) -> std::result::Result
     Ok(receiver)
 }
 
-/// Sends chunks until the last one, or until their sender is gone: then the connection is closed without a last one.
+/// Sends chunks until the last one, or until their sender is gone: then the connection is closed without a last one. In each second without one,
+/// an empty update is sent, as AWS does.
 fn stream(mut client: TcpStream, chunks: &Receiver<Chunk>) -> Result<()> {
     client.write_all(
         b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\nTransfer-Encoding: chunked\r\n\r\n",
     )?;
-    while let Ok(chunk) = chunks.recv() {
+    let empty = json!({ "sessionMetadata": { "sampled": false }, "sessionResults": [] });
+    loop {
+        let chunk = match chunks.recv_timeout(Duration::from_secs(1)) {
+            Ok(chunk) => chunk,
+            Err(RecvTimeoutError::Timeout) => {
+                Chunk::Data(frame("event", ":event-type", "sessionUpdate", &empty))
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
         match chunk {
             Chunk::Data(bytes) => {
                 write!(client, "{:x}\r\n", bytes.len())?;
                 client.write_all(&bytes)?;
                 client.write_all(b"\r\n")?;
             }
+            Chunk::Silence => while chunks.recv().is_ok() {},
             Chunk::Last => client.write_all(b"0\r\n\r\n")?,
         }
     }
@@ -231,11 +274,19 @@ fn filter_log_events(state: &Mutex<State>, request: &Request) -> Vec<u8> {
     let prefix = asked["logStreamNamePrefix"].as_str().unwrap_or_default();
     let since = asked["startTime"].as_i64().unwrap_or_default();
     let begin = asked["nextToken"].as_str().map_or(0, |token| token.parse().unwrap());
-    let events = state.lock().unwrap().events.clone();
+    let mut state = state.lock().unwrap();
+    if state.throttled_reads > 0 {
+        state.throttled_reads -= 1;
+        return error("ThrottlingException");
+    }
+    if state.first_page_is_empty && asked["nextToken"].is_null() {
+        return json_response("200 OK", &json!({ "events": [], "nextToken": "0" }));
+    }
+    let events = state.events.clone();
     let mut matching: Vec<_> =
         events.into_iter().filter(|event| event.at >= since && event.stream.starts_with(prefix)).collect();
     matching.sort_by_key(|event| event.at);
-    if asked["startFromHead"] == false {
+    if asked["startFromHead"] == false && !state.is_oldest_first {
         matching.reverse();
     }
     let page: Vec<_> = matching

@@ -244,8 +244,8 @@ pub(crate) fn lines() -> Vec<LogLine> {
         .map(|(index, (source, text))| LogLine {
             id: index.to_string(),
             at: now() - TimeDelta::seconds(120 - i64::try_from(index).unwrap() * 7),
-            source: (*source).to_owned(),
-            text: (*text).to_owned(),
+            source: (*source).into(),
+            text: (*text).into(),
         })
         .collect()
 }

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use crate::support::account::{Account, init};
-use crate::support::binary::{Run, command_through, hatchery};
+use crate::support::binary::{Run, command, command_through, hatchery};
 use crate::support::emulator::Emulator;
 use crate::support::http::{response, serve};
 use crate::support::ministack::Ministack;
@@ -98,6 +98,39 @@ async fn logs_show_the_latest_of_many_lines() {
     let run = hatchery(&moto, &["logs", "checkout-fix", "--json"]).ok();
     let printed: Vec<Value> = run.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((printed.len(), &printed[9_999]["text"]), (10_000, &"line 10500".into()));
+    let left_out = "hatchery: … 500 older lines left out; use a shorter --since, or --source\n";
+    assert_eq!(run.err, left_out);
+    let one = hatchery(&moto, &["logs", "checkout-fix", "--source", "payments"]).ok();
+    assert_eq!((one.out.lines().count(), one.err.as_str()), (5_250, ""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_give_an_event_whole() {
+    let moto = Moto::start();
+    init(&moto, "dev", &["--spare", "0"]).await;
+    hatchery(&moto, &["launch", "checkout-fix"]).ok();
+    let account = Account::new(&moto).await;
+    let long = format!("{}END", "x".repeat(6_000));
+    let events = [long.as_str(), "java.lang.Error: boom\n\tat A.b(A.java:1)\n\u{1b}[31mred\u{202e}\r\n"];
+    account.ship_log("dev", "hatchery/dev/1", "app", &events).await;
+
+    let run = hatchery(&moto, &["logs", "checkout-fix", "--json"]).ok();
+    let texts: Vec<Value> =
+        run.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["text"].clone()).collect();
+    assert_eq!(texts, events);
+    assert!(run.out.chars().all(|c| c == '\n' || !c.is_control() && c != '\u{202e}'), "{run:#?}");
+
+    let text = |zone: &str, arguments: &[&str]| {
+        let run: Run = command(&moto).env("TZ", zone).args(arguments).output().unwrap().into();
+        run.ok().out.lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let lines = text("Asia/Kolkata", &["logs", "checkout-fix"]);
+    assert_eq!(&lines[0][19..], "+05:30 app          java.lang.Error: boom");
+    assert_eq!(lines[1..], [format!("{:43}at A.b(A.java:1)", ""), format!("{:39}red", "")]);
+    let lines = text("Asia/Kolkata", &["logs", "checkout-fix", "--utc"]);
+    assert_eq!(&lines[0][19..], "Z app          java.lang.Error: boom");
+    let lines = text("Asia/Kolkata", &["activity"]);
+    assert!(lines.iter().all(|line| line[19..].starts_with("+05:30 ")), "{lines:#?}");
 }
 
 /// The number of reads of log events.

@@ -1,4 +1,4 @@
-//! Following a log: the lines that are there, Live Tail, and polling after it or instead of it. No line twice, none lost.
+//! Following a log: the lines that are there, Live Tail, and polling after it or instead of it. No line twice, and none lost without saying so.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use hatchery::cloud::aws::AwsCloud;
-use hatchery::cloud::{Cloud as _, LogItem, LogQuery, Result};
+use hatchery::cloud::{Cloud as _, LeftOut, LogItem, LogQuery, Result};
 use hatchery::domain::RecordId;
 use rstest::rstest;
 
@@ -35,8 +35,23 @@ async fn connect(server: &LiveTailServer) -> AwsCloud {
 }
 
 /// A line of the record's bootstrap so many seconds ago.
-fn event(id: &'static str, seconds_ago: i64, text: &'static str) -> LogEvent {
-    LogEvent { id, at: ago(seconds_ago).timestamp_millis(), stream: format!("{RECORD}/bootstrap"), text }
+fn event(id: &str, seconds_ago: i64, text: &str) -> LogEvent {
+    LogEvent {
+        id: id.to_owned(),
+        at: ago(seconds_ago).timestamp_millis(),
+        stream: format!("{RECORD}/bootstrap"),
+        text: text.to_owned(),
+    }
+}
+
+/// Ingests so many lines, one a millisecond from so many seconds ago on. Returns their texts.
+fn ingest_burst(server: &LiveTailServer, count: usize, seconds_ago: i64) -> Vec<String> {
+    let first = event("", seconds_ago, "");
+    let texts: Vec<_> = (0..count).map(|index| format!("{seconds_ago}: line {index}")).collect();
+    for (at, text) in (first.at..).zip(&texts) {
+        server.ingest(&LogEvent { id: text.clone(), at, text: text.clone(), ..first.clone() });
+    }
+    texts
 }
 
 fn ago(seconds: i64) -> DateTime<Utc> {
@@ -63,9 +78,13 @@ impl<'c> Followed<'c> {
 
     async fn next(&mut self) {
         match self.items.next().await {
-            Some(Ok(LogItem::Lines(lines))) => self.lines.extend(lines.into_iter().map(|line| line.text)),
+            Some(Ok(LogItem::Lines(lines))) => {
+                self.lines.extend(lines.into_iter().map(|line| line.text.raw().to_owned()));
+            }
             Some(Ok(LogItem::Mode(mode))) => self.modes.push(mode),
-            Some(Ok(LogItem::Sampled)) => self.modes.push("sampled".to_owned()),
+            Some(Ok(LogItem::LeftOut(LeftOut::Sampled))) => self.modes.push("sampled".to_owned()),
+            Some(Ok(LogItem::LeftOut(left_out))) => self.modes.push(left_out.to_string()),
+            Some(Ok(LogItem::Interrupted(reason))) => self.modes.push(format!("interrupted: {reason}")),
             other => panic!("{other:?} after {:?}", self.lines),
         }
     }
@@ -138,7 +157,7 @@ async fn backfill_then_tail_shows_each_line_once() {
 async fn equal_lines_with_two_ids_are_two_lines() {
     let server = LiveTailServer::start();
     let first = event("1", 30, "retrying");
-    let second = LogEvent { id: "2", ..first.clone() };
+    let second = LogEvent { id: "2".to_owned(), ..first.clone() };
     server.ingest(&first);
     server.ingest(&second);
     let cloud = connect(&server).await;
@@ -158,7 +177,7 @@ async fn equal_lines_of_live_tail_are_two_lines() {
     let mut followed = Followed::start(&cloud);
     followed.read_until(0, LIVE_TAIL).await;
     let first = event("1", 5, "retrying");
-    let second = LogEvent { id: "2", ..first.clone() };
+    let second = LogEvent { id: "2".to_owned(), ..first.clone() };
     server.deliver(&[first.clone(), second.clone()]);
     followed.read_until(2, LIVE_TAIL).await;
     // FilterLogEvents finds them by their ids, and they are still the same two.
@@ -166,18 +185,18 @@ async fn equal_lines_of_live_tail_are_two_lines() {
     server.ingest(&second);
     server.ingest(&event("3", 0, "done"));
     server.end(SessionEnd::Closed);
-    followed.read_until(3, "polling").await;
+    followed.read_until(3, LIVE_TAIL).await;
+    followed.read_for(Duration::from_millis(300)).await;
     assert_eq!(followed.lines, ["retrying", "retrying", "done"]);
 }
 
 #[rstest]
 #[case::closed(SessionEnd::Closed)]
 #[case::dropped(SessionEnd::Dropped)]
-#[case::timeout(SessionEnd::Exception("SessionTimeoutException"))]
 #[case::streaming_error(SessionEnd::Exception("SessionStreamingException"))]
 #[case::corrupt(SessionEnd::Corrupt)]
 #[tokio::test]
-async fn ended_session_falls_back_to_polling(#[case] end: SessionEnd) {
+async fn broken_session_is_replaced(#[case] end: SessionEnd) {
     let server = LiveTailServer::start();
     server.ingest(&event("1", 40, "backfilled"));
     let cloud = connect(&server).await;
@@ -185,18 +204,161 @@ async fn ended_session_falls_back_to_polling(#[case] end: SessionEnd) {
     followed.read_until(1, LIVE_TAIL).await;
     let tailed = event("2", 9, "tailed");
     server.ingest(&tailed);
-    server.deliver(&[tailed]);
+    server.deliver(std::slice::from_ref(&tailed));
     followed.read_until(2, LIVE_TAIL).await;
 
     // Ingested while no session delivers it.
     server.ingest(&event("3", 4, "in between"));
     server.end(end);
-    followed.read_until(3, "polling").await;
-    server.ingest(&event("4", 0, "polled"));
-    followed.read_until(4, "polling").await;
-    assert_eq!(followed.lines, ["backfilled", "tailed", "in between", "polled"]);
+    followed.read_until(3, LIVE_TAIL).await;
+    // The next session delivers a line of the previous one again.
+    server.deliver(&[tailed, event("4", 0, "of the next session")]);
+    followed.read_until(4, LIVE_TAIL).await;
+    assert_eq!(followed.lines, ["backfilled", "tailed", "in between", "of the next session"]);
+    assert_eq!(followed.modes.len(), 3, "{:?}", followed.modes);
+    assert!(followed.modes[1].starts_with("interrupted: "), "{:?}", followed.modes);
+    assert_eq!(sessions(&server), 2);
+}
+
+fn sessions(server: &LiveTailServer) -> usize {
+    server.calls().iter().filter(|call| *call == "StartLiveTail").count()
+}
+
+/// The connection has lost its other end: it is open, and nothing comes.
+#[tokio::test]
+async fn silent_session_is_replaced() {
+    let server = LiveTailServer::start();
+    let cloud = connect(&server).await;
+    let mut followed = Followed::start(&cloud);
+    followed.read_until(0, LIVE_TAIL).await;
+    // A log without lines is not silent.
+    followed.read_for(Duration::from_secs(7)).await;
+    assert_eq!(followed.modes, [LIVE_TAIL]);
+    server.silence();
+    followed.read_for(Duration::from_secs(2)).await;
+    server.ingest(&event("1", 0, "while it was silent"));
+    followed.read_until(1, LIVE_TAIL).await;
+    server.wait_for_session();
+    server.deliver(&[event("2", 0, "of the next session")]);
+    followed.read_until(2, LIVE_TAIL).await;
+    assert_eq!(followed.lines, ["while it was silent", "of the next session"]);
+    assert_eq!(followed.modes, [LIVE_TAIL, "interrupted: no update for 5 s", LIVE_TAIL]);
+}
+
+#[tokio::test]
+async fn sessions_that_break_again_and_again_end_in_polling() {
+    let server = LiveTailServer::start();
+    let cloud = connect(&server).await;
+    let mut followed = Followed::start(&cloud);
+    for _ in 0..4 {
+        followed.read_until(0, LIVE_TAIL).await;
+        followed.modes.clear();
+        server.end(SessionEnd::Closed);
+    }
+    server.ingest(&event("1", 0, "polled"));
+    followed.read_until(1, "polling").await;
+    assert_eq!(sessions(&server), 4);
+}
+
+/// A session of Live Tail costs money, and ends after three hours.
+#[tokio::test]
+async fn session_that_is_over_is_followed_by_polling() {
+    let server = LiveTailServer::start();
+    let cloud = connect(&server).await;
+    let mut followed = Followed::start(&cloud);
+    followed.read_until(0, LIVE_TAIL).await;
+    server.ingest(&event("1", 4, "in between"));
+    server.end(SessionEnd::Exception("SessionTimeoutException"));
+    followed.read_until(1, "polling").await;
+    server.ingest(&event("2", 0, "polled"));
+    followed.read_until(2, "polling").await;
+    assert_eq!(followed.lines, ["in between", "polled"]);
     assert_eq!(followed.modes, [LIVE_TAIL, "polling"]);
-    assert_eq!(server.calls().iter().filter(|call| *call == "StartLiveTail").count(), 1);
+    assert_eq!(sessions(&server), 1);
+}
+
+/// AWS drops updates that nobody reads, such as those of a log whose reader has stopped.
+#[tokio::test]
+async fn lines_that_were_not_read_in_time_are_fetched() {
+    let server = LiveTailServer::start();
+    let cloud = connect(&server).await;
+    let mut followed = Followed::start(&cloud);
+    followed.read_until(0, LIVE_TAIL).await;
+    server.ingest(&event("1", 0, "dropped by AWS"));
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    followed.read_until(1, LIVE_TAIL).await;
+    assert_eq!((followed.lines, sessions(&server)), (vec!["dropped by AWS".to_owned()], 1));
+}
+
+#[tokio::test]
+async fn stored_lines_are_read_once_it_is_possible() {
+    let server = LiveTailServer::start();
+    server.ingest(&event("1", 30, "stored"));
+    // The SDK tries a call three times.
+    server.throttle_reads(3);
+    let cloud = connect(&server).await;
+    let mut followed = Followed::start(&cloud);
+    followed.read_until(1, LIVE_TAIL).await;
+    assert_eq!((followed.lines.len(), followed.modes.len()), (1, 2), "{:?}", followed.modes);
+    assert!(followed.modes[0].contains("earlier lines are missing"), "{:?}", followed.modes);
+}
+
+/// At most 50 calls, of which each gives three lines here.
+#[tokio::test]
+async fn newest_of_many_lines_are_shown() {
+    let server = LiveTailServer::start();
+    let texts = ingest_burst(&server, 200, 60);
+    let cloud = connect(&server).await;
+    let mut followed = Followed::start(&cloud);
+    tokio::time::timeout(Duration::from_mins(1), async {
+        while followed.modes.last().is_none_or(|mode| mode != LIVE_TAIL) {
+            followed.next().await;
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!(followed.lines, texts[50..]);
+    assert_eq!(followed.modes, ["older lines left out, because there are too many", LIVE_TAIL]);
+    assert_eq!(server.calls().iter().filter(|call| *call == "FilterLogEvents").count(), 50);
+}
+
+/// A poll has at most ten calls, of which each gives three lines here.
+#[tokio::test]
+async fn poll_shows_the_newest_of_a_burst() {
+    let server = LiveTailServer::start();
+    server.refuse("LimitExceededException");
+    server.ingest(&event("1", 30, "before"));
+    let cloud = connect(&server).await;
+    let mut followed = Followed::start(&cloud);
+    followed.read_until(1, "polling").await;
+    let texts = ingest_burst(&server, 40, 5);
+    followed.read_until(31, "older lines left out, because there are too many").await;
+    assert_eq!(followed.lines[1..], texts[10..]);
+    server.ingest(&event("2", 0, "after"));
+    followed.read_until(32, "older lines left out, because there are too many").await;
+    assert_eq!(followed.lines.last().unwrap(), "after");
+}
+
+/// Where the oldest lines come first, polls go on until they have caught up.
+#[tokio::test]
+async fn polls_catch_up_where_the_oldest_lines_come_first() {
+    let server = LiveTailServer::start();
+    server.refuse("LimitExceededException");
+    server.put_oldest_first();
+    server.begin_with_an_empty_page();
+    server.ingest(&event("1", 30, "before"));
+    let cloud = connect(&server).await;
+    let mut followed = Followed::start(&cloud);
+    followed.read_until(1, "polling").await;
+    let texts = ingest_burst(&server, 70, 5);
+    tokio::time::timeout(Duration::from_mins(1), async {
+        while followed.lines.len() < 71 {
+            followed.next().await;
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!((&followed.lines[1..], &followed.modes[..]), (&texts[..], &["polling".to_owned()][..]));
 }
 
 #[rstest]
@@ -232,6 +394,21 @@ async fn later_poll_finds_late_lines() {
     assert_eq!(followed.modes, ["polling"]);
 }
 
+/// Agents that had no network ship late. Some polls go back five minutes.
+#[tokio::test]
+async fn line_that_is_four_minutes_late_is_found() {
+    let server = LiveTailServer::start();
+    server.refuse("LimitExceededException");
+    server.ingest(&event("1", 5, "one"));
+    let cloud = connect(&server).await;
+    let mut followed = Followed::start(&cloud);
+    followed.read_until(1, "polling").await;
+    server.ingest(&event("2", 240, "late"));
+    server.ingest(&event("3", 2, "new"));
+    followed.read_for(Duration::from_secs(35)).await;
+    assert_eq!(followed.lines, ["one", "new", "late"]);
+}
+
 /// An instance whose clock is ahead.
 #[tokio::test]
 async fn line_from_the_future_hides_no_others() {
@@ -255,14 +432,19 @@ async fn sampling_is_announced_while_it_lasts() {
     followed.read_until(0, LIVE_TAIL).await;
     server.deliver_sampled(&[event("1", 0, "one")], true);
     followed.read_until(1, "sampled").await;
-    server.deliver_sampled(&[event("2", 0, "two")], true);
-    server.deliver(&[event("3", 0, "three")]);
+    // A rate around the limit is not announced each second.
+    server.deliver(&[event("2", 0, "two")]);
+    server.deliver_sampled(&[event("3", 0, "three")], true);
+    for _ in 0..10 {
+        server.deliver(&[]);
+    }
     followed.read_until(3, LIVE_TAIL).await;
-    assert_eq!(followed.modes, [LIVE_TAIL, "sampled", LIVE_TAIL]);
+    let ended = "from here on, AWS delivers all lines again";
+    assert_eq!(followed.modes, [LIVE_TAIL, "sampled", ended, LIVE_TAIL]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn follow_command_tails_and_falls_back() {
+async fn follow_command_tails_reconnects_and_polls() {
     let moto = Moto::start();
     let account = Account::new(&moto).await;
     init(&moto, "dev", &["--spare", "0"]).await;
@@ -272,22 +454,39 @@ async fn follow_command_tails_and_falls_back() {
     let server = LiveTailServer::start_in_front_of(Some(moto.address()));
 
     let mut follow = command_through(&moto, &server.url());
-    let mut follow = Running::start(follow.args(["logs", "checkout-fix", "--follow"]));
+    let mut follow =
+        Running::start(follow.env("TZ", "America/New_York").args(["logs", "checkout-fix", "--follow"]));
     follow.wait_for("minikube is up");
     server.wait_for_session();
     server.deliver(&[LogEvent { stream, ..event("1", 0, "all services answer") }]);
     follow.wait_for("all services answer");
-    server.end(SessionEnd::Closed);
     account.ship_log("dev", "hatchery/dev/1", "payments", &["listening on 8080"]).await;
+    server.end(SessionEnd::Closed);
     follow.wait_for("listening on 8080");
+    server.wait_for_session();
+    server.end(SessionEnd::Exception("SessionTimeoutException"));
+    account.ship_log("dev", "hatchery/dev/1", "ledger", &["Error: boom\n\tat A.java:1"]).await;
+    follow.wait_for("A.java:1");
     follow.interrupt();
     let run = follow.wait_for_exit();
-    let modes = "hatchery: following by live tail, about $0.01 a minute\nhatchery: following by polling\n";
-    assert_eq!((run.code, run.err.as_str()), (130, modes), "{run:#?}");
-    let texts: Vec<_> =
-        run.out.lines().map(|line| line.split_whitespace().skip(1).collect::<Vec<_>>().join(" ")).collect();
-    assert_eq!(
-        texts,
-        ["bootstrap minikube is up", "bootstrap all services answer", "payments listening on 8080"]
+    let modes = [
+        "hatchery: following by live tail, about $0.01 a minute",
+        "hatchery: the log was interrupted (the session was closed); connecting again",
+        "hatchery: following by live tail, about $0.01 a minute",
+        "hatchery: following by polling",
+    ];
+    assert_eq!((run.code, run.err.lines().collect::<Vec<_>>()), (130, modes.to_vec()), "{run:#?}");
+    assert!(
+        run.out.lines().all(|line| ["-", " "].contains(&&line[19..20])),
+        "New York is behind UTC: {run:#?}"
     );
+    let texts: Vec<_> = run.out.lines().map(|line| &line[26..]).collect();
+    let expected = [
+        "bootstrap    minikube is up",
+        "bootstrap    all services answer",
+        "payments     listening on 8080",
+        "ledger       Error: boom",
+        "                 at A.java:1",
+    ];
+    assert_eq!(texts, expected);
 }

@@ -1,33 +1,61 @@
 //! Follows a log: the stored lines first, then Live Tail, or polling if Live Tail is not available.
 //!
-//! An account has 15 Live Tail sessions, each of which ends after three hours. Polling then continues.
+//! AWS sends an update each second, so a session that is silent is dead. A session that breaks is replaced by another one, and what was logged
+//! meanwhile is read from the stored lines. An account has 15 Live Tail sessions, each of which ends after three hours. Polling then continues.
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CloudWatchLogs_LiveTail.html>
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use aws_sdk_cloudwatchlogs::operation::start_live_tail::StartLiveTailOutput;
-use aws_sdk_cloudwatchlogs::types::{LiveTailSessionLogEvent, StartLiveTailResponseStream};
-use chrono::{DateTime, Utc};
+use aws_sdk_cloudwatchlogs::types::error::StartLiveTailResponseStreamError;
+use aws_sdk_cloudwatchlogs::types::{
+    LiveTailSessionLogEvent, LiveTailSessionMetadata, LiveTailSessionUpdate, StartLiveTailResponseStream,
+};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use rand::RngExt as _;
+use tokio::time::Instant;
 
 use super::AwsCloud;
 use super::call::{Access, Bucket, call};
-use super::logs::{source_of, stream_prefix};
-use crate::cloud::{LogItem, LogLine, LogQuery, Result};
-use crate::domain::{CloudError, ErrorClass, text};
+use super::logs::{ReadLimits, STORED_LINES, source_of, stream_prefix};
+use crate::cloud::seen_lines::SeenLines;
+use crate::cloud::{LeftOut, LogItem, LogLine, LogQuery, Result};
+use crate::domain::{CloudError, ErrorClass};
 
 /// What the user sees while lines come from Live Tail, with its price in most Regions.
 /// <https://aws.amazon.com/cloudwatch/pricing/>
 const LIVE_TAIL: &str = "live tail, about $0.01 a minute";
 
+/// The time without an update after which a session is dead. AWS sends one each second, an empty one if there are no lines.
+/// <https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_StartLiveTail.html>
+const MAX_SILENCE: Duration = Duration::from_secs(5);
+
+/// AWS keeps up to ten updates for a client that does not read them, and then drops the oldest. After a shorter time without reading, lines
+/// may be lost.
+const SERVER_BUFFER: Duration = Duration::from_secs(8);
+
+/// The number of sessions that may break in a row; then polling continues. One that lasted [`STABLE_SESSION`] ends the row.
+const MAX_BROKEN_SESSIONS: u32 = 3;
+const STABLE_SESSION: Duration = Duration::from_mins(1);
+
+/// The number of updates without sampling after which a sample is over, so that a rate around the limit is not announced each second.
+const SAMPLE_END: u32 = 10;
+
 /// The time between two polls, long enough for the account's limit of `FilterLogEvents`.
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
+/// The maximum number of `FilterLogEvents` calls of one poll.
+const POLL_PAGES: usize = 10;
+
 /// How far each poll overlaps the previous one, because lines arrive late and out of order. Known lines are left out.
-const OVERLAP: Duration = Duration::from_mins(1);
+const OVERLAP: TimeDelta = TimeDelta::minutes(1);
+
+/// How late lines may be ingested for a poll to find them: each [`DEEP_POLL`]-th poll, about every 25 s, goes back so far.
+const MAX_LATENESS: TimeDelta = TimeDelta::minutes(5);
+const DEEP_POLL: u32 = 4;
 
 enum TailState {
     Start,
@@ -45,23 +73,40 @@ struct Follower<'a> {
     has_read: bool,
     /// The time up to which lines were read.
     latest: DateTime<Utc>,
+    /// Where a poll goes on that could not read all lines.
+    resume: Option<DateTime<Utc>>,
+    /// The number of polls since the last session began.
+    polls: u32,
     pending: VecDeque<LogItem>,
-    /// Whether Live Tail delivers only a sample of the lines.
-    is_sampled: bool,
+    /// The mode that was announced last.
+    mode: String,
+    session_started: Instant,
+    broken_sessions: u32,
+    last_update: Instant,
+    /// When to read the stored lines while Live Tail runs, because that has failed.
+    catch_up_at: Option<Instant>,
+    /// While AWS delivers a sample: the number of updates since the last sampled one.
+    sampled: Option<u32>,
 }
 
 impl AwsCloud {
     pub(super) fn follow(&self, query: LogQuery) -> BoxStream<'_, Result<LogItem>> {
-        let latest = query.since;
         let follower = Follower {
             cloud: self,
+            latest: query.since,
             query,
             state: TailState::Start,
             seen: SeenLines::default(),
             has_read: false,
-            latest,
+            resume: None,
+            polls: 0,
             pending: VecDeque::new(),
-            is_sampled: false,
+            mode: String::new(),
+            session_started: Instant::now(),
+            broken_sessions: 0,
+            last_update: Instant::now(),
+            catch_up_at: None,
+            sampled: None,
         };
         futures::stream::unfold(follower, |mut follower| async move {
             let item = follower.next().await?;
@@ -105,16 +150,17 @@ impl Follower<'_> {
                 TailState::Start => self.start().await,
                 TailState::Tail(_) => self.tail().await,
                 TailState::Poll { is_delayed } => {
-                    if std::mem::replace(is_delayed, true) {
+                    if std::mem::replace(is_delayed, true) && self.resume.is_none() {
                         let jitter = rand::rng().random_range(1.0..1.4);
                         tokio::time::sleep(POLL_INTERVAL.mul_f64(jitter)).await;
                     }
-                    if let Err(error) = self.poll().await {
-                        if !error.is(ErrorClass::Throttled) && !error.is(ErrorClass::Transient) {
+                    match self.poll().await {
+                        Ok(()) => self.set_mode("polling"),
+                        Err(error) if is_passing(&error) => self.set_mode(&format!("polling; {error}")),
+                        Err(error) => {
                             self.state = TailState::End;
                             return Some(Err(error));
                         }
-                        self.pending.push_back(LogItem::Mode(format!("polling; {error}")));
                     }
                 }
                 TailState::End => return None,
@@ -126,70 +172,164 @@ impl Follower<'_> {
     async fn start(&mut self) {
         match self.cloud.start_live_tail(&self.query).await {
             Ok(session) => {
-                if let Err(error) = self.poll().await {
-                    self.pending
-                        .push_back(LogItem::Mode(format!("{LIVE_TAIL}; earlier lines are missing: {error}")));
-                } else {
-                    self.pending.push_back(LogItem::Mode(LIVE_TAIL.to_owned()));
-                }
+                self.seen.start_session();
                 self.state = TailState::Tail(Box::new(session));
+                self.session_started = Instant::now();
+                self.last_update = self.session_started;
+                self.polls = 0;
+                self.catch_up().await;
             }
             Err(error) => self.fall_back(&error.to_string()),
+        }
+    }
+
+    /// Reads the lines that no session has delivered.
+    async fn catch_up(&mut self) {
+        let mode = match self.poll().await {
+            Ok(()) => {
+                self.catch_up_at = self.resume.map(|_| Instant::now());
+                LIVE_TAIL.to_owned()
+            }
+            Err(error) => {
+                self.catch_up_at = is_passing(&error).then(|| Instant::now() + POLL_INTERVAL);
+                format!("{LIVE_TAIL}; earlier lines are missing: {error}")
+            }
+        };
+        if self.sampled.is_none() {
+            self.set_mode(&mode);
+        }
+    }
+
+    fn set_mode(&mut self, mode: &str) {
+        if self.mode != mode {
+            mode.clone_into(&mut self.mode);
+            self.pending.push_back(LogItem::Mode(mode.to_owned()));
         }
     }
 
     fn fall_back(&mut self, reason: &str) {
         tracing::info!(reason, "live tail is not available");
-        self.pending.push_back(LogItem::Mode("polling".to_owned()));
+        self.end_sample();
+        self.set_mode("polling");
+        self.polls = 0;
         self.state = TailState::Poll { is_delayed: false };
+    }
+
+    /// Replaces a session that broke, unless sessions break again and again.
+    fn reconnect(&mut self, reason: &str) {
+        tracing::info!(reason, "the live tail session broke");
+        if self.session_started.elapsed() >= STABLE_SESSION {
+            self.broken_sessions = 0;
+        }
+        self.broken_sessions += 1;
+        if self.broken_sessions > MAX_BROKEN_SESSIONS {
+            return self.fall_back(reason);
+        }
+        self.end_sample();
+        self.mode.clear();
+        self.pending.push_back(LogItem::Interrupted(reason.to_owned()));
+        self.state = TailState::Start;
     }
 
     async fn tail(&mut self) {
         let TailState::Tail(session) = &mut self.state else { return };
-        match session.response_stream.recv().await {
-            Ok(Some(StartLiveTailResponseStream::SessionUpdate(update))) => {
-                let is_sampled = update.session_metadata.is_some_and(|metadata| metadata.sampled);
-                if is_sampled != std::mem::replace(&mut self.is_sampled, is_sampled) {
-                    let item =
-                        if is_sampled { LogItem::Sampled } else { LogItem::Mode(LIVE_TAIL.to_owned()) };
-                    self.pending.push_back(item);
-                }
-                let events = update.session_results.unwrap_or_default();
-                let lines: Vec<_> =
-                    events.iter().filter_map(|event| parse_tailed(&self.query, event)).collect();
-                self.push_new(lines);
+        let is_late = self.last_update.elapsed() > SERVER_BUFFER;
+        let received = tokio::time::timeout(MAX_SILENCE, session.response_stream.recv()).await;
+        self.last_update = Instant::now();
+        match received {
+            Ok(Ok(Some(StartLiveTailResponseStream::SessionUpdate(update)))) => self.receive(&update),
+            Ok(Ok(Some(_))) => {}
+            Ok(Ok(None)) => return self.reconnect("the session was closed"),
+            Ok(Err(error)) => {
+                let is_over = error
+                    .as_service_error()
+                    .is_some_and(StartLiveTailResponseStreamError::is_session_timeout_exception);
+                let reason = error.to_string();
+                return if is_over { self.fall_back(&reason) } else { self.reconnect(&reason) };
             }
-            Ok(Some(_)) => {}
-            Ok(None) => self.fall_back("the session has ended"),
-            Err(error) => self.fall_back(&error.to_string()),
+            Err(_) => return self.reconnect("no update for 5 s"),
+        }
+        if is_late || self.catch_up_at.is_some_and(|at| at <= Instant::now()) {
+            self.catch_up().await;
         }
     }
 
-    /// Reads the latest stored lines first, and later all that are new, however many they are.
-    async fn poll(&mut self) -> Result<()> {
-        let query = LogQuery { since: self.overlap_start(), ..self.query.clone() };
-        let lines =
-            if self.has_read { self.cloud.all_logs(&query).await? } else { self.cloud.logs(&query).await? };
-        self.has_read = true;
+    fn receive(&mut self, update: &LiveTailSessionUpdate) {
+        let is_sampled = update.session_metadata().is_some_and(LiveTailSessionMetadata::sampled);
+        match self.sampled {
+            None if is_sampled => {
+                self.mode.clear();
+                self.pending.push_back(LogItem::LeftOut(LeftOut::Sampled));
+            }
+            Some(updates) if !is_sampled && updates + 1 >= SAMPLE_END => {
+                self.end_sample();
+                self.set_mode(LIVE_TAIL);
+            }
+            _ => {}
+        }
+        self.sampled = if is_sampled { Some(0) } else { self.sampled.map(|updates| updates + 1) };
+        let lines = update.session_results().iter().filter_map(|event| parse_tailed(&self.query, event));
+        let lines = lines.collect();
         self.push_new(lines);
+    }
+
+    fn end_sample(&mut self) {
+        if self.sampled.take().is_some() {
+            self.pending.push_back(LogItem::LeftOut(LeftOut::SampleEnded));
+        }
+    }
+
+    /// Reads the newest stored lines first, and later those that are new. The number of calls is bounded; if there is more, it says so, or
+    /// goes on at once where the oldest lines come first.
+    async fn poll(&mut self) -> Result<()> {
+        let overlap = if self.polls.is_multiple_of(DEEP_POLL) { MAX_LATENESS } else { OVERLAP };
+        let since = self.resume.unwrap_or_else(|| self.before_latest(overlap));
+        let limits = if self.has_read {
+            ReadLimits { events: usize::MAX, pages: POLL_PAGES, pages_to_count: 0 }
+        } else {
+            STORED_LINES
+        };
+        let read = self.cloud.latest_lines(&self.query, since, limits).await?;
+        self.polls += 1;
+        let is_first = !std::mem::replace(&mut self.has_read, true);
+        match read.left_out {
+            Some(LeftOut::Newer) => self.resume = read.found.last().map(|line| self.not_ahead(line.at)),
+            Some(left_out) => {
+                self.resume = None;
+                // Of a later poll, lines are missing only if they are newer than those that are known.
+                if is_first || read.found.first().is_some_and(|line| line.at > self.latest) {
+                    self.pending.push_back(LogItem::LeftOut(left_out));
+                }
+            }
+            None => self.resume = None,
+        }
+        self.push_new(read.found);
         Ok(())
     }
 
-    /// Returns the start of the next poll. Lines before it are not read again.
-    fn overlap_start(&self) -> DateTime<Utc> {
-        (self.latest - OVERLAP).max(self.query.since)
+    /// Returns a time before the latest line, but not before those that were asked for.
+    fn before_latest(&self, by: TimeDelta) -> DateTime<Utc> {
+        (self.latest - by).max(self.query.since)
+    }
+
+    /// Limits the time of a line, because an instance whose clock is ahead must not hide the lines until then.
+    fn not_ahead(&self, at: DateTime<Utc>) -> DateTime<Utc> {
+        self.cloud.limits.now().map_or(at, |now| at.min(now))
     }
 
     fn push_new(&mut self, lines: Vec<LogLine>) {
         let new: Vec<_> = lines.into_iter().filter(|line| self.seen.is_new(line)).collect();
         if let Some(latest) = new.iter().map(|line| line.at).max() {
-            // An instance whose clock is ahead must not hide the lines until then.
-            let latest = self.cloud.limits.now().map_or(latest, |now| latest.min(now));
-            self.latest = self.latest.max(latest);
-            self.seen.forget_before(self.overlap_start());
+            self.latest = self.latest.max(self.not_ahead(latest));
+            self.seen.forget_before(self.before_latest(MAX_LATENESS));
             self.pending.push_back(LogItem::Lines(new));
         }
     }
+}
+
+/// Whether another try can succeed.
+fn is_passing(error: &CloudError) -> bool {
+    error.is(ErrorClass::Throttled) || error.is(ErrorClass::Transient)
 }
 
 fn parse_tailed(query: &LogQuery, event: &LiveTailSessionLogEvent) -> Option<LogLine> {
@@ -197,40 +337,6 @@ fn parse_tailed(query: &LogQuery, event: &LiveTailSessionLogEvent) -> Option<Log
         id: String::new(),
         at: DateTime::from_timestamp_millis(event.timestamp()?)?,
         source: source_of(query, event.log_stream_name()?)?,
-        text: text::sanitize(event.message().unwrap_or_default()),
+        text: event.message().unwrap_or_default().into(),
     })
-}
-
-/// The lines that were returned, by id. Lines of Live Tail have no id, so they are matched by time, source and text.
-#[derive(Default)]
-struct SeenLines {
-    /// For equal lines: the number of polled ones minus the number of tailed ones.
-    surplus: BTreeMap<LineKey, i32>,
-    /// Milliseconds since the epoch, and the id.
-    ids: BTreeSet<(i64, String)>,
-}
-
-/// Milliseconds since the epoch, source, text.
-type LineKey = (i64, String, String);
-
-impl SeenLines {
-    fn is_new(&mut self, line: &LogLine) -> bool {
-        let at = line.at.timestamp_millis();
-        let is_polled = !line.id.is_empty();
-        if is_polled && !self.ids.insert((at, line.id.clone())) {
-            return false;
-        }
-        let surplus = self.surplus.entry((at, line.source.clone(), line.text.clone())).or_default();
-        // A surplus of the other kind means that this line was returned already. Counting keeps equal lines of one millisecond apart.
-        let is_new = if is_polled { *surplus >= 0 } else { *surplus <= 0 };
-        *surplus += if is_polled { 1 } else { -1 };
-        is_new
-    }
-
-    /// Forgets the lines before a time, which are not read again.
-    fn forget_before(&mut self, at: DateTime<Utc>) {
-        let at = at.timestamp_millis();
-        self.ids = self.ids.split_off(&(at, String::new()));
-        self.surplus = self.surplus.split_off(&(at, String::new(), String::new()));
-    }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 
@@ -20,8 +20,10 @@ use super::operations::{
 use super::setup::{GROUP, OPEN_GROUP};
 use super::state::{LaunchData, SimDatabase, SimInstance, Template};
 use super::throttle::Bucket;
+use crate::cloud::seen_lines::SeenLines;
 use crate::cloud::{
-    BaseTemplate, Cloud, LaunchInstance, LogItem, LogLine, LogQuery, Observed, Pages, Result, SecurityGroup,
+    BaseTemplate, Cloud, LaunchInstance, LogItem, LogQuery, Observed, Pages, Result, SecurityGroup,
+    StoredLines,
 };
 use crate::domain::tags::key;
 use crate::domain::{
@@ -29,6 +31,9 @@ use crate::domain::{
     InstanceId, Launch, NewDatabase, NewRecord, Number, Pipeline, PipelineKind, Purpose, Record, RecordId,
     Snapshot, Subnet, SubnetId, TagChanges, audit,
 };
+
+/// How far back new lines of a log are looked for, because they arrive late and out of order.
+const LOG_OVERLAP: TimeDelta = TimeDelta::minutes(1);
 
 #[async_trait]
 impl Cloud for Caller {
@@ -384,23 +389,31 @@ impl Cloud for Caller {
         Ok(found.await?.value)
     }
 
-    async fn logs(&self, query: &LogQuery) -> Result<Vec<LogLine>> {
-        Ok(self.read(LOGS, |state, _| Ok(state.lines(query))).await?.value)
+    async fn logs(&self, query: &LogQuery) -> Result<StoredLines> {
+        let lines = self.read(LOGS, |state, _| Ok(state.lines(query))).await?.value;
+        Ok(StoredLines::newest_of(lines))
     }
 
     fn follow(&self, query: LogQuery) -> BoxStream<'_, Result<LogItem>> {
         let mode = futures::stream::once(async { Ok(LogItem::Mode("live tail".to_owned())) });
-        let lines = futures::stream::unfold(query, move |mut query| async move {
+        let lines = futures::stream::unfold((query, None), move |(mut query, seen)| async move {
+            let is_first = seen.is_none();
+            let mut seen: SeenLines = seen.unwrap_or_default();
             loop {
-                let lines = self.cloud.advanced().lines(&query);
-                if let Some(last) = lines.last() {
-                    // Times have a resolution of milliseconds.
-                    query.since = last.at + chrono::TimeDelta::milliseconds(1);
-                    return Some((Ok(LogItem::Lines(lines)), query));
+                let stored = StoredLines::newest_of(self.cloud.advanced().lines(&query));
+                let new: Vec<_> = stored.lines.into_iter().filter(|line| seen.is_new(line)).collect();
+                if let Some(last) = new.last() {
+                    // Lines arrive late and out of order.
+                    query.since = query.since.max(last.at - LOG_OVERLAP);
+                    seen.forget_before(query.since);
+                    let left_out = stored.left_out.filter(|_| is_first).map(LogItem::LeftOut);
+                    let items = left_out.into_iter().chain([LogItem::Lines(new)]).map(Ok);
+                    return Some((futures::stream::iter(items), (query, Some(seen))));
                 }
                 self.cloud.clock.sleep(Duration::from_secs(2)).await;
             }
-        });
+        })
+        .flatten();
         mode.chain(lines).boxed()
     }
 }

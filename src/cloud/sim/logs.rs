@@ -11,7 +11,7 @@ use super::operations::AUDIT;
 use super::state::{State, StoredLine, seconds};
 use crate::cloud::{LogLine, LogQuery, Result};
 use crate::domain::tags::{self, key};
-use crate::domain::{AuditEvent, ErrorClass, Phase, text};
+use crate::domain::{AuditEvent, ErrorClass, Phase};
 
 /// The maximum number of stored lines per log stream.
 const MAX_LINES: usize = 2_000;
@@ -66,7 +66,8 @@ impl State {
         if stream.len() >= MAX_LINES {
             stream.pop_front();
         }
-        stream.push_back(StoredLine { at, text: text::sanitize(text) });
+        let number = stream.back().map_or(0, |last| last.number + 1);
+        stream.push_back(StoredLine { number, at, text: text.to_owned() });
     }
 
     /// Writes the bootstrap's log lines of a phase.
@@ -109,14 +110,12 @@ impl State {
         for (stream, shipped) in self.logs.range(prefix.clone()..) {
             let Some(source) = stream.strip_prefix(&prefix) else { break };
             if wanted(source) {
-                lines.extend(shipped.iter().enumerate().filter(|(_, line)| line.at >= query.since).map(
-                    |(index, line)| LogLine {
-                        id: format!("{stream}#{}#{index}", line.at.timestamp_millis()),
-                        at: line.at,
-                        source: source.to_owned(),
-                        text: line.text.clone(),
-                    },
-                ));
+                lines.extend(shipped.iter().filter(|line| line.at >= query.since).map(|line| LogLine {
+                    id: format!("{stream}#{:06}", line.number),
+                    at: line.at,
+                    source: source.into(),
+                    text: line.text.clone().into(),
+                }));
             }
         }
         let of_record =
@@ -154,8 +153,8 @@ fn service_lines(query: &LogQuery, source: &str, ready: DateTime<Utc>, now: Date
             Some(LogLine {
                 id: format!("{source}#{slot}"),
                 at,
-                source: source.to_owned(),
-                text: service_text(&mut random),
+                source: source.into(),
+                text: service_text(&mut random).into(),
             })
         })
         .collect()

@@ -74,6 +74,8 @@ pub struct SimDatabase {
 /// A line of a log stream.
 #[derive(Debug, Clone)]
 pub(super) struct StoredLine {
+    /// Counts the lines of its stream from 0, dropped ones included.
+    pub(super) number: u64,
     pub(super) at: DateTime<Utc>,
     pub(super) text: String,
 }

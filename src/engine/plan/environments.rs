@@ -60,7 +60,7 @@ impl Planner<'_> {
             None => {
                 let reason = match &record.failure {
                     Some(failure) => format!("it failed: {}", failure.reason),
-                    None => format!("it expired at {}", record.ends_at(self.policy).format("%F %T")),
+                    None => format!("it expired at {}", record.ends_at(self.policy).format("%F %T UTC")),
                 };
                 self.push(Step::MarkReaping { record: record.id.clone(), environment }, reason);
             }
@@ -69,7 +69,7 @@ impl Planner<'_> {
                 self.refuse(
                     "reap",
                     environment.to_string(),
-                    format!("its grace lasts until {}", until.format("%F %T")),
+                    format!("its grace lasts until {}", until.format("%F %T UTC")),
                 );
             }
         }
@@ -264,7 +264,7 @@ impl Planner<'_> {
         };
         let target = record.environment.to_string();
         if let Some(user) = &record.repaired_by {
-            let until = record.ends_at(self.policy).format("%F %T");
+            let until = record.ends_at(self.policy).format("%F %T UTC");
             return self.refuse(
                 "give-up",
                 target,

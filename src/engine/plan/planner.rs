@@ -45,7 +45,7 @@ impl<'w> Planner<'w> {
         let failure = self.failures.get(&step.resource()?)?;
         (failure.action == step.action()).then(|| {
             let (times, since, next) =
-                (failure.times(), failure.since.format("%F %T"), failure.retry_at().format("%T"));
+                (failure.times(), failure.since.format("%F %T UTC"), failure.retry_at().format("%T UTC"));
             format!("it has failed {times} since {since}, and is tried again at {next}: {}", failure.error)
         })
     }

@@ -120,7 +120,7 @@ fn replace_unusable(planner: &mut Planner<'_>, database: &Database, patience: Du
         }
         Some(since) if !planner.is_older(since, patience) => {}
         Some(since) if status == StatusClass::Busy => {
-            let since = since.format("%F %T");
+            let since = since.format("%F %T UTC");
             let reason = format!("it has been unusable since {since}, now {}", database.status);
             planner.refuse("retire-database", id.to_string(), reason);
         }
@@ -177,7 +177,7 @@ fn top_up(planner: &mut Planner<'_>, missing: usize, failures: &RestoreFailures,
         return planner.refuse("create-database", "pool", reason);
     }
     if let Some(at) = failures.retry_at().filter(|at| *at > planner.now) {
-        let reason = format!("a restore failed; the next one starts at {}", at.format("%T"));
+        let reason = format!("a restore failed; the next one starts at {}", at.format("%T UTC"));
         return planner.refuse("create-database", "pool", reason);
     }
     let used = used_numbers(planner.world).len();

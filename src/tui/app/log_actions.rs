@@ -6,7 +6,7 @@ use tui_input::Input;
 use super::form::{Query, edit};
 use super::log_view::{EXPLAINED_WIDTH, LogStatus, LogView};
 use super::model::{Model, Screen, Severity};
-use crate::cloud::LogItem;
+use crate::cloud::{LeftOut, LogItem};
 use crate::domain::text::sanitize;
 use crate::failure::Failure;
 use crate::tui::action::Action;
@@ -29,10 +29,16 @@ pub(super) fn receive(model: &mut Model, generation: u64, item: Result<LogItem, 
             view.failure = None;
             explain(model, &mode);
         }
-        Ok(LogItem::Sampled) => {
-            let mode = "sampled, some lines are missing";
-            view.status = LogStatus::Streaming(mode.to_owned());
-            explain(model, mode);
+        Ok(LogItem::LeftOut(left_out)) => {
+            view.remark(format!("… {left_out}"));
+            if left_out == LeftOut::Sampled {
+                let mode = "sampled, some lines are missing";
+                view.status = LogStatus::Streaming(mode.to_owned());
+                explain(model, mode);
+            }
+        }
+        Ok(LogItem::Interrupted(reason)) => {
+            view.status = LogStatus::Streaming(format!("reconnecting, {}", sanitize(&reason)));
         }
         Err(failure) => view.failure = Some(sanitize(&failure.sentence())),
     }

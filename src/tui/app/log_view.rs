@@ -8,13 +8,12 @@ use chrono::{DateTime, Utc};
 use super::form::Query;
 use crate::cloud::LogLine;
 use crate::domain::RecordId;
-use crate::domain::text::sanitize;
 use crate::tui::text;
 
 /// The size of the buffer, in bytes by [`memory`].
 const MAX_BYTES: usize = 8 * 1024 * 1024;
 
-/// The memory of a line beside its text, in bytes: three strings, the time and the number, rounded up.
+/// The memory of a line beside its text, in bytes: two strings, the time and the number, rounded up.
 const LINE_OVERHEAD: usize = 96;
 
 /// The width of the terminal from which the title explains how lines are delivered.
@@ -76,13 +75,40 @@ impl LogStatus {
     }
 }
 
-/// A line of a log.
+/// A line of an event of the log, or a remark about the log.
 #[derive(Debug, Clone)]
 pub struct LogEntry {
     /// Counts the lines of this view from 0, dropped ones included.
     pub(crate) number: u64,
-    pub(crate) line: LogLine,
+    pub(crate) kind: EntryKind,
+    /// Sanitised, as the source.
+    pub(crate) text: String,
     pub(crate) is_match: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum EntryKind {
+    /// The first line of an event.
+    First { at: DateTime<Utc>, source: String },
+    /// Another line of the event.
+    Next { source: String },
+    /// What the log leaves out here.
+    Remark,
+}
+
+impl LogEntry {
+    /// Returns the source of a line, or `None` for a remark.
+    pub(crate) fn source(&self) -> Option<&str> {
+        match &self.kind {
+            EntryKind::First { source, .. } | EntryKind::Next { source } => Some(source),
+            EntryKind::Remark => None,
+        }
+    }
+
+    /// Returns the approximate memory in bytes.
+    fn memory(&self) -> usize {
+        self.text.len() + self.source().map_or(0, str::len) + LINE_OVERHEAD
+    }
 }
 
 impl LogView {
@@ -115,28 +141,43 @@ impl LogView {
         }
     }
 
-    /// Whether the line's source is shown.
+    /// Whether the line's source is shown. Remarks are about all sources.
     pub(crate) fn is_visible(&self, entry: &LogEntry) -> bool {
-        self.source.as_ref().is_none_or(|source| *source == entry.line.source)
+        let wanted = self.source.as_deref();
+        wanted.is_none() || entry.source().is_none_or(|source| wanted == Some(source))
     }
 
-    /// Appends lines; drops the oldest ones if the buffer is full.
-    pub(crate) fn push(&mut self, lines: Vec<LogLine>) {
-        for mut line in lines {
-            line.text = sanitize(&line.text);
-            line.source = sanitize(&line.source);
-            let needle = self.search.text();
-            let is_match = !needle.is_empty() && text::contains(&line.text, needle);
-            self.match_count += usize::from(is_match);
-            self.bytes += memory(&line);
-            if !self.sources.contains(&line.source) {
-                self.sources.insert(line.source.clone());
+    /// Appends the lines of events; drops the oldest ones if the buffer is full.
+    pub(crate) fn push(&mut self, events: Vec<LogLine>) {
+        for event in events {
+            let source = event.source.to_string();
+            if !self.sources.contains(&source) {
+                self.sources.insert(source.clone());
             }
-            self.lines.push_back(LogEntry { number: self.end(), line, is_match });
+            let first = EntryKind::First { at: event.at, source: source.clone() };
+            let kinds = std::iter::once(first)
+                .chain(std::iter::repeat_with(|| EntryKind::Next { source: source.clone() }));
+            for (kind, text) in kinds.zip(event.text.lines()) {
+                self.push_entry(kind, text);
+            }
         }
+    }
+
+    /// Appends a remark about what the log leaves out.
+    pub(crate) fn remark(&mut self, text: String) {
+        self.push_entry(EntryKind::Remark, text);
+    }
+
+    fn push_entry(&mut self, kind: EntryKind, text: String) {
+        let needle = self.search.text();
+        let is_match = !needle.is_empty() && text::contains(&text, needle);
+        let entry = LogEntry { number: self.end(), kind, text, is_match };
+        self.match_count += usize::from(is_match);
+        self.bytes += entry.memory();
+        self.lines.push_back(entry);
         while self.bytes > MAX_BYTES {
             let Some(entry) = self.lines.pop_front() else { break };
-            self.bytes -= memory(&entry.line);
+            self.bytes -= entry.memory();
             self.match_count -= usize::from(entry.is_match);
             self.dropped += 1;
         }
@@ -148,7 +189,7 @@ impl LogView {
         let needle = self.search.text().to_owned();
         self.match_count = 0;
         for entry in &mut self.lines {
-            entry.is_match = !needle.is_empty() && text::contains(&entry.line.text, &needle);
+            entry.is_match = !needle.is_empty() && text::contains(&entry.text, &needle);
             self.match_count += usize::from(entry.is_match);
         }
         self.current_match = None;
@@ -182,6 +223,15 @@ impl LogView {
         self.sources.iter().map(|source| text::width(source)).max().unwrap_or(0).clamp(6, 16)
     }
 
+    /// Returns the time of the last event, or the start of the log if there is none.
+    pub(crate) fn latest(&self) -> DateTime<Utc> {
+        let time = |entry: &LogEntry| match entry.kind {
+            EntryKind::First { at, .. } => Some(at),
+            _ => None,
+        };
+        self.lines.iter().rev().find_map(time).unwrap_or(self.since)
+    }
+
     /// Returns the number of the next line.
     fn end(&self) -> u64 {
         self.dropped + self.lines.len() as u64
@@ -192,7 +242,7 @@ impl LogView {
             return 1;
         }
         let columns = width.saturating_sub(self.gutter(width)).max(1);
-        text::chunks(&entry.line.text, columns).len()
+        text::chunks(&entry.text, columns).len()
     }
 
     /// Returns the visible lines of a window, from its top on.
@@ -277,11 +327,6 @@ impl LogView {
     }
 }
 
-/// Returns the approximate memory of a line, in bytes.
-fn memory(line: &LogLine) -> usize {
-    line.text.len() + line.source.len() + line.id.len() + LINE_OVERHEAD
-}
-
 #[cfg(test)]
 mod tests {
     use tui_input::Input;
@@ -292,8 +337,8 @@ mod tests {
         LogLine {
             id: String::new(),
             at: DateTime::from_timestamp(at, 0).unwrap(),
-            source: source.to_owned(),
-            text: text.to_owned(),
+            source: source.into(),
+            text: text.into(),
         }
     }
 
@@ -309,13 +354,28 @@ mod tests {
     fn push_bounds_the_memory() {
         let mut view = log(0);
         for n in 0..300 {
-            view.push(vec![line(n, "a", &"x".repeat(90_000)); 10]);
+            view.push(vec![line(n, "a", &"x\n".repeat(200)); 10]);
             assert!(view.bytes <= MAX_BYTES);
         }
         assert!(view.dropped > 0);
-        assert_eq!(view.dropped + view.lines.len() as u64, 3_000);
-        let total: usize = view.lines.iter().map(|entry| entry.line.text.len()).sum();
+        assert_eq!(view.dropped + view.lines.len() as u64, 600_000);
+        let total: usize = view.lines.iter().map(|entry| entry.text.len()).sum();
         assert!(total <= MAX_BYTES);
+    }
+
+    #[test]
+    fn event_has_its_lines_and_is_searched_in_them() {
+        let mut view = log(0);
+        view.search.input = Input::new("A.java".to_owned());
+        view.push(vec![line(1, "app", "java.lang.Error: boom\n\tat A.b(A.java:1)\n\tat C.d(C.java:2)")]);
+        view.remark("5 older lines left out".to_owned());
+        view.push(vec![line(2, "other", "fine")]);
+        let texts: Vec<_> = view.window(10, 80).map(|entry| entry.text.as_str()).collect();
+        let error = ["java.lang.Error: boom", "    at A.b(A.java:1)", "    at C.d(C.java:2)"];
+        assert_eq!(texts, [&error[..], &["5 older lines left out", "fine"]].concat());
+        assert_eq!((view.match_count, view.lines[1].is_match), (1, true));
+        view.source = Some("app".to_owned());
+        assert_eq!(view.window(10, 80).count(), 4);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! The log of one environment.
 
+use chrono::{DateTime, Utc};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Margin, Position, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use crate::tui::app::log_view::{EXPLAINED_WIDTH, LogEntry, LogStatus, LogView};
+use crate::tui::app::log_view::{EXPLAINED_WIDTH, EntryKind, LogEntry, LogStatus, LogView};
 use crate::tui::format;
 use crate::tui::styles::Styles;
 use crate::tui::text;
@@ -21,7 +22,7 @@ const LEVEL_CHARS: usize = 64;
 /// Draws the log; returns the position of the cursor while the search is edited.
 pub(crate) fn draw(styles: &Styles, buf: &mut Buffer, area: Rect, view: &LogView) -> Option<Position> {
     let ellipsis = styles.glyphs.ellipsis;
-    let mut frame = Frame::new(title(styles, view), "border.focus");
+    let mut frame = Frame::new(title(styles, view, area.width), "border.focus");
     frame.right = status(styles, view, area.width);
     let inner = frame.draw(styles, buf, area).inner(Margin::new(1, 0));
     if view.lines.is_empty() {
@@ -51,8 +52,12 @@ fn placeholder(styles: &Styles, view: &LogView) -> Span<'static> {
     }
 }
 
-fn title(styles: &Styles, view: &LogView) -> Vec<Span<'static>> {
+fn title(styles: &Styles, view: &LogView, width: u16) -> Vec<Span<'static>> {
     let mut title = vec![styles.span("text.strong", "Logs "), styles.span("text", &view.title)];
+    if width >= EXPLAINED_WIDTH {
+        let zone = styles.zone.name_at(view.latest());
+        title.push(styles.span("text.muted", format!(" {} {zone}", styles.glyphs.dot)));
+    }
     if let Some(source) = &view.source {
         title.push(styles.span("log.source", format!(" {} only {source}", styles.glyphs.dot)));
     }
@@ -84,7 +89,10 @@ fn status(styles: &Styles, view: &LogView, width: u16) -> Vec<Span<'static>> {
         }
         _ => styles.span("text.muted", view.status.as_str()),
     });
-    status.push(if view.follow {
+    status.push(if view.follow && (view.status == LogStatus::Ended || view.failure.is_some()) {
+        // Nothing is followed any more.
+        return status;
+    } else if view.follow {
         styles.span("engine.on", format!("{dot}{} following", glyphs.full))
     } else {
         styles.span("level.warning", format!("{dot}{} paused", glyphs.paused))
@@ -95,22 +103,22 @@ fn status(styles: &Styles, view: &LogView, width: u16) -> Vec<Span<'static>> {
 /// Returns the lines of an entry on the screen; more than one if it is wrapped.
 fn entry_lines(styles: &Styles, view: &LogView, entry: &LogEntry, width: usize) -> Vec<Line<'static>> {
     let gutter = view.gutter(width);
+    let head = match &entry.kind {
+        EntryKind::First { at, source } => first_head(styles, view, *at, source, gutter),
+        EntryKind::Next { .. } => vec![Span::raw(" ".repeat(gutter))],
+        EntryKind::Remark => Vec::new(),
+    };
+    let (gutter, style) = match entry.kind {
+        EntryKind::Remark => (0, styles.role("level.warning")),
+        _ => (gutter, level_style(styles, &entry.text)),
+    };
     let columns = width.saturating_sub(gutter).max(1);
-    let time = format::time_with_seconds(entry.line.at, styles.zone);
-    let mut head = vec![styles.span("log.time", format!("{time} "))];
-    if let Some(width) = view.source_column(gutter) {
-        let source = text::fit(&entry.line.source, width, styles.glyphs.ellipsis);
-        let padding = " ".repeat(width.saturating_sub(text::width(&source)) + 1);
-        head.push(styles.span("log.source", format!("{source}{padding}")));
-    }
-    let style = level_style(styles, &entry.line.text);
     let role = if view.current_match == Some(entry.number) { "match.current" } else { "match" };
     let highlight = |text: &str| line::highlighted(text, view.search.text(), style, styles.role(role));
     if !view.wrap {
-        head.extend(highlight(&entry.line.text));
-        return vec![Line::from(head)];
+        return vec![head.into_iter().chain(highlight(&entry.text)).collect()];
     }
-    text::chunks(&entry.line.text, columns)
+    text::chunks(&entry.text, columns)
         .into_iter()
         .enumerate()
         .map(|(index, chunk)| {
@@ -124,6 +132,24 @@ fn entry_lines(styles: &Styles, view: &LogView, entry: &LogEntry, width: usize) 
             Line::from(spans)
         })
         .collect()
+}
+
+/// Returns what stands before the first line of an event: its time, and its source if there is room.
+fn first_head(
+    styles: &Styles,
+    view: &LogView,
+    at: DateTime<Utc>,
+    source: &str,
+    gutter: usize,
+) -> Vec<Span<'static>> {
+    let time = format::time_with_seconds(at, styles.zone);
+    let mut head = vec![styles.span("log.time", format!("{time} "))];
+    if let Some(width) = view.source_column(gutter) {
+        let source = text::fit(source, width, styles.glyphs.ellipsis);
+        let padding = " ".repeat(width.saturating_sub(text::width(&source)) + 1);
+        head.push(styles.span("log.source", format!("{source}{padding}")));
+    }
+    head
 }
 
 /// Returns the style for the level that a line names near its start.

@@ -10,6 +10,7 @@ use hatchery::cli::{Console, Platform, run_on};
 use hatchery::clock::Clock;
 use hatchery::cloud::DynAccount;
 use hatchery::cloud::sim::{Scenario, SimCloud};
+use hatchery::tui::Zone;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -86,6 +87,8 @@ pub(crate) struct TestAccount {
     pub(crate) sim: SimCloud,
     pub(crate) clock: Clock,
     config: TempDir,
+    /// The computer's time zone.
+    pub(crate) zone: Zone,
 }
 
 impl TestAccount {
@@ -99,7 +102,7 @@ impl TestAccount {
         let sim = SimCloud::new(scenario, seed, clock.clone());
         let config = tempfile::tempdir().unwrap();
         std::fs::write(config.path().join("config.toml"), "owner = \"amy\"\n").unwrap();
-        Self { sim, clock, config }
+        Self { sim, clock, config, zone: chrono_tz::UTC.into() }
     }
 
     pub(crate) async fn run(&self, arguments: &[&str]) -> Run {
@@ -120,7 +123,7 @@ impl TestAccount {
         let (out, err) = (Buffer::default(), Buffer::default());
         let console = Console::on_buffers(answer, out.clone(), err.clone());
         let (clock, hostname) = (self.clock.clone(), "ci".to_owned());
-        let platform = Platform { account, clock, console, hostname, seed: 1 };
+        let platform = Platform { account, clock, console, zone: self.zone, hostname, seed: 1 };
         let config = self.config.path().join("config.toml").into_os_string();
         let program = ["hatchery".into(), "--config".into(), config];
         let code =

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rstest::rstest;
+
 use super::documents::FLEET;
 use super::harness::TestAccount;
 
@@ -58,6 +60,22 @@ async fn simulated_instances_forward_no_ports() {
     assert!(ready.out.ends_with("dev-9 is ready.\nOpen it with: hatchery open dev-9\n"), "{ready:#?}");
     assert!(account.run(&["ls", "--json"]).await.ok().out.contains("\"urls\":{}"));
     insta::assert_snapshot!(account.run(&["open", "fx-rates"]).await.transcript());
+}
+
+/// The zone's offset is that of each time.
+#[rstest]
+#[case::local(&[], "-04:00 ")]
+#[case::utc(&["--utc"], "Z ")]
+#[tokio::test(start_paused = true)]
+async fn times_are_local_unless_utc_is_asked_for(#[case] flags: &[&str], #[case] offset: &str) {
+    let mut account = TestAccount::new(FLEET);
+    account.zone = chrono_tz::America::New_York.into();
+    account.run(&["launch", "fx-rates", "--wait"]).await.ok();
+    for command in [&["logs", "fx-rates", "--since", "1h"][..], &["activity"]] {
+        let run = account.run(&[command, flags].concat()).await.ok();
+        let mut lines = run.out.lines().filter(|line| line.starts_with("2026-"));
+        assert!(lines.clone().count() > 1 && lines.all(|line| line[19..].starts_with(offset)), "{run:#?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

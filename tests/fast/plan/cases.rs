@@ -42,7 +42,7 @@ fn expired_environment_is_ended_after_its_grace() {
     expire(&mut world.records.items[0], 11);
     world.records.items[0].reaping_since = Some(minutes_ago(10));
     let refused = planned(&world).refused;
-    assert_eq!(refused[0].reason, "its grace lasts until 2026-03-02 12:05:00");
+    assert_eq!(refused[0].reason, "its grace lasts until 2026-03-02 12:05:00 UTC");
     let after = plan_after(|record, _, _| {
         expire(record, 20);
         record.reaping_since = Some(minutes_ago(16));
@@ -158,7 +158,7 @@ fn restore_of_two_hours_has_failed() {
     assert_eq!(actions(&failed), [("note-failed-restore", "number 2".to_owned())]);
     assert_eq!(failed.steps[0].reason, "hatchery-dev-2 is still creating after two hours");
     // The next restore starts a minute later.
-    assert_eq!(failed.refused[0].reason, "a restore failed; the next one starts at 12:01:00");
+    assert_eq!(failed.refused[0].reason, "a restore failed; the next one starts at 12:01:00 UTC");
     let mut claimed = hanging(120);
     claimed.databases.items[1].environment = Some(environment_id(2));
     claimed.records.items.push(record(2));

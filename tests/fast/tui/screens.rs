@@ -5,7 +5,7 @@ use crate::support::sample_fleet;
 use crate::support::sample_fleet::{
     blank, lines, model, moment, options, press, screen, seeing, send, throttled, type_in, world,
 };
-use hatchery::cloud::LogItem;
+use hatchery::cloud::{LeftOut, LogItem};
 use hatchery::domain::{Listing, Spare, World};
 use hatchery::engine::{Event, Refusal};
 use hatchery::failure::{Failure, Kind};
@@ -273,7 +273,7 @@ fn log_mode_is_explained(#[case] width: u16) {
     let price = "live tail, about $0.01 a minute".to_owned();
     send(&mut model, Msg::Log(generation, Ok(LogItem::Mode(price.clone()))));
     assert!(screen(&model).contains(&price), "{}", screen(&model));
-    send(&mut model, Msg::Log(generation, Ok(LogItem::Sampled)));
+    send(&mut model, Msg::Log(generation, Ok(LogItem::LeftOut(LeftOut::Sampled))));
     assert!(screen(&model).contains("some lines are missing"), "{}", screen(&model));
     model.set_now(moment(60));
     assert!(screen(&model).contains("sampled"), "{}", screen(&model));
