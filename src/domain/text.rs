@@ -41,9 +41,10 @@ impl Untrusted {
         &self.0
     }
 
+    /// Whether nothing of it is shown.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        sanitize(&self.0).is_empty()
     }
 
     /// Iterates over the sanitised lines of the text, at least one. A line ends with a line feed, a carriage return or both; one at the

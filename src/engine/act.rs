@@ -367,9 +367,7 @@ impl Actor<'_> {
         let mut used = plan::used_numbers(self.world);
         used.extend(self.engine.recent_restores.numbers(self.engine.clock.elapsed()));
         if used.len() >= policy.max_databases as usize {
-            return Ok(Completion::skip(
-                "max-databases is reached by restores that the listing does not show yet",
-            ));
+            return Ok(Completion::skip("max-databases is reached by restores that are not listed yet"));
         }
         if let Some(misread) = self.engine.misread(self.world).await?.first() {
             let missed = format!("the listing has missed the tags of number {misread}");

@@ -44,10 +44,7 @@ fn extend_adds_to_the_expiry_and_tags_the_instance() {
         assert_eq!(bed.active_instances()[0].1[key::EXPIRES_AT], "2026-03-02T12:00:00Z");
         let [event] = &bed.audit("extend")[..] else { panic!() };
         assert_eq!((event.who.raw(), event.outcome), ("amy", Outcome::Done));
-        assert_eq!(
-            (event.reason.raw(), event.detail.raw()),
-            ("by 1h", "until 2026-03-02 12:00:00 UTC")
-        );
+        assert_eq!((event.reason.raw(), event.detail.raw()), ("by 1h", "until 2026-03-02 12:00:00 UTC"));
     });
 }
 

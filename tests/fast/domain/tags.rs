@@ -80,7 +80,7 @@ fn instance_is_parsed_from_its_tags() {
     let whole = Instance {
         expires_at: Some(time("20:00:00")),
         phase: Some(Phase::Images),
-        detail: Some("pulling payments".into()),
+        detail: Some("pulling \u{1b}[1mpayments".into()),
         timeline,
         digests: [("payments".into(), DIGEST.into())].into(),
         orphan_since: Some(time("11:00:00")),
@@ -116,7 +116,7 @@ fn database_tags() -> Tags {
 fn database_attributes(id: &str) -> DatabaseAttributes {
     DatabaseAttributes {
         id: DatabaseId::new(id),
-        status: "avail\u{1b}[0mable".into(),
+        status: "available".into(),
         endpoint: Some("db.example:5432".into()),
         created_at: Some(time("07:15:00")),
         zone: Some("eu-west-1a".into()),
@@ -222,12 +222,13 @@ fn parse_record(template_name: &str, tags: &Tags) -> Option<Record> {
 
 #[test]
 fn record_is_parsed_from_its_name_and_tags() {
-    let services = [("payments", "f-1"), ("search", "f-2")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+    let services =
+        [("payments", "f-1"), ("search", "f-\u{1b}[0m2")].map(|(a, b)| (a.to_owned(), b.to_owned()));
     let whole = Record {
         id: RecordId::new("lt-7"),
         environment: id(7),
-        name: "checkout".into(),
-        owner: "amy".into(),
+        name: "check\u{1b}[31mout".into(),
+        owner: "am\u{7}y".into(),
         created_at: time("09:00:00"),
         expires_at: Some(time("18:00:00")),
         extensions: BTreeMap::new(),
@@ -242,9 +243,12 @@ fn record_is_parsed_from_its_name_and_tags() {
         repaired_by: None,
         orphan_since: Some(time("14:00:00")),
         services: services.map(|(name, tag)| (name.into(), tag.into())).into(),
-        note: Some("for the demo".into()),
+        note: Some("for the\u{202e} demo".into()),
     };
-    assert_eq!(parse_record("hatchery/dev/7", &record_tags()), Some(whole));
+    let read = parse_record("hatchery/dev/7", &record_tags()).unwrap();
+    let shown = format!("{} {} {}", read.name, read.owner, read.note.as_ref().unwrap());
+    assert_eq!(shown, "checkout amy for the\u{fffd} demo");
+    assert_eq!(read, whole);
     assert_eq!(parse_record("hatchery/qa/7", &record_tags()), None);
     for (key, value) in [(key::FLEET, "qa"), (key::ROLE, role::POOL)] {
         let mut tags = record_tags();
@@ -295,7 +299,7 @@ fn launch_tags_round_trip() {
         name: "checkout".parse::<Label>().unwrap(),
         expires_at: time("17:00:00"),
         services: BTreeMap::from([("payments".to_owned(), "f-1".to_owned())]),
-        note: Some("for the demo".into()),
+        note: Some("for the\u{202e} demo".into()),
         image: hatchery::domain::ImageId::new("ami-1"),
         root_device: None,
         subnet: SubnetId::new("subnet-a"),
@@ -308,7 +312,7 @@ fn launch_tags_round_trip() {
         expires_at: Some(time("17:00:00")),
         instance: None,
         services: BTreeMap::from([("payments".into(), "f-1".into())]),
-        note: Some("for the demo".into()),
+        note: Some("for the\u{202e} demo".into()),
         ..record(7)
     };
     assert_eq!(read, written);
