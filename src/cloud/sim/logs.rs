@@ -172,3 +172,54 @@ fn service_text(random: &mut ChaCha8Rng) -> String {
         _ => format!("INFO  GET {path} 200 {took}ms"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::StreamExt as _;
+
+    use super::super::{Scenario, SimCloud};
+    use crate::clock::Clock;
+    use crate::cloud::{Cloud as _, LeftOut, LogItem, LogQuery, MAX_LOG_LINES};
+    use crate::domain::RecordId;
+
+    fn cloud() -> (SimCloud, LogQuery) {
+        let epoch = "2026-03-10T12:00:00Z".parse().unwrap();
+        let cloud = SimCloud::new(Scenario::default(), 1, Clock::virtual_from(epoch, 1.0));
+        let (fleet, record) = ("dev".parse().unwrap(), RecordId::new("lt-1"));
+        (cloud, LogQuery { fleet, record, source: None, since: epoch })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn follower_misses_and_repeats_no_line() {
+        let (cloud, query) = cloud();
+        let caller = cloud.caller("amy");
+        let mut items = caller.follow(query);
+        assert!(matches!(items.next().await, Some(Ok(LogItem::Mode(_)))));
+        // More lines than the simulated cloud keeps, two of one time before and after the follower reads.
+        for batch in 0..3 {
+            for line in 0..1_500 {
+                cloud.advanced().write_log("lt-1", "app", &format!("{batch}: {line}"));
+            }
+            let Some(Ok(LogItem::Lines(lines))) = items.next().await else { panic!("no lines") };
+            let texts: Vec<_> = lines.iter().map(|line| line.text.to_string()).collect();
+            let expected: Vec<_> = (0..1_500).map(|line| format!("{batch}: {line}")).collect();
+            assert_eq!(texts, expected);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn newest_of_many_lines_are_returned() {
+        let (cloud, query) = cloud();
+        for source in 0..7 {
+            for line in 0..1_800 {
+                cloud.advanced().write_log("lt-1", &source.to_string(), &line.to_string());
+            }
+        }
+        let caller = cloud.caller("amy");
+        let stored = caller.logs(&query).await.unwrap();
+        let left_out = Some(LeftOut::Older(2_600));
+        assert_eq!((stored.lines.len(), stored.left_out), (MAX_LOG_LINES, left_out));
+        let items: Vec<_> = caller.follow(query).skip(1).take(2).map(Result::unwrap).collect().await;
+        assert_eq!(items, [LogItem::LeftOut(LeftOut::Older(2_600)), LogItem::Lines(stored.lines)]);
+    }
+}

@@ -5,7 +5,7 @@ use crate::support::sample_fleet;
 use crate::support::sample_fleet::{
     blank, lines, model, moment, options, press, screen, seeing, send, throttled, type_in, world,
 };
-use hatchery::cloud::{LeftOut, LogItem};
+use hatchery::cloud::{LeftOut, LogItem, LogLine};
 use hatchery::domain::{Listing, Spare, World};
 use hatchery::engine::{Event, Refusal};
 use hatchery::failure::{Failure, Kind};
@@ -277,6 +277,30 @@ fn log_mode_is_explained(#[case] width: u16) {
     assert!(screen(&model).contains("some lines are missing"), "{}", screen(&model));
     model.set_now(moment(60));
     assert!(screen(&model).contains("sampled"), "{}", screen(&model));
+}
+
+#[test]
+fn log_says_what_it_leaves_out_and_when_it_ends() {
+    let mut model = model(100, 24);
+    let effects = press(&mut model, &["L"]);
+    let Some(Effect::FollowLogs(_, generation)) = effects.last() else { panic!("{effects:?}") };
+    let generation = *generation;
+    let mut receive = |item| {
+        send(&mut model, Msg::Log(generation, Ok(item)));
+        screen(&model)
+    };
+    let trace = LogLine { text: "Error: boom\n\tat A.java:1\u{1b}[2J".into(), ..lines().remove(0) };
+    receive(LogItem::Mode("live tail".to_owned()));
+    receive(LogItem::LeftOut(LeftOut::Older(12_345)));
+    let shown = receive(LogItem::Lines(vec![trace]));
+    assert!(shown.contains("│ … 12,345 older lines left out"), "{shown}");
+    assert!(shown.contains("bootstrap Error: boom ") && shown.contains("    at A.java:1 "), "{shown}");
+    assert!(shown.contains("● following"), "{shown}");
+    let shown = receive(LogItem::Interrupted("no update for 5 s".to_owned()));
+    assert!(shown.contains("reconnecting, no update for 5 s"), "{shown}");
+    send(&mut model, Msg::LogEnded(generation));
+    let shown = screen(&model);
+    assert!(shown.contains("ended") && !shown.contains("following"), "{shown}");
 }
 
 #[test]
