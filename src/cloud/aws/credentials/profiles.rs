@@ -147,7 +147,7 @@ impl Profiles {
 
     /// Returns a property of an `sso-session` section; the outer `None` says that there is no such section.
     pub(super) fn sso_session(&self, name: &str, key: &str) -> Option<Option<String>> {
-        let session = self.sections.sso_session(encode(name))?;
+        let session = self.sections.sso_session(&encode(name))?;
         Some(session.get(key).filter(|value| !value.is_empty()).map(str::to_owned))
     }
 
