@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_config::identity::IdentityCache;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -155,7 +156,12 @@ impl AwsCloud {
             CloudError::new(ErrorClass::Invalid, "Connect", "NoRegion", message)
         })?;
         let config = &match &credentials {
-            Some(shared) => config.to_builder().credentials_provider(shared_provider(shared)).build(),
+            // Without a cache of the SDK's own, which would keep credentials that AWS refuses.
+            Some(shared) => config
+                .to_builder()
+                .credentials_provider(shared_provider(shared))
+                .identity_cache(IdentityCache::no_cache())
+                .build(),
             None => config.clone(),
         };
         Ok(Self {

@@ -11,7 +11,7 @@ use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_types::os_shim_internal::{Env, Fs};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use super::error::{auth, invalid};
+use super::error::{auth, invalid, root};
 use crate::cloud::Result;
 
 /// What the SDK does not accept in a name, and the percent sign.
@@ -125,10 +125,19 @@ impl Profiles {
             .with_contents(EnvConfigFileKind::Credentials, encode_credentials(&contents.credentials))
             .build();
         let name = Cow::Owned(encode(&selected.name));
-        let sections = load(&Fs::real(), &Env::real(), &files, Some(name)).await.map_err(|error| {
-            let text = error.to_string().replace("error parsing  on", "on").replace('\n', " ");
-            invalid(format!("cannot parse ~/.aws/config or ~/.aws/credentials: {text}"))
-        })?;
+        let sections = match load(&Fs::real(), &Env::real(), &files, Some(name)).await {
+            Ok(sections) => sections,
+            Err(error) => {
+                let of_config = EnvConfigFiles::builder()
+                    .with_contents(EnvConfigFileKind::Config, encode_config(&contents.config))
+                    .build();
+                let is_config = load(&Fs::real(), &Env::real(), &of_config, None).await.is_err();
+                let file = if is_config { "~/.aws/config" } else { "~/.aws/credentials" };
+                // The SDK does not know the name of the file.
+                let text = root(&error).replace("error parsing  on ", "").replace(":\n  ", ": ");
+                return Err(invalid(format!("cannot parse {file}, {text}")));
+            }
+        };
         let profiles = Self { sections, files, selected };
         if profiles.selected.by != Choice::Default && profiles.find(&profiles.selected.name).is_none() {
             return Err(profiles.missing());
@@ -283,11 +292,18 @@ mod tests {
         );
     }
 
+    #[rstest]
+    #[case::config("[default]\nregion\n", "", "cannot parse ~/.aws/config, line 2: Expected an '=' sign")]
+    #[case::credentials("[default]\n", "x\n", "cannot parse ~/.aws/credentials, line 1: Expected a profile")]
     #[tokio::test]
-    async fn line_that_cannot_be_parsed_is_named() {
-        let error = profiles("[default]\nregion\n", "", "default").await.unwrap_err();
+    async fn line_that_cannot_be_parsed_is_named(
+        #[case] config: &str,
+        #[case] credentials: &str,
+        #[case] message: &str,
+    ) {
+        let error = profiles(config, credentials, "default").await.unwrap_err();
         assert_eq!(error.code, "InvalidProfile");
-        assert!(error.message.contains("line 2"), "{error}");
+        assert!(error.message.starts_with(message), "{error}");
     }
 
     #[rstest]
