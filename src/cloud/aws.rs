@@ -238,6 +238,13 @@ impl Cloud for AwsCloud {
         self.limits.now()
     }
 
+    async fn credentials_changed(&self) {
+        match self.limits.credentials() {
+            Some(credentials) => credentials.changed().await,
+            None => std::future::pending().await,
+        }
+    }
+
     async fn fleet(&self, name: &FleetName) -> Result<Option<Fleet>> {
         self.fleet(name).await
     }

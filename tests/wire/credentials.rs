@@ -127,7 +127,7 @@ async fn issuer_that_cannot_be_reached_is_named() {
 #[case::missing_process("[profile p]\nregion = eu-west-1\ncredential_process = /no/such/program\n", &["cannot run the credential_process", "/no/such/program", "install the program"])]
 #[case::no_json("[profile p]\nregion = eu-west-1\ncredential_process = echo hello\n", &["printed no credentials: it is not JSON"])]
 #[case::no_login("[profile p]\nregion = eu-west-1\nlogin_session = arn:aws:iam::1:user/amy\n", &["is not logged in", "with: aws login"])]
-#[case::no_region("[profile staging]\n", &["the profile \"p\" is not in ~/.aws/config", "there are base, staging"])]
+#[case::no_profile("[profile staging]\n", &["the profile \"p\"", "is not in ~/.aws/config", "there are base, staging"])]
 #[case::no_session("[profile p]\nregion = eu-west-1\nsso_session = gone\nsso_account_id = 1\nsso_role_name = D\n", &["no section [sso-session gone]"])]
 #[case::circle("[profile p]\nregion = eu-west-1\nrole_arn = r\nsource_profile = q\n[profile q]\nrole_arn = r\nsource_profile = p\n", &["leads back to \"p\""])]
 #[case::no_source("[profile p]\nregion = eu-west-1\nrole_arn = r\nsource_profile = gone\n", &["\"gone\", which is the source_profile of \"p\", does not exist"])]
@@ -225,7 +225,8 @@ async fn dashboard_asks_for_the_code_before_it_is_drawn() {
         assert_eq!(terminal.wait_for_exit(), 4);
     })
     .await;
-    assert_eq!(user.issuer.requests().len(), 2, "one code, one session");
+    let roles = user.issuer.requests().iter().filter(|request| request.contains("Action=AssumeRole")).count();
+    assert_eq!(roles, 2, "a code counts once");
 }
 
 /// It may wait for a touch of a hardware key.
@@ -281,8 +282,11 @@ fn keys(id: &str) -> String {
     )
 }
 
+#[rstest]
+#[case::by_key(true)]
+#[case::by_itself(false)]
 #[tokio::test(flavor = "multi_thread")]
-async fn rotated_keys_are_taken_by_the_dashboard() {
+async fn rotated_keys_are_taken_by_the_dashboard(#[case] by_key: bool) {
     let user = User::new().await;
     user.write("credentials", &keys("ASIAOLD"));
     let url = refusing(&user.moto, "ASIAOLD");
@@ -293,7 +297,9 @@ async fn rotated_keys_are_taken_by_the_dashboard() {
         let mut terminal = Terminal::start(&["--no-engine", "--fleet", "dev"], &env, (110, 30));
         terminal.wait_for("log in again");
         std::fs::write(&credentials, keys("ASIANEW")).unwrap();
-        terminal.send_keys("r");
+        if by_key {
+            terminal.send_keys("r");
+        }
         terminal.wait_for_within("no environments", Duration::from_secs(20));
         terminal.send_keys("q");
         assert_eq!(terminal.wait_for_exit(), 0);
@@ -314,17 +320,15 @@ async fn engine_takes_a_new_login_by_itself() {
     command.env_clear().envs(user.env(recorder.url())).args(["engine", "--fleet", "dev"]);
     let mut engine =
         command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let asked = user.issuer.requests();
+    assert!((1..5).contains(&asked.len()), "no storm: {asked:?}");
     let begun = Instant::now();
-    let asked = || user.issuer.requests().len();
-    while asked() < 2 && begun.elapsed() < Duration::from_secs(30) {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    assert!(asked() < 12, "no storm: {:?}", user.issuer.requests());
     user.log_in("good", 60);
     let is_signed =
         || recorder.take().iter().any(|call| call.request.header("authorization").contains("ASIASSO"));
     while !is_signed() {
-        assert!(begun.elapsed() < Duration::from_mins(3), "{:?}", user.issuer.requests());
+        assert!(begun.elapsed() < Duration::from_mins(1), "{:?}", user.issuer.requests());
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     engine.kill().unwrap();

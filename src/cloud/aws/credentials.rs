@@ -45,6 +45,9 @@ const RESOLVE_AGAIN: Duration = Duration::from_secs(30);
 /// How long a failure is the answer while the user's files stay the same. A resolution can run a program and ask services.
 const FAILURE_LIFETIME: Duration = Duration::from_secs(5);
 
+/// How often the user's files are looked at while there are no credentials that AWS takes.
+const LOOK_AT_FILES: Duration = Duration::from_secs(2);
+
 /// How long a resolution may take before the user is told what it waits for, and how often.
 const SILENT_FOR: Duration = Duration::from_secs(3);
 const TELL_AGAIN: Duration = Duration::from_secs(15);
@@ -82,6 +85,8 @@ struct State {
     current: Option<Current>,
     /// The last failure, its time and the files that it is about.
     failure: Option<(CloudError, Instant, Stamp)>,
+    /// How often they were resolved.
+    resolutions: u64,
 }
 
 #[derive(Debug)]
@@ -150,12 +155,14 @@ impl CredentialsCache {
                 };
                 let (resolved, refused) = (Instant::now(), false);
                 let current = Current { credentials: credentials.clone(), until, resolved, stamp, refused };
-                *state = State { current: Some(current), failure: None };
+                let resolutions = state.resolutions + 1;
+                *state = State { current: Some(current), failure: None, resolutions };
                 Ok(credentials)
             }
             Err(error) => {
                 // The stamp from before: what has changed meanwhile is not in the failure.
-                *state = State { current: None, failure: Some((error.clone(), Instant::now(), stamp)) };
+                state.current = None;
+                state.failure = Some((error.clone(), Instant::now(), stamp));
                 Err(CloudError { operation, ..error })
             }
         }
@@ -171,6 +178,24 @@ impl CredentialsCache {
             && current.credentials == *used
         {
             current.refused = true;
+        }
+    }
+
+    /// Returns once there are other credentials, or the files differ from those with which they failed or were refused.
+    pub(super) async fn changed(&self) {
+        let known = self.state.lock().await.resolutions;
+        loop {
+            tokio::time::sleep(LOOK_AT_FILES).await;
+            let state = self.state.lock().await;
+            let failed = state.failure.as_ref().map(|(.., stamp)| stamp);
+            let refused =
+                state.current.as_ref().filter(|current| current.refused).map(|current| &current.stamp);
+            // Another call may have resolved them meanwhile.
+            if state.resolutions != known
+                || failed.or(refused).is_some_and(|stamp| *stamp != self.source.stamp())
+            {
+                return;
+            }
         }
     }
 

@@ -169,7 +169,7 @@ impl Profiles {
             count if count > MAX_NAMES => format!("there are {}, …", names[..MAX_NAMES].join(", ")),
             _ => format!("there are {}", names.join(", ")),
         };
-        let by = if *by == Choice::Environment { ", which AWS_PROFILE names" } else { "" };
+        let by = if *by == Choice::Environment { ", which AWS_PROFILE names," } else { "" };
         auth(
             "NoSuchProfile",
             format!("the profile {name:?}{by} is not in ~/.aws/config or ~/.aws/credentials; {known}"),
