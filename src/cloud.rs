@@ -56,7 +56,7 @@ pub trait Cloud: Send + Sync {
 
     /// Returns once refused or missing credentials may be better ones now, such as after a login.
     async fn credentials_changed(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Returns a fleet, or `None` if it does not exist.

@@ -1,6 +1,6 @@
 //! Every way in which credentials cannot be had is told with its own reason, and exit code 4. What comes back is taken.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rstest::rstest;
 
@@ -52,7 +52,8 @@ impl User {
     /// Writes the token of the SSO session, which expires after this number of minutes.
     fn log_in(&self, token: &str, minutes: i64) {
         let at = |minutes| {
-            let at = chrono::Utc::now() + chrono::TimeDelta::minutes(minutes);
+            let at = chrono::DateTime::<chrono::Utc>::from(SystemTime::now())
+                + chrono::TimeDelta::minutes(minutes);
             at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
         };
         let token = serde_json::json!({

@@ -118,7 +118,7 @@ impl CredentialsCache {
         ask: Option<AskCode>,
         tell: Option<Tell>,
     ) -> Self {
-        let source = Source::User(UserSource::new(selected, config, ask));
+        let source = Source::User(Box::new(UserSource::new(selected, config, ask)));
         Self { source, tell, state: Mutex::default() }
     }
 
@@ -143,7 +143,8 @@ impl CredentialsCache {
         {
             return Err(CloudError { operation, ..error.clone() });
         }
-        match self.resolve().await {
+        // The futures of the services' clients have tens of kilobytes.
+        match Box::pin(self.resolve()).await {
             Ok(credentials) => {
                 let now = SystemTime::now();
                 let until = match credentials.expiry() {

@@ -221,15 +221,14 @@ fn sso(profiles: &Profiles, profile: &Profile, name: &str) -> Result<Option<Sso>
         return Ok(None);
     }
     if let Some(session) = &session {
-        for (key, value) in [("sso_start_url", &mut start_url), ("sso_region", &mut region)] {
-            let Some(found) = profiles.sso_session(session, key) else {
-                let message = format!(
-                    "the profile {name:?} uses the sso_session {session:?}, but there is no section [sso-session {session}]"
-                );
-                return Err(invalid(message));
-            };
-            *value = found.or(value.take());
+        if !profiles.has_sso_session(session) {
+            let message = format!(
+                "the profile {name:?} uses the sso_session {session:?}, but there is no section [sso-session {session}]"
+            );
+            return Err(invalid(message));
         }
+        start_url = profiles.sso_session(session, "sso_start_url").or(start_url);
+        region = profiles.sso_session(session, "sso_region").or(region);
     }
     let missing = |key: &str| {
         let place = match &session {

@@ -2,7 +2,7 @@
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/feature-process-credentials.html>
 
 use std::process::{Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use chrono::{DateTime, Utc};
@@ -58,8 +58,8 @@ async fn run_within(timeout: Duration, profile: &str, command: &str) -> Result<C
             format!("{of} printed version {version} of the format instead of 1"),
         ));
     }
-    let expiry = printed.expiration.map(Into::into);
-    if printed.expiration.is_some_and(|expiry| expiry <= Utc::now()) {
+    let expiry = printed.expiration.map(SystemTime::from);
+    if expiry.is_some_and(|expiry| expiry <= SystemTime::now()) {
         return Err(auth("ProcessOutput", format!("{of} printed credentials that have expired")));
     }
     let Printed { access_key_id: id, secret_access_key: secret, session_token: token, .. } = printed;

@@ -154,10 +154,14 @@ impl Profiles {
         self.sections.get_profile(&encode(name))
     }
 
-    /// Returns a property of an `sso-session` section; the outer `None` says that there is no such section.
-    pub(super) fn sso_session(&self, name: &str, key: &str) -> Option<Option<String>> {
+    pub(super) fn has_sso_session(&self, name: &str) -> bool {
+        self.sections.sso_session(&encode(name)).is_some()
+    }
+
+    /// Returns a property of an `sso-session` section.
+    pub(super) fn sso_session(&self, name: &str, key: &str) -> Option<String> {
         let session = self.sections.sso_session(&encode(name))?;
-        Some(session.get(key).filter(|value| !value.is_empty()).map(str::to_owned))
+        session.get(key).filter(|value| !value.is_empty()).map(str::to_owned)
     }
 
     fn missing(&self) -> crate::domain::CloudError {
@@ -208,7 +212,11 @@ fn encode_headers(content: &str, header: impl Fn(&str) -> String) -> String {
     let mut encoded = String::with_capacity(content.len());
     for line in content.lines() {
         match line.strip_prefix('[').and_then(name_of) {
-            Some(name) => encoded.push_str(&format!("[{}]", header(name))),
+            Some(name) => {
+                encoded.push('[');
+                encoded.push_str(&header(name));
+                encoded.push(']');
+            }
             None => encoded.push_str(line),
         }
         encoded.push('\n');

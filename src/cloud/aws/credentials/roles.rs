@@ -85,7 +85,7 @@ where
     };
     let (code, status) = (service.err().code().unwrap_or_default(), service.raw().status().as_u16());
     let said = service.err().message().unwrap_or("the service gave no reason");
-    let message = format!("AWS refuses to let you assume the role {arn}: {} ({code})", shorten(said));
+    let message = format!("AWS refuses to let you assume the role {arn}: {}", shorten(said));
     match code {
         "ExpiredToken"
         | "ExpiredTokenException"

@@ -1,6 +1,7 @@
 //! Sessions that the user opens with `aws sso login` or `aws login`.
 
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use aws_config::login::LoginCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
@@ -50,7 +51,7 @@ pub(super) async fn sso(config: &SdkConfig, profile: &str, sso: &Sso) -> Result<
         let message = format!("the stored login of {session} cannot be read");
         return Err(auth("SsoLoggedOut", message));
     };
-    let has_expired = token.expires_at <= Utc::now();
+    let has_expired = SystemTime::from(token.expires_at) <= SystemTime::now();
     let mut provider = SsoCredentialsProvider::builder()
         .configure(&provider_config(config))
         .account_id(&sso.account)

@@ -30,7 +30,7 @@ pub(crate) type AskCode = Arc<dyn Fn(String) -> BoxFuture<'static, std::io::Resu
 pub(super) enum Source {
     /// A provider of the SDK.
     Provider(SharedCredentialsProvider),
-    User(UserSource),
+    User(Box<UserSource>),
 }
 
 /// The user's environment variables and files.
