@@ -56,6 +56,11 @@ pub trait Cloud: Send + Sync {
         None
     }
 
+    /// Returns once refused or missing credentials may be better ones now, such as after a login.
+    async fn credentials_changed(&self) {
+        std::future::pending::<()>().await;
+    }
+
     /// Returns a fleet, or `None` if it does not exist.
     async fn fleet(&self, name: &FleetName) -> Result<Option<Fleet>>;
 

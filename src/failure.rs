@@ -119,12 +119,27 @@ impl Failure {
 fn auth_hint(code: &str) -> &'static str {
     match code {
         "NoCredentials" => "log in (for example: aws sso login, or aws login) or set AWS_PROFILE",
-        // The SDK does not read mfa_serial, so AWS refuses a role that requires it.
-        "CredentialsFailed" => {
-            "check the profile with: aws sts get-caller-identity; hatchery cannot ask for the code of an mfa_serial, so run it with the credentials of: aws configure export-credentials --format env"
-        }
-        "CredentialsTimeout" => "log in first, or check the profile with: aws sts get-caller-identity",
+        "NoSuchProfile" => "correct --profile, AWS_PROFILE or the profile in hatchery's config.toml",
         "InvalidProfile" => "correct the profile in ~/.aws/config",
+        "HalfAKeyPair" => "set both, or unset both to use a profile",
+        "SsoLoggedOut" | "SsoExpired" | "SsoEnded" => "log in with: aws sso login, and the same --profile",
+        "LoggedOut" | "LoginExpired" => "log in with: aws login, and the same --profile",
+        "SsoForbidden" => {
+            "check sso_account_id and sso_role_name in the profile, or ask your administrator for the role"
+        }
+        "ProcessFailed" | "ProcessOutput" => "correct what it says, and try it by hand in a shell",
+        "ProcessMissing" => "install the program, or correct credential_process in ~/.aws/config",
+        "RoleRefused" => {
+            "ask your administrator for sts:AssumeRole on the role; if the role wants MFA, add mfa_serial to the profile"
+        }
+        "WebIdentityToken" => "check web_identity_token_file and role_arn, and that the token is a fresh one",
+        "MfaRefused" => "try again with the next code that the device shows",
+        "MfaExpired" => "start hatchery again to enter a new code",
+        "MfaNoTerminal" => {
+            "run it in a terminal, or with the credentials of: aws configure export-credentials --format env"
+        }
+        "CredentialsFailed" => "check the profile with: aws sts get-caller-identity",
+        "CredentialsTimeout" => "log in first, or check the profile with: aws sts get-caller-identity",
         // AWS refuses requests that were signed more than five minutes ago.
         "RequestExpired" => "check the clock of this computer",
         "ExpiredToken" | "ExpiredTokenException" | "InvalidGrantException" | "UnauthorizedSSOTokenError" => {
@@ -159,7 +174,13 @@ mod tests {
     #[case("InvalidSignatureException", "the clock of this computer")]
     #[case("SignatureDoesNotMatch", "the clock of this computer")]
     #[case("ExpiredToken", "log in again")]
-    #[case("CredentialsFailed", "mfa_serial")]
+    #[case("CredentialsFailed", "get-caller-identity")]
+    #[case("NoSuchProfile", "--profile")]
+    #[case("RoleRefused", "mfa_serial")]
+    #[case("MfaNoTerminal", "export-credentials")]
+    #[case("MfaExpired", "start hatchery again")]
+    #[case("SsoEnded", "aws sso login")]
+    #[case("LoginExpired", "with: aws login")]
     #[case("CredentialsTimeout", "log in first")]
     #[case("AuthFailure", "the credentials and the profile")]
     #[case("UnauthorizedOperation", "ask your administrator")]

@@ -125,7 +125,7 @@ impl Console {
     }
 
     /// Asks on standard error and returns the user's line. Reads on another thread, so that Ctrl-C ends the command meanwhile.
-    async fn ask(&self, question: &str) -> io::Result<String> {
+    pub(crate) async fn ask(&self, question: &str) -> io::Result<String> {
         {
             let mut err = lock(&self.err);
             write!(err, "{question}")?;

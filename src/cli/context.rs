@@ -1,15 +1,19 @@
 //! One run of the binary, and the engine of the fleet that a command works on.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures::future::BoxFuture;
+use tokio::sync::watch;
 
 use super::console::Console;
 use super::options::GlobalOptions;
 use crate::clock::Clock;
 use crate::cloud::{self, DynAccount, DynCloud};
 use crate::config::Config;
+#[cfg(feature = "aws")]
+use crate::domain::ErrorClass;
 use crate::domain::audit::engine_name;
 use crate::domain::{FleetName, World, text};
 use crate::engine::{self, Engine, Notify, look_again};
@@ -42,8 +46,10 @@ pub(crate) struct Session {
     pub(crate) zone: Zone,
     /// To be closed before the process ends.
     pub(crate) forwards: PortForwards,
-    /// `None` for AWS.
-    account: Option<DynAccount>,
+    /// What a dashboard tells the user that it waits for.
+    pub(crate) waits: watch::Sender<String>,
+    /// Set if it is not AWS, or if the user was asked for a code to connect.
+    account: OnceLock<DynAccount>,
     hostname: String,
     lambda_request: Option<String>,
     seed: u64,
@@ -60,7 +66,8 @@ impl Session {
             clock: Clock::system(),
             zone,
             forwards: PortForwards::default(),
-            account: None,
+            waits: watch::Sender::default(),
+            account: OnceLock::new(),
             hostname,
             lambda_request: None,
             seed: rand::random(),
@@ -77,31 +84,85 @@ impl Session {
         let Platform { account, clock, console, zone, hostname, seed } = platform;
         let console = console.with_json(options.json);
         let zone = if options.utc { chrono_tz::UTC.into() } else { zone };
-        Self { clock, zone, account: Some(account), hostname, seed, ..Self::new(options, config, console) }
+        Self { clock, zone, account: account.into(), hostname, seed, ..Self::new(options, config, console) }
     }
 
     /// Connects to the account. No request is sent yet.
     pub(crate) async fn connect(&self) -> Result<DynAccount, Failure> {
-        match &self.account {
+        self.connect_with(User { ask_code: self.ask_code(), tell: self.notify() }).await
+    }
+
+    async fn connect_with(&self, user: User) -> Result<DynAccount, Failure> {
+        match self.account.get() {
             Some(account) => Ok(account.clone()),
-            None => connect_to_aws(&self.options, &self.config).await,
+            None => connect_to_aws(&self.options, &self.config, user).await,
         }
+    }
+
+    /// As [`Self::connect`], for a dashboard, which has the terminal for itself.
+    async fn connect_quietly(&self) -> Result<DynAccount, Failure> {
+        let waits = self.waits.clone();
+        let tell: Notify = Arc::new(move |what: &str| {
+            waits.send_replace(what.to_owned());
+        });
+        self.connect_with(User { ask_code: None, tell }).await
+    }
+
+    /// Asks for the code of an MFA device if the profile needs one, before a dashboard takes the terminal.
+    #[cfg(feature = "aws")]
+    pub(crate) async fn ask_for_code(&self) -> Result<(), Failure> {
+        if self.account.get().is_some() {
+            return Ok(());
+        }
+        let tell = self.notify();
+        // A dashboard shows why it cannot connect, and tries again.
+        let user = User { ask_code: self.ask_code(), tell };
+        let Ok(cloud) = aws(&self.options, &self.config, user).await else { return Ok(()) };
+        let asked = cloud.ask_for_code().await;
+        if asked.map_err(|error| Failure::cloud("cannot log in", &error))? {
+            let _ = self.account.set(Arc::new(cloud));
+        }
+        Ok(())
+    }
+
+    #[cfg(not(feature = "aws"))]
+    #[allow(clippy::unused_async)] // same signature as with the feature
+    pub(crate) async fn ask_for_code(&self) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// Returns how to ask for a code, or `None` if there is no terminal.
+    fn ask_code(&self) -> Option<AskCode> {
+        if !self.console.is_interactive() {
+            return None;
+        }
+        let console = Arc::clone(&self.console);
+        Some(Arc::new(move |serial: String| {
+            let console = Arc::clone(&console);
+            Box::pin(async move {
+                console.ask(&format!("Code of the MFA device {}: ", text::sanitize(&serial))).await
+            })
+        }))
     }
 
     /// Connects, finds the fleet and creates its engine.
     pub(crate) async fn context(&self) -> Result<Context<'_>, Failure> {
         let notify = self.notify();
-        let (account, engine) = self.find_engine(Some(&notify)).await?;
+        let account = self.connect().await?;
+        let (account, engine) = self.find_engine(account, Some(&notify)).await?;
         Ok(Context { account, console: &self.console, zone: self.zone, engine: engine.with_notify(notify) })
     }
 
     /// As [`Self::context`], without messages on standard error, for a dashboard. Also returns the account.
     pub(crate) async fn quiet_engine(&self) -> Result<(DynAccount, Engine), Failure> {
-        self.find_engine(None).await
+        self.find_engine(self.connect_quietly().await?, None).await
     }
 
-    async fn find_engine(&self, notify: Option<&Notify>) -> Result<(DynAccount, Engine), Failure> {
-        let account = self.connect().await?;
+    async fn find_engine(
+        &self,
+        account: DynAccount,
+        notify: Option<&Notify>,
+    ) -> Result<(DynAccount, Engine), Failure> {
         let owner = self.owner()?;
         let fleet = look_again(&self.clock, notify, || self.find_fleet_once(&account)).await?;
         let engine = self.engine(account.clone(), fleet, owner);
@@ -258,25 +319,46 @@ pub(crate) fn version() -> semver::Version {
     semver::Version::parse(env!("CARGO_PKG_VERSION")).unwrap_or(semver::Version::new(0, 0, 0))
 }
 
+/// Asks the user for a code of the device with this serial number or ARN.
+type AskCode = Arc<dyn Fn(String) -> BoxFuture<'static, std::io::Result<String>> + Send + Sync>;
+
+/// How the user is reached while credentials are fetched.
+#[cfg_attr(not(feature = "aws"), allow(dead_code))]
+struct User {
+    /// `None` if there is no terminal to ask in.
+    ask_code: Option<AskCode>,
+    tell: Notify,
+}
+
 #[cfg(feature = "aws")]
-async fn connect_to_aws(options: &GlobalOptions, config: &Config) -> Result<DynAccount, Failure> {
+async fn connect_to_aws(options: &GlobalOptions, config: &Config, user: User) -> Result<DynAccount, Failure> {
+    Ok(Arc::new(aws(options, config, user).await?))
+}
+
+#[cfg(feature = "aws")]
+async fn aws(options: &GlobalOptions, config: &Config, user: User) -> Result<cloud::aws::AwsCloud, Failure> {
     let options = cloud::aws::ConnectOptions {
         region: options.region.clone().or_else(|| config.region.clone()),
         profile: options.profile.clone().or_else(|| config.profile.clone()),
         endpoint_url: options.endpoint_url.clone(),
+        ask_code: user.ask_code,
+        tell: Some(user.tell),
     };
     check_region(options.region.as_deref())?;
     let cloud = cloud::aws::AwsCloud::connect(&options).await.map_err(|error| {
+        if error.is(ErrorClass::Auth) {
+            return Failure::cloud("cannot connect", &error);
+        }
         let message = format!("cannot connect: {}", error.message);
         Failure::new(Kind::Usage, message, "to try hatchery without AWS, run: hatchery demo")
     })?;
     check_region(Some(cloud::Cloud::region(&cloud)))?;
-    Ok(std::sync::Arc::new(cloud))
+    Ok(cloud)
 }
 
 #[cfg(not(feature = "aws"))]
 #[allow(clippy::unused_async)] // same signature as with the feature
-async fn connect_to_aws(_: &GlobalOptions, _: &Config) -> Result<DynAccount, Failure> {
+async fn connect_to_aws(_: &GlobalOptions, _: &Config, _: User) -> Result<DynAccount, Failure> {
     let message = "this hatchery was built without AWS support";
     Err(Failure::new(Kind::Failed, message, "run hatchery demo, or build with the feature aws"))
 }

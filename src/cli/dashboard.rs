@@ -24,6 +24,8 @@ pub(crate) fn run(session: &Arc<Session>) -> Result<(), Failure> {
         Some(name) => Some(name.parse()?),
         None => None,
     };
+    options.waits = Some(session.waits.subscribe());
+    let asking = session.clone();
     let session = session.clone();
     let connect = move || {
         let session = session.clone();
@@ -32,7 +34,11 @@ pub(crate) fn run(session: &Arc<Session>) -> Result<(), Failure> {
             Ok(Connected { engine, account })
         }
     };
-    block_on(tui::run(connect, options))
+    block_on(async move {
+        tui::terminal::check()?;
+        asking.ask_for_code().await?;
+        tui::run(connect, options).await
+    })
 }
 
 /// Runs the dashboard on two worker threads, so that decoding a large response does not delay a key press.

@@ -1,6 +1,6 @@
 //! The adapter to AWS: EC2, RDS, CloudWatch Logs, Image Builder, Systems Manager, STS and Service Quotas.
 //!
-//! Credentials, profiles, SSO sessions, Regions and endpoints come from the SDK's default chain, as in the AWS CLI.
+//! Regions and endpoints come from the SDK's default chain; credentials, profiles and sessions from [`credentials`], as in the AWS CLI.
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html>
 
 use std::collections::BTreeMap;
@@ -9,16 +9,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_config::identity::IdentityCache;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
 
 use self::call::{Limits, ReadDate};
 use self::checked_bases::CheckedBases;
-use self::credentials::CredentialsCache;
+use self::credentials::{AskCode, CredentialsCache, Profiles, Selected, Tell};
 use self::digest::DueDigests;
 use self::truncation::RejectTruncated;
 use super::{
@@ -61,13 +62,17 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Overrides of the SDK's default chain.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Overrides of the SDK's default chain, and how the user is reached.
+#[derive(Clone, Default)]
 pub(crate) struct ConnectOptions {
     pub region: Option<String>,
     pub profile: Option<String>,
     /// The endpoint of every service, such as an emulator.
     pub endpoint_url: Option<String>,
+    /// Asks for a code of an MFA device; `None` if there is no terminal to ask in.
+    pub ask_code: Option<AskCode>,
+    /// Tells what is waited for.
+    pub tell: Option<Tell>,
 }
 
 /// AWS in one Region, for one caller. Clones share connections and rate limits.
@@ -96,46 +101,67 @@ impl AwsCloud {
     /// Resolves the configuration. No request is sent to AWS.
     ///
     /// # Errors
-    /// Returns class `Invalid` if no Region is set.
+    /// Returns class `Invalid` if no Region is set, and class `Auth` if the profile does not exist or the files cannot be read.
     pub(crate) async fn connect(options: &ConnectOptions) -> Result<Self> {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .operation_attempt_timeout(ATTEMPT_TIMEOUT)
             .operation_timeout(CALL_TIMEOUT)
             .build();
+        let variable = |name: &str| std::env::var(name).ok();
+        let selected = Selected::new(options.profile.as_deref(), variable);
+        let (files, name) = Profiles::read(selected.clone()).await?.for_sdk();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .timeout_config(timeouts)
-            .retry_config(RetryConfig::standard().with_max_attempts(3));
-        if let Some(profile) = &options.profile {
-            loader = loader.profile_name(profile);
-        }
+            .retry_config(RetryConfig::standard().with_max_attempts(3))
+            .profile_files(files)
+            .profile_name(name)
+            // Replaced below.
+            .no_credentials();
         if let Some(region) = &options.region {
             loader = loader.region(Region::new(region.clone()));
         }
-        if let Some(url) = &options.endpoint_url {
-            loader = loader.endpoint_url(url);
-        }
         let mut config = loader.load().await;
-        if let Some(profile) = &options.profile {
-            let provider = credentials::of_profile(profile, &config);
-            config = config.into_builder().credentials_provider(provider).build();
+        // As in the AWS CLI, the option does not apply to the services that issue the credentials.
+        let (ask, tell) = (options.ask_code.clone(), options.tell.clone());
+        let credentials = CredentialsCache::of_user(selected, config.clone(), ask, tell);
+        if let Some(url) = &options.endpoint_url {
+            config = config.into_builder().endpoint_url(url).build();
         }
-        let cloud = Self::with_config(&config)?;
+        let cloud = Self::with_credentials(&config, Some(Arc::new(credentials)))?;
         Ok(Self { profile: options.profile.clone().unwrap_or_default(), ..cloud })
+    }
+
+    /// Resolves the credentials now if the user has to be asked for a code, before anything else is on the screen. Returns whether it was so.
+    pub(crate) async fn ask_for_code(&self) -> Result<bool> {
+        let Some(credentials) = self.limits.credentials() else { return Ok(false) };
+        if !credentials.needs_code().await {
+            return Ok(false);
+        }
+        credentials.get("AssumeRole").await.map(|_| true)
     }
 
     /// Creates clients with a resolved configuration.
     ///
     /// # Errors
     /// Returns class `Invalid` if no Region is set.
-    pub fn with_config(config: &aws_config::SdkConfig) -> Result<Self> {
+    pub fn with_config(config: &SdkConfig) -> Result<Self> {
+        let credentials = config.credentials_provider().map(CredentialsCache::new).map(Arc::new);
+        Self::with_credentials(config, credentials)
+    }
+
+    fn with_credentials(config: &SdkConfig, credentials: Option<Arc<CredentialsCache>>) -> Result<Self> {
         let region = config.region().map(ToString::to_string).ok_or_else(|| {
             let message = "no Region is set; use --region, AWS_REGION or the profile";
             CloudError::new(ErrorClass::Invalid, "Connect", "NoRegion", message)
         })?;
-        let credentials = config.credentials_provider().map(CredentialsCache::new).map(Arc::new);
         let config = &match &credentials {
-            Some(shared) => config.to_builder().credentials_provider(shared_provider(shared)).build(),
+            // Without a cache of the SDK's own, which would keep credentials that AWS refuses.
+            Some(shared) => config
+                .to_builder()
+                .credentials_provider(shared_provider(shared))
+                .identity_cache(IdentityCache::no_cache())
+                .build(),
             None => config.clone(),
         };
         Ok(Self {
@@ -210,6 +236,13 @@ impl Cloud for AwsCloud {
 
     fn time(&self) -> Option<DateTime<Utc>> {
         self.limits.now()
+    }
+
+    async fn credentials_changed(&self) {
+        match self.limits.credentials() {
+            Some(credentials) => credentials.changed().await,
+            None => std::future::pending().await,
+        }
     }
 
     async fn fleet(&self, name: &FleetName) -> Result<Option<Fleet>> {

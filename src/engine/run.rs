@@ -205,30 +205,36 @@ struct EngineLoop {
 impl EngineLoop {
     async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         loop {
-            let delay = match self.tick().await {
+            let (delay, is_denied) = match self.tick().await {
                 Ok(world) => {
                     self.failures = 0;
-                    self.poll_interval(&world)
+                    (self.poll_interval(&world), false)
                 }
                 Err(failure) => {
-                    // A user who logs in again requests a refresh. Without a user, a refused call may be allowed later.
+                    // A login or new keys end the wait. Without them, a refused call may be allowed later.
                     let is_denied = failure.kind == Kind::NotPermitted;
                     let delay = if is_denied { MAX_BACKOFF } else { self.next_backoff() };
                     self.engine.emit(Event::ObserveFailed(failure));
-                    delay
+                    (delay, is_denied)
                 }
             };
-            if !self.sleep_or_wake(delay, &mut commands).await {
+            if !self.sleep_or_wake(delay, is_denied, &mut commands).await {
                 return;
             }
         }
     }
 
     /// Waits until the next observation is due or requested. Returns `false` once the handle is dropped.
-    async fn sleep_or_wake(&mut self, delay: Duration, commands: &mut mpsc::Receiver<Command>) -> bool {
+    async fn sleep_or_wake(
+        &mut self,
+        delay: Duration,
+        is_denied: bool,
+        commands: &mut mpsc::Receiver<Command>,
+    ) -> bool {
         let engine = self.engine.clone();
         let slept = engine.clock.sleep(delay);
-        tokio::pin!(slept);
+        let changed = engine.cloud.credentials_changed();
+        tokio::pin!(slept, changed);
         loop {
             // A fixed order, because a simulation must give the same history for the same seed.
             tokio::select! {
@@ -243,6 +249,7 @@ impl EngineLoop {
                     }
                     Some(Command::Refresh) => return true,
                 },
+                () = &mut changed, if is_denied => return true,
             }
         }
     }

@@ -186,6 +186,7 @@ impl<S: Surface> Driver<S> {
         signals: &mut Signals,
     ) -> io::Result<Option<Ending>> {
         self.draw()?;
+        self.show_waits();
         self.run_effect(Effect::Connect)?;
         let mut drawn = Instant::now();
         // Whether something changed since the last frame, which is too recent for another one.

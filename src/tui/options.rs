@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::glyphs::{self, Glyphs};
 use super::keymap::Keymap;
 use super::theme::{Theme, Themes};
@@ -49,6 +51,8 @@ pub struct TuiOptions {
     pub zone: Zone,
     /// Whether to capture the mouse at the start. While captured, the terminal's own text selection does not work.
     pub(crate) mouse: bool,
+    /// What is waited for while the credentials are fetched, such as a touch of a hardware key.
+    pub(crate) waits: Option<watch::Receiver<String>>,
 }
 
 impl TuiOptions {
@@ -73,6 +77,7 @@ impl TuiOptions {
             no_browser: false,
             zone: Zone::Local,
             mouse: true,
+            waits: None,
         }
     }
 

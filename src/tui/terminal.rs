@@ -95,9 +95,7 @@ impl CrosstermSurface {
     /// # Errors
     /// Returns a failure if this is no terminal, if it cannot show a full screen, or if a mode cannot be set.
     pub(crate) fn enter(mouse: bool) -> Result<Self, Failure> {
-        if let Some((problem, hint)) = unfit() {
-            return Err(Failure::new(Kind::Failed, format!("cannot use the terminal: {problem}"), hint));
-        }
+        check()?;
         modes::restore_on_panic();
         // With NO_COLOR, crossterm would replace colours by resets and lose the reversed selection. The theme handles
         // NO_COLOR instead: mono has no colours.
@@ -185,6 +183,13 @@ impl Drop for CrosstermSurface {
     fn drop(&mut self) {
         restore();
     }
+}
+
+/// Fails if this is not a terminal that can show the dashboard.
+pub(crate) fn check() -> Result<(), Failure> {
+    unfit().map_or(Ok(()), |(problem, hint)| {
+        Err(Failure::new(Kind::Failed, format!("cannot use the terminal: {problem}"), hint))
+    })
 }
 
 /// Returns why the dashboard cannot be shown here, and what to do about it.

@@ -9,6 +9,7 @@ pub(crate) mod emulator;
 pub(crate) mod emulators;
 pub(crate) mod http;
 pub(crate) mod image_builder;
+pub(crate) mod issuer;
 pub(crate) mod lambda_runtime;
 pub(crate) mod live_tail_server;
 pub(crate) mod microburst;

@@ -17,6 +17,7 @@ mod base_template;
 mod commands;
 mod concurrency;
 mod contract;
+mod credentials;
 mod database_checks;
 mod doctor;
 mod faults;

@@ -105,6 +105,10 @@ impl Limits {
         }
     }
 
+    pub(super) fn credentials(&self) -> Option<&CredentialsCache> {
+        self.credentials.as_deref()
+    }
+
     /// Returns AWS's time, by the latest response and the time since then.
     pub(super) fn now(&self) -> Option<DateTime<Utc>> {
         let (date, read) = (*self.date.lock().unwrap_or_else(PoisonError::into_inner))?;
@@ -146,9 +150,10 @@ where
     let future = Box::pin(future);
     async move {
         limits.wait(bucket).await;
-        if let Some(credentials) = &limits.credentials {
-            credentials.get(operation).await?;
-        }
+        let credentials = match &limits.credentials {
+            Some(cache) => Some((cache, cache.get(operation).await?)),
+            None => None,
+        };
         let start = Instant::now();
         let (result, as_of) = DATE
             .scope(Cell::new(None), async {
@@ -167,6 +172,9 @@ where
             }
             Err(error) => {
                 let error = classify(operation, access, &error);
+                if let Some((cache, used)) = &credentials {
+                    cache.note(used, &error).await;
+                }
                 tracing::debug!(operation, ?took, class = %error.class, code = error.code, error.message, "call");
                 Err(error)
             }

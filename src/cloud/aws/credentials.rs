@@ -1,91 +1,224 @@
 //! Credentials, resolved once for all calls and outside of their time-outs: a `credential_process` may wait for the user to log in.
+//!
+//! They are resolved again when they expire, and after AWS has refused them, because a tool may have written new keys or the user may have
+//! logged in meanwhile.
 
-use std::error::Error;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use aws_config::SdkConfig;
-use aws_config::profile::ProfileFileCredentialsProvider;
-use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
 use tokio::sync::Mutex;
 
+use self::source::{Source, Stamp, UserSource};
 use crate::cloud::Result;
-use crate::domain::{CloudError, ErrorClass};
+use crate::domain::CloudError;
 
-/// The timeout of one resolution.
-const TIMEOUT: Duration = Duration::from_mins(1);
+mod chain;
+mod error;
+mod process;
+mod profiles;
+mod roles;
+mod sessions;
+mod source;
+
+pub(super) use profiles::{Profiles, Selected};
+pub(crate) use source::AskCode;
+
+/// Tells the user what is waited for.
+pub(crate) type Tell = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// How long before their expiry credentials are replaced.
 const REFRESH_BEFORE: Duration = Duration::from_mins(1);
 
+/// The shortest time for which credentials are used, lest those that expire within a minute are resolved for each call.
+const MIN_LIFETIME: Duration = Duration::from_secs(10);
+
 /// How long credentials without an expiry are used, as in the SDK's own cache.
 const DEFAULT_LIFETIME: Duration = Duration::from_mins(15);
 
-/// The maximum length of a reason in characters, because a process can print anything.
-const MAX_REASON: usize = 300;
+/// The shortest time between two resolutions because of a refusal while the user's files stay the same.
+const RESOLVE_AGAIN: Duration = Duration::from_secs(30);
 
-/// Parts of the SDK's errors that a new login resolves. The files are those of `aws sso login` and `aws login`.
-const LOGGED_OUT: [&str; 4] = ["expired", "Unauthorized", "sso/cache", "login/cache"];
+/// How long a failure is the answer while the user's files stay the same. A resolution can run a program and ask services.
+const FAILURE_LIFETIME: Duration = Duration::from_secs(5);
 
-/// Returns the provider of a named profile and nothing else. In the SDK's default chain, `AWS_ACCESS_KEY_ID` in the environment overrides
-/// the profile; in the AWS CLI, `--profile` overrides the environment.
-/// <https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-quickstart.html#cli-configure-quickstart-precedence>
-pub(super) fn of_profile(name: &str, config: &SdkConfig) -> SharedCredentialsProvider {
-    let provider = ProviderConfig::without_region().with_region(config.region().cloned());
-    let profile = ProfileFileCredentialsProvider::builder().configure(&provider).profile_name(name);
-    SharedCredentialsProvider::new(profile.build())
-}
+/// How often the user's files are looked at while there are no credentials that AWS takes.
+const LOOK_AT_FILES: Duration = Duration::from_secs(2);
+
+/// How long a resolution may take before the user is told what it waits for, and how often.
+const SILENT_FOR: Duration = Duration::from_secs(3);
+const TELL_AGAIN: Duration = Duration::from_secs(15);
+
+/// The codes with which AWS refuses credentials, not an action.
+const REFUSALS: [&str; 10] = [
+    "AuthFailure",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    // EC2's code for expired credentials, and for a wrong clock.
+    "RequestExpired",
+    "SignatureDoesNotMatch",
+    "TokenRefreshRequired",
+    "UnrecognizedClientException",
+];
 
 /// The credentials of one caller.
-#[derive(Debug)]
 pub(super) struct CredentialsCache {
-    provider: SharedCredentialsProvider,
-    timeout: Duration,
+    source: Source,
+    tell: Option<Tell>,
     state: Mutex<State>,
+}
+
+impl std::fmt::Debug for CredentialsCache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CredentialsCache").field("source", &self.source).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Default)]
 struct State {
-    current: Option<(Credentials, SystemTime)>,
-    /// The last failure and its time. It is the result for all that have waited for it.
-    failure: Option<(CloudError, Instant)>,
+    current: Option<Current>,
+    /// The last failure, its time and the files that it is about.
+    failure: Option<(CloudError, Instant, Stamp)>,
+    /// How often they were resolved.
+    resolutions: u64,
+}
+
+#[derive(Debug)]
+struct Current {
+    credentials: Credentials,
+    until: SystemTime,
+    resolved: Instant,
+    stamp: Stamp,
+    refused: bool,
+}
+
+impl Current {
+    fn is_usable(&self, source: &Source) -> bool {
+        let resolve_again = || self.resolved.elapsed() >= RESOLVE_AGAIN || source.stamp() != self.stamp;
+        SystemTime::now() < self.until && !(self.refused && resolve_again())
+    }
 }
 
 impl CredentialsCache {
+    /// Uses a provider of the SDK.
     pub(super) fn new(provider: SharedCredentialsProvider) -> Self {
-        Self { provider, timeout: TIMEOUT, state: Mutex::default() }
+        Self { source: Source::Provider(provider), tell: None, state: Mutex::default() }
+    }
+
+    /// Uses the user's profiles and environment variables. `config` says how STS and SSO are called.
+    pub(super) fn of_user(
+        selected: Selected,
+        config: SdkConfig,
+        ask: Option<AskCode>,
+        tell: Option<Tell>,
+    ) -> Self {
+        let source = Source::User(Box::new(UserSource::new(selected, config, ask)));
+        Self { source, tell, state: Mutex::default() }
+    }
+
+    /// Whether the user has to be asked for a code of an MFA device.
+    pub(super) async fn needs_code(&self) -> bool {
+        match &self.source {
+            Source::Provider(_) => false,
+            Source::User(user) => user.needs_code().await,
+        }
     }
 
     /// Returns credentials that do not expire soon.
     pub(super) async fn get(&self, operation: &'static str) -> Result<Credentials> {
         let asked = Instant::now();
         let mut state = self.state.lock().await;
-        if let Some((credentials, until)) = &state.current
-            && SystemTime::now() < *until
-        {
-            return Ok(credentials.clone());
+        if let Some(current) = state.current.as_ref().filter(|current| current.is_usable(&self.source)) {
+            return Ok(current.credentials.clone());
         }
-        if let Some((error, at)) = &state.failure
-            && *at >= asked
+        let stamp = self.source.stamp();
+        if let Some((error, at, files)) = &state.failure
+            && (*at >= asked || at.elapsed() < FAILURE_LIFETIME && *files == stamp)
         {
             return Err(CloudError { operation, ..error.clone() });
         }
-        let resolved = tokio::time::timeout(self.timeout, self.provider.provide_credentials()).await;
-        let resolved = resolved.unwrap_or_else(|_| Err(CredentialsError::provider_timed_out(self.timeout)));
-        match resolved {
+        // The futures of the services' clients have tens of kilobytes.
+        match Box::pin(self.resolve()).await {
             Ok(credentials) => {
-                let expiry = credentials.expiry().and_then(|expiry| expiry.checked_sub(REFRESH_BEFORE));
-                let until = expiry.unwrap_or_else(|| SystemTime::now() + DEFAULT_LIFETIME);
-                *state = State { current: Some((credentials.clone(), until)), failure: None };
+                let now = SystemTime::now();
+                let until = match credentials.expiry() {
+                    Some(expiry) => {
+                        let early = expiry.checked_sub(REFRESH_BEFORE).unwrap_or(expiry);
+                        early.max(now + MIN_LIFETIME)
+                    }
+                    None => now + DEFAULT_LIFETIME,
+                };
+                let (resolved, refused) = (Instant::now(), false);
+                let current = Current { credentials: credentials.clone(), until, resolved, stamp, refused };
+                let resolutions = state.resolutions + 1;
+                *state = State { current: Some(current), failure: None, resolutions };
                 Ok(credentials)
             }
             Err(error) => {
-                let error = classify(operation, &error);
-                state.failure = Some((error.clone(), Instant::now()));
-                Err(error)
+                // The stamp from before: what has changed meanwhile is not in the failure.
+                state.current = None;
+                state.failure = Some((error.clone(), Instant::now(), stamp));
+                Err(CloudError { operation, ..error })
             }
+        }
+    }
+
+    /// Takes notice of an error of a call that was made with these credentials.
+    pub(super) async fn note(&self, used: &Credentials, error: &CloudError) {
+        if !REFUSALS.contains(&error.code.as_str()) {
+            return;
+        }
+        let mut state = self.state.lock().await;
+        if let Some(current) = &mut state.current
+            && current.credentials == *used
+        {
+            current.refused = true;
+        }
+    }
+
+    /// Returns once there are other credentials, or the files differ from those with which they failed or were refused.
+    pub(super) async fn changed(&self) {
+        let known = self.state.lock().await.resolutions;
+        loop {
+            tokio::time::sleep(LOOK_AT_FILES).await;
+            let state = self.state.lock().await;
+            let failed = state.failure.as_ref().map(|(.., stamp)| stamp);
+            let refused =
+                state.current.as_ref().filter(|current| current.refused).map(|current| &current.stamp);
+            // Another call may have resolved them meanwhile.
+            if state.resolutions != known
+                || failed.or(refused).is_some_and(|stamp| *stamp != self.source.stamp())
+            {
+                return;
+            }
+        }
+    }
+
+    /// Resolves credentials, and tells the user if that takes long.
+    async fn resolve(&self) -> Result<Credentials> {
+        let resolving = self.source.resolve();
+        tokio::pin!(resolving);
+        let mut wait = SILENT_FOR;
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut resolving => return result,
+                () = tokio::time::sleep(wait) => self.tell_wait(),
+            }
+            wait = TELL_AGAIN;
+        }
+    }
+
+    fn tell_wait(&self) {
+        let (Some(tell), Source::User(user)) = (&self.tell, &self.source) else { return };
+        if let Some(what) = user.waits_for.lock().unwrap_or_else(PoisonError::into_inner).as_deref() {
+            tell(&format!("waiting for {what}"));
         }
     }
 }
@@ -103,94 +236,114 @@ impl ProvideCredentials for CredentialsCache {
     }
 }
 
-fn classify(operation: &'static str, error: &CredentialsError) -> CloudError {
-    let reason = reason(error);
-    let (class, code, message) = match error {
-        CredentialsError::CredentialsNotLoaded(_) if reason.is_empty() || reason.contains("no providers") => {
-            (ErrorClass::Auth, "NoCredentials", "there are no credentials".to_owned())
-        }
-        CredentialsError::CredentialsNotLoaded(_) => {
-            (ErrorClass::Auth, "NoCredentials", format!("there are no credentials: {reason}"))
-        }
-        CredentialsError::ProviderTimedOut(_) => {
-            let message = "the profile's credential_process or role gave no credentials in time";
-            (ErrorClass::Auth, "CredentialsTimeout", message.to_owned())
-        }
-        CredentialsError::InvalidConfiguration(_) => {
-            (ErrorClass::Auth, "InvalidProfile", format!("the profile is not valid: {reason}"))
-        }
-        _ if ["dispatch failure", "error trying to connect", "dns error"]
-            .iter()
-            .any(|s| reason.contains(s)) =>
-        {
-            let message = "the service that issues the credentials cannot be reached";
-            (ErrorClass::Transient, "Unreachable", message.to_owned())
-        }
-        _ if LOGGED_OUT.iter().any(|text| reason.contains(text)) => {
-            (ErrorClass::Auth, "ExpiredToken", "the login has expired".to_owned())
-        }
-        _ => (ErrorClass::Auth, "CredentialsFailed", format!("cannot get credentials: {reason}")),
-    };
-    CloudError::new(class, operation, code, message)
-}
-
-/// Returns the causes of an error, without its own text, which says only that there was an error.
-fn reason(error: &CredentialsError) -> String {
-    let mut causes: Vec<String> = Vec::new();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let text = cause.to_string();
-        if !causes.iter().any(|known| known.contains(&text)) {
-            causes.push(text);
-        }
-        next = cause.source();
-    }
-    causes.join(": ").chars().take(MAX_REASON).collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use rstest::rstest;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
+    use crate::domain::ErrorClass;
 
-    #[rstest]
-    #[case(CredentialsError::not_loaded_no_source(), ErrorClass::Auth, "NoCredentials")]
-    #[case(CredentialsError::not_loaded("profile `x` was not defined"), ErrorClass::Auth, "NoCredentials")]
-    #[case(CredentialsError::provider_timed_out(TIMEOUT), ErrorClass::Auth, "CredentialsTimeout")]
-    #[case(CredentialsError::invalid_configuration("a loop"), ErrorClass::Auth, "InvalidProfile")]
-    #[case(CredentialsError::provider_error("the session has expired"), ErrorClass::Auth, "ExpiredToken")]
-    #[case(CredentialsError::provider_error("AccessDenied"), ErrorClass::Auth, "CredentialsFailed")]
-    #[case(
-        CredentialsError::provider_error("dispatch failure: timeout"),
-        ErrorClass::Transient,
-        "Unreachable"
-    )]
-    fn errors_are_classified(#[case] error: CredentialsError, #[case] class: ErrorClass, #[case] code: &str) {
-        let error = classify("RunInstances", &error);
-        assert_eq!((error.class, error.code.as_str()), (class, code), "{error}");
+    /// Counts how often it is asked.
+    #[derive(Debug)]
+    struct Counting {
+        count: AtomicU32,
+        answer: fn(u32) -> provider::Result,
+    }
+
+    impl ProvideCredentials for Counting {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            let count = self.count.fetch_add(1, Ordering::Relaxed);
+            future::ProvideCredentials::ready((self.answer)(count))
+        }
+    }
+
+    fn counting(answer: fn(u32) -> provider::Result) -> (Arc<Counting>, CredentialsCache) {
+        let counting = Arc::new(Counting { count: 0.into(), answer });
+        let provider: Arc<dyn ProvideCredentials> = counting.clone();
+        (counting, CredentialsCache::new(SharedCredentialsProvider::new(provider)))
+    }
+
+    fn keys(count: u32, expiry: Option<SystemTime>) -> Credentials {
+        Credentials::new(format!("AKIA{count}"), "s", None, expiry, "test")
+    }
+
+    fn refusal(code: &str) -> CloudError {
+        CloudError::new(ErrorClass::Auth, "DescribeInstances", code, "no")
     }
 
     #[tokio::test(start_paused = true)]
     async fn resolution_that_hangs_is_one_failure_for_all() {
         #[derive(Debug)]
-        struct Hanging(std::sync::atomic::AtomicU32);
+        struct Hanging(AtomicU32);
         impl ProvideCredentials for Hanging {
             fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
             where
                 Self: 'a,
             {
-                self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                self.0.fetch_add(1, Ordering::Relaxed);
                 future::ProvideCredentials::new(std::future::pending())
             }
         }
-        let hanging = std::sync::Arc::new(Hanging(0.into()));
-        let provider: std::sync::Arc<dyn ProvideCredentials> = hanging.clone();
+        let hanging = Arc::new(Hanging(0.into()));
+        let provider: Arc<dyn ProvideCredentials> = hanging.clone();
         let cache = CredentialsCache::new(SharedCredentialsProvider::new(provider));
         let (first, second) = futures::join!(cache.get("DescribeInstances"), cache.get("DescribeImages"));
         for error in [first.unwrap_err(), second.unwrap_err()] {
             assert_eq!((error.class, error.code.as_str()), (ErrorClass::Auth, "CredentialsTimeout"));
         }
-        assert_eq!(hanging.0.load(std::sync::atomic::Ordering::Relaxed), 1);
+        assert_eq!(hanging.0.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn failure_is_not_repeated_at_once() {
+        let (counting, cache) = counting(|_| Err(CredentialsError::not_loaded("no")));
+        for _ in 0..100 {
+            assert_eq!(cache.get("DescribeInstances").await.unwrap_err().code, "NoCredentials");
+        }
+        assert_eq!(counting.count.load(Ordering::Relaxed), 1);
+        cache.state.lock().await.failure.as_mut().unwrap().1 -= FAILURE_LIFETIME;
+        assert!(cache.get("DescribeInstances").await.is_err());
+        assert_eq!(counting.count.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn refused_credentials_are_resolved_again_later() {
+        let (counting, cache) = counting(|count| Ok(keys(count, None)));
+        let used = cache.get("DescribeInstances").await.unwrap();
+        cache.note(&used, &refusal("ExpiredToken")).await;
+        assert_eq!(cache.get("DescribeInstances").await.unwrap(), used, "not at once");
+        cache.state.lock().await.current.as_mut().unwrap().resolved -= RESOLVE_AGAIN;
+        assert_eq!(cache.get("DescribeInstances").await.unwrap().access_key_id(), "AKIA1");
+        assert_eq!(counting.count.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn denied_action_leaves_the_credentials() {
+        let (_, cache) = counting(|count| Ok(keys(count, None)));
+        let used = cache.get("DescribeInstances").await.unwrap();
+        cache.note(&used, &refusal("UnauthorizedOperation")).await;
+        cache.state.lock().await.current.as_mut().unwrap().resolved -= RESOLVE_AGAIN;
+        assert_eq!(cache.get("DescribeInstances").await.unwrap(), used);
+    }
+
+    #[tokio::test]
+    async fn refusal_of_earlier_credentials_is_no_matter() {
+        let (_, cache) = counting(|count| Ok(keys(count, None)));
+        cache.get("DescribeInstances").await.unwrap();
+        cache.note(&keys(9, None), &refusal("ExpiredToken")).await;
+        assert!(!cache.state.lock().await.current.as_ref().unwrap().refused);
+    }
+
+    #[tokio::test]
+    async fn credentials_about_to_expire_are_not_resolved_for_each_call() {
+        let (counting, cache) =
+            counting(|count| Ok(keys(count, Some(SystemTime::now() + Duration::from_secs(20)))));
+        for _ in 0..100 {
+            cache.get("DescribeInstances").await.unwrap();
+        }
+        assert_eq!(counting.count.load(Ordering::Relaxed), 1);
     }
 }

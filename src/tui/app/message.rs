@@ -74,6 +74,8 @@ pub enum Msg {
     Copied(String, Copied),
     /// No shell could continue this process.
     CannotSuspend,
+    /// The credentials take long; the text says what they wait for.
+    Waiting(String),
 }
 
 /// Where a copied text went.

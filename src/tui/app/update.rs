@@ -48,6 +48,7 @@ fn apply(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::CannotSuspend => {
             model.notify(Severity::Info, "cannot suspend: no shell started hatchery in this terminal");
         }
+        Msg::Waiting(what) => model.notify(Severity::Info, what),
         Msg::Forwarded(task, id, purpose, result) => {
             return actions::forwarded(model, task, &id, purpose, result);
         }

@@ -68,6 +68,20 @@ impl<S: Surface> Driver<S> {
         Ok(())
     }
 
+    /// Shows what the credentials wait for.
+    pub(super) fn show_waits(&mut self) {
+        let Some(mut waits) = self.model.options.waits.clone() else { return };
+        let sender = self.sender.clone();
+        self.tasks.spawn(async move {
+            while waits.changed().await.is_ok() {
+                let what = waits.borrow_and_update().clone();
+                if sender.send(Incoming::Msg(Msg::Waiting(what))).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
     /// Reads the account's number while the dashboard is in use already.
     fn read_account(&mut self) {
         let Some(account) = self.account.clone() else { return };
