@@ -121,7 +121,8 @@ impl Session {
     /// Returns the user's name, which becomes the owner of launched environments: `HATCHERY_OWNER`, else the
     /// configuration's `owner`, else the login name.
     pub(crate) fn owner(&self) -> Result<String, Failure> {
-        let configured = std::env::var("HATCHERY_OWNER").ok().or_else(|| self.config.owner.clone());
+        let configured = std::env::var("HATCHERY_OWNER").ok().filter(|owner| !owner.is_empty());
+        let configured = configured.or_else(|| self.config.owner.clone());
         let owner = configured.or_else(|| whoami::username().ok()).unwrap_or_else(|| "unknown".to_owned());
         if owner.is_empty() || !text::is_printable(&owner, 64) {
             let message = format!("not a valid owner: {owner:?}");
@@ -259,7 +260,11 @@ async fn connect_to_aws(options: &GlobalOptions, config: &Config) -> Result<DynA
     check_region(options.region.as_deref())?;
     let cloud = cloud::aws::AwsCloud::connect(&options).await.map_err(|error| {
         let message = format!("cannot connect: {}", error.message);
-        Failure::new(Kind::Usage, message, "to try hatchery without AWS, run: hatchery demo")
+        let hint = match error.code.as_str() {
+            "InvalidSetting" => "correct it",
+            _ => "to try hatchery without AWS, run: hatchery demo",
+        };
+        Failure::new(Kind::Usage, message, hint)
     })?;
     check_region(Some(cloud::Cloud::region(&cloud)))?;
     Ok(std::sync::Arc::new(cloud))

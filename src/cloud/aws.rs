@@ -20,6 +20,7 @@ use self::call::{Limits, ReadDate};
 use self::checked_bases::CheckedBases;
 use self::credentials::CredentialsCache;
 use self::digest::DueDigests;
+use self::settings::Settings;
 use self::truncation::RejectTruncated;
 use super::{
     Account, BaseTemplate, Cloud, DatabaseSubnetGroup, Identity, Inventory, LaunchInstance, LogItem, LogLine,
@@ -41,6 +42,7 @@ mod credentials;
 mod database_options;
 mod databases;
 mod digest;
+mod foreign;
 mod holdings;
 mod instances;
 mod launch_template_copy;
@@ -54,6 +56,9 @@ mod pipelines;
 mod proofs;
 mod quotas;
 mod sessions;
+mod settings;
+mod skew;
+mod tls;
 mod truncation;
 
 /// The timeout of one attempt, of a call with its retries, and of a connection.
@@ -96,26 +101,31 @@ impl AwsCloud {
     /// Resolves the configuration. No request is sent to AWS.
     ///
     /// # Errors
-    /// Returns class `Invalid` if no Region is set.
+    /// Returns class `Invalid` if no Region is set, or if a setting of the environment or the profile is not valid.
     pub(crate) async fn connect(options: &ConnectOptions) -> Result<Self> {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .operation_attempt_timeout(ATTEMPT_TIMEOUT)
             .operation_timeout(CALL_TIMEOUT)
             .build();
-        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        let settings = Settings::load(options).await?;
+        let loader = aws_config::defaults(BehaviorVersion::latest())
             .timeout_config(timeouts)
-            .retry_config(RetryConfig::standard().with_max_attempts(3));
-        if let Some(profile) = &options.profile {
-            loader = loader.profile_name(profile);
-        }
+            .retry_config(RetryConfig::standard().with_max_attempts(3))
+            .http_client(settings.http_client()?);
+        let mut loader = settings.apply(loader);
         if let Some(region) = &options.region {
             loader = loader.region(Region::new(region.clone()));
         }
-        if let Some(url) = &options.endpoint_url {
+        let endpoint = options.endpoint_url.as_deref().filter(|url| !url.is_empty());
+        if let Some(url) = endpoint {
+            settings::check_endpoint("--endpoint-url", url)?;
             loader = loader.endpoint_url(url);
         }
         let mut config = loader.load().await;
+        if endpoint.is_none() {
+            config = settings.with_endpoints(config)?;
+        }
         if let Some(profile) = &options.profile {
             let provider = credentials::of_profile(profile, &config);
             config = config.into_builder().credentials_provider(provider).build();
@@ -129,7 +139,8 @@ impl AwsCloud {
     /// # Errors
     /// Returns class `Invalid` if no Region is set.
     pub fn with_config(config: &aws_config::SdkConfig) -> Result<Self> {
-        let region = config.region().map(ToString::to_string).ok_or_else(|| {
+        let region = config.region().map(ToString::to_string).filter(|region| !region.is_empty());
+        let region = region.ok_or_else(|| {
             let message = "no Region is set; use --region, AWS_REGION or the profile";
             CloudError::new(ErrorClass::Invalid, "Connect", "NoRegion", message)
         })?;
@@ -162,10 +173,18 @@ impl AwsCloud {
                     .retry_classifier(RejectTruncated)
                     .build(),
             ),
-            sts: aws_sdk_sts::Client::new(config),
-            quotas: aws_sdk_servicequotas::Client::new(config),
-            image_builder: aws_sdk_imagebuilder::Client::new(config),
-            ssm: aws_sdk_ssm::Client::new(config),
+            sts: aws_sdk_sts::Client::from_conf(
+                aws_sdk_sts::config::Builder::from(config).interceptor(ReadDate).build(),
+            ),
+            quotas: aws_sdk_servicequotas::Client::from_conf(
+                aws_sdk_servicequotas::config::Builder::from(config).interceptor(ReadDate).build(),
+            ),
+            image_builder: aws_sdk_imagebuilder::Client::from_conf(
+                aws_sdk_imagebuilder::config::Builder::from(config).interceptor(ReadDate).build(),
+            ),
+            ssm: aws_sdk_ssm::Client::from_conf(
+                aws_sdk_ssm::config::Builder::from(config).interceptor(ReadDate).build(),
+            ),
             limits: Arc::new(Limits::new(credentials)),
             arns: Arc::default(),
             due_digests: Arc::default(),

@@ -11,6 +11,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
 use tokio::sync::Mutex;
 
+use super::foreign;
 use crate::cloud::Result;
 use crate::domain::{CloudError, ErrorClass};
 
@@ -33,7 +34,10 @@ const LOGGED_OUT: [&str; 4] = ["expired", "Unauthorized", "sso/cache", "login/ca
 /// the profile; in the AWS CLI, `--profile` overrides the environment.
 /// <https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-quickstart.html#cli-configure-quickstart-precedence>
 pub(super) fn of_profile(name: &str, config: &SdkConfig) -> SharedCredentialsProvider {
-    let provider = ProviderConfig::without_region().with_region(config.region().cloned());
+    let mut provider = ProviderConfig::without_region().with_region(config.region().cloned());
+    if let Some(client) = config.http_client() {
+        provider = provider.with_http_client(client);
+    }
     let profile = ProfileFileCredentialsProvider::builder().configure(&provider).profile_name(name);
     SharedCredentialsProvider::new(profile.build())
 }
@@ -104,6 +108,9 @@ impl ProvideCredentials for CredentialsCache {
 }
 
 fn classify(operation: &'static str, error: &CredentialsError) -> CloudError {
+    if let Some((code, message)) = foreign::connection(error) {
+        return CloudError::new(ErrorClass::Transient, operation, code, message);
+    }
     let reason = reason(error);
     let (class, code, message) = match error {
         CredentialsError::CredentialsNotLoaded(_) if reason.is_empty() || reason.contains("no providers") => {
