@@ -48,7 +48,7 @@ impl Session {
     pub(crate) fn new(options: GlobalOptions, config: Config, console: Console) -> Self {
         let hostname = whoami::hostname().unwrap_or_else(|_| "unknown".to_owned());
         Self {
-            options,
+            options: options.without_empty_environment(),
             config,
             console: Arc::new(console),
             clock: Clock::system(),
