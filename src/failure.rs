@@ -139,6 +139,7 @@ fn auth_hint(code: &str) -> &'static str {
             "check the profile with: aws sts get-caller-identity; hatchery cannot ask for the code of an mfa_serial, so run it with the credentials of: aws configure export-credentials --format env"
         }
         "CredentialsTimeout" => "log in first, or check the profile with: aws sts get-caller-identity",
+        "InvalidCredentials" => "copy the credentials again",
         "InvalidProfile" => "correct the profile in ~/.aws/config",
         "ClockSkew" => "correct the clock, or synchronize it with a time server",
         // AWS refuses requests that were signed more than five minutes ago.

@@ -30,7 +30,10 @@ pub(crate) fn format_skew(local_minus_aws: TimeDelta) -> String {
     let seconds = local_minus_aws.num_seconds().unsigned_abs();
     let rounded = if seconds < 5 * MINUTE { seconds } else { (seconds + MINUTE / 2) / MINUTE * MINUTE };
     let direction = if local_minus_aws < TimeDelta::zero() { "behind" } else { "ahead of" };
-    format!("the clock of this computer is {} {direction} AWS's", format_duration(Duration::from_secs(rounded)))
+    format!(
+        "the clock of this computer is {} {direction} AWS's",
+        format_duration(Duration::from_secs(rounded))
+    )
 }
 
 /// Formats a duration in as many units as it takes to the second, for values that are parsed again: `1d 2h 30m`.

@@ -97,10 +97,16 @@ fn is_mime(data: &[u8]) -> bool {
 /// Checks what follows `#!` in a script: Linux takes all of it for a path and an argument.
 fn check_interpreter(line: &str) -> Result<(), Problem> {
     if line.ends_with('\r') {
-        return Err(("its lines end in CR LF, which is no end of a line for Linux", "convert it with: dos2unix"));
+        return Err((
+            "its lines end in CR LF, which is no end of a line for Linux",
+            "convert it with: dos2unix",
+        ));
     }
     if !line.trim_start().starts_with('/') {
-        return Err(("its first line names no program with its path", "begin it with #!/bin/sh, for example"));
+        return Err((
+            "its first line names no program with its path",
+            "begin it with #!/bin/sh, for example",
+        ));
     }
     Ok(())
 }

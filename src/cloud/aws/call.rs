@@ -216,9 +216,15 @@ where
             let connector = failure.as_connector_error().map(|error| DisplayErrorContext(error).to_string());
             let text = connector.unwrap_or(chain);
             // Without a connection, no request was sent.
-            if ["error trying to connect", "tcp connect", "dns error", "ConnectError"]
-                .iter()
-                .any(|s| text.contains(s))
+            if [
+                "error trying to connect",
+                "client error (Connect)",
+                "tcp connect",
+                "dns error",
+                "ConnectError",
+            ]
+            .iter()
+            .any(|s| text.contains(s))
             {
                 CloudError::new(ErrorClass::Transient, operation, "Unreachable", "AWS cannot be reached")
             } else {

@@ -79,6 +79,10 @@ impl CredentialsCache {
         let resolved = tokio::time::timeout(self.timeout, self.provider.provide_credentials()).await;
         let resolved = resolved.unwrap_or_else(|_| Err(CredentialsError::provider_timed_out(self.timeout)));
         match resolved {
+            Ok(credentials) if !can_be_sent(&credentials) => {
+                let message = "the access key or the session token has characters that no request can have";
+                Err(CloudError::new(ErrorClass::Auth, operation, "InvalidCredentials", message))
+            }
             Ok(credentials) => {
                 let expiry = credentials.expiry().and_then(|expiry| expiry.checked_sub(REFRESH_BEFORE));
                 let until = expiry.unwrap_or_else(|| SystemTime::now() + DEFAULT_LIFETIME);
@@ -105,6 +109,12 @@ impl ProvideCredentials for CredentialsCache {
             credentials
         })
     }
+}
+
+/// The SDK ends the process at a header that is not valid.
+fn can_be_sent(credentials: &Credentials) -> bool {
+    let is_valid = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
+    is_valid(credentials.access_key_id()) && credentials.session_token().is_none_or(is_valid)
 }
 
 fn classify(operation: &'static str, error: &CredentialsError) -> CloudError {

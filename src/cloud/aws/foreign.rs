@@ -100,7 +100,12 @@ mod tests {
     }
 
     #[rstest]
-    #[case(200, "text/html; charset=utf-8", "<title>\n Hotel\u{1b}[31m Wi-Fi</title>", "(HTTP 200, \"Hotel Wi-Fi\")")]
+    #[case(
+        200,
+        "text/html; charset=utf-8",
+        "<title>\n Hotel\u{1b}[31m Wi-Fi</title>",
+        "(HTTP 200, \"Hotel Wi-Fi\")"
+    )]
     #[case(403, "", "\n<!DOCTYPE HTML><TITLE lang=en>Blocked</TITLE>", "(HTTP 403, \"Blocked\")")]
     #[case(502, "text/html", "", "a web page, not AWS's (HTTP 502)")]
     #[case(407, "text/plain", "no", "the proxy wants a login")]
@@ -119,7 +124,9 @@ mod tests {
     #[test]
     fn redirect_names_its_host() {
         let elsewhere = response(302, &[("location", "http://login.hotel.example/?back=x")], "");
-        assert!(answer(&elsewhere).unwrap().1.contains("leads to login.hotel.example, not to AWS (HTTP 302)"));
+        assert!(
+            answer(&elsewhere).unwrap().1.contains("leads to login.hotel.example, not to AWS (HTTP 302)")
+        );
         assert!(answer(&response(307, &[], "")).unwrap().1.contains("leads to another page"));
     }
 

@@ -20,8 +20,7 @@ use crate::cloud::Result;
 use crate::domain::{CloudError, ErrorClass, text};
 
 /// The services that hatchery calls, by the ids that the variables of their endpoints are named after.
-const SERVICES: [&str; 7] =
-    ["EC2", "RDS", "CloudWatch Logs", "STS", "Service Quotas", "imagebuilder", "SSM"];
+const SERVICES: [&str; 7] = ["EC2", "RDS", "CloudWatch Logs", "STS", "Service Quotas", "imagebuilder", "SSM"];
 
 const ENDPOINT_VARIABLE: &str = "AWS_ENDPOINT_URL";
 const ENDPOINT_KEY: &str = "endpoint_url";
@@ -104,6 +103,10 @@ impl Settings {
             is_ignored: ignored.is_some_and(|value| value.eq_ignore_ascii_case("true")),
             settings: self,
         };
+        let global = endpoints.find(None, ENDPOINT_VARIABLE, ENDPOINT_KEY).filter(|_| !endpoints.is_ignored);
+        if let Some(url) = &global {
+            check_endpoint("AWS_ENDPOINT_URL, or endpoint_url of the profile,", url)?;
+        }
         if !endpoints.is_ignored {
             for service in SERVICES {
                 if let Some(url) = endpoints.find(Some(service), ENDPOINT_VARIABLE, ENDPOINT_KEY) {
@@ -111,9 +114,8 @@ impl Settings {
                 }
             }
         }
-        let global = endpoints.find(None, ENDPOINT_VARIABLE, ENDPOINT_KEY);
         let mut builder = config.into_builder();
-        builder.set_endpoint_url(global.filter(|_| !endpoints.is_ignored));
+        builder.set_endpoint_url(global);
         Ok(builder.service_config(endpoints).build())
     }
 }
@@ -156,12 +158,16 @@ fn variables() -> HashMap<String, String> {
 
 /// Rejects an endpoint that no request can be sent to. `what` names it in the error.
 pub(super) fn check_endpoint(what: &str, endpoint: &str) -> Result<()> {
-    let is_valid = Url::parse(endpoint)
-        .is_ok_and(|url| ["http", "https"].contains(&url.scheme()) && url.has_host() && url.port() != Some(0));
+    let is_valid = Url::parse(endpoint).is_ok_and(|url| {
+        ["http", "https"].contains(&url.scheme()) && url.has_host() && url.port() != Some(0)
+    });
     if is_valid {
         return Ok(());
     }
-    Err(invalid(format!("{what} is not a URL such as https://localhost:4566: {:?}", text::sanitize(endpoint))))
+    Err(invalid(format!(
+        "{what} is not a URL such as https://localhost:4566: {:?}",
+        text::sanitize(endpoint)
+    )))
 }
 
 /// Rejects a file that the SDK would read as an empty one. A missing one is none, as in the AWS CLI, and so is a folder.
