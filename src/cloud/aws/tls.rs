@@ -97,7 +97,8 @@ pub(super) fn problem(error: &(dyn Error + 'static)) -> Option<(&'static str, &'
 
 fn describe(reason: &CertificateError) -> (&'static str, &'static str) {
     match reason {
-        CertificateError::UnknownIssuer => (
+        // An authority of the same name with another key does not sign it either.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => (
             "CertificateUnknown",
             "the certificate of the server is not trusted: its issuer is unknown to this computer",
         ),
