@@ -80,6 +80,18 @@ pub(crate) fn folder() -> Option<PathBuf> {
 }
 
 impl Config {
+    /// Takes an empty text for none, as in the files of the AWS CLI.
+    fn without_empty(self) -> Self {
+        let filled = |value: Option<String>| value.filter(|text| !text.is_empty());
+        Self {
+            fleet: filled(self.fleet),
+            owner: filled(self.owner),
+            region: filled(self.region),
+            profile: filled(self.profile),
+            ..self
+        }
+    }
+
     /// Reads `file`, else the default file if it exists.
     ///
     /// # Errors
@@ -92,7 +104,8 @@ impl Config {
             let message = format!("cannot read the configuration {file}: {error}");
             Failure::new(Kind::Usage, message, "correct --config or the file's permissions")
         })?;
-        toml::from_str(&content).map_err(|error| {
+        let parsed: Result<Self, _> = toml::from_str(&content);
+        parsed.map(Self::without_empty).map_err(|error| {
             let line = error.span().map_or(1, |span| content[..span.start].matches('\n').count() + 1);
             let problem = text::sanitize(error.message());
             let message = format!("cannot parse the configuration {file}, line {line}: {problem}");
@@ -122,6 +135,12 @@ mod tests {
         assert_eq!(config.theme.as_deref(), Some("dark"));
         assert_eq!(config.refresh, Some(Duration::from_mins(1)));
         assert_eq!(config.keys["quit"].all(), ["q", "ctrl-q"]);
+    }
+
+    #[test]
+    fn empty_texts_are_none() {
+        let config = parse("fleet = \"\"\nowner = \"\"\nregion = \"\"\nprofile = \"\"\n").unwrap();
+        assert_eq!(config, Config::default());
     }
 
     #[rstest]

@@ -102,9 +102,7 @@ impl Failure {
             ErrorClass::Throttled => (Kind::Throttled, "wait a minute and try again"),
             ErrorClass::Capacity => (Kind::Failed, "try another subnet or instance type, or wait"),
             ErrorClass::Unknown => (Kind::UnknownOutcome, "check with hatchery ls before you try again"),
-            ErrorClass::Transient if error.code == "Unreachable" => {
-                (Kind::Unreachable, "check the network, the Region and the endpoint URL")
-            }
+            ErrorClass::Transient if let Some(hint) = network_hint(&error.code) => (Kind::Unreachable, hint),
             ErrorClass::Transient => (Kind::Failed, "try again"),
             ErrorClass::Unreadable => (Kind::Failed, "see how to restore its tags with: hatchery doctor"),
             ErrorClass::AlreadyExists | ErrorClass::Invalid => {
@@ -114,6 +112,23 @@ impl Failure {
         let failure = Self::new(kind, format!("{what}: {} ({})", error.message, error.code), hint);
         Self { is_temporary: error.class.is_temporary(), ..failure }
     }
+}
+
+/// What to do where something stands between this computer and AWS.
+fn network_hint(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "Unreachable" => "check the network, the Region and the endpoint URL",
+        "CertificateUnknown" => {
+            "if a proxy of your company opens TLS, set AWS_CA_BUNDLE, or ca_bundle in the profile, to a file with its certificate; else check the network"
+        }
+        "CertificateTime" => "check the clock of this computer, the network and the endpoint URL",
+        "CertificateName" | "CertificateInvalid" => "log in to the network, or check the endpoint URL",
+        "WebPage" | "Redirected" | "NetworkLogin" => "log in to the network, or check the proxy",
+        "ProxyLogin" => "log in to the proxy, or put user and password into the address in HTTPS_PROXY",
+        "ProxyRefused" | "ProxyFailed" => "check HTTPS_PROXY and NO_PROXY, or ask your administrator",
+        "EmptyAnswer" => "check the proxy and the endpoint URL",
+        _ => return None,
+    })
 }
 
 fn auth_hint(code: &str) -> &'static str {
@@ -140,8 +155,10 @@ fn auth_hint(code: &str) -> &'static str {
         }
         "CredentialsFailed" => "check the profile with: aws sts get-caller-identity",
         "CredentialsTimeout" => "log in first, or check the profile with: aws sts get-caller-identity",
+        "InvalidCredentials" => "copy the credentials again",
+        "ClockSkew" => "correct the clock, or synchronize it with a time server",
         // AWS refuses requests that were signed more than five minutes ago.
-        "RequestExpired" => "check the clock of this computer",
+        "RequestExpired" | "RequestTimeTooSkewed" => "check the clock of this computer",
         "ExpiredToken" | "ExpiredTokenException" | "InvalidGrantException" | "UnauthorizedSSOTokenError" => {
             "log in again (for example: aws sso login, or aws login)"
         }

@@ -35,7 +35,7 @@ pub(crate) fn start(file: Option<&Path>, stderr: bool) -> Result<(), Failure> {
         None if stderr => (BoxMakeWriter::new(std::io::stderr), false),
         None => return Ok(()),
     };
-    let filter = match std::env::var_os(FILTER_VARIABLE) {
+    let filter = match std::env::var_os(FILTER_VARIABLE).filter(|value| !value.is_empty()) {
         None => EnvFilter::new("warn,hatchery=info"),
         Some(value) => EnvFilter::try_from_env(FILTER_VARIABLE).map_err(|error| {
             let message = format!("{FILTER_VARIABLE} is not a valid filter: {}: {error}", value.display());

@@ -60,7 +60,7 @@ impl Session {
         let hostname = whoami::hostname().unwrap_or_else(|_| "unknown".to_owned());
         let zone = if options.utc { chrono_tz::UTC.into() } else { Zone::Local };
         Self {
-            options,
+            options: options.without_empty_environment(),
             config,
             console: Arc::new(console),
             clock: Clock::system(),
@@ -190,7 +190,8 @@ impl Session {
     /// Returns the user's name, which becomes the owner of launched environments: `HATCHERY_OWNER`, else the
     /// configuration's `owner`, else the login name.
     pub(crate) fn owner(&self) -> Result<String, Failure> {
-        let configured = std::env::var("HATCHERY_OWNER").ok().or_else(|| self.config.owner.clone());
+        let configured = std::env::var("HATCHERY_OWNER").ok().filter(|owner| !owner.is_empty());
+        let configured = configured.or_else(|| self.config.owner.clone());
         let owner = configured.or_else(|| whoami::username().ok()).unwrap_or_else(|| "unknown".to_owned());
         if owner.is_empty() || !text::is_printable(&owner, 64) {
             let message = format!("not a valid owner: {owner:?}");
@@ -350,7 +351,11 @@ async fn aws(options: &GlobalOptions, config: &Config, user: User) -> Result<clo
             return Failure::cloud("cannot connect", &error);
         }
         let message = format!("cannot connect: {}", error.message);
-        Failure::new(Kind::Usage, message, "to try hatchery without AWS, run: hatchery demo")
+        let hint = match error.code.as_str() {
+            "InvalidSetting" => "correct it",
+            _ => "to try hatchery without AWS, run: hatchery demo",
+        };
+        Failure::new(Kind::Usage, message, hint)
     })?;
     check_region(Some(cloud::Cloud::region(&cloud)))?;
     Ok(cloud)

@@ -11,15 +11,16 @@ use super::fleet::{checks, leftovers};
 use super::lookup::permission_samples;
 use super::{database_checks, json};
 use crate::cloud::{self, Answer, BaseTemplate, DynAccount, Inventory, Permission, Quota, ScheduledEngine};
-use crate::domain::format::format_duration;
+use crate::domain::format::{format_duration, format_skew};
 use crate::domain::{Access, Fleet, Target, World, health, lifecycle};
 use crate::engine::{Engine, exposure};
 use crate::failure::Failure;
 use crate::port_forwards;
 
-/// AWS rejects requests signed more than five minutes ago (Signature Version 4); this warns well before.
+/// AWS rejects requests signed more than five minutes ago (Signature Version 4); a warning comes well before.
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>
-const MAX_SKEW_SECONDS: i64 = 60;
+const REFUSED_SKEW: TimeDelta = TimeDelta::minutes(5);
+const MAX_SKEW: TimeDelta = TimeDelta::minutes(1);
 
 /// Longer than the usual intervals of the stack's schedule.
 const SCHEDULE_TOLERANCE: TimeDelta = TimeDelta::hours(1);
@@ -132,6 +133,10 @@ async fn check_all(session: &Session, findings: &mut Findings) -> Result<(), Fai
         }
         Err(error) => {
             findings.error("credentials", &Failure::cloud("cannot read the caller's identity", &error));
+            // AWS also tells its time when it refuses, and a wrong clock may be why.
+            if let Some(now) = account.time() {
+                check_clock(session.clock.now(), now, findings);
+            }
             return Ok(());
         }
     }
@@ -200,10 +205,10 @@ fn check_fleet(world: &World, engine: &Engine, findings: &mut Findings) {
 }
 
 fn check_clock(local: DateTime<Utc>, now: DateTime<Utc>, findings: &mut Findings) {
-    let skew = (local - now).num_seconds().abs();
-    if skew > MAX_SKEW_SECONDS {
-        let message = format!("the local clock differs from AWS's by {skew} seconds");
-        findings.push(Level::Warning, "clock", message, "synchronize it with a time server");
+    let skew = local - now;
+    if skew.abs() > MAX_SKEW {
+        let level = if skew.abs() > REFUSED_SKEW { Level::Error } else { Level::Warning };
+        findings.push(level, "clock", format_skew(skew), "synchronize it with a time server");
     } else {
         findings.ok("clock", "in sync with AWS");
     }

@@ -15,6 +15,7 @@ mod ls;
 mod rm;
 mod set;
 mod show;
+mod user_data;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum FleetCommand {

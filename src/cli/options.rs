@@ -58,6 +58,14 @@ struct OptionsOnly {
 }
 
 impl GlobalOptions {
+    /// An empty `HATCHERY_FLEET` is none, whereas an empty `--fleet` is a mistake.
+    pub(crate) fn without_empty_environment(mut self) -> Self {
+        if std::env::var_os("HATCHERY_FLEET").is_some_and(|name| name.is_empty()) {
+            self.fleet = self.fleet.filter(|name| !name.is_empty());
+        }
+        self
+    }
+
     /// Options of a process that is started without arguments: `HATCHERY_FLEET` and defaults.
     ///
     /// # Errors

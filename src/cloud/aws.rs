@@ -21,6 +21,7 @@ use self::call::{Limits, ReadDate};
 use self::checked_bases::CheckedBases;
 use self::credentials::{AskCode, CredentialsCache, Profiles, Selected, Tell};
 use self::digest::DueDigests;
+use self::settings::Settings;
 use self::truncation::RejectTruncated;
 use super::{
     Account, BaseTemplate, Cloud, DatabaseSubnetGroup, Identity, Inventory, LaunchInstance, LogItem,
@@ -42,6 +43,7 @@ mod credentials;
 mod database_options;
 mod databases;
 mod digest;
+mod foreign;
 mod holdings;
 mod instances;
 mod launch_template_copy;
@@ -55,6 +57,9 @@ mod pipelines;
 mod proofs;
 mod quotas;
 mod sessions;
+mod settings;
+mod skew;
+mod tls;
 mod truncation;
 
 /// The timeout of one attempt, of a call with its retries, and of a connection.
@@ -101,32 +106,38 @@ impl AwsCloud {
     /// Resolves the configuration. No request is sent to AWS.
     ///
     /// # Errors
-    /// Returns class `Invalid` if no Region is set, and class `Auth` if the profile does not exist or the files cannot be read.
+    /// Returns class `Invalid` if no Region is set or if a setting of the environment or the profile is not valid, and class `Auth` if the
+    /// profile does not exist or the files cannot be read.
     pub(crate) async fn connect(options: &ConnectOptions) -> Result<Self> {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .operation_attempt_timeout(ATTEMPT_TIMEOUT)
             .operation_timeout(CALL_TIMEOUT)
             .build();
-        let variable = |name: &str| std::env::var(name).ok();
-        let selected = Selected::new(options.profile.as_deref(), variable);
+        let selected = Selected::new(options.profile.as_deref(), |name| std::env::var(name).ok());
         let (files, name) = Profiles::read(selected.clone()).await?.for_sdk();
-        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        let settings = Settings::load(&files, &name).await?;
+        let loader = aws_config::defaults(BehaviorVersion::latest())
             .timeout_config(timeouts)
             .retry_config(RetryConfig::standard().with_max_attempts(3))
+            .http_client(settings.http_client()?)
             .profile_files(files)
             .profile_name(name)
             // Replaced below.
             .no_credentials();
+        let mut loader = settings.apply(loader);
         if let Some(region) = &options.region {
             loader = loader.region(Region::new(region.clone()));
         }
-        let mut config = loader.load().await;
+        let mut config = settings.with_endpoints(loader.load().await)?;
         // As in the AWS CLI, the option does not apply to the services that issue the credentials.
         let (ask, tell) = (options.ask_code.clone(), options.tell.clone());
         let credentials = CredentialsCache::of_user(selected, config.clone(), ask, tell);
-        if let Some(url) = &options.endpoint_url {
-            config = config.into_builder().endpoint_url(url).build();
+        if let Some(url) = options.endpoint_url.as_deref().filter(|url| !url.is_empty()) {
+            settings::check_endpoint("--endpoint-url", url)?;
+            let mut builder = config.into_builder().endpoint_url(url);
+            builder.set_service_config(None::<settings::Endpoints>);
+            config = builder.build();
         }
         let cloud = Self::with_credentials(&config, Some(Arc::new(credentials)))?;
         Ok(Self { profile: options.profile.clone().unwrap_or_default(), ..cloud })
@@ -151,7 +162,8 @@ impl AwsCloud {
     }
 
     fn with_credentials(config: &SdkConfig, credentials: Option<Arc<CredentialsCache>>) -> Result<Self> {
-        let region = config.region().map(ToString::to_string).ok_or_else(|| {
+        let region = config.region().map(ToString::to_string).filter(|region| !region.is_empty());
+        let region = region.ok_or_else(|| {
             let message = "no Region is set; use --region, AWS_REGION or the profile";
             CloudError::new(ErrorClass::Invalid, "Connect", "NoRegion", message)
         })?;
@@ -188,10 +200,18 @@ impl AwsCloud {
                     .retry_classifier(RejectTruncated)
                     .build(),
             ),
-            sts: aws_sdk_sts::Client::new(config),
-            quotas: aws_sdk_servicequotas::Client::new(config),
-            image_builder: aws_sdk_imagebuilder::Client::new(config),
-            ssm: aws_sdk_ssm::Client::new(config),
+            sts: aws_sdk_sts::Client::from_conf(
+                aws_sdk_sts::config::Builder::from(config).interceptor(ReadDate).build(),
+            ),
+            quotas: aws_sdk_servicequotas::Client::from_conf(
+                aws_sdk_servicequotas::config::Builder::from(config).interceptor(ReadDate).build(),
+            ),
+            image_builder: aws_sdk_imagebuilder::Client::from_conf(
+                aws_sdk_imagebuilder::config::Builder::from(config).interceptor(ReadDate).build(),
+            ),
+            ssm: aws_sdk_ssm::Client::from_conf(
+                aws_sdk_ssm::config::Builder::from(config).interceptor(ReadDate).build(),
+            ),
             limits: Arc::new(Limits::new(credentials)),
             arns: Arc::default(),
             due_digests: Arc::default(),

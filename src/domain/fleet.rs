@@ -89,7 +89,7 @@ pub struct NewFleet {
     /// Whether instances get a public IPv4 address. Their security groups admit only the VPN.
     pub public_address: bool,
     /// The bootstrap script, not encoded.
-    pub user_data: Option<String>,
+    pub user_data: Option<Vec<u8>>,
     /// The name of the key pair for SSH.
     pub key_name: Option<String>,
     /// The size of the root volume in GiB.

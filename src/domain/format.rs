@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
+
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
@@ -20,6 +22,18 @@ pub(crate) fn format_duration(duration: Duration) -> String {
     let units = units(duration);
     let first = units.iter().position(|(count, _)| *count > 0).unwrap_or(units.len() - 1);
     join(&units[first..units.len().min(first + 2)])
+}
+
+/// Says how far the local clock is from AWS's, to the minute if it is far.
+#[must_use]
+pub(crate) fn format_skew(local_minus_aws: TimeDelta) -> String {
+    let seconds = local_minus_aws.num_seconds().unsigned_abs();
+    let rounded = if seconds < 5 * MINUTE { seconds } else { (seconds + MINUTE / 2) / MINUTE * MINUTE };
+    let direction = if local_minus_aws < TimeDelta::zero() { "behind" } else { "ahead of" };
+    format!(
+        "the clock of this computer is {} {direction} AWS's",
+        format_duration(Duration::from_secs(rounded))
+    )
 }
 
 /// Formats a duration in as many units as it takes to the second, for values that are parsed again: `1d 2h 30m`.
@@ -102,6 +116,15 @@ mod tests {
             (format_duration(duration).as_str(), format_exact_duration(duration).as_str()),
             (text, exact)
         );
+    }
+
+    #[rstest]
+    #[case(-7_199, "2h behind AWS's")]
+    #[case(-7_231, "2h 1m behind AWS's")]
+    #[case(299, "4m 59s ahead of AWS's")]
+    fn skew_is_rounded_to_minutes(#[case] seconds: i64, #[case] text: &str) {
+        let formatted = format_skew(TimeDelta::seconds(seconds));
+        assert_eq!(formatted, format!("the clock of this computer is {text}"));
     }
 
     #[rstest]

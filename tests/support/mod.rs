@@ -23,4 +23,5 @@ pub(crate) mod recorder;
 pub(crate) mod running;
 pub(crate) mod server;
 pub(crate) mod session_manager;
+pub(crate) mod tls_proxy;
 pub(crate) mod transcript;

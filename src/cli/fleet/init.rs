@@ -1,21 +1,18 @@
 //! `hatchery fleet init`
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
 use super::checks;
 use super::log::log_change;
+use super::user_data;
 use crate::cli::context::Session;
 use crate::cli::json;
 use crate::domain::policy::{SETTINGS, Setting};
 use crate::domain::{ErrorClass, FleetName, NewFleet, Policy, text};
 use crate::failure::{Failure, Kind};
-
-/// EC2's limit for user data, in bytes before Base64.
-/// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html>
-const MAX_USER_DATA: usize = 16 * 1024;
 
 /// Settings that make no sense for a new fleet.
 const SETTINGS_WITHOUT_FLAG: [&str; 5] =
@@ -118,7 +115,7 @@ impl InitArgs {
             security_groups: self.security_groups.clone(),
             instance_profile: self.instance_profile.clone(),
             public_address: !self.private,
-            user_data: self.user_data.as_ref().map(|path| read_user_data(path)).transpose()?,
+            user_data: self.user_data.as_ref().map(|path| user_data::read(path)).transpose()?,
             key_name: self.key_name.clone(),
             volume_gib: Some(self.volume_gib),
         })
@@ -135,20 +132,6 @@ fn check_names<'n>(flag: &str, names: impl IntoIterator<Item = &'n String>) -> R
             Err(Failure::new(Kind::Usage, message, "use up to 256 printable characters without spaces"))
         }
     }
-}
-
-fn read_user_data(path: &Path) -> Result<String, Failure> {
-    let file = path.display();
-    let script = std::fs::read_to_string(path).map_err(|error| {
-        Failure::new(Kind::Usage, format!("cannot read the user data {file}: {error}"), "correct --user-data")
-    })?;
-    if script.len() > MAX_USER_DATA {
-        let size = script.len();
-        let message =
-            format!("the user data {file} is too long: {size} bytes, and EC2 accepts {MAX_USER_DATA}");
-        return Err(Failure::new(Kind::Usage, message, "download the rest from the script"));
-    }
-    Ok(script)
 }
 
 pub(super) async fn run(args: &InitArgs, session: &Session) -> Result<(), Failure> {

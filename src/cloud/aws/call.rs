@@ -17,6 +17,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use super::credentials::CredentialsCache;
+use super::{foreign, skew};
 use crate::cloud::{Observed, Result};
 use crate::domain::{CloudError, ErrorClass};
 
@@ -171,7 +172,7 @@ where
                 Ok(Observed { value, as_of })
             }
             Err(error) => {
-                let error = classify(operation, access, &error);
+                let error = skew::explain(classify(operation, access, &error), as_of);
                 if let Some((cache, used)) = &credentials {
                     cache.note(used, &error).await;
                 }
@@ -190,6 +191,9 @@ where
 {
     let lost = if access == Access::Write { ErrorClass::Unknown } else { ErrorClass::Transient };
     let chain = DisplayErrorContext(error).to_string();
+    if let Some(problem) = foreign_problem(operation, lost, error) {
+        return problem;
+    }
     match error {
         // The call succeeded, but its response cannot be parsed.
         SdkError::ServiceError(service) if service.raw().status().is_success() => {
@@ -220,9 +224,15 @@ where
             let connector = failure.as_connector_error().map(|error| DisplayErrorContext(error).to_string());
             let text = connector.unwrap_or(chain);
             // Without a connection, no request was sent.
-            if ["error trying to connect", "tcp connect", "dns error", "ConnectError"]
-                .iter()
-                .any(|s| text.contains(s))
+            if [
+                "error trying to connect",
+                "client error (Connect)",
+                "tcp connect",
+                "dns error",
+                "ConnectError",
+            ]
+            .iter()
+            .any(|s| text.contains(s))
             {
                 CloudError::new(ErrorClass::Transient, operation, "Unreachable", "AWS cannot be reached")
             } else {
@@ -235,6 +245,27 @@ where
         }
         _ => CloudError::new(ErrorClass::Invalid, operation, "BadRequest", shorten(&chain)),
     }
+}
+
+/// Tells what stands between this computer and AWS, if that is the problem.
+fn foreign_problem<E>(operation: &'static str, lost: ErrorClass, error: &SdkError<E>) -> Option<CloudError>
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+{
+    if let SdkError::DispatchFailure(failure) = error {
+        let (code, message) = foreign::connection(failure.as_connector_error()?)?;
+        return Some(CloudError::new(ErrorClass::Transient, operation, code, message));
+    }
+    // A known error code is AWS's, whatever its answer looks like.
+    if error.as_service_error().and_then(ProvideErrorMetadata::code).is_some_and(|code| !code.is_empty()) {
+        return None;
+    }
+    let response = error.raw_response()?;
+    let (code, message) = foreign::answer(response)?;
+    // A proxy may replace an answer of AWS by a page of its own. A refusal or a redirection comes before AWS is asked.
+    let is_refusal = (300..500).contains(&response.status().as_u16());
+    let class = if is_refusal { ErrorClass::Transient } else { lost };
+    Some(CloudError::new(class, operation, code, message))
 }
 
 fn is_credentials_error(chain: &str) -> bool {
@@ -281,6 +312,7 @@ fn class_of(code: &str, message: &str, status: u16) -> Option<ErrorClass> {
         | "ExpiredTokenException"
         | "InvalidClientTokenId"
         | "RequestExpired"
+        | "RequestTimeTooSkewed"
         | "SignatureDoesNotMatch"
         | "UnrecognizedClientException"
         | "MissingAuthenticationToken"

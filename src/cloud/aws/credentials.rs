@@ -144,7 +144,7 @@ impl CredentialsCache {
             return Err(CloudError { operation, ..error.clone() });
         }
         // The futures of the services' clients have tens of kilobytes.
-        match Box::pin(self.resolve()).await {
+        match Box::pin(self.resolve()).await.and_then(check) {
             Ok(credentials) => {
                 let now = SystemTime::now();
                 let until = match credentials.expiry() {
@@ -234,6 +234,16 @@ impl ProvideCredentials for CredentialsCache {
             credentials
         })
     }
+}
+
+/// Refuses credentials that no request can have: the SDK ends the process at a header that is not valid.
+fn check(credentials: Credentials) -> Result<Credentials> {
+    let is_valid = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_valid(credentials.access_key_id()) && credentials.session_token().is_none_or(is_valid) {
+        return Ok(credentials);
+    }
+    let message = "the access key or the session token has characters that no request can have";
+    Err(error::auth("InvalidCredentials", message))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use crate::cloud::aws::foreign;
 use crate::domain::{CloudError, ErrorClass};
 
 /// The operation of these errors, until the call is known that needs the credentials.
@@ -25,6 +26,13 @@ pub(super) fn unreachable(service: &str, reason: &str) -> CloudError {
     let reason = if reason.is_empty() { String::new() } else { format!(": {}", shorten(reason)) };
     let message = format!("{service}, which issues the credentials, cannot be reached{reason}");
     CloudError::new(ErrorClass::Transient, OPERATION, "Unreachable", message)
+}
+
+/// Returns the error of a service that a proxy or a certificate keeps from being reached.
+pub(super) fn kept_away(service: &str, error: &(dyn Error + 'static)) -> Option<CloudError> {
+    let (code, message) = foreign::connection(error)?;
+    let message = format!("{service}, which issues the credentials, cannot be reached: {message}");
+    Some(CloudError::new(ErrorClass::Transient, OPERATION, code, message))
 }
 
 /// Returns the causes of an error, without its own text, which says only that there was an error.

@@ -10,9 +10,11 @@ use aws_sdk_sts::Client;
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 
 use super::chain::{Role, WebIdentity};
-use super::error::{auth, is_network, reason, root, shorten, unreachable};
+use super::error::{auth, is_network, kept_away, reason, root, shorten, unreachable};
 use crate::cloud::Result;
 use crate::domain::{CloudError, ErrorClass};
+
+const STS: &str = "the AWS service STS";
 
 /// Assumes a role with other credentials, and with the code of the user's device if it needs one.
 pub(super) async fn assume(
@@ -76,10 +78,13 @@ where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
     let SdkError::ServiceError(service) = error else {
+        if let Some(error) = kept_away(STS, error) {
+            return error;
+        }
         let causes = reason(error);
         let text = format!("{error}: {causes}");
         if is_network(&text) || matches!(error, SdkError::TimeoutError(_) | SdkError::ResponseError(_)) {
-            return unreachable("the AWS service STS", &root(error));
+            return unreachable(STS, &root(error));
         }
         return auth("CredentialsFailed", format!("cannot assume the role {arn}: {}", shorten(&causes)));
     };
@@ -95,7 +100,7 @@ where
         "Throttling" | "ThrottlingException" | "RequestThrottled" => {
             CloudError { class: ErrorClass::Throttled, ..auth(code, message) }
         }
-        _ if status >= 500 => unreachable("the AWS service STS", said),
+        _ if status >= 500 => unreachable(STS, said),
         _ => auth(refused, message),
     }
 }

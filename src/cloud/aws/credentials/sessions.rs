@@ -14,9 +14,11 @@ use serde::Deserialize;
 use sha1::{Digest as _, Sha1};
 
 use super::chain::Sso;
-use super::error::{auth, is_network, reason, shorten, unreachable};
+use super::error::{auth, is_network, kept_away, reason, shorten, unreachable};
 use crate::cloud::Result;
 use crate::domain::CloudError;
+
+const SIGN_IN: &str = "AWS Sign-In";
 
 /// The part of a cached SSO token that tells what became of the session.
 #[derive(Deserialize)]
@@ -61,9 +63,13 @@ pub(super) async fn sso(config: &SdkConfig, profile: &str, sso: &Sso) -> Result<
     provider.set_session_name(sso.session.clone());
     let found = provider.build().provide_credentials().await;
     found.map_err(|error| {
+        let service = format!("IAM Identity Center (SSO) in {}", sso.region);
+        if let Some(error) = kept_away(&service, &error) {
+            return error;
+        }
         let reason = reason(&error);
         if is_network(&reason) {
-            return unreachable(&format!("IAM Identity Center (SSO) in {}", sso.region), cause(&reason));
+            return unreachable(&service, cause(&reason));
         }
         let is_forbidden = reason.contains("ForbiddenException");
         if is_forbidden || reason.contains("ResourceNotFoundException") {
@@ -88,13 +94,16 @@ pub(super) async fn sso(config: &SdkConfig, profile: &str, sso: &Sso) -> Result<
 /// Gets the credentials of a session of `aws login`.
 pub(super) async fn login(config: &SdkConfig, profile: &str, session: &str) -> Result<Credentials> {
     let provider = LoginCredentialsProvider::builder(session).configure(&provider_config(config)).build();
-    provider.provide_credentials().await.map_err(|error| login_failed(profile, &reason(&error)))
+    provider
+        .provide_credentials()
+        .await
+        .map_err(|error| kept_away(SIGN_IN, &error).unwrap_or_else(|| login_failed(profile, &reason(&error))))
 }
 
 fn login_failed(profile: &str, reason: &str) -> CloudError {
     let session = format!("the login of the profile {profile:?}");
     if is_network(reason) {
-        return unreachable("AWS Sign-In", cause(reason));
+        return unreachable(SIGN_IN, cause(reason));
     }
     // A file of the cache that is not there.
     if reason.contains("failed to read") {

@@ -14,7 +14,7 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use futures::future::BoxFuture;
 
 use super::chain::{Base, Chain, Role, WebIdentity};
-use super::error::{auth, invalid, is_network, reason, shorten, unreachable};
+use super::error::{auth, invalid, is_network, kept_away, reason, shorten, unreachable};
 use super::profiles::{Choice, Profiles, Selected, paths};
 use super::{process, roles, sessions};
 use crate::cloud::Result;
@@ -259,6 +259,9 @@ async fn provide(service: &str, provider: &impl ProvideCredentials) -> Result<Cr
     let found = tokio::time::timeout(TIMEOUT, provider.provide_credentials()).await;
     let found = found.unwrap_or_else(|_| Err(CredentialsError::provider_timed_out(TIMEOUT)));
     found.map_err(|error| {
+        if let Some(error) = kept_away(service, &error) {
+            return error;
+        }
         let reason = reason(&error);
         match error {
             CredentialsError::CredentialsNotLoaded(_) if reason.is_empty() => {

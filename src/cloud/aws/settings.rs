@@ -1,0 +1,253 @@
+//! What the environment and the user's profile say of Region, endpoints and certificates. An empty value is none, as in the AWS CLI; the
+//! SDK takes it for a value, and ends the process at an empty endpoint.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use aws_config::imds::region::ImdsRegionProvider;
+use aws_config::{ConfigLoader, Region, SdkConfig, profile};
+use aws_runtime::env_config::EnvConfigValue;
+use aws_runtime::env_config::file::EnvConfigFiles;
+use aws_runtime::env_config::section::EnvConfigSections;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_types::os_shim_internal::{Env, Fs};
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
+use url::Url;
+
+use super::tls;
+use crate::cloud::Result;
+use crate::domain::{CloudError, ErrorClass, text};
+
+/// The services that hatchery calls, by the ids that the variables of their endpoints are named after.
+const SERVICES: [&str; 7] = ["EC2", "RDS", "CloudWatch Logs", "STS", "Service Quotas", "imagebuilder", "SSM"];
+
+const ENDPOINT_VARIABLE: &str = "AWS_ENDPOINT_URL";
+const ENDPOINT_KEY: &str = "endpoint_url";
+
+/// The environment and the profile, without empty values.
+#[derive(Debug)]
+pub(super) struct Settings {
+    env: Env,
+    sections: EnvConfigSections,
+}
+
+impl Settings {
+    /// Reads the environment, and the profile of this name in the files.
+    ///
+    /// # Errors
+    /// Returns class `Invalid` if the files cannot be parsed.
+    pub(super) async fn load(files: &EnvConfigFiles, profile: &str) -> Result<Self> {
+        Self::read(variables(), files, profile).await
+    }
+
+    async fn read(variables: HashMap<String, String>, files: &EnvConfigFiles, profile: &str) -> Result<Self> {
+        let env = Env::from(variables);
+        let name = Cow::Owned(profile.to_owned());
+        let sections = profile::load(&Fs::real(), &env, files, Some(name)).await;
+        let sections = sections
+            .map_err(|error| invalid(format!("cannot read the AWS configuration: {}", chain(&error))))?;
+        Ok(Self { env, sections })
+    }
+
+    /// Returns a value of the environment, else of the profile.
+    fn get(&self, variable: &str, key: &str) -> Option<String> {
+        let of_env = self.env.get(variable).ok();
+        of_env.or_else(|| self.sections.get(key).map(str::to_owned)).filter(|value| !value.is_empty())
+    }
+
+    fn region(&self) -> Option<String> {
+        let of_env = self.env.get("AWS_REGION").or_else(|_| self.env.get("AWS_DEFAULT_REGION")).ok();
+        of_env.or_else(|| self.sections.get("region").map(str::to_owned)).filter(|region| !region.is_empty())
+    }
+
+    /// The client of all requests, those for credentials included.
+    ///
+    /// # Errors
+    /// Returns class `Invalid` if the file with the certificates of authorities cannot be used.
+    pub(super) fn http_client(&self) -> Result<SharedHttpClient> {
+        let bundle = self.get("AWS_CA_BUNDLE", "ca_bundle").map(|path| {
+            let is_variable = self.env.get("AWS_CA_BUNDLE").is_ok();
+            let source = if is_variable { "AWS_CA_BUNDLE" } else { "ca_bundle of the profile" };
+            tls::Bundle { path: expand_home(&path, &self.env), source }
+        });
+        tls::http_client(bundle.as_ref())
+    }
+
+    /// Tells the loader what it would read as a value although it is empty.
+    pub(super) fn apply(&self, loader: ConfigLoader) -> ConfigLoader {
+        match self.region() {
+            Some(region) => loader.region(Region::new(region)),
+            // The last one of the SDK's chain.
+            None => loader.region(ImdsRegionProvider::builder().build()),
+        }
+    }
+
+    /// Replaces the endpoints, which the SDK takes as they are.
+    ///
+    /// # Errors
+    /// Returns class `Invalid` if one is not a URL that requests can be sent to.
+    pub(super) fn with_endpoints(self, config: SdkConfig) -> Result<SdkConfig> {
+        let ignored = self.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "ignore_configured_endpoint_urls");
+        let endpoints = Endpoints {
+            is_ignored: ignored.is_some_and(|value| value.eq_ignore_ascii_case("true")),
+            settings: self,
+        };
+        let global = endpoints.find(None, ENDPOINT_VARIABLE, ENDPOINT_KEY).filter(|_| !endpoints.is_ignored);
+        if let Some(url) = &global {
+            check_endpoint("AWS_ENDPOINT_URL, or endpoint_url of the profile,", url)?;
+        }
+        if !endpoints.is_ignored {
+            for service in SERVICES {
+                if let Some(url) = endpoints.find(Some(service), ENDPOINT_VARIABLE, ENDPOINT_KEY) {
+                    check_endpoint(&format!("the endpoint of {service}"), &url)?;
+                }
+            }
+        }
+        let mut builder = config.into_builder();
+        builder.set_endpoint_url(global);
+        Ok(builder.service_config(endpoints).build())
+    }
+}
+
+/// The SDK's own implementation takes empty values.
+#[derive(Debug)]
+pub(super) struct Endpoints {
+    settings: Settings,
+    is_ignored: bool,
+}
+
+impl Endpoints {
+    fn find(&self, service: Option<&str>, variable: &str, key: &str) -> Option<String> {
+        let value = EnvConfigValue::new().env(variable).profile(key);
+        let value = match service {
+            Some(id) => value.service_id(id),
+            None => value,
+        };
+        let (value, _) = value.load(&self.settings.env, Some(&self.settings.sections))?;
+        Some(value.into_owned()).filter(|value| !value.is_empty())
+    }
+}
+
+impl LoadServiceConfig for Endpoints {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        if self.is_ignored && key.env() == ENDPOINT_VARIABLE {
+            return None;
+        }
+        self.find(Some(key.service_id()), key.env(), key.profile())
+    }
+}
+
+/// The variables that have a value. What is not Unicode is none of AWS's.
+fn variables() -> HashMap<String, String> {
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(text).filter(|(_, value)| !value.is_empty()).collect()
+}
+
+/// Rejects an endpoint that no request can be sent to. `what` names it in the error.
+pub(super) fn check_endpoint(what: &str, endpoint: &str) -> Result<()> {
+    let is_valid = Url::parse(endpoint).is_ok_and(|url| {
+        ["http", "https"].contains(&url.scheme()) && url.has_host() && url.port() != Some(0)
+    });
+    if is_valid {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "{what} is not a URL such as https://localhost:4566: {:?}",
+        text::sanitize(endpoint)
+    )))
+}
+
+fn expand_home(path: &str, env: &Env) -> PathBuf {
+    match (path.strip_prefix("~/"), env.get("HOME")) {
+        (Some(rest), Ok(home)) => Path::new(&home).join(rest),
+        _ => PathBuf::from(path),
+    }
+}
+
+pub(super) fn invalid(message: String) -> CloudError {
+    CloudError::new(ErrorClass::Invalid, "Connect", "InvalidSetting", message)
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_runtime::env_config::file::EnvConfigFileKind;
+    use rstest::rstest;
+
+    use super::*;
+
+    async fn settings(variables: &[(&str, &str)], config: &str) -> Settings {
+        let mut all: HashMap<_, _> =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        all.insert("HOME".to_owned(), "/home/amy".to_owned());
+        let files = EnvConfigFiles::builder().with_contents(EnvConfigFileKind::Config, config).build();
+        Settings::read(all, &files, "default").await.unwrap()
+    }
+
+    fn endpoints(settings: Settings) -> Vec<Option<String>> {
+        let config = settings.with_endpoints(SdkConfig::builder().build()).unwrap();
+        let of = |service| {
+            let key = ServiceConfigKey::builder().service_id(service);
+            let key = key.env(ENDPOINT_VARIABLE).profile(ENDPOINT_KEY).build().unwrap();
+            config.service_config().unwrap().load_config(key)
+        };
+        vec![config.endpoint_url().map(str::to_owned), of("EC2"), of("RDS")]
+    }
+
+    fn some(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+
+    #[tokio::test]
+    async fn endpoints_come_from_the_nearest_value_that_is_not_empty() {
+        let config = "[default]\nendpoint_url = http://profile\nservices = local\n\n[services local]\nrds =\n  endpoint_url = http://rds\n";
+        let found = endpoints(settings(&[], config).await);
+        assert_eq!(found, [some("http://profile"), some("http://profile"), some("http://rds")]);
+        let variables = [("AWS_ENDPOINT_URL", "http://all"), ("AWS_ENDPOINT_URL_EC2", "http://ec2")];
+        let found = endpoints(settings(&variables, config).await);
+        assert_eq!(found, [some("http://all"), some("http://ec2"), some("http://all")]);
+        let ignored = [("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")];
+        assert_eq!(endpoints(settings(&ignored, config).await), [None, None, None]);
+        let empty = "[default]\nendpoint_url =\nregion =\nca_bundle =\n";
+        let settings = settings(&[], empty).await;
+        assert_eq!((settings.region(), settings.get("AWS_CA_BUNDLE", "ca_bundle")), (None, None));
+        assert_eq!(endpoints(settings), [None, None, None]);
+    }
+
+    #[tokio::test]
+    async fn environment_beats_the_profile() {
+        let config = "[default]\nregion = eu-west-1\nca_bundle = ~/ca.pem\n";
+        let settings = settings(&[("AWS_DEFAULT_REGION", "eu-north-1")], config).await;
+        assert_eq!(settings.region(), some("eu-north-1"));
+        assert_eq!(settings.get("AWS_CA_BUNDLE", "ca_bundle"), some("~/ca.pem"));
+        assert!(expand_home("~/ca.pem", &settings.env).is_absolute());
+    }
+
+    #[rstest]
+    #[case("http://127.0.0.1:5000", true)]
+    #[case("https://vpce-0123.ec2.eu-west-1.vpce.amazonaws.com", true)]
+    #[case("http://[::1]:4566/", true)]
+    #[case("localhost:4566", false)]
+    #[case("nonsense", false)]
+    #[case("http://", false)]
+    #[case("http://[::1", false)]
+    #[case("http://a b/", false)]
+    #[case("http://x:99999", false)]
+    #[case("ftp://x", false)]
+    #[case("file:///etc/passwd", false)]
+    fn endpoints_are_urls_of_http(#[case] endpoint: &str, #[case] expected: bool) {
+        assert_eq!(check_endpoint("the endpoint", endpoint).is_ok(), expected);
+    }
+}
