@@ -220,6 +220,11 @@ where
             credentials_code(&chain),
             credentials_message(&chain),
         ),
+        // Such as a character in a variable that becomes part of a header.
+        SdkError::DispatchFailure(failure) if failure.is_user() => {
+            let message = format!("the request cannot be sent: {}", shorten(&chain));
+            CloudError::new(ErrorClass::Invalid, operation, "BadRequest", message)
+        }
         SdkError::DispatchFailure(failure) => {
             let connector = failure.as_connector_error().map(|error| DisplayErrorContext(error).to_string());
             let text = connector.unwrap_or(chain);
