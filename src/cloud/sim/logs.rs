@@ -176,7 +176,7 @@ mod tests {
 
     use super::super::{Scenario, SimCloud};
     use crate::clock::Clock;
-    use crate::cloud::{Cloud as _, LeftOut, LogItem, LogQuery, MAX_LOG_LINES};
+    use crate::cloud::{LeftOut, LogItem, LogQuery, MAX_LOG_LINES};
     use crate::domain::RecordId;
 
     fn cloud() -> (SimCloud, LogQuery) {
