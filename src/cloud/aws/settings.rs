@@ -206,12 +206,9 @@ mod tests {
         vec![config.endpoint_url().map(str::to_owned), of("EC2"), of("RDS")]
     }
 
-    fn some(text: &str) -> Option<String> {
-        Some(text.to_owned())
-    }
-
     #[tokio::test]
     async fn endpoints_come_from_the_nearest_value_that_is_not_empty() {
+        let some = |text: &str| Some(text.to_owned());
         let config = "[default]\nendpoint_url = http://profile\nservices = local\n\n[services local]\nrds =\n  endpoint_url = http://rds\n";
         let found = endpoints(settings(&[], config).await);
         assert_eq!(found, [some("http://profile"), some("http://profile"), some("http://rds")]);
@@ -230,8 +227,8 @@ mod tests {
     async fn environment_beats_the_profile() {
         let config = "[default]\nregion = eu-west-1\nca_bundle = ~/ca.pem\n";
         let settings = settings(&[("AWS_DEFAULT_REGION", "eu-north-1")], config).await;
-        assert_eq!(settings.region(), some("eu-north-1"));
-        assert_eq!(settings.get("AWS_CA_BUNDLE", "ca_bundle"), some("~/ca.pem"));
+        assert_eq!(settings.region().as_deref(), Some("eu-north-1"));
+        assert_eq!(settings.get("AWS_CA_BUNDLE", "ca_bundle").as_deref(), Some("~/ca.pem"));
         assert!(expand_home("~/ca.pem", &settings.env).is_absolute());
     }
 
