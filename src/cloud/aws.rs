@@ -1,6 +1,6 @@
 //! The adapter to AWS: EC2, RDS, CloudWatch Logs, Image Builder, Systems Manager, STS and Service Quotas.
 //!
-//! Regions and endpoints come from the SDK's default chain; credentials, profiles and sessions from [`credentials`], as in the AWS CLI.
+//! Regions and endpoints come from the SDK's default chain; credentials, profiles and sessions from `credentials`, as in the AWS CLI.
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html>
 
 use std::collections::BTreeMap;

@@ -10,7 +10,7 @@ use crate::cloud::LogLine;
 use crate::domain::RecordId;
 use crate::tui::text;
 
-/// The size of the buffer, in bytes by [`memory`].
+/// The size of the buffer, in bytes by its `memory`.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
 
 /// The memory of a line beside its text, in bytes: two strings, the time and the number, rounded up.
