@@ -126,7 +126,7 @@ async fn logs_give_an_event_whole() {
     };
     let lines = text("Asia/Kolkata", &["logs", "checkout-fix"]);
     assert_eq!(&lines[0][19..], "+05:30 app          java.lang.Error: boom");
-    assert_eq!(lines[1..], [format!("{:43}at A.b(A.java:1)", ""), format!("{:39}red", "")]);
+    assert_eq!(lines[1..], [format!("{:43}at A.b(A.java:1)", ""), format!("{:39}red�", "")]);
     let lines = text("Asia/Kolkata", &["logs", "checkout-fix", "--utc"]);
     assert_eq!(&lines[0][19..], "Z app          java.lang.Error: boom");
     let lines = text("Asia/Kolkata", &["activity"]);

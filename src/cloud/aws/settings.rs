@@ -71,7 +71,7 @@ impl Settings {
             let source = if is_variable { "AWS_CA_BUNDLE" } else { "ca_bundle of the profile" };
             tls::Bundle { path: expand_home(&path, &self.env), source }
         });
-        tls::http_client(bundle.as_ref())
+        tls::http_client(bundle.as_ref()).map_err(invalid)
     }
 
     /// Tells the loader what it would read as a value although it is empty.
@@ -167,7 +167,7 @@ fn expand_home(path: &str, env: &Env) -> PathBuf {
     }
 }
 
-pub(super) fn invalid(message: String) -> CloudError {
+fn invalid(message: String) -> CloudError {
     CloudError::new(ErrorClass::Invalid, "Connect", "InvalidSetting", message)
 }
 

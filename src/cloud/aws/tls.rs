@@ -15,9 +15,6 @@ use rustls::{CertificateError, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
-use super::settings::invalid;
-use crate::cloud::Result;
-
 /// A file with the certificates of the authorities to trust instead of those of the system.
 #[derive(Debug)]
 pub(super) struct Bundle {
@@ -27,14 +24,14 @@ pub(super) struct Bundle {
 }
 
 impl Bundle {
-    fn read(&self) -> Result<Vec<CertificateDer<'static>>> {
+    fn read(&self) -> Result<Vec<CertificateDer<'static>>, String> {
         let Self { path, source } = self;
         let path = path.display();
         let content = std::fs::read(&self.path)
-            .map_err(|error| invalid(format!("cannot read the certificates {path} ({source}): {error}")))?;
-        let usable = usable(CertificateDer::pem_slice_iter(&content).filter_map(std::result::Result::ok));
+            .map_err(|error| format!("cannot read the certificates {path} ({source}): {error}"))?;
+        let usable = usable(CertificateDer::pem_slice_iter(&content).filter_map(Result::ok));
         if usable.is_empty() {
-            return Err(invalid(format!("there is no certificate in {path} ({source}), which must be PEM")));
+            return Err(format!("there is no certificate in {path} ({source}), which must be PEM"));
         }
         Ok(usable)
     }
@@ -43,8 +40,8 @@ impl Bundle {
 /// As the SDK's default client, with the certificates of a bundle, else of the system, which `SSL_CERT_FILE` and `SSL_CERT_DIR` replace.
 ///
 /// # Errors
-/// Returns class `Invalid` if the bundle cannot be used.
-pub(super) fn http_client(bundle: Option<&Bundle>) -> Result<SharedHttpClient> {
+/// Returns the reason why the bundle cannot be used, one sentence.
+pub(super) fn http_client(bundle: Option<&Bundle>) -> Result<SharedHttpClient, String> {
     let certificates = match bundle {
         Some(bundle) => bundle.read()?,
         // An endpoint without TLS needs none, so that there are none is said when a check fails.
@@ -55,7 +52,7 @@ pub(super) fn http_client(bundle: Option<&Bundle>) -> Result<SharedHttpClient> {
         store.add_pem_certificate(to_pem(certificate));
     }
     let context = TlsContext::builder().with_trust_store(store).build();
-    let context = context.map_err(|error| invalid(format!("cannot use the certificates: {error}")))?;
+    let context = context.map_err(|error| format!("cannot use the certificates: {error}"))?;
     Ok(Builder::new().build_with_connector_fn(move |settings, components| {
         let builder = ConnectorBuilder::default().tls_provider(Provider::Rustls(CryptoMode::AwsLc));
         let mut builder = builder.tls_context(context.clone()).proxy_config(ProxyConfig::from_env());

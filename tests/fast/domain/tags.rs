@@ -8,6 +8,7 @@ use hatchery::domain::database::DatabaseAttributes;
 use hatchery::domain::instance::{InstanceAttributes, format_timeline, parse_timeline};
 use hatchery::domain::record::{parse_service, parse_services};
 use hatchery::domain::tags::{self, key, role};
+use hatchery::domain::text::Untrusted;
 use hatchery::domain::{
     CloudError, CompanyTags, Database, DatabaseId, Environment, ErrorClass, Fleet, Instance, InstanceId,
     InstanceState, Label, LaunchFailure, NewDatabase, NewEnvironment, NewFleet, NewRecord, Number, Phase,
@@ -147,7 +148,7 @@ fn database_is_parsed_from_its_name_and_tags() {
     assert_eq!((namesake.id.raw(), namesake.is_ours()), ("hatchery-dev-7", false));
     let bare = tags_of([(key::FLEET, "dev"), (key::ROLE, role::POOL), (key::ENVIRONMENT, "?")]);
     let bare = read("hatchery-dev-7", &bare).unwrap().unwrap();
-    assert_eq!(bare.zone.as_ref().map(hatchery::domain::text::Untrusted::raw), Some("eu-west-1a"));
+    assert_eq!(bare.zone.as_ref().map(Untrusted::raw), Some("eu-west-1a"));
     assert_eq!(bare.environment, Some(id(7)), "an invalid claim is a claim");
     assert_eq!(bare.since(), Some(time("07:15:00")));
 }
@@ -332,10 +333,7 @@ fn retirement_requests_its_termination() {
     let read = parse_record("hatchery/dev/7", &new.tags()).unwrap();
     assert!(read.retirement && !read.is_wanted());
     assert_eq!(read.terminate, Some(Termination { at: time("09:00:00"), by: "amy".into() }));
-    assert_eq!(
-        (read.note.as_ref().map(hatchery::domain::text::Untrusted::raw), read.expires_at),
-        (Some("stale"), None)
-    );
+    assert_eq!((read.note.as_ref().map(Untrusted::raw), read.expires_at), (Some("stale"), None));
 }
 
 #[test]
