@@ -235,18 +235,18 @@ mod tests {
         vec![config.endpoint_url().map(str::to_owned), of("EC2"), of("RDS")]
     }
 
-    fn some(text: &str) -> Option<String> {
-        Some(text.to_owned())
+    fn texts(values: &[Option<String>]) -> Vec<Option<&str>> {
+        values.iter().map(Option::as_deref).collect()
     }
 
     #[tokio::test]
     async fn endpoints_come_from_the_nearest_value_that_is_not_empty() {
         let config = "[default]\nendpoint_url = http://profile\nservices = local\n\n[services local]\nrds =\n  endpoint_url = http://rds\n";
         let found = endpoints(settings(&[], config).await);
-        assert_eq!(found, [some("http://profile"), some("http://profile"), some("http://rds")]);
+        assert_eq!(texts(&found), [Some("http://profile"), Some("http://profile"), Some("http://rds")]);
         let variables = [("AWS_ENDPOINT_URL", "http://all"), ("AWS_ENDPOINT_URL_EC2", "http://ec2")];
         let found = endpoints(settings(&variables, config).await);
-        assert_eq!(found, [some("http://all"), some("http://ec2"), some("http://all")]);
+        assert_eq!(texts(&found), [Some("http://all"), Some("http://ec2"), Some("http://all")]);
         let ignored = [("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")];
         assert_eq!(endpoints(settings(&ignored, config).await), [None, None, None]);
         let empty = "[default]\nendpoint_url =\nregion =\nca_bundle =\n";
@@ -259,8 +259,8 @@ mod tests {
     async fn environment_beats_the_profile() {
         let config = "[default]\nregion = eu-west-1\nca_bundle = ~/ca.pem\n";
         let settings = settings(&[("AWS_DEFAULT_REGION", "eu-north-1")], config).await;
-        assert_eq!(settings.region(), some("eu-north-1"));
-        assert_eq!(settings.get("AWS_CA_BUNDLE", "ca_bundle"), some("~/ca.pem"));
+        assert_eq!(settings.region().as_deref(), Some("eu-north-1"));
+        assert_eq!(settings.get("AWS_CA_BUNDLE", "ca_bundle").as_deref(), Some("~/ca.pem"));
         assert!(expand_home("~/ca.pem", &settings.env).is_absolute());
     }
 
