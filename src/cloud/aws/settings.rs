@@ -15,7 +15,7 @@ use aws_types::os_shim_internal::{Env, Fs};
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use url::Url;
 
-use super::tls;
+use super::{foreign, tls};
 use crate::cloud::Result;
 use crate::domain::{CloudError, ErrorClass, text};
 
@@ -45,8 +45,9 @@ impl Settings {
         let env = Env::from(variables);
         let name = Cow::Owned(profile.to_owned());
         let sections = profile::load(&Fs::real(), &env, files, Some(name)).await;
-        let sections = sections
-            .map_err(|error| invalid(format!("cannot read the AWS configuration: {}", chain(&error))))?;
+        let sections = sections.map_err(|error| {
+            invalid(format!("cannot read the AWS configuration: {}", foreign::causes(&error)))
+        })?;
         Ok(Self { env, sections })
     }
 
@@ -171,16 +172,6 @@ fn invalid(message: String) -> CloudError {
     CloudError::new(ErrorClass::Invalid, "Connect", "InvalidSetting", message)
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use aws_runtime::env_config::file::EnvConfigFileKind;
@@ -206,15 +197,18 @@ mod tests {
         vec![config.endpoint_url().map(str::to_owned), of("EC2"), of("RDS")]
     }
 
+    fn texts(values: &[Option<String>]) -> Vec<Option<&str>> {
+        values.iter().map(Option::as_deref).collect()
+    }
+
     #[tokio::test]
     async fn endpoints_come_from_the_nearest_value_that_is_not_empty() {
-        let some = |text: &str| Some(text.to_owned());
         let config = "[default]\nendpoint_url = http://profile\nservices = local\n\n[services local]\nrds =\n  endpoint_url = http://rds\n";
         let found = endpoints(settings(&[], config).await);
-        assert_eq!(found, [some("http://profile"), some("http://profile"), some("http://rds")]);
+        assert_eq!(texts(&found), [Some("http://profile"), Some("http://profile"), Some("http://rds")]);
         let variables = [("AWS_ENDPOINT_URL", "http://all"), ("AWS_ENDPOINT_URL_EC2", "http://ec2")];
         let found = endpoints(settings(&variables, config).await);
-        assert_eq!(found, [some("http://all"), some("http://ec2"), some("http://all")]);
+        assert_eq!(texts(&found), [Some("http://all"), Some("http://ec2"), Some("http://all")]);
         let ignored = [("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")];
         assert_eq!(endpoints(settings(&ignored, config).await), [None, None, None]);
         let empty = "[default]\nendpoint_url =\nregion =\nca_bundle =\n";

@@ -130,7 +130,7 @@ mod tests {
         let read = |content: &str| {
             let path = folder.path().join("ca.pem");
             std::fs::write(&path, content).unwrap();
-            Bundle { path, source: "AWS_CA_BUNDLE" }.read().unwrap_err().message
+            Bundle { path, source: "AWS_CA_BUNDLE" }.read().unwrap_err()
         };
         let broken = "-----BEGIN CERTIFICATE-----\nbm90IG9uZQ==\n-----END CERTIFICATE-----\n";
         for content in ["", "not PEM", broken, "-----BEGIN CERTIFICATE-----\n"] {
@@ -138,6 +138,6 @@ mod tests {
         }
         let path = folder.path().join("none");
         let missing = Bundle { path, source: "AWS_CA_BUNDLE" }.read().unwrap_err();
-        assert!(missing.message.contains("AWS_CA_BUNDLE"), "{missing}");
+        assert!(missing.contains("AWS_CA_BUNDLE"), "{missing}");
     }
 }
