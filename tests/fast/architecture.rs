@@ -1,6 +1,7 @@
 //! The dependency rules of `ARCHITECTURE.md`: layers, import circles and file sizes.
 
 mod source;
+mod text;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
