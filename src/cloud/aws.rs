@@ -108,7 +108,7 @@ impl AwsCloud {
             .operation_attempt_timeout(ATTEMPT_TIMEOUT)
             .operation_timeout(CALL_TIMEOUT)
             .build();
-        let settings = Settings::load(options).await?;
+        let settings = Settings::load(options.profile.as_deref()).await?;
         let loader = aws_config::defaults(BehaviorVersion::latest())
             .timeout_config(timeouts)
             .retry_config(RetryConfig::standard().with_max_attempts(3))

@@ -11,6 +11,7 @@ use aws_sdk_ec2::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
 use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserializationInterceptorContextRef;
+use aws_smithy_runtime_api::client::result::{ConnectorError, DispatchFailure};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -212,11 +213,6 @@ where
             credentials_code(&chain),
             credentials_message(&chain),
         ),
-        // Such as a character in a variable that becomes part of a header.
-        SdkError::DispatchFailure(failure) if failure.is_user() => {
-            let message = format!("the request cannot be sent: {}", shorten(&chain));
-            CloudError::new(ErrorClass::Invalid, operation, "BadRequest", message)
-        }
         SdkError::DispatchFailure(failure) => {
             let connector = failure.as_connector_error().map(|error| DisplayErrorContext(error).to_string());
             let text = connector.unwrap_or(chain);
@@ -232,6 +228,10 @@ where
             .any(|s| text.contains(s))
             {
                 CloudError::new(ErrorClass::Transient, operation, "Unreachable", "AWS cannot be reached")
+            } else if let Some(other) = failure.as_connector_error().filter(|_| is_unsent(failure)) {
+                // Such as a character in a variable that becomes part of a header. A retry is no use.
+                let message = format!("the request cannot be sent: {}", shorten(&foreign::causes(other)));
+                CloudError::new(ErrorClass::Invalid, operation, "BadRequest", message)
             } else {
                 let code = if failure.is_timeout() { "Timeout" } else { "NoResponse" };
                 CloudError::new(lost, operation, code, "the connection was closed before the response")
@@ -263,6 +263,12 @@ where
     let is_refusal = (300..500).contains(&response.status().as_u16());
     let class = if is_refusal { ErrorClass::Transient } else { lost };
     Some(CloudError::new(class, operation, code, message))
+}
+
+/// Whether the SDK itself refuses a request before it opens a connection for it.
+fn is_unsent(failure: &DispatchFailure) -> bool {
+    let is_header = |error: &ConnectorError| foreign::causes(error).to_ascii_lowercase().contains("header value");
+    failure.is_user() || failure.is_other() && failure.as_connector_error().is_some_and(is_header)
 }
 
 fn is_credentials_error(chain: &str) -> bool {

@@ -60,6 +60,12 @@ pub(super) fn connection(error: &(dyn Error + 'static)) -> Option<Problem> {
     None
 }
 
+/// The text of an error with its causes.
+pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    text::sanitize(&causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
+}
+
 fn is_html(content_type: &str, page: &str) -> bool {
     let start: String = page.trim_start().chars().take(15).collect::<String>().to_ascii_lowercase();
     ["text/html", "application/xhtml"].iter().any(|kind| content_type.to_ascii_lowercase().starts_with(kind))

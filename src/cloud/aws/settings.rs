@@ -15,9 +15,10 @@ use aws_types::os_shim_internal::{Env, Fs};
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use url::Url;
 
-use super::{ConnectOptions, tls};
+use super::foreign;
+use super::tls::{self, invalid};
 use crate::cloud::Result;
-use crate::domain::{CloudError, ErrorClass, text};
+use crate::domain::text;
 
 /// The services that hatchery calls, by the ids that the variables of their endpoints are named after.
 const SERVICES: [&str; 7] = ["EC2", "RDS", "CloudWatch Logs", "STS", "Service Quotas", "imagebuilder", "SSM"];
@@ -35,13 +36,13 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Reads the files of the AWS CLI.
+    /// Reads the files of the AWS CLI; `profile` is the one that the user named.
     ///
     /// # Errors
     /// Returns class `Invalid` if a file can be read only in part or cannot be parsed.
-    pub(super) async fn load(options: &ConnectOptions) -> Result<Self> {
+    pub(super) async fn load(profile: Option<&str>) -> Result<Self> {
         let is_empty = std::env::var_os("AWS_PROFILE").is_some_and(|name| name.is_empty());
-        let profile = options.profile.clone().or_else(|| is_empty.then(|| "default".to_owned()));
+        let profile = profile.or(is_empty.then_some("default")).map(str::to_owned);
         Self::read(variables(), profile).await
     }
 
@@ -52,7 +53,7 @@ impl Settings {
         let name = profile.clone().map(Cow::Owned);
         let sections = profile::load(&Fs::real(), &env, &EnvConfigFiles::default(), name).await;
         let sections = sections.map_err(|error| {
-            invalid(format!("cannot read the AWS configuration: {}", text::sanitize(&chain(&error))))
+            invalid(format!("cannot read the AWS configuration: {}", foreign::causes(&error)))
         })?;
         Ok(Self { env, sections, profile })
     }
@@ -193,20 +194,6 @@ fn expand_home(path: &str, env: &Env) -> PathBuf {
         (Some(rest), Ok(home)) => Path::new(&home).join(rest),
         _ => PathBuf::from(path),
     }
-}
-
-pub(super) fn invalid(message: String) -> CloudError {
-    CloudError::new(ErrorClass::Invalid, "Connect", "InvalidSetting", message)
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

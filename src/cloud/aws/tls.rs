@@ -15,8 +15,8 @@ use rustls::{CertificateError, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
-use super::settings::invalid;
 use crate::cloud::Result;
+use crate::domain::{CloudError, ErrorClass};
 
 /// A file with the certificates of the authorities to trust instead of those of the system.
 #[derive(Debug)]
@@ -38,6 +38,11 @@ impl Bundle {
         }
         Ok(usable)
     }
+}
+
+/// A setting of the environment or the profile that cannot be used.
+pub(super) fn invalid(message: String) -> CloudError {
+    CloudError::new(ErrorClass::Invalid, "Connect", "InvalidSetting", message)
 }
 
 /// As the SDK's default client, with the certificates of a bundle, else of the system, which `SSL_CERT_FILE` and `SSL_CERT_DIR` replace.
