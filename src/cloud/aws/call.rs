@@ -267,7 +267,8 @@ where
 
 /// Whether the SDK itself refuses a request before it opens a connection for it.
 fn is_unsent(failure: &DispatchFailure) -> bool {
-    let is_header = |error: &ConnectorError| foreign::causes(error).to_ascii_lowercase().contains("header value");
+    let is_header =
+        |error: &ConnectorError| foreign::causes(error).to_ascii_lowercase().contains("header value");
     failure.is_user() || failure.is_other() && failure.as_connector_error().is_some_and(is_header)
 }
 
