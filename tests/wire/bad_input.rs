@@ -198,6 +198,23 @@ async fn security_group_open_to_the_internet_exits_5() {
     assert_nothing_created(&moto).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn user_data_that_cloud_init_ignores_exits_2() {
+    let moto = Moto::start();
+    let seed = moto.seed("dev").await;
+    let script = tempfile::NamedTempFile::new().unwrap();
+    let init = |content: &[u8]| {
+        std::fs::write(script.path(), content).unwrap();
+        let arguments = init_arguments(&seed, "dev", &["--user-data", script.path().to_str().unwrap()]);
+        hatchery(&moto, &arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    init("\u{feff}#!/bin/sh\n".as_bytes()).fails(2, &["cloud-init would ignore", "byte-order mark"]);
+    init(b"\n#!/bin/sh\n").fails(2, &["cloud-init would ignore", "blanks"]);
+    init(b"#!/bin/sh\r\necho up\r\n").fails(2, &["cloud-init would ignore", "dos2unix"]);
+    hatchery(&moto, &["ls", "--fleet", "dev"]).fails(3, &["there is no fleet"]);
+    init(b"#!/bin/sh\necho up\n").ok();
+}
+
 #[tokio::test]
 async fn fleet_init_with_missing_resources_exits_3() {
     let moto = Moto::start();

@@ -15,14 +15,16 @@ async fn run(arguments: &[&str]) -> Run {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn images_are_listed_newest_first() {
-    let document = run(&["images", "--json"]).await.ok().json();
+    let run = run(&["images", "--json"]).await.ok();
+    assert!(!run.out.contains('\u{1b}'), "{run:#?}");
+    let document = run.json();
     let runs = document["pipelines"][0]["runs"].as_array().unwrap();
     let versions: Vec<_> = runs.iter().map(|run| run["version"].as_str().unwrap()).collect();
     assert_eq!(versions, ["1.0.3/2", "1.0.3/1"]);
     assert_eq!(runs[0]["state"], "available");
     assert_eq!(runs[0]["image"], "ami-0123456789abcdef0");
-    // Without the control sequence.
-    assert_eq!(runs[1]["reason"], "no space left on device");
+    // Scripts get the text as it is.
+    assert_eq!(runs[1]["reason"], "\u{1b}[31mno space left on device");
 }
 
 #[tokio::test(flavor = "multi_thread")]

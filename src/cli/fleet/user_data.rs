@@ -74,7 +74,7 @@ fn check_text(data: &[u8]) -> Result<(), Problem> {
     if let Some(interpreter) = text.strip_prefix("#!") {
         return check_interpreter(interpreter.split('\n').next().unwrap_or_default());
     }
-    if HEADERS.iter().any(|header| text.starts_with(header)) {
+    if is_header(text) {
         return Ok(());
     }
     if text.trim_start() != text && (text.trim_start().starts_with("#!") || is_header(text.trim_start())) {
