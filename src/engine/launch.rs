@@ -184,7 +184,7 @@ fn check_services(request: &LaunchRequest, company_tags: &CompanyTags) -> Result
 
 fn check_note(request: &LaunchRequest) -> Result<(), Failure> {
     if request.note.as_ref().is_some_and(|note| !text::is_printable(note, MAX_NOTE_CHARS)) {
-        let message = "the note is too long or contains control characters or invisible ones";
+        let message = "the note is too long or contains control characters";
         return Err(Failure::new(
             Kind::Usage,
             message,
