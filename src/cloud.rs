@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
+use crate::domain::text::Untrusted;
 use crate::domain::{
     AuditEvent, CloudError, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image,
     Instance, InstanceId, Launch, Listing, NewDatabase, NewRecord, Number, Pipeline, PipelineKind, Record,
@@ -42,6 +44,9 @@ pub type Result<T, E = CloudError> = std::result::Result<T, E>;
 
 /// The pages of a listing. An error ends it.
 pub type Pages<'a, T> = BoxStream<'a, Result<Page<T>>>;
+
+/// Asks the user for a code of the MFA device with this serial number or ARN.
+pub(crate) type AskCode = Arc<dyn Fn(String) -> BoxFuture<'static, std::io::Result<String>> + Send + Sync>;
 
 /// A shared [`Cloud`].
 pub type DynCloud = Arc<dyn Cloud>;
@@ -86,7 +91,7 @@ pub trait Cloud: Send + Sync {
     ///
     /// # Errors
     /// Returns class `NotFound` if the fleet has no such pipeline.
-    async fn start_pipeline(&self, fleet: &FleetName, kind: PipelineKind) -> Result<String>;
+    async fn start_pipeline(&self, fleet: &FleetName, kind: PipelineKind) -> Result<Untrusted>;
 
     /// Returns the subnets with these ids.
     ///

@@ -4,13 +4,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::console::Console;
 use super::options::GlobalOptions;
 use crate::clock::Clock;
-use crate::cloud::{self, DynAccount, DynCloud};
+use crate::cloud::{self, AskCode, DynAccount, DynCloud};
 use crate::config::Config;
 #[cfg(feature = "aws")]
 use crate::domain::ErrorClass;
@@ -58,13 +57,12 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) fn new(options: GlobalOptions, config: Config, console: Console) -> Self {
         let hostname = whoami::hostname().unwrap_or_else(|_| "unknown".to_owned());
-        let zone = if options.utc { chrono_tz::UTC.into() } else { Zone::Local };
         Self {
+            zone: options.zone(Zone::Local),
             options: options.without_empty_environment(),
             config,
             console: Arc::new(console),
             clock: Clock::system(),
-            zone,
             forwards: PortForwards::default(),
             waits: watch::Sender::default(),
             account: OnceLock::new(),
@@ -83,7 +81,7 @@ impl Session {
     pub(crate) fn on(platform: Platform, options: GlobalOptions, config: Config) -> Self {
         let Platform { account, clock, console, zone, hostname, seed } = platform;
         let console = console.with_json(options.json);
-        let zone = if options.utc { chrono_tz::UTC.into() } else { zone };
+        let zone = options.zone(zone);
         Self { clock, zone, account: account.into(), hostname, seed, ..Self::new(options, config, console) }
     }
 
@@ -319,9 +317,6 @@ pub(crate) async fn place(account: &DynAccount) -> String {
 pub(crate) fn version() -> semver::Version {
     semver::Version::parse(env!("CARGO_PKG_VERSION")).unwrap_or(semver::Version::new(0, 0, 0))
 }
-
-/// Asks the user for a code of the device with this serial number or ARN.
-type AskCode = Arc<dyn Fn(String) -> BoxFuture<'static, std::io::Result<String>> + Send + Sync>;
 
 /// How the user is reached while credentials are fetched.
 #[cfg_attr(not(feature = "aws"), allow(dead_code))]

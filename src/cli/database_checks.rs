@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use futures::join;
 
 use crate::cloud::{DatabaseSubnetGroup, DynAccount, SecurityGroup, SourceDatabase};
+use crate::domain::text::Untrusted;
 use crate::domain::{CloudError, Policy, Subnet};
 use crate::failure::{Failure, Kind};
 
@@ -34,9 +35,15 @@ impl DatabaseFindings {
     }
 
     /// Adds a problem if only some of the fleet's zones, or none, are among those in which something is possible.
-    fn check_zones(&mut self, wanted: &BTreeSet<&str>, possible: &[String], lacks: &str, hint: &str) {
+    fn check_zones(
+        &mut self,
+        wanted: &BTreeSet<&Untrusted>,
+        possible: &[Untrusted],
+        lacks: &str,
+        hint: &str,
+    ) {
         let missing: Vec<_> =
-            wanted.iter().copied().filter(|zone| !possible.iter().any(|found| found == zone)).collect();
+            wanted.iter().filter(|zone| !possible.contains(zone)).map(ToString::to_string).collect();
         if missing.is_empty() {
             return;
         }
@@ -152,8 +159,7 @@ fn check_subnet_group(
     }
     let lacks = format!("DB subnet group {name:?} has no subnet in");
     let hint = "add one to the group, or leave out the fleet's subnets of that zone";
-    let zones: Vec<_> = group.zones.iter().map(|zone| zone.raw().to_owned()).collect();
-    findings.check_zones(&zones_of(subnets), &zones, &lacks, hint);
+    findings.check_zones(&zones_of(subnets), &group.zones, &lacks, hint);
 }
 
 async fn check_parameter_group(
@@ -186,6 +192,6 @@ async fn check_parameter_group(
     }
 }
 
-fn zones_of(subnets: &[Subnet]) -> BTreeSet<&str> {
-    subnets.iter().map(|subnet| subnet.zone.raw()).collect()
+fn zones_of(subnets: &[Subnet]) -> BTreeSet<&Untrusted> {
+    subnets.iter().map(|subnet| &subnet.zone).collect()
 }

@@ -126,10 +126,7 @@ async fn bake(context: &Context<'_>, kind: PipelineKind) -> Result<(), Failure> 
 
 fn report(context: &Context<'_>, kind: PipelineKind, run: &Run) -> Result<(), Failure> {
     if run.state != RunState::Available {
-        let reason = run
-            .reason
-            .as_ref()
-            .map_or_else(|| "Image Builder gives no reason".to_owned(), ToString::to_string);
+        let reason = run.why();
         let message = format!("{kind} image {} is {}: {reason}", run.version, run.state);
         let hint = format!("see the log group /aws/imagebuilder/hatchery-{}", context.fleet());
         return Err(Failure::new(Kind::Failed, message, hint));

@@ -7,6 +7,7 @@ use clap::{Args, Parser as _};
 
 use crate::domain::format;
 use crate::failure::{Failure, Kind};
+use crate::tui::Zone;
 
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
@@ -58,6 +59,11 @@ struct OptionsOnly {
 }
 
 impl GlobalOptions {
+    /// Returns the zone in which times are shown: UTC if the user asks for it, else that of the computer.
+    pub(crate) fn zone(&self, own: Zone) -> Zone {
+        if self.utc { chrono_tz::UTC.into() } else { own }
+    }
+
     /// An empty `HATCHERY_FLEET` is none, whereas an empty `--fleet` is a mistake.
     pub(crate) fn without_empty_environment(mut self) -> Self {
         if std::env::var_os("HATCHERY_FLEET").is_some_and(|name| name.is_empty()) {

@@ -147,15 +147,15 @@ pub trait Account: Cloud {
     async fn database_subnet_group(&self, name: &str) -> Result<Option<DatabaseSubnetGroup>>;
 
     /// Returns the family of a DB parameter group, such as `postgres17`, or `None` if the group does not exist.
-    async fn database_parameter_family(&self, name: &str) -> Result<Option<String>>;
+    async fn database_parameter_family(&self, name: &str) -> Result<Option<Untrusted>>;
 
     /// Returns the zones that offer the DB instance class for the engine of the source, in a VPC.
-    async fn zones_offering_database(&self, source: &SourceDatabase, class: &str) -> Result<Vec<String>>;
+    async fn zones_offering_database(&self, source: &SourceDatabase, class: &str) -> Result<Vec<Untrusted>>;
 
     async fn has_key_pair(&self, name: &str) -> Result<bool>;
 
     /// Returns those of the zones that offer the instance type.
-    async fn zones_offering(&self, instance_type: &str, zones: &[String]) -> Result<Vec<String>>;
+    async fn zones_offering(&self, instance_type: &str, zones: &[Untrusted]) -> Result<Vec<Untrusted>>;
 
     /// Checks with a dry run whether EC2 accepts a launch with these settings.
     async fn dry_run_launch(&self, new: &NewFleet, image: Option<&Image>) -> Result<()>;

@@ -19,15 +19,16 @@ use futures::stream::BoxStream;
 
 use self::call::{Limits, ReadDate};
 use self::checked_bases::CheckedBases;
-use self::credentials::{AskCode, CredentialsCache, Profiles, Selected, Tell};
+use self::credentials::{CredentialsCache, Profiles, Selected, Tell};
 use self::digest::DueDigests;
 use self::settings::Settings;
 use self::truncation::RejectTruncated;
 use super::{
-    Account, BaseTemplate, Cloud, DatabaseSubnetGroup, Identity, Inventory, LaunchInstance, LogItem,
+    Account, AskCode, BaseTemplate, Cloud, DatabaseSubnetGroup, Identity, Inventory, LaunchInstance, LogItem,
     LogQuery, Observed, Pages, Permission, PermissionSamples, PortForwarding, Proofs, Quota, Result,
     ScheduledEngine, SecurityGroup, SourceDatabase, StoredLines, Template,
 };
+use crate::domain::text::Untrusted;
 use crate::domain::{
     AuditEvent, CloudError, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image,
     Instance, InstanceId, Launch, NewDatabase, NewFleet, NewRecord, Number, Pipeline, PipelineKind, Record,
@@ -115,8 +116,8 @@ impl AwsCloud {
             .operation_timeout(CALL_TIMEOUT)
             .build();
         let selected = Selected::new(options.profile.as_deref(), |name| std::env::var(name).ok());
-        let (files, name) = Profiles::read(selected.clone()).await?.for_sdk();
-        let settings = Settings::load(&files, &name).await?;
+        let (files, name, sections) = Profiles::read(selected.clone()).await?.into_sdk();
+        let settings = Settings::new(sections);
         let loader = aws_config::defaults(BehaviorVersion::latest())
             .timeout_config(timeouts)
             .retry_config(RetryConfig::standard().with_max_attempts(3))
@@ -293,7 +294,7 @@ impl Cloud for AwsCloud {
         self.pipelines(fleet).await
     }
 
-    async fn start_pipeline(&self, fleet: &FleetName, kind: PipelineKind) -> Result<String> {
+    async fn start_pipeline(&self, fleet: &FleetName, kind: PipelineKind) -> Result<Untrusted> {
         self.start_pipeline(fleet, kind).await
     }
 
@@ -424,11 +425,11 @@ impl Account for AwsCloud {
         self.database_subnet_group(name).await
     }
 
-    async fn database_parameter_family(&self, name: &str) -> Result<Option<String>> {
+    async fn database_parameter_family(&self, name: &str) -> Result<Option<Untrusted>> {
         self.database_parameter_family(name).await
     }
 
-    async fn zones_offering_database(&self, source: &SourceDatabase, class: &str) -> Result<Vec<String>> {
+    async fn zones_offering_database(&self, source: &SourceDatabase, class: &str) -> Result<Vec<Untrusted>> {
         self.zones_offering_database(source, class).await
     }
 
@@ -436,7 +437,7 @@ impl Account for AwsCloud {
         self.has_key_pair(name).await
     }
 
-    async fn zones_offering(&self, instance_type: &str, zones: &[String]) -> Result<Vec<String>> {
+    async fn zones_offering(&self, instance_type: &str, zones: &[Untrusted]) -> Result<Vec<Untrusted>> {
         self.zones_offering(instance_type, zones).await
     }
 

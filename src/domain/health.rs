@@ -135,10 +135,7 @@ fn check_pipelines(world: &World, report: Report<'_>) {
     };
     for pipeline in pipelines {
         if let Some(run) = pipeline.last_result().filter(|run| run.state == RunState::Failed) {
-            let reason = run
-                .reason
-                .as_ref()
-                .map_or_else(|| "Image Builder gives no reason".to_owned(), ToString::to_string);
+            let reason = run.why();
             let message =
                 format!("the {} image {} failed: {reason}; see hatchery images", pipeline.kind, run.version);
             report(Level::Warning, "image-failed", message);

@@ -7,6 +7,7 @@ use super::fleet::Fleet;
 use super::ids::{EnvironmentId, Number, RecordId, SubnetId};
 use super::policy::{Policy, Scope};
 use super::record::Record;
+use super::text::Untrusted;
 use super::world::World;
 
 /// Where a launch attempt places the instance. `None` means the value in the record's launch template.
@@ -83,7 +84,7 @@ pub struct Restore {
     /// The snapshot to restore.
     pub snapshot: Snapshot,
     /// The Availability Zones to try, in order; at least one.
-    pub zones: Vec<String>,
+    pub zones: Vec<Untrusted>,
 }
 
 impl Restore {
@@ -100,7 +101,7 @@ impl Restore {
         };
         let subnets =
             world.subnets.as_ref().map_err(|error| format!("the fleet's subnets are unknown: {error}"))?;
-        let mut zones: Vec<String> = subnets.iter().map(|subnet| subnet.zone.raw().to_owned()).collect();
+        let mut zones: Vec<_> = subnets.iter().map(|subnet| subnet.zone.clone()).collect();
         zones.sort_unstable();
         zones.dedup();
         if zones.is_empty() {

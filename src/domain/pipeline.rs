@@ -76,6 +76,14 @@ pub struct Run {
     pub image: Option<ImageId>,
 }
 
+impl Run {
+    /// Returns why the run failed, for the user.
+    #[must_use]
+    pub(crate) fn why(&self) -> String {
+        self.reason.as_ref().map_or_else(|| "Image Builder gives no reason".to_owned(), ToString::to_string)
+    }
+}
+
 /// The state of a run, in order.
 /// <https://docs.aws.amazon.com/imagebuilder/latest/APIReference/API_ImageState.html>
 #[derive(

@@ -1,6 +1,7 @@
 //! Requests for a new image.
 
 use super::Engine;
+use crate::domain::text::Untrusted;
 use crate::domain::{ErrorClass, Outcome, PipelineKind};
 use crate::failure::{Failure, Kind};
 
@@ -9,11 +10,11 @@ impl Engine {
     ///
     /// # Errors
     /// Returns `NotFound` if the fleet has no such pipeline, and the error of AWS if it does not start.
-    pub async fn bake(&self, kind: PipelineKind) -> Result<String, Failure> {
+    pub async fn bake(&self, kind: PipelineKind) -> Result<Untrusted, Failure> {
         let fleet = &self.config.fleet;
         let started = self.cloud.start_pipeline(fleet, kind).await;
         let (outcome, detail) = match &started {
-            Ok(version) => (Outcome::Done, version.clone()),
+            Ok(version) => (Outcome::Done, version.to_string()),
             Err(error) => (Outcome::of_error(error), error.to_string()),
         };
         self.log_request("bake-image", &kind.pipeline_name(fleet), "requested", outcome, detail).await;

@@ -8,6 +8,7 @@ use hatchery::cloud::{
     BaseTemplate, Cloud, DynCloud, LaunchInstance, LogItem, LogQuery, Observed, Page, Pages, Result,
     SecurityGroup, StoredLines, Template,
 };
+use hatchery::domain::text::Untrusted;
 use hatchery::domain::{
     AuditEvent, CloudError, Database, DatabaseId, EnvironmentId, Fleet, FleetName, Image, Instance,
     InstanceId, Launch, NewDatabase, NewRecord, Number, Pipeline, PipelineKind, Record, RecordId, Snapshot,
@@ -245,7 +246,7 @@ impl<H: Hook> Cloud for Layer<H> {
         self.inner.pipelines(fleet).await
     }
 
-    async fn start_pipeline(&self, fleet: &FleetName, kind: PipelineKind) -> Result<String> {
+    async fn start_pipeline(&self, fleet: &FleetName, kind: PipelineKind) -> Result<Untrusted> {
         self.inner.start_pipeline(fleet, kind).await
     }
 

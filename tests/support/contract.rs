@@ -10,6 +10,7 @@ use hatchery::cloud::{
     Account, LaunchInstance, LogQuery, NewProofTemplate, SnapshotListing, StoredLines, Template, collect,
 };
 use hatchery::domain::tags::key;
+use hatchery::domain::text::Untrusted;
 use hatchery::domain::{
     AuditEvent, CompanyTags, ErrorClass, Fleet, FleetName, InstanceState, NewDatabase, NewEnvironment,
     NewFleet, NewRecord, Number, Outcome, Policy, Proof, Purpose, RecordId, Spare, SubnetId, TagChanges,
@@ -112,11 +113,11 @@ async fn fleets(cloud: &dyn Account, fixtures: &Fixtures) -> Fleet {
     assert_eq!((source.engine.raw(), source.engine_version.raw()), ("postgres", "17.6"));
     assert_eq!(source.cluster, None);
     let own = source.parameter_group.as_ref().map(hatchery::domain::text::Untrusted::raw).unwrap();
-    assert_eq!(cloud.database_parameter_family(own).await.unwrap().as_deref(), Some("postgres17"));
+    assert_eq!(cloud.database_parameter_family(own).await.unwrap(), Some("postgres17".into()));
     assert_eq!(cloud.database_parameter_family("missing").await.unwrap(), None);
     let offering = cloud.zones_offering_database(&source, "db.t4g.small").await.unwrap();
-    assert!(subnets.iter().all(|subnet| offering.iter().any(|zone| subnet.zone == *zone)), "{offering:?}");
-    assert_eq!(cloud.zones_offering_database(&source, "small").await.unwrap(), Vec::<String>::new());
+    assert!(subnets.iter().all(|subnet| offering.contains(&subnet.zone)), "{offering:?}");
+    assert_eq!(cloud.zones_offering_database(&source, "small").await.unwrap(), Vec::<Untrusted>::new());
     assert_eq!(cloud.source_database("missing").await.unwrap(), None);
     let group = cloud.database_subnet_group(&fixtures.subnet_group).await.unwrap().unwrap();
     assert!(subnets.iter().all(|subnet| subnet.vpc == group.vpc && group.zones.contains(&subnet.zone)));

@@ -277,7 +277,7 @@ async fn session_that_is_over_is_followed_by_polling() {
     assert_eq!(sessions(&server), 1);
 }
 
-/// AWS drops updates that nobody reads, such as those of a log whose reader has stopped.
+/// AWS drops updates that are not read, such as those of a log whose reader has stopped.
 #[tokio::test]
 async fn lines_that_were_not_read_in_time_are_fetched() {
     let server = LiveTailServer::start();

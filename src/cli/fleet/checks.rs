@@ -126,7 +126,7 @@ async fn check_base_template(
     let base = account.base_template(&fleet.template).await;
     let Some(base) = ok_or_push(base, "fleet's base template", &mut problems) else { return problems };
     problems.extend(exposure::template_refusal(fleet, &base));
-    let zones: Vec<_> = subnets.iter().map(|subnet| subnet.zone.raw().to_owned()).collect();
+    let zones: Vec<_> = subnets.iter().map(|subnet| subnet.zone.clone()).collect();
     let own = base.instance_type.iter().map(Untrusted::raw);
     for kind in own.chain(policy.fallback_instance_types.iter().map(String::as_str)) {
         problems.extend(check_offering(account, kind, &zones).await);
@@ -134,7 +134,7 @@ async fn check_base_template(
     problems
 }
 
-async fn check_offering(account: &DynAccount, instance_type: &str, zones: &[String]) -> Vec<Failure> {
+async fn check_offering(account: &DynAccount, instance_type: &str, zones: &[Untrusted]) -> Vec<Failure> {
     let mut problems = Vec::new();
     let offering = account.zones_offering(instance_type, zones).await;
     if ok_or_push(offering, "instance types", &mut problems).is_some_and(|zones| zones.is_empty()) {
@@ -163,7 +163,7 @@ async fn check_launch(
     image: Option<&Image>,
 ) -> Vec<Failure> {
     let mut problems = Vec::new();
-    let zones: Vec<_> = subnets.iter().map(|subnet| subnet.zone.raw().to_owned()).collect();
+    let zones: Vec<_> = subnets.iter().map(|subnet| subnet.zone.clone()).collect();
     for kind in std::iter::once(&new.instance_type).chain(&new.policy.fallback_instance_types) {
         problems.extend(check_offering(account, kind, &zones).await);
     }

@@ -7,6 +7,7 @@ use super::facts::{Fact, Statement, Verdict, describe, redact};
 use super::test_bed::TestBed;
 use crate::cloud::{DatabaseProgress, Result};
 use crate::domain::lifecycle::Restore;
+use crate::domain::text::Untrusted;
 use crate::domain::{DatabaseId, ErrorClass, Number, StatusClass, TagChanges, proof};
 
 const TAGGED: Statement = Statement {
@@ -135,7 +136,7 @@ async fn restore(bed: &TestBed<'_>, purpose: &str) -> Result<(DatabaseId, Durati
     let fleet = &bed.world.fleet;
     has_room(bed).await?;
     let restore = Restore::of_number(&bed.world, Number(0)).map_err(|reason| redact(bed, &reason))?;
-    let zone = restore.zones.first().map(String::as_str).unwrap_or_default();
+    let zone = restore.zones.first().map(Untrusted::raw).unwrap_or_default();
     let new = restore.to_database(fleet, Number(0), None, zone, bed.now);
     let (id, tags) = (bed.proof.database_id(purpose), bed.proof.tags(&fleet.policy.company_tags));
     check_deletable(bed, &id).await?;

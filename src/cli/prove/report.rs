@@ -39,8 +39,7 @@ impl<'f> Report<'f> {
             hatchery: env!("CARGO_PKG_VERSION"),
             region: account.region().to_owned(),
             at: bed.now,
-            database_engine: source
-                .map(|source| text::sanitize(&format!("{} {}", source.engine, source.engine_version))),
+            database_engine: source.map(|source| format!("{} {}", source.engine, source.engine_version)),
             database_class: policy.database_class.clone(),
             seconds: u64::try_from((now - bed.now).num_seconds()).unwrap_or_default(),
             facts: facts.iter().map(FactBody::from).collect(),

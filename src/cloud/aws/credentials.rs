@@ -13,7 +13,7 @@ use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentials
 use tokio::sync::Mutex;
 
 use self::source::{Source, Stamp, UserSource};
-use crate::cloud::Result;
+use crate::cloud::{AskCode, Result};
 use crate::domain::CloudError;
 
 mod chain;
@@ -25,7 +25,6 @@ mod sessions;
 mod source;
 
 pub(super) use profiles::{Profiles, Selected};
-pub(crate) use source::AskCode;
 
 /// Tells the user what is waited for.
 pub(crate) type Tell = Arc<dyn Fn(&str) + Send + Sync>;
@@ -33,7 +32,7 @@ pub(crate) type Tell = Arc<dyn Fn(&str) + Send + Sync>;
 /// How long before their expiry credentials are replaced.
 const REFRESH_BEFORE: Duration = Duration::from_mins(1);
 
-/// The shortest time for which credentials are used, lest those that expire within a minute are resolved for each call.
+/// The shortest time for which credentials are used. Without it, those that expire within a minute would be resolved for each call.
 const MIN_LIFETIME: Duration = Duration::from_secs(10);
 
 /// How long credentials without an expiry are used, as in the SDK's own cache.

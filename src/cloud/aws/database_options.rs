@@ -23,19 +23,19 @@ impl AwsCloud {
         }))
     }
 
-    pub(super) async fn database_parameter_family(&self, name: &str) -> Result<Option<String>> {
+    pub(super) async fn database_parameter_family(&self, name: &str) -> Result<Option<Untrusted>> {
         let request = self.rds.describe_db_parameter_groups().db_parameter_group_name(name);
         let operation = "DescribeDBParameterGroups";
         let found = call(&self.limits, Bucket::Database, Access::Read, operation, request.send()).await;
         let groups = absent(found)?.and_then(|found| found.value.db_parameter_groups).unwrap_or_default();
-        Ok(groups.first().map(|group| group.db_parameter_group_family().unwrap_or_default().to_owned()))
+        Ok(groups.first().map(|group| group.db_parameter_group_family().unwrap_or_default().into()))
     }
 
     pub(super) async fn zones_offering_database(
         &self,
         source: &SourceDatabase,
         class: &str,
-    ) -> Result<Vec<String>> {
+    ) -> Result<Vec<Untrusted>> {
         let mut pager = self
             .rds
             .describe_orderable_db_instance_options()
@@ -55,7 +55,7 @@ impl AwsCloud {
             let found = options
                 .flat_map(OrderableDbInstanceOption::availability_zones)
                 .filter_map(|zone| zone.name());
-            zones.extend(found.map(str::to_owned));
+            zones.extend(found.map(Untrusted::from));
         }
         zones.sort_unstable();
         zones.dedup();

@@ -94,7 +94,11 @@ impl AwsCloud {
         }
     }
 
-    pub(super) async fn zones_offering(&self, instance_type: &str, zones: &[String]) -> Result<Vec<String>> {
+    pub(super) async fn zones_offering(
+        &self,
+        instance_type: &str,
+        zones: &[Untrusted],
+    ) -> Result<Vec<Untrusted>> {
         let mut pager = self
             .ec2
             .describe_instance_type_offerings()
@@ -110,7 +114,7 @@ impl AwsCloud {
             let Some(page) = absent(page)?.and_then(|page| page.value) else { return Ok(offering) };
             let locations = page.instance_type_offerings().iter().filter_map(|offer| offer.location());
             offering.extend(
-                locations.filter(|zone| zones.iter().any(|wanted| wanted == zone)).map(str::to_owned),
+                locations.filter(|zone| zones.iter().any(|wanted| wanted == zone)).map(Untrusted::from),
             );
         }
     }

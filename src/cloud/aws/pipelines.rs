@@ -9,6 +9,7 @@ use strum::IntoEnumIterator as _;
 use super::AwsCloud;
 use super::call::{Access, Bucket, call};
 use crate::cloud::Result;
+use crate::domain::text::Untrusted;
 use crate::domain::{CloudError, ErrorClass, FleetName, ImageId, Pipeline, PipelineKind, Run, RunState};
 
 /// How many of a pipeline's latest runs are returned.
@@ -29,7 +30,7 @@ impl AwsCloud {
         .await
     }
 
-    pub(super) async fn start_pipeline(&self, fleet: &FleetName, kind: PipelineKind) -> Result<String> {
+    pub(super) async fn start_pipeline(&self, fleet: &FleetName, kind: PipelineKind) -> Result<Untrusted> {
         const OPERATION: &str = "StartImagePipelineExecution";
         let found = self.image_pipelines(fleet).await?;
         let arn = found.into_iter().find(|(of, _)| *of == kind).and_then(|(_, pipeline)| pipeline.arn);
@@ -40,7 +41,7 @@ impl AwsCloud {
         let request = self.image_builder.start_image_pipeline_execution().image_pipeline_arn(arn);
         let started = call(&self.limits, Bucket::Other, Access::Write, OPERATION, request.send()).await?;
         let version = started.value.image_build_version_arn().and_then(version);
-        version.ok_or_else(|| {
+        version.map(Untrusted::from).ok_or_else(|| {
             CloudError::new(ErrorClass::Unknown, OPERATION, "BadResponse", "the response has no image")
         })
     }

@@ -1,21 +1,19 @@
 //! What the environment and the user's profile say of Region, endpoints and certificates. An empty value is none, as in the AWS CLI; the
 //! SDK takes it for a value, and ends the process at an empty endpoint.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use aws_config::imds::region::ImdsRegionProvider;
-use aws_config::{ConfigLoader, Region, SdkConfig, profile};
+use aws_config::profile::ProfileSet;
+use aws_config::{ConfigLoader, Region, SdkConfig};
 use aws_runtime::env_config::EnvConfigValue;
-use aws_runtime::env_config::file::EnvConfigFiles;
-use aws_runtime::env_config::section::EnvConfigSections;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use aws_types::os_shim_internal::{Env, Fs};
+use aws_types::os_shim_internal::Env;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use url::Url;
 
-use super::{foreign, tls};
+use super::tls;
 use crate::cloud::Result;
 use crate::domain::{CloudError, ErrorClass, text};
 
@@ -29,26 +27,13 @@ const ENDPOINT_KEY: &str = "endpoint_url";
 #[derive(Debug)]
 pub(super) struct Settings {
     env: Env,
-    sections: EnvConfigSections,
+    sections: ProfileSet,
 }
 
 impl Settings {
-    /// Reads the environment, and the profile of this name in the files.
-    ///
-    /// # Errors
-    /// Returns class `Invalid` if the files cannot be parsed.
-    pub(super) async fn load(files: &EnvConfigFiles, profile: &str) -> Result<Self> {
-        Self::read(variables(), files, profile).await
-    }
-
-    async fn read(variables: HashMap<String, String>, files: &EnvConfigFiles, profile: &str) -> Result<Self> {
-        let env = Env::from(variables);
-        let name = Cow::Owned(profile.to_owned());
-        let sections = profile::load(&Fs::real(), &env, files, Some(name)).await;
-        let sections = sections.map_err(|error| {
-            invalid(format!("cannot read the AWS configuration: {}", foreign::causes(&error)))
-        })?;
-        Ok(Self { env, sections })
+    /// Reads the environment. `sections` are those of the files, with the profile to use.
+    pub(super) fn new(sections: ProfileSet) -> Self {
+        Self { env: Env::from(variables()), sections }
     }
 
     /// Returns a value of the environment, else of the profile.
@@ -174,7 +159,9 @@ fn invalid(message: String) -> CloudError {
 
 #[cfg(test)]
 mod tests {
-    use aws_runtime::env_config::file::EnvConfigFileKind;
+    use aws_config::profile;
+    use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
+    use aws_types::os_shim_internal::Fs;
     use rstest::rstest;
 
     use super::*;
@@ -184,7 +171,9 @@ mod tests {
             variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         all.insert("HOME".to_owned(), "/home/amy".to_owned());
         let files = EnvConfigFiles::builder().with_contents(EnvConfigFileKind::Config, config).build();
-        Settings::read(all, &files, "default").await.unwrap()
+        let env = Env::from(all);
+        let sections = profile::load(&Fs::real(), &env, &files, Some("default".into())).await.unwrap();
+        Settings { env, sections }
     }
 
     fn endpoints(settings: Settings) -> Vec<Option<String>> {

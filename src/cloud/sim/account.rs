@@ -13,6 +13,7 @@ use crate::cloud::{
     Account, Answer, Cloud, DatabaseSubnetGroup, Identity, Inventory, ListingCost, Pages, Permission,
     PermissionSamples, Proofs, Quota, Result, ScheduledEngine, SourceDatabase,
 };
+use crate::domain::text::Untrusted;
 use crate::domain::{Fleet, FleetName, Image, NewFleet, RecordId};
 use chrono::{DateTime, Utc};
 
@@ -69,17 +70,17 @@ impl Account for Caller {
         Ok(found.await?.value)
     }
 
-    async fn database_parameter_family(&self, name: &str) -> Result<Option<String>> {
+    async fn database_parameter_family(&self, name: &str) -> Result<Option<Untrusted>> {
         let operation = read("DescribeDBParameterGroups", Bucket::Database);
-        let family = name.strip_prefix("default.").map(str::to_owned);
+        let family = name.strip_prefix("default.").map(Untrusted::from);
         Ok(self.read(operation, |_, _| Ok(family.clone())).await?.value)
     }
 
-    async fn zones_offering_database(&self, _: &SourceDatabase, class: &str) -> Result<Vec<String>> {
+    async fn zones_offering_database(&self, _: &SourceDatabase, class: &str) -> Result<Vec<Untrusted>> {
         let operation = read("DescribeOrderableDBInstanceOptions", Bucket::Database);
         let is_class = class.starts_with("db.");
         let found = self.read(operation, |state, _| {
-            let zones = state.subnets.iter().filter(|_| is_class).map(|subnet| subnet.zone.raw().to_owned());
+            let zones = state.subnets.iter().filter(|_| is_class).map(|subnet| subnet.zone.clone());
             Ok(zones.collect())
         });
         Ok(found.await?.value)
@@ -91,7 +92,7 @@ impl Account for Caller {
         Ok(self.read(operation, |_, _| Ok(true)).await?.value)
     }
 
-    async fn zones_offering(&self, instance_type: &str, zones: &[String]) -> Result<Vec<String>> {
+    async fn zones_offering(&self, instance_type: &str, zones: &[Untrusted]) -> Result<Vec<Untrusted>> {
         let operation = read("DescribeInstanceTypeOfferings", Bucket::Describe);
         // A valid type has a family and a size.
         let offered = instance_type

@@ -26,6 +26,7 @@ use crate::cloud::{
     StoredLines,
 };
 use crate::domain::tags::key;
+use crate::domain::text::Untrusted;
 use crate::domain::{
     AuditEvent, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image, Instance,
     InstanceId, Launch, NewDatabase, NewRecord, Number, Pipeline, PipelineKind, Purpose, Record, RecordId,
@@ -91,9 +92,9 @@ impl Cloud for Caller {
         Ok(if state.scenario.fleet == fleet.as_str() { state.pipelines() } else { Vec::new() })
     }
 
-    async fn start_pipeline(&self, _: &FleetName, kind: PipelineKind) -> Result<String> {
+    async fn start_pipeline(&self, _: &FleetName, kind: PipelineKind) -> Result<Untrusted> {
         let operation = write("StartImagePipelineExecution", Bucket::Change);
-        self.write(operation, move |state, _| Ok(state.start_run(kind))).await
+        self.write(operation, move |state, _| Ok(state.start_run(kind).into())).await
     }
 
     async fn subnets(&self, ids: &[SubnetId]) -> Result<Vec<Subnet>> {

@@ -98,7 +98,7 @@ impl Engine {
                 Failure::new(Kind::Failed, message, "find the cause with: hatchery doctor")
             })?;
             let environment = fleet.name.environment(number);
-            let zone = restore.zones.first().map(String::as_str);
+            let zone = restore.zones.first().map(Untrusted::raw);
             let new = self.new_record(context, request, &environment, zone, expires_at);
             if let Some(record) = self.try_claim(fleet, &new).await? {
                 let is_crowded = collisions > 0 || (used.len() + 1) * 4 > ceiling * 3;
@@ -300,12 +300,13 @@ impl Engine {
         claim: Option<&(EnvironmentId, RecordId)>,
         restore: &Restore,
         now: DateTime<Utc>,
-    ) -> Result<String> {
+    ) -> Result<Untrusted> {
         let mut first = None;
         for zone in &restore.zones {
-            let new = restore.to_database(fleet, number, claim.cloned(), zone, now);
+            let new = restore.to_database(fleet, number, claim.cloned(), zone.raw(), now);
             let created = self.cloud.create_database(&new).await;
-            if created.as_ref().map_or_else(|error| error.is(ErrorClass::Unknown), |()| true) {
+            let may_exist = created.as_ref().err().is_none_or(|error| error.is(ErrorClass::Unknown));
+            if may_exist {
                 self.recent_restores.add(number, self.clock.elapsed());
             }
             let error = match created {

@@ -7,7 +7,7 @@ use syn::visit::{self, Visit};
 
 /// The structs of the domain and the port with plain text: what is validated or written by hatchery, what is sent to AWS, and names whose characters AWS
 /// restricts. Text from outside is of the type `Untrusted`, so that no code can show it as it is.
-const WITH_PLAIN_TEXT: [&str; 23] = [
+const WITH_PLAIN_TEXT: [&str; 22] = [
     "BaseTemplate",
     "CloudError",
     "ConnectOptions",
@@ -26,7 +26,6 @@ const WITH_PLAIN_TEXT: [&str; 23] = [
     "Problem",
     "Proof",
     "ProofResource",
-    "Restore",
     "SecurityGroup",
     "TagChanges",
     "Target",
@@ -42,6 +41,7 @@ fn text_from_outside_has_its_type() {
             if path.extension().is_some_and(|extension| extension == "rs") {
                 let file = syn::parse_file(&std::fs::read_to_string(&path).unwrap()).unwrap();
                 plain.extend(file.items.iter().filter_map(plain_struct));
+                plain.extend(file.items.iter().flat_map(plain_functions));
             }
         }
     }
@@ -57,6 +57,21 @@ fn plain_struct(item: &syn::Item) -> Option<String> {
         .filter(|field| !matches!(field.vis, syn::Visibility::Inherited))
         .for_each(|field| finder.visit_type(&field.ty));
     finder.0.then(|| item.ident.to_string())
+}
+
+/// Returns the names of the functions of a trait that return plain text.
+fn plain_functions(item: &syn::Item) -> Vec<String> {
+    let syn::Item::Trait(item) = item else { return Vec::new() };
+    let functions = item.items.iter().filter_map(|item| match item {
+        syn::TraitItem::Fn(function) => Some(&function.sig),
+        _ => None,
+    });
+    let returns_text = |signature: &&syn::Signature| {
+        let mut finder = FindString(false);
+        finder.visit_return_type(&signature.output);
+        finder.0
+    };
+    functions.filter(returns_text).map(|signature| signature.ident.to_string()).collect()
 }
 
 /// Whether a type has a `String` in it.

@@ -145,9 +145,9 @@ impl Profiles {
         Ok(profiles)
     }
 
-    /// Returns the files and the name of the profile for the SDK.
-    pub(in crate::cloud::aws) fn for_sdk(&self) -> (EnvConfigFiles, String) {
-        (self.files.clone(), encode(&self.selected.name))
+    /// Returns the files, the name of the profile and the parsed sections for the SDK.
+    pub(in crate::cloud::aws) fn into_sdk(self) -> (EnvConfigFiles, String, ProfileSet) {
+        (self.files, encode(&self.selected.name), self.sections)
     }
 
     pub(super) fn find(&self, name: &str) -> Option<&Profile> {

@@ -2,7 +2,7 @@
 //! <https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-quickstart.html#cli-configure-quickstart-precedence>
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aws_config::SdkConfig;
@@ -11,19 +11,15 @@ use aws_config::imds::credentials::ImdsCredentialsProvider;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use futures::future::BoxFuture;
 
 use super::chain::{Base, Chain, Role, WebIdentity};
 use super::error::{auth, invalid, is_network, kept_away, reason, shorten, unreachable};
 use super::profiles::{Choice, Profiles, Selected, paths};
 use super::{process, roles, sessions};
-use crate::cloud::Result;
+use crate::cloud::{AskCode, Result};
 
 /// The timeout of what answers without the user.
 const TIMEOUT: Duration = Duration::from_mins(1);
-
-/// Asks the user for a code of the device with this serial number or ARN.
-pub(crate) type AskCode = Arc<dyn Fn(String) -> BoxFuture<'static, std::io::Result<String>> + Send + Sync>;
 
 /// What gives credentials.
 #[derive(Debug)]
