@@ -156,6 +156,6 @@ async fn mistakes_are_named() {
         std::fs::write(config.path(), content).unwrap();
         with("AWS_CONFIG_FILE", Path::to_str(config.path()).unwrap())
     };
-    broken(b"[default]\nregion = \xff\n").fails(2, &["cannot read the AWS configuration", "UTF-8"]);
-    broken(b"[default\n").fails(2, &["cannot read the AWS configuration"]);
+    broken(b"[default]\nregion = \xff\n").fails(4, &["cannot read the AWS configuration", "UTF-8"]);
+    broken(b"[default\n").fails(4, &["cannot parse ~/.aws/config, line 1"]);
 }

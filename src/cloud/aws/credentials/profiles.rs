@@ -98,7 +98,7 @@ fn read_file(path: &Path) -> Result<String> {
         return Ok(String::new());
     }
     let content = std::fs::read_to_string(path)
-        .map_err(|error| invalid(format!("cannot read {}: {error}", path.display())))?;
+        .map_err(|error| invalid(format!("cannot read the AWS configuration {}: {error}", path.display())))?;
     Ok(content.trim_start_matches('\u{feff}').to_owned())
 }
 
