@@ -175,10 +175,10 @@ mod tests {
     }
 
     #[rstest]
-    #[case::none(0, 18)]
-    #[case::one(1, 18)]
-    #[case::two(2, 17)]
-    #[case::most(CompanyTags::MAX, 12)]
+    #[case::none(0, 17)]
+    #[case::one(1, 17)]
+    #[case::two(2, 16)]
+    #[case::most(CompanyTags::MAX, 11)]
     fn tags_leave_room_for_services(#[case] count: usize, #[case] expected: usize) {
         let company_tags = parse(&numbered(count)).unwrap();
         assert_eq!(max_services(&company_tags), expected);
@@ -198,10 +198,11 @@ mod tests {
                 subnet: SubnetId::new("subnet-a"),
             })),
         };
-        // The bootstrap writes a digest for each service, and phase, detail, ready-at and timeline; an engine writes orphan-since.
-        let on_instance = new.identity_tags().len() + expected + 5;
+        // The bootstrap writes a digest for each service, and phase, detail, ready-at, timeline and rollout; engines write deployment and
+        // orphan-since.
+        let on_instance = new.identity_tags().len() + expected + 7;
         assert!((MAX_TAGS - 1..=MAX_TAGS).contains(&on_instance), "{on_instance}");
-        // Engines add attempt, instance, failure, reaping-since, terminate and orphan-since.
-        assert!(new.tags().len() + 6 <= MAX_TAGS);
+        // Engines add attempt, instance, failure, reaping-since, terminate, orphan-since and deployment.
+        assert!(new.tags().len() + 7 <= MAX_TAGS);
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::deployment::{Deployment, Rollout};
 use super::error::{CloudError, ErrorClass};
 use super::ids::{EnvironmentId, FleetName, InstanceId, RecordId};
 use super::record::Record;
@@ -110,6 +111,10 @@ pub struct Instance {
     pub timeline: BTreeMap<Phase, u64>,
     /// The digests of the images that the services under test run, such as `sha256:…`.
     pub digests: BTreeMap<Untrusted, Untrusted>,
+    /// The copy of the record's last request to deploy anew.
+    pub deployment: Option<Deployment>,
+    /// How far the instance is with the last request that it has seen; `None` if its bootstrap is too old to deploy anew.
+    pub rollout: Option<Rollout>,
     /// The time of the first sweep that found it without a record.
     pub orphan_since: Option<DateTime<Utc>>,
     /// Whether it has lost tags without which no listing shows it; only [`Instance::parse_of`] returns such an instance.
@@ -189,6 +194,8 @@ impl Instance {
             detail: tags::text(tags, key::DETAIL).filter(|detail| !detail.is_empty()),
             timeline: tags.get(key::TIMELINE).map(|value| parse_timeline(value)).unwrap_or_default(),
             digests: parse_digests(tags),
+            deployment: tags.get(key::DEPLOYMENT).and_then(|value| Deployment::parse(value)),
+            rollout: tags.get(key::ROLLOUT).and_then(|value| Rollout::parse(value)),
             orphan_since: tags::parse_time(tags, key::ORPHAN_SINCE),
             lost_tags: false,
             failed_step: StepFailure::parse(tags),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use super::company_tags::CompanyTags;
+use super::deployment::Deployment;
 use super::ids::{
     EnvironmentId, FleetName, ImageId, InstanceId, InvalidName, Label, Number, RecordId, SubnetId,
 };
@@ -15,8 +16,8 @@ use super::text::Untrusted;
 use super::unreadable::{Parsed, Unreadable, UnreadableKind};
 
 /// The number of an instance's tags that are neither the company's nor a service's: those of [`NewRecord::identity_tags`], those that its
-/// bootstrap writes, and `orphan-since`.
-const INSTANCE_TAGS: usize = 13;
+/// bootstrap writes, `deployment` and `orphan-since`.
+const INSTANCE_TAGS: usize = 15;
 
 /// Returns the maximum number of services under test. Each has two tags on the instance, for its image tag and its digest.
 #[must_use]
@@ -79,6 +80,8 @@ pub struct Record {
     pub failed_step: Option<StepFailure>,
     /// Services under test and their image tags.
     pub services: BTreeMap<Untrusted, Untrusted>,
+    /// The last request to deploy the services and the database anew.
+    pub deployment: Option<Deployment>,
     /// Free text of the owner.
     pub note: Option<Untrusted>,
 }
@@ -120,6 +123,7 @@ impl Record {
             repaired_by: tags.get(key::REPAIR).map(|value| parse_timed(value, template_created_at).1),
             failed_step: StepFailure::parse(tags),
             services: parse_services(tags),
+            deployment: tags.get(key::DEPLOYMENT).and_then(|value| Deployment::parse(value)),
             note: tags::text(tags, key::NOTE),
         }))
     }

@@ -71,6 +71,11 @@ pub mod key {
     pub const RECORD: &str = "hatchery:record";
     /// `<RFC 3339> <user>`: the user repairs the environment, so that no engine gives it up before its expiry.
     pub const REPAIR: &str = "hatchery:repair";
+    /// On records, and copied to their instances: `<RFC 3339> <user>`, the last request to run the services and the database that the tags name
+    /// now; see [`crate::domain::Deployment`].
+    pub const DEPLOYMENT: &str = "hatchery:deployment";
+    /// On instances, written by themselves: `<RFC 3339> <state> <detail>`, how far the deployment that was requested at this time is.
+    pub const ROLLOUT: &str = "hatchery:rollout";
     /// Prefix of the key of a service under test; the value is its image tag.
     pub(crate) const SERVICE_PREFIX: &str = "hatchery:service.";
     /// The bootstrap's phase, written by the instance.

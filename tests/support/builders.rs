@@ -90,6 +90,7 @@ pub(crate) fn record(number: u32) -> Record {
         repaired_by: None,
         failed_step: None,
         services: BTreeMap::from([("payments".into(), "f-123".into())]),
+        deployment: None,
         note: None,
     }
 }
@@ -112,6 +113,8 @@ pub(crate) fn instance(number: u32) -> Instance {
         detail: None,
         timeline: BTreeMap::new(),
         digests: BTreeMap::new(),
+        deployment: None,
+        rollout: None,
         orphan_since: None,
         lost_tags: false,
         failed_step: None,

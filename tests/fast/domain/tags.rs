@@ -243,6 +243,7 @@ fn record_is_parsed_from_its_name_and_tags() {
         failed_step: None,
         repaired_by: None,
         orphan_since: Some(time("14:00:00")),
+        deployment: None,
         services: services.map(|(name, tag)| (name.into(), tag.into())).into(),
         note: Some("for the\u{202e} demo".into()),
     };
