@@ -6,3 +6,4 @@ mod health;
 mod metrics;
 mod progress;
 mod tags;
+mod world;
