@@ -24,6 +24,7 @@ mod doctor;
 mod engine;
 mod extend;
 mod fleet;
+mod hold;
 mod images;
 mod json;
 
@@ -135,6 +136,10 @@ enum OnFleet {
         #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
         by: Duration,
     },
+    /// Keep an environment until a time of the day, such as for a demo
+    Pin(hold::PinArgs),
+    /// Keep a failed environment, or a database of the pool, for inspection
+    Hold(hold::HoldArgs),
     /// Terminate an environment and delete its database
     Terminate {
         /// Id of the environment, or its name if that is unique
@@ -165,7 +170,13 @@ impl Headless {
     /// Whether `--read-only` forbids it.
     fn is_write(&self) -> bool {
         match self {
-            Self::OnFleet(OnFleet::Launch(_) | OnFleet::Extend { .. } | OnFleet::Terminate { .. }) => true,
+            Self::OnFleet(
+                OnFleet::Launch(_)
+                | OnFleet::Extend { .. }
+                | OnFleet::Pin(_)
+                | OnFleet::Hold(_)
+                | OnFleet::Terminate { .. },
+            ) => true,
             Self::OnFleet(OnFleet::Engine { dry_run, .. }) => !dry_run,
             Self::OnFleet(OnFleet::Images { command }) => command.is_some(),
             Self::OnFleet(OnFleet::Pool { command }) => command.is_some(),
@@ -301,6 +312,8 @@ async fn run_on_fleet(command: OnFleet, session: &Session) -> Result<ExitCode, F
         OnFleet::Images { command } => images::run(&context, command.as_ref()).await,
         OnFleet::Launch(args) => launch::run(&context, args).await,
         OnFleet::Extend { env, by } => extend::run(&context, &env, by).await,
+        OnFleet::Pin(args) => hold::pin(&context, args).await,
+        OnFleet::Hold(args) => hold::hold(&context, args).await,
         OnFleet::Terminate { env, yes } => terminate::run(&context, &env, yes).await,
         OnFleet::Logs(args) => logs::run(&context, args).await,
         OnFleet::Open(args) => open::run(&context, args, &session.forwards).await,

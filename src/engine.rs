@@ -24,6 +24,7 @@ mod cache;
 pub mod exposure;
 mod extend;
 mod fresh_read;
+mod hold;
 pub mod jitter;
 mod launch;
 mod launch_history;
@@ -84,11 +85,13 @@ pub struct Launched {
     pub expires_at: DateTime<Utc>,
 }
 
+/// A confirmed extension, pin or hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Extended {
     pub environment: EnvironmentId,
+    /// Its expiry, or the end of the hold.
     pub expires_at: DateTime<Utc>,
-    /// Whether the policy's `max-lifetime` made the extension shorter than requested.
+    /// Whether the policy's `max-lifetime` made it shorter than requested.
     pub capped: bool,
 }
 

@@ -7,21 +7,24 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use strum::IntoEnumIterator as _;
 
-use crate::cloud::{Holdings, LogLine};
+use crate::cloud::LogLine;
 use crate::domain::cost::{self, Cost};
 use crate::domain::environment::Environment;
 use crate::domain::health::{self, Verdict};
-use crate::domain::policy::SETTINGS;
 use crate::domain::progress::Estimates;
 use crate::domain::text::Untrusted;
 use crate::domain::{
-    AuditEvent, DatabaseState, Endpoint, EnvironmentId, EnvironmentState, Fleet, FleetName, InstanceId,
+    AuditEvent, DatabaseState, Endpoint, EnvironmentId, EnvironmentState, FleetName, Hold, InstanceId,
     InstanceState, Label, Outcome, Phase, Pipeline, PipelineKind, Policy, Pool, Run, SnapshotId, Target,
     World,
 };
 use crate::engine::{Extended, Launched, Refusal, Report, Terminating};
 use crate::failure::Failure;
 use crate::stack::Parameter;
+
+mod fleets;
+
+pub(crate) use fleets::{changed_settings, created_fleet, fleet, fleets, removed_fleet};
 
 pub(crate) const VERSION: u32 = 1;
 
@@ -68,9 +71,23 @@ pub(crate) struct EnvironmentBody<'w> {
     database: Option<DatabaseBody<'w>>,
     services: &'w BTreeMap<Untrusted, Untrusted>,
     note: Option<&'w Untrusted>,
+    hold: Option<HoldBody<'w>>,
     urls: BTreeMap<&'static str, String>,
     cost: Option<Cost>,
     problems: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct HoldBody<'w> {
+    until: DateTime<Utc>,
+    by: &'w Untrusted,
+    why: &'w Untrusted,
+}
+
+impl<'w> HoldBody<'w> {
+    fn new(hold: &'w Hold) -> Self {
+        Self { until: hold.until, by: &hold.by, why: &hold.why }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -142,6 +159,7 @@ pub(crate) fn environment<'w>(
         }),
         services: &record.services,
         note: record.note.as_ref(),
+        hold: record.hold.as_ref().map(HoldBody::new),
         urls: urls(environment, policy),
         cost: cost::of_environment(environment, policy, now),
         problems: environment.problems(),
@@ -171,6 +189,7 @@ pub(crate) struct PoolDocument<'w> {
     claimed: usize,
     stale: usize,
     failed: usize,
+    held: usize,
     deleting: usize,
     complete: bool,
     databases: Vec<PoolDatabase<'w>>,
@@ -197,6 +216,7 @@ struct PoolDatabase<'w> {
     snapshot_at: Option<DateTime<Utc>>,
     created_at: Option<DateTime<Utc>>,
     endpoint: Option<&'w Untrusted>,
+    hold: Option<HoldBody<'w>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -207,7 +227,7 @@ struct Source<'w> {
 
 /// Document of `hatchery pool`.
 pub(crate) fn pool<'w>(world: &'w World, refused: &'w [Refusal], now: DateTime<Utc>) -> PoolDocument<'w> {
-    let pool = Pool::new(world);
+    let (pool, holds) = (Pool::new(world), world.database_holds());
     let databases = pool.databases.iter().map(|(state, database)| PoolDatabase {
         id: database.id.as_str(),
         state: *state,
@@ -217,6 +237,7 @@ pub(crate) fn pool<'w>(world: &'w World, refused: &'w [Refusal], now: DateTime<U
         snapshot_at: database.snapshot_at,
         created_at: database.created_at,
         endpoint: database.endpoint.as_ref(),
+        hold: holds.get(&database.number).map(|hold| HoldBody::new(hold)),
     });
     let snapshot = world.snapshot.as_ref().ok().and_then(Option::as_ref);
     let image = world.image.as_ref().ok().and_then(Option::as_ref);
@@ -234,6 +255,7 @@ pub(crate) fn pool<'w>(world: &'w World, refused: &'w [Refusal], now: DateTime<U
         claimed: pool.count(DatabaseState::Claimed),
         stale: pool.count(DatabaseState::Stale),
         failed: pool.count(DatabaseState::Failed),
+        held: pool.count(DatabaseState::Held),
         deleting: pool.count(DatabaseState::Deleting),
         complete: world.is_complete(),
         databases: databases.collect(),
@@ -380,6 +402,16 @@ pub(crate) fn extended<'a>(fleet: &'a FleetName, extended: &'a Extended) -> Chan
     }
 }
 
+/// Document of `hatchery hold`. `id` is that of an environment or of a database.
+pub(crate) fn held(fleet: &FleetName, id: &str, held: &Extended) -> Value {
+    json!({ "version": VERSION, "fleet": fleet, "id": id, "held_until": held.expires_at, "capped": held.capped })
+}
+
+/// Document of `hatchery hold --release`.
+pub(crate) fn released(fleet: &FleetName, id: &str) -> Value {
+    json!({ "version": VERSION, "fleet": fleet, "id": id, "released": true })
+}
+
 /// Document of `hatchery terminate`.
 pub(crate) fn terminating<'a>(fleet: &'a FleetName, terminating: &'a Terminating) -> Change<'a> {
     Change {
@@ -427,66 +459,7 @@ pub(crate) fn image(fleet: &FleetName, kind: PipelineKind, run: &Run) -> Value {
     json!({ "version": VERSION, "fleet": fleet, "image": kind, "run": run })
 }
 
-/// Document of `hatchery fleet ls`.
-pub(crate) fn fleets(region: &str, fleets: &[Fleet], leftovers: &[Holdings]) -> Value {
-    let leftovers: Vec<_> = leftovers
-        .iter()
-        .map(|left| {
-            json!({
-                "fleet": left.fleet, "records": left.records, "instances": left.instances,
-                "databases": left.databases,
-            })
-        })
-        .collect();
-    let fleets: Vec<_> = fleets
-        .iter()
-        .map(|fleet| {
-            json!({
-                "name": fleet.name, "template": fleet.template, "spare": fleet.policy.spare,
-                "paused": fleet.policy.paused, "problems": problems(fleet),
-            })
-        })
-        .collect();
-    json!({ "version": VERSION, "region": region, "fleets": fleets, "leftovers": leftovers })
-}
-
-/// Document of `hatchery fleet rm`.
-pub(crate) fn removed_fleet(name: &FleetName) -> Value {
-    json!({ "version": VERSION, "fleet": name, "removed": true })
-}
-
-/// Document of `hatchery fleet show`.
-pub(crate) fn fleet(fleet: &Fleet) -> Value {
-    let settings: serde_json::Map<_, _> =
-        SETTINGS.iter().map(|setting| (setting.name.to_owned(), setting.get(&fleet.policy).into())).collect();
-    json!({
-        "version": VERSION, "fleet": fleet.name, "template": fleet.template, "settings": settings,
-        "problems": problems(fleet),
-    })
-}
-
-/// Document of `hatchery fleet set`: each setting that changed, with its old and new value.
-pub(crate) fn changed_settings(
-    fleet: &FleetName,
-    changed: &[(&'static str, Option<String>, Option<String>)],
-) -> Value {
-    let changed: Vec<_> = changed
-        .iter()
-        .map(|(setting, from, to)| json!({ "setting": setting, "from": from, "to": to }))
-        .collect();
-    json!({ "version": VERSION, "fleet": fleet, "changed": changed })
-}
-
 /// Document of `hatchery pool recycle`.
 pub(crate) fn recycled(fleet: &FleetName, databases: usize, at: DateTime<Utc>) -> Value {
     json!({ "version": VERSION, "fleet": fleet, "databases": databases, "recycled_at": at })
-}
-
-/// Document of `hatchery fleet init`.
-pub(crate) fn created_fleet(fleet: &FleetName, created: bool) -> Value {
-    json!({ "version": VERSION, "fleet": fleet, "created": created })
-}
-
-fn problems(fleet: &Fleet) -> Vec<&str> {
-    fleet.problems.iter().map(|problem| problem.message.as_str()).collect()
 }

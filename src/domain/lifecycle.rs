@@ -33,10 +33,10 @@ pub fn placement(policy: &Policy, attempt: u32) -> Option<Placement> {
     placements.nth(attempt as usize)
 }
 
-/// Whether a record's environment is past its expiry, or failed.
+/// Whether a record's environment is past its expiry, or failed and not held.
 #[must_use]
 pub(crate) fn is_over(record: &Record, policy: &Policy, now: DateTime<Utc>) -> bool {
-    record.failure.is_some() || record.ends_at(policy) <= now
+    (record.failure.is_some() && record.held(now).is_none()) || record.ends_at(policy) <= now
 }
 
 /// Whether a record's environment must be torn down: a user asked for it, or its time and its grace are over.
@@ -52,7 +52,9 @@ pub fn ends_at(record: &Record, policy: &Policy) -> DateTime<Utc> {
         return termination.at;
     }
     let expiry = record.ends_at(policy);
-    let over = record.failure.as_ref().map_or(expiry, |failure| failure.at.min(expiry));
+    let released = record.hold.as_ref().map(|hold| hold.until);
+    let failed = record.failure.as_ref().map(|failure| released.map_or(failure.at, |at| at.max(failure.at)));
+    let over = failed.map_or(expiry, |at| at.min(expiry));
     over + policy.grace
 }
 

@@ -14,6 +14,7 @@ pub mod error;
 pub mod fleet;
 pub mod format;
 pub mod health;
+pub mod hold;
 pub mod hours;
 pub mod ids;
 pub mod instance;
@@ -43,6 +44,7 @@ pub use deployment::{Deployment, Rollout, RolloutState};
 pub use environment::{Environment, EnvironmentState, Lookup};
 pub use error::{CloudError, ErrorClass};
 pub use fleet::{Fleet, Image, LastPass, NewFleet, Subnet};
+pub use hold::Hold;
 pub use hours::Hours;
 pub use ids::{
     DatabaseId, EnvironmentId, FleetName, ImageId, InstanceId, InvalidName, Label, Number, RecordId,

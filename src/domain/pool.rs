@@ -42,6 +42,8 @@ pub enum DatabaseState {
     Stale,
     /// Not claimed, and it will never be usable.
     Failed,
+    /// A user inspects it; it is deleted afterwards.
+    Held,
     Deleting,
 }
 
@@ -75,10 +77,12 @@ impl<'w> Pool<'w> {
         databases.sort_unstable_by_key(|database| database.number);
         let state = |database: &'w Database| {
             let number = database.number;
-            let claimed = !claims.next(number).is_empty()
-                || !instances.next(number).is_empty()
-                || taken.contains(&number);
-            (state(database, claimed, latest, &world.fleet.policy), database)
+            let records = claims.next(number);
+            let is_held = records.iter().any(|record| record.holds_database());
+            let claimed =
+                !records.is_empty() || !instances.next(number).is_empty() || taken.contains(&number);
+            let state = state(database, claimed, latest, &world.fleet.policy);
+            (if is_held && state == DatabaseState::Claimed { DatabaseState::Held } else { state }, database)
         };
         Self { databases: databases.into_iter().map(state).collect() }
     }

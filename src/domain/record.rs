@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::company_tags::CompanyTags;
 use super::deployment::Deployment;
+use super::hold::Hold;
 use super::ids::{
     EnvironmentId, FleetName, ImageId, InstanceId, InvalidName, Label, Number, RecordId, SubnetId,
 };
@@ -76,6 +77,8 @@ pub struct Record {
     pub orphan_since: Option<DateTime<Utc>>,
     /// The user who repairs the broken environment; see [`key::REPAIR`].
     pub repaired_by: Option<Untrusted>,
+    /// The user who holds it, or the database that it claims.
+    pub hold: Option<Hold>,
     /// The step on it that AWS refuses.
     pub failed_step: Option<StepFailure>,
     /// Services under test and their image tags.
@@ -121,6 +124,7 @@ impl Record {
             claim: tags::text(tags, key::CLAIM),
             orphan_since: tags::parse_time(tags, key::ORPHAN_SINCE),
             repaired_by: tags.get(key::REPAIR).map(|value| parse_timed(value, template_created_at).1),
+            hold: tags.get(key::HOLD).and_then(|value| Hold::parse(value)),
             failed_step: StepFailure::parse(tags),
             services: parse_services(tags),
             deployment: tags.get(key::DEPLOYMENT).and_then(|value| Deployment::parse(value)),
@@ -132,6 +136,18 @@ impl Record {
     #[must_use]
     pub fn ends_at(&self, policy: &Policy) -> DateTime<Utc> {
         self.expires_at.unwrap_or_else(|| self.created_at + policy.max_lifetime)
+    }
+
+    /// Returns the hold that is in force.
+    #[must_use]
+    pub fn held(&self, now: DateTime<Utc>) -> Option<&Hold> {
+        self.hold.as_ref().filter(|hold| hold.is_in_force(now))
+    }
+
+    /// Whether it only keeps a database for the inspection of a user.
+    #[must_use]
+    pub fn holds_database(&self) -> bool {
+        self.retirement && self.hold.is_some() && self.terminate.is_none()
     }
 
     /// Returns the number of both the environment and its database.
@@ -227,6 +243,8 @@ pub enum Purpose {
         /// The reason, stored as the record's note.
         reason: String,
     },
+    /// A user inspects the database. It leaves the pool once the hold has ended, because people may have changed it.
+    Hold(Hold),
 }
 
 /// The parameters of a launch.
@@ -271,7 +289,7 @@ impl NewRecord {
                     services.map(|(name, tag)| (format!("{}{name}", key::SERVICE_PREFIX), tag.clone())),
                 );
             }
-            Purpose::Retire { .. } => {
+            Purpose::Retire { .. } | Purpose::Hold(_) => {
                 tags.insert(key::ROLE.to_owned(), role::RETIREMENT.to_owned());
             }
         }
@@ -292,6 +310,11 @@ impl NewRecord {
                 tags.insert(key::TERMINATE.to_owned(), termination.to_tag());
                 tags.insert(key::NOTE.to_owned(), reason.clone());
             }
+            Purpose::Hold(hold) => {
+                tags.insert(key::HOLD.to_owned(), hold.to_tag());
+                tags.insert(key::EXPIRES_AT.to_owned(), tags::format_time(hold.until));
+                tags.insert(key::NOTE.to_owned(), format!("{} held it", hold.by.raw()));
+            }
         }
         tags
     }
@@ -311,6 +334,11 @@ impl TagChanges {
         let covered = record.extensions.iter().filter(|(_, earlier)| **earlier <= at);
         changes.remove.extend(covered.map(|(nonce, _)| format!("{}{}", key::EXTENSION_PREFIX, nonce.raw())));
         changes
+    }
+
+    #[must_use]
+    pub fn hold(self, hold: &Hold) -> Self {
+        self.set(key::HOLD, hold.to_tag())
     }
 
     /// Marks an expired or failed environment in the first sweep.

@@ -76,6 +76,8 @@ pub mod key {
     pub const DEPLOYMENT: &str = "hatchery:deployment";
     /// On instances, written by themselves: `<RFC 3339> <state> <detail>`, how far the deployment that was requested at this time is.
     pub const ROLLOUT: &str = "hatchery:rollout";
+    /// `<RFC 3339> <user>: <why>`: the user holds the failed environment or the database until this time; see [`crate::domain::Hold`].
+    pub const HOLD: &str = "hatchery:hold";
     /// Prefix of the key of a service under test; the value is its image tag.
     pub(crate) const SERVICE_PREFIX: &str = "hatchery:service.";
     /// The bootstrap's phase, written by the instance.
@@ -108,7 +110,7 @@ pub mod role {
     /// An environment's record or instance.
     pub const ENVIRONMENT: &str = "environment";
     /// The record of a database that leaves the pool. It claims the database, so that no launch can claim it while it is being deleted, and
-    /// is terminated like the record of an environment.
+    /// is terminated like the record of an environment: at once, or once the hold of a user has ended.
     pub const RETIREMENT: &str = "retirement";
     /// A database of the pool, claimed or not.
     pub const POOL: &str = "pool";

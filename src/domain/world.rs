@@ -1,6 +1,6 @@
 //! One observation of everything that a fleet owns.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use super::database::{Database, Snapshot};
 use super::error::CloudError;
 use super::fleet::{Fleet, Image, Subnet};
+use super::hold::Hold;
 use super::ids::{EnvironmentId, Number};
 use super::instance::Instance;
 use super::launches::Launches;
@@ -136,6 +137,13 @@ impl World {
     #[must_use]
     pub fn record(&self, id: &EnvironmentId) -> Option<&Record> {
         self.records.iter().find(|record| record.environment == *id)
+    }
+
+    /// Returns the holds of databases by number.
+    #[must_use]
+    pub fn database_holds(&self) -> BTreeMap<Number, &Hold> {
+        let held = self.records.iter().filter(|record| record.holds_database());
+        held.filter_map(|record| Some((record.number(), record.hold.as_ref()?))).collect()
     }
 
     /// Returns the first new number after the highest among databases, records and the fleet's hint.

@@ -1,4 +1,4 @@
-//! Extensions of an environment's expiry.
+//! Changes of the time that an environment has: extensions, pins and holds.
 
 use std::time::Duration;
 
@@ -10,22 +10,77 @@ use crate::domain::environment::is_instance_of;
 use crate::domain::format::format_exact_duration;
 use crate::domain::tags::key;
 use crate::domain::{
-    CloudError, EnvironmentId, Instance, Outcome, Policy, Record, StatusClass, TagChanges, lifecycle,
+    CloudError, EnvironmentId, Hold, Instance, Outcome, Policy, Record, StatusClass, TagChanges, lifecycle,
 };
 use crate::failure::{Failure, Kind};
 
-/// How long after the write an extension during grace is read back.
+/// How long after the write a change during grace is read back.
 ///
 /// An engine that read the record before the write may still act for [`super::fresh_read::READ_TTL`], and the read that must show the
 /// result of that action lags too. 25 s are enough for reads that lag by up to 10 s.
-const GRACE_READ_BACK: Duration = Duration::from_secs(25);
+pub(super) const GRACE_READ_BACK: Duration = Duration::from_secs(25);
 
 /// An expiry this close counts as grace, because an engine may mark the environment at any moment.
 const NEAR_EXPIRY: Duration = Duration::from_mins(1);
 
-/// How often the extension is read back until the write is visible, and the time between two reads.
-const MAX_READ_BACKS: u32 = 6;
-const READ_BACK_DELAY: Duration = Duration::from_secs(2);
+/// How often the change is read back until the write is visible, and the time between two reads.
+pub(super) const MAX_READ_BACKS: u32 = 6;
+pub(super) const READ_BACK_DELAY: Duration = Duration::from_secs(2);
+
+/// What a user wants of the time of an environment.
+#[derive(Debug, Clone)]
+enum Wish<'a> {
+    /// To keep it for longer.
+    Extend(Duration),
+    /// To keep it until a time of the day.
+    Pin(DateTime<Utc>),
+    /// To keep it as it is, even if it has failed.
+    Hold { by: Duration, why: &'a str },
+}
+
+/// The tags that a wish leads to.
+#[derive(Debug)]
+struct Terms {
+    /// The new expiry, never earlier than the present one.
+    expires_at: DateTime<Utc>,
+    hold: Option<Hold>,
+    /// Whether the policy's `max-lifetime` makes it shorter than wanted.
+    capped: bool,
+    /// What must exist when the change is confirmed.
+    parts: Parts,
+}
+
+/// Which parts of an environment exist and are not ending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Parts {
+    instance: bool,
+    database: bool,
+}
+
+impl Parts {
+    fn contains(self, other: Self) -> bool {
+        (self.instance || !other.instance) && (self.database || !other.database)
+    }
+}
+
+impl Wish<'_> {
+    /// Returns its name in the audit log.
+    fn action(&self) -> &'static str {
+        match self {
+            Self::Extend(_) => "extend",
+            Self::Pin(_) => "pin",
+            Self::Hold { .. } => "hold",
+        }
+    }
+
+    fn reason(&self) -> String {
+        match self {
+            Self::Extend(by) => format!("by {}", format_exact_duration(*by)),
+            Self::Pin(until) => format!("until {}", until.format("%F %T UTC")),
+            Self::Hold { by, why } => format!("for {}: {why}", format_exact_duration(*by)),
+        }
+    }
+}
 
 impl Engine {
     /// Extends an environment by this much, counted from its expiry or from now, whichever is later, up to the policy's `max-lifetime`, and
@@ -35,34 +90,70 @@ impl Engine {
     /// Returns `TooLate` if the environment is ending, `Refused` if it has reached `max-lifetime`, and `UnknownOutcome` if the extension
     /// could not be confirmed.
     pub async fn extend(&self, id: &EnvironmentId, by: Duration) -> Result<Extended, Failure> {
-        let what = format!("cannot extend {id}");
+        self.keep(id, &Wish::Extend(by)).await
+    }
+
+    /// Keeps an environment until a time, up to the policy's `max-lifetime`. An expiry that is later stays.
+    ///
+    /// # Errors
+    /// As [`Self::extend`].
+    pub async fn pin(&self, id: &EnvironmentId, until: DateTime<Utc>) -> Result<Extended, Failure> {
+        self.keep(id, &Wish::Pin(until)).await
+    }
+
+    /// Holds an environment for inspection: until the hold ends, at most until `max-lifetime`, no engine ends it, even if it has failed. The
+    /// later end of two holds counts.
+    ///
+    /// # Errors
+    /// As [`Self::extend`]; `TooLate` also if nothing of the environment is left.
+    pub async fn hold(&self, id: &EnvironmentId, by: Duration, why: &str) -> Result<Extended, Failure> {
+        self.keep(id, &Wish::Hold { by, why }).await
+    }
+
+    /// Ends the hold of an environment. Its expiry stays.
+    ///
+    /// # Errors
+    /// Returns `NotFound` if there is no such environment, and the error of AWS if the record cannot be written.
+    pub async fn release(&self, id: &EnvironmentId) -> Result<(), Failure> {
+        let what = format!("cannot release {id}");
+        let (record, _) = self.current_record(id, &what).await?;
+        let changes = TagChanges::new().remove(key::HOLD);
+        let written = self.retry(|| self.cloud.tag_record(&record.id, &changes)).await;
+        self.log_write("release", &id.to_string(), "requested", &written).await;
+        written.map_err(|error| Failure::cloud(&what, &error))
+    }
+
+    async fn keep(&self, id: &EnvironmentId, wish: &Wish<'_>) -> Result<Extended, Failure> {
+        let what = format!("cannot {} {id}", wish.action());
         let (record, now) = self.current_record(id, &what).await?;
         let policy = self.look_again(|| self.policy_of(id, &what)).await?;
         check_not_ending(&record, &policy, now, &what)?;
-        if record.failure.is_some() {
-            self.check_repairable(&record, &what).await?;
-        }
-        let (expires_at, capped) = new_expiry(&record, &policy, now, by, &what)?;
+        let terms = self.terms(wish, &record, &policy, now, &what).await?;
 
         let near = record.expires_at.is_none_or(|at| at <= now + NEAR_EXPIRY);
         let in_grace = record.reaping_since.is_some() || record.failure.is_some() || near;
-        let mut changes = TagChanges::extend(&record, expires_at, &self.nonce());
+        let mut changes = TagChanges::extend(&record, terms.expires_at, &self.nonce());
         if in_grace {
             changes = changes.remove(key::REAPING_SINCE);
         }
-        if record.failure.is_some() || record.orphan_since.is_some() || self.has_broken_database(id).await {
+        if let Some(hold) = &terms.hold {
+            changes = changes.hold(hold);
+        } else if record.failure.is_some()
+            || record.orphan_since.is_some()
+            || self.has_broken_database(id).await
+        {
             changes = changes.repair(now, &self.config.user);
         }
         let written = self.retry(|| self.cloud.tag_record(&record.id, &changes)).await;
-        let reason = format!("by {}", format_exact_duration(by));
+        let (action, target, reason) = (wish.action(), id.to_string(), wish.reason());
         if written.is_err() {
-            self.log_write("extend", &id.to_string(), &reason, &written).await;
+            self.log_write(action, &target, &reason, &written).await;
         }
         written.map_err(|error| Failure::cloud(&what, &error))?;
         if in_grace {
             self.clock.sleep(GRACE_READ_BACK).await;
         }
-        let confirmed = self.read_back(id, &record, expires_at, in_grace, &what).await;
+        let confirmed = self.read_back(&record, &terms, in_grace, wish).await;
         let (outcome, detail) = match &confirmed {
             Ok(until) => (Outcome::Done, format!("until {}", until.format("%F %T UTC"))),
             Err(failure) if failure.kind == Kind::UnknownOutcome => {
@@ -70,8 +161,59 @@ impl Engine {
             }
             Err(failure) => (Outcome::Failed, failure.message.clone()),
         };
-        self.log_request("extend", &id.to_string(), &reason, outcome, detail).await;
-        confirmed.map(|until| Extended { environment: id.clone(), expires_at: until, capped })
+        self.log_request(action, &target, &reason, outcome, detail).await;
+        confirmed.map(|until| Extended { environment: id.clone(), expires_at: until, capped: terms.capped })
+    }
+
+    async fn terms(
+        &self,
+        wish: &Wish<'_>,
+        record: &Record,
+        policy: &Policy,
+        now: DateTime<Utc>,
+        what: &str,
+    ) -> Result<Terms, Failure> {
+        let expiry = record.expires_at.unwrap_or(now);
+        let is_launched = record.instance.is_some();
+        match wish {
+            Wish::Extend(by) => {
+                let from = expiry.max(now);
+                let (expires_at, capped) = within_lifetime(from, Some(from), *by, record, policy, now, what)?;
+                self.check_repairable(record, what).await?;
+                Ok(Terms {
+                    expires_at,
+                    hold: None,
+                    capped,
+                    parts: Parts { instance: is_launched, database: true },
+                })
+            }
+            Wish::Pin(until) => {
+                let by = (*until - now).to_std().unwrap_or_default();
+                let (expires_at, capped) = within_lifetime(now, None, by, record, policy, now, what)?;
+                self.check_repairable(record, what).await?;
+                Ok(Terms {
+                    expires_at: expires_at.max(expiry),
+                    hold: None,
+                    capped,
+                    parts: Parts { instance: is_launched, database: true },
+                })
+            }
+            Wish::Hold { by, why } => {
+                let (until, capped) = within_lifetime(now, None, *by, record, policy, now, what)?;
+                let parts = self.parts(record).await.map_err(|error| Failure::cloud(what, &error))?;
+                if is_launched && !parts.instance && !parts.database {
+                    let message = format!("{what}: nothing is left of it to inspect");
+                    return Err(Failure::new(
+                        Kind::TooLate,
+                        message,
+                        "read what happened with: hatchery activity",
+                    ));
+                }
+                let until = record.hold.as_ref().map_or(until, |hold| hold.until.max(until));
+                let hold = Hold { until, by: self.config.user.as_str().into(), why: (*why).into() };
+                Ok(Terms { expires_at: until.max(expiry), hold: Some(hold), capped, parts })
+            }
+        }
     }
 
     /// Returns the environment's current record and AWS's time.
@@ -86,7 +228,7 @@ impl Engine {
         self.look_again(|| self.read_record(id, what)).await
     }
 
-    async fn policy_of(&self, id: &EnvironmentId, what: &str) -> Result<Policy, Failure> {
+    pub(super) async fn policy_of(&self, id: &EnvironmentId, what: &str) -> Result<Policy, Failure> {
         let fleet = self.cloud.fleet(&id.fleet).await.map_err(|error| Failure::cloud(what, &error))?;
         fleet.map(|fleet| fleet.policy).ok_or_else(|| no_such_environment(id))
     }
@@ -104,13 +246,13 @@ impl Engine {
 
     /// Refuses to keep a failed environment of which nothing is left to repair.
     async fn check_repairable(&self, record: &Record, what: &str) -> Result<(), Failure> {
-        let cannot = |error| Failure::cloud(what, &error);
-        let id = &record.environment;
-        if self.has_instance(record).await.map_err(cannot)? && self.has_database(id).await.map_err(cannot)? {
+        let Some(failure) = &record.failure else { return Ok(()) };
+        let parts = self.parts(record).await.map_err(|error| Failure::cloud(what, &error))?;
+        if parts.instance && parts.database {
             return Ok(());
         }
-        let reason = record.failure.as_ref().map_or("", |failure| failure.reason.raw());
-        Err(Failure::new(Kind::TooLate, format!("{what}: it has failed: {reason}"), "launch a new one"))
+        let message = format!("{what}: it has failed: {}", failure.reason.raw());
+        Err(Failure::new(Kind::TooLate, message, "launch a new one"))
     }
 
     /// Copies the expiry to the instances, for their dead man's switches. If this fails, the next pass of any engine repeats it.
@@ -124,20 +266,23 @@ impl Engine {
     }
 
     /// Confirms that the environment is kept until the new expiry, or until a later one of another user, before any engine began to reap it. Returns
-    /// that expiry. Reads lag writes, so a read that does not show the write is repeated.
+    /// until when it is kept or held. Reads lag writes, so a read that does not show the write is repeated.
     async fn read_back(
         &self,
-        id: &EnvironmentId,
         record: &Record,
-        expires_at: DateTime<Utc>,
+        terms: &Terms,
         in_grace: bool,
-        what: &str,
+        wish: &Wish<'_>,
     ) -> Result<DateTime<Utc>, Failure> {
+        let id = &record.environment;
         let too_late = |why: &str| {
-            Failure::new(Kind::TooLate, format!("too late to extend {id}: {why}"), "launch a new one")
+            let message = format!("too late to {} {id}: {why}", wish.action());
+            Failure::new(Kind::TooLate, message, "launch a new one")
         };
-        let unconfirmed =
-            |error| Failure::cloud(format!("{what}: the new expiry was written but not confirmed"), &error);
+        let unconfirmed = |error| {
+            let what = format!("cannot {} {id}: the change was written but not confirmed", wish.action());
+            Failure::cloud(what, &error)
+        };
         let mut last = "an engine is reaping it";
         for _ in 0..MAX_READ_BACKS {
             let read = self.retry(|| self.cloud.record(&id.fleet, &record.id)).await.map_err(unconfirmed)?;
@@ -151,19 +296,32 @@ impl Engine {
             if current.terminate.is_some() {
                 return Err(too_late("its termination was requested"));
             }
-            let until = current.expires_at.filter(|at| *at >= expires_at);
+            if let Some(hold) = terms.hold.as_ref().filter(|hold| !is_held_as_long(&current, hold)) {
+                // A read that lags, or a shorter hold that another user wrote at the same time.
+                last = "another user shortened the hold";
+                let changes = TagChanges::new().hold(hold);
+                self.retry(|| self.cloud.tag_record(&record.id, &changes)).await.map_err(unconfirmed)?;
+                self.clock.sleep(READ_BACK_DELAY).await;
+                continue;
+            }
+            let until = current.expires_at.filter(|at| *at >= terms.expires_at);
             if let Some(until) = until.filter(|_| current.reaping_since.is_none()) {
                 let mut instances =
                     self.retry(|| self.cloud.instances_of(id)).await.map_err(unconfirmed)?.value;
                 instances.retain(|instance| is_instance_of(instance, &current));
-                if !instances.is_empty() && instances.iter().all(|instance| instance.state.is_ending()) {
+                let has_ended =
+                    !instances.is_empty() && instances.iter().all(|instance| instance.state.is_ending());
+                if has_ended && (terms.parts.instance || terms.hold.is_none()) {
                     return Err(too_late("its instance is shutting down"));
                 }
                 // During grace, an engine that read the old record may have ended parts of the environment already.
-                if !in_grace || self.has_parts(&current).await.map_err(unconfirmed)? {
+                if !in_grace || self.parts(&current).await.map_err(unconfirmed)?.contains(terms.parts) {
                     instances.retain(|instance| !instance.state.is_ending());
                     self.mirror_expiry(id, &instances, until).await;
-                    return Ok(until);
+                    return Ok(current
+                        .hold
+                        .filter(|_| terms.hold.is_some())
+                        .map_or(until, |hold| hold.until));
                 }
                 last = "its instance or its database is gone";
             }
@@ -185,24 +343,19 @@ impl Engine {
         }
     }
 
-    /// Whether the environment has its database, and its instance, unless it is not launched yet.
-    async fn has_parts(&self, record: &Record) -> Result<bool, CloudError> {
-        let is_launched = record.instance.is_some();
-        Ok(self.has_database(&record.environment).await?
-            && (!is_launched || self.has_instance(record).await?))
-    }
-
-    /// Whether the instance of a record exists and is not ending.
-    async fn has_instance(&self, record: &Record) -> Result<bool, CloudError> {
+    async fn parts(&self, record: &Record) -> Result<Parts, CloudError> {
         let instance = self.retry(|| self.cloud.instance_of(record)).await?.value;
-        Ok(instance.is_some_and(|instance| !instance.state.is_ending()))
-    }
-
-    /// Whether the environment's database exists and is not being deleted.
-    async fn has_database(&self, id: &EnvironmentId) -> Result<bool, CloudError> {
+        let id = &record.environment;
         let database = self.retry(|| self.cloud.database(&id.fleet, id.number)).await?.value;
-        Ok(database.is_some_and(|database| database.status_class() != StatusClass::Deleting))
+        Ok(Parts {
+            instance: instance.is_some_and(|instance| !instance.state.is_ending()),
+            database: database.is_some_and(|database| database.status_class() != StatusClass::Deleting),
+        })
     }
+}
+
+fn is_held_as_long(record: &Record, hold: &Hold) -> bool {
+    record.hold.as_ref().is_some_and(|current| current.until >= hold.until)
 }
 
 fn no_such_environment(id: &EnvironmentId) -> Failure {
@@ -220,17 +373,21 @@ fn check_not_ending(record: &Record, policy: &Policy, now: DateTime<Utc>, what: 
     Err(Failure::new(Kind::TooLate, format!("{what}: {why}"), "launch a new one"))
 }
 
-/// Returns the new expiry, and whether `max-lifetime` caps it.
-fn new_expiry(
+/// Returns the time that is `by` after `from`, and whether `max-lifetime` makes it earlier.
+///
+/// # Errors
+/// Returns `Refused` if the environment has reached `max-lifetime` now, or at the expiry `present` that is to be extended.
+fn within_lifetime(
+    from: DateTime<Utc>,
+    present: Option<DateTime<Utc>>,
+    by: Duration,
     record: &Record,
     policy: &Policy,
     now: DateTime<Utc>,
-    by: Duration,
     what: &str,
 ) -> Result<(DateTime<Utc>, bool), Failure> {
-    let from = record.expires_at.unwrap_or(now).max(now);
     let cap = record.created_at + policy.max_lifetime;
-    if from >= cap || cap <= now {
+    if cap <= now || present.is_some_and(|at| at >= cap) {
         let max = format_exact_duration(policy.max_lifetime);
         let message = format!("{what}: it has reached the fleet's max-lifetime of {max}");
         return Err(Failure::new(Kind::Refused, message, "launch a new one"));
@@ -238,6 +395,5 @@ fn new_expiry(
     let by = TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX);
     let wanted = from.checked_add_signed(by).filter(|wanted| *wanted <= cap);
     // Tags have a resolution of one second.
-    let expires_at = wanted.unwrap_or(cap).trunc_subsecs(0);
-    Ok((expires_at, wanted.is_none()))
+    Ok((wanted.unwrap_or(cap).trunc_subsecs(0), wanted.is_none()))
 }

@@ -5,6 +5,9 @@
 pub(crate) enum Action {
     Launch,
     Extend,
+    Pin,
+    Hold,
+    Release,
     Terminate,
     Open,
     OpenMenu,
@@ -136,6 +139,9 @@ pub(crate) static ACTIONS: &[Entry] = {
     &[
         entry(Action::Launch, "launch", &["l"], "launch", "Launch an environment", Environment, MAIN).mutates().hint(90),
         entry(Action::Extend, "extend", &["e"], "extend", "Extend the environment, or keep one that is being reaped", Environment, ONE).mutates().hint(70),
+        entry(Action::Pin, "pin", &["p"], "keep until…", "Keep the environment until a time of the day, such as for a demo", Environment, ONE).mutates(),
+        entry(Action::Hold, "hold", &["H"], "hold", "Hold the failed environment, or the database selected in the pool, for inspection", Environment, ONE).mutates(),
+        entry(Action::Release, "release", &["R"], "release", "End a hold; a database is deleted then", Environment, ONE).mutates(),
         entry(Action::Terminate, "terminate", &["x"], "terminate", "Terminate the environment and delete its database", Environment, ONE).mutates().hint(65),
         entry(Action::Open, "open", &["o"], "open", "Open the application in the browser", Environment, ONE).hint(75),
         entry(Action::OpenMenu, "open-menu", &["O"], "open…", "Choose what to open: application, dashboard or log viewer", Environment, ONE),

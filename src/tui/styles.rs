@@ -55,6 +55,7 @@ impl Styles {
             DatabaseState::Claimed => (glyphs.empty, "pool.claimed"),
             DatabaseState::Stale => (glyphs.paused, "pool.stale"),
             DatabaseState::Failed => (glyphs.cross, "pool.failed"),
+            DatabaseState::Held => (glyphs.paused, "pool.failed"),
             DatabaseState::Deleting => (glyphs.fading, "pool.deleting"),
         }
     }

@@ -99,6 +99,7 @@ fn dialog(model: &Model, dialog: &Dialog, buf: &mut Buffer) -> Option<Position> 
             let max_lifetime = model.fleet_view.as_ref().map(|view| view.world.fleet.policy.max_lifetime);
             dialogs::extend(styles, buf, prompt, row, max_lifetime, model.aws_now())
         }
+        Dialog::Keep(form) => dialogs::keep(styles, buf, form),
         Dialog::Terminate(prompt) => {
             let losses = prompt.losses(model.environments.find(&prompt.record), model.aws_now());
             dialogs::terminate(styles, buf, prompt, &model.place(), &losses)

@@ -74,6 +74,8 @@ pub(crate) struct InvariantChecker {
     /// Databases that were terminal, or whose restore took more than two hours.
     failed: BTreeSet<String>,
     creating_since: BTreeMap<String, DateTime<Utc>>,
+    /// Until when users were told that a record or a database is held.
+    held: BTreeMap<String, DateTime<Utc>>,
     /// The refused changes of each fleet's engines within the last hour, by operation.
     refusals: RefusalCounts,
     pub(crate) violations: Vec<String>,
@@ -196,6 +198,26 @@ impl InvariantChecker {
             );
         }
         self.raise_confirmed(record, expires_at);
+    }
+
+    /// I4: a held environment is not ended even if it has failed.
+    pub(crate) fn held(&mut self, state: &State, who: &str, record: &str, until: DateTime<Utc>) {
+        self.extended(state, who, record, until);
+        self.held_database(record, until);
+    }
+
+    /// I4: a held database is not deleted.
+    pub(crate) fn held_database(&mut self, id: &str, until: DateTime<Utc>) {
+        let latest = self.held.entry(id.to_owned()).or_insert(until);
+        *latest = until.max(*latest);
+    }
+
+    pub(crate) fn released(&mut self, id: &str) {
+        self.held.remove(id);
+    }
+
+    fn is_held(&self, id: &str, now: DateTime<Utc>) -> bool {
+        self.held.get(id).is_some_and(|until| now < *until)
     }
 
     /// Whatever was confirmed to one user also holds if less is confirmed to another.
@@ -341,6 +363,7 @@ impl InvariantChecker {
             self.known_databases.remove(id);
             self.ownership.forget(id);
             self.lost_since.entry(id.to_owned()).or_insert(now);
+            self.held.remove(id);
             return;
         };
         let is_lost = is_terminal(&database.status) || database.status == "deleting";
@@ -360,6 +383,9 @@ impl InvariantChecker {
         }
         if database.status == "deleting" && self.deleting.insert(id.to_owned()) && is_engine(who) {
             self.foreign(state, who, id);
+            if self.is_held(id, now) {
+                self.violation(state, "I4", format!("{who} deleted {id}, which is held"));
+            }
             if let Some(name) = database.tags.get(key::ENVIRONMENT).and_then(|id| record_name(id))
                 && let Some((record, _)) = state.templates().find(|(_, template)| template.name == name)
             {
@@ -418,7 +444,8 @@ impl InvariantChecker {
         let now = state.now();
         let confirmed = self.confirmed.get(record).copied();
         let expiry = confirmed.or_else(|| tags::parse_time(tags, key::EXPIRES_AT));
-        let over = tags.contains_key(key::FAILURE) || expiry.is_none_or(|at| at <= now);
+        let failed = tags.contains_key(key::FAILURE) && !self.is_held(record, now);
+        let over = failed || expiry.is_none_or(|at| at <= now);
         let mark = self.marks.get(record);
         let grace = self.rules.get(fleet_of(who)).map_or(TimeDelta::zero(), |rules| rules.grace);
         let swept = mark.is_some_and(|mark| {

@@ -19,6 +19,7 @@ mod engine_invariants;
 mod engine_loop;
 mod extend;
 mod harness;
+mod hold;
 mod invariants;
 mod latency;
 mod launch;

@@ -33,6 +33,8 @@ pub(crate) struct Person {
     pub(crate) crashes: bool,
     /// Whether they act on environments of others.
     pub(crate) foreign: bool,
+    /// Whether they hold environments and databases.
+    pub(crate) holds: bool,
     /// Whether two act on one environment at once.
     pub(crate) two_on_one: bool,
     /// Their own environments.
@@ -59,6 +61,9 @@ impl Person {
     }
 
     async fn act(&mut self) {
+        if self.holds && self.random.random_bool(0.15) {
+            return self.hold().await;
+        }
         match self.random.random_range(0..12) {
             0..=4 => self.launch().await,
             5..=7 => {
@@ -150,6 +155,36 @@ impl Person {
         });
         *self.launched.lock().unwrap() += 1;
         self.environments.push(done.environment);
+    }
+
+    /// Holds an environment or a database of the pool, or releases a database.
+    async fn hold(&mut self) {
+        let (by, who) = (self.duration(), self.engine.config().user.clone());
+        if self.random.random_bool(0.5) {
+            let Some(id) = self.target() else { return };
+            let record = self.engine.cloud().find_record(&id).await.ok().and_then(|seen| seen.value);
+            let (Some(record), Ok(held)) = (record, self.engine.hold(&id, by, "to inspect it").await) else {
+                return;
+            };
+            let checker = Arc::clone(&self.checker);
+            self.sim.inspect(|state| {
+                checker.lock().unwrap().held(state, &who, record.id.as_str(), held.expires_at);
+            });
+            return;
+        }
+        let Ok(world) = self.engine.observe().await else { return };
+        let numbers: Vec<_> = world.databases.iter().map(|database| database.number).collect();
+        if numbers.is_empty() {
+            return;
+        }
+        let id = world.fleet.name.environment(numbers[self.random.random_range(0..numbers.len())]);
+        if self.random.random_bool(0.2) {
+            // From the request on, engines may delete it, whatever the answer is.
+            self.checker.lock().unwrap().released(id.database_id().as_str());
+            let _ = self.engine.release_database(&id).await;
+        } else if let Ok(held) = self.engine.hold_database(&id, by, "to inspect it").await {
+            self.checker.lock().unwrap().held_database(id.database_id().as_str(), held.expires_at);
+        }
     }
 
     async fn extend(&self, engine: &Engine, id: &EnvironmentId, by: Duration) {

@@ -74,6 +74,14 @@ pub(crate) enum Hazard {
     AutoSpare,
     Hours,
     Weeks,
+    // Later ones, which are drawn apart, so that the histories of the others stay as they are.
+    Holds,
+}
+
+impl Hazard {
+    fn is_drawn_apart(self) -> bool {
+        self >= Self::Holds
+    }
 }
 
 /// The hazards that the engine does not survive yet, each with the fault that it shows. `HATCHERY_HAZARDS=all` turns them on, and
@@ -160,8 +168,10 @@ fn chosen() -> Option<String> {
 fn draw_hazards(random: &mut ChaCha8Rng) -> BTreeMap<Hazard, f64> {
     let (share, strength) = [(0.12, 1.0), (0.3, 0.6), (0.6, 0.3)][random.random_range(0..3)];
     let chosen = chosen();
+    let mut apart = ChaCha8Rng::seed_from_u64(random.clone().random());
     Hazard::iter()
         .filter_map(|hazard| {
+            let random = if hazard.is_drawn_apart() { &mut apart } else { &mut *random };
             let (is_drawn, level) = (random.random_bool(share), random.random::<f64>());
             let is_on = match chosen.as_deref() {
                 None => is_drawn && !NOT_YET.iter().any(|(other, _)| *other == hazard),

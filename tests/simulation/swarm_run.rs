@@ -198,6 +198,7 @@ impl SwarmSimulation {
             pace: self.swarm.pace,
             crashes: self.swarm.has(Hazard::Crashes),
             foreign: self.swarm.has(Hazard::ForeignActs),
+            holds: self.swarm.has(Hazard::Holds),
             two_on_one: self.swarm.has(Hazard::TwoOnOne),
             environments: Vec::new(),
             list: None,

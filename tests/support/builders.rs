@@ -88,6 +88,7 @@ pub(crate) fn record(number: u32) -> Record {
         claim: Some("c0ffee".into()),
         orphan_since: None,
         repaired_by: None,
+        hold: None,
         failed_step: None,
         services: BTreeMap::from([("payments".into(), "f-123".into())]),
         deployment: None,

@@ -62,9 +62,12 @@ pub(super) async fn run(
                 "still there: records {records}, instances {instances}, databases {databases}"
             ));
         }
-        let ongoing = world.records.iter().filter(|record| !record.retirement && record.terminate.is_none());
-        for record in ongoing {
-            engine.terminate(&record.environment).await?;
+        for record in world.records.iter().filter(|record| record.terminate.is_none()) {
+            if record.retirement {
+                engine.release_database(&record.environment).await?;
+            } else {
+                engine.terminate(&record.environment).await?;
+            }
         }
         engine.once(false).await?;
         session.clock.sleep(PAUSE).await;

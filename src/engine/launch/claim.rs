@@ -182,7 +182,11 @@ impl Engine {
     }
 
     /// Creates the record, or returns `None` if another launch holds the claim. If the response was lost, the record is looked up.
-    async fn try_claim(&self, fleet: &Fleet, new: &NewRecord) -> Result<Option<RecordId>, Failure> {
+    pub(in crate::engine) async fn try_claim(
+        &self,
+        fleet: &Fleet,
+        new: &NewRecord,
+    ) -> Result<Option<RecordId>, Failure> {
         let what = format!("cannot claim {}", new.environment.database_id());
         let mut tries = 0;
         loop {

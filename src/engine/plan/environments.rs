@@ -47,6 +47,17 @@ impl Planner<'_> {
                     Step::UnmarkReaping { record: record.id.clone(), environment: environment.clone() };
                 self.push(step, "it was extended during grace");
             }
+            if let (Some(hold), true) = (record.held(self.now), record.failure.is_some() || record.retirement)
+            {
+                let until = hold.until.format("%F %T UTC");
+                let reason = format!("{} holds it until {until}: {}", hold.by, hold.why);
+                let target = if record.retirement {
+                    environment.database_id().to_string()
+                } else {
+                    environment.to_string()
+                };
+                self.refuse("reap", target, reason);
+            }
             if !record.retirement {
                 self.maintain(claim);
             }
@@ -145,6 +156,10 @@ impl Planner<'_> {
             }
         }
         self.keep_database(claim);
+        // A held one stays as it has failed.
+        if record.failure.is_some() {
+            return;
+        }
         if let Some(database) = claim.database.filter(|database| database.has_failed_restore(self.now)) {
             self.give_up(record, format!("the restore of its database failed: it is {}", database.status));
         } else if let Some(instance) = claim.instance.filter(|instance| instance.state.is_ending()) {

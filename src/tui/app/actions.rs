@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::dialog::Dialog;
 use super::dialog::extend::ExtendPrompt;
+use super::dialog::keep::KeepForm;
 use super::dialog::launch::LaunchForm;
 use super::dialog::open::{OpenMenu, no_address};
 use super::dialog::palette::Palette;
@@ -11,7 +12,7 @@ use super::dialog::response::Response;
 use super::dialog::terminate::TerminatePrompt;
 use super::log_actions;
 use super::log_view::LogView;
-use super::message::{Copied, Effect, ForwardRequest, Multiplexer, Purpose};
+use super::message::{Copied, Effect, ForwardRequest, HoldTarget, Multiplexer, Purpose};
 use super::model::{Connection, Model, Screen, Severity};
 use super::pages;
 use super::regions::Pane;
@@ -44,7 +45,9 @@ pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Health => return open_screen(model, Screen::Health),
         Action::Images => return open_screen(model, Screen::Images),
         Action::Back => return back(model),
+        Action::Hold | Action::Release => return hold_or_release(model, action),
         Action::Extend
+        | Action::Pin
         | Action::Terminate
         | Action::Open
         | Action::OpenMenu
@@ -108,6 +111,22 @@ pub(super) fn respond(model: &mut Model, dialog: Dialog, response: Response) -> 
             }
             let task = model.start_task(format!("extending {id} by {}", format_exact_duration(by)));
             vec![Effect::Extend(task, id, by)]
+        }
+        Response::Pin(record, id, until) => {
+            if !still_exists(model, &record, &id) {
+                return Vec::new();
+            }
+            let task = model.start_task(format!("keeping {id} for longer"));
+            vec![Effect::Pin(task, id, until)]
+        }
+        Response::Hold(record, request) => {
+            if let (Some(record), HoldTarget::Environment(id)) = (record, &request.target)
+                && !still_exists(model, &record, id)
+            {
+                return Vec::new();
+            }
+            let task = model.start_task(format!("holding {}", request.target));
+            vec![Effect::Hold(task, request)]
         }
         Response::Terminate(record, id) => {
             if !still_exists(model, &record, &id) {
@@ -308,6 +327,10 @@ fn run_on_environment(model: &mut Model, action: Action) -> Vec<Effect> {
     let Some(row) = model.current().cloned() else { return Vec::new() };
     match action {
         Action::Extend => model.dialog = Some(Dialog::Extend(ExtendPrompt::new(row.record, row.id))),
+        Action::Pin => {
+            let form = KeepForm::pin(row.record, row.id, model.aws_now(), model.styles.zone);
+            model.dialog = Some(Dialog::Keep(form));
+        }
         Action::Terminate => {
             model.dialog = Some(Dialog::Terminate(TerminatePrompt::new(&row, &model.options.user)));
         }
@@ -327,6 +350,23 @@ fn run_on_environment(model: &mut Model, action: Action) -> Vec<Effect> {
         _ => {}
     }
     Vec::new()
+}
+
+/// Holds or releases the database that is selected in the pool, if that has the focus, else the environment.
+fn hold_or_release(model: &mut Model, action: Action) -> Vec<Effect> {
+    let (record, target) = match model.selected_database() {
+        Some(id) => (None, HoldTarget::Database(id)),
+        None => match model.current() {
+            Some(row) => (Some(row.record.clone()), HoldTarget::Environment(row.id.clone())),
+            None => return Vec::new(),
+        },
+    };
+    if action == Action::Hold {
+        model.dialog = Some(Dialog::Keep(KeepForm::hold(record, target)));
+        return Vec::new();
+    }
+    let task = model.start_task(format!("releasing {target}"));
+    vec![Effect::Release(task, target)]
 }
 
 fn open_log(model: &mut Model, row: EnvironmentRow) -> Vec<Effect> {

@@ -2,6 +2,7 @@
 
 use super::dialog::palette::Palette;
 use super::model::{Connection, Model, Screen};
+use crate::domain::DatabaseState;
 use crate::domain::environment::EnvironmentState;
 use crate::tui::action::{ACTIONS, Action};
 
@@ -40,6 +41,7 @@ impl Model {
         let needs_environment = matches!(
             action,
             Action::Extend
+                | Action::Pin
                 | Action::Terminate
                 | Action::Open
                 | Action::OpenMenu
@@ -48,14 +50,38 @@ impl Model {
                 | Action::CopyUrl
                 | Action::CopyId
         );
+        if matches!(action, Action::Hold | Action::Release) {
+            return self.cannot_hold(action == Action::Release);
+        }
         match self.current() {
             None if needs_environment => Some("no environment selected"),
             Some(row) if row.state == EnvironmentState::Terminating => match action {
                 Action::Terminate => Some("already terminating"),
-                Action::Extend => Some("too late: already terminating"),
+                Action::Extend | Action::Pin => Some("too late: already terminating"),
                 _ => None,
             },
             _ => None,
+        }
+    }
+
+    /// Returns why the selected database or environment cannot be held or released.
+    fn cannot_hold(&self, release: bool) -> Option<&'static str> {
+        if self.selected_database().is_some() {
+            let selected = self.pool.selection.selected;
+            let row = self.pool.status.rows.iter().find(|row| Some(row.number) == selected)?;
+            return match row.state {
+                DatabaseState::Held => None,
+                _ if release => Some("it is not held"),
+                DatabaseState::Claimed => Some("an environment has it; hold that"),
+                DatabaseState::Deleting => Some("too late: it is being deleted"),
+                _ => None,
+            };
+        }
+        match self.current() {
+            None => Some("no environment selected"),
+            Some(row) if release && row.details.record.hold.is_none() => Some("it is not held"),
+            Some(row) if row.state == EnvironmentState::Terminating => Some("too late: already terminating"),
+            Some(_) => None,
         }
     }
 

@@ -10,7 +10,7 @@ use crate::domain::cost;
 use crate::domain::environment::EnvironmentState;
 use crate::domain::health;
 use crate::domain::progress::{Estimates, Progress};
-use crate::domain::{Database, DatabaseState, Endpoint, Environment, Policy, Pool, Target, World};
+use crate::domain::{Database, DatabaseState, Endpoint, Environment, Hold, Policy, Pool, Target, World};
 use crate::tui::format::{self, TimedText};
 
 /// How often the rows are derived while a progress bar moves, because bars move faster than estimates.
@@ -141,13 +141,14 @@ impl Derivation<'_> {
 
     fn pool(&mut self, environments: &[EnvironmentRow]) -> PoolStatus {
         let (world, now) = (self.world, self.now);
-        let pool = Pool::new(world);
+        let (pool, holds) = (Pool::new(world), world.database_holds());
         let mut rows: Vec<_> = pool
             .databases
             .iter()
             .map(|(state, database)| {
                 let environment = environments.iter().find(|row| row.id.number == database.number);
-                self.pool_row(*state, database, environment.map(|row| row.name.as_str()))
+                let hold = holds.get(&database.number).copied();
+                self.pool_row(*state, database, environment.map(|row| row.name.as_str()), hold)
             })
             .collect();
         rows.sort_by_key(|row| (row.state == DatabaseState::Claimed, row.state, row.number));
@@ -167,7 +168,13 @@ impl Derivation<'_> {
         }
     }
 
-    fn pool_row(&mut self, state: DatabaseState, database: &Database, environment: Option<&str>) -> PoolRow {
+    fn pool_row(
+        &mut self,
+        state: DatabaseState,
+        database: &Database,
+        environment: Option<&str>,
+        hold: Option<&Hold>,
+    ) -> PoolRow {
         let progress =
             self.estimates.database(database, self.now).filter(|_| state == DatabaseState::Creating);
         let info = match state {
@@ -189,6 +196,9 @@ impl Derivation<'_> {
                 (None, Some(id)) => format!("claimed by {id}"),
                 (None, None) => "being retired".to_owned(),
             },
+            DatabaseState::Held => {
+                hold.map(|hold| format!("by {}: {}", hold.by, hold.why)).unwrap_or_default()
+            }
             DatabaseState::Busy | DatabaseState::Failed | DatabaseState::Deleting => {
                 database.status.to_string()
             }

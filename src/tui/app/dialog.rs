@@ -2,6 +2,8 @@
 
 pub(crate) mod extend;
 
+pub(crate) mod keep;
+
 pub(crate) mod launch;
 
 pub(crate) mod open;
@@ -16,6 +18,7 @@ use ratatui::crossterm::event::KeyEvent;
 use tui_input::Input;
 
 use self::extend::ExtendPrompt;
+use self::keep::KeepForm;
 use self::launch::LaunchForm;
 use self::open::OpenMenu;
 use self::palette::Palette;
@@ -29,6 +32,7 @@ use crate::tui::action::Context;
 pub(crate) enum Dialog {
     Launch(Box<LaunchForm>),
     Extend(ExtendPrompt),
+    Keep(KeepForm),
     Terminate(TerminatePrompt),
     Open(OpenMenu),
     Palette(Palette),
@@ -45,6 +49,7 @@ impl Dialog {
         match self {
             Self::Launch(form) => form.key(key),
             Self::Extend(prompt) => prompt.key(key),
+            Self::Keep(form) => form.key(key),
             Self::Terminate(prompt) => prompt.key(key),
             Self::Open(menu) => menu.key(key, addresses),
             Self::Palette(palette) => palette.key(key, context),
@@ -60,6 +65,7 @@ impl Dialog {
         match self {
             Self::Launch(form) => form.touch(),
             Self::Extend(prompt) => prompt.validate(),
+            Self::Keep(form) => form.touch(),
             Self::Palette(palette) => palette.index = 0,
             Self::Terminate(_) | Self::Open(_) | Self::Notice { .. } => {}
         }
@@ -68,7 +74,7 @@ impl Dialog {
     /// Whether a text field has the focus.
     pub(crate) fn takes_text(&self) -> bool {
         match self {
-            Self::Launch(_) | Self::Palette(_) => true,
+            Self::Launch(_) | Self::Keep(_) | Self::Palette(_) => true,
             Self::Extend(prompt) => prompt.is_custom(),
             Self::Terminate(prompt) => prompt.confirmation.is_some(),
             Self::Open(_) | Self::Notice { .. } => false,
@@ -79,6 +85,7 @@ impl Dialog {
         match self {
             Self::Launch(form) => Some(&mut form.fields[form.focus].input),
             Self::Extend(prompt) => prompt.is_custom().then_some(&mut prompt.custom.input),
+            Self::Keep(form) => Some(&mut form.fields[form.focus].input),
             Self::Terminate(prompt) => prompt.confirmation.is_some().then_some(&mut prompt.typed),
             Self::Palette(palette) => Some(&mut palette.input),
             Self::Open(_) | Self::Notice { .. } => None,

@@ -1,5 +1,6 @@
 //! What goes into [`update`](super::update()) and what comes out.
 
+use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -60,6 +61,10 @@ pub enum Msg {
     Launched(u64, Result<Launched, Failure>),
     /// The result of the extension with this task number.
     Extended(u64, Result<Extended, Failure>),
+    /// The result of the hold with this task number.
+    Held(u64, HoldTarget, Result<Extended, Failure>),
+    /// The result of the release with this task number.
+    Released(u64, HoldTarget, Result<(), Failure>),
     /// The result of the termination with this task number.
     Terminated(u64, EnvironmentId, Result<Terminating, Failure>),
     /// News from the log stream of this generation.
@@ -109,6 +114,31 @@ pub enum Purpose {
     Copy,
 }
 
+/// A request to hold something for inspection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HoldRequest {
+    pub target: HoldTarget,
+    pub by: Duration,
+    pub why: String,
+}
+
+/// What is held or released.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HoldTarget {
+    Environment(EnvironmentId),
+    /// The database with the number of this id.
+    Database(EnvironmentId),
+}
+
+impl fmt::Display for HoldTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Environment(id) => id.fmt(f),
+            Self::Database(id) => id.database_id().fmt(f),
+        }
+    }
+}
+
 /// A request for a port forward.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForwardRequest {
@@ -130,6 +160,12 @@ pub enum Effect {
     Launch(u64, LaunchRequest),
     /// Extend an environment; the result carries the task number.
     Extend(u64, EnvironmentId, Duration),
+    /// Keep an environment until a time; the result carries the task number.
+    Pin(u64, EnvironmentId, DateTime<Utc>),
+    /// Hold an environment or a database; the result carries the task number.
+    Hold(u64, HoldRequest),
+    /// End a hold; the result carries the task number.
+    Release(u64, HoldTarget),
     /// Terminate an environment; the result carries the task number.
     Terminate(u64, EnvironmentId),
     /// Open a URL in the browser.

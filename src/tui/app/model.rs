@@ -13,7 +13,7 @@ use super::regions::{Content, Pane, Regions};
 use super::rows::{ActivityPane, EnvironmentRow, EnvironmentsPane, PoolPane};
 use super::selection::Selection;
 use crate::domain::health::Level;
-use crate::domain::{CloudError, RecordId};
+use crate::domain::{CloudError, EnvironmentId, RecordId};
 use crate::engine::Refusal;
 use crate::failure::Failure;
 use crate::tui::action::Context;
@@ -185,6 +185,14 @@ impl Model {
             _ => self.environments.selection.selected.as_ref(),
         }?;
         self.environments.find(record)
+    }
+
+    /// Returns the id with the number of the database that is selected in the pool, if the pool has the focus.
+    pub(crate) fn selected_database(&self) -> Option<EnvironmentId> {
+        if !matches!(self.screen, Screen::Main) || self.pane != Pane::Pool {
+            return None;
+        }
+        Some(self.options.fleet.as_ref()?.environment(self.pool.selection.selected?))
     }
 
     /// Whether a dialog is open.

@@ -54,6 +54,17 @@ fn apply(model: &mut Model, msg: Msg) -> Vec<Effect> {
         }
         Msg::Launched(task, result) => return launched(model, task, result),
         Msg::Extended(task, result) => return extended(model, task, result),
+        Msg::Held(task, target, result) => {
+            let result = result.map(|held| {
+                let until = format::short_date_time(held.expires_at, model.aws_now(), model.styles.zone);
+                let capped = if held.capped { ", the fleet's max-lifetime" } else { "" };
+                format!("{target} is held until {until}{capped}")
+            });
+            return finish(model, task, result);
+        }
+        Msg::Released(task, target, result) => {
+            return finish(model, task, result.map(|()| format!("{target} is released")));
+        }
         Msg::Terminated(task, id, result) => {
             let result = result.map(|done| match done.delayed_by {
                 None => format!("{id} is terminating"),

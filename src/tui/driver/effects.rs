@@ -9,7 +9,7 @@ use super::{Driver, Incoming};
 use crate::cloud::LogQuery;
 use crate::engine;
 use crate::failure::Failure;
-use crate::tui::app::message::{Copied, Effect, ForwardRequest, Msg, Multiplexer};
+use crate::tui::app::message::{Copied, Effect, ForwardRequest, HoldRequest, HoldTarget, Msg, Multiplexer};
 use crate::tui::terminal::Surface;
 use crate::tui::{account, clipboard};
 
@@ -63,7 +63,12 @@ impl<S: Surface> Driver<S> {
             Effect::Forward(task, request) => self.forward(task, request),
             Effect::StopLogs => self.stop_logs(),
             Effect::FollowLogs(query, generation) => self.follow_logs(query, generation),
-            Effect::Launch(..) | Effect::Extend(..) | Effect::Terminate(..) => self.send_request(effect),
+            Effect::Launch(..)
+            | Effect::Extend(..)
+            | Effect::Pin(..)
+            | Effect::Hold(..)
+            | Effect::Release(..)
+            | Effect::Terminate(..) => self.send_request(effect),
         }
         Ok(())
     }
@@ -118,7 +123,7 @@ impl<S: Surface> Driver<S> {
         self.update(Msg::Copied(text, Copied::SentThrough(multiplexer)))
     }
 
-    /// Sends a launch, extension or termination to the engine.
+    /// Sends a user's request to the engine.
     fn send_request(&mut self, effect: Effect) {
         let Some((engine, _)) = &self.engine else { return };
         let (engine, sender) = (engine.clone(), self.sender.clone());
@@ -126,6 +131,21 @@ impl<S: Surface> Driver<S> {
             let msg = match effect {
                 Effect::Launch(token, request) => Msg::Launched(token, engine.launch(&request).await),
                 Effect::Extend(token, id, by) => Msg::Extended(token, engine.extend(&id, by).await),
+                Effect::Pin(token, id, until) => Msg::Extended(token, engine.pin(&id, until).await),
+                Effect::Hold(token, HoldRequest { target, by, why }) => {
+                    let result = match &target {
+                        HoldTarget::Environment(id) => engine.hold(id, by, &why).await,
+                        HoldTarget::Database(id) => engine.hold_database(id, by, &why).await,
+                    };
+                    Msg::Held(token, target, result)
+                }
+                Effect::Release(token, target) => {
+                    let result = match &target {
+                        HoldTarget::Environment(id) => engine.release(id).await,
+                        HoldTarget::Database(id) => engine.release_database(id).await,
+                    };
+                    Msg::Released(token, target, result)
+                }
                 Effect::Terminate(token, id) => {
                     let result = engine.terminate(&id).await;
                     Msg::Terminated(token, id, result)

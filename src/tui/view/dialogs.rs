@@ -9,6 +9,7 @@ use ratatui::text::{Line, Span};
 
 use crate::tui::app::commands::PaletteRow;
 use crate::tui::app::dialog::extend::{EXTENSIONS, ExtendPrompt};
+use crate::tui::app::dialog::keep::KeepForm;
 use crate::tui::app::dialog::launch::LaunchForm;
 use crate::tui::app::dialog::open::OpenMenu;
 use crate::tui::app::dialog::palette::Palette;
@@ -24,7 +25,7 @@ use crate::tui::widgets::{field, frame, line};
 const LABEL_WIDTH: u16 = 14;
 
 /// The width of the dialogs, without border and padding.
-const LAUNCH_WIDTH: u16 = 72;
+const FORM_WIDTH: u16 = 72;
 const EXTEND_WIDTH: u16 = 60;
 const TERMINATE_WIDTH: u16 = 62;
 const PALETTE_WIDTH: u16 = 66;
@@ -37,9 +38,6 @@ const URL_INDENT: usize = 14;
 
 /// The width of the field for a custom extension.
 const CUSTOM_WIDTH: u16 = 14;
-
-/// The height of the launch form with a line for each field's error.
-const TALL_FORM: u16 = 10;
 
 /// Draws keys with their meaning on the last row.
 fn keys(styles: &Styles, buf: &mut Buffer, area: Rect, pairs: &[(&str, &str)]) {
@@ -75,15 +73,32 @@ fn columns_of(text: &str) -> u16 {
     u16::try_from(text::width(text)).unwrap_or(u16::MAX)
 }
 
-pub(crate) fn launch(styles: &Styles, buf: &mut Buffer, form: &LaunchForm) -> Option<Position> {
-    let area = frame::dialog(styles, buf, "Launch an environment", LAUNCH_WIDTH, TALL_FORM + 1);
-    let has_error_lines = area.height >= TALL_FORM;
+pub(crate) fn launch(styles: &Styles, buf: &mut Buffer, launch: &LaunchForm) -> Option<Position> {
+    form(styles, buf, "Launch an environment", "launch", &launch.fields, launch.focus)
+}
+
+pub(crate) fn keep(styles: &Styles, buf: &mut Buffer, keep: &KeepForm) -> Option<Position> {
+    form(styles, buf, &keep.title(), keep.verb(), &keep.fields, keep.focus)
+}
+
+/// Draws a form with a line for each field's error, if there is room, and what enter does.
+fn form(
+    styles: &Styles,
+    buf: &mut Buffer,
+    title: &str,
+    verb: &str,
+    fields: &[Field],
+    focus: usize,
+) -> Option<Position> {
+    let tall = u16::try_from(2 + 2 * fields.len()).unwrap_or(u16::MAX);
+    let area = frame::dialog(styles, buf, title, FORM_WIDTH, tall + 1);
+    let has_error_lines = area.height >= tall;
     let (first, step) = if has_error_lines { (1, 2) } else { (0, 1) };
     let mut cursor = None;
-    for (index, form_field) in form.fields.iter().enumerate() {
+    for (index, form_field) in fields.iter().enumerate() {
         let mut rows = area.rows().skip(first + index * step);
         let Some(row) = rows.next() else { break };
-        let focused = form.focus == index;
+        let focused = focus == index;
         let at = labelled_field(styles, buf, row, form_field, focused);
         cursor = cursor.or(at.filter(|_| focused));
         if let (true, Some(row), Some(error)) = (has_error_lines, rows.next(), form_field.visible_error()) {
@@ -92,8 +107,8 @@ pub(crate) fn launch(styles: &Styles, buf: &mut Buffer, form: &LaunchForm) -> Op
             line::put(buf, place, styles.span("field.error", text), styles.glyphs.ellipsis);
         }
     }
-    if usize::from(area.height) > first + form.fields.len() * step {
-        keys(styles, buf, area, &[("enter", "launch"), ("tab", "next field"), ("esc", "cancel")]);
+    if usize::from(area.height) > first + fields.len() * step {
+        keys(styles, buf, area, &[("enter", verb), ("tab", "next field"), ("esc", "cancel")]);
     }
     cursor
 }

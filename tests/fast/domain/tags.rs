@@ -241,6 +241,7 @@ fn record_is_parsed_from_its_name_and_tags() {
         claim: Some("c0ffee".into()),
         failed_step: None,
         repaired_by: None,
+        hold: None,
         orphan_since: Some(time("14:00:00")),
         deployment: None,
         services: services.map(|(name, tag)| (name.into(), tag.into())).into(),

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use crate::domain::{Address, EnvironmentId, RecordId};
 use crate::engine::LaunchRequest;
 use crate::tui::action::Action;
+use crate::tui::app::message::HoldRequest;
 
 #[derive(Debug)]
 pub(crate) enum Response {
@@ -17,6 +20,10 @@ pub(crate) enum Response {
     Launch(LaunchRequest),
     /// Close the dialog and extend an environment.
     Extend(RecordId, EnvironmentId, Duration),
+    /// Close the dialog and keep an environment until a time.
+    Pin(RecordId, EnvironmentId, DateTime<Utc>),
+    /// Close the dialog and hold a database or the environment with this record.
+    Hold(Option<RecordId>, HoldRequest),
     /// Close the dialog and terminate an environment.
     Terminate(RecordId, EnvironmentId),
     /// Close the dialog and open an endpoint of an environment.

@@ -72,6 +72,10 @@ fn record_values(page: &mut Page<'_>, model: &Model, row: &EnvironmentRow) {
         let at = format::date_time(termination.at, zone);
         page.value("Terminated", format!("by {} at {at}", termination.by));
     }
+    if let Some(hold) = &record.hold {
+        let until = format::date_time(hold.until, zone);
+        page.value("Held", format!("until {until} by {}: {}", hold.by, hold.why));
+    }
     if let Some(cost) = row.cost {
         let (accrued, per_hour) = (format::dollars(cost.accrued), format::dollars(cost.per_hour));
         page.value("Cost", format!("{accrued} so far, {per_hour} per hour"));
