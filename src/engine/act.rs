@@ -418,36 +418,6 @@ impl Actor<'_> {
         Ok(Completion::Done(outcome.to_string()))
     }
 
-    async fn give_up(&self, record: &RecordId, reason: &str) -> StepResult {
-        let fleet = &self.world.fleet.name;
-        let read = self.read_record(record).await?;
-        let Some(found) = read.value.filter(Record::is_wanted) else {
-            return Ok(Completion::skip("its environment is ending or gone"));
-        };
-        let database = self.engine.cloud.database(fleet, found.number()).await?.value;
-        let failed_restore = database.as_ref().is_some_and(|database| database.has_failed_restore(self.now));
-        if found.repaired_by.is_some() && !failed_restore {
-            return Ok(Completion::skip("a user keeps it for repairs"));
-        }
-        let mut instances = self.engine.cloud.instances_of(&found.environment).await?.value;
-        instances.retain(|instance| is_instance_of(instance, &found));
-        let named = self.engine.cloud.instance_of(&found).await?.value;
-        if let Some(restored) = self.restore_lost_tags(&found, named.as_ref()).await? {
-            return Ok(restored);
-        }
-        instances.extend(named);
-        let alive = instances.iter().any(|instance| !instance.state.is_ending());
-        let usable = database.is_some_and(|database| {
-            let has_ended = matches!(database.status_class(), StatusClass::Failed | StatusClass::Deleting);
-            !has_ended && !database.is_overdue(self.now)
-        });
-        if alive && usable {
-            return Ok(Completion::skip("its instance and database exist after all"));
-        }
-        let failure = LaunchFailure { at: read.now.unwrap_or(self.now), reason: reason.into() };
-        skip_if_gone(self.engine.cloud.tag_record(record, &TagChanges::fail(&failure)).await)
-    }
-
     async fn mark_reaping(&self, record: &RecordId) -> StepResult {
         let read = self.read_record(record).await?;
         let (Some(found), Some(now)) = (&read.value, read.now) else {

@@ -48,6 +48,9 @@ const DENIED_PAUSE: Duration = Duration::from_mins(15);
 /// How long a completed step is not repeated although the plan still contains it, because reads lag.
 const VISIBILITY_DELAY: Duration = Duration::from_secs(30);
 
+/// How long an engine does not repeat a step that AWS refused, because its listings may not show the trace: they lag by up to two minutes.
+const TRACE_DELAY: Duration = Duration::from_mins(2);
+
 /// The intervals at which the audit log is read for the events of other engines: after a change, and while nothing changes.
 /// `FilterLogEvents` has one of the lowest request quotas, and without a change there is rarely anything to read.
 const AUDIT_AFTER_CHANGE: Duration = Duration::from_mins(2);
@@ -178,6 +181,8 @@ fn unstarted(planned: &Planned, outcome: Outcome) -> StepReport {
 struct Scheduled {
     due: Duration,
     failures: u32,
+    /// Whether the last plan had it. An incomplete listing can hide it for a while, and must not make it wait anew.
+    planned: bool,
 }
 
 struct EngineLoop {
@@ -295,7 +300,11 @@ impl EngineLoop {
     ) -> Vec<StepReport> {
         let elapsed = self.engine.clock.elapsed();
         let wanted: HashSet<Key> = steps.iter().map(|planned| planned.step.key()).collect();
-        self.scheduled.retain(|key, _| wanted.contains(key));
+        let is_complete = world.is_complete();
+        self.scheduled.retain(|key, step| {
+            step.planned = wanted.contains(key);
+            step.planned || !is_complete
+        });
         let mut due = Vec::new();
         let engines = if self.audit_read.is_some() { self.engines.len() } else { ASSUMED_ENGINES };
         for planned in steps {
@@ -304,7 +313,7 @@ impl EngineLoop {
             let own = self.engine.is_own(&planned.step);
             let scheduled = self.scheduled.entry(key).or_insert_with_key(|key| {
                 let delay = if own { Duration::ZERO } else { jitter(seed, key, engines) };
-                Scheduled { due: elapsed + delay, failures: 0 }
+                Scheduled { due: elapsed + delay, failures: 0, planned: true }
             });
             if scheduled.due <= elapsed && !self.is_denied(planned.step.action(), elapsed) {
                 due.push(planned);
@@ -334,7 +343,12 @@ impl EngineLoop {
             // The plan pauses a step by its trace, once that is visible.
             let has_trace = report.error.is_some_and(StepFailure::is_shared);
             let pause = if done { Duration::ZERO } else { backoff(scheduled.failures) };
-            scheduled.due = elapsed + if done || has_trace { pause.max(VISIBILITY_DELAY) } else { pause };
+            let visible_after = match (has_trace, done) {
+                (true, _) => TRACE_DELAY,
+                (false, true) => VISIBILITY_DELAY,
+                (false, false) => Duration::ZERO,
+            };
+            scheduled.due = elapsed + pause.max(visible_after);
         }
         reports
     }
@@ -368,7 +382,8 @@ impl EngineLoop {
     /// Returns the time until the next step that this engine may take.
     fn next_due(&self) -> Option<Duration> {
         let elapsed = self.engine.clock.elapsed();
-        let allowed = self.scheduled.iter().filter(|(key, _)| !self.is_denied(key.1, elapsed));
+        let allowed =
+            self.scheduled.iter().filter(|(key, step)| step.planned && !self.is_denied(key.1, elapsed));
         allowed.map(|(_, step)| step.due.saturating_sub(elapsed)).min()
     }
 

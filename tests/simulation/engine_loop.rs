@@ -24,7 +24,7 @@ const MINUTE: Duration = Duration::from_mins(1);
 pub(crate) struct RecordedEvents(Arc<Mutex<Vec<(f64, Event)>>>);
 
 impl RecordedEvents {
-    fn take(&self) -> Vec<(f64, Event)> {
+    pub(crate) fn take(&self) -> Vec<(f64, Event)> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 

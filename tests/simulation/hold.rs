@@ -169,7 +169,7 @@ fn hold_loses_against_a_launch() {
         let id =
             dev().environment(bed.engine.observe().await.unwrap().databases.iter().next().unwrap().number);
         let other = bed.other_engine();
-        bed.script.before("create_record", async move {
+        bed.script.before("create record", async move {
             other.launch(&crate::test_bed::checkout()).await.unwrap();
         });
         let failure = bed.engine.hold_database(&id, HOUR, "look").await.unwrap_err();

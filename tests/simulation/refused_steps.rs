@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use hatchery::cloud::sim::Scenario;
+use hatchery::cloud::sim::{Intervention, Scenario, Strictness};
 use hatchery::domain::{ErrorClass, Outcome, TagChanges};
+use hatchery::engine::Event;
 use rstest::rstest;
 
 use crate::cloud_layer::LAUNCH;
+use crate::engine_loop::{options, run};
 use crate::launch::assert_launched;
 use crate::setup::{dev, on_paused_time};
 use crate::test_bed::{ALWAYS, TestBed, error};
@@ -134,5 +136,60 @@ fn refused_deletions_of_an_environment_are_tried_ever_less_often() {
         bed.script.clear();
         bed.run_other_engine(120).await;
         assert_eq!(bed.record(&launched.environment), None);
+    });
+}
+
+/// An engine does not repeat what AWS refused while its listings do not show the trace yet.
+#[test]
+fn refused_step_waits_for_its_trace() {
+    on_paused_time(async {
+        let strictness = Strictness { listing_lag: 90.0, ..Strictness::default() };
+        let bed = TestBed::with_scenario(Scenario { strictness, ..Scenario::default() });
+        bed.script.fail("create database", ALWAYS, error(ErrorClass::Quota));
+        let (_handle, _events) = run(&bed, options());
+        bed.clock.sleep(Duration::from_mins(15)).await;
+        let tries = bed.script.count("create database");
+        assert!((3..=5).contains(&tries), "{tries}");
+    });
+}
+
+#[test]
+fn incomplete_listing_does_not_restart_the_delay() {
+    on_paused_time(async {
+        let bed = TestBed::with_scenario(Scenario::default());
+        bed.never_record_passes().await;
+        let (_handle, events) = run(&bed, options());
+        bed.clock.sleep(Duration::from_millis(100)).await;
+        // The step is due at the second look, which does not see all instances.
+        bed.script.fail("instances", 1, error(ErrorClass::Transient));
+        bed.clock.sleep(Duration::from_mins(3)).await;
+        let looks: Vec<_> = events
+            .take()
+            .into_iter()
+            .filter_map(|(_, event)| match event {
+                Event::World(world) if world.is_complete() => Some("complete"),
+                Event::World(_) => Some("incomplete"),
+                Event::Working(1) => Some("working"),
+                _ => None,
+            })
+            .skip_while(|look| *look != "complete")
+            .collect();
+        assert_eq!(looks[..4], ["complete", "incomplete", "complete", "working"], "{looks:?}");
+    });
+}
+
+/// A launch that was given up before it had a database leaves nothing behind, even if another database has the name.
+#[test]
+fn record_of_a_namesake_is_deleted() {
+    on_paused_time(async {
+        let bed = TestBed::with_scenario(Scenario::default());
+        bed.script.fail("create database", ALWAYS, error(ErrorClass::Quota));
+        let failure = bed.launch().await.unwrap_err();
+        let id = bed.records().first().cloned().unwrap_or_else(|| panic!("{failure}"));
+        let namesake = Intervention::CreateDatabase(id.database_id().to_string());
+        assert!(bed.sim.intervene("stranger", &namesake));
+        bed.run_other_engine(60).await;
+        assert_eq!(bed.record(&id), None);
+        assert!(bed.database(&id).is_some(), "the database of the stranger stays");
     });
 }

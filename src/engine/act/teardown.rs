@@ -2,8 +2,8 @@
 
 use super::{
     Actor, CloudError, Completion, DatabaseId, EnvironmentId, ErrorClass, FreshRead, InstanceId,
-    InstanceState, NewRecord, Purpose, Record, RecordId, Result, StatusClass, StepResult, TerminationReason,
-    is_instance_of, lifecycle,
+    InstanceState, LaunchFailure, NewRecord, Purpose, Record, RecordId, Result, StatusClass, StepResult,
+    TagChanges, TerminationReason, is_instance_of, lifecycle, skip_if_gone,
 };
 
 impl Actor<'_> {
@@ -17,6 +17,43 @@ impl Actor<'_> {
             return Ok(Err("it was extended"));
         }
         Ok(Ok((read, found)))
+    }
+
+    /// Marks an environment as failed, unless its parts exist after all.
+    pub(super) async fn give_up(&self, record: &RecordId, reason: &str) -> StepResult {
+        let fleet = &self.world.fleet.name;
+        let read = self.read_record(record).await?;
+        let Some(found) = read.value.filter(Record::is_wanted) else {
+            return Ok(Completion::skip("its environment is ending or gone"));
+        };
+        let database = self.engine.cloud.database(fleet, found.number()).await?.value;
+        let failed_restore = database.as_ref().is_some_and(|database| database.has_failed_restore(self.now));
+        if found.repaired_by.is_some() && !failed_restore {
+            return Ok(Completion::skip("a user keeps it for repairs"));
+        }
+        let mut instances = self.engine.cloud.instances_of(&found.environment).await?.value;
+        instances.retain(|instance| is_instance_of(instance, &found));
+        let named = self.engine.cloud.instance_of(&found);
+        let (named, fresh) = self.engine.read_fresh(named).await?.split();
+        if let Some(restored) = self.restore_lost_tags(&found, named.as_ref()).await? {
+            return Ok(restored);
+        }
+        instances.extend(named);
+        let alive = instances.iter().any(|instance| !instance.state.is_ending());
+        let usable = database.is_some_and(|database| {
+            let has_ended = matches!(database.status_class(), StatusClass::Failed | StatusClass::Deleting);
+            !has_ended && !database.is_overdue(self.now)
+        });
+        if alive && usable {
+            return Ok(Completion::skip("its instance and database exist after all"));
+        }
+        let failure = LaunchFailure { at: read.now.unwrap_or(self.now), reason: reason.into() };
+        let changes = TagChanges::fail(&failure);
+        let call = self.engine.cloud.tag_record(record, &changes);
+        match self.engine.act_while_fresh(&fresh, "CreateTags", call).await {
+            Ok(done) => Ok(Completion::from_fresh(done)),
+            Err(error) => skip_if_gone(Err(error)),
+        }
     }
 
     pub(super) async fn terminate_instance(
@@ -95,9 +132,14 @@ impl Actor<'_> {
         if instances.iter().any(|instance| is_instance_of(instance, &found) && exists(instance.state)) {
             return Ok(Completion::skip("its instance still exists"));
         }
-        if let Some(database) = cloud.database(fleet, environment.number).await?.value {
-            let untouched =
-                database.environment.is_none() && found.instance.is_none() && instances.is_empty();
+        let is_launched = found.instance.is_some() || !instances.is_empty();
+        let database = match cloud.database(fleet, environment.number).await {
+            // A namesake. Nothing can have used a database of this record, and a database of the fleet without tags stays visible as unreadable.
+            Err(error) if error.is(ErrorClass::Unreadable) && !is_launched && !found.retirement => None,
+            read => read?.value,
+        };
+        if let Some(database) = database {
+            let untouched = database.environment.is_none() && !is_launched;
             if found.retirement || !untouched {
                 return Ok(Completion::skip("its database still exists"));
             }

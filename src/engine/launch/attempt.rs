@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::context::Claim;
-use crate::cloud::{LaunchInstance, Result};
+use crate::cloud::{LaunchInstance, Observed, Result};
 use crate::domain::lifecycle::{self, Placement};
 use crate::domain::tags::key;
 use crate::domain::{
@@ -91,29 +91,38 @@ impl Engine {
             ErrorClass::Quota | ErrorClass::Invalid => None,
             _ => return Err(error),
         };
-        if let Some(found) = self.find_launched(environment, record).await? {
+        // Another engine may launch it as soon as the cause is gone, so the refusal is written at once or not at all.
+        let (found, read) = self.read_fresh(self.find_launched(environment, record)).await?.split();
+        if let Some(found) = found {
             return Ok(AttemptOutcome::Launched(found));
         }
-        if let Some(next) = next {
-            self.cloud.tag_record(record, &TagChanges::new().set(key::ATTEMPT, next.to_string())).await?;
-            return Ok(AttemptOutcome::NextPlacement(error));
+        let changes = match next {
+            Some(next) => TagChanges::new().set(key::ATTEMPT, next.to_string()),
+            None => TagChanges::fail(&LaunchFailure {
+                at: now.unwrap_or_else(|| self.clock.now()),
+                reason: error.to_string().into(),
+            }),
+        };
+        let call = self.cloud.tag_record(record, &changes);
+        if self.act_while_fresh(&read, "CreateTags", call).await?.is_none() {
+            return Err(error);
         }
-        let failure =
-            LaunchFailure { at: now.unwrap_or_else(|| self.clock.now()), reason: error.to_string().into() };
-        self.cloud.tag_record(record, &TagChanges::fail(&failure)).await?;
-        Ok(AttemptOutcome::Failed(error))
+        Ok(match next {
+            Some(_) => AttemptOutcome::NextPlacement(error),
+            None => AttemptOutcome::Failed(error),
+        })
     }
 
     async fn find_launched(
         &self,
         environment: &EnvironmentId,
         record: &RecordId,
-    ) -> Result<Option<InstanceId>> {
-        let instances = self.cloud.instances_of(environment).await?.value;
+    ) -> Result<Observed<Option<InstanceId>>> {
+        let Observed { value: instances, as_of } = self.cloud.instances_of(environment).await?;
         let of_record = |id: &Option<RecordId>| id.as_ref() == Some(record);
         let mut alive: Vec<_> =
             instances.into_iter().filter(|i| of_record(&i.record) && !i.state.is_ending()).collect();
         alive.sort_unstable_by(|a, b| (a.launched_at, &a.id).cmp(&(b.launched_at, &b.id)));
-        Ok(alive.into_iter().next().map(|instance| instance.id))
+        Ok(Observed { value: alive.into_iter().next().map(|instance| instance.id), as_of })
     }
 }

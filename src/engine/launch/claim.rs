@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chrono::{DateTime, SubsecRound as _, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 
 use super::context::{Claim, LaunchContext};
 use crate::cloud::{Result, Template, collect};
@@ -27,6 +27,10 @@ const MAX_DOUBLINGS: u32 = 7;
 
 /// How long a launch on a crowded fleet waits until it counts the databases again: twice the lag of reads.
 const CROWD_DELAY: Duration = Duration::from_secs(20);
+
+/// The age until which a launch may delete its own record. Later, other engines may have continued the launch; see
+/// [`crate::engine::plan::ADOPT_AFTER`].
+const RELEASE_WITHIN: TimeDelta = TimeDelta::seconds(45);
 
 /// The result of binding a claimed database to its environment.
 enum Binding {
@@ -148,7 +152,7 @@ impl Engine {
         if problem.is_none() && used.len() <= world.fleet.policy.max_databases as usize {
             return Ok(true);
         }
-        self.retry(|| self.cloud.delete_record(record)).await.map_err(cannot)?;
+        self.release_claim(&world.fleet.name.environment(number), record).await;
         problem.map_or(Ok(false), |problem| Err(cannot(problem)))
     }
 
@@ -241,10 +245,7 @@ impl Engine {
             Err(_) => false,
         };
         if !usable {
-            // The database was not changed, so deleting the record undoes the claim.
-            if let Err(error) = self.retry(|| self.cloud.delete_record(record)).await {
-                self.abort(environment, record, &error).await;
-            }
+            self.release_claim(environment, record).await;
             return match read {
                 Err(error) if !error.is(ErrorClass::Unreadable) => Err(Failure::cloud(what, &error)),
                 _ => Ok(Binding::Released),
@@ -264,6 +265,36 @@ impl Engine {
                 Err(Failure::cloud(what, &error))
             }
         }
+    }
+
+    /// Undoes a claim whose database was not changed. If another engine may continue the launch already, the record is marked for termination
+    /// instead.
+    async fn release_claim(&self, environment: &EnvironmentId, record: &RecordId) {
+        let deleted = self.retry(|| async {
+            let read = self.read_fresh(self.cloud.record(&environment.fleet, record)).await?;
+            let (found, read) = read.split();
+            // A record that is not visible yet is new.
+            let is_new = found.is_none_or(|found| {
+                let age = read.now.map(|now| now - found.created_at);
+                found.instance.is_none() && age.is_some_and(|age| age < RELEASE_WITHIN)
+            });
+            let call = self.cloud.delete_record(record);
+            if !is_new {
+                return Ok(false);
+            }
+            self.act_while_fresh(&read, "DeleteLaunchTemplate", call).await.map(|done| done.is_some())
+        });
+        let why = match deleted.await {
+            Ok(true) => return,
+            Ok(false) => CloudError::new(
+                ErrorClass::Invalid,
+                "DeleteLaunchTemplate",
+                "TooLate",
+                "its database cannot be used",
+            ),
+            Err(error) => error,
+        };
+        self.abort(environment, record, &why).await;
     }
 
     async fn restore_for(
@@ -309,7 +340,11 @@ impl Engine {
         for zone in &restore.zones {
             let new = restore.to_database(fleet, number, claim.cloned(), zone.raw(), now);
             let created = self.cloud.create_database(&new).await;
-            let may_exist = created.as_ref().err().is_none_or(|error| error.is(ErrorClass::Unknown));
+            // Also one that another engine has just restored, which listings do not show yet.
+            let may_exist = created
+                .as_ref()
+                .err()
+                .is_none_or(|error| matches!(error.class, ErrorClass::Unknown | ErrorClass::AlreadyExists));
             if may_exist {
                 self.recent_restores.add(number, self.clock.elapsed());
             }
