@@ -33,10 +33,10 @@ pub fn placement(policy: &Policy, attempt: u32) -> Option<Placement> {
     placements.nth(attempt as usize)
 }
 
-/// Whether a record's environment is past its expiry, or failed.
+/// Whether a record's environment is past its expiry, or failed. A replacement has no time of its own: it ends on request.
 #[must_use]
 pub(crate) fn is_over(record: &Record, policy: &Policy, now: DateTime<Utc>) -> bool {
-    record.failure.is_some() || record.ends_at(policy) <= now
+    record.replaces.is_none() && (record.failure.is_some() || record.ends_at(policy) <= now)
 }
 
 /// Whether a record's environment must be torn down: a user asked for it, or its time and its grace are over.

@@ -9,6 +9,7 @@ use futures::{FutureExt as _, StreamExt as _};
 
 use super::fresh_read::{CREATE_TTL, FreshRead};
 use super::plan::{self, Planned};
+use super::replaced::{Switch, Switched};
 use super::step::{Orphan, Priority, Resource, Step, TerminationReason};
 use super::{Engine, StepReport};
 use crate::cloud::{Observed, Result};
@@ -22,6 +23,7 @@ use crate::domain::{
     TagChanges, Unreadable, UnreadableKind, World,
 };
 
+mod replacement;
 mod teardown;
 
 /// How many steps of one priority run at the same time.
@@ -186,6 +188,23 @@ impl Actor<'_> {
             Step::MirrorExpiry { instance, expires_at, .. } => {
                 skip_if_gone(cloud.tag_instance(instance, &TagChanges::expire_at(*expires_at)).await)
             }
+            Step::SwitchDatabase { record, replacement, from, instance, .. } => {
+                let (record, replacement) = (record.clone(), replacement.clone());
+                let switch = Switch { record, replacement, from: *from, instance: instance.clone() };
+                Ok(match self.engine.switch_database(self.policy, &self.world.fleet.name, &switch).await? {
+                    Switched::Done(database) => Completion::Done(format!("to {database}")),
+                    Switched::Skipped(why) => Completion::skip(why),
+                })
+            }
+            Step::MirrorDeployment { instance, database, deployment, .. } => {
+                let changes = TagChanges::use_database(database, deployment);
+                skip_if_gone(cloud.tag_instance(instance, &changes).await)
+            }
+            Step::DeleteReplaced { record, environment } => self.delete_replaced(record, environment).await,
+            Step::EndReplacement { record, reason: end, .. } => {
+                self.end_replacement(record, *end, reason).await
+            }
+            Step::KeepReplacement { record, .. } => self.keep_replacement(record).await,
             Step::GiveUp { record, .. } => self.give_up(record, reason).await,
             Step::MarkReaping { record, .. } => self.mark_reaping(record).await,
             Step::UnmarkReaping { record, .. } => self.unmark_reaping(record).await,
@@ -259,7 +278,9 @@ impl Actor<'_> {
         if cloud.find_record(environment).await?.value.is_some() {
             return Ok(Completion::skip("it has a record after all"));
         }
-        if cloud.instances_of(environment).await?.value.is_empty() {
+        let is_named =
+            self.world.instances.iter().any(|instance| instance.database == Some(environment.number));
+        if !is_named && cloud.instances_of(environment).await?.value.is_empty() {
             return Ok(Completion::skip("no instance has used it"));
         }
         let changes = TagChanges::new().set(key::ENVIRONMENT, environment.to_string());
@@ -424,7 +445,7 @@ impl Actor<'_> {
         let Some(found) = read.value.filter(Record::is_wanted) else {
             return Ok(Completion::skip("its environment is ending or gone"));
         };
-        let database = self.engine.cloud.database(fleet, found.number()).await?.value;
+        let database = self.engine.cloud.database(fleet, found.database_number()).await?.value;
         let failed_restore = database.as_ref().is_some_and(|database| database.has_failed_restore(self.now));
         if found.repaired_by.is_some() && !failed_restore {
             return Ok(Completion::skip("a user keeps it for repairs"));

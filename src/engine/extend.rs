@@ -50,7 +50,7 @@ impl Engine {
         if in_grace {
             changes = changes.remove(key::REAPING_SINCE);
         }
-        if record.failure.is_some() || record.orphan_since.is_some() || self.has_broken_database(id).await {
+        if record.failure.is_some() || record.orphan_since.is_some() || self.has_broken_database(&record).await {
             changes = changes.repair(now, &self.config.user);
         }
         let written = self.retry(|| self.cloud.tag_record(&record.id, &changes)).await;
@@ -98,15 +98,14 @@ impl Engine {
             let message = format!("{what}: the response from AWS has no time");
             Failure::new(Kind::Failed, message, "try again")
         })?;
-        let record = found.value.filter(|record| !record.retirement);
+        let record = found.value.filter(|record| record.is_environment());
         Ok((record.ok_or_else(|| no_such_environment(id))?, now))
     }
 
     /// Refuses to keep a failed environment of which nothing is left to repair.
     async fn check_repairable(&self, record: &Record, what: &str) -> Result<(), Failure> {
         let cannot = |error| Failure::cloud(what, &error);
-        let id = &record.environment;
-        if self.has_instance(record).await.map_err(cannot)? && self.has_database(id).await.map_err(cannot)? {
+        if self.has_instance(record).await.map_err(cannot)? && self.has_database(record).await.map_err(cannot)? {
             return Ok(());
         }
         let reason = record.failure.as_ref().map_or("", |failure| failure.reason.raw());
@@ -173,8 +172,9 @@ impl Engine {
     }
 
     /// Whether the environment's database needs repairs. An engine would give the environment up soon.
-    async fn has_broken_database(&self, id: &EnvironmentId) -> bool {
-        match self.cloud.database(&id.fleet, id.number).await {
+    async fn has_broken_database(&self, record: &Record) -> bool {
+        let id = &record.environment;
+        match self.cloud.database(&id.fleet, record.database_number()).await {
             Ok(read) => read.value.is_some_and(|database| {
                 database.status_class() == StatusClass::Failed && database.created_at.is_some()
             }),
@@ -188,7 +188,7 @@ impl Engine {
     /// Whether the environment has its database, and its instance, unless it is not launched yet.
     async fn has_parts(&self, record: &Record) -> Result<bool, CloudError> {
         let is_launched = record.instance.is_some();
-        Ok(self.has_database(&record.environment).await?
+        Ok(self.has_database(record).await?
             && (!is_launched || self.has_instance(record).await?))
     }
 
@@ -199,8 +199,9 @@ impl Engine {
     }
 
     /// Whether the environment's database exists and is not being deleted.
-    async fn has_database(&self, id: &EnvironmentId) -> Result<bool, CloudError> {
-        let database = self.retry(|| self.cloud.database(&id.fleet, id.number)).await?.value;
+    async fn has_database(&self, record: &Record) -> Result<bool, CloudError> {
+        let (fleet, number) = (&record.environment.fleet, record.database_number());
+        let database = self.retry(|| self.cloud.database(fleet, number)).await?.value;
         Ok(database.is_some_and(|database| database.status_class() != StatusClass::Deleting))
     }
 }
@@ -209,7 +210,7 @@ fn no_such_environment(id: &EnvironmentId) -> Failure {
     Failure::new(Kind::NotFound, format!("there is no environment {id}"), "list them with: hatchery ls")
 }
 
-fn check_not_ending(record: &Record, policy: &Policy, now: DateTime<Utc>, what: &str) -> Result<(), Failure> {
+pub(super) fn check_not_ending(record: &Record, policy: &Policy, now: DateTime<Utc>, what: &str) -> Result<(), Failure> {
     let why = if let Some(termination) = &record.terminate {
         format!("{} requested its termination", termination.by)
     } else if lifecycle::is_ending(record, policy, now) {

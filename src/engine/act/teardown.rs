@@ -8,7 +8,7 @@ use super::{
 
 impl Actor<'_> {
     /// Re-reads a record whose environment is ending, judged by AWS's clock in the same response. The inner error says why it must not end.
-    async fn read_ending(&self, record: &RecordId) -> Result<Result<(FreshRead<()>, Record), &'static str>> {
+    pub(super) async fn read_ending(&self, record: &RecordId) -> Result<Result<(FreshRead<()>, Record), &'static str>> {
         let read = self.read_record(record).await?;
         let Some(now) = read.now else { return Ok(Err("the response has no time")) };
         let (found, read) = read.split();
@@ -74,6 +74,13 @@ impl Actor<'_> {
         if !found.retirement && database.record.as_ref().is_some_and(|owner| owner != record) {
             return Ok(Completion::skip("it belongs to a later environment with the same number"));
         }
+        let read = match &found.replaces {
+            None => read,
+            Some(replaces) => match self.read_released(replaces, &found).await? {
+                Ok(read) => read,
+                Err(why) => return Ok(Completion::skip(why)),
+            },
+        };
         let call = cloud.delete_database(&database.id);
         self.engine.act_while_fresh(&read, "DeleteDBInstance", call).await.map(Completion::from_fresh)
     }
@@ -98,7 +105,7 @@ impl Actor<'_> {
         if let Some(database) = cloud.database(fleet, environment.number).await?.value {
             let untouched =
                 database.environment.is_none() && found.instance.is_none() && instances.is_empty();
-            if found.retirement || !untouched {
+            if !found.is_environment() || !untouched {
                 return Ok(Completion::skip("its database still exists"));
             }
         }
