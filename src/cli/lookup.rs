@@ -47,7 +47,7 @@ async fn resolve_once(context: &Context<'_>, id_or_label: &str) -> Result<Result
             Ok(read) => read.value,
             Err(error) => return Ok(Err(Failure::cloud(format!("cannot read {id}"), &error))),
         };
-        if let Some(record) = read.filter(|record| record.is_environment()) {
+        if let Some(record) = read.filter(Record::is_environment) {
             return Ok(Ok(record));
         }
     }

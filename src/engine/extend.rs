@@ -50,7 +50,10 @@ impl Engine {
         if in_grace {
             changes = changes.remove(key::REAPING_SINCE);
         }
-        if record.failure.is_some() || record.orphan_since.is_some() || self.has_broken_database(&record).await {
+        if record.failure.is_some()
+            || record.orphan_since.is_some()
+            || self.has_broken_database(&record).await
+        {
             changes = changes.repair(now, &self.config.user);
         }
         let written = self.retry(|| self.cloud.tag_record(&record.id, &changes)).await;
@@ -98,14 +101,16 @@ impl Engine {
             let message = format!("{what}: the response from AWS has no time");
             Failure::new(Kind::Failed, message, "try again")
         })?;
-        let record = found.value.filter(|record| record.is_environment());
+        let record = found.value.filter(Record::is_environment);
         Ok((record.ok_or_else(|| no_such_environment(id))?, now))
     }
 
     /// Refuses to keep a failed environment of which nothing is left to repair.
     async fn check_repairable(&self, record: &Record, what: &str) -> Result<(), Failure> {
         let cannot = |error| Failure::cloud(what, &error);
-        if self.has_instance(record).await.map_err(cannot)? && self.has_database(record).await.map_err(cannot)? {
+        if self.has_instance(record).await.map_err(cannot)?
+            && self.has_database(record).await.map_err(cannot)?
+        {
             return Ok(());
         }
         let reason = record.failure.as_ref().map_or("", |failure| failure.reason.raw());
@@ -188,8 +193,7 @@ impl Engine {
     /// Whether the environment has its database, and its instance, unless it is not launched yet.
     async fn has_parts(&self, record: &Record) -> Result<bool, CloudError> {
         let is_launched = record.instance.is_some();
-        Ok(self.has_database(record).await?
-            && (!is_launched || self.has_instance(record).await?))
+        Ok(self.has_database(record).await? && (!is_launched || self.has_instance(record).await?))
     }
 
     /// Whether the instance of a record exists and is not ending.
@@ -210,7 +214,12 @@ fn no_such_environment(id: &EnvironmentId) -> Failure {
     Failure::new(Kind::NotFound, format!("there is no environment {id}"), "list them with: hatchery ls")
 }
 
-pub(super) fn check_not_ending(record: &Record, policy: &Policy, now: DateTime<Utc>, what: &str) -> Result<(), Failure> {
+pub(super) fn check_not_ending(
+    record: &Record,
+    policy: &Policy,
+    now: DateTime<Utc>,
+    what: &str,
+) -> Result<(), Failure> {
     let why = if let Some(termination) = &record.terminate {
         format!("{} requested its termination", termination.by)
     } else if lifecycle::is_ending(record, policy, now) {

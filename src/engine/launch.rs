@@ -53,7 +53,8 @@ impl Engine {
                 let outcome = if unknown { Outcome::Unknown } else { Outcome::Failed };
                 let target = self.config.fleet.to_string();
                 let reason = format!("as {}", request.name);
-                self.log_claim(Launch::ACTION, &target, &reason, None, outcome, failure.message.clone()).await;
+                self.log_claim(Launch::ACTION, &target, &reason, None, outcome, failure.message.clone())
+                    .await;
                 return Err(failure);
             }
         };

@@ -14,8 +14,8 @@ mod replacements;
 
 pub(in crate::engine) use planner::failures;
 pub use planner::{ORPHAN_AFTER, Planned};
-pub(in crate::engine) use replacements::SWITCH_RACE;
 pub(in crate::engine) use pool::used_numbers;
+pub(in crate::engine) use replacements::SWITCH_RACE;
 
 use planner::Planner;
 

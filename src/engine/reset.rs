@@ -10,8 +10,8 @@ use super::{Engine, Failure, Kind};
 use crate::cloud::{Template, collect};
 use crate::domain::replacement::order;
 use crate::domain::{
-    DatabaseId, Environment, EnvironmentId, ErrorClass, Launch, Outcome, Policy, Purpose, Record,
-    RecordId, Replaces, RolloutState, TagChanges, Termination, World, lifecycle,
+    DatabaseId, Environment, EnvironmentId, ErrorClass, Launch, Outcome, Policy, Purpose, Record, RecordId,
+    Replaces, RolloutState, TagChanges, Termination, World, lifecycle,
 };
 
 /// How long a deployment keeps a reset waiting. An instance that has not answered by then does not work on it.
@@ -56,7 +56,9 @@ impl Engine {
                 let database = claim.environment.database_id();
                 (Outcome::Done, format!("{database} replaces {}", user.database_id()))
             }
-            Err(failure) if failure.kind == Kind::UnknownOutcome => (Outcome::Unknown, failure.message.clone()),
+            Err(failure) if failure.kind == Kind::UnknownOutcome => {
+                (Outcome::Unknown, failure.message.clone())
+            }
             Err(failure) => (Outcome::Failed, failure.message.clone()),
         };
         let number = claimed.as_ref().map(|claim| claim.environment.number);
@@ -114,8 +116,9 @@ impl Engine {
             found.is_wanted() && found.replaces.as_ref().is_some_and(|found| found.record == record.id)
         };
         let mut rivals = records.iter().filter(is_new).filter(is_rival);
-        let Some(first) =
-            rivals.find(|found| own.is_some_and(|own| order(found) < order(own))) else { return Ok(claim) };
+        let Some(first) = rivals.find(|found| own.is_some_and(|own| order(found) < order(own))) else {
+            return Ok(claim);
+        };
         let termination = Termination { at: now, by: self.config.user.as_str().into() };
         let changes = TagChanges::terminate(&termination);
         if let Err(error) = self.retry(|| self.cloud.tag_record(&claim.record, &changes)).await {
@@ -161,9 +164,8 @@ fn check_resettable(
 ) -> Result<(), Failure> {
     let record = user.record;
     check_not_ending(record, policy, now, what)?;
-    let refuse = |why: &str, hint: &str| {
-        Err(Failure::new(Kind::Refused, format!("{what}: {why}"), hint.to_owned()))
-    };
+    let refuse =
+        |why: &str, hint: &str| Err(Failure::new(Kind::Refused, format!("{what}: {why}"), hint.to_owned()));
     if record.reaping_since.is_some() || lifecycle::is_over(record, policy, now) {
         let why = if record.failure.is_some() { "it has failed" } else { "it has expired" };
         return refuse(why, "keep it first with: hatchery extend");

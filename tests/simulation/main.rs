@@ -35,6 +35,8 @@ mod people;
 mod refusal_counts;
 mod refusals;
 mod refused_steps;
+mod reset_invariants;
+mod reset_scripts;
 mod setup;
 mod steps;
 mod swarm;

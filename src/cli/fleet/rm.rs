@@ -62,7 +62,8 @@ pub(super) async fn run(
                 "still there: records {records}, instances {instances}, databases {databases}"
             ));
         }
-        let ongoing = world.records.iter().filter(|record| record.is_environment() && record.terminate.is_none());
+        let ongoing =
+            world.records.iter().filter(|record| record.is_environment() && record.terminate.is_none());
         for record in ongoing {
             engine.terminate(&record.environment).await?;
         }

@@ -37,8 +37,6 @@ impl State {
         let status = database.map(|database| StatusClass::from_status(&database.status));
         let answer = |state, detail: &str| Rollout { request: deployment.at, state, detail: detail.into() };
         let (next, seconds) = match (is_ready, rollout, status) {
-            // A stopped instance goes on once it is started.
-            (false, ..) => (None, POLL),
             (true, _, None | Some(StatusClass::Failed)) => {
                 (Some(answer(RolloutState::Failed, "its database cannot be reached")), 0.0)
             }
@@ -47,7 +45,8 @@ impl State {
                 (Some(answer(RolloutState::Running, "restarting the services")), seconds)
             }
             (true, Some(_), Some(StatusClass::Usable)) => (Some(answer(RolloutState::Done, "")), 0.0),
-            (true, Some(_), _) => (None, POLL),
+            // It waits for its database. A stopped instance goes on once it is started.
+            (true, Some(_), _) | (false, ..) => (None, POLL),
         };
         if let Some(rollout) = next {
             self.instances.change(id, self.now, |instance| {

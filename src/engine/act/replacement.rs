@@ -26,9 +26,8 @@ impl Actor<'_> {
         Ok(match user {
             Some(user) if lifecycle::is_ending(&user, self.policy, now) => Ok(read),
             Some(user) if user.database == Some(replacement.number()) => Err("its environment uses it"),
-            Some(_) => Ok(read),
             None if self.is_user_listed(replaces, replacement) => Err("its environment may still exist"),
-            None => Ok(read),
+            Some(_) | None => Ok(read),
         })
     }
 

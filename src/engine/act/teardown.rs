@@ -8,7 +8,10 @@ use super::{
 
 impl Actor<'_> {
     /// Re-reads a record whose environment is ending, judged by AWS's clock in the same response. The inner error says why it must not end.
-    pub(super) async fn read_ending(&self, record: &RecordId) -> Result<Result<(FreshRead<()>, Record), &'static str>> {
+    pub(super) async fn read_ending(
+        &self,
+        record: &RecordId,
+    ) -> Result<Result<(FreshRead<()>, Record), &'static str>> {
         let read = self.read_record(record).await?;
         let Some(now) = read.now else { return Ok(Err("the response has no time")) };
         let (found, read) = read.split();

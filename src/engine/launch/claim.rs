@@ -14,9 +14,9 @@ use crate::domain::{
     CloudError, EnvironmentId, ErrorClass, Fleet, LaunchFailure, NewRecord, Number, Pool, Record, RecordId,
     StatusClass, TagChanges, Termination, World,
 };
+use crate::engine::Engine;
 use crate::engine::fresh_read::CREATE_TTL;
 use crate::engine::retry::MAX_TRIES;
-use crate::engine::Engine;
 use crate::failure::{Failure, Kind};
 
 /// How many new numbers a launch tries to claim before it fails.
@@ -296,7 +296,12 @@ impl Engine {
 
     /// Marks the record of a launch that failed before the instance was requested for termination, so that any engine removes what was
     /// created.
-    pub(in crate::engine) async fn abort(&self, environment: &EnvironmentId, record: &RecordId, error: &CloudError) {
+    pub(in crate::engine) async fn abort(
+        &self,
+        environment: &EnvironmentId,
+        record: &RecordId,
+        error: &CloudError,
+    ) {
         let failure = LaunchFailure { at: self.clock.now(), reason: error.to_string().into() };
         let termination = Termination { at: failure.at, by: self.config.user.as_str().into() };
         let changes = TagChanges::terminate(&termination).set(key::FAILURE, failure.to_tag());
@@ -312,9 +317,8 @@ fn may_have_database(record: &Record) -> bool {
 }
 
 fn no_room(what: &str, ceiling: usize) -> Failure {
-    let message = format!(
-        "{what}: the fleet's databases are all in use or reserved (max-databases is {ceiling})"
-    );
+    let message =
+        format!("{what}: the fleet's databases are all in use or reserved (max-databases is {ceiling})");
     let hint = "terminate an environment, or raise the limit with: hatchery fleet set max-databases=N";
     Failure::new(Kind::Refused, message, hint)
 }

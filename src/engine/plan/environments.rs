@@ -92,7 +92,8 @@ impl Planner<'_> {
             (None, None) => "it expired and its grace is over".to_owned(),
         };
         // Its replacements find their way alone only after a while.
-        let mut remains = self.replacements.of_environment(record).iter().any(|found| found.terminate.is_none());
+        let mut remains =
+            self.replacements.of_environment(record).iter().any(|found| found.terminate.is_none());
         if let Some(instance) = claim.instance {
             if !instance.state.is_ending() {
                 let step = Step::TerminateInstance {

@@ -53,7 +53,7 @@ impl Planner<'_> {
             let claimed = !records.next(database.number).is_empty()
                 || unreadable.contains(&database.number)
                 || (database.environment.is_some() && self.is_named(database.number));
-            let may_be_used = 
+            let may_be_used =
                 !instances.next(database.number).is_empty() || self.named.contains(&database.number);
             let owned = database.environment.is_none() || claimed;
             if database.status_class() == StatusClass::Deleting {

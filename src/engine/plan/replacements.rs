@@ -86,7 +86,6 @@ impl Planner<'_> {
         }
     }
 
-
     /// A replacement whose environment is not listed ends in a later sweep.
     fn orphaned_replacement(&mut self, claim: &Environment<'_>, is_used: bool) {
         let record = claim.record;
