@@ -15,6 +15,7 @@ use crate::logging;
 use crate::signals;
 
 mod activity;
+mod confirm;
 mod console;
 mod context;
 mod dashboard;
@@ -38,6 +39,7 @@ mod open;
 mod options;
 mod pool;
 mod prove;
+mod reset;
 mod stack;
 mod table;
 mod terminate;
@@ -143,6 +145,17 @@ enum OnFleet {
         #[arg(long, short)]
         yes: bool,
     },
+    /// Give an environment a fresh database, and delete the one that it has
+    Reset {
+        /// Id of the environment, or its name if that is unique
+        env: String,
+        /// Do not ask for confirmation
+        #[arg(long, short)]
+        yes: bool,
+        /// Wait until the environment uses the fresh database
+        #[arg(long)]
+        wait: bool,
+    },
     /// Show the logs of an environment
     Logs(logs::LogsArgs),
     /// Open an environment in the browser
@@ -165,7 +178,12 @@ impl Headless {
     /// Whether `--read-only` forbids it.
     fn is_write(&self) -> bool {
         match self {
-            Self::OnFleet(OnFleet::Launch(_) | OnFleet::Extend { .. } | OnFleet::Terminate { .. }) => true,
+            Self::OnFleet(
+                OnFleet::Launch(_)
+                | OnFleet::Extend { .. }
+                | OnFleet::Terminate { .. }
+                | OnFleet::Reset { .. },
+            ) => true,
             Self::OnFleet(OnFleet::Engine { dry_run, .. }) => !dry_run,
             Self::OnFleet(OnFleet::Images { command }) => command.is_some(),
             Self::OnFleet(OnFleet::Pool { command }) => command.is_some(),
@@ -302,6 +320,7 @@ async fn run_on_fleet(command: OnFleet, session: &Session) -> Result<ExitCode, F
         OnFleet::Launch(args) => launch::run(&context, args).await,
         OnFleet::Extend { env, by } => extend::run(&context, &env, by).await,
         OnFleet::Terminate { env, yes } => terminate::run(&context, &env, yes).await,
+        OnFleet::Reset { env, yes, wait } => reset::run(&context, &env, yes, wait).await,
         OnFleet::Logs(args) => logs::run(&context, args).await,
         OnFleet::Open(args) => open::run(&context, args, &session.forwards).await,
         OnFleet::Engine { once, dry_run, metrics } => {

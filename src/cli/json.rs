@@ -9,17 +9,18 @@ use strum::IntoEnumIterator as _;
 
 use crate::cloud::{Holdings, LogLine};
 use crate::domain::cost::{self, Cost};
-use crate::domain::environment::Environment;
+use crate::domain::environment::{Environment, Reset};
 use crate::domain::health::{self, Verdict};
 use crate::domain::policy::SETTINGS;
 use crate::domain::progress::Estimates;
+use crate::domain::replacement;
 use crate::domain::text::Untrusted;
 use crate::domain::{
-    AuditEvent, DatabaseState, Endpoint, EnvironmentId, EnvironmentState, Fleet, FleetName, InstanceId,
-    InstanceState, Label, Outcome, Phase, Pipeline, PipelineKind, Policy, Pool, Run, SnapshotId, Target,
-    World,
+    AuditEvent, DatabaseId, DatabaseState, Endpoint, EnvironmentId, EnvironmentState, Fleet, FleetName,
+    InstanceId, InstanceState, Label, Outcome, Phase, Pipeline, PipelineKind, Policy, Pool, Run, SnapshotId,
+    Target, World,
 };
-use crate::engine::{Extended, Launched, Refusal, Report, Terminating};
+use crate::engine::{Extended, Launched, Refusal, Report, ResetStarted, Terminating};
 use crate::failure::Failure;
 use crate::stack::Parameter;
 
@@ -66,6 +67,9 @@ pub(crate) struct EnvironmentBody<'w> {
     expires_at: Option<DateTime<Utc>>,
     instance: Option<InstanceBody<'w>>,
     database: Option<DatabaseBody<'w>>,
+    /// The reset in progress; missing if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reset: Option<ResetBody<'w>>,
     services: &'w BTreeMap<Untrusted, Untrusted>,
     note: Option<&'w Untrusted>,
     urls: BTreeMap<&'static str, String>,
@@ -83,6 +87,29 @@ struct InstanceBody<'w> {
     private_ip: Option<&'w Untrusted>,
     zone: Option<&'w Untrusted>,
     digests: &'w BTreeMap<Untrusted, Untrusted>,
+}
+
+#[derive(Debug, Serialize)]
+struct ResetBody<'w> {
+    since: DateTime<Utc>,
+    by: &'w Untrusted,
+    /// The new database.
+    database: DatabaseId,
+    status: Option<&'w Untrusted>,
+    progress: Option<f64>,
+}
+
+impl<'w> ResetBody<'w> {
+    fn new(reset: &Reset<'w>, estimates: &Estimates, now: DateTime<Utc>) -> Self {
+        let progress = reset.database.and_then(|database| estimates.database(database, now));
+        Self {
+            since: reset.replacement.created_at,
+            by: &reset.replacement.owner,
+            database: reset.replacement.environment.database_id(),
+            status: reset.database.map(|database| &database.status),
+            progress: progress.map(|progress| (progress.ratio * 100.0).round() / 100.0),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -140,6 +167,7 @@ pub(crate) fn environment<'w>(
             status: &database.status,
             endpoint: database.endpoint.as_ref(),
         }),
+        reset: environment.reset.as_ref().map(|reset| ResetBody::new(reset, estimates, now)),
         services: &record.services,
         note: record.note.as_ref(),
         urls: urls(environment, policy),
@@ -192,7 +220,7 @@ struct PoolDatabase<'w> {
     id: &'w str,
     state: DatabaseState,
     status: &'w Untrusted,
-    environment: Option<&'w EnvironmentId>,
+    environment: Option<EnvironmentId>,
     snapshot: Option<&'w str>,
     snapshot_at: Option<DateTime<Utc>>,
     created_at: Option<DateTime<Utc>>,
@@ -212,7 +240,7 @@ pub(crate) fn pool<'w>(world: &'w World, refused: &'w [Refusal], now: DateTime<U
         id: database.id.as_str(),
         state: *state,
         status: &database.status,
-        environment: database.environment.as_ref(),
+        environment: replacement::user_of(world, database),
         snapshot: database.snapshot.as_ref().map(SnapshotId::as_str),
         snapshot_at: database.snapshot_at,
         created_at: database.created_at,
@@ -391,6 +419,14 @@ pub(crate) fn terminating<'a>(fleet: &'a FleetName, terminating: &'a Terminating
         terminating: Some(true),
         delayed_by: terminating.delayed_by.as_deref(),
     }
+}
+
+/// Document of `hatchery reset`; `done` once the instance uses the new database.
+pub(crate) fn reset(fleet: &FleetName, started: &ResetStarted, done: bool) -> Value {
+    json!({
+        "version": VERSION, "fleet": fleet, "id": started.environment, "database": started.database,
+        "replaces": started.replaces, "switched": started.switched || done, "done": done,
+    })
 }
 
 /// Document of one line of `hatchery logs`.

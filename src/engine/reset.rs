@@ -27,6 +27,8 @@ pub struct ResetStarted {
     pub database: DatabaseId,
     /// The database that is deleted once the instance uses the new one.
     pub replaces: DatabaseId,
+    /// The time of the request by AWS's clock.
+    pub at: DateTime<Utc>,
     /// Whether the environment uses the new database already; if not, it is being restored.
     pub switched: bool,
 }
@@ -74,6 +76,7 @@ impl Engine {
             record: claim.record,
             database: claim.environment.database_id(),
             replaces: user.database_id(),
+            at: now,
             switched,
         })
     }

@@ -83,7 +83,8 @@ fn apply(world: &mut World, step: &Step) {
             }
         }
         Step::MirrorDeployment { instance, database, deployment, .. } => {
-            let number = database.as_str().rsplit('-').next().and_then(|number| number.parse().ok()).map(Number);
+            let number =
+                database.as_str().rsplit('-').next().and_then(|number| number.parse().ok()).map(Number);
             for found in world.instances.items.iter_mut().filter(|i| i.id == *instance) {
                 found.database = number.or(found.database);
                 found.deployment = Some(deployment.clone());

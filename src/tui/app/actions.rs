@@ -8,7 +8,7 @@ use super::dialog::launch::LaunchForm;
 use super::dialog::open::{OpenMenu, no_address};
 use super::dialog::palette::Palette;
 use super::dialog::response::Response;
-use super::dialog::terminate::TerminatePrompt;
+use super::dialog::terminate::{Loss, TerminatePrompt};
 use super::log_actions;
 use super::log_view::LogView;
 use super::message::{Copied, Effect, ForwardRequest, Multiplexer, Purpose};
@@ -46,6 +46,7 @@ pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Back => return back(model),
         Action::Extend
         | Action::Terminate
+        | Action::Reset
         | Action::Open
         | Action::OpenMenu
         | Action::CopyUrl
@@ -115,6 +116,13 @@ pub(super) fn respond(model: &mut Model, dialog: Dialog, response: Response) -> 
             }
             let task = model.start_task(format!("terminating {id}"));
             vec![Effect::Terminate(task, id)]
+        }
+        Response::Reset(record, id) => {
+            if !still_exists(model, &record, &id) {
+                return Vec::new();
+            }
+            let task = model.start_task(format!("resetting {id}"));
+            vec![Effect::Reset(task, id)]
         }
         Response::Open(id, address) => open(model, id, address, Purpose::Open),
         Response::Run(action) => run(model, action),
@@ -309,7 +317,12 @@ fn run_on_environment(model: &mut Model, action: Action) -> Vec<Effect> {
     match action {
         Action::Extend => model.dialog = Some(Dialog::Extend(ExtendPrompt::new(row.record, row.id))),
         Action::Terminate => {
-            model.dialog = Some(Dialog::Terminate(TerminatePrompt::new(&row, &model.options.user)));
+            let prompt = TerminatePrompt::new(&row, &model.options.user, Loss::Environment);
+            model.dialog = Some(Dialog::Terminate(prompt));
+        }
+        Action::Reset => {
+            let prompt = TerminatePrompt::new(&row, &model.options.user, Loss::Database);
+            model.dialog = Some(Dialog::Terminate(prompt));
         }
         Action::OpenMenu => {
             model.dialog = Some(Dialog::Open(OpenMenu { record: row.record, id: row.id, index: 0 }));

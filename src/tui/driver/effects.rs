@@ -63,7 +63,9 @@ impl<S: Surface> Driver<S> {
             Effect::Forward(task, request) => self.forward(task, request),
             Effect::StopLogs => self.stop_logs(),
             Effect::FollowLogs(query, generation) => self.follow_logs(query, generation),
-            Effect::Launch(..) | Effect::Extend(..) | Effect::Terminate(..) => self.send_request(effect),
+            Effect::Launch(..) | Effect::Extend(..) | Effect::Terminate(..) | Effect::Reset(..) => {
+                self.send_request(effect);
+            }
         }
         Ok(())
     }
@@ -118,7 +120,7 @@ impl<S: Surface> Driver<S> {
         self.update(Msg::Copied(text, Copied::SentThrough(multiplexer)))
     }
 
-    /// Sends a launch, extension or termination to the engine.
+    /// Sends a launch, extension, termination or reset to the engine.
     fn send_request(&mut self, effect: Effect) {
         let Some((engine, _)) = &self.engine else { return };
         let (engine, sender) = (engine.clone(), self.sender.clone());
@@ -130,6 +132,7 @@ impl<S: Surface> Driver<S> {
                     let result = engine.terminate(&id).await;
                     Msg::Terminated(token, id, result)
                 }
+                Effect::Reset(token, id) => Msg::WasReset(token, engine.reset(&id).await),
                 _ => return,
             };
             let audit = Msg::Engine(engine::Event::AuditWriteFailed(engine.audit_failure()));
