@@ -9,20 +9,24 @@ use strum::IntoEnumIterator as _;
 
 use crate::cloud::{Holdings, LogLine};
 use crate::domain::cost::{self, Cost};
-use crate::domain::environment::{Environment, Reset};
+use crate::domain::environment::Environment;
 use crate::domain::health::{self, Verdict};
 use crate::domain::policy::SETTINGS;
 use crate::domain::progress::Estimates;
 use crate::domain::replacement;
 use crate::domain::text::Untrusted;
 use crate::domain::{
-    AuditEvent, DatabaseId, DatabaseState, Endpoint, EnvironmentId, EnvironmentState, Fleet, FleetName,
-    InstanceId, InstanceState, Label, Outcome, Phase, Pipeline, PipelineKind, Policy, Pool, Run, SnapshotId,
-    Target, World,
+    AuditEvent, DatabaseState, Endpoint, EnvironmentId, EnvironmentState, Fleet, FleetName, InstanceId,
+    InstanceState, Label, Outcome, Phase, Pipeline, PipelineKind, Policy, Pool, Run, SnapshotId, Target,
+    World,
 };
-use crate::engine::{Extended, Launched, Refusal, Report, ResetStarted, Terminating};
+use crate::engine::{Extended, Launched, Refusal, Report, Terminating};
 use crate::failure::Failure;
 use crate::stack::Parameter;
+
+mod reset;
+
+pub(crate) use reset::{ResetBody, reset};
 
 pub(crate) const VERSION: u32 = 1;
 
@@ -67,7 +71,6 @@ pub(crate) struct EnvironmentBody<'w> {
     expires_at: Option<DateTime<Utc>>,
     instance: Option<InstanceBody<'w>>,
     database: Option<DatabaseBody<'w>>,
-    /// The reset in progress; missing if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     reset: Option<ResetBody<'w>>,
     services: &'w BTreeMap<Untrusted, Untrusted>,
@@ -87,29 +90,6 @@ struct InstanceBody<'w> {
     private_ip: Option<&'w Untrusted>,
     zone: Option<&'w Untrusted>,
     digests: &'w BTreeMap<Untrusted, Untrusted>,
-}
-
-#[derive(Debug, Serialize)]
-struct ResetBody<'w> {
-    since: DateTime<Utc>,
-    by: &'w Untrusted,
-    /// The new database.
-    database: DatabaseId,
-    status: Option<&'w Untrusted>,
-    progress: Option<f64>,
-}
-
-impl<'w> ResetBody<'w> {
-    fn new(reset: &Reset<'w>, estimates: &Estimates, now: DateTime<Utc>) -> Self {
-        let progress = reset.database.and_then(|database| estimates.database(database, now));
-        Self {
-            since: reset.replacement.created_at,
-            by: &reset.replacement.owner,
-            database: reset.replacement.environment.database_id(),
-            status: reset.database.map(|database| &database.status),
-            progress: progress.map(|progress| (progress.ratio * 100.0).round() / 100.0),
-        }
-    }
 }
 
 #[derive(Debug, Serialize)]
@@ -419,14 +399,6 @@ pub(crate) fn terminating<'a>(fleet: &'a FleetName, terminating: &'a Terminating
         terminating: Some(true),
         delayed_by: terminating.delayed_by.as_deref(),
     }
-}
-
-/// Document of `hatchery reset`; `done` once the instance uses the new database.
-pub(crate) fn reset(fleet: &FleetName, started: &ResetStarted, done: bool) -> Value {
-    json!({
-        "version": VERSION, "fleet": fleet, "id": started.environment, "database": started.database,
-        "replaces": started.replaces, "switched": started.switched || done, "done": done,
-    })
 }
 
 /// Document of one line of `hatchery logs`.

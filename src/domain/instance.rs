@@ -9,7 +9,6 @@ use super::deployment::{Deployment, Rollout};
 use super::error::{CloudError, ErrorClass};
 use super::ids::{EnvironmentId, FleetName, InstanceId, Number, RecordId};
 use super::record::Record;
-use super::replacement::parse_database;
 use super::step_failure::StepFailure;
 use super::tags::{self, Tags, key, role};
 use super::text::Untrusted;
@@ -202,7 +201,7 @@ impl Instance {
             detail: tags::text(tags, key::DETAIL).filter(|detail| !detail.is_empty()),
             timeline: tags.get(key::TIMELINE).map(|value| parse_timeline(value)).unwrap_or_default(),
             digests: parse_digests(tags),
-            database: parse_database(tags, &environment.fleet),
+            database: tags.get(key::DATABASE).and_then(|id| environment.fleet.database_number(id)),
             deployment: tags.get(key::DEPLOYMENT).and_then(|value| Deployment::parse(value)),
             rollout: tags.get(key::ROLLOUT).and_then(|value| Rollout::parse(value)),
             orphan_since: tags::parse_time(tags, key::ORPHAN_SINCE),

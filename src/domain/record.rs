@@ -10,7 +10,7 @@ use super::ids::{
     DatabaseId, EnvironmentId, FleetName, ImageId, InstanceId, InvalidName, Label, Number, RecordId, SubnetId,
 };
 use super::policy::Policy;
-use super::replacement::{Replaces, parse_database};
+use super::replaces::Replaces;
 use super::step_failure::StepFailure;
 use super::tags::{self, TagChanges, Tags, key, role};
 use super::text::Untrusted;
@@ -130,7 +130,7 @@ impl Record {
             instance: tags.get(key::INSTANCE).map(InstanceId::new),
             retirement,
             replaces,
-            database: parse_database(tags, fleet),
+            database: tags.get(key::DATABASE).and_then(|id| fleet.database_number(id)),
             failure: tags.get(key::FAILURE).map(|value| LaunchFailure::parse(value, template_created_at)),
             claim: tags::text(tags, key::CLAIM),
             orphan_since: tags::parse_time(tags, key::ORPHAN_SINCE),

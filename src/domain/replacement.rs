@@ -9,37 +9,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::database::Database;
 use super::deployment::RolloutState;
-use super::ids::{EnvironmentId, FleetName, Number, RecordId};
+use super::ids::{EnvironmentId, Number, RecordId};
 use super::instance::Instance;
 use super::record::Record;
-use super::tags::{self, key};
 use super::world::World;
-
-/// The environment whose database a record replaces.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Replaces {
-    /// The environment's record; an id that no record has if the tag is invalid.
-    pub record: RecordId,
-    pub environment: EnvironmentId,
-}
-
-impl Replaces {
-    #[must_use]
-    pub fn to_tag(&self) -> String {
-        format!("{} {}", self.record.as_str(), self.environment)
-    }
-
-    /// Parses the value of a tag. An invalid one names no environment of the fleet, so `own`, the record's id, stands for it.
-    #[must_use]
-    pub(crate) fn parse(value: Option<&str>, fleet: &FleetName, own: Number) -> Self {
-        let parsed = value.and_then(|value| {
-            let (record, environment) = value.split_once(' ')?;
-            let environment: EnvironmentId = environment.parse().ok()?;
-            (environment.fleet == *fleet).then(|| Self { record: RecordId::new(record), environment })
-        });
-        parsed.unwrap_or_else(|| Self { record: RecordId::new(""), environment: fleet.environment(own) })
-    }
-}
 
 /// The relation of a replacement to the database that its environment uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,12 +125,6 @@ pub fn user_of(world: &World, database: &Database) -> Option<EnvironmentId> {
         Some(replaces) => Some(replaces.environment.clone()),
         None => database.environment.clone(),
     }
-}
-
-/// Returns the number in the value of the tag `database`.
-#[must_use]
-pub(crate) fn parse_database(tags: &tags::Tags, fleet: &FleetName) -> Option<Number> {
-    fleet.database_number(tags.get(key::DATABASE)?)
 }
 
 /// How long after the switch an instance may still use the earlier database if it does not say that it uses the new one.

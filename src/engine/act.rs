@@ -9,7 +9,6 @@ use futures::{FutureExt as _, StreamExt as _};
 
 use super::fresh_read::{CREATE_TTL, FreshRead};
 use super::plan::{self, Planned};
-use super::replaced::{Switch, Switched};
 use super::step::{Orphan, Priority, Resource, Step, TerminationReason};
 use super::{Engine, StepReport};
 use crate::cloud::{Observed, Result};
@@ -23,6 +22,7 @@ use crate::domain::{
     TagChanges, Unreadable, UnreadableKind, World,
 };
 
+mod lost_tags;
 mod replacement;
 mod teardown;
 
@@ -189,12 +189,7 @@ impl Actor<'_> {
                 skip_if_gone(cloud.tag_instance(instance, &TagChanges::expire_at(*expires_at)).await)
             }
             Step::SwitchDatabase { record, replacement, from, instance, .. } => {
-                let (record, replacement) = (record.clone(), replacement.clone());
-                let switch = Switch { record, replacement, from: *from, instance: instance.clone() };
-                Ok(match self.engine.switch_database(self.policy, &self.world.fleet.name, &switch).await? {
-                    Switched::Done(database) => Completion::Done(format!("to {database}")),
-                    Switched::Skipped(why) => Completion::skip(why),
-                })
+                self.switch(record, replacement, *from, instance).await
             }
             Step::MirrorDeployment { instance, database, deployment, .. } => {
                 let changes = TagChanges::use_database(database, deployment);
@@ -306,37 +301,6 @@ impl Actor<'_> {
                 }
                 cloud.tag_record(id, &changes).await
             }
-        })
-    }
-
-    /// Restores the tags of the instance that a record names, if it exists and has lost them.
-    async fn restore_lost_tags(
-        &self,
-        record: &Record,
-        instance: Option<&Instance>,
-    ) -> Result<Option<Completion>> {
-        let has_lost = |instance: &&Instance| instance.lost_tags && !instance.state.is_ending();
-        let Some(instance) = instance.filter(has_lost) else { return Ok(None) };
-        self.engine.cloud.tag_instance(&instance.id, &record.instance_tags()).await?;
-        Ok(Some(Completion::Done(format!("{} had lost its tags, and has them again", instance.id))))
-    }
-
-    async fn restore_tags(&self, what: &Unreadable) -> StepResult {
-        let (cloud, fleet) = (&self.engine.cloud, &self.world.fleet.name);
-        let changes = TagChanges { set: what.lost.clone(), ..TagChanges::new() };
-        let (record, database) = (RecordId::new(what.id.raw()), DatabaseId::new(what.id.raw()));
-        let is_unreadable = match what.kind {
-            UnreadableKind::Record => cloud.record(fleet, &record).await.err(),
-            UnreadableKind::Database => cloud.database(fleet, what.number).await.err(),
-        };
-        match is_unreadable {
-            Some(error) if error.is(ErrorClass::Unreadable) => {}
-            Some(error) => return Err(error),
-            None => return Ok(Completion::skip("it has its tags, or is gone")),
-        }
-        skip_if_gone(match what.kind {
-            UnreadableKind::Record => cloud.tag_record(&record, &changes).await,
-            UnreadableKind::Database => cloud.tag_database(&database, &changes).await,
         })
     }
 

@@ -136,10 +136,19 @@ impl Engine {
         let (record, replacement) = (user.record.id.clone(), claim.record.clone());
         let switch = Switch { record, replacement, from, instance: instance.id.clone() };
         for _ in 0..MAX_TRIES {
-            match self.switch_database(policy, &claim.environment.fleet, &switch).await {
-                Ok(Switched::Done(_)) => return true,
-                Ok(Switched::Skipped(why)) => tracing::info!(why, "the switch has to wait"),
-                Err(error) => tracing::warn!(%error, "cannot switch to the new database yet"),
+            let result = self.switch_database(policy, &claim.environment.fleet, &switch).await;
+            let (outcome, detail) = match &result {
+                Ok(Switched::Done(database)) => (Outcome::Done, format!("to {database}")),
+                // Nothing was changed.
+                Ok(Switched::Skipped(_)) => (Outcome::Skipped, String::new()),
+                Err(error) => (Outcome::of_error(error), error.to_string()),
+            };
+            if outcome != Outcome::Skipped {
+                let (target, reason) = (user.id().to_string(), "requested a fresh database");
+                self.log_request("switch-database", &target, reason, outcome, detail).await;
+            }
+            if outcome == Outcome::Done {
+                return true;
             }
             self.clock.sleep(RETRY_DELAY).await;
         }

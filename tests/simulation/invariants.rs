@@ -11,7 +11,7 @@ use hatchery::domain::{CloudError, EnvironmentId, Policy};
 use crate::alive::Alive;
 use crate::ownership::{Ownership, find_record, fleet_of, is_pool, record_name};
 use crate::refusal_counts::{MAX_REFUSALS, RefusalCounts};
-use crate::reset_invariants::{is_user, names_other};
+use crate::reset_invariants::names_other;
 use crate::swarm::is_reported;
 
 /// How long an engine may still act on the state before an unconfirmed extension: a read authorises a change for 5 s, and reads
@@ -370,15 +370,7 @@ impl InvariantChecker {
                     self.may_end(state, who, record, id);
                 }
             }
-            // I4: the database that a reset has given to an environment ends with that environment.
-            let users: Vec<_> = state
-                .templates()
-                .filter(|(_, own)| is_user(&own.tags, id) && own.name.replace('/', "-") != id)
-                .map(|(record, _)| record.to_owned())
-                .collect();
-            for user in users {
-                self.may_end(state, who, &user, id);
-            }
+            self.users_may_end(state, who, id);
         }
         if database.status != "deleting" {
             self.deleting.remove(id);
@@ -424,7 +416,7 @@ impl InvariantChecker {
 
     /// I4: an environment ends only if its termination was requested, or if its confirmed expiry has passed and the grace
     /// period since the first sweep has too.
-    fn may_end(&mut self, state: &State, who: &str, record: &str, what: &str) {
+    pub(crate) fn may_end(&mut self, state: &State, who: &str, record: &str, what: &str) {
         let Some((name, tags)) = self.ownership.templates.get(record) else { return };
         if tags.contains_key(key::TERMINATE) {
             return;

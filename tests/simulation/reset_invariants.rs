@@ -15,7 +15,7 @@ pub(crate) fn names_other(database: &str, tags: &Tags) -> bool {
 }
 
 /// Whether an environment's record names this database.
-pub(crate) fn is_user(tags: &Tags, database: &str) -> bool {
+fn is_user(tags: &Tags, database: &str) -> bool {
     tags.get(key::DATABASE).is_some_and(|named| named == database) && !tags.contains_key(key::REPLACES)
 }
 
@@ -70,6 +70,18 @@ impl InvariantChecker {
             self.violation(state, "I2", format!("{who} let {id} go back to {database}"));
         } else if !self.has_claimed(id, database) {
             self.violation(state, "I1", format!("{who} let {id} use {database}, which it never claimed"));
+        }
+    }
+
+    /// I4: the database that a reset has given to an environment ends with that environment.
+    pub(crate) fn users_may_end(&mut self, state: &State, who: &str, database: &str) {
+        let users: Vec<_> = state
+            .templates()
+            .filter(|(_, own)| is_user(&own.tags, database) && own.name.replace('/', "-") != database)
+            .map(|(record, _)| record.to_owned())
+            .collect();
+        for user in users {
+            self.may_end(state, who, &user, database);
         }
     }
 

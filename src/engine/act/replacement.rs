@@ -2,15 +2,32 @@
 //! database is in use.
 
 use super::{
-    Actor, Completion, EnvironmentId, FreshRead, LaunchFailure, Record, RecordId, Result, StepResult,
-    TagChanges, key, lifecycle, skip_if_gone,
+    Actor, Completion, EnvironmentId, FreshRead, InstanceId, LaunchFailure, Number, Record, RecordId, Result,
+    StepResult, TagChanges, key, lifecycle, skip_if_gone,
 };
-use crate::domain::replacement::{Replaces, check_rolled_out};
-use crate::domain::{StatusClass, Termination};
+use crate::domain::replacement::check_rolled_out;
+use crate::domain::{Replaces, StatusClass, Termination};
 use crate::engine::plan::SWITCH_RACE;
+use crate::engine::replaced::{Switch, Switched};
 use crate::engine::step::ReplacementEnd;
 
 impl Actor<'_> {
+    pub(super) async fn switch(
+        &self,
+        record: &RecordId,
+        replacement: &RecordId,
+        from: Number,
+        instance: &InstanceId,
+    ) -> StepResult {
+        let (record, replacement) = (record.clone(), replacement.clone());
+        let switch = Switch { record, replacement, from, instance: instance.clone() };
+        let fleet = &self.world.fleet.name;
+        Ok(match self.engine.switch_database(self.policy, fleet, &switch).await? {
+            Switched::Done(database) => Completion::Done(format!("to {database}")),
+            Switched::Skipped(why) => Completion::skip(why),
+        })
+    }
+
     /// Re-reads the environment of a replacement. The inner error says why the database of the replacement must stay: the environment uses it, or
     /// may.
     pub(super) async fn read_released(

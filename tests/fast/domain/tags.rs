@@ -82,7 +82,7 @@ fn instance_is_parsed_from_its_tags() {
         phase: Some(Phase::Images),
         detail: Some("pulling \u{1b}[1mpayments".into()),
         timeline,
-        database: Some(Number(7)),
+        database: None,
         digests: [("payments".into(), DIGEST.into())].into(),
         orphan_since: Some(time("11:00:00")),
         ..instance(7)
@@ -239,7 +239,7 @@ fn record_is_parsed_from_its_name_and_tags() {
         instance: Some(InstanceId::new("i-7")),
         retirement: false,
         replaces: None,
-        database: Some(Number(7)),
+        database: None,
         failure: Some(LaunchFailure { at: time("13:00:00"), reason: "no room left".into() }),
         claim: Some("c0ffee".into()),
         failed_step: None,
