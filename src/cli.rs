@@ -15,6 +15,7 @@ use crate::logging;
 use crate::signals;
 
 mod activity;
+mod confirm;
 mod console;
 mod context;
 mod dashboard;
@@ -39,6 +40,7 @@ mod open;
 mod options;
 mod pool;
 mod prove;
+mod reset;
 mod stack;
 mod table;
 mod terminate;
@@ -148,6 +150,17 @@ enum OnFleet {
         #[arg(long, short)]
         yes: bool,
     },
+    /// Give an environment a fresh database, and delete the one that it has
+    Reset {
+        /// Id of the environment, or its name if that is unique
+        env: String,
+        /// Do not ask for confirmation
+        #[arg(long, short)]
+        yes: bool,
+        /// Wait until the environment uses the fresh database
+        #[arg(long)]
+        wait: bool,
+    },
     /// Show the logs of an environment
     Logs(logs::LogsArgs),
     /// Open an environment in the browser
@@ -175,7 +188,8 @@ impl Headless {
                 | OnFleet::Extend { .. }
                 | OnFleet::Pin(_)
                 | OnFleet::Hold(_)
-                | OnFleet::Terminate { .. },
+                | OnFleet::Terminate { .. }
+                | OnFleet::Reset { .. },
             ) => true,
             Self::OnFleet(OnFleet::Engine { dry_run, .. }) => !dry_run,
             Self::OnFleet(OnFleet::Images { command }) => command.is_some(),
@@ -315,6 +329,7 @@ async fn run_on_fleet(command: OnFleet, session: &Session) -> Result<ExitCode, F
         OnFleet::Pin(args) => hold::pin(&context, args).await,
         OnFleet::Hold(args) => hold::hold(&context, args).await,
         OnFleet::Terminate { env, yes } => terminate::run(&context, &env, yes).await,
+        OnFleet::Reset { env, yes, wait } => reset::run(&context, &env, yes, wait).await,
         OnFleet::Logs(args) => logs::run(&context, args).await,
         OnFleet::Open(args) => open::run(&context, args, &session.forwards).await,
         OnFleet::Engine { once, dry_run, metrics } => {

@@ -69,7 +69,7 @@ pub trait Cloud: Send + Sync {
     /// Returns a fleet, or `None` if it does not exist.
     async fn fleet(&self, name: &FleetName) -> Result<Option<Fleet>>;
 
-    /// Lists the base template, records and retirements of a fleet, in one listing to save requests.
+    /// Lists the base template, records, retirements and replacements of a fleet, in one listing to save requests.
     fn templates<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Template>;
 
     /// Lists the instances of a fleet, including terminated ones while EC2 lists them.

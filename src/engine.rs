@@ -35,6 +35,8 @@ pub mod plan;
 mod recent_restores;
 mod recycle;
 mod repeated_launch;
+mod replaced;
+mod reset;
 mod retry;
 pub mod run;
 pub mod step;
@@ -42,6 +44,7 @@ mod terminate;
 
 pub(crate) use look_again::{Notify, look_again};
 pub use recycle::Recycled;
+pub use reset::ResetStarted;
 
 use cache::{HistoryCache, SourceCache};
 use recent_restores::RecentRestores;

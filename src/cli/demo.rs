@@ -119,7 +119,7 @@ fn spawn_simulation(sim: &SimCloud, clock: &Clock, fleet: &FleetName, seed: u64)
     }
 }
 
-/// Launches, extends and terminates environments of one colleague at random times.
+/// Launches, extends, resets and terminates environments of one colleague at random times.
 async fn run_colleague(engine: Engine, mut random: ChaCha8Rng) {
     loop {
         let minutes = random.random_range(6.0..45.0);
@@ -131,8 +131,11 @@ async fn run_colleague(engine: Engine, mut random: ChaCha8Rng) {
         let hours = random.random_range(1..9);
         let Ok(world) = engine.observe().await else { continue };
         let owner = &engine.config().user;
-        let own: Vec<_> =
-            world.records.iter().filter(|record| record.owner == *owner && record.is_wanted()).collect();
+        let own: Vec<_> = world
+            .records
+            .iter()
+            .filter(|record| record.is_environment() && record.owner == *owner && record.is_wanted())
+            .collect();
         let outcome = match (action, own.first()) {
             (0..=4, _) if world.records.items.len() < MAX_ENVIRONMENTS => {
                 let Ok(name) = label.parse() else { continue };
@@ -143,7 +146,8 @@ async fn run_colleague(engine: Engine, mut random: ChaCha8Rng) {
             (5..=6, Some(record)) => {
                 engine.extend(&record.environment, Duration::from_hours(1)).await.map(|_| ())
             }
-            (7..=9, Some(record)) => engine.terminate(&record.environment).await.map(|_| ()),
+            (7, Some(record)) => engine.reset(&record.environment).await.map(|_| ()),
+            (8..=9, Some(record)) => engine.terminate(&record.environment).await.map(|_| ()),
             _ => Ok(()),
         };
         if let Err(failure) = outcome {

@@ -12,6 +12,7 @@ use crate::domain::cost::{self, Cost};
 use crate::domain::environment::Environment;
 use crate::domain::health::{self, Verdict};
 use crate::domain::progress::Estimates;
+use crate::domain::replacement;
 use crate::domain::text::Untrusted;
 use crate::domain::{
     AuditEvent, DatabaseState, Endpoint, EnvironmentId, EnvironmentState, FleetName, Hold, InstanceId,
@@ -23,8 +24,10 @@ use crate::failure::Failure;
 use crate::stack::Parameter;
 
 mod fleets;
+mod reset;
 
 pub(crate) use fleets::{changed_settings, created_fleet, fleet, fleets, removed_fleet};
+pub(crate) use reset::{ResetBody, reset};
 
 pub(crate) const VERSION: u32 = 1;
 
@@ -69,6 +72,8 @@ pub(crate) struct EnvironmentBody<'w> {
     expires_at: Option<DateTime<Utc>>,
     instance: Option<InstanceBody<'w>>,
     database: Option<DatabaseBody<'w>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reset: Option<ResetBody<'w>>,
     services: &'w BTreeMap<Untrusted, Untrusted>,
     note: Option<&'w Untrusted>,
     hold: Option<HoldBody<'w>>,
@@ -157,6 +162,7 @@ pub(crate) fn environment<'w>(
             status: &database.status,
             endpoint: database.endpoint.as_ref(),
         }),
+        reset: environment.reset.as_ref().map(|reset| ResetBody::new(reset, estimates, now)),
         services: &record.services,
         note: record.note.as_ref(),
         hold: record.hold.as_ref().map(HoldBody::new),
@@ -211,7 +217,7 @@ struct PoolDatabase<'w> {
     id: &'w str,
     state: DatabaseState,
     status: &'w Untrusted,
-    environment: Option<&'w EnvironmentId>,
+    environment: Option<EnvironmentId>,
     snapshot: Option<&'w str>,
     snapshot_at: Option<DateTime<Utc>>,
     created_at: Option<DateTime<Utc>>,
@@ -232,7 +238,7 @@ pub(crate) fn pool<'w>(world: &'w World, refused: &'w [Refusal], now: DateTime<U
         id: database.id.as_str(),
         state: *state,
         status: &database.status,
-        environment: database.environment.as_ref(),
+        environment: replacement::user_of(world, database),
         snapshot: database.snapshot.as_ref().map(SnapshotId::as_str),
         snapshot_at: database.snapshot_at,
         created_at: database.created_at,

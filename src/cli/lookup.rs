@@ -47,7 +47,7 @@ async fn resolve_once(context: &Context<'_>, id_or_label: &str) -> Result<Result
             Ok(read) => read.value,
             Err(error) => return Ok(Err(Failure::cloud(format!("cannot read {id}"), &error))),
         };
-        if let Some(record) = read.filter(|record| !record.retirement) {
+        if let Some(record) = read.filter(Record::is_environment) {
             return Ok(Ok(record));
         }
     }
@@ -77,7 +77,7 @@ fn resolve_in<'w>(world: &'w World, id_or_label: &str) -> Result<&'w Record, Fai
 
 /// Returns resources of the fleet that policies know by their tags.
 pub(crate) fn permission_samples(world: &World) -> PermissionSamples {
-    let record = world.records.iter().find(|record| !record.retirement);
+    let record = world.records.iter().find(|record| record.is_environment());
     let instance = world.instances.iter().find(|instance| !instance.state.is_ending());
     PermissionSamples {
         image: world.image.clone().ok().flatten(),

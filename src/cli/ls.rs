@@ -46,10 +46,24 @@ fn row(
         record.owner.to_string(),
         state,
         time_left(environment, world, now),
-        environment.database.map(|database| database.status.to_string()).unwrap_or_default(),
+        database(environment, estimates, now),
         services.join(" "),
         cost.map(|cost| format!("${:.2}", cost.accrued)).unwrap_or_default(),
     ]
+}
+
+/// Returns the status of the database, and how far a reset is.
+fn database(environment: &Environment<'_>, estimates: &Estimates, now: DateTime<Utc>) -> String {
+    let status = environment.database.map(|database| database.status.to_string()).unwrap_or_default();
+    let Some(reset) = &environment.reset else { return status };
+    let next = match reset.database {
+        None => "to be restored".to_owned(),
+        Some(database) => match estimates.database(database, now).filter(|_| !database.is_ready()) {
+            Some(progress) => format!("{} {:.0}%", database.status, progress.ratio * 100.0),
+            None => database.status.to_string(),
+        },
+    };
+    format!("{status}, reset: {next}")
 }
 
 fn time_left(environment: &Environment<'_>, world: &World, now: DateTime<Utc>) -> String {

@@ -5,7 +5,7 @@ use clap::Subcommand;
 use super::context::Context;
 use super::{json, table};
 use crate::domain::health::{self, Level};
-use crate::domain::{DatabaseState, Pool, Target, text};
+use crate::domain::{DatabaseState, Pool, Target, replacement, text};
 use crate::engine::Refusal;
 use crate::failure::Failure;
 
@@ -40,7 +40,7 @@ pub(crate) async fn run(context: &Context<'_>) -> Result<(), Failure> {
             database.id.to_string(),
             state.to_string(),
             database.status.to_string(),
-            database.environment.as_ref().map(ToString::to_string).unwrap_or_default(),
+            replacement::user_of(&world, database).map(|id| id.to_string()).unwrap_or_default(),
             database.snapshot_at.map(|at| table::relative_time(at, now)).unwrap_or_default(),
             database.endpoint.as_ref().map(ToString::to_string).unwrap_or_default(),
         ]

@@ -60,7 +60,7 @@ impl<T> Page<T> {
 pub enum Template {
     /// The base launch template.
     Fleet(Box<Fleet>),
-    /// A record or a retirement.
+    /// A record, a retirement or a replacement.
     Record(Box<Record>),
 }
 

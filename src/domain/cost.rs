@@ -25,7 +25,11 @@ pub fn of_environment(environment: &Environment<'_>, policy: &Policy, now: DateT
     // An ending instance costs nothing per hour any more, but its accrued cost remains.
     let instance = environment.instance.map(|i| (i.launched_at, !i.state.is_ending()));
     let database = environment.database.map(|_| (environment.record.created_at, true));
-    let parts = [(policy.price_instance, instance), (policy.price_database, database)];
+    // While a reset is in progress, the environment has two.
+    let next = environment.reset.as_ref().filter(|reset| reset.database.is_some());
+    let next = next.map(|reset| (reset.replacement.created_at, true));
+    let parts =
+        [(policy.price_instance, instance), (policy.price_database, database), (policy.price_database, next)];
     Some(parts.into_iter().fold(Cost::default(), |cost, part| match part {
         (Some(price), Some((since, runs))) => Cost {
             per_hour: cost.per_hour + if runs { price } else { 0.0 },

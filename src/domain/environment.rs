@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::access::{Access, Address, Endpoint, path_of};
 use super::database::{Database, StatusClass};
-use super::ids::{EnvironmentId, Number};
+use super::ids::{DatabaseId, EnvironmentId, Number};
 use super::instance::{Instance, InstanceState, Phase};
 use super::policy::Policy;
 use super::record::Record;
+use super::replacement::Replacements;
 use super::text::Untrusted;
 use super::unreadable::UnreadableKind;
 use super::world::World;
@@ -57,22 +58,38 @@ pub struct Environment<'w> {
     pub instance: Option<&'w Instance>,
     /// Further active instances of the same record, which should not exist.
     pub surplus: Vec<&'w Instance>,
+    /// The database that it uses.
     pub database: Option<&'w Database>,
+    /// The database of its record's number, which is another one after a reset.
+    pub claimed: Option<&'w Database>,
+    /// The number of the database that it uses; `None` if that is unknown. See [`Replacements::current`].
+    pub current: Option<Number>,
+    /// The reset in progress, until it uses the new database.
+    pub reset: Option<Reset<'w>>,
     /// Whether its database is gone, according to a complete listing; not for a launch that has not come so far.
     pub database_gone: bool,
     pub state: EnvironmentState,
 }
 
+/// A reset in progress: the environment still uses its old database.
+#[derive(Debug, Clone, Copy)]
+pub struct Reset<'w> {
+    /// The record that claims the new database.
+    pub replacement: &'w Record,
+    /// The new database; `None` until its restore is listed.
+    pub database: Option<&'w Database>,
+}
+
 impl<'w> Environment<'w> {
-    /// Returns the environments of a world by number, without retirements. `now` is AWS's time.
+    /// Returns the environments of a world by number, without retirements and replacements. `now` is AWS's time.
     #[must_use]
     pub fn all(world: &'w World, now: DateTime<Utc>) -> Vec<Self> {
         let mut environments = Self::all_claims(world, now);
-        environments.retain(|environment| !environment.record.retirement);
+        environments.retain(|environment| environment.record.is_environment());
         environments
     }
 
-    /// Returns the environments and retirements of a world by number.
+    /// Returns the environments, retirements and replacements of a world by number.
     #[must_use]
     pub fn all_claims(world: &'w World, now: DateTime<Utc>) -> Vec<Self> {
         let policy = &world.fleet.policy;
@@ -81,19 +98,30 @@ impl<'w> Environment<'w> {
         let mut databases = ByNumber::new(world.databases.iter(), |database| database.number);
         let mut instances = ByNumber::new(world.instances.iter(), |instance| instance.environment.number);
         let unreadable = world.unreadable_numbers(UnreadableKind::Database);
+        let replacements = Replacements::new(world);
+        let find = |number| world.databases.iter().find(|database| database.number == number);
         let claim = |record: &'w Record| {
             let number = record.number();
             let (instance, surplus) = choose_instance(record, instances.next(number));
-            let database = databases.next(number).first().copied();
+            let claimed = databases.next(number).first().copied();
+            let current = replacements.current(record);
+            let used = current.unwrap_or_else(|| record.database_number());
+            let database = if used == number { claimed } else { find(used) };
             let database_gone = database.is_none()
+                && current.is_some()
                 && record.instance.is_some()
                 && world.databases.complete
-                && !unreadable.contains(&number);
+                && !unreadable.contains(&used);
+            let next = replacements.next(record);
+            let reset = next.map(|replacement| Reset { replacement, database: find(replacement.number()) });
             let mut environment = Self {
                 record,
                 instance,
                 surplus,
                 database,
+                claimed,
+                current,
+                reset,
                 database_gone,
                 state: EnvironmentState::Launching,
             };
@@ -106,6 +134,13 @@ impl<'w> Environment<'w> {
     #[must_use]
     pub fn id(&self) -> &'w EnvironmentId {
         &self.record.environment
+    }
+
+    /// Returns the identifier of the database that it uses.
+    #[must_use]
+    pub fn database_id(&self) -> DatabaseId {
+        let number = self.current.unwrap_or_else(|| self.record.database_number());
+        self.record.environment.fleet.database_id(number)
     }
 
     /// Returns the bootstrap's phase; [`Phase::Booting`] until the instance reports one, `None` without an instance.
@@ -140,10 +175,10 @@ impl<'w> Environment<'w> {
         if let Some(database) = self.database.filter(|database| is_problem(database)) {
             problems.push(format!("its database {} is {}", database.id, database.status));
         }
-        if self.database_gone && !self.record.retirement {
-            problems.push(format!("its database {} is gone", self.record.environment.database_id()));
+        if self.database_gone && self.record.is_environment() {
+            problems.push(format!("its database {} is gone", self.database_id()));
         }
-        if self.record.expires_at.is_none() && !self.record.retirement {
+        if self.record.expires_at.is_none() && self.record.is_environment() {
             problems
                 .push("its expiry tag is not valid, so it expires at the fleet's max-lifetime".to_owned());
         }
@@ -295,7 +330,7 @@ pub enum Lookup<'w> {
 /// Finds an environment by its id or its unique label. An id takes precedence over a label.
 #[must_use]
 pub fn find<'w>(world: &'w World, wanted: &str) -> Lookup<'w> {
-    let environments = || world.records.iter().filter(|record| !record.retirement);
+    let environments = || world.records.iter().filter(|record| record.is_environment());
     if let Some(record) = environments().find(|record| record.environment.to_string() == wanted) {
         return Lookup::Found(record);
     }

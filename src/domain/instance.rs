@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::deployment::{Deployment, Rollout};
 use super::error::{CloudError, ErrorClass};
-use super::ids::{EnvironmentId, FleetName, InstanceId, RecordId};
+use super::ids::{EnvironmentId, FleetName, InstanceId, Number, RecordId};
 use super::record::Record;
 use super::step_failure::StepFailure;
 use super::tags::{self, Tags, key, role};
@@ -111,6 +111,8 @@ pub struct Instance {
     pub timeline: BTreeMap<Phase, u64>,
     /// The digests of the images that the services under test run, such as `sha256:…`.
     pub digests: BTreeMap<Untrusted, Untrusted>,
+    /// The number of the database that it is to use; `None` if its tag is missing or invalid.
+    pub database: Option<Number>,
     /// The copy of the record's last request to deploy anew.
     pub deployment: Option<Deployment>,
     /// How far the instance is with the last request that it has seen; `None` if its bootstrap is too old to deploy anew.
@@ -177,10 +179,15 @@ impl Instance {
         })
     }
 
+    /// Whether it runs and its bootstrap has succeeded.
+    #[must_use]
+    pub(crate) fn is_ready(&self) -> bool {
+        self.state == InstanceState::Running && self.phase == Some(Phase::Ready)
+    }
+
     fn with_tags(environment: EnvironmentId, attributes: InstanceAttributes, tags: &Tags) -> Self {
         Self {
             id: attributes.id,
-            environment,
             record: tags.get(key::AWS_TEMPLATE_ID).map(RecordId::new),
             state: attributes.state,
             state_reason: attributes.state_reason.filter(|reason| !reason.is_empty()),
@@ -194,11 +201,13 @@ impl Instance {
             detail: tags::text(tags, key::DETAIL).filter(|detail| !detail.is_empty()),
             timeline: tags.get(key::TIMELINE).map(|value| parse_timeline(value)).unwrap_or_default(),
             digests: parse_digests(tags),
+            database: tags.get(key::DATABASE).and_then(|id| environment.fleet.database_number(id)),
             deployment: tags.get(key::DEPLOYMENT).and_then(|value| Deployment::parse(value)),
             rollout: tags.get(key::ROLLOUT).and_then(|value| Rollout::parse(value)),
             orphan_since: tags::parse_time(tags, key::ORPHAN_SINCE),
             lost_tags: false,
             failed_step: StepFailure::parse(tags),
+            environment,
         }
     }
 }

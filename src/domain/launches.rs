@@ -17,10 +17,14 @@ impl Launch {
     /// The action of launches in the audit log.
     pub(crate) const ACTION: &'static str = "launch";
 
+    /// The action of resets in the audit log. A reset takes a database of the pool as a launch does, so the demand includes it.
+    pub(crate) const RESET: &'static str = "reset";
+
     /// Returns the launch that an audit event records, or `None` for other events.
     #[must_use]
     pub fn parse(event: &AuditEvent) -> Option<Self> {
-        (event.action == Self::ACTION && event.outcome == Outcome::Done)
+        let takes_database = event.action == Self::ACTION || event.action == Self::RESET;
+        (takes_database && event.outcome == Outcome::Done)
             .then(|| Self { at: event.at, restore: event.restore_seconds.map(Duration::from_secs) })
     }
 }

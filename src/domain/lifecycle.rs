@@ -33,10 +33,11 @@ pub fn placement(policy: &Policy, attempt: u32) -> Option<Placement> {
     placements.nth(attempt as usize)
 }
 
-/// Whether a record's environment is past its expiry, or failed and not held.
+/// Whether a record's environment is past its expiry, or failed and not held. A replacement has no time of its own: it ends on request.
 #[must_use]
 pub(crate) fn is_over(record: &Record, policy: &Policy, now: DateTime<Utc>) -> bool {
-    (record.failure.is_some() && record.held(now).is_none()) || record.ends_at(policy) <= now
+    let has_failed = record.failure.is_some() && record.held(now).is_none();
+    record.replaces.is_none() && (has_failed || record.ends_at(policy) <= now)
 }
 
 /// Whether a record's environment must be torn down: a user asked for it, or its time and its grace are over.

@@ -9,6 +9,7 @@ use super::database::{Database, Snapshot, StatusClass};
 use super::environment::ByNumber;
 use super::policy::Policy;
 use super::record::Record;
+use super::replacement::named_numbers;
 use super::unreadable::UnreadableKind;
 use super::world::World;
 
@@ -66,12 +67,13 @@ const SLOW_RESTORE: Duration = Duration::from_mins(45);
 
 impl<'w> Pool<'w> {
     /// Determines the states. A database is claimed if it has an environment tag, a record has its number, even one whose tags do not say so, or
-    /// an instance does, which may have used it.
+    /// an instance does, which may have used it, or if an environment or an instance names it.
     #[must_use]
     pub fn new(world: &'w World) -> Self {
         let mut claims = ByNumber::new(world.records.iter(), Record::number);
         let mut instances = ByNumber::new(world.instances.iter(), |instance| instance.environment.number);
-        let taken = world.unreadable_numbers(UnreadableKind::Record);
+        let mut taken = world.unreadable_numbers(UnreadableKind::Record);
+        taken.extend(named_numbers(world));
         let latest = world.snapshot.as_ref().ok().and_then(Option::as_ref);
         let mut databases: Vec<&Database> = world.databases.iter().collect();
         databases.sort_unstable_by_key(|database| database.number);

@@ -8,9 +8,10 @@ use super::company_tags::CompanyTags;
 use super::deployment::Deployment;
 use super::hold::Hold;
 use super::ids::{
-    EnvironmentId, FleetName, ImageId, InstanceId, InvalidName, Label, Number, RecordId, SubnetId,
+    DatabaseId, EnvironmentId, FleetName, ImageId, InstanceId, InvalidName, Label, Number, RecordId, SubnetId,
 };
 use super::policy::Policy;
+use super::replaces::Replaces;
 use super::step_failure::StepFailure;
 use super::tags::{self, TagChanges, Tags, key, role};
 use super::text::Untrusted;
@@ -69,6 +70,11 @@ pub struct Record {
     pub instance: Option<InstanceId>,
     /// Whether the record only claims a database that leaves the pool.
     pub retirement: bool,
+    /// The environment for which the record only claims another database; `None` for other records.
+    pub replaces: Option<Replaces>,
+    /// The number of the database that the environment uses; `None` if the tag is missing or invalid. It is the record's own number until a
+    /// reset; see [`crate::domain::Replacements::current`].
+    pub database: Option<Number>,
     /// The reason why an engine gave the environment up.
     pub failure: Option<LaunchFailure>,
     /// The nonce of the engine that created the record.
@@ -101,9 +107,15 @@ impl Record {
     ) -> Parsed<Self> {
         let number = fleet.record_number(template_name)?;
         let retirement = tags::belongs(tags, fleet.as_str(), role::RETIREMENT);
-        if !retirement && !tags::belongs(tags, fleet.as_str(), role::ENVIRONMENT) {
+        // An engine that does not know replacements takes one for an environment that has lost its role.
+        let is_environment = tags::belongs(tags, fleet.as_str(), role::ENVIRONMENT);
+        let is_replacement = tags::belongs(tags, fleet.as_str(), role::REPLACEMENT)
+            || (is_environment && tags.contains_key(key::REPLACES));
+        if !retirement && !is_environment && !is_replacement {
             return Some(Err(Unreadable::new(UnreadableKind::Record, id.as_str(), fleet, number, tags)));
         }
+        let replaces = tags.get(key::REPLACES).map(String::as_str);
+        let replaces = is_replacement.then(|| Replaces::parse(replaces, fleet, number));
         let environment = fleet.environment(number);
         let extensions = parse_extensions(tags);
         let latest_extension = extensions.values().max().copied();
@@ -120,6 +132,8 @@ impl Record {
             attempt: tags.get(key::ATTEMPT).and_then(|value| value.parse().ok()).unwrap_or(0),
             instance: tags.get(key::INSTANCE).map(InstanceId::new),
             retirement,
+            replaces,
+            database: tags.get(key::DATABASE).and_then(|id| fleet.database_number(id)),
             failure: tags.get(key::FAILURE).map(|value| LaunchFailure::parse(value, template_created_at)),
             claim: tags::text(tags, key::CLAIM),
             orphan_since: tags::parse_time(tags, key::ORPHAN_SINCE),
@@ -156,7 +170,26 @@ impl Record {
         self.environment.number
     }
 
-    /// Returns the change that gives the instance the tags that its launch gave it.
+    /// Whether it is an environment's, and not only a claim on a database.
+    #[must_use]
+    pub fn is_environment(&self) -> bool {
+        !self.retirement && self.replaces.is_none()
+    }
+
+    /// Returns the number of the database that its tag names, or its own.
+    #[must_use]
+    pub(crate) fn database_number(&self) -> Number {
+        self.database.filter(|_| self.is_environment()).unwrap_or(self.number())
+    }
+
+    /// Whether its number counts as that of a database, also while that does not exist yet. The number of an environment that uses another
+    /// database gets none any more.
+    #[must_use]
+    pub(crate) fn reserves_database(&self) -> bool {
+        !self.retirement && self.database_number() == self.number()
+    }
+
+    /// Returns the change that gives the instance the tags that its launch gave it, as they are now.
     #[must_use]
     pub fn instance_tags(&self) -> TagChanges {
         let environment = &self.environment;
@@ -166,10 +199,13 @@ impl Record {
             .set(key::ENVIRONMENT, environment.to_string())
             .set(key::NAME, self.name.raw())
             .set(key::OWNER, self.owner.raw())
-            .set(key::DATABASE, environment.database_id().to_string())
+            .set(key::DATABASE, environment.fleet.database_id(self.database_number()).to_string())
             .set_time(key::CREATED_AT, self.created_at);
         if let Some(expires_at) = self.expires_at {
             changes = changes.set_time(key::EXPIRES_AT, expires_at);
+        }
+        if let Some(deployment) = &self.deployment {
+            changes = changes.set(key::DEPLOYMENT, deployment.to_tag());
         }
         let services = self.services.iter();
         changes.set.extend(
@@ -245,6 +281,8 @@ pub enum Purpose {
     },
     /// A user inspects the database. It leaves the pool once the hold has ended, because people may have changed it.
     Hold(Hold),
+    /// An environment that exists gets the database instead of its own.
+    Replace(Replaces),
 }
 
 /// The parameters of a launch.
@@ -292,6 +330,9 @@ impl NewRecord {
             Purpose::Retire { .. } | Purpose::Hold(_) => {
                 tags.insert(key::ROLE.to_owned(), role::RETIREMENT.to_owned());
             }
+            Purpose::Replace(_) => {
+                tags.insert(key::ROLE.to_owned(), role::REPLACEMENT.to_owned());
+            }
         }
         tags
     }
@@ -314,6 +355,9 @@ impl NewRecord {
                 tags.insert(key::HOLD.to_owned(), hold.to_tag());
                 tags.insert(key::EXPIRES_AT.to_owned(), tags::format_time(hold.until));
                 tags.insert(key::NOTE.to_owned(), format!("{} held it", hold.by.raw()));
+            }
+            Purpose::Replace(replaces) => {
+                tags.insert(key::REPLACES.to_owned(), replaces.to_tag());
             }
         }
         tags
@@ -362,6 +406,12 @@ impl TagChanges {
     #[must_use]
     pub fn terminate(termination: &Termination) -> Self {
         Self::new().set(key::TERMINATE, termination.to_tag())
+    }
+
+    /// Makes an environment use another database, and requests the deployment of it.
+    #[must_use]
+    pub fn use_database(database: &DatabaseId, deployment: &Deployment) -> Self {
+        Self::new().set(key::DATABASE, database.as_str()).set(key::DEPLOYMENT, deployment.to_tag())
     }
 }
 

@@ -23,13 +23,14 @@ pub mod key {
     pub const PREFIX: &str = "hatchery:";
     /// The fleet's name, on every resource that hatchery owns.
     pub const FLEET: &str = "hatchery:fleet";
-    /// `fleet`, `environment`, `retirement` or `pool`.
+    /// `fleet`, `environment`, `retirement`, `replacement` or `pool`.
     pub const ROLE: &str = "hatchery:role";
     /// The environment's id, such as `dev-12`.
     pub const ENVIRONMENT: &str = "hatchery:environment";
     pub const NAME: &str = "hatchery:name";
     /// The user who launched the environment.
     pub const OWNER: &str = "hatchery:owner";
+    /// The database that the environment uses. It is the one with the environment's number until a reset replaces it.
     pub const DATABASE: &str = "hatchery:database";
     /// The time of the request for the environment or database, RFC 3339.
     pub const CREATED_AT: &str = "hatchery:created-at";
@@ -78,6 +79,8 @@ pub mod key {
     pub const ROLLOUT: &str = "hatchery:rollout";
     /// `<RFC 3339> <user>: <why>`: the user holds the failed environment or the database until this time; see [`crate::domain::Hold`].
     pub const HOLD: &str = "hatchery:hold";
+    /// On replacements: `<record id> <environment>`, the environment that gets the database; see [`crate::domain::Replaces`].
+    pub const REPLACES: &str = "hatchery:replaces";
     /// Prefix of the key of a service under test; the value is its image tag.
     pub(crate) const SERVICE_PREFIX: &str = "hatchery:service.";
     /// The bootstrap's phase, written by the instance.
@@ -112,6 +115,8 @@ pub mod role {
     /// The record of a database that leaves the pool. It claims the database, so that no launch can claim it while it is being deleted, and
     /// is terminated like the record of an environment: at once, or once the hold of a user has ended.
     pub const RETIREMENT: &str = "retirement";
+    /// The record of a database that an existing environment gets instead of its own. It claims the database, and no instance is launched from it.
+    pub const REPLACEMENT: &str = "replacement";
     /// A database of the pool, claimed or not.
     pub const POOL: &str = "pool";
 }

@@ -44,6 +44,7 @@ impl Unreadable {
             && tags.get(key::FLEET).is_none_or(|owner| owner == fleet.as_str());
         let is_environment = [key::EXPIRES_AT, key::NAME, key::INSTANCE].into_iter().any(has);
         let role = match kind {
+            UnreadableKind::Record if has(key::REPLACES) => role::REPLACEMENT,
             UnreadableKind::Record if has(key::TERMINATE) && !is_environment => role::RETIREMENT,
             UnreadableKind::Record => role::ENVIRONMENT,
             UnreadableKind::Database => role::POOL,

@@ -22,6 +22,8 @@ use crate::domain::{
     TagChanges, Unreadable, UnreadableKind, World,
 };
 
+mod lost_tags;
+mod replacement;
 mod teardown;
 
 /// How many steps of one priority run at the same time.
@@ -186,6 +188,18 @@ impl Actor<'_> {
             Step::MirrorExpiry { instance, expires_at, .. } => {
                 skip_if_gone(cloud.tag_instance(instance, &TagChanges::expire_at(*expires_at)).await)
             }
+            Step::SwitchDatabase { record, replacement, from, instance, .. } => {
+                self.switch(record, replacement, *from, instance).await
+            }
+            Step::MirrorDeployment { instance, database, deployment, .. } => {
+                let changes = TagChanges::use_database(database, deployment);
+                skip_if_gone(cloud.tag_instance(instance, &changes).await)
+            }
+            Step::DeleteReplaced { record, environment } => self.delete_replaced(record, environment).await,
+            Step::EndReplacement { record, reason: end, .. } => {
+                self.end_replacement(record, *end, reason).await
+            }
+            Step::KeepReplacement { record, .. } => self.keep_replacement(record).await,
             Step::GiveUp { record, .. } => self.give_up(record, reason).await,
             Step::MarkReaping { record, .. } => self.mark_reaping(record).await,
             Step::UnmarkReaping { record, .. } => self.unmark_reaping(record).await,
@@ -259,7 +273,9 @@ impl Actor<'_> {
         if cloud.find_record(environment).await?.value.is_some() {
             return Ok(Completion::skip("it has a record after all"));
         }
-        if cloud.instances_of(environment).await?.value.is_empty() {
+        let is_named =
+            self.world.instances.iter().any(|instance| instance.database == Some(environment.number));
+        if !is_named && cloud.instances_of(environment).await?.value.is_empty() {
             return Ok(Completion::skip("no instance has used it"));
         }
         let changes = TagChanges::new().set(key::ENVIRONMENT, environment.to_string());
@@ -285,37 +301,6 @@ impl Actor<'_> {
                 }
                 cloud.tag_record(id, &changes).await
             }
-        })
-    }
-
-    /// Restores the tags of the instance that a record names, if it exists and has lost them.
-    async fn restore_lost_tags(
-        &self,
-        record: &Record,
-        instance: Option<&Instance>,
-    ) -> Result<Option<Completion>> {
-        let has_lost = |instance: &&Instance| instance.lost_tags && !instance.state.is_ending();
-        let Some(instance) = instance.filter(has_lost) else { return Ok(None) };
-        self.engine.cloud.tag_instance(&instance.id, &record.instance_tags()).await?;
-        Ok(Some(Completion::Done(format!("{} had lost its tags, and has them again", instance.id))))
-    }
-
-    async fn restore_tags(&self, what: &Unreadable) -> StepResult {
-        let (cloud, fleet) = (&self.engine.cloud, &self.world.fleet.name);
-        let changes = TagChanges { set: what.lost.clone(), ..TagChanges::new() };
-        let (record, database) = (RecordId::new(what.id.raw()), DatabaseId::new(what.id.raw()));
-        let is_unreadable = match what.kind {
-            UnreadableKind::Record => cloud.record(fleet, &record).await.err(),
-            UnreadableKind::Database => cloud.database(fleet, what.number).await.err(),
-        };
-        match is_unreadable {
-            Some(error) if error.is(ErrorClass::Unreadable) => {}
-            Some(error) => return Err(error),
-            None => return Ok(Completion::skip("it has its tags, or is gone")),
-        }
-        skip_if_gone(match what.kind {
-            UnreadableKind::Record => cloud.tag_record(&record, &changes).await,
-            UnreadableKind::Database => cloud.tag_database(&database, &changes).await,
         })
     }
 

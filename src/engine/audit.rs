@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::{Engine, Event, StepReport};
 use crate::cloud::Result;
-use crate::domain::{AuditEvent, Label, Launch, Outcome};
+use crate::domain::{AuditEvent, Outcome};
 
 impl Engine {
     /// Logs a user's request.
@@ -41,11 +41,12 @@ impl Engine {
         self.log_request(action, target, reason, outcome, detail).await;
     }
 
-    /// Logs a launch, with the restore time of its database if known. The demand forecast is based on these events.
-    pub(super) async fn log_launch(
+    /// Logs a launch or a reset, with the restore time of its database if known. The demand forecast is based on these events.
+    pub(super) async fn log_claim(
         &self,
+        action: &str,
         target: &str,
-        name: &Label,
+        reason: &str,
         restore: Option<Duration>,
         outcome: Outcome,
         detail: String,
@@ -53,9 +54,9 @@ impl Engine {
         let event = AuditEvent {
             at: self.time(),
             who: self.config.user.as_str().into(),
-            action: Launch::ACTION.into(),
+            action: action.into(),
             target: target.into(),
-            reason: self.with_request(&format!("as {name}")).into(),
+            reason: self.with_request(reason).into(),
             outcome,
             detail: detail.into(),
             restore_seconds: restore.map(|restore| restore.as_secs()),

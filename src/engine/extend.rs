@@ -140,7 +140,7 @@ impl Engine {
             changes = changes.hold(hold);
         } else if record.failure.is_some()
             || record.orphan_since.is_some()
-            || self.has_broken_database(id).await
+            || self.has_broken_database(&record).await
         {
             changes = changes.repair(now, &self.config.user);
         }
@@ -240,7 +240,7 @@ impl Engine {
             let message = format!("{what}: the response from AWS has no time");
             Failure::new(Kind::Failed, message, "try again")
         })?;
-        let record = found.value.filter(|record| !record.retirement);
+        let record = found.value.filter(Record::is_environment);
         Ok((record.ok_or_else(|| no_such_environment(id))?, now))
     }
 
@@ -331,8 +331,9 @@ impl Engine {
     }
 
     /// Whether the environment's database needs repairs. An engine would give the environment up soon.
-    async fn has_broken_database(&self, id: &EnvironmentId) -> bool {
-        match self.cloud.database(&id.fleet, id.number).await {
+    async fn has_broken_database(&self, record: &Record) -> bool {
+        let id = &record.environment;
+        match self.cloud.database(&id.fleet, record.database_number()).await {
             Ok(read) => read.value.is_some_and(|database| {
                 database.status_class() == StatusClass::Failed && database.created_at.is_some()
             }),
@@ -345,8 +346,8 @@ impl Engine {
 
     async fn parts(&self, record: &Record) -> Result<Parts, CloudError> {
         let instance = self.retry(|| self.cloud.instance_of(record)).await?.value;
-        let id = &record.environment;
-        let database = self.retry(|| self.cloud.database(&id.fleet, id.number)).await?.value;
+        let (fleet, number) = (&record.environment.fleet, record.database_number());
+        let database = self.retry(|| self.cloud.database(fleet, number)).await?.value;
         Ok(Parts {
             instance: instance.is_some_and(|instance| !instance.state.is_ending()),
             database: database.is_some_and(|database| database.status_class() != StatusClass::Deleting),
@@ -362,7 +363,12 @@ fn no_such_environment(id: &EnvironmentId) -> Failure {
     Failure::new(Kind::NotFound, format!("there is no environment {id}"), "list them with: hatchery ls")
 }
 
-fn check_not_ending(record: &Record, policy: &Policy, now: DateTime<Utc>, what: &str) -> Result<(), Failure> {
+pub(super) fn check_not_ending(
+    record: &Record,
+    policy: &Policy,
+    now: DateTime<Utc>,
+    what: &str,
+) -> Result<(), Failure> {
     let why = if let Some(termination) = &record.terminate {
         format!("{} requested its termination", termination.by)
     } else if lifecycle::is_ending(record, policy, now) {

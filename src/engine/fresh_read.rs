@@ -36,6 +36,11 @@ impl<T> FreshRead<T> {
             FreshRead { value: (), now: self.now, started: self.started, started_wall: self.started_wall };
         (self.value, read)
     }
+
+    /// Replaces the value by one that was read at the same time or earlier.
+    pub(super) fn with<U>(self, value: U) -> FreshRead<U> {
+        FreshRead { value, now: self.now, started: self.started, started_wall: self.started_wall }
+    }
 }
 
 impl Engine {

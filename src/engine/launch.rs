@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, SubsecRound as _, Utc};
+
 use super::retry::MAX_TRIES;
 use super::{Engine, LaunchRequest, Launched};
 use crate::cloud::Result;
@@ -9,7 +11,8 @@ use crate::domain::format::format_exact_duration;
 use crate::domain::policy::MIN_TTL;
 use crate::domain::record::{MAX_NOTE_CHARS, max_services};
 use crate::domain::{
-    CompanyTags, Database, ErrorClass, FleetName, InstanceId, Label, Outcome, Policy, World, text,
+    CompanyTags, Database, ErrorClass, FleetName, InstanceId, Label, Launch, NewEnvironment, Number, Outcome,
+    Policy, Purpose, SubnetId, World, text,
 };
 use crate::failure::{Failure, Kind};
 
@@ -19,7 +22,9 @@ mod context;
 
 pub(super) use attempt::AttemptOutcome;
 
-use context::{Claim, LaunchContext};
+pub(super) use context::{Claim, ClaimContext};
+
+use context::LaunchContext;
 
 impl Engine {
     /// Launches an environment: claims a database and requests the instance.
@@ -35,14 +40,21 @@ impl Engine {
         let world = self.observe_for(request).await?;
         let context = self.launch_context(&world)?;
         let ttl = request.ttl.unwrap_or(world.fleet.policy.ttl);
-        let claim = match self.claim(&context, request, ttl).await {
+        // Tags have a resolution of one second.
+        let expires_at = context.now.trunc_subsecs(0) + ttl;
+        let purpose = |zone: Option<&str>| purpose(&context, request, zone, expires_at);
+        let claim_context =
+            ClaimContext { world: &world, now: context.now, what: "cannot launch", purpose: &purpose };
+        let claim = match self.claim(&claim_context).await {
             Ok(claim) => claim,
             Err(failure) => {
                 // It may have created a record, so it belongs into the log.
                 let unknown = failure.kind == Kind::UnknownOutcome;
                 let outcome = if unknown { Outcome::Unknown } else { Outcome::Failed };
                 let target = self.config.fleet.to_string();
-                self.log_launch(&target, &request.name, None, outcome, failure.message.clone()).await;
+                let reason = format!("as {}", request.name);
+                self.log_claim(Launch::ACTION, &target, &reason, None, outcome, failure.message.clone())
+                    .await;
                 return Err(failure);
             }
         };
@@ -54,16 +66,16 @@ impl Engine {
             Ok(None) => (Outcome::Unknown, format!("no instance yet, with {database}")),
             Err(failure) => (Outcome::Failed, failure.message.clone()),
         };
-        let claimed = world.databases.iter().find(|database| database.number == claim.environment.number);
-        let restore_time = claimed.filter(|database| database.is_ready()).and_then(Database::restore_time);
+        let restore_time = restore_time_of(&world, claim.environment.number);
         let target = claim.environment.to_string();
-        self.log_launch(&target, &request.name, restore_time, outcome, detail).await;
+        let reason = format!("as {}", request.name);
+        self.log_claim(Launch::ACTION, &target, &reason, restore_time, outcome, detail).await;
         Ok(Launched {
             environment: claim.environment,
             record: claim.record,
             database,
             instance: instance?,
-            expires_at: claim.expires_at,
+            expires_at,
         })
     }
 
@@ -93,7 +105,26 @@ impl Engine {
 
     fn launch_context<'a>(&self, world: &'a World) -> Result<LaunchContext<'a>, Failure> {
         let cannot = "cannot launch";
+        self.check_claims_allowed(world, cannot)?;
         let now = world.now().unwrap_or_else(|| self.clock.now());
+        let policy = &world.fleet.policy;
+        let subnets = world.subnets.as_ref().map_err(|error| Failure::cloud(cannot, error))?;
+        let image = world.image.as_ref().map_err(|error| Failure::cloud(cannot, error))?.clone().ok_or_else(
+            || {
+                let message =
+                    format!("{cannot}: no available image is tagged hatchery:image={}", policy.image_tag);
+                Failure::new(
+                    Kind::NotFound,
+                    message,
+                    "build one with: hatchery images bake service, or correct the fleet's setting image-tag",
+                )
+            },
+        )?;
+        Ok(LaunchContext { image, subnets, now })
+    }
+
+    /// Whether the fleet allows claims on databases now. `cannot` begins the error message.
+    pub(super) fn check_claims_allowed(&self, world: &World, cannot: &str) -> Result<(), Failure> {
         let policy = &world.fleet.policy;
         if let Some(problem) = world.fleet.problems.iter().find(|problem| problem.stops_launches()) {
             let hint = "correct the setting with: hatchery fleet set";
@@ -117,19 +148,7 @@ impl Engine {
         if let Some(problem) = world.records.problem.as_ref().or(world.databases.problem.as_ref()) {
             return Err(Failure::cloud(cannot, problem));
         }
-        let subnets = world.subnets.as_ref().map_err(|error| Failure::cloud(cannot, error))?;
-        let image = world.image.as_ref().map_err(|error| Failure::cloud(cannot, error))?.clone().ok_or_else(
-            || {
-                let message =
-                    format!("{cannot}: no available image is tagged hatchery:image={}", policy.image_tag);
-                Failure::new(
-                    Kind::NotFound,
-                    message,
-                    "build one with: hatchery images bake service, or correct the fleet's setting image-tag",
-                )
-            },
-        )?;
-        Ok(LaunchContext { world, image, subnets, now })
+        Ok(())
     }
 
     /// Requests the instance, with one placement after another. Returns `None` if EC2 has not created it yet; any engine then continues.
@@ -162,6 +181,33 @@ impl Engine {
         }
         Ok(None)
     }
+}
+
+/// Returns the purpose of the record of a launch, with a subnet in the zone of its database if there is one.
+fn purpose(
+    context: &LaunchContext<'_>,
+    request: &LaunchRequest,
+    zone: Option<&str>,
+    expires_at: DateTime<Utc>,
+) -> Purpose {
+    let near = context.subnets.iter().find(|subnet| Some(subnet.zone.raw()) == zone);
+    // There is at least one subnet: a fleet without subnets is invalid, and a missing subnet is an error.
+    let subnet = near.or(context.subnets.first()).map(|subnet| subnet.id.clone());
+    Purpose::Launch(Box::new(NewEnvironment {
+        name: request.name.clone(),
+        expires_at,
+        services: request.services.clone(),
+        note: request.note.clone(),
+        image: context.image.id.clone(),
+        root_device: context.image.root_device.as_ref().map(|device| device.raw().to_owned()),
+        subnet: subnet.unwrap_or_else(|| SubnetId::new("")),
+    }))
+}
+
+/// Returns how long the restore of a claimed database took, if it was usable when it was claimed.
+pub(super) fn restore_time_of(world: &World, number: Number) -> Option<Duration> {
+    let claimed = world.databases.iter().find(|database| database.number == number);
+    claimed.filter(|database| database.is_ready()).and_then(Database::restore_time)
 }
 
 /// Refuses a name that looks like an id, because a command on it would be meant for another environment.

@@ -10,10 +10,12 @@ mod environments;
 mod orphans;
 mod planner;
 mod pool;
+mod replacements;
 
 pub(in crate::engine) use planner::failures;
 pub use planner::{ORPHAN_AFTER, Planned};
 pub(in crate::engine) use pool::used_numbers;
+pub(in crate::engine) use replacements::SWITCH_RACE;
 
 use planner::Planner;
 
@@ -30,7 +32,9 @@ pub struct Plan {
 #[must_use]
 pub fn plan(world: &World, policy: &Policy, now: DateTime<Utc>) -> Plan {
     let mut planner = Planner::new(world, policy, now);
-    environments::plan(&mut planner, &Environment::all_claims(world, now));
+    let claims = Environment::all_claims(world, now);
+    environments::plan(&mut planner, &claims);
+    replacements::plan(&mut planner, &claims);
     orphans::plan(&mut planner);
     pool::plan(&mut planner, &Pool::new(world));
     if world.is_complete() && world.fleet.last_pass.as_ref().is_none_or(|last| last.is_old(now)) {

@@ -17,10 +17,10 @@ impl Engine {
         if let Some(problem) = &world.records.problem {
             return Err(Failure::cloud("cannot launch", problem));
         }
-        let mut records = world.records.iter().filter(|record| record.is_wanted() && !record.retirement);
+        let mut records = world.records.iter().filter(|record| record.is_wanted() && record.is_environment());
         let found = records.find(|record| record.claim.as_ref().is_some_and(|claim| *claim == **request));
         Ok(found.map(|record| Launched {
-            database: record.environment.database_id(),
+            database: record.environment.fleet.database_id(record.database_number()),
             environment: record.environment.clone(),
             record: record.id.clone(),
             instance: record.instance.clone(),

@@ -462,7 +462,7 @@ impl Engine {
     }
 
     /// Returns how long this engine's user has waited for the last request, or for the latest of the user's environments that are
-    /// starting.
+    /// starting or being reset.
     fn time_waited(&self, world: &World) -> Option<Duration> {
         let (now, elapsed) = (world.now().unwrap_or_default(), self.clock.elapsed());
         let requests = self.own_requests.lock().unwrap_or_else(PoisonError::into_inner);
@@ -479,6 +479,9 @@ impl Engine {
         });
         let waited =
             starting.map(|environment| (now - environment.record.created_at).to_std().unwrap_or_default());
-        recent.chain(waited).min()
+        let resets = environments.iter().filter_map(|environment| environment.reset.as_ref());
+        let resets = resets.map(|reset| reset.replacement).filter(|replacement| is_own(replacement));
+        let resets = resets.map(|replacement| (now - replacement.created_at).to_std().unwrap_or_default());
+        recent.chain(waited).chain(resets).min()
     }
 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use crate::domain::lifecycle::{Placement, Restore};
 use crate::domain::{
-    DatabaseId, EnvironmentId, InstanceId, Number, RecordId, StatusClass, TagChanges, Unreadable,
+    DatabaseId, Deployment, EnvironmentId, InstanceId, Number, RecordId, StatusClass, TagChanges, Unreadable,
 };
 
 /// One idempotent change.
@@ -126,6 +126,48 @@ pub enum Step {
         /// The ending environment.
         environment: EnvironmentId,
     },
+    /// Makes an environment use the database that its reset has claimed.
+    SwitchDatabase {
+        /// The environment's record.
+        record: RecordId,
+        environment: EnvironmentId,
+        /// The record that claims the new database.
+        replacement: RecordId,
+        /// The number of the database that it uses now.
+        from: Number,
+        /// The instance that is told.
+        instance: InstanceId,
+    },
+    /// Copies the record's database and its last deployment to the instance, which then deploys.
+    MirrorDeployment {
+        environment: EnvironmentId,
+        /// The changed instance.
+        instance: InstanceId,
+        /// The database to use.
+        database: DatabaseId,
+        deployment: Deployment,
+    },
+    /// Deletes the database of an environment's own number, because it uses another one.
+    DeleteReplaced {
+        /// The environment's record.
+        record: RecordId,
+        environment: EnvironmentId,
+    },
+    /// Requests the end of a replacement that its environment does not use, or no longer.
+    EndReplacement {
+        /// The replacement.
+        record: RecordId,
+        /// The environment id with the number of the replacement.
+        environment: EnvironmentId,
+        reason: ReplacementEnd,
+    },
+    /// Takes the end of a replacement back, because its environment uses the database.
+    KeepReplacement {
+        /// The replacement.
+        record: RecordId,
+        /// The environment id with the number of the replacement.
+        environment: EnvironmentId,
+    },
     /// Removes a database from the pool by a retirement, which then ends like an environment.
     Retire {
         /// The environment id with the database's number.
@@ -172,6 +214,21 @@ pub enum TerminationReason {
     },
     /// It has no record.
     Orphan,
+}
+
+/// Why a replacement ends. The engine checks the reason again right before it acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplacementEnd {
+    /// Its environment is ending.
+    Ending,
+    /// It has no environment.
+    Orphan,
+    /// Its environment uses a database that was requested later.
+    Superseded,
+    /// Another reset of the environment was requested first.
+    Late,
+    /// Its database cannot be used.
+    Failed,
 }
 
 /// A resource without its counterpart.
@@ -234,15 +291,20 @@ impl Step {
             | Self::MirrorExpiry { .. }
             | Self::GiveUp { .. }
             | Self::UnmarkReaping { .. }
+            | Self::SwitchDatabase { .. }
+            | Self::MirrorDeployment { .. }
+            | Self::KeepReplacement { .. }
             | Self::StartDatabase { .. }
             | Self::RestoreTags { .. } => Priority::User,
             Self::MarkReaping { .. }
             | Self::Orphan { .. }
             | Self::Unusable { .. }
+            | Self::EndReplacement { .. }
             | Self::CountFailedRestores { .. }
             | Self::ResetFailedRestores => Priority::Mark,
             Self::TerminateInstance { .. }
             | Self::DeleteDatabase { .. }
+            | Self::DeleteReplaced { .. }
             | Self::DeleteRecord { .. }
             | Self::Retire { .. } => Priority::Delete,
             Self::CreateDatabase { .. } => Priority::Create,
@@ -260,6 +322,11 @@ impl Step {
             Self::RecordInstance { .. } => "note-instance",
             Self::MirrorExpiry { .. } => "mirror-expiry",
             Self::GiveUp { .. } => "give-up",
+            Self::SwitchDatabase { .. } => "switch-database",
+            Self::MirrorDeployment { .. } => "mirror-deployment",
+            Self::DeleteReplaced { .. } => "delete-old-database",
+            Self::EndReplacement { .. } => "end-replacement",
+            Self::KeepReplacement { .. } => "keep-replacement",
             Self::MarkReaping { .. } => "mark-reaping",
             Self::UnmarkReaping { .. } => "unmark-reaping",
             Self::Orphan { marked: true, .. } => "mark-orphan",
@@ -287,15 +354,20 @@ impl Step {
             Self::ClaimDatabase { environment, .. }
             | Self::CreateClaimed { environment, .. }
             | Self::DeleteDatabase { environment, .. }
+            | Self::DeleteReplaced { environment, .. }
+            | Self::EndReplacement { environment, .. }
+            | Self::KeepReplacement { environment, .. }
             | Self::Retire { environment, .. } => environment.database_id().to_string(),
             Self::LaunchInstance { environment, .. }
             | Self::RecordInstance { environment, .. }
             | Self::GiveUp { environment, .. }
+            | Self::SwitchDatabase { environment, .. }
             | Self::MarkReaping { environment, .. }
             | Self::UnmarkReaping { environment, .. }
             | Self::Orphan { what: Orphan::Record(_, environment), .. }
             | Self::DeleteRecord { environment, .. } => environment.to_string(),
             Self::MirrorExpiry { instance, .. }
+            | Self::MirrorDeployment { instance, .. }
             | Self::TerminateInstance { instance, .. }
             | Self::Orphan { what: Orphan::Instance(instance), .. } => instance.to_string(),
             Self::Orphan { what: Orphan::Database(database), .. }
@@ -320,6 +392,10 @@ impl Step {
             | Self::LaunchInstance { record, .. }
             | Self::RecordInstance { record, .. }
             | Self::GiveUp { record, .. }
+            | Self::SwitchDatabase { record, .. }
+            | Self::DeleteReplaced { record, .. }
+            | Self::EndReplacement { record, .. }
+            | Self::KeepReplacement { record, .. }
             | Self::MarkReaping { record, .. }
             | Self::UnmarkReaping { record, .. }
             | Self::DeleteDatabase { record, .. }
@@ -343,6 +419,7 @@ impl Step {
             // A resource has one trace, and both may be refused at a time, so they are not on the record.
             Self::TerminateInstance { instance, .. } => Some(Resource::Instance(instance.clone())),
             Self::DeleteDatabase { environment, .. }
+            | Self::DeleteReplaced { environment, .. }
             | Self::Retire { environment, .. }
             | Self::ClaimDatabase { record: None, environment } => {
                 Some(Resource::Database(environment.database_id()))
@@ -361,7 +438,10 @@ impl Step {
     pub fn deletes_resource(&self) -> bool {
         matches!(
             self,
-            Self::TerminateInstance { .. } | Self::DeleteDatabase { .. } | Self::DeleteRecord { .. }
+            Self::TerminateInstance { .. }
+                | Self::DeleteDatabase { .. }
+                | Self::DeleteReplaced { .. }
+                | Self::DeleteRecord { .. }
         )
     }
 }

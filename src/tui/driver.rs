@@ -141,7 +141,7 @@ struct Driver<S> {
     receiver: mpsc::Receiver<Incoming>,
     /// Tasks to abort at the end.
     tasks: JoinSet<()>,
-    /// Launches, extensions and terminations to finish at the end.
+    /// Launches, extensions, terminations and resets to finish at the end.
     requests: JoinSet<()>,
     engine: Option<(Engine, Handle)>,
     account: Option<DynAccount>,

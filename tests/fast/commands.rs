@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use rstest::rstest;
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "demo",
     "ls",
     "pool",
@@ -14,6 +14,7 @@ const COMMANDS: [&str; 17] = [
     "launch",
     "extend",
     "terminate",
+    "reset",
     "logs",
     "open",
     "engine",

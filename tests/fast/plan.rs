@@ -1,6 +1,7 @@
 //! The plan: properties over random worlds, and single cases.
 
 mod cases;
+mod resets;
 mod statuses;
 
 use std::collections::BTreeSet;
@@ -14,8 +15,8 @@ use hatchery::domain::lifecycle::{self, Placement};
 use hatchery::domain::policy::RestoreFailures;
 use hatchery::domain::record::{LaunchFailure, Termination};
 use hatchery::domain::{
-    Database, DatabaseId, Instance, InstanceId, InstanceState, LastPass, Number, Record, RecordId, Spare,
-    TagChanges, Tags, Target, World,
+    Database, DatabaseId, Deployment, Instance, InstanceId, InstanceState, LastPass, Number, Record,
+    RecordId, Spare, TagChanges, Tags, Target, World,
 };
 use hatchery::engine::plan::{self, Plan, plan};
 use hatchery::engine::step::{Orphan, Priority, Step, TerminationReason};
@@ -72,6 +73,34 @@ fn apply(world: &mut World, step: &Step) {
         Step::MirrorExpiry { instance, expires_at, .. } => {
             for found in world.instances.items.iter_mut().filter(|i| i.id == *instance) {
                 found.expires_at = Some(*expires_at);
+            }
+        }
+        Step::SwitchDatabase { record, replacement, .. } => {
+            let number = find(world, replacement).map(|found| found.number());
+            if let Some(record) = find(world, record) {
+                record.database = number;
+                record.deployment = Some(Deployment { at: now(), by: "amy".into() });
+            }
+        }
+        Step::MirrorDeployment { instance, database, deployment, .. } => {
+            let number =
+                database.as_str().rsplit('-').next().and_then(|number| number.parse().ok()).map(Number);
+            for found in world.instances.items.iter_mut().filter(|i| i.id == *instance) {
+                found.database = number.or(found.database);
+                found.deployment = Some(deployment.clone());
+            }
+        }
+        Step::DeleteReplaced { environment, .. } => {
+            world.databases.items.retain(|database| database.number != environment.number);
+        }
+        Step::EndReplacement { record, .. } => {
+            if let Some(record) = find(world, record) {
+                record.terminate = Some(Termination { at: now(), by: "engine".into() });
+            }
+        }
+        Step::KeepReplacement { record, .. } => {
+            if let Some(record) = find(world, record) {
+                record.terminate = None;
             }
         }
         Step::GiveUp { record, .. } => {
@@ -163,6 +192,11 @@ fn apply(world: &mut World, step: &Step) {
             world.fleet.last_pass = Some(LastPass { at: now(), by: "engine@schedule".into() });
         }
     }
+}
+
+/// Whether a record's environment uses a database of another number.
+fn uses_another(record: &Record) -> bool {
+    record.is_environment() && record.database.is_some_and(|number| number != record.number())
 }
 
 proptest! {
@@ -263,7 +297,7 @@ proptest! {
     fn resource_without_name_and_tags_is_ignored(
         resource_name in proptest::sample::select(vec!["dev/3", "devx/3", "dev/03", "dev/3/4", "dev", "copy", "DEV/3"]),
         fleet in proptest::sample::select(vec![None, Some("dev"), Some("devx"), Some("")]),
-        role in proptest::sample::select(vec![None, Some("environment"), Some("retirement"), Some("pool"), Some("fleet")]),
+        role in proptest::sample::select(vec![None, Some("environment"), Some("retirement"), Some("replacement"), Some("pool"), Some("fleet")]),
         environment in proptest::sample::select(vec![None, Some("dev-3"), Some("devx-3"), Some("3")]),
     ) {
         let tags = [("hatchery:fleet", fleet), ("hatchery:role", role), ("hatchery:environment", environment)];
@@ -271,7 +305,7 @@ proptest! {
         let (has_fleet_tag, has_name) = (fleet == Some("dev"), resource_name == "dev/3");
 
         let record = Record::parse(&fleet_name(), RecordId::new("lt-1"), &format!("hatchery/{resource_name}"), now(), &tags);
-        let is_record = matches!(role, Some("environment" | "retirement"));
+        let is_record = matches!(role, Some("environment" | "retirement" | "replacement"));
         prop_assert_eq!(record.is_some(), has_name);
         prop_assert_eq!(record.is_some_and(|found| found.is_ok()), has_fleet_tag && has_name && is_record);
 
@@ -308,7 +342,7 @@ proptest! {
             _ => None,
         }).collect();
         let used: BTreeSet<_> = world.databases.iter().map(|d| d.number)
-            .chain(world.records.iter().filter(|r| !r.retirement).map(Record::number)).collect();
+            .chain(world.records.iter().filter(|r| !r.retirement && !uses_another(r)).map(Record::number)).collect();
         if !created.is_empty() {
             prop_assert!(used.len() + created.len() <= world.fleet.policy.max_databases as usize);
             prop_assert!(created.iter().all(|number| !used.contains(number) && *number > world.fleet.policy.last_number));

@@ -307,6 +307,7 @@ impl Simulation {
             engine,
             reset_handle,
             random: ChaCha8Rng::seed_from_u64(self.random.random()),
+            resets: ChaCha8Rng::seed_from_u64(self.seed ^ (0xe5e7 + number)),
             hostile: self.config.hostile,
             true_clock: self.clock.clone(),
             sim: self.sim.clone(),

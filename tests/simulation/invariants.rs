@@ -11,6 +11,7 @@ use hatchery::domain::{CloudError, EnvironmentId, Policy};
 use crate::alive::Alive;
 use crate::ownership::{Ownership, find_record, fleet_of, is_pool, record_name};
 use crate::refusal_counts::{MAX_REFUSALS, RefusalCounts};
+use crate::reset_invariants::names_other;
 use crate::swarm::is_reported;
 
 /// How long an engine may still act on the state before an unconfirmed extension: a read authorises a change for 5 s, and reads
@@ -62,7 +63,9 @@ pub(crate) struct InvariantChecker {
     /// When engines began to delete an expired environment, by record.
     reaped: BTreeMap<String, DateTime<Utc>>,
     /// Databases for which an instance was launched, with its record.
-    used: BTreeMap<String, String>,
+    pub(crate) used: BTreeMap<String, String>,
+    /// The databases that each record has named, the last one last.
+    pub(crate) named: BTreeMap<String, Vec<String>>,
     /// Instances that are shutting down or terminated.
     ended: BTreeSet<String>,
     /// Databases that are being deleted.
@@ -85,7 +88,7 @@ pub(crate) struct InvariantChecker {
 pub(crate) type SharedChecker = Arc<Mutex<InvariantChecker>>;
 
 /// Whether a change is an engine's, and not the operator's or AWS's own.
-fn is_engine(who: &str) -> bool {
+pub(crate) fn is_engine(who: &str) -> bool {
     !matches!(who, "operator" | "cloud" | "stranger" | "administrator")
 }
 
@@ -98,7 +101,7 @@ fn is_terminal(status: &str) -> bool {
 }
 
 impl InvariantChecker {
-    fn violation(&mut self, state: &State, invariant: &str, what: impl std::fmt::Display) {
+    pub(crate) fn violation(&mut self, state: &State, invariant: &str, what: impl std::fmt::Display) {
         self.report(format!("{invariant} at {}: {what}", state.now().format("%F %T%.3f")));
     }
 
@@ -136,6 +139,8 @@ impl InvariantChecker {
                 self.update_template(state, id);
                 self.update_rules(state, who, id);
                 self.update_ready(state, id);
+                self.update_used(state, who, id);
+                self.update_named(state, who, id);
                 self.update_lost_expiry(id);
                 self.never_free_again(state);
             }
@@ -315,13 +320,8 @@ impl InvariantChecker {
                 self.violation(state, "I1", format!("{who} launched {id} from {record}, which is deleted"));
             }
         }
-        if let Some(database) = instance.tags.get(key::DATABASE) {
-            let first = self.used.entry(database.clone()).or_insert_with(|| record.to_owned()).clone();
-            // I1: no database serves two environments, one after the other either.
-            if is_new && first != record {
-                let what = format!("{database} served {first}, and now serves {id} of {record}");
-                self.violation(state, "I1", what);
-            }
+        if is_new {
+            self.update_used(state, who, id);
         }
         // I1: no database serves two environments at the same time.
         let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
@@ -387,10 +387,16 @@ impl InvariantChecker {
                 self.violation(state, "I4", format!("{who} deleted {id}, which is held"));
             }
             if let Some(name) = database.tags.get(key::ENVIRONMENT).and_then(|id| record_name(id))
-                && let Some((record, _)) = state.templates().find(|(_, template)| template.name == name)
+                && let Some((record, template)) =
+                    state.templates().find(|(_, template)| template.name == name)
             {
-                self.may_end(state, who, record, id);
+                if names_other(id, &template.tags) {
+                    self.may_leave(state, who, record, id);
+                } else {
+                    self.may_end(state, who, record, id);
+                }
             }
+            self.users_may_end(state, who, id);
         }
         if database.status != "deleting" {
             self.deleting.remove(id);
@@ -436,7 +442,7 @@ impl InvariantChecker {
 
     /// I4: an environment ends only if its termination was requested, or if its confirmed expiry has passed and the grace
     /// period since the first sweep has too.
-    fn may_end(&mut self, state: &State, who: &str, record: &str, what: &str) {
+    pub(crate) fn may_end(&mut self, state: &State, who: &str, record: &str, what: &str) {
         let Some((name, tags)) = self.ownership.templates.get(record) else { return };
         if tags.contains_key(key::TERMINATE) {
             return;
@@ -474,7 +480,8 @@ impl InvariantChecker {
         }
         let alive =
             |instance: &SimInstance| find_record(instance) == Some(record) && !instance.state.is_ending();
-        let database = template.name.replace('/', "-");
+        let own = template.name.replace('/', "-");
+        let database = template.tags.get(key::DATABASE).cloned().unwrap_or(own);
         let is_lost = self.lost_since.get(&database).is_some_and(|since| *since + LOST_FOR <= state.now());
         if state.instances().any(|(_, instance)| alive(instance)) && !is_lost {
             let reason = &template.tags[key::FAILURE];
@@ -483,7 +490,7 @@ impl InvariantChecker {
         }
     }
 
-    /// I1: no environment has two databases, and each has the database of its number.
+    /// I1: each database is bound to the number that it has.
     fn one_database(&mut self, state: &State, id: &str) {
         let Some((_, tagged)) = state.databases().find(|(own, _)| *own == id) else { return };
         let Some(environment) = tagged.tags.get(key::ENVIRONMENT) else { return };

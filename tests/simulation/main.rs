@@ -36,6 +36,8 @@ mod people;
 mod refusal_counts;
 mod refusals;
 mod refused_steps;
+mod reset_invariants;
+mod reset_scripts;
 mod setup;
 mod steps;
 mod swarm;

@@ -13,7 +13,7 @@ use hatchery::cloud::{DynCloud, Pages, Result, Template};
 use hatchery::domain::tags::key;
 use hatchery::domain::{
     CloudError, Database, DatabaseId, ErrorClass, Instance, InstanceId, InstanceState, NewDatabase,
-    NewRecord, Number, Record, RecordId, Snapshot, SnapshotId,
+    NewRecord, Number, Record, RecordId, Snapshot, SnapshotId, TagChanges,
 };
 
 use crate::cloud_layer::{Call, Change, Failure, Hook, LAUNCH};
@@ -69,11 +69,19 @@ pub(crate) enum Mutant {
     BlindReads,
     /// Restores are reported as done and never sent.
     LostRestores,
+    /// The database that a reset replaces returns to the pool.
+    FreedAfterReset,
+    /// The database that a reset replaces is deleted at once.
+    HastyReset,
+    /// A reset makes an environment use a database that it has not claimed.
+    UnclaimedReset,
+    /// The environment goes back to the database that a reset has replaced.
+    UndoneReset,
 }
 
 impl Mutant {
     /// Each mutant, the invariant that catches it, and a seed known to show it, which is tried first.
-    pub(crate) const ALL: [(Self, &'static str, u64); 24] = [
+    pub(crate) const ALL: [(Self, &'static str, u64); 28] = [
         (Self::DuplicateNames, "I1", 8),
         (Self::NoFencing, "I1", 23),
         (Self::NoEnvironmentTag, "I2", 2),
@@ -98,6 +106,10 @@ impl Mutant {
         (Self::NeverLaunch, "I11", 1),
         (Self::BlindReads, "I11", 1),
         (Self::LostRestores, "I11", 1),
+        (Self::FreedAfterReset, "I2", 1),
+        (Self::HastyReset, "I4", 1),
+        (Self::UnclaimedReset, "I1", 1),
+        (Self::UndoneReset, "I2", 1),
     ];
 
     /// Whether a violation is of this mutant's invariant.
@@ -157,6 +169,38 @@ impl MutantLayer {
     fn delayed<'a, T: Send + 'a>(&'a self, pages: Pages<'a, T>) -> Pages<'a, T> {
         let pause = futures::stream::once(self.clock.sleep(Duration::from_secs(40)));
         pages.chain(pause.filter_map(|()| std::future::ready(None))).boxed()
+    }
+
+    /// Switches the record of an environment to another database, without one of the protections.
+    async fn reset(
+        &self,
+        inner: &DynCloud,
+        record: &RecordId,
+        changes: &TagChanges,
+        old: &DatabaseId,
+        new: &str,
+    ) -> Option<Result<()>> {
+        match self.mutant? {
+            Mutant::FreedAfterReset => {
+                let free = TagChanges::new().remove(key::ENVIRONMENT).remove(key::RECORD);
+                let _ = inner.tag_database(old, &free).await;
+            }
+            Mutant::HastyReset => drop(inner.delete_database(old).await),
+            Mutant::UnclaimedReset => {
+                let (name, number) = new.rsplit_once('-')?;
+                let other = format!("{name}-{}", number.parse::<u32>().ok()? + 1);
+                return Some(inner.tag_record(record, &changes.clone().set(key::DATABASE, other)).await);
+            }
+            _ => {
+                let (inner, record, clock) = (inner.clone(), record.clone(), self.clock.clone());
+                let back = TagChanges::new().set(key::DATABASE, old.as_str());
+                tokio::spawn(async move {
+                    clock.sleep(Duration::from_mins(10)).await;
+                    let _ = inner.tag_record(&record, &back).await;
+                });
+            }
+        }
+        None
     }
 
     /// Marks an expired record as if the first sweep had been a day ago.
@@ -335,6 +379,14 @@ impl Hook for MutantLayer {
                 let at = changes.set.get(key::EXPIRES_AT)?.parse().ok()?;
                 self.memory.lock().unwrap().written.insert((*id).clone(), at);
                 None
+            }
+            (
+                Mutant::FreedAfterReset | Mutant::HastyReset | Mutant::UnclaimedReset | Mutant::UndoneReset,
+                Change::TagRecord(id, changes),
+            ) => {
+                let new = changes.set.get(key::DATABASE)?.clone();
+                let old = self.memory.lock().unwrap().listed.get(*id)?.environment.database_id();
+                self.reset(inner, id, changes, &old, &new).await
             }
             (Mutant::LateTermination, Change::Terminate(id)) => {
                 let (inner, id, clock) = (inner.clone(), (*id).clone(), self.clock.clone());

@@ -63,8 +63,10 @@ impl Ownership {
 
     /// Whether a record claims a database whose tags were removed by hand.
     pub(crate) fn is_claimed_without_tag(&self, state: &State, id: &str) -> bool {
+        let names = |tags: &Tags| tags.get(key::DATABASE).is_some_and(|named| named == id);
         self.lost_tags.contains(id)
-            && state.templates().any(|(_, template)| template.name.replace('/', "-") == id)
+            && (state.templates().any(|(_, own)| own.name.replace('/', "-") == id || names(&own.tags))
+                || state.instances().any(|(_, own)| names(&own.tags)))
     }
 
     pub(crate) fn update(&mut self, id: &str, template: &Template) {

@@ -24,6 +24,8 @@ pub(crate) struct Person {
     pub(crate) partner: Engine,
     pub(crate) partner_reset: ResetHandle,
     pub(crate) random: ChaCha8Rng,
+    /// Draws the resets, apart from the other draws.
+    pub(crate) resets: ChaCha8Rng,
     pub(crate) clock: Clock,
     pub(crate) sim: SimCloud,
     pub(crate) checker: SharedChecker,
@@ -50,7 +52,11 @@ impl Person {
             // One action in ten is cut off, as by a crash.
             let crashes = self.crashes && self.random.random_bool(0.1);
             let limit = if crashes { self.random.random_range(0.1..20.0) } else { 20_000.0 };
-            let done = tokio::time::timeout(Duration::from_secs_f64(limit), self.act()).await;
+            let actions = async {
+                self.act().await;
+                self.reset().await;
+            };
+            let done = tokio::time::timeout(Duration::from_secs_f64(limit), actions).await;
             if done.is_ok() {
                 self.reset_handle.finish();
                 self.partner_reset.finish();
@@ -108,6 +114,21 @@ impl Person {
         }
     }
 
+    /// Resets one of their environments, now and then two people at once.
+    async fn reset(&mut self) {
+        let (resets, both) = (self.resets.random_bool(0.25), self.resets.random_bool(0.2));
+        let index = self.resets.random_range(0..1_000_usize);
+        if !resets || self.environments.is_empty() {
+            return;
+        }
+        let id = self.environments[index % self.environments.len()].clone();
+        if both {
+            drop(futures::join!(self.engine.reset(&id), self.partner.reset(&id)));
+        } else {
+            drop(self.engine.reset(&id).await);
+        }
+    }
+
     fn duration(&mut self) -> Duration {
         Duration::from_secs(self.random.random_range(600..7_200))
     }
@@ -118,7 +139,7 @@ impl Person {
             && self.random.random_bool(0.5)
             && let Some(world) = &self.list
         {
-            let records: Vec<_> = world.records.iter().filter(|record| !record.retirement).collect();
+            let records: Vec<_> = world.records.iter().filter(|record| record.is_environment()).collect();
             if records.is_empty() {
                 return None;
             }

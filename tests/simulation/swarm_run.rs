@@ -191,6 +191,7 @@ impl SwarmSimulation {
             partner,
             partner_reset,
             random: ChaCha8Rng::seed_from_u64(self.random.random()),
+            resets: ChaCha8Rng::seed_from_u64(self.seed ^ (0xe5e7 + number)),
             clock: self.clock.clone(),
             sim: self.sim.clone(),
             checker: Arc::clone(&self.checker),

@@ -21,6 +21,8 @@ pub(crate) struct User {
     pub(crate) engine: Engine,
     pub(crate) reset_handle: ResetHandle,
     pub(crate) random: ChaCha8Rng,
+    /// Draws the resets, apart from the other draws.
+    pub(crate) resets: ChaCha8Rng,
     pub(crate) hostile: bool,
     pub(crate) true_clock: Clock,
     pub(crate) sim: SimCloud,
@@ -38,7 +40,11 @@ impl User {
             // One action in ten is cut off, as by a crash.
             let crashes = self.hostile && self.random.random_bool(0.1);
             let time_limit = if crashes { self.random.random_range(0.1..20.0) } else { 20_000.0 };
-            let done = tokio::time::timeout(Duration::from_secs_f64(time_limit), self.act()).await;
+            let actions = async {
+                self.act().await;
+                self.reset().await;
+            };
+            let done = tokio::time::timeout(Duration::from_secs_f64(time_limit), actions).await;
             if done.is_ok() {
                 self.reset_handle.finish();
             }
@@ -60,6 +66,15 @@ impl User {
                     let _ = self.engine.terminate(&id).await;
                 }
             }
+        }
+    }
+
+    /// Resets one of their environments.
+    async fn reset(&mut self) {
+        let (resets, index) = (self.resets.random_bool(0.2), self.resets.random_range(0..1_000_usize));
+        if resets && !self.environments.is_empty() {
+            let id = self.environments[index % self.environments.len()].clone();
+            drop(self.engine.reset(&id).await);
         }
     }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use hatchery::domain::record::{LaunchFailure, Termination};
 use hatchery::domain::{
-    CloudError, Database, ErrorClass, Instance, InstanceId, InstanceState, Launches, Number, Phase, Record,
-    RecordId, Spare, Unreadable, UnreadableKind, World,
+    CloudError, Database, Deployment, ErrorClass, Instance, InstanceId, InstanceState, Launches, Number,
+    Phase, Record, RecordId, Replaces, Spare, Unreadable, UnreadableKind, World,
 };
 use proptest::prelude::*;
 
@@ -141,7 +141,9 @@ pub(crate) fn some_world() -> impl Strategy<Value = World> {
     let unreadable = [UnreadableKind::Record, UnreadableKind::Database]
         .map(|kind| prop::option::weighted(0.2, some_unreadable(kind)));
     let [record, database] = unreadable;
-    (parts, settings, complete, (record, database)).prop_map(|(parts, settings, complete, unreadable)| {
+    let resets = prop::collection::vec((2_u32..7, any::<bool>()), 0..3);
+    let rest = (record, database, resets);
+    (parts, settings, complete, rest).prop_map(|(parts, settings, complete, unreadable)| {
         let (spare, history, ceiling, hint, failed, failed_at) = settings;
         let mut world = empty_world();
         for (record, mut instances, database) in parts {
@@ -152,6 +154,9 @@ pub(crate) fn some_world() -> impl Strategy<Value = World> {
         }
         world.records.unreadable = unreadable.0.into_iter().collect();
         world.databases.unreadable = unreadable.1.into_iter().collect();
+        for (number, is_used) in unreadable.2 {
+            reset(&mut world, Number(number), is_used);
+        }
         world.launches = history;
         world.records.complete = complete.0;
         world.instances.complete = complete.1;
@@ -166,4 +171,22 @@ pub(crate) fn some_world() -> impl Strategy<Value = World> {
         }
         world
     })
+}
+
+/// Makes the record with this number a replacement for the first one, which uses its database or not.
+fn reset(world: &mut World, number: Number, is_used: bool) {
+    let replaces = Replaces { record: RecordId::new("lt-1"), environment: environment_id(1) };
+    let Some(record) = world.records.items.iter_mut().find(|record| record.number() == number) else {
+        return;
+    };
+    (record.retirement, record.expires_at, record.instance) = (false, None, None);
+    record.replaces = Some(replaces);
+    world.instances.items.retain(|instance| instance.environment.number != number);
+    for database in world.databases.items.iter_mut().filter(|found| found.number == number) {
+        database.record = database.environment.as_ref().map(|_| RecordId::new(format!("lt-{}", number.0)));
+    }
+    if let Some(record) = world.records.items.iter_mut().find(|record| record.number() == Number(1)) {
+        record.database = Some(if is_used { number } else { Number(1) });
+        record.deployment = is_used.then(|| Deployment { at: minutes_ago(70), by: "amy".into() });
+    }
 }

@@ -63,10 +63,10 @@ pub(super) async fn run(
             ));
         }
         for record in world.records.iter().filter(|record| record.terminate.is_none()) {
-            if record.retirement {
-                engine.release_database(&record.environment).await?;
-            } else {
+            if record.is_environment() {
                 engine.terminate(&record.environment).await?;
+            } else if record.holds_database() {
+                engine.release_database(&record.environment).await?;
             }
         }
         engine.once(false).await?;

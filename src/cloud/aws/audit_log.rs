@@ -21,7 +21,7 @@ const MAX_BYTES: usize = 900_000;
 
 /// Selects successful launches, so that weeks of them fit on few pages.
 /// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.html>
-const LAUNCHES: &str = r#"{ $.action = "launch" && $.outcome = "done" }"#;
+const LAUNCHES: &str = r#"{ ($.action = "launch" || $.action = "reset") && $.outcome = "done" }"#;
 
 /// The log stream of the digests. The events themselves are in one stream a day.
 const DIGESTS: &str = "launches";

@@ -32,7 +32,8 @@ impl AwsCloud {
     }
 
     async fn owners_of_records(&self) -> Result<Vec<FleetName>> {
-        let roles = filter(&format!("tag:{}", key::ROLE), [role::ENVIRONMENT, role::RETIREMENT]);
+        let roles =
+            filter(&format!("tag:{}", key::ROLE), [role::ENVIRONMENT, role::RETIREMENT, role::REPLACEMENT]);
         let templates = all(self.list_templates(vec![roles])).await?;
         let owner = |template: &aws_sdk_ec2::types::LaunchTemplate| {
             let fleet = owner(&parse_tags(template.tags()))?;

@@ -171,7 +171,7 @@ impl AwsCloud {
                 launch_data(data, environment, &new.identity_tags())
             }
             // EC2 rejects empty launch data. Without an image, nothing can be launched from it.
-            Purpose::Retire { .. } | Purpose::Hold(_) => {
+            Purpose::Retire { .. } | Purpose::Hold(_) | Purpose::Replace(_) => {
                 RequestLaunchTemplateData::builder().set_instance_type(base.instance_type).build()
             }
         };

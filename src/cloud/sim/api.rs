@@ -216,7 +216,7 @@ impl Cloud for Caller {
                     subnet: environment.subnet.clone(),
                     tags: new.identity_tags(),
                 }),
-                Purpose::Retire { .. } | Purpose::Hold(_) => None,
+                Purpose::Retire { .. } | Purpose::Hold(_) | Purpose::Replace(_) => None,
             };
             let (created_at, tags) = (state.now, new.tags());
             create_template(

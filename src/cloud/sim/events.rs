@@ -8,7 +8,8 @@ use super::scenario::Guarantee;
 use super::state::{Change, Event, State, seconds};
 use crate::domain::instance::{format_timeline, parse_timeline};
 use crate::domain::tags::{self, Tags, key};
-use crate::domain::{InstanceState, Phase, StatusClass};
+use crate::domain::text::Untrusted;
+use crate::domain::{Deployment, InstanceState, Phase, Rollout, RolloutState, StatusClass};
 
 /// How long EC2 lists a terminated instance.
 const TERMINATED_LISTED_FOR: TimeDelta = TimeDelta::hours(1);
@@ -40,6 +41,7 @@ impl State {
         match event {
             Event::Running(id) => self.set_state(&id, InstanceState::Pending, InstanceState::Running),
             Event::Bootstrap(id, phase) => self.bootstrap(&id, phase),
+            Event::Deploy(id) => self.deploy(&id),
             Event::DeadManSwitch(id) => self.check_dead_man_switch(&id),
             Event::InstanceFailed(id) => {
                 if self.instances.get(&id).is_some_and(|instance| !instance.state.is_ending()) {
@@ -207,6 +209,10 @@ impl State {
             if phase == Phase::Ready {
                 instance.tags.insert(key::READY_AT.into(), tags::format_time(now));
                 instance.tags.extend(digests(&instance.tags));
+                let last = instance.tags.get(key::DEPLOYMENT).and_then(|value| Deployment::parse(value));
+                let request = last.map_or(now, |last| last.at);
+                let rollout = Rollout { request, state: RolloutState::Done, detail: Untrusted::default() };
+                instance.tags.insert(key::ROLLOUT.into(), rollout.to_tag());
             }
             if phase == Phase::Failed {
                 instance.tags.insert(key::DETAIL.into(), fails.unwrap_or_default());

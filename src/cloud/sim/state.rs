@@ -25,7 +25,7 @@ pub struct Template {
     pub name: String,
     pub created_at: DateTime<Utc>,
     pub tags: Tags,
-    /// The launch data of a record; `None` for retirements and base templates.
+    /// The launch data of a record; `None` for retirements, replacements and base templates.
     pub launch: Option<LaunchData>,
     /// The settings of a base template.
     pub base: super::super::BaseTemplate,
@@ -85,6 +85,8 @@ pub(super) enum Event {
     Running(String),
     Bootstrap(String, usize),
     DeadManSwitch(String),
+    /// An instance looks at its tags for a deployment.
+    Deploy(String),
     InstanceFailed(String),
     Terminated(String),
     Unlisted(String),

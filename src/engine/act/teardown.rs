@@ -8,7 +8,10 @@ use super::{
 
 impl Actor<'_> {
     /// Re-reads a record whose environment is ending, judged by AWS's clock in the same response. The inner error says why it must not end.
-    async fn read_ending(&self, record: &RecordId) -> Result<Result<(FreshRead<()>, Record), &'static str>> {
+    pub(super) async fn read_ending(
+        &self,
+        record: &RecordId,
+    ) -> Result<Result<(FreshRead<()>, Record), &'static str>> {
         let read = self.read_record(record).await?;
         let Some(now) = read.now else { return Ok(Err("the response has no time")) };
         let (found, read) = read.split();
@@ -26,7 +29,7 @@ impl Actor<'_> {
         let Some(found) = read.value.filter(Record::is_wanted) else {
             return Ok(Completion::skip("its environment is ending or gone"));
         };
-        let database = self.engine.cloud.database(fleet, found.number()).await?.value;
+        let database = self.engine.cloud.database(fleet, found.database_number()).await?.value;
         let failed_restore = database.as_ref().is_some_and(|database| database.has_failed_restore(self.now));
         if found.repaired_by.is_some() && !failed_restore {
             return Ok(Completion::skip("a user keeps it for repairs"));
@@ -111,6 +114,13 @@ impl Actor<'_> {
         if !found.retirement && database.record.as_ref().is_some_and(|owner| owner != record) {
             return Ok(Completion::skip("it belongs to a later environment with the same number"));
         }
+        let read = match &found.replaces {
+            None => read,
+            Some(replaces) => match self.read_released(replaces, &found).await? {
+                Ok(read) => read,
+                Err(why) => return Ok(Completion::skip(why)),
+            },
+        };
         let call = cloud.delete_database(&database.id);
         self.engine.act_while_fresh(&read, "DeleteDBInstance", call).await.map(Completion::from_fresh)
     }
@@ -135,12 +145,12 @@ impl Actor<'_> {
         let is_launched = found.instance.is_some() || !instances.is_empty();
         let database = match cloud.database(fleet, environment.number).await {
             // A namesake. Nothing can have used a database of this record, and a database of the fleet without tags stays visible as unreadable.
-            Err(error) if error.is(ErrorClass::Unreadable) && !is_launched && !found.retirement => None,
+            Err(error) if error.is(ErrorClass::Unreadable) && !is_launched && found.is_environment() => None,
             read => read?.value,
         };
         if let Some(database) = database {
             let untouched = database.environment.is_none() && !is_launched;
-            if found.retirement || !untouched {
+            if !found.is_environment() || !untouched {
                 return Ok(Completion::skip("its database still exists"));
             }
         }

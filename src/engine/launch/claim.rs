@@ -3,20 +3,20 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
-use super::context::{Claim, LaunchContext};
+use super::context::{Claim, ClaimContext};
 use crate::cloud::{Result, Template, collect};
 use crate::domain::lifecycle::Restore;
 use crate::domain::tags::key;
 use crate::domain::text::Untrusted;
 use crate::domain::{
-    CloudError, EnvironmentId, ErrorClass, Fleet, LaunchFailure, NewEnvironment, NewRecord, Number, Pool,
-    Purpose, Record, RecordId, StatusClass, SubnetId, TagChanges, Termination, World,
+    CloudError, EnvironmentId, ErrorClass, Fleet, LaunchFailure, NewRecord, Number, Pool, Record, RecordId,
+    StatusClass, TagChanges, Termination, World,
 };
+use crate::engine::Engine;
 use crate::engine::fresh_read::CREATE_TTL;
 use crate::engine::retry::MAX_TRIES;
-use crate::engine::{Engine, LaunchRequest};
 use crate::failure::{Failure, Kind};
 
 /// How many new numbers a launch tries to claim before it fails.
@@ -43,84 +43,68 @@ enum Binding {
 
 impl Engine {
     /// Claims a database: the best one of the pool, or else a number whose database is still to be restored.
-    pub(super) async fn claim(
-        &self,
-        context: &LaunchContext<'_>,
-        request: &LaunchRequest,
-        ttl: Duration,
-    ) -> Result<Claim, Failure> {
-        // Tags have a resolution of one second.
-        let expires_at = context.now.trunc_subsecs(0) + ttl;
+    pub(in crate::engine) async fn claim(&self, context: &ClaimContext<'_>) -> Result<Claim, Failure> {
         let fleet = &context.world.fleet;
         let mut tried = BTreeSet::new();
         for database in Pool::new(context.world).claimable(context.now) {
             let environment = fleet.name.environment(database.number);
-            let new = self.new_record(
-                context,
-                request,
-                &environment,
-                database.zone.as_ref().map(Untrusted::raw),
-                expires_at,
-            );
+            let new = self.new_record(context, &environment, database.zone.as_ref().map(Untrusted::raw));
             tried.insert(database.number);
             let Some(record) = self.try_claim(fleet, &new).await? else { continue };
             match self.bind(&environment, &record).await? {
                 Binding::Released => {}
                 binding => {
                     let bound = matches!(binding, Binding::Bound);
-                    return Ok(Claim { environment, record, expires_at, bound });
+                    return Ok(Claim { environment, record, bound });
                 }
             }
         }
-        self.claim_new(context, request, expires_at, tried).await
+        self.claim_new(context, tried).await
     }
 
     /// Claims the next number and restores its database. The claim comes first, so that no other launch can claim the database while it is
     /// being restored.
     async fn claim_new(
         &self,
-        context: &LaunchContext<'_>,
-        request: &LaunchRequest,
-        expires_at: DateTime<Utc>,
+        context: &ClaimContext<'_>,
         mut used: BTreeSet<Number>,
     ) -> Result<Claim, Failure> {
         let (world, fleet) = (context.world, &context.world.fleet);
-        let ceiling = fleet.policy.max_databases as usize;
+        let (ceiling, what) = (fleet.policy.max_databases as usize, context.what);
         used.extend(world.databases.iter().map(|database| database.number));
-        used.extend(world.records.iter().map(Record::number));
+        used.extend(world.records.iter().filter(|record| may_have_database(record)).map(Record::number));
         let cannot = |error| Failure::cloud("cannot count the fleet's databases", &error);
         let lost = world.unreadable().filter(|found| found.is_ours()).map(|found| found.number);
         used.extend(lost.chain(self.misread(world).await.map_err(cannot)?));
         let mut number = world.next_number();
         for collisions in 0..MAX_CLAIMS {
             if used.len() >= ceiling {
-                return Err(no_room(ceiling));
+                return Err(no_room(what, ceiling));
             }
             let restore = Restore::of_number(world, number).map_err(|reason| {
-                let message =
-                    format!("cannot launch: no database is free, and none can be restored: {reason}");
+                let message = format!("{what}: no database is free, and none can be restored: {reason}");
                 Failure::new(Kind::Failed, message, "find the cause with: hatchery doctor")
             })?;
             let environment = fleet.name.environment(number);
             let zone = restore.zones.first().map(Untrusted::raw);
-            let new = self.new_record(context, request, &environment, zone, expires_at);
+            let new = self.new_record(context, &environment, zone);
             if let Some(record) = self.try_claim(fleet, &new).await? {
                 let is_crowded = collisions > 0 || (used.len() + 1) * 4 > ceiling * 3;
                 if is_crowded && !self.has_room(world, number, &record).await? {
-                    return Err(no_room(ceiling));
+                    return Err(no_room(what, ceiling));
                 }
                 match self.restore_for(fleet, &environment, &record, &restore, context.now).await? {
                     Binding::Released => {}
                     binding => {
                         let bound = matches!(binding, Binding::Bound);
-                        return Ok(Claim { environment, record, expires_at, bound });
+                        return Ok(Claim { environment, record, bound });
                     }
                 }
             }
             used.insert(number);
             number = world.new_number(self.number_after(number, collisions));
         }
-        let message = "cannot launch: other launches claimed every database first";
+        let message = format!("{what}: other launches claimed every database first");
         Err(Failure::new(Kind::Failed, message, "try again"))
     }
 
@@ -143,7 +127,7 @@ impl Engine {
         let (records, databases) =
             futures::join!(collect(self.cloud.templates(fleet)), collect(self.cloud.databases(fleet)));
         let problem = records.problem.or(databases.problem);
-        let claims = records.items.into_iter().filter_map(Template::record);
+        let claims = records.items.into_iter().filter_map(Template::record).filter(may_have_database);
         let mut used: BTreeSet<Number> =
             claims.map(|record| record.number()).filter(|n| *n <= number).collect();
         used.extend(databases.items.iter().map(|database| database.number));
@@ -158,30 +142,17 @@ impl Engine {
 
     fn new_record(
         &self,
-        context: &LaunchContext<'_>,
-        request: &LaunchRequest,
+        context: &ClaimContext<'_>,
         environment: &EnvironmentId,
         zone: Option<&str>,
-        expires_at: DateTime<Utc>,
     ) -> NewRecord {
-        let near = context.subnets.iter().find(|subnet| Some(subnet.zone.raw()) == zone);
-        // There is at least one subnet: a fleet without subnets is invalid, and a missing subnet is an error.
-        let subnet = near.or(context.subnets.first()).map(|subnet| subnet.id.clone());
         NewRecord {
             environment: environment.clone(),
             owner: self.config.user.clone(),
             created_at: context.now,
             claim: self.nonce(),
             company_tags: context.world.fleet.policy.company_tags.clone(),
-            purpose: Purpose::Launch(Box::new(NewEnvironment {
-                name: request.name.clone(),
-                expires_at,
-                services: request.services.clone(),
-                note: request.note.clone(),
-                image: context.image.id.clone(),
-                root_device: context.image.root_device.as_ref().map(|device| device.raw().to_owned()),
-                subnet: subnet.unwrap_or_else(|| SubnetId::new("")),
-            })),
+            purpose: (context.purpose)(zone),
         }
     }
 
@@ -364,7 +335,12 @@ impl Engine {
 
     /// Marks the record of a launch that failed before the instance was requested for termination, so that any engine removes what was
     /// created.
-    pub(super) async fn abort(&self, environment: &EnvironmentId, record: &RecordId, error: &CloudError) {
+    pub(in crate::engine) async fn abort(
+        &self,
+        environment: &EnvironmentId,
+        record: &RecordId,
+        error: &CloudError,
+    ) {
         let failure = LaunchFailure { at: self.clock.now(), reason: error.to_string().into() };
         let termination = Termination { at: failure.at, by: self.config.user.as_str().into() };
         let changes = TagChanges::terminate(&termination).set(key::FAILURE, failure.to_tag());
@@ -374,10 +350,14 @@ impl Engine {
     }
 }
 
-fn no_room(ceiling: usize) -> Failure {
-    let message = format!(
-        "cannot launch: the fleet's databases are all in use or reserved (max-databases is {ceiling})"
-    );
+/// Whether the number of a record counts towards the ceiling.
+fn may_have_database(record: &Record) -> bool {
+    record.retirement || record.reserves_database()
+}
+
+fn no_room(what: &str, ceiling: usize) -> Failure {
+    let message =
+        format!("{what}: the fleet's databases are all in use or reserved (max-databases is {ceiling})");
     let hint = "terminate an environment, or raise the limit with: hatchery fleet set max-databases=N";
     Failure::new(Kind::Refused, message, hint)
 }

@@ -14,7 +14,7 @@ pub(crate) const ADOPT_AFTER: Duration = Duration::from_mins(1);
 pub(crate) const UNTAGGED_WAIT: Duration = Duration::from_mins(5);
 
 pub(super) fn plan(planner: &mut Planner<'_>, claims: &[Environment<'_>]) {
-    for claim in claims {
+    for claim in claims.iter().filter(|claim| claim.record.replaces.is_none()) {
         planner.claim(claim);
     }
 }
@@ -58,8 +58,9 @@ impl Planner<'_> {
                 };
                 self.refuse("reap", target, reason);
             }
-            if !record.retirement {
+            if record.is_environment() {
                 self.maintain(claim);
+                self.deploy(claim);
             }
         }
     }
@@ -87,10 +88,13 @@ impl Planner<'_> {
     }
 
     /// Tears an environment down, in the second sweep or on request: instance and database first, the record last.
-    fn end(&mut self, claim: &Environment<'_>) {
+    pub(super) fn end(&mut self, claim: &Environment<'_>) {
         let record = claim.record;
         let environment = &record.environment;
         let reason = match (&record.terminate, &record.failure) {
+            _ if let Some(replaces) = &record.replaces => {
+                format!("{} does not use it", replaces.environment)
+            }
             _ if record.retirement => {
                 record.note.as_ref().map_or_else(|| "it leaves the pool".to_owned(), ToString::to_string)
             }
@@ -98,7 +102,9 @@ impl Planner<'_> {
             (None, Some(failure)) => format!("it failed: {}", failure.reason),
             (None, None) => "it expired and its grace is over".to_owned(),
         };
-        let mut remains = false;
+        // Its replacements find their way alone only after a while.
+        let mut remains =
+            self.replacements.of_environment(record).iter().any(|found| found.terminate.is_none());
         if let Some(instance) = claim.instance {
             if !instance.state.is_ending() {
                 let step = Step::TerminateInstance {
@@ -110,7 +116,7 @@ impl Planner<'_> {
             }
             remains |= instance.state != InstanceState::Terminated;
         }
-        if let Some(database) = claim.database {
+        if let Some(database) = claim.claimed {
             if returns_to_pool(record, claim, database) {
                 if !self.is_older(record.created_at, UNTAGGED_WAIT) {
                     remains = true;
@@ -173,12 +179,13 @@ impl Planner<'_> {
 
     /// Binds the database of a launched environment again if its tags are lost, and starts it if it is stopped.
     fn keep_database(&mut self, claim: &Environment<'_>) {
-        let (record, Some(database)) = (claim.record, claim.database) else { return };
+        let record = claim.record;
         let environment = record.environment.clone();
-        if record.instance.is_some() && database.environment.is_none() {
+        if record.instance.is_some() && claim.claimed.is_some_and(|database| database.environment.is_none()) {
             let step = Step::ClaimDatabase { record: Some(record.id.clone()), environment };
             self.push(step, "the database has lost the tag of its environment");
         }
+        let Some(database) = claim.database else { return };
         let is_active = claim.instance.is_some_and(|instance| {
             matches!(instance.state, InstanceState::Pending | InstanceState::Running)
         });
@@ -188,7 +195,7 @@ impl Planner<'_> {
         }
     }
 
-    fn give_up(&mut self, record: &Record, reason: String) {
+    pub(super) fn give_up(&mut self, record: &Record, reason: String) {
         let step = Step::GiveUp { record: record.id.clone(), environment: record.environment.clone() };
         self.push(step, reason);
     }
@@ -209,11 +216,34 @@ impl Planner<'_> {
             let reason = format!("the fleet's policy is invalid: {problem}");
             return self.refuse("launch-instance", environment.to_string(), reason);
         }
+        if claim.current != Some(environment.number) {
+            let reason = "which database it uses is unknown";
+            return self.refuse("launch-instance", environment.to_string(), reason);
+        }
+        if self.finish_claim(claim, "launch-instance") {
+            match lifecycle::placement(self.policy, record.attempt) {
+                Some(placement) => {
+                    let (record, attempt) = (record.id.clone(), record.attempt);
+                    let step = Step::LaunchInstance { record, environment, attempt, placement };
+                    self.push(step, "its launch was not finished");
+                }
+                None => self.give_up(
+                    record,
+                    "the launch failed in every subnet and with every instance type".to_owned(),
+                ),
+            }
+        }
+    }
+
+    /// Restores and binds the database of a claim. Returns whether nothing is left to do. `action` is what waits for it.
+    pub(super) fn finish_claim(&mut self, claim: &Environment<'_>, action: &'static str) -> bool {
+        let record = claim.record;
+        let environment = record.environment.clone();
         let record_id = record.id.clone();
-        match claim.database {
+        match claim.claimed {
             None if self.unreadable_databases.contains(&environment.number) => {
                 let reason = "its database has lost its tags";
-                self.refuse("launch-instance", environment.to_string(), reason);
+                self.refuse(action, environment.to_string(), reason);
             }
             None => match Restore::of_number(self.world, environment.number) {
                 Ok(restore) => {
@@ -226,18 +256,9 @@ impl Planner<'_> {
                 let step = Step::ClaimDatabase { record: Some(record_id), environment };
                 self.push(step, "the database is claimed but not tagged yet");
             }
-            Some(_) => match lifecycle::placement(self.policy, record.attempt) {
-                Some(placement) => {
-                    let attempt = record.attempt;
-                    let step = Step::LaunchInstance { record: record_id, environment, attempt, placement };
-                    self.push(step, "its launch was not finished");
-                }
-                None => self.give_up(
-                    record,
-                    "the launch failed in every subnet and with every instance type".to_owned(),
-                ),
-            },
+            Some(_) => return true,
         }
+        false
     }
 
     /// Marks what is gone or broken, and gives the environment up in a later sweep, unless a user repairs it.
@@ -246,7 +267,7 @@ impl Planner<'_> {
         let what = Orphan::Record(record.id.clone(), record.environment.clone());
         let gone = match (claim.instance, claim.database) {
             (None, _) => Some("its instance is gone"),
-            (_, None) if !self.unreadable_databases.contains(&record.number()) => {
+            (_, None) if claim.current.is_some_and(|number| !self.unreadable_databases.contains(&number)) => {
                 Some("its database is gone")
             }
             _ => None,
@@ -286,6 +307,9 @@ impl Planner<'_> {
                 format!("{reason}; {user} keeps it for repairs until {until}"),
             );
         }
+        if claim.reset.is_some() && claim.instance.is_some_and(|instance| !instance.state.is_ending()) {
+            return self.refuse("give-up", target, format!("{reason}; a reset gives it another database"));
+        }
         match since {
             None if self.is_older(record.created_at, ORPHAN_AFTER) => self.push(mark, reason),
             None => {}
@@ -298,7 +322,7 @@ impl Planner<'_> {
 /// Whether the database of an ending environment returns to the pool. It must never have been tagged, and no instance may have existed, so that
 /// nothing can have used the database.
 fn returns_to_pool(record: &Record, claim: &Environment<'_>, database: &Database) -> bool {
-    !record.retirement
+    record.is_environment()
         && database.environment.is_none()
         && record.instance.is_none()
         && claim.instance.is_none()

@@ -50,8 +50,11 @@ impl Planner<'_> {
         let mut instances =
             ByNumber::new(self.world.instances.iter(), |instance| instance.environment.number);
         for database in databases {
-            let claimed = !records.next(database.number).is_empty() || unreadable.contains(&database.number);
-            let may_be_used = !instances.next(database.number).is_empty();
+            let claimed = !records.next(database.number).is_empty()
+                || unreadable.contains(&database.number)
+                || (database.environment.is_some() && self.is_named(database.number));
+            let may_be_used =
+                !instances.next(database.number).is_empty() || self.named.contains(&database.number);
             let owned = database.environment.is_none() || claimed;
             if database.status_class() == StatusClass::Deleting {
                 continue;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::{EnvironmentId, Number, Policy, StepFailure, UnreadableKind, World};
+use crate::domain::replacement::named_numbers;
+use crate::domain::{EnvironmentId, Number, Policy, Replacements, StepFailure, UnreadableKind, World};
 use crate::engine::Refusal;
 use crate::engine::step::{Key, Resource, Step};
 
@@ -26,6 +27,9 @@ pub(super) struct Planner<'w> {
     pub(super) now: DateTime<Utc>,
     /// The numbers of databases that exist, but whose tags do not say that they are the fleet's.
     pub(super) unreadable_databases: BTreeSet<Number>,
+    pub(super) replacements: Replacements<'w>,
+    /// The numbers of databases that environments or instances name although they are not theirs.
+    pub(super) named: BTreeSet<Number>,
     /// The steps that AWS has refused, by the resource that holds the trace.
     failures: HashMap<Resource, &'w StepFailure>,
     /// Boxed, because sorting moves the elements.
@@ -37,7 +41,17 @@ impl<'w> Planner<'w> {
     pub(super) fn new(world: &'w World, policy: &'w Policy, now: DateTime<Utc>) -> Self {
         let unreadable_databases = world.unreadable_numbers(UnreadableKind::Database);
         let failures = failures(world).filter(|(_, failure)| now < failure.retry_at()).collect();
-        Self { world, policy, now, unreadable_databases, failures, steps: Vec::new(), refused: Vec::new() }
+        Self {
+            world,
+            policy,
+            now,
+            unreadable_databases,
+            replacements: Replacements::new(world),
+            named: named_numbers(world),
+            failures,
+            steps: Vec::new(),
+            refused: Vec::new(),
+        }
     }
 
     /// Returns why a step must wait, if AWS has refused it and its pause is not over.
@@ -75,6 +89,13 @@ impl<'w> Planner<'w> {
             let missing = self.world.incomplete().join(", ");
             self.refuse(step.action(), step.target(), format!("the listing of {missing} is incomplete"));
         }
+    }
+
+    /// Whether the record of an environment names a database that is not of its own number.
+    pub(super) fn is_named(&self, number: Number) -> bool {
+        let mut environments = self.world.records.iter().filter(|record| record.is_environment());
+        self.named.contains(&number)
+            && environments.any(|record| record.number() != number && record.database == Some(number))
     }
 
     pub(super) fn is_older(&self, at: DateTime<Utc>, than: Duration) -> bool {

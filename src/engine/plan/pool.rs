@@ -207,7 +207,7 @@ fn top_up(planner: &mut Planner<'_>, missing: usize, failures: &RestoreFailures,
 /// Returns the numbers of all databases and of the records that will get one, including those that have lost their tags.
 pub(in crate::engine) fn used_numbers(world: &World) -> BTreeSet<Number> {
     let databases = world.databases.iter().map(|database| database.number);
-    let records = world.records.iter().filter(|record| !record.retirement).map(Record::number);
+    let records = world.records.iter().filter(|record| record.reserves_database()).map(Record::number);
     let unreadable = world.unreadable().filter(|found| found.is_ours()).map(|found| found.number);
     databases.chain(records).chain(unreadable).collect()
 }

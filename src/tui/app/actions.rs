@@ -9,7 +9,7 @@ use super::dialog::launch::LaunchForm;
 use super::dialog::open::{OpenMenu, no_address};
 use super::dialog::palette::Palette;
 use super::dialog::response::Response;
-use super::dialog::terminate::TerminatePrompt;
+use super::dialog::terminate::{Loss, TerminatePrompt};
 use super::log_actions;
 use super::log_view::LogView;
 use super::message::{Copied, Effect, ForwardRequest, HoldTarget, Multiplexer, Purpose};
@@ -49,6 +49,7 @@ pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Extend
         | Action::Pin
         | Action::Terminate
+        | Action::Reset
         | Action::Open
         | Action::OpenMenu
         | Action::CopyUrl
@@ -134,6 +135,13 @@ pub(super) fn respond(model: &mut Model, dialog: Dialog, response: Response) -> 
             }
             let task = model.start_task(format!("terminating {id}"));
             vec![Effect::Terminate(task, id)]
+        }
+        Response::Reset(record, id) => {
+            if !still_exists(model, &record, &id) {
+                return Vec::new();
+            }
+            let task = model.start_task(format!("resetting {id}"));
+            vec![Effect::Reset(task, id)]
         }
         Response::Open(id, address) => open(model, id, address, Purpose::Open),
         Response::Run(action) => run(model, action),
@@ -332,7 +340,12 @@ fn run_on_environment(model: &mut Model, action: Action) -> Vec<Effect> {
             model.dialog = Some(Dialog::Keep(form));
         }
         Action::Terminate => {
-            model.dialog = Some(Dialog::Terminate(TerminatePrompt::new(&row, &model.options.user)));
+            let prompt = TerminatePrompt::new(&row, &model.options.user, Loss::Environment);
+            model.dialog = Some(Dialog::Terminate(prompt));
+        }
+        Action::Reset => {
+            let prompt = TerminatePrompt::new(&row, &model.options.user, Loss::Database);
+            model.dialog = Some(Dialog::Terminate(prompt));
         }
         Action::OpenMenu => {
             model.dialog = Some(Dialog::Open(OpenMenu { record: row.record, id: row.id, index: 0 }));

@@ -43,6 +43,7 @@ impl Model {
             Action::Extend
                 | Action::Pin
                 | Action::Terminate
+                | Action::Reset
                 | Action::Open
                 | Action::OpenMenu
                 | Action::Logs
@@ -57,9 +58,19 @@ impl Model {
             None if needs_environment => Some("no environment selected"),
             Some(row) if row.state == EnvironmentState::Terminating => match action {
                 Action::Terminate => Some("already terminating"),
-                Action::Extend | Action::Pin => Some("too late: already terminating"),
+                Action::Extend | Action::Pin | Action::Reset => Some("too late: already terminating"),
                 _ => None,
             },
+            Some(row) if action == Action::Reset && row.details.reset.is_some() => {
+                Some("a reset is in progress")
+            }
+            Some(row)
+                if action == Action::Reset
+                    && row.state != EnvironmentState::Ready
+                    && row.state != EnvironmentState::Failed =>
+            {
+                Some("it is not ready")
+            }
             _ => None,
         }
     }

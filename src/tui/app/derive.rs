@@ -5,11 +5,12 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::model::Model;
-use super::rows::{Details, EnvironmentRow, PoolRow, PoolStatus, TimeLeft};
+use super::rows::{Details, EnvironmentRow, PoolRow, PoolStatus, ResetRow, TimeLeft};
 use crate::domain::cost;
 use crate::domain::environment::EnvironmentState;
 use crate::domain::health;
 use crate::domain::progress::{Estimates, Progress};
+use crate::domain::replacement;
 use crate::domain::{Database, DatabaseState, Endpoint, Environment, Hold, Policy, Pool, Target, World};
 use crate::tui::format::{self, TimedText};
 
@@ -104,6 +105,16 @@ impl Derivation<'_> {
                 record: record.clone(),
                 instance: environment.instance.cloned(),
                 database: environment.database.cloned(),
+                database_id: environment.database_id(),
+                reset: environment.reset.as_ref().map(|reset| ResetRow {
+                    replacement: reset.replacement.clone(),
+                    database: reset.database.cloned(),
+                    progress: reset.database.and_then(|database| self.estimates.database(database, now)),
+                }),
+                old_database: environment
+                    .claimed
+                    .filter(|old| environment.current.is_some_and(|current| current != old.number))
+                    .cloned(),
             }),
         }
     }
@@ -146,7 +157,8 @@ impl Derivation<'_> {
             .databases
             .iter()
             .map(|(state, database)| {
-                let environment = environments.iter().find(|row| row.id.number == database.number);
+                let user = replacement::user_of(world, database);
+                let environment = environments.iter().find(|row| Some(&row.id) == user.as_ref());
                 let hold = holds.get(&database.number).copied();
                 self.pool_row(*state, database, environment.map(|row| row.name.as_str()), hold)
             })

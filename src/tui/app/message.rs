@@ -9,7 +9,7 @@ use ratatui::crossterm::event::{KeyEvent, MouseEvent};
 use crate::clock::Clock;
 use crate::cloud::{LogItem, LogQuery};
 use crate::domain::{EnvironmentId, FleetName, InstanceId};
-use crate::engine::{Event, Extended, LaunchRequest, Launched, Terminating};
+use crate::engine::{Event, Extended, LaunchRequest, Launched, ResetStarted, Terminating};
 use crate::failure::Failure;
 
 /// One instant, read from three clocks.
@@ -67,6 +67,8 @@ pub enum Msg {
     Released(u64, HoldTarget, Result<(), Failure>),
     /// The result of the termination with this task number.
     Terminated(u64, EnvironmentId, Result<Terminating, Failure>),
+    /// The result of the reset with this task number.
+    WasReset(u64, Result<ResetStarted, Failure>),
     /// News from the log stream of this generation.
     Log(u64, Result<LogItem, Failure>),
     /// The log stream of this generation ended.
@@ -168,6 +170,8 @@ pub enum Effect {
     Release(u64, HoldTarget),
     /// Terminate an environment; the result carries the task number.
     Terminate(u64, EnvironmentId),
+    /// Give an environment a fresh database; the result carries the task number.
+    Reset(u64, EnvironmentId),
     /// Open a URL in the browser.
     OpenUrl(String),
     /// Forward a port to an environment; the result carries the task number.

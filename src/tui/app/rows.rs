@@ -13,8 +13,8 @@ use crate::domain::environment::EnvironmentState;
 use crate::domain::health::Verdict;
 use crate::domain::progress::Progress;
 use crate::domain::{
-    Address, AuditEvent, Database, DatabaseState, EnvironmentId, Instance, Number, Phase, Record, RecordId,
-    StatusClass,
+    Address, AuditEvent, Database, DatabaseId, DatabaseState, EnvironmentId, Instance, Number, Phase, Record,
+    RecordId, StatusClass,
 };
 use crate::tui::text;
 
@@ -76,6 +76,22 @@ pub(crate) struct Details {
     pub(crate) record: Record,
     pub(crate) instance: Option<Instance>,
     pub(crate) database: Option<Database>,
+    /// The identifier of its database, listed or not.
+    pub(crate) database_id: DatabaseId,
+    /// The reset in progress.
+    pub(crate) reset: Option<ResetRow>,
+    /// The database that it had before a reset, until that is gone.
+    pub(crate) old_database: Option<Database>,
+}
+
+/// A reset in progress.
+#[derive(Debug, Clone)]
+pub(crate) struct ResetRow {
+    /// The record that claims the new database.
+    pub(crate) replacement: Record,
+    /// The new database; `None` until it is listed.
+    pub(crate) database: Option<Database>,
+    pub(crate) progress: Option<Progress>,
 }
 
 impl EnvironmentRow {

@@ -74,6 +74,17 @@ fn apply(model: &mut Model, msg: Msg) -> Vec<Effect> {
             });
             return finish(model, task, result);
         }
+        Msg::WasReset(task, result) => {
+            let result = result.map(|done| {
+                let (id, database) = (done.environment, done.database);
+                if done.switched {
+                    format!("{id} gets {database}")
+                } else {
+                    format!("{id} gets {database} once it is restored")
+                }
+            });
+            return finish(model, task, result);
+        }
         Msg::Paste(text) => input::paste(model, &text),
         Msg::Resize(width, height) => resize(model, Size::new(width, height)),
         Msg::Connected { fleet, region } => {

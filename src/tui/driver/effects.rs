@@ -68,7 +68,8 @@ impl<S: Surface> Driver<S> {
             | Effect::Pin(..)
             | Effect::Hold(..)
             | Effect::Release(..)
-            | Effect::Terminate(..) => self.send_request(effect),
+            | Effect::Terminate(..)
+            | Effect::Reset(..) => self.send_request(effect),
         }
         Ok(())
     }
@@ -150,6 +151,7 @@ impl<S: Surface> Driver<S> {
                     let result = engine.terminate(&id).await;
                     Msg::Terminated(token, id, result)
                 }
+                Effect::Reset(token, id) => Msg::WasReset(token, engine.reset(&id).await),
                 _ => return,
             };
             let audit = Msg::Engine(engine::Event::AuditWriteFailed(engine.audit_failure()));

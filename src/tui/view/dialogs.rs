@@ -203,7 +203,7 @@ fn current_end(styles: &Styles, expires_at: Option<DateTime<Utc>>, now: DateTime
     }
 }
 
-/// Draws the confirmation of a termination with what it destroys, and where.
+/// Draws the confirmation of a termination or a reset with what it destroys, and where.
 pub(crate) fn terminate(
     styles: &Styles,
     buf: &mut Buffer,
@@ -231,11 +231,12 @@ pub(crate) fn terminate(
     // The question and the keys have their rows even if not all losses fit.
     let reserved = if prompt.confirmation.is_some() { 3 } else { 1 };
     let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(reserved);
-    let title = format!("Terminate {} {} {}?", prompt.name, glyphs.dot, prompt.id);
+    let (capital, verb) = prompt.loss.verb();
+    let title = format!("{capital} {} {} {}?", prompt.name, glyphs.dot, prompt.id);
     let area = frame::dialog(styles, buf, &title, TERMINATE_WIDTH, height);
     line::put_all(buf, without_end(area, reserved), lines, glyphs.ellipsis);
     let Some(required) = &prompt.confirmation else {
-        keys(styles, buf, area, &[("y", "terminate"), ("n", "cancel")]);
+        keys(styles, buf, area, &[("y", verb), ("n", "cancel")]);
         return None;
     };
     let question = format!("Type {required} to confirm: ");
@@ -245,7 +246,7 @@ pub(crate) fn terminate(
     let role = if prompt.is_confirmed() { "danger" } else { "field.focus" };
     let style = styles.role("field.focus").patch(styles.role(role));
     let cursor = field::draw(buf, without_start(row, used), &prompt.typed, style);
-    keys(styles, buf, area, &[("enter", "terminate"), ("esc", "cancel")]);
+    keys(styles, buf, area, &[("enter", verb), ("esc", "cancel")]);
     cursor
 }
 

@@ -7,7 +7,7 @@ use rstest::rstest;
 
 use super::harness::run_binary;
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "demo",
     "ls",
     "pool",
@@ -16,6 +16,7 @@ const COMMANDS: [&str; 16] = [
     "launch",
     "extend",
     "terminate",
+    "reset",
     "logs",
     "open",
     "engine",
@@ -45,6 +46,7 @@ fn output(arguments: &[&str]) -> String {
 #[case::launch("launch")]
 #[case::extend("extend")]
 #[case::terminate("terminate")]
+#[case::reset("reset")]
 #[case::logs("logs")]
 #[case::open("open")]
 #[case::engine("engine")]

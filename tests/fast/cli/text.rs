@@ -100,6 +100,38 @@ async fn terminate_of_others_asks_for_the_name() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn reset_asks_and_waits() {
+    let account = TestAccount::new(FLEET);
+    let refused = account.run_and_answer(&["reset", "ledger-spike"], "yes\n").await;
+    insta::assert_snapshot!("reset_not_confirmed", refused.transcript());
+    let run = account.run_and_answer(&["reset", "checkout-fix"], "yes\n").await.ok();
+    assert!(run.out.contains("instead of hatchery-dev-"), "{run:#?}");
+    let again = account.run(&["reset", "checkout-fix", "--yes"]).await;
+    assert_eq!(again.code, std::process::ExitCode::from(5), "{again:#?}");
+    assert!(again.err.contains("in progress since"), "{again:#?}");
+    let listed = account.run(&["ls"]).await.ok();
+    assert_eq!(listed.out.matches("checkout-fix").count(), 1, "{listed:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn reset_waits_for_the_instance() {
+    let account = TestAccount::new(FLEET);
+    let run = account.run(&["reset", "checkout-fix", "--yes", "--wait", "--json"]).await.ok();
+    let document: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!((&document["done"], &document["switched"]), (&true.into(), &true.into()), "{run:#?}");
+    let listed = account.run(&["ls", "--json"]).await.ok();
+    let listed: serde_json::Value = serde_json::from_str(&listed.out).unwrap();
+    let environments = listed["environments"].as_array().unwrap();
+    let found = environments.iter().find(|found| found["name"] == "checkout-fix").unwrap();
+    assert_eq!(found["database"]["id"], document["database"]);
+    let pool = account.run(&["pool", "--json"]).await.ok();
+    let pool: serde_json::Value = serde_json::from_str(&pool.out).unwrap();
+    let databases = pool["databases"].as_array().unwrap();
+    let used = databases.iter().find(|found| found["id"] == document["database"]).unwrap();
+    assert_eq!((&used["state"], &used["environment"]), (&"claimed".into(), &document["id"]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn engine_text() {
     let account = TestAccount::new(FLEET);
     assert_text!("engine_dry_run_text", account.run(&["engine", "--once", "--dry-run"]).await);

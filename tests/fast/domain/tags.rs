@@ -11,8 +11,8 @@ use hatchery::domain::tags::{self, key, role};
 use hatchery::domain::text::Untrusted;
 use hatchery::domain::{
     CompanyTags, Database, DatabaseId, Fleet, Instance, InstanceId, Label, LaunchFailure, NewDatabase,
-    NewEnvironment, NewFleet, NewRecord, Number, Phase, Policy, Purpose, Record, RecordId, Snapshot,
-    SnapshotId, StatusClass, SubnetId, TagChanges, Tags, Termination,
+    NewEnvironment, NewFleet, NewRecord, Number, Phase, Policy, Purpose, Record, RecordId, Replaces,
+    Snapshot, SnapshotId, StatusClass, SubnetId, TagChanges, Tags, Termination,
 };
 
 use crate::support::worlds::*;
@@ -82,6 +82,7 @@ fn instance_is_parsed_from_its_tags() {
         phase: Some(Phase::Images),
         detail: Some("pulling \u{1b}[1mpayments".into()),
         timeline,
+        database: None,
         digests: [("payments".into(), DIGEST.into())].into(),
         orphan_since: Some(time("11:00:00")),
         ..instance(7)
@@ -237,6 +238,8 @@ fn record_is_parsed_from_its_name_and_tags() {
         attempt: 2,
         instance: Some(InstanceId::new("i-7")),
         retirement: false,
+        replaces: None,
+        database: None,
         failure: Some(LaunchFailure { at: time("13:00:00"), reason: "no room left".into() }),
         claim: Some("c0ffee".into()),
         failed_step: None,
@@ -325,6 +328,31 @@ fn launch_tags_round_trip() {
     assert_eq!(new.identity_tags(), identity);
     take_company_tags(&mut identity);
     assert!(identity.keys().all(|key| key.starts_with("hatchery:")), "{identity:?}");
+}
+
+#[test]
+fn replacement_names_its_environment() {
+    let replaces = Replaces { record: RecordId::new("lt-3"), environment: id(3) };
+    let new = new_record(Purpose::Replace(replaces.clone()));
+    let read = parse_record("hatchery/dev/7", &new.tags()).unwrap();
+    assert_eq!((read.replaces.as_ref(), read.database), (Some(&replaces), Some(Number(7))));
+    assert!(!read.is_environment() && !read.retirement && read.is_wanted());
+    // An engine that does not know the role takes it for lost.
+    let mut tags = new.tags();
+    tags.insert(key::ROLE.into(), role::ENVIRONMENT.into());
+    assert_eq!(parse_record("hatchery/dev/7", &tags).unwrap().replaces, Some(replaces));
+    // One whose tag is lost or invalid is for no environment.
+    for value in [None, Some("lt-3"), Some("lt-3 devx-3"), Some("lt-3 dev-x")] {
+        let mut tags = new.tags();
+        tags.remove(key::REPLACES);
+        tags.extend(value.map(|value| (key::REPLACES.to_owned(), value.to_owned())));
+        let read = parse_record("hatchery/dev/7", &tags).unwrap();
+        assert_eq!(read.replaces.unwrap().record, RecordId::new(""), "{value:?}");
+    }
+    let mut tags = new.tags();
+    tags.remove(key::ROLE);
+    let lost = Record::parse(&name(), RecordId::new("lt-1"), "hatchery/dev/7", time("09:00:00"), &tags);
+    assert_eq!(lost.unwrap().unwrap_err().lost[key::ROLE], role::REPLACEMENT);
 }
 
 #[test]

@@ -92,6 +92,38 @@ fn terminate_requires_the_name_unless_owned() {
 }
 
 #[test]
+fn reset_always_asks_and_requires_the_name_unless_owned() {
+    let mut model = model(100, 24);
+    press(&mut model, &["down", "down", "down", "down"]);
+    assert!(press(&mut model, &["ctrl-r", "enter"]).is_empty(), "enter alone resets nothing");
+    assert!(screen(&model).contains("all data in database hatchery-dev-12"), "{}", screen(&model));
+    let effects = press(&mut model, &["y"]);
+    assert!(matches!(effects.as_slice(), [Effect::Reset(_, id)] if id.to_string() == "dev-12"));
+    press(&mut model, &["down", "ctrl-r"]);
+    assert!(screen(&model).contains("reset: it is not ready"), "{}", screen(&model));
+}
+
+#[test]
+fn reset_in_progress_is_shown_and_disables_another() {
+    let mut model = model(100, 40);
+    let mut next = world();
+    let user = next.records.items.iter().find(|record| record.name == "checkout-fix").unwrap().clone();
+    let mut replacement = record(40, "dev-40", "amy", 1, 0);
+    (replacement.expires_at, replacement.instance) = (None, None);
+    replacement.replaces =
+        Some(hatchery::domain::Replaces { record: user.id, environment: user.environment });
+    next.records.items.push(replacement);
+    send(&mut model, Msg::Engine(Event::World(Arc::new(next))));
+    press(&mut model, &["down", "down", "down", "down"]);
+    press(&mut model, &["ctrl-r"]);
+    assert!(screen(&model).contains("a reset is in progress"), "{}", screen(&model));
+    press(&mut model, &["enter"]);
+    let details = screen(&model);
+    assert!(details.contains("hatchery-dev-40 (to be restored) replaces hatchery-dev-12"), "{details}");
+    assert!(!details.contains("dev-40 (dev-40)"), "it is no environment of its own: {details}");
+}
+
+#[test]
 fn terminate_after_the_environment_is_gone() {
     let mut model = model(100, 24);
     press(&mut model, &["down", "down", "down", "down", "x"]);
@@ -379,6 +411,7 @@ proptest! {
 #[case::launch(&["l"])]
 #[case::extend(&["e"])]
 #[case::terminate(&["x"])]
+#[case::reset(&["ctrl-r"])]
 #[case::open_menu(&["O"])]
 #[case::palette(&[":"])]
 #[case::help(&["?"])]

@@ -26,6 +26,8 @@ pub(crate) enum Response {
     Hold(Option<RecordId>, HoldRequest),
     /// Close the dialog and terminate an environment.
     Terminate(RecordId, EnvironmentId),
+    /// Close the dialog and give an environment a fresh database.
+    Reset(RecordId, EnvironmentId),
     /// Close the dialog and open an endpoint of an environment.
     Open(EnvironmentId, Address),
     /// Close the dialog and run an action.

@@ -1,4 +1,4 @@
-//! The confirmation before an environment is terminated.
+//! The confirmation before an environment is terminated, or loses its database.
 
 use std::time::Duration;
 
@@ -13,8 +13,28 @@ use crate::tui::app::form::edit;
 use crate::tui::app::rows::EnvironmentRow;
 use crate::tui::format;
 
+/// What is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// All of it, by a termination.
+    Environment,
+    /// The data, by a reset.
+    Database,
+}
+
+impl Loss {
+    /// Returns the action, for the title and the keys.
+    pub(crate) fn verb(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Environment => ("Terminate", "terminate"),
+            Self::Database => ("Reset", "reset"),
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct TerminatePrompt {
+    pub(crate) loss: Loss,
     pub(crate) record: RecordId,
     pub(crate) id: EnvironmentId,
     pub(crate) name: String,
@@ -24,8 +44,9 @@ pub(crate) struct TerminatePrompt {
 }
 
 impl TerminatePrompt {
-    pub(crate) fn new(row: &EnvironmentRow, user: &str) -> Self {
+    pub(crate) fn new(row: &EnvironmentRow, user: &str, loss: Loss) -> Self {
         Self {
+            loss,
             record: row.record.clone(),
             id: row.id.clone(),
             name: row.name.clone(),
@@ -43,6 +64,14 @@ impl TerminatePrompt {
     pub(crate) fn losses(&self, row: Option<&EnvironmentRow>, now: DateTime<Utc>) -> Vec<String> {
         let Some(row) = row else { return vec![format!("nothing: {} no longer exists", self.id)] };
         let mut losses = Vec::new();
+        if self.loss == Loss::Database {
+            let id = &row.details.database_id;
+            losses.push(format!("all data in database {id}, which is deleted; no final snapshot"));
+            if self.confirmation.is_some() {
+                losses.push(format!("the work of its owner, {}", row.owner));
+            }
+            return losses;
+        }
         if let Some(instance) = &row.details.instance {
             let minutes = format::between(instance.launched_at, now).as_secs() / 60;
             let up = format_duration(Duration::from_secs(minutes * 60));
@@ -52,7 +81,7 @@ impl TerminatePrompt {
         }
         losses.push(match &row.details.database {
             Some(database) => format!("database {} and its data; no final snapshot", database.id),
-            None => format!("database {}", row.id.database_id()),
+            None => format!("database {}", row.details.database_id),
         });
         if !row.details.record.services.is_empty() {
             losses.push(format!("services under test: {}", row.services));
@@ -64,7 +93,11 @@ impl TerminatePrompt {
     }
 
     pub(super) fn key(&mut self, key: KeyEvent) -> Response {
-        let yes = Response::Terminate(self.record.clone(), self.id.clone());
+        let (record, id) = (self.record.clone(), self.id.clone());
+        let yes = match self.loss {
+            Loss::Environment => Response::Terminate(record, id),
+            Loss::Database => Response::Reset(record, id),
+        };
         match (key.code, &self.confirmation) {
             (KeyCode::Esc, _) | (KeyCode::Char('n' | 'N' | 'q'), None) => Response::Close,
             (KeyCode::Char('y' | 'Y'), None) => yes,

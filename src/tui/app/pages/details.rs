@@ -9,7 +9,7 @@ use crate::domain::format::format_duration;
 use crate::domain::text::Untrusted;
 use crate::domain::{Instance, Phase, RecordId};
 use crate::tui::app::model::Model;
-use crate::tui::app::rows::{EnvironmentRow, TimeLeft};
+use crate::tui::app::rows::{EnvironmentRow, ResetRow, TimeLeft};
 use crate::tui::format;
 
 /// The most events of the environment that are shown.
@@ -44,6 +44,9 @@ pub(super) fn lines(model: &Model, record: &RecordId, width: usize) -> Vec<Line<
     for problem in &row.problems {
         page.styled_value("Problem", "level.error", &format!("{} {problem}", styles.glyphs.warning));
     }
+    if let Some(reset) = &row.details.reset {
+        self::reset(&mut page, model, row, reset);
+    }
     record_values(&mut page, model, row);
     endpoints(&mut page, row);
     resources(&mut page, row);
@@ -52,6 +55,24 @@ pub(super) fn lines(model: &Model, record: &RecordId, width: usize) -> Vec<Line<
     }
     activity(&mut page, model, row);
     page.into_lines()
+}
+
+/// Adds how far a reset is: the environment keeps its old database until the new one is usable.
+fn reset(page: &mut Page<'_>, model: &Model, row: &EnvironmentRow, reset: &ResetRow) {
+    let since = format::date_time(reset.replacement.created_at, model.styles.zone);
+    page.value("Reset", format!("requested by {} at {since}", reset.replacement.owner));
+    let next = reset.replacement.environment.database_id();
+    let status =
+        reset.database.as_ref().map_or("to be restored".to_owned(), |found| found.status.to_string());
+    let mut spans =
+        vec![page.styles.span("text", format!("{next} ({status}) replaces {}", row.details.database_id))];
+    if let Some(progress) =
+        reset.progress.filter(|_| reset.database.as_ref().is_some_and(|found| !found.is_ready()))
+    {
+        spans.push(Span::raw("  "));
+        spans.extend(page.styles.bar(progress.ratio, PROGRESS_BAR_WIDTH));
+    }
+    page.spans("", spans);
 }
 
 fn record_values(page: &mut Page<'_>, model: &Model, row: &EnvironmentRow) {
@@ -128,6 +149,10 @@ fn resources(page: &mut Page<'_>, row: &EnvironmentRow) {
     } else {
         page.no_value("Database", "not listed");
     }
+    if let Some(old) = &row.details.old_database {
+        let text = format!("{} ({}), until the instance uses the new one", old.id, old.status);
+        page.value("Old database", text);
+    }
 }
 
 /// Adds when each phase of the bootstrap began and how long it took.
@@ -162,12 +187,17 @@ fn bootstrap(page: &mut Page<'_>, instance: &Instance) {
 }
 
 fn activity(page: &mut Page<'_>, model: &Model, row: &EnvironmentRow) {
-    let (id, database) = (row.id.to_string(), row.id.database_id());
+    let (id, database) = (row.id.to_string(), &row.details.database_id);
+    let own = row.id.database_id();
+    let next = row.details.reset.as_ref().map(|reset| reset.replacement.environment.database_id());
+    let databases = [Some(database), Some(&own), next.as_ref()];
     let mut events = model
         .activity
         .events
         .iter()
-        .filter(|event| event.target == id || event.target == database.as_str())
+        .filter(|event| {
+            event.target == id || databases.iter().flatten().any(|database| event.target == database.as_str())
+        })
         .take(MAX_EVENTS)
         .peekable();
     if events.peek().is_some() {
