@@ -20,6 +20,7 @@ mod context;
 mod dashboard;
 mod database_checks;
 mod demo;
+mod diff;
 mod doctor;
 mod engine;
 mod extend;
@@ -38,6 +39,8 @@ mod open;
 mod options;
 mod pool;
 mod prove;
+mod redeploy;
+mod services;
 mod stack;
 mod table;
 mod terminate;
@@ -135,6 +138,15 @@ enum OnFleet {
         #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
         by: Duration,
     },
+    /// Deploy other versions of an environment's services, or the same ones anew
+    Redeploy(redeploy::RedeployArgs),
+    /// Compare the services of two environments
+    Diff {
+        /// Id of the first environment, or its name if that is unique
+        first: String,
+        /// Id of the second environment, or its name if that is unique
+        second: String,
+    },
     /// Terminate an environment and delete its database
     Terminate {
         /// Id of the environment, or its name if that is unique
@@ -165,13 +177,24 @@ impl Headless {
     /// Whether `--read-only` forbids it.
     fn is_write(&self) -> bool {
         match self {
-            Self::OnFleet(OnFleet::Launch(_) | OnFleet::Extend { .. } | OnFleet::Terminate { .. }) => true,
+            Self::OnFleet(
+                OnFleet::Launch(_)
+                | OnFleet::Extend { .. }
+                | OnFleet::Redeploy(_)
+                | OnFleet::Terminate { .. },
+            ) => true,
             Self::OnFleet(OnFleet::Engine { dry_run, .. }) => !dry_run,
             Self::OnFleet(OnFleet::Images { command }) => command.is_some(),
             Self::OnFleet(OnFleet::Pool { command }) => command.is_some(),
             Self::Fleet(command) => command.is_write(),
             Self::Doctor { prove, .. } => *prove,
-            Self::OnFleet(OnFleet::Ls | OnFleet::Activity { .. } | OnFleet::Logs(_) | OnFleet::Open(_))
+            Self::OnFleet(
+                OnFleet::Ls
+                | OnFleet::Activity { .. }
+                | OnFleet::Diff { .. }
+                | OnFleet::Logs(_)
+                | OnFleet::Open(_),
+            )
             | Self::Stack(_)
             | Self::Completions { .. }
             | Self::Man => false,
@@ -301,6 +324,8 @@ async fn run_on_fleet(command: OnFleet, session: &Session) -> Result<ExitCode, F
         OnFleet::Images { command } => images::run(&context, command.as_ref()).await,
         OnFleet::Launch(args) => launch::run(&context, args).await,
         OnFleet::Extend { env, by } => extend::run(&context, &env, by).await,
+        OnFleet::Redeploy(args) => redeploy::run(&context, args).await,
+        OnFleet::Diff { first, second } => diff::run(&context, &first, &second).await,
         OnFleet::Terminate { env, yes } => terminate::run(&context, &env, yes).await,
         OnFleet::Logs(args) => logs::run(&context, args).await,
         OnFleet::Open(args) => open::run(&context, args, &session.forwards).await,

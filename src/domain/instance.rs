@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::deployment::{Deployment, Rollout};
 use super::error::{CloudError, ErrorClass};
 use super::ids::{EnvironmentId, FleetName, InstanceId, RecordId};
-use super::record::Record;
+use super::record::{Record, parse_services};
 use super::step_failure::StepFailure;
 use super::tags::{self, Tags, key, role};
 use super::text::Untrusted;
@@ -111,6 +111,8 @@ pub struct Instance {
     pub timeline: BTreeMap<Phase, u64>,
     /// The digests of the images that the services under test run, such as `sha256:…`.
     pub digests: BTreeMap<Untrusted, Untrusted>,
+    /// The copy of the record's services under test and their image tags, which the instance deploys.
+    pub services: BTreeMap<Untrusted, Untrusted>,
     /// The copy of the record's last request to deploy anew.
     pub deployment: Option<Deployment>,
     /// How far the instance is with the last request that it has seen; `None` if its bootstrap is too old to deploy anew.
@@ -194,6 +196,7 @@ impl Instance {
             detail: tags::text(tags, key::DETAIL).filter(|detail| !detail.is_empty()),
             timeline: tags.get(key::TIMELINE).map(|value| parse_timeline(value)).unwrap_or_default(),
             digests: parse_digests(tags),
+            services: parse_services(tags),
             deployment: tags.get(key::DEPLOYMENT).and_then(|value| Deployment::parse(value)),
             rollout: tags.get(key::ROLLOUT).and_then(|value| Rollout::parse(value)),
             orphan_since: tags::parse_time(tags, key::ORPHAN_SINCE),

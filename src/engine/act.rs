@@ -22,6 +22,7 @@ use crate::domain::{
     TagChanges, Unreadable, UnreadableKind, World,
 };
 
+mod deployment;
 mod teardown;
 
 /// How many steps of one priority run at the same time.
@@ -185,6 +186,9 @@ impl Actor<'_> {
             }
             Step::MirrorExpiry { instance, expires_at, .. } => {
                 skip_if_gone(cloud.tag_instance(instance, &TagChanges::expire_at(*expires_at)).await)
+            }
+            Step::MirrorDeployment { record, environment, instance } => {
+                self.mirror_deployment(record, environment, instance).await
             }
             Step::GiveUp { record, .. } => self.give_up(record, reason).await,
             Step::MarkReaping { record, .. } => self.mark_reaping(record).await,

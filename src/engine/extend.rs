@@ -86,7 +86,7 @@ impl Engine {
         self.look_again(|| self.read_record(id, what)).await
     }
 
-    async fn policy_of(&self, id: &EnvironmentId, what: &str) -> Result<Policy, Failure> {
+    pub(super) async fn policy_of(&self, id: &EnvironmentId, what: &str) -> Result<Policy, Failure> {
         let fleet = self.cloud.fleet(&id.fleet).await.map_err(|error| Failure::cloud(what, &error))?;
         fleet.map(|fleet| fleet.policy).ok_or_else(|| no_such_environment(id))
     }
@@ -209,7 +209,12 @@ fn no_such_environment(id: &EnvironmentId) -> Failure {
     Failure::new(Kind::NotFound, format!("there is no environment {id}"), "list them with: hatchery ls")
 }
 
-fn check_not_ending(record: &Record, policy: &Policy, now: DateTime<Utc>, what: &str) -> Result<(), Failure> {
+pub(super) fn check_not_ending(
+    record: &Record,
+    policy: &Policy,
+    now: DateTime<Utc>,
+    what: &str,
+) -> Result<(), Failure> {
     let why = if let Some(termination) = &record.terminate {
         format!("{} requested its termination", termination.by)
     } else if lifecycle::is_ending(record, policy, now) {

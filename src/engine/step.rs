@@ -58,6 +58,15 @@ pub enum Step {
         /// The record's expiry.
         expires_at: DateTime<Utc>,
     },
+    /// Copies the record's services and its last request to deploy to the instance.
+    MirrorDeployment {
+        /// The record with the request.
+        record: RecordId,
+        /// The record's environment.
+        environment: EnvironmentId,
+        /// The changed instance.
+        instance: InstanceId,
+    },
     /// Marks an environment as failed for good.
     GiveUp {
         /// The changed record.
@@ -232,6 +241,7 @@ impl Step {
             | Self::LaunchInstance { .. }
             | Self::RecordInstance { .. }
             | Self::MirrorExpiry { .. }
+            | Self::MirrorDeployment { .. }
             | Self::GiveUp { .. }
             | Self::UnmarkReaping { .. }
             | Self::StartDatabase { .. }
@@ -259,6 +269,7 @@ impl Step {
             Self::LaunchInstance { .. } => "launch-instance",
             Self::RecordInstance { .. } => "note-instance",
             Self::MirrorExpiry { .. } => "mirror-expiry",
+            Self::MirrorDeployment { .. } => "mirror-deployment",
             Self::GiveUp { .. } => "give-up",
             Self::MarkReaping { .. } => "mark-reaping",
             Self::UnmarkReaping { .. } => "unmark-reaping",
@@ -296,6 +307,7 @@ impl Step {
             | Self::Orphan { what: Orphan::Record(_, environment), .. }
             | Self::DeleteRecord { environment, .. } => environment.to_string(),
             Self::MirrorExpiry { instance, .. }
+            | Self::MirrorDeployment { instance, .. }
             | Self::TerminateInstance { instance, .. }
             | Self::Orphan { what: Orphan::Instance(instance), .. } => instance.to_string(),
             Self::Orphan { what: Orphan::Database(database), .. }
@@ -319,6 +331,7 @@ impl Step {
             Self::CreateClaimed { record, .. }
             | Self::LaunchInstance { record, .. }
             | Self::RecordInstance { record, .. }
+            | Self::MirrorDeployment { record, .. }
             | Self::GiveUp { record, .. }
             | Self::MarkReaping { record, .. }
             | Self::UnmarkReaping { record, .. }

@@ -113,6 +113,7 @@ pub(crate) fn instance(number: u32) -> Instance {
         detail: None,
         timeline: BTreeMap::new(),
         digests: BTreeMap::new(),
+        services: BTreeMap::new(),
         deployment: None,
         rollout: None,
         orphan_since: None,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ratatui::text::{Line, Span};
 
 use super::page::Page;
-use crate::domain::format::format_duration;
+use crate::domain::format::{format_duration, short_digest};
 use crate::domain::text::Untrusted;
 use crate::domain::{Instance, Phase, RecordId};
 use crate::tui::app::model::Model;
@@ -17,9 +17,6 @@ const MAX_EVENTS: usize = 20;
 
 /// The width of the bars of the longest phases, in columns.
 const PHASE_BAR_WIDTH: usize = 24;
-
-/// The length of `sha256:` with 12 digits, as Docker shows digests.
-const SHORT_DIGEST: usize = 19;
 
 const PROGRESS_BAR_WIDTH: usize = 18;
 
@@ -82,8 +79,7 @@ fn record_values(page: &mut Page<'_>, model: &Model, row: &EnvironmentRow) {
     let digests = row.details.instance.as_ref().map(|instance| &instance.digests);
     for (index, (service, tag)) in record.services.iter().enumerate() {
         let digest = digests.and_then(|digests| digests.get(service));
-        let digest =
-            digest.map(|digest| format!(" (runs {})", &digest.raw()[..SHORT_DIGEST])).unwrap_or_default();
+        let digest = digest.map(|digest| format!(" (runs {})", short_digest(digest))).unwrap_or_default();
         page.value(if index == 0 { "Services" } else { "" }, format!("{service} = {tag}{digest}"));
     }
 }
