@@ -9,6 +9,7 @@ use crate::cloud::{DynAccount, Observed, Result};
 
 mod account;
 mod api;
+mod deployments;
 mod events;
 mod faults;
 mod interventions;

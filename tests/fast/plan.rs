@@ -69,6 +69,13 @@ fn apply(world: &mut World, step: &Step) {
                 record.instance = Some(instance.clone());
             }
         }
+        Step::MirrorDeployment { record, instance, .. } => {
+            let Some(record) = find(world, record).cloned() else { return };
+            for found in world.instances.items.iter_mut().filter(|i| i.id == *instance) {
+                found.deployment.clone_from(&record.deployment);
+                found.services.clone_from(&record.services);
+            }
+        }
         Step::MirrorExpiry { instance, expires_at, .. } => {
             for found in world.instances.items.iter_mut().filter(|i| i.id == *instance) {
                 found.expires_at = Some(*expires_at);

@@ -9,6 +9,7 @@ use hatchery::domain::tags::{self, Tags, key};
 use hatchery::domain::{CloudError, EnvironmentId, Policy};
 
 use crate::alive::Alive;
+use crate::deployments::Deployments;
 use crate::ownership::{Ownership, find_record, fleet_of, is_pool, record_name};
 use crate::refusal_counts::{MAX_REFUSALS, RefusalCounts};
 use crate::swarm::is_reported;
@@ -76,6 +77,7 @@ pub(crate) struct InvariantChecker {
     creating_since: BTreeMap<String, DateTime<Utc>>,
     /// The refused changes of each fleet's engines within the last hour, by operation.
     refusals: RefusalCounts,
+    pub(crate) deployments: Deployments,
     pub(crate) violations: Vec<String>,
 }
 
@@ -128,6 +130,7 @@ impl InvariantChecker {
                 if is_engine(who) {
                     self.foreign(state, who, id);
                     self.give_up(state, who, id);
+                    self.deployment(state, who, id);
                     self.one_database(state, id);
                 }
                 self.ownership.update_lost_tags(state, is_engine(who), id);
@@ -202,6 +205,16 @@ impl InvariantChecker {
     fn raise_confirmed(&mut self, record: &str, expires_at: DateTime<Utc>) {
         let latest = self.confirmed.entry(record.to_owned()).or_insert(expires_at);
         *latest = expires_at.max(*latest);
+    }
+
+    /// I4: deploying anew changes nothing by which an environment lives.
+    fn deployment(&mut self, state: &State, who: &str, id: &str) {
+        let Some((_, template)) = state.templates().find(|(own, _)| *own == id) else { return };
+        let before = self.ownership.templates.get(id).map(|(_, tags)| tags);
+        let more = before.and_then(|before| Deployments::changed(id, who, before, &template.tags));
+        if let Some(what) = more {
+            self.violation(state, "I4", what);
+        }
     }
 
     fn update_template(&mut self, state: &State, id: &str) {

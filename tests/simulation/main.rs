@@ -14,6 +14,8 @@ mod builders;
 mod cloud_layer;
 mod crash_injector;
 mod demand;
+mod deployers;
+mod deployments;
 mod ends;
 mod engine_invariants;
 mod engine_loop;
