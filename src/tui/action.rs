@@ -5,6 +5,7 @@
 pub(crate) enum Action {
     Launch,
     Extend,
+    Redeploy,
     Terminate,
     Open,
     OpenMenu,
@@ -12,6 +13,7 @@ pub(crate) enum Action {
     CopyId,
     Logs,
     Details,
+    Diff,
     Health,
     Images,
     Filter,
@@ -47,7 +49,7 @@ pub(crate) enum Context {
     Main,
     Details,
     Logs,
-    /// Help, health and images.
+    /// Help, health, images and comparisons.
     Page,
 }
 
@@ -136,11 +138,13 @@ pub(crate) static ACTIONS: &[Entry] = {
     &[
         entry(Action::Launch, "launch", &["l"], "launch", "Launch an environment", Environment, MAIN).mutates().hint(90),
         entry(Action::Extend, "extend", &["e"], "extend", "Extend the environment, or keep one that is being reaped", Environment, ONE).mutates().hint(70),
+        entry(Action::Redeploy, "redeploy", &["u"], "redeploy", "Deploy other versions of the environment's services", Environment, ONE).mutates().hint(67),
         entry(Action::Terminate, "terminate", &["x"], "terminate", "Terminate the environment and delete its database", Environment, ONE).mutates().hint(65),
         entry(Action::Open, "open", &["o"], "open", "Open the application in the browser", Environment, ONE).hint(75),
         entry(Action::OpenMenu, "open-menu", &["O"], "open…", "Choose what to open: application, dashboard or log viewer", Environment, ONE),
         entry(Action::Logs, "logs", &["L"], "logs", "Stream the environment's log", Environment, ONE).hint(72),
         entry(Action::Details, "details", &["enter"], "details", "Show the environment's details", Environment, MAIN).hint(60),
+        entry(Action::Diff, "diff", &["="], "compare", "Compare the services with those of another environment", Environment, ONE),
         entry(Action::CopyUrl, "copy-url", &["y"], "copy URL", "Copy the application's URL", Environment, ONE),
         entry(Action::CopyId, "copy-id", &["Y"], "copy id", "Copy the environment's id", Environment, ONE),
         entry(Action::Follow, "follow", &["f"], "follow", "Follow the end of the log, or pause", Log, LOGS).hint(80),

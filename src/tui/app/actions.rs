@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use super::dialog::Dialog;
+use super::dialog::diff::DiffMenu;
 use super::dialog::extend::ExtendPrompt;
 use super::dialog::launch::LaunchForm;
 use super::dialog::open::{OpenMenu, no_address};
 use super::dialog::palette::Palette;
+use super::dialog::redeploy::RedeployForm;
 use super::dialog::response::Response;
 use super::dialog::terminate::TerminatePrompt;
 use super::log_actions;
@@ -18,6 +20,7 @@ use super::regions::Pane;
 use super::rows::EnvironmentRow;
 use crate::cloud::LogQuery;
 use crate::domain::format::format_exact_duration;
+use crate::domain::record::max_services;
 use crate::domain::{Address, EnvironmentId, RecordId};
 use crate::failure::Failure;
 use crate::tui::action::Action;
@@ -45,6 +48,8 @@ pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Images => return open_screen(model, Screen::Images),
         Action::Back => return back(model),
         Action::Extend
+        | Action::Redeploy
+        | Action::Diff
         | Action::Terminate
         | Action::Open
         | Action::OpenMenu
@@ -109,6 +114,14 @@ pub(super) fn respond(model: &mut Model, dialog: Dialog, response: Response) -> 
             let task = model.start_task(format!("extending {id} by {}", format_exact_duration(by)));
             vec![Effect::Extend(task, id, by)]
         }
+        Response::Redeploy(record, id, request) => {
+            if !still_exists(model, &record, &id) {
+                return Vec::new();
+            }
+            let task = model.start_task(format!("requesting a deployment to {id}"));
+            vec![Effect::Redeploy(task, id, request)]
+        }
+        Response::Diff(first, second) => open_screen(model, Screen::Diff(Box::new((first, second)))),
         Response::Terminate(record, id) => {
             if !still_exists(model, &record, &id) {
                 return Vec::new();
@@ -308,6 +321,16 @@ fn run_on_environment(model: &mut Model, action: Action) -> Vec<Effect> {
     let Some(row) = model.current().cloned() else { return Vec::new() };
     match action {
         Action::Extend => model.dialog = Some(Dialog::Extend(ExtendPrompt::new(row.record, row.id))),
+        Action::Redeploy => {
+            if let Some(view) = &model.fleet_view {
+                let max = max_services(&view.world.fleet.policy.company_tags);
+                model.dialog = Some(Dialog::Redeploy(Box::new(RedeployForm::new(&row, max))));
+            }
+        }
+        Action::Diff => match DiffMenu::new(&row, model.environments.visible()) {
+            Some(menu) => model.dialog = Some(Dialog::Diff(menu)),
+            None => model.notify(Severity::Info, "compare: there is no other environment in the list"),
+        },
         Action::Terminate => {
             model.dialog = Some(Dialog::Terminate(TerminatePrompt::new(&row, &model.options.user)));
         }

@@ -40,6 +40,8 @@ impl Model {
         let needs_environment = matches!(
             action,
             Action::Extend
+                | Action::Redeploy
+                | Action::Diff
                 | Action::Terminate
                 | Action::Open
                 | Action::OpenMenu
@@ -52,9 +54,10 @@ impl Model {
             None if needs_environment => Some("no environment selected"),
             Some(row) if row.state == EnvironmentState::Terminating => match action {
                 Action::Terminate => Some("already terminating"),
-                Action::Extend => Some("too late: already terminating"),
+                Action::Extend | Action::Redeploy => Some("too late: already terminating"),
                 _ => None,
             },
+            Some(row) if action == Action::Redeploy => row.redeploy_disabled_reason(),
             _ => None,
         }
     }

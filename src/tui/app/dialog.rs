@@ -1,5 +1,7 @@
 //! Dialogs take all keys while they are open.
 
+pub(crate) mod diff;
+
 pub(crate) mod extend;
 
 pub(crate) mod launch;
@@ -8,17 +10,23 @@ pub(crate) mod open;
 
 pub(crate) mod palette;
 
+pub(crate) mod redeploy;
+
 pub(crate) mod response;
+
+mod services;
 
 pub(crate) mod terminate;
 
 use ratatui::crossterm::event::KeyEvent;
 use tui_input::Input;
 
+use self::diff::DiffMenu;
 use self::extend::ExtendPrompt;
 use self::launch::LaunchForm;
 use self::open::OpenMenu;
 use self::palette::Palette;
+use self::redeploy::RedeployForm;
 use self::response::Response;
 use self::terminate::TerminatePrompt;
 use super::form;
@@ -29,6 +37,8 @@ use crate::tui::action::Context;
 pub(crate) enum Dialog {
     Launch(Box<LaunchForm>),
     Extend(ExtendPrompt),
+    Redeploy(Box<RedeployForm>),
+    Diff(DiffMenu),
     Terminate(TerminatePrompt),
     Open(OpenMenu),
     Palette(Palette),
@@ -45,6 +55,8 @@ impl Dialog {
         match self {
             Self::Launch(form) => form.key(key),
             Self::Extend(prompt) => prompt.key(key),
+            Self::Redeploy(form) => form.key(key),
+            Self::Diff(menu) => menu.key(key),
             Self::Terminate(prompt) => prompt.key(key),
             Self::Open(menu) => menu.key(key, addresses),
             Self::Palette(palette) => palette.key(key, context),
@@ -60,18 +72,19 @@ impl Dialog {
         match self {
             Self::Launch(form) => form.touch(),
             Self::Extend(prompt) => prompt.validate(),
+            Self::Redeploy(form) => form.validate(),
             Self::Palette(palette) => palette.index = 0,
-            Self::Terminate(_) | Self::Open(_) | Self::Notice { .. } => {}
+            Self::Terminate(_) | Self::Open(_) | Self::Diff(_) | Self::Notice { .. } => {}
         }
     }
 
     /// Whether a text field has the focus.
     pub(crate) fn takes_text(&self) -> bool {
         match self {
-            Self::Launch(_) | Self::Palette(_) => true,
+            Self::Launch(_) | Self::Redeploy(_) | Self::Palette(_) => true,
             Self::Extend(prompt) => prompt.is_custom(),
             Self::Terminate(prompt) => prompt.confirmation.is_some(),
-            Self::Open(_) | Self::Notice { .. } => false,
+            Self::Open(_) | Self::Diff(_) | Self::Notice { .. } => false,
         }
     }
 
@@ -79,9 +92,10 @@ impl Dialog {
         match self {
             Self::Launch(form) => Some(&mut form.fields[form.focus].input),
             Self::Extend(prompt) => prompt.is_custom().then_some(&mut prompt.custom.input),
+            Self::Redeploy(form) => Some(&mut form.services.input),
             Self::Terminate(prompt) => prompt.confirmation.is_some().then_some(&mut prompt.typed),
             Self::Palette(palette) => Some(&mut palette.input),
-            Self::Open(_) | Self::Notice { .. } => None,
+            Self::Open(_) | Self::Diff(_) | Self::Notice { .. } => None,
         }
     }
 }

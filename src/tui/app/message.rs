@@ -8,7 +8,7 @@ use ratatui::crossterm::event::{KeyEvent, MouseEvent};
 use crate::clock::Clock;
 use crate::cloud::{LogItem, LogQuery};
 use crate::domain::{EnvironmentId, FleetName, InstanceId};
-use crate::engine::{Event, Extended, LaunchRequest, Launched, Terminating};
+use crate::engine::{Event, Extended, LaunchRequest, Launched, RedeployRequest, Redeployed, Terminating};
 use crate::failure::Failure;
 
 /// One instant, read from three clocks.
@@ -60,6 +60,8 @@ pub enum Msg {
     Launched(u64, Result<Launched, Failure>),
     /// The result of the extension with this task number.
     Extended(u64, Result<Extended, Failure>),
+    /// The result of the request to deploy with this task number.
+    Redeployed(u64, Result<Redeployed, Failure>),
     /// The result of the termination with this task number.
     Terminated(u64, EnvironmentId, Result<Terminating, Failure>),
     /// News from the log stream of this generation.
@@ -130,6 +132,8 @@ pub enum Effect {
     Launch(u64, LaunchRequest),
     /// Extend an environment; the result carries the task number.
     Extend(u64, EnvironmentId, Duration),
+    /// Deploy anew to an environment; the result carries the task number.
+    Redeploy(u64, EnvironmentId, RedeployRequest),
     /// Terminate an environment; the result carries the task number.
     Terminate(u64, EnvironmentId),
     /// Open a URL in the browser.

@@ -54,6 +54,10 @@ fn apply(model: &mut Model, msg: Msg) -> Vec<Effect> {
         }
         Msg::Launched(task, result) => return launched(model, task, result),
         Msg::Extended(task, result) => return extended(model, task, result),
+        Msg::Redeployed(task, result) => {
+            let result = result.map(|done| format!("deploying to {}: {}", done.environment, done.changes));
+            return finish(model, task, result);
+        }
         Msg::Terminated(task, id, result) => {
             let result = result.map(|done| match done.delayed_by {
                 None => format!("{id} is terminating"),

@@ -63,7 +63,9 @@ impl<S: Surface> Driver<S> {
             Effect::Forward(task, request) => self.forward(task, request),
             Effect::StopLogs => self.stop_logs(),
             Effect::FollowLogs(query, generation) => self.follow_logs(query, generation),
-            Effect::Launch(..) | Effect::Extend(..) | Effect::Terminate(..) => self.send_request(effect),
+            Effect::Launch(..) | Effect::Extend(..) | Effect::Redeploy(..) | Effect::Terminate(..) => {
+                self.send_request(effect);
+            }
         }
         Ok(())
     }
@@ -118,7 +120,7 @@ impl<S: Surface> Driver<S> {
         self.update(Msg::Copied(text, Copied::SentThrough(multiplexer)))
     }
 
-    /// Sends a launch, extension or termination to the engine.
+    /// Sends a launch, extension, deployment or termination to the engine.
     fn send_request(&mut self, effect: Effect) {
         let Some((engine, _)) = &self.engine else { return };
         let (engine, sender) = (engine.clone(), self.sender.clone());
@@ -126,6 +128,9 @@ impl<S: Surface> Driver<S> {
             let msg = match effect {
                 Effect::Launch(token, request) => Msg::Launched(token, engine.launch(&request).await),
                 Effect::Extend(token, id, by) => Msg::Extended(token, engine.extend(&id, by).await),
+                Effect::Redeploy(token, id, request) => {
+                    Msg::Redeployed(token, engine.redeploy(&id, &request).await)
+                }
                 Effect::Terminate(token, id) => {
                     let result = engine.terminate(&id).await;
                     Msg::Terminated(token, id, result)

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::{Address, EnvironmentId, RecordId};
-use crate::engine::LaunchRequest;
+use crate::engine::{LaunchRequest, RedeployRequest};
 use crate::tui::action::Action;
 
 #[derive(Debug)]
@@ -17,6 +17,10 @@ pub(crate) enum Response {
     Launch(LaunchRequest),
     /// Close the dialog and extend an environment.
     Extend(RecordId, EnvironmentId, Duration),
+    /// Close the dialog and deploy anew.
+    Redeploy(RecordId, EnvironmentId, RedeployRequest),
+    /// Close the dialog and compare two environments.
+    Diff(RecordId, RecordId),
     /// Close the dialog and terminate an environment.
     Terminate(RecordId, EnvironmentId),
     /// Close the dialog and open an endpoint of an environment.

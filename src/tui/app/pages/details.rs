@@ -7,7 +7,7 @@ use ratatui::text::{Line, Span};
 use super::page::Page;
 use crate::domain::format::{format_duration, short_digest};
 use crate::domain::text::Untrusted;
-use crate::domain::{Instance, Phase, RecordId};
+use crate::domain::{DeploymentStatus, Instance, Phase, RecordId};
 use crate::tui::app::model::Model;
 use crate::tui::app::rows::{EnvironmentRow, TimeLeft};
 use crate::tui::format;
@@ -42,6 +42,7 @@ pub(super) fn lines(model: &Model, record: &RecordId, width: usize) -> Vec<Line<
         page.styled_value("Problem", "level.error", &format!("{} {problem}", styles.glyphs.warning));
     }
     record_values(&mut page, model, row);
+    deployment(&mut page, model, row);
     endpoints(&mut page, row);
     resources(&mut page, row);
     if let Some(instance) = &row.details.instance {
@@ -82,6 +83,16 @@ fn record_values(page: &mut Page<'_>, model: &Model, row: &EnvironmentRow) {
         let digest = digest.map(|digest| format!(" (runs {})", short_digest(digest))).unwrap_or_default();
         page.value(if index == 0 { "Services" } else { "" }, format!("{service} = {tag}{digest}"));
     }
+}
+
+/// Adds the last request to deploy anew.
+fn deployment(page: &mut Page<'_>, model: &Model, row: &EnvironmentRow) {
+    let Some(request) = &row.details.record.deployment else { return };
+    let rollout = row.details.instance.as_ref().and_then(|instance| instance.rollout.as_ref());
+    let status = DeploymentStatus::new(request, rollout);
+    let at = format::date_time(request.at, model.styles.zone);
+    let detail = status.detail.map(|detail| format!(": {detail}")).unwrap_or_default();
+    page.value("Deployment", format!("{}, by {} at {at}{detail}", status.state, request.by));
 }
 
 fn endpoints(page: &mut Page<'_>, row: &EnvironmentRow) {
