@@ -14,8 +14,8 @@ use hatchery::domain::lifecycle::{self, Placement};
 use hatchery::domain::policy::RestoreFailures;
 use hatchery::domain::record::{LaunchFailure, Termination};
 use hatchery::domain::{
-    Database, DatabaseId, Instance, InstanceId, InstanceState, LastPass, Number, Record, RecordId, Spare,
-    TagChanges, Tags, Target, World,
+    Database, DatabaseId, Deployment, Instance, InstanceId, InstanceState, LastPass, Number, Record,
+    RecordId, Spare, TagChanges, Tags, Target, World,
 };
 use hatchery::engine::plan::{self, Plan, plan};
 use hatchery::engine::step::{Orphan, Priority, Step, TerminationReason};

@@ -34,6 +34,7 @@ mod operator_scripts;
 mod ownership;
 mod passes;
 mod people;
+mod redeploy;
 mod refusal_counts;
 mod refusals;
 mod refused_steps;

@@ -7,7 +7,7 @@ use rstest::rstest;
 
 use super::harness::run_binary;
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 18] = [
     "demo",
     "ls",
     "pool",
@@ -15,6 +15,8 @@ const COMMANDS: [&str; 16] = [
     "images",
     "launch",
     "extend",
+    "redeploy",
+    "diff",
     "terminate",
     "logs",
     "open",
@@ -44,6 +46,8 @@ fn output(arguments: &[&str]) -> String {
 #[case::images_bake("images bake")]
 #[case::launch("launch")]
 #[case::extend("extend")]
+#[case::redeploy("redeploy")]
+#[case::diff("diff")]
 #[case::terminate("terminate")]
 #[case::logs("logs")]
 #[case::open("open")]
