@@ -101,7 +101,10 @@ async fn actions_answer_with_the_command_documents() {
             },
         }))
         .response();
-    assert_eq!((&redeployed["id"], &redeployed["changes"]), (&json!("dev-1"), &json!("kyc → pr-7, payments f-123 → f-124")));
+    assert_eq!(
+        (&redeployed["id"], &redeployed["changes"]),
+        (&json!("dev-1"), &json!("kyc → pr-7, payments f-123 → f-124"))
+    );
     let tags = account.inspect().await.active()[0].tags.clone();
     assert_eq!(tags["hatchery:service.payments"], "f-124");
     assert!(tags["hatchery:deployment"].ends_with(" jo"), "{tags:?}");
@@ -168,7 +171,9 @@ async fn refusals_fail_the_invocation() {
     function
         .invoke(&json!({ "redeploy": { "environment": "dev-7", "services": { "payments": "a/b" } } }))
         .assert_failure("usage", &["an image tag is"]);
-    function.invoke(&json!({ "redeploy": { "environment": "dev-7" } })).assert_failure("not-found", &["dev-7"]);
+    function
+        .invoke(&json!({ "redeploy": { "environment": "dev-7" } }))
+        .assert_failure("not-found", &["dev-7"]);
     function
         .invoke(&json!({ "extend": { "environment": "dev-7", "by": "1h" } }))
         .assert_failure("not-found", &["dev-7"]);

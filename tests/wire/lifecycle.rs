@@ -80,7 +80,10 @@ async fn launch_extend_terminate_leaves_only_the_spare(#[case] kind: EmulatorKin
     account.set_rollout(&state.active()[0].id, "2026-01-01T00:00:00Z", "done").await;
     let update = ["redeploy", "checkout-fix", "--service", "payments=f-124", "--service", "kyc=pr-7"];
     let tags = redeploy(&account, &update, Ok(())).await;
-    assert_eq!((tags["hatchery:service.payments"].as_str(), tags["hatchery:service.kyc"].as_str()), ("f-124", "pr-7"));
+    assert_eq!(
+        (tags["hatchery:service.payments"].as_str(), tags["hatchery:service.kyc"].as_str()),
+        ("f-124", "pr-7")
+    );
     assert_eq!(tags["hatchery:expires-at"], *after);
     let request = tags["hatchery:deployment"].split_once(' ').unwrap().0.to_owned();
     let listed = || hatchery(&emulator, &["ls", "--json"]).ok().json()["environments"][0].clone();
@@ -93,7 +96,10 @@ async fn launch_extend_terminate_leaves_only_the_spare(#[case] kind: EmulatorKin
     assert!(!tags.contains_key("hatchery:service.kyc"), "{tags:?}");
     let request = tags["hatchery:deployment"].split_once(' ').unwrap().0.to_owned();
     account.set_rollout(&state.active()[0].id, &request, "done").await;
-    assert_eq!((&listed()["deployment"]["state"], &listed()["problems"]), (&"done".into(), &serde_json::json!([])));
+    assert_eq!(
+        (&listed()["deployment"]["state"], &listed()["problems"]),
+        (&"done".into(), &serde_json::json!([]))
+    );
 
     // The instance's log lines can be read.
     account.ship_log("dev", "hatchery/dev/1", "bootstrap", &["minikube is up", "all services answer"]).await;

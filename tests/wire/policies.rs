@@ -169,7 +169,8 @@ async fn roles_may_do_their_work() {
         request.context.contains_key("aws:RequestTag/hatchery:deployment")
             && request.context.contains_key("aws:RequestTag/hatchery:service.payments")
     };
-    let asked: BTreeSet<_> = written.iter().filter(requests_deployment).map(|request| &request.resource).collect();
+    let asked: BTreeSet<_> =
+        written.iter().filter(requests_deployment).map(|request| &request.resource).collect();
     assert_eq!(asked.len(), 2, "the record and the instance get the request: {asked:?}");
     let removes = |request: &&Authorization| request.action == "ec2:DeleteTags";
     assert_eq!(written.iter().filter(removes).count(), 2, "the record and the instance lose the service");
@@ -294,7 +295,9 @@ async fn attempts_outside_the_fleet_are_denied() {
             .on(&own)
             .tagging(&tags(&[("hatchery:fleet", "qa")])),
         // A request to deploy into another fleet's environment, or one that takes the instance along.
-        Authorization::new("ec2:CreateTags", ec2("instance/i-0123456789abcdef0")).on(&foreign).tagging(&request),
+        Authorization::new("ec2:CreateTags", ec2("instance/i-0123456789abcdef0"))
+            .on(&foreign)
+            .tagging(&request),
         Authorization::new("ec2:CreateTags", record.as_str()).on(&foreign).tagging(&request),
         Authorization::new("ec2:CreateTags", ec2("instance/i-0123456789abcdef0"))
             .on(&own)
