@@ -9,8 +9,6 @@ use strum::IntoEnumIterator as _;
 
 use crate::cloud::{Holdings, LogLine};
 use crate::domain::cost::{self, Cost};
-use crate::domain::deployment::DeploymentState;
-use crate::domain::diff::ServiceDiff;
 use crate::domain::environment::Environment;
 use crate::domain::health::{self, Verdict};
 use crate::domain::policy::SETTINGS;
@@ -21,9 +19,15 @@ use crate::domain::{
     InstanceState, Label, Outcome, Phase, Pipeline, PipelineKind, Policy, Pool, Run, SnapshotId, Target,
     World,
 };
-use crate::engine::{Extended, Launched, Redeployed, Refusal, Report, Terminating};
+use crate::engine::{Extended, Launched, Refusal, Report, Terminating};
 use crate::failure::Failure;
 use crate::stack::Parameter;
+
+mod deployments;
+
+pub(crate) use deployments::{diff, redeployed};
+
+use deployments::DeploymentBody;
 
 pub(crate) const VERSION: u32 = 1;
 
@@ -69,7 +73,6 @@ pub(crate) struct EnvironmentBody<'w> {
     instance: Option<InstanceBody<'w>>,
     database: Option<DatabaseBody<'w>>,
     services: &'w BTreeMap<Untrusted, Untrusted>,
-    /// The last request to deploy anew.
     deployment: Option<DeploymentBody<'w>>,
     note: Option<&'w Untrusted>,
     urls: BTreeMap<&'static str, String>,
@@ -87,14 +90,6 @@ struct InstanceBody<'w> {
     private_ip: Option<&'w Untrusted>,
     zone: Option<&'w Untrusted>,
     digests: &'w BTreeMap<Untrusted, Untrusted>,
-}
-
-#[derive(Debug, Serialize)]
-struct DeploymentBody<'w> {
-    requested_at: DateTime<Utc>,
-    by: &'w Untrusted,
-    state: DeploymentState,
-    detail: Option<&'w Untrusted>,
 }
 
 #[derive(Debug, Serialize)]
@@ -153,12 +148,7 @@ pub(crate) fn environment<'w>(
             endpoint: database.endpoint.as_ref(),
         }),
         services: &record.services,
-        deployment: environment.deployment().map(|deployment| DeploymentBody {
-            requested_at: deployment.request.at,
-            by: &deployment.request.by,
-            state: deployment.state,
-            detail: deployment.detail,
-        }),
+        deployment: environment.deployment().as_ref().map(DeploymentBody::new),
         note: record.note.as_ref(),
         urls: urls(environment, policy),
         cost: cost::of_environment(environment, policy, now),
@@ -396,27 +386,6 @@ pub(crate) fn extended<'a>(fleet: &'a FleetName, extended: &'a Extended) -> Chan
         terminating: None,
         delayed_by: None,
     }
-}
-
-/// Document of `hatchery redeploy`.
-pub(crate) fn redeployed(fleet: &FleetName, redeployed: &Redeployed) -> Value {
-    let Redeployed { environment, deployment, services, changes, .. } = redeployed;
-    json!({
-        "version": VERSION, "fleet": fleet, "id": environment, "requested_at": deployment.at,
-        "services": services, "changes": changes,
-    })
-}
-
-/// Document of `hatchery diff`.
-pub(crate) fn diff(
-    fleet: &FleetName,
-    first: &Environment<'_>,
-    second: &Environment<'_>,
-    services: &[ServiceDiff<'_>],
-) -> Value {
-    json!({
-        "version": VERSION, "fleet": fleet, "first": first.id(), "second": second.id(), "services": services,
-    })
 }
 
 /// Document of `hatchery terminate`.

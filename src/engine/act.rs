@@ -17,12 +17,13 @@ use crate::domain::lifecycle::{self, Restore};
 use crate::domain::policy::Setting;
 use crate::domain::tags::key;
 use crate::domain::{
-    CloudError, DatabaseId, EnvironmentId, ErrorClass, Instance, InstanceId, InstanceState, LastPass,
-    LaunchFailure, NewRecord, Number, Outcome, Policy, Purpose, Record, RecordId, StatusClass, StepFailure,
-    TagChanges, Unreadable, UnreadableKind, World,
+    CloudError, DatabaseId, EnvironmentId, ErrorClass, InstanceId, InstanceState, LastPass, LaunchFailure,
+    NewRecord, Number, Outcome, Policy, Purpose, Record, RecordId, StatusClass, StepFailure, TagChanges,
+    World,
 };
 
 mod deployment;
+mod lost_tags;
 mod teardown;
 
 /// How many steps of one priority run at the same time.
@@ -289,37 +290,6 @@ impl Actor<'_> {
                 }
                 cloud.tag_record(id, &changes).await
             }
-        })
-    }
-
-    /// Restores the tags of the instance that a record names, if it exists and has lost them.
-    async fn restore_lost_tags(
-        &self,
-        record: &Record,
-        instance: Option<&Instance>,
-    ) -> Result<Option<Completion>> {
-        let has_lost = |instance: &&Instance| instance.lost_tags && !instance.state.is_ending();
-        let Some(instance) = instance.filter(has_lost) else { return Ok(None) };
-        self.engine.cloud.tag_instance(&instance.id, &record.instance_tags()).await?;
-        Ok(Some(Completion::Done(format!("{} had lost its tags, and has them again", instance.id))))
-    }
-
-    async fn restore_tags(&self, what: &Unreadable) -> StepResult {
-        let (cloud, fleet) = (&self.engine.cloud, &self.world.fleet.name);
-        let changes = TagChanges { set: what.lost.clone(), ..TagChanges::new() };
-        let (record, database) = (RecordId::new(what.id.raw()), DatabaseId::new(what.id.raw()));
-        let is_unreadable = match what.kind {
-            UnreadableKind::Record => cloud.record(fleet, &record).await.err(),
-            UnreadableKind::Database => cloud.database(fleet, what.number).await.err(),
-        };
-        match is_unreadable {
-            Some(error) if error.is(ErrorClass::Unreadable) => {}
-            Some(error) => return Err(error),
-            None => return Ok(Completion::skip("it has its tags, or is gone")),
-        }
-        skip_if_gone(match what.kind {
-            UnreadableKind::Record => cloud.tag_record(&record, &changes).await,
-            UnreadableKind::Database => cloud.tag_database(&database, &changes).await,
         })
     }
 

@@ -113,6 +113,9 @@ impl Engine {
         }
         written.map_err(|error| Failure::cloud(&what, &error))?;
         let confirmed = self.read_deployment_back(&record, request, &deployment, &what).await;
+        if let Ok((current, _)) = &confirmed {
+            self.mirror_request(current, instance, now).await;
+        }
         let (outcome, detail) = match &confirmed {
             Ok(_) => (Outcome::Done, String::new()),
             Err(failure) if failure.kind == Kind::UnknownOutcome => {
@@ -122,7 +125,6 @@ impl Engine {
         };
         self.log_request("redeploy", &id.to_string(), &reason, outcome, detail).await;
         let (current, deployment) = confirmed?;
-        self.mirror_request(&current, instance, now).await;
         Ok(Redeployed {
             environment: id.clone(),
             record: record.id,

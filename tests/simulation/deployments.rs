@@ -12,6 +12,7 @@ use hatchery::domain::{
 use sha2::{Digest as _, Sha256};
 
 use crate::liveness::true_world;
+use crate::ownership::Ownership;
 
 /// How long a confirmed deployment may take while nothing hinders it.
 const PATIENCE: TimeDelta = TimeDelta::hours(1);
@@ -37,7 +38,9 @@ impl Deployments {
     }
 
     /// I4: a request to deploy neither moves the end of an environment nor changes anything else by which it lives.
-    pub(crate) fn changed(record: &str, who: &str, before: &Tags, after: &Tags) -> Option<String> {
+    pub(crate) fn changed(ownership: &Ownership, state: &State, who: &str, record: &str) -> Option<String> {
+        let (_, template) = state.templates().find(|(own, _)| *own == record)?;
+        let (after, (_, before)) = (&template.tags, ownership.templates.get(record)?);
         let is_request = before.get(key::DEPLOYMENT) != after.get(key::DEPLOYMENT);
         let life = |tags: &Tags| -> Vec<(String, String)> {
             let is_life = |key: &str| LIFE.contains(&key) || key.starts_with("hatchery:expires-at.");

@@ -130,7 +130,9 @@ impl InvariantChecker {
                 if is_engine(who) {
                     self.foreign(state, who, id);
                     self.give_up(state, who, id);
-                    self.deployment(state, who, id);
+                    if let Some(what) = Deployments::changed(&self.ownership, state, who, id) {
+                        self.violation(state, "I4", what);
+                    }
                     self.one_database(state, id);
                 }
                 self.ownership.update_lost_tags(state, is_engine(who), id);
@@ -205,16 +207,6 @@ impl InvariantChecker {
     fn raise_confirmed(&mut self, record: &str, expires_at: DateTime<Utc>) {
         let latest = self.confirmed.entry(record.to_owned()).or_insert(expires_at);
         *latest = expires_at.max(*latest);
-    }
-
-    /// I4: deploying anew changes nothing by which an environment lives.
-    fn deployment(&mut self, state: &State, who: &str, id: &str) {
-        let Some((_, template)) = state.templates().find(|(own, _)| *own == id) else { return };
-        let before = self.ownership.templates.get(id).map(|(_, tags)| tags);
-        let more = before.and_then(|before| Deployments::changed(id, who, before, &template.tags));
-        if let Some(what) = more {
-            self.violation(state, "I4", what);
-        }
     }
 
     fn update_template(&mut self, state: &State, id: &str) {

@@ -19,8 +19,8 @@ async fn redeploy_documents() {
     let account = TestAccount::new(FLEET);
     let arguments = ["redeploy", "checkout-fix", "--service", "payments=f-124", "--service", "kyc=pr-7"];
     let text = account.run(&arguments).await.ok();
-    assert_eq!(text.out, "Deploying to dev-1: kyc → pr-7, payments f-123 → f-124.\n");
-    let document = account.run(&["redeploy", "dev-1", "--default", "kyc", "--json"]).await;
+    assert_eq!(text.out, "Deploying to dev-6: kyc → pr-7, payments f-123 → f-124.\n");
+    let document = account.run(&["redeploy", "dev-6", "--default", "kyc", "--json"]).await;
     insta::assert_snapshot!("redeploy", document.ok().pretty_json());
     account.clock.sleep(Duration::from_secs(20)).await;
     insta::assert_snapshot!("ls_deploying_text", account.run(&["ls"]).await.ok().out);
@@ -31,7 +31,7 @@ async fn redeploy_documents() {
         own.map(|event| (event.target.raw().to_owned(), event.reason.raw().to_owned(), event.outcome))
             .collect::<Vec<_>>()
     });
-    let event = |reason: &str| ("dev-1".to_owned(), reason.to_owned(), Outcome::Done);
+    let event = |reason: &str| ("dev-6".to_owned(), reason.to_owned(), Outcome::Done);
     assert_eq!(
         events,
         [event("kyc → pr-7, payments f-123 → f-124"), event("kyc default"), event("the same versions")]
@@ -46,12 +46,13 @@ async fn wait_ends_with_the_deployment() {
     account.sim.change_faults(|faults| faults.deployment_fails = 1.0);
     let run = account.run(&["redeploy", "checkout-fix", "--service", "payments=f-125", "--wait"]).await;
     assert_eq!(run.code, ExitCode::from(1), "{run:#?}");
-    let reason = "the deployment to dev-1 failed: services: deployment/payments is not healthy";
+    let reason = "the deployment to dev-6 failed: services: deployment/payments is not healthy";
     assert!(run.err.contains(reason), "{run:#?}");
     // The environment stays ready.
     let listed = account.run(&["ls", "--json"]).await.ok().out;
     let document: serde_json::Value = serde_json::from_str(&listed).unwrap();
-    let environment = &document["environments"][0];
+    let environments = document["environments"].as_array().unwrap();
+    let environment = environments.iter().find(|environment| environment["id"] == "dev-6").unwrap();
     assert_eq!(
         (&environment["state"], &environment["deployment"]["state"]),
         (&"ready".into(), &"failed".into())
@@ -81,7 +82,7 @@ async fn wait_ends_with_the_environment() {
         account.run(&["terminate", "checkout-fix", "--yes"]).await.ok()
     });
     assert_eq!(run.code, ExitCode::from(1), "{run:#?}");
-    assert!(run.err.contains("dev-1 is terminating and does not deploy any more"), "{run:#?}");
+    assert!(run.err.contains("dev-6 is terminating and does not deploy any more"), "{run:#?}");
 }
 
 #[rstest]
@@ -90,7 +91,7 @@ async fn wait_ends_with_the_environment() {
 #[case::both(&["checkout-fix", "--service", "payments=1", "--default", "payments"], 2, "is given a tag and its default")]
 #[case::unknown_default(&["checkout-fix", "--default", "kyc"], 2, "it does not test the service kyc; it tests payments")]
 #[case::missing(&["nobody"], 3, "there is no environment")]
-#[case::failed(&["ledger-spike"], 5, "cannot redeploy dev-2: its bootstrap failed; launch a new one")]
+#[case::failed(&["ledger-spike"], 5, "cannot redeploy dev-7: its bootstrap failed; launch a new one")]
 #[case::read_only(&["checkout-fix", "--read-only"], 4, "--read-only is set")]
 #[tokio::test(start_paused = true)]
 async fn redeploy_is_refused(#[case] arguments: &[&str], #[case] code: u8, #[case] message: &str) {
