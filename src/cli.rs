@@ -21,6 +21,7 @@ mod context;
 mod dashboard;
 mod database_checks;
 mod demo;
+mod diff;
 mod doctor;
 mod engine;
 mod extend;
@@ -40,7 +41,9 @@ mod open;
 mod options;
 mod pool;
 mod prove;
+mod redeploy;
 mod reset;
+mod services;
 mod stack;
 mod table;
 mod terminate;
@@ -138,6 +141,15 @@ enum OnFleet {
         #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
         by: Duration,
     },
+    /// Deploy other versions of an environment's services, or the same ones anew
+    Redeploy(redeploy::RedeployArgs),
+    /// Compare the services of two environments
+    Diff {
+        /// Id of the first environment, or its name if that is unique
+        first: String,
+        /// Id of the second environment, or its name if that is unique
+        second: String,
+    },
     /// Keep an environment until a time of the day, such as for a demo
     Pin(hold::PinArgs),
     /// Keep a failed environment, or a database of the pool, for inspection
@@ -186,6 +198,7 @@ impl Headless {
             Self::OnFleet(
                 OnFleet::Launch(_)
                 | OnFleet::Extend { .. }
+                | OnFleet::Redeploy(_)
                 | OnFleet::Pin(_)
                 | OnFleet::Hold(_)
                 | OnFleet::Terminate { .. }
@@ -196,7 +209,13 @@ impl Headless {
             Self::OnFleet(OnFleet::Pool { command }) => command.is_some(),
             Self::Fleet(command) => command.is_write(),
             Self::Doctor { prove, .. } => *prove,
-            Self::OnFleet(OnFleet::Ls | OnFleet::Activity { .. } | OnFleet::Logs(_) | OnFleet::Open(_))
+            Self::OnFleet(
+                OnFleet::Ls
+                | OnFleet::Activity { .. }
+                | OnFleet::Diff { .. }
+                | OnFleet::Logs(_)
+                | OnFleet::Open(_),
+            )
             | Self::Stack(_)
             | Self::Completions { .. }
             | Self::Man => false,
@@ -326,6 +345,8 @@ async fn run_on_fleet(command: OnFleet, session: &Session) -> Result<ExitCode, F
         OnFleet::Images { command } => images::run(&context, command.as_ref()).await,
         OnFleet::Launch(args) => launch::run(&context, args).await,
         OnFleet::Extend { env, by } => extend::run(&context, &env, by).await,
+        OnFleet::Redeploy(args) => redeploy::run(&context, args).await,
+        OnFleet::Diff { first, second } => diff::run(&context, &first, &second).await,
         OnFleet::Pin(args) => hold::pin(&context, args).await,
         OnFleet::Hold(args) => hold::hold(&context, args).await,
         OnFleet::Terminate { env, yes } => terminate::run(&context, &env, yes).await,

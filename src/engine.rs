@@ -11,9 +11,10 @@ use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::cloud::DynCloud;
+use crate::domain::text::Untrusted;
 use crate::domain::{
-    AuditEvent, CloudError, DatabaseId, EnvironmentId, ErrorClass, FleetName, InstanceId, Label, Metrics,
-    Outcome, RecordId, World,
+    AuditEvent, CloudError, DatabaseId, Deployment, EnvironmentId, ErrorClass, FleetName, InstanceId, Label,
+    Metrics, Outcome, RecordId, World,
 };
 use crate::failure::{Failure, Kind};
 
@@ -34,6 +35,7 @@ mod observe;
 pub mod plan;
 mod recent_restores;
 mod recycle;
+mod redeploy;
 mod repeated_launch;
 mod replaced;
 mod reset;
@@ -44,6 +46,7 @@ mod terminate;
 
 pub(crate) use look_again::{Notify, look_again};
 pub use recycle::Recycled;
+pub use redeploy::{RedeployRequest, format_changes};
 pub use reset::ResetStarted;
 
 use cache::{HistoryCache, SourceCache};
@@ -96,6 +99,19 @@ pub struct Extended {
     pub expires_at: DateTime<Utc>,
     /// Whether the policy's `max-lifetime` made it shorter than requested.
     pub capped: bool,
+}
+
+/// A confirmed request to deploy anew, which the instance takes within seconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redeployed {
+    pub environment: EnvironmentId,
+    pub record: RecordId,
+    /// The request that counts: this one, or that of another user at the same time.
+    pub deployment: Deployment,
+    /// All services under test after the change.
+    pub services: BTreeMap<Untrusted, Untrusted>,
+    /// The change, such as `payments f-1 → f-2`.
+    pub changes: String,
 }
 
 /// A recorded request to terminate an environment.

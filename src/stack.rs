@@ -24,7 +24,7 @@ pub fn template() -> String {
     let base_image =
         include_str!("stack/base-image.yaml").replace("@minikube.flags@", MINIKUBE_FLAGS.trim_end());
     let base_image = insert(&base_image, "@tools.yaml@", TOOLS);
-    let template = TEMPLATE.replace("@bootstrap.sh@", &compress(BOOTSTRAP));
+    let template = TEMPLATE.replace("@bootstrap.sh@", &compress(&without_comments(BOOTSTRAP)));
     let template = insert(&template, "@base-image.yaml@", &base_image);
     insert(&template, "@service-image.yaml@", include_str!("stack/service-image.yaml"))
 }
@@ -36,6 +36,12 @@ fn insert(template: &str, placeholder: &str, text: &str) -> String {
         None => vec![line.to_owned()],
     };
     template.lines().flat_map(expand).flat_map(|line| [line, "\n".to_owned()]).collect()
+}
+
+/// Removes the lines of a shell script that are comments, except the first line.
+fn without_comments(script: &str) -> String {
+    let is_comment = |line: &str| line.trim_start().starts_with('#') && !line.starts_with("#!");
+    script.lines().filter(|line| !is_comment(line)).flat_map(|line| [line, "\n"]).collect()
 }
 
 /// Returns the text in cloud-init's encoding `gz+b64`, because user data is limited to 16 KiB.
@@ -239,7 +245,9 @@ mod tests {
         let cloud_config = YamlLoader::load_from_str(data).unwrap();
         let file = &cloud_config[0]["write_files"][1];
         let content = STANDARD.decode(file["content"].as_str().unwrap()).unwrap();
-        assert_eq!(std::io::read_to_string(GzDecoder::new(content.as_slice())).unwrap(), BOOTSTRAP);
+        let script = std::io::read_to_string(GzDecoder::new(content.as_slice())).unwrap();
+        assert_eq!(script, without_comments(BOOTSTRAP));
+        assert!(script.starts_with("#!/bin/bash\n") && script.len() < BOOTSTRAP.len());
         // Parameters of up to 200 characters.
         let length = data.len() + data.matches("${").count() * 200;
         assert!(length <= 16 * 1_024, "{length}");

@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::cloud::sim::{Scenario, SimCloud};
 use crate::domain::FleetName;
 use crate::domain::audit::engine_name;
-use crate::engine::{self, Engine, LaunchRequest, RunOptions};
+use crate::engine::{self, Engine, LaunchRequest, RedeployRequest, RunOptions};
 use crate::failure::{Failure, Kind};
 use crate::tui::{self, Connected, DemoInfo};
 
@@ -119,7 +119,7 @@ fn spawn_simulation(sim: &SimCloud, clock: &Clock, fleet: &FleetName, seed: u64)
     }
 }
 
-/// Launches, extends, resets and terminates environments of one colleague at random times.
+/// Launches, extends, redeploys, resets and terminates environments of one colleague at random times.
 async fn run_colleague(engine: Engine, mut random: ChaCha8Rng) {
     loop {
         let minutes = random.random_range(6.0..45.0);
@@ -143,8 +143,14 @@ async fn run_colleague(engine: Engine, mut random: ChaCha8Rng) {
                 let ttl = Some(Duration::from_hours(hours));
                 engine.launch(&LaunchRequest { name, services, ttl, note: None }).await.map(|_| ())
             }
-            (5..=6, Some(record)) => {
+            (5, Some(record)) => {
                 engine.extend(&record.environment, Duration::from_hours(1)).await.map(|_| ())
+            }
+            (6, Some(record)) => {
+                let known = record.services.keys().next().map(|name| name.raw().to_owned());
+                let services = BTreeMap::from([(known.unwrap_or_else(|| service.to_owned()), tag)]);
+                let request = RedeployRequest { services, ..RedeployRequest::default() };
+                engine.redeploy(&record.environment, &request).await.map(|_| ())
             }
             (7, Some(record)) => engine.reset(&record.environment).await.map(|_| ()),
             (8..=9, Some(record)) => engine.terminate(&record.environment).await.map(|_| ()),

@@ -23,11 +23,15 @@ use crate::engine::{Extended, Launched, Refusal, Report, Terminating};
 use crate::failure::Failure;
 use crate::stack::Parameter;
 
+mod deployments;
 mod fleets;
 mod reset;
 
+pub(crate) use deployments::{diff, redeployed};
 pub(crate) use fleets::{changed_settings, created_fleet, fleet, fleets, removed_fleet};
 pub(crate) use reset::{ResetBody, reset};
+
+use deployments::DeploymentBody;
 
 pub(crate) const VERSION: u32 = 1;
 
@@ -75,6 +79,7 @@ pub(crate) struct EnvironmentBody<'w> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reset: Option<ResetBody<'w>>,
     services: &'w BTreeMap<Untrusted, Untrusted>,
+    deployment: Option<DeploymentBody<'w>>,
     note: Option<&'w Untrusted>,
     hold: Option<HoldBody<'w>>,
     urls: BTreeMap<&'static str, String>,
@@ -164,6 +169,7 @@ pub(crate) fn environment<'w>(
         }),
         reset: environment.reset.as_ref().map(|reset| ResetBody::new(reset, estimates, now)),
         services: &record.services,
+        deployment: environment.deployment().as_ref().map(DeploymentBody::new),
         note: record.note.as_ref(),
         hold: record.hold.as_ref().map(HoldBody::new),
         urls: urls(environment, policy),

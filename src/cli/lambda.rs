@@ -3,7 +3,7 @@
 //! The event of a schedule runs one pass of the engine. Responses are the JSON documents of the command line; a failure fails the
 //! invocation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::domain::Label;
 use crate::domain::format::parse_duration;
 use crate::domain::record::parse_service;
-use crate::engine::LaunchRequest;
+use crate::engine::{LaunchRequest, RedeployRequest};
 use crate::failure::{Failure, Kind};
 
 /// The part of the time-out in which no step of a pass starts, because a started one may take this long.
@@ -34,6 +34,7 @@ enum Request {
     Ls {},
     Launch(LaunchFields),
     Extend { environment: String, by: String, owner: Option<String> },
+    Redeploy(RedeployFields),
     Terminate { environment: String, owner: Option<String> },
 }
 
@@ -48,6 +49,18 @@ struct LaunchFields {
     note: Option<String>,
 }
 
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct RedeployFields {
+    environment: String,
+    owner: Option<String>,
+    #[serde(default)]
+    services: BTreeMap<String, String>,
+    /// Services that are no longer under test.
+    #[serde(default)]
+    defaults: BTreeSet<String>,
+}
+
 impl Request {
     /// Parses an event. An empty one and those of `EventBridge`, which have a source, request a pass of the engine.
     fn parse(event: Value) -> Result<Self, Failure> {
@@ -59,7 +72,7 @@ impl Request {
         }
         serde_json::from_value(event).map_err(|error| {
             let hint =
-                "use an empty event, or one of engine, ls, launch, extend and terminate with its fields";
+                "use an empty event, or one of engine, ls, launch, extend, redeploy and terminate with its fields";
             Failure::new(Kind::Usage, format!("not a valid event: {error}"), hint)
         })
     }
@@ -68,6 +81,7 @@ impl Request {
     fn owner(&self) -> Option<&String> {
         match self {
             Self::Launch(fields) => fields.owner.as_ref(),
+            Self::Redeploy(fields) => fields.owner.as_ref(),
             Self::Extend { owner, .. } | Self::Terminate { owner, .. } => owner.as_ref(),
             Self::Engine {} | Self::Ls {} => None,
         }
@@ -138,6 +152,7 @@ async fn respond(event: Value, request_id: &str, time: Duration) -> Result<Value
             let extended = context.engine.extend(&id, duration(&by)?).await?;
             to_value(&json::extended(context.fleet(), &extended))
         }
+        Request::Redeploy(fields) => redeploy(&context, fields).await,
         Request::Terminate { environment, .. } => {
             let id = resolve(&context, &environment).await?.environment;
             to_value(&json::terminating(context.fleet(), &context.engine.terminate(&id).await?))
@@ -146,10 +161,9 @@ async fn respond(event: Value, request_id: &str, time: Duration) -> Result<Value
 }
 
 async fn launch(context: &Context<'_>, fields: LaunchFields) -> Result<Value, Failure> {
-    let services = fields.services.iter().map(|(name, tag)| parse_service(&format!("{name}={tag}")));
     let request = LaunchRequest {
         name: fields.name.parse::<Label>()?,
-        services: services.collect::<Result<_, _>>()?,
+        services: parse_services(&fields.services)?,
         ttl: fields.ttl.as_deref().map(duration).transpose()?,
         note: fields.note,
     };
@@ -158,6 +172,18 @@ async fn launch(context: &Context<'_>, fields: LaunchFields) -> Result<Value, Fa
         None => context.engine.launch(&request).await?,
     };
     to_value(&json::launched(context.fleet(), &request.name, &launched))
+}
+
+/// A repetition of the request by Lambda deploys the same again, which changes nothing.
+async fn redeploy(context: &Context<'_>, fields: RedeployFields) -> Result<Value, Failure> {
+    let request = RedeployRequest { services: parse_services(&fields.services)?, defaults: fields.defaults };
+    let id = resolve(context, &fields.environment).await?.environment;
+    to_value(&json::redeployed(context.fleet(), &context.engine.redeploy(&id, &request).await?))
+}
+
+fn parse_services(services: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Failure> {
+    let services = services.iter().map(|(name, tag)| parse_service(&format!("{name}={tag}")));
+    Ok(services.collect::<Result<_, _>>()?)
 }
 
 fn duration(text: &str) -> Result<Duration, Failure> {

@@ -1,6 +1,5 @@
 //! `hatchery launch`
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -8,10 +7,10 @@ use clap::Args;
 
 use super::context::Context;
 use super::options::parse_duration;
+use super::services::parse_services;
 use super::{json, table};
 use crate::domain::format::format_duration;
 use crate::domain::progress::Estimates;
-use crate::domain::record::parse_service;
 use crate::domain::{Access, Environment, EnvironmentState, Label, World};
 use crate::engine::{LaunchRequest, Launched};
 use crate::failure::{Failure, Kind};
@@ -42,14 +41,7 @@ pub(crate) struct LaunchArgs {
 impl LaunchArgs {
     fn into_request(self) -> Result<LaunchRequest, Failure> {
         let name: Label = self.name.parse()?;
-        let mut services = BTreeMap::new();
-        for service in &self.services {
-            let (name, tag) = parse_service(service)?;
-            if services.insert(name.clone(), tag).is_some() {
-                let message = format!("service {name} is given twice");
-                return Err(Failure::new(Kind::Usage, message, "give each service one image tag"));
-            }
-        }
+        let services = parse_services(&self.services)?;
         Ok(LaunchRequest { name, services, ttl: self.ttl, note: self.note.filter(|note| !note.is_empty()) })
     }
 }
@@ -71,6 +63,11 @@ pub(crate) async fn run(context: &Context<'_>, args: LaunchArgs) -> Result<(), F
     if wait { wait_until_ready(context, &launched).await } else { Ok(()) }
 }
 
+/// Returns the pause before the next look after this many temporary failures in a row.
+pub(crate) fn pause_after(failures: u32) -> Duration {
+    (POLL_INTERVAL * 2_u32.pow(failures.min(4))).min(MAX_POLL_INTERVAL)
+}
+
 async fn wait_until_ready(context: &Context<'_>, launched: &Launched) -> Result<(), Failure> {
     let id = &launched.environment;
     let mut last_phase = String::new();
@@ -85,7 +82,7 @@ async fn wait_until_ready(context: &Context<'_>, launched: &Launched) -> Result<
                     context.console.notice(&format!("{}; still waiting for {id}", failure.message));
                 }
                 failures += 1;
-                clock.sleep((POLL_INTERVAL * 2_u32.pow(failures.min(4))).min(MAX_POLL_INTERVAL)).await;
+                clock.sleep(pause_after(failures)).await;
                 continue;
             }
             Err(failure) => {

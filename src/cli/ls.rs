@@ -36,6 +36,7 @@ fn row(
             let phase = environment.phase().map_or(environment.state.as_str(), |phase| phase.as_str());
             format!("{phase} {:.0}%", progress.ratio * 100.0)
         }
+        None if environment.is_deploying() => "deploying".to_owned(),
         None => environment.state.as_str().to_owned(),
     };
     let services: Vec<_> = record.services.iter().map(|(name, tag)| format!("{name}:{tag}")).collect();

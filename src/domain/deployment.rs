@@ -3,10 +3,18 @@
 //! A request is a tag of the record, which engines copy to the instance together with what it names. The instance deploys what its own tags
 //! name, and answers with the time of the request, so that the answer to an earlier request does not count for a later one.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 
 use super::tags;
 use super::text::Untrusted;
+
+/// How long an instance may take to begin with a deployment. It looks every 15 seconds, and may still work on an earlier request.
+const MAX_TIME_TO_BEGIN: Duration = Duration::from_mins(15);
+
+/// How long an instance may take to end a deployment: it waits up to 40 minutes for another database, and 15 for a workload.
+const MAX_TIME_TO_END: Duration = Duration::from_mins(90);
 
 /// A request to deploy what the tags of the record name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +54,65 @@ pub enum RolloutState {
     Running,
     Done,
     Failed,
+}
+
+/// The state of an environment's last request to deploy.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, strum::Display, strum::EnumIter, strum::IntoStaticStr,
+)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub enum DeploymentState {
+    /// The instance has not begun with it.
+    Requested,
+    Running,
+    Done,
+    Failed,
+}
+
+impl DeploymentState {
+    /// Whether the instance has not said how it ended.
+    #[must_use]
+    pub fn is_pending(self) -> bool {
+        matches!(self, Self::Requested | Self::Running)
+    }
+}
+
+/// An environment's last request to deploy, and how it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeploymentStatus<'w> {
+    pub request: &'w Deployment,
+    pub state: DeploymentState,
+    /// What the instance does, or why it failed.
+    pub detail: Option<&'w Untrusted>,
+}
+
+impl<'w> DeploymentStatus<'w> {
+    /// Compares a request with what the instance says. An answer to another request does not count: not to an earlier one, and not to a later
+    /// one either, because two users can write their requests in the other order than they made them.
+    #[must_use]
+    pub fn new(request: &'w Deployment, rollout: Option<&'w Rollout>) -> Self {
+        let answer = rollout.filter(|rollout| rollout.request == request.at);
+        let state = match answer.map(|rollout| rollout.state) {
+            None => DeploymentState::Requested,
+            Some(RolloutState::Running) => DeploymentState::Running,
+            Some(RolloutState::Done) => DeploymentState::Done,
+            Some(RolloutState::Failed) => DeploymentState::Failed,
+        };
+        let detail = answer.map(|rollout| &rollout.detail).filter(|detail| !detail.is_empty());
+        Self { request, state, detail }
+    }
+
+    /// Whether the instance should have answered by now.
+    #[must_use]
+    pub fn is_late(&self, now: DateTime<Utc>) -> bool {
+        let limit = match self.state {
+            DeploymentState::Requested => MAX_TIME_TO_BEGIN,
+            DeploymentState::Running => MAX_TIME_TO_END,
+            DeploymentState::Done | DeploymentState::Failed => return false,
+        };
+        now >= self.request.at + limit
+    }
 }
 
 impl Rollout {

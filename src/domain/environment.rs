@@ -1,16 +1,20 @@
 //! An environment: its record joined with its instance and its database.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
 use super::access::{Access, Address, Endpoint, path_of};
 use super::database::{Database, StatusClass};
+use super::deployment::{DeploymentState, DeploymentStatus};
 use super::ids::{DatabaseId, EnvironmentId, Number};
 use super::instance::{Instance, InstanceState, Phase};
 use super::policy::Policy;
 use super::record::Record;
 use super::replacement::Replacements;
+use super::tags::{TagChanges, key};
 use super::text::Untrusted;
 use super::unreadable::UnreadableKind;
 use super::world::World;
@@ -69,6 +73,8 @@ pub struct Environment<'w> {
     /// Whether its database is gone, according to a complete listing; not for a launch that has not come so far.
     pub database_gone: bool,
     pub state: EnvironmentState,
+    /// Whether its instance should have answered the last request to deploy by now.
+    pub is_deployment_late: bool,
 }
 
 /// A reset in progress: the environment still uses its old database.
@@ -124,8 +130,11 @@ impl<'w> Environment<'w> {
                 reset,
                 database_gone,
                 state: EnvironmentState::Launching,
+                is_deployment_late: false,
             };
             environment.state = state(&environment, policy, now);
+            environment.is_deployment_late =
+                environment.deployment().is_some_and(|deployment| deployment.is_late(now));
             environment
         };
         records.into_iter().map(claim).collect()
@@ -150,6 +159,35 @@ impl<'w> Environment<'w> {
         Some(instance.phase.unwrap_or(Phase::Booting))
     }
 
+    /// Returns the last request to deploy anew and how it stands. `None` without a request, or before the environment is ready, because its
+    /// bootstrap deploys the same.
+    #[must_use]
+    pub fn deployment(&self) -> Option<DeploymentStatus<'w>> {
+        let instance = self.instance.filter(|instance| instance.phase == Some(Phase::Ready))?;
+        let request = self.record.deployment.as_ref()?;
+        Some(DeploymentStatus::new(request, instance.rollout.as_ref()))
+    }
+
+    /// Whether the environment is ready and its instance deploys anew, or will do so.
+    #[must_use]
+    pub fn is_deploying(&self) -> bool {
+        self.state == EnvironmentState::Ready
+            && self.deployment().is_some_and(|deployment| deployment.state.is_pending())
+    }
+
+    /// Returns what is wrong with the last request to deploy.
+    fn deployment_problem(&self) -> Option<String> {
+        let deployment = self.deployment()?;
+        let by = &deployment.request.by;
+        if deployment.state == DeploymentState::Failed {
+            let reason = deployment.detail.map_or_else(|| "no reason given".to_owned(), ToString::to_string);
+            return Some(format!("the deployment that {by} requested failed: {reason}"));
+        }
+        let at = deployment.request.at.format("%F %T UTC");
+        let is_late = self.is_deployment_late && self.state == EnvironmentState::Ready;
+        is_late.then(|| format!("its instance has not answered the deployment that {by} requested at {at}"))
+    }
+
     /// Returns the environment's problems, one sentence each.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
@@ -169,6 +207,7 @@ impl<'w> Environment<'w> {
                 problems.push(format!("its instance {} is {}{reason}", instance.id, instance.state));
             }
         }
+        problems.extend(self.deployment_problem());
         if !self.surplus.is_empty() {
             problems.push(format!("surplus instances: {}", self.surplus.len()));
         }
@@ -259,6 +298,38 @@ impl<'w, T> ByNumber<'w, T> {
 #[must_use]
 pub fn is_instance_of(instance: &Instance, record: &Record) -> bool {
     instance.environment == record.environment && instance.record.as_ref().is_none_or(|id| *id == record.id)
+}
+
+/// How long an instance keeps a later request than that of its record, because a read that lags may show an earlier one.
+const KEEP_LATER_REQUEST: Duration = Duration::from_mins(5);
+
+/// Returns the change that copies the database and the services of a record and its last request to deploy to its instance. `None` without a
+/// request, and if the instance has all of them.
+#[must_use]
+pub fn deployment_to_mirror(record: &Record, instance: &Instance, now: DateTime<Utc>) -> Option<TagChanges> {
+    let request = record.deployment.as_ref()?;
+    let copied = instance.deployment.as_ref();
+    let has_database = record.database.is_none() || instance.database == record.database;
+    if copied == Some(request) && instance.services == record.services && has_database {
+        return None;
+    }
+    if copied.is_some_and(|copied| copied.at > request.at && now < copied.at + KEEP_LATER_REQUEST) {
+        return None;
+    }
+    let mut changes = TagChanges::new().set(key::DEPLOYMENT, request.to_tag());
+    if let Some(number) = record.database {
+        changes = changes.set(key::DATABASE, record.environment.fleet.database_id(number).to_string());
+    }
+    for (service, tag) in &record.services {
+        changes = changes.set(&format!("{}{}", key::SERVICE_PREFIX, service.raw()), tag.raw());
+    }
+    // A service that is no longer under test has no digest either, and the instance cannot remove tags.
+    let removed = instance.services.keys().chain(instance.digests.keys());
+    for service in removed.filter(|service| !record.services.contains_key(*service)) {
+        changes = changes.remove(&format!("{}{}", key::SERVICE_PREFIX, service.raw()));
+        changes = changes.remove(&format!("{}{}", key::DIGEST_PREFIX, service.raw()));
+    }
+    Some(changes)
 }
 
 fn choose_instance<'w>(

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
+use super::text::Untrusted;
+
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
@@ -22,6 +24,15 @@ pub(crate) fn format_duration(duration: Duration) -> String {
     let units = units(duration);
     let first = units.iter().position(|(count, _)| *count > 0).unwrap_or(units.len() - 1);
     join(&units[first..units.len().min(first + 2)])
+}
+
+/// The length of `sha256:` with 12 digits, as Docker shows digests.
+const SHORT_DIGEST: usize = 19;
+
+/// Shortens the digest of an image.
+#[must_use]
+pub(crate) fn short_digest(digest: &Untrusted) -> String {
+    digest.to_string().chars().take(SHORT_DIGEST).collect()
 }
 
 /// Says how far the local clock is from AWS's, to the minute if it is far.

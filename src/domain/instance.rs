@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::deployment::{Deployment, Rollout};
 use super::error::{CloudError, ErrorClass};
 use super::ids::{EnvironmentId, FleetName, InstanceId, Number, RecordId};
-use super::record::Record;
+use super::record::{Record, parse_services};
 use super::step_failure::StepFailure;
 use super::tags::{self, Tags, key, role};
 use super::text::Untrusted;
@@ -113,6 +113,8 @@ pub struct Instance {
     pub digests: BTreeMap<Untrusted, Untrusted>,
     /// The number of the database that it is to use; `None` if its tag is missing or invalid.
     pub database: Option<Number>,
+    /// The copy of the record's services under test and their image tags, which the instance deploys.
+    pub services: BTreeMap<Untrusted, Untrusted>,
     /// The copy of the record's last request to deploy anew.
     pub deployment: Option<Deployment>,
     /// How far the instance is with the last request that it has seen; `None` if its bootstrap is too old to deploy anew.
@@ -202,6 +204,7 @@ impl Instance {
             timeline: tags.get(key::TIMELINE).map(|value| parse_timeline(value)).unwrap_or_default(),
             digests: parse_digests(tags),
             database: tags.get(key::DATABASE).and_then(|id| environment.fleet.database_number(id)),
+            services: parse_services(tags),
             deployment: tags.get(key::DEPLOYMENT).and_then(|value| Deployment::parse(value)),
             rollout: tags.get(key::ROLLOUT).and_then(|value| Rollout::parse(value)),
             orphan_since: tags::parse_time(tags, key::ORPHAN_SINCE),

@@ -17,11 +17,12 @@ use crate::domain::lifecycle::{self, Restore};
 use crate::domain::policy::Setting;
 use crate::domain::tags::key;
 use crate::domain::{
-    CloudError, DatabaseId, EnvironmentId, ErrorClass, Instance, InstanceId, InstanceState, LastPass,
-    LaunchFailure, NewRecord, Number, Outcome, Policy, Purpose, Record, RecordId, StatusClass, StepFailure,
-    TagChanges, Unreadable, UnreadableKind, World,
+    CloudError, DatabaseId, EnvironmentId, ErrorClass, InstanceId, InstanceState, LastPass, LaunchFailure,
+    NewRecord, Number, Outcome, Policy, Purpose, Record, RecordId, StatusClass, StepFailure, TagChanges,
+    World,
 };
 
+mod deployment;
 mod lost_tags;
 mod replacement;
 mod teardown;
@@ -191,9 +192,8 @@ impl Actor<'_> {
             Step::SwitchDatabase { record, replacement, from, instance, .. } => {
                 self.switch(record, replacement, *from, instance).await
             }
-            Step::MirrorDeployment { instance, database, deployment, .. } => {
-                let changes = TagChanges::use_database(database, deployment);
-                skip_if_gone(cloud.tag_instance(instance, &changes).await)
+            Step::MirrorDeployment { record, environment, instance } => {
+                self.mirror_deployment(record, environment, instance).await
             }
             Step::DeleteReplaced { record, environment } => self.delete_replaced(record, environment).await,
             Step::EndReplacement { record, reason: end, .. } => {

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use crate::domain::lifecycle::{Placement, Restore};
 use crate::domain::{
-    DatabaseId, Deployment, EnvironmentId, InstanceId, Number, RecordId, StatusClass, TagChanges, Unreadable,
+    DatabaseId, EnvironmentId, InstanceId, Number, RecordId, StatusClass, TagChanges, Unreadable,
 };
 
 /// One idempotent change.
@@ -57,6 +57,15 @@ pub enum Step {
         instance: InstanceId,
         /// The record's expiry.
         expires_at: DateTime<Utc>,
+    },
+    /// Copies the record's database, its services and its last request to deploy to the instance.
+    MirrorDeployment {
+        /// The record with the request.
+        record: RecordId,
+        /// The record's environment.
+        environment: EnvironmentId,
+        /// The changed instance.
+        instance: InstanceId,
     },
     /// Marks an environment as failed for good.
     GiveUp {
@@ -137,15 +146,6 @@ pub enum Step {
         from: Number,
         /// The instance that is told.
         instance: InstanceId,
-    },
-    /// Copies the record's database and its last deployment to the instance, which then deploys.
-    MirrorDeployment {
-        environment: EnvironmentId,
-        /// The changed instance.
-        instance: InstanceId,
-        /// The database to use.
-        database: DatabaseId,
-        deployment: Deployment,
     },
     /// Deletes the database of an environment's own number, because it uses another one.
     DeleteReplaced {
@@ -289,10 +289,10 @@ impl Step {
             | Self::LaunchInstance { .. }
             | Self::RecordInstance { .. }
             | Self::MirrorExpiry { .. }
+            | Self::MirrorDeployment { .. }
             | Self::GiveUp { .. }
             | Self::UnmarkReaping { .. }
             | Self::SwitchDatabase { .. }
-            | Self::MirrorDeployment { .. }
             | Self::KeepReplacement { .. }
             | Self::StartDatabase { .. }
             | Self::RestoreTags { .. } => Priority::User,
@@ -321,9 +321,9 @@ impl Step {
             Self::LaunchInstance { .. } => "launch-instance",
             Self::RecordInstance { .. } => "note-instance",
             Self::MirrorExpiry { .. } => "mirror-expiry",
+            Self::MirrorDeployment { .. } => "mirror-deployment",
             Self::GiveUp { .. } => "give-up",
             Self::SwitchDatabase { .. } => "switch-database",
-            Self::MirrorDeployment { .. } => "mirror-deployment",
             Self::DeleteReplaced { .. } => "delete-old-database",
             Self::EndReplacement { .. } => "end-replacement",
             Self::KeepReplacement { .. } => "keep-replacement",
@@ -391,6 +391,7 @@ impl Step {
             Self::CreateClaimed { record, .. }
             | Self::LaunchInstance { record, .. }
             | Self::RecordInstance { record, .. }
+            | Self::MirrorDeployment { record, .. }
             | Self::GiveUp { record, .. }
             | Self::SwitchDatabase { record, .. }
             | Self::DeleteReplaced { record, .. }

@@ -2,6 +2,7 @@
 # Makes an EC2 instance an environment. It is the same for every environment and may run any number of times.
 #
 #   bootstrap.sh            waits for the database, pulls the images under test, starts minikube, deploys the chart
+#   bootstrap.sh deploy     deploys anew if the instance's tags ask for it; a timer runs it
 #   bootstrap.sh dead-man   shuts the instance down if it is long past its expiry; a timer runs it
 #   bootstrap.sh kubeconfig [SECONDS]
 #                           prints a kubeconfig for developers, whose token expires after 8 h or the given time
@@ -30,6 +31,8 @@ NODE_DOCKER=(docker exec --interactive minikube docker --config /var/lib/kubelet
 HATCHERY_REGISTRY='' HATCHERY_CHART='' HATCHERY_DATABASE_SECRET='' HATCHERY_LOG_GROUP=''
 HATCHERY_DATABASE_AUTH=secret HATCHERY_HARD_CAP=691200 HATCHERY_GRACE=900
 INSTANCE='' STREAM='' TIMELINE='' PHASE=booting FINISHED='' INVALID=''
+# The time of the request that `deploy` works on, the request with its user, and what it asks for.
+REQUEST='' REQUESTED='' WANTED=''
 declare -A SERVICES=() JOBS=()
 
 pause() { sleep "$((SCALE * $1 / 1000)).$((SCALE * $1 / 100 % 10))"; }
@@ -55,6 +58,8 @@ try() {
 # keep NAME TEXT: writes a marker. The rename is atomic, so that a crash leaves no half of a marker.
 keep() { printf %s "$2" >"$STATE/$1.new" && mv -f "$STATE/$1.new" "$STATE/$1"; }
 kept() { cat "$STATE/$1" 2>/dev/null; }
+# has MARKER: whether a step is done. A deployment repeats the steps, and leaves the markers to the bootstrap after a reboot.
+has() { [[ ! $REQUEST && -e $STATE/$1 ]]; }
 
 # seconds DURATION: of a duration such as 90, 15m, 8h or 7d
 seconds() {
@@ -84,7 +89,7 @@ fetch() { limit 60 curl -sSf -g --noproxy '*' -m 5 --retry 5 --retry-connrefused
 imds() { fetch -H "X-aws-ec2-metadata-token: $TOKEN" "$IMDS/latest/$1"; }
 
 connect() {
-  TOKEN=$(fetch -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 600' "$IMDS/latest/api/token") || return
+  TOKEN=$(fetch -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 21600' "$IMDS/latest/api/token") || return
   AWS_REGION=$(imds meta-data/placement/region) && INSTANCE=$(imds meta-data/instance-id)
   # Version 1 of the AWS CLI reads the second name only.
   export AWS_REGION AWS_DEFAULT_REGION=$AWS_REGION
@@ -140,12 +145,25 @@ write_tags() {
   limit 60 aws ec2 create-tags --resources "$INSTANCE" --tags "[${tags:1}]"
 }
 
-# publish DETAIL [READY_AT]: writes all tags, so that each call makes up for a failed one.
+# publish DETAIL [READY_AT]: writes all tags, so that each call makes up for a failed one. A deployment leaves the phase as it is.
 publish() {
+  local tags
+  echo "$PHASE: $1"
+  if [[ $REQUEST ]]; then
+    write_tags rollout "$REQUEST running $1"
+    return
+  fi
+  read -ra tags <<<"$(kept digests)"
+  write_tags phase "$PHASE" detail "$1" timeline "$TIMELINE" ${2:+ready-at "$2"} "${tags[@]}"
+}
+
+# answer TEXT: tells the end of a deployment, and does not repeat the deployment. Without the tag, hatchery would wait for it.
+answer() {
   local tags
   read -ra tags <<<"$(kept digests)"
   echo "$PHASE: $1"
-  write_tags phase "$PHASE" detail "$1" timeline "$TIMELINE" ${2:+ready-at "$2"} "${tags[@]}"
+  until write_tags rollout "$REQUEST $1" "${tags[@]}"; do pause 15; done
+  keep rollout "$REQUEST $1" && keep deployed "$WANTED"
 }
 
 # Sends new lines of the log to CloudWatch Logs, at most 1 MiB. Errors are ignored: an environment is worth more than its log.
@@ -169,17 +187,16 @@ enter() {
   publish "${@:2}"
 }
 
-# fail REASON [JOB]: the machine is kept, so that its owner can look at it.
+# fail REASON [JOB]: the machine is kept, so that its owner can look at it. After a failed deployment, the environment stays ready.
 fail() {
   local last=''
   FINISHED=1
   stop_jobs
   # The last line of the command that failed. Lines with the phase are of `publish`.
   [[ -z ${2:-} ]] ||
-    last=$(tr '\r' '\n' <"$WORK/$2.log" | sed "s/\x1b\[[0-9;]*[A-Za-z]//g; /^$2: /d" | grep '[[:graph:]]' | tail -n 1)
+    last=$(tr '\r' '\n' <"$WORK/$2.log" | sed -E "s/\x1b\[[0-9;]*[A-Za-z]//g; /^($2|deployment): /d" | grep '[[:graph:]]' | tail -n 1)
   set -- "${2:-$PHASE}: $1${last:+; $last}"
-  PHASE=failed
-  publish "$1"
+  if [[ $REQUEST ]]; then answer "failed $1"; else PHASE=failed && publish "$1"; fi
   ship
   exit 1
 }
@@ -191,10 +208,16 @@ start() {
   JOBS[$1]=$!
 }
 
-# Waits for a phase's job. The failure of any job ends the bootstrap at once.
+# Waits for a phase's job. The failure of any job ends the bootstrap at once, and so does a later request, which the timer takes next.
 await() {
-  local job status
+  local job status requested
   while [[ ${JOBS[$1]:-} ]]; do
+    if [[ $REQUEST ]] && requested=$(imds "$TAGS/hatchery:deployment") && [[ $requested != "$REQUESTED" ]]; then
+      echo "$PHASE: there is a later request"
+      FINISHED=1
+      stop_jobs
+      exit 0
+    fi
     for job in "${!JOBS[@]}"; do
       if kill -0 "${JOBS[$job]}" 2>/dev/null; then continue; fi
       wait "${JOBS[$job]}"
@@ -232,7 +255,7 @@ database_secret() {
 set_password() {
   [[ $(database_secret | jq -r .username) == "$1" ]] ||
     because "the secret's username is not the master user of $DATABASE, whose password is set" || return
-  [[ -e $STATE/new-password ]] || keep new-password \
+  [[ $(kept new-password) == *"\"$DATABASE\""* ]] || keep new-password \
     "{\"DBInstanceIdentifier\":\"$DATABASE\",\"MasterUserPassword\":\"$(head -c 21 /dev/urandom | base64 | tr /+ _-)\"}"
   limit 60 aws rds modify-db-instance --apply-immediately --cli-input-json "file://$STATE/new-password" >/dev/null ||
     because "cannot set the password of $DATABASE"
@@ -247,7 +270,8 @@ STATUS_OF_DATABASE='.DBInstances[0]
 await_database() {
   local answer status='' last='' host='' port='' user='' password_set='' errors=0 refusals=0
   local deadline=$((SECONDS + SCALE * 24 / 10))
-  [[ ! -e $STATE/database ]] || return 0
+  # A marker names its database, which a deployment can exchange.
+  [[ $(kept database) != *" $DATABASE" ]] || return 0
   [[ $HATCHERY_DATABASE_AUTH == password ]] || password_set=1
   while ((SECONDS < deadline)); do
     answer=$(limit 60 aws rds describe-db-instances --db-instance-identifier "$DATABASE" --output json |
@@ -260,7 +284,7 @@ await_database() {
     case $status in
     available | storage-optimization)
       if [[ $errors == 0 && $host == *.* && $port != null ]]; then
-        [[ ! $password_set ]] || { keep database "$host $port" && return; }
+        [[ ! $password_set ]] || { keep database "$host $port $DATABASE" && return; }
         if set_password "$user"; then password_set=1; else ((++refusals < 5)) || return; fi
       fi ;;
     failed | restore-error | insufficient-capacity | inaccessible-* | incompatible-* | deleting)
@@ -301,7 +325,7 @@ pull() {
 pull_images() {
   local name
   JOBS=()
-  [[ ! -e $STATE/images && ${#SERVICES[@]} != 0 ]] || return 0
+  ! has images && [[ ${#SERVICES[@]} != 0 ]] || return 0
   await_node && login "${HATCHERY_REGISTRY%%/*}" "${NODE_DOCKER[@]}" || return
   for name in "${!SERVICES[@]}"; do
     pull "$HATCHERY_REGISTRY/$name:${SERVICES[$name]}" &
@@ -392,15 +416,46 @@ apply_tools() {
 }
 
 deploy() {
-  local host port
-  IFS=' ' read -r host port <<<"$(kept database)"
-  apply_tools && apply_secret "$host" "$port" || return
+  local host port same=''
+  IFS=' ' read -r host port _ <<<"$(kept database)"
+  # The password of a database stays that of its snapshot, so the secret changes with the database only.
+  [[ ! $REQUEST || $(kept secret) != "$DATABASE" ]] || same=1
+  apply_tools && { [[ $same ]] || apply_secret "$host" "$port"; } || return
   case $HATCHERY_CHART in
   oci://*) install_chart "$HATCHERY_CHART" "$host" "$port" ;;
   *.tgz) download "$WORK/chart.tgz" && install_chart "$WORK/chart.tgz" "$host" "$port" ;;
   *.yaml) mkdir "$WORK/manifests" && download "$WORK/manifests/manifests.yaml" && apply_manifests "$WORK/manifests" ;;
   esac || return
-  keep services '' && rm -f "$STATE/new-password"
+  [[ ! $REQUEST ]] || restart_workloads "$same" || return
+  keep secret "$DATABASE" && keep services '' && rm -f "$STATE/new-password"
+}
+
+# The images with a tag under test of which a running pod has other contents than the tag has now
+STALE_IMAGES='
+  [.items[] | select(.metadata.deletionTimestamp == null)
+    | .status.containerStatuses as $statuses | .spec.containers[] | .name as $container | .image | select(. == $image)
+    | first($statuses[]? | select(.name == $container) | .imageID | split("@")[1] | values)] - $digests | length > 0'
+# Workloads with one of these images, or with the secret of a database that has been exchanged
+WORKLOADS_TO_RESTART='$ARGS.positional as $stale
+  | .items[] | select((.spec.template.spec | [.containers[]?, .initContainers[]? | .image] | any(IN($stale[])))
+    or ($same == "" and (.spec.template | tostring | contains("\"hatchery-database\""))))
+  | "\(.kind | ascii_downcase)/\(.metadata.name)"'
+
+# restart_workloads SAME-DATABASE: Kubernetes sees a change of an image's name only.
+restart_workloads() {
+  local name image digests pods workload workloads stale=()
+  pods=$(limit 60 kubectl get pods --output json) || because "cannot list the pods" || return
+  for name in "${!SERVICES[@]}"; do
+    image=$HATCHERY_REGISTRY/$name:${SERVICES[$name]}
+    digests=$(limit 60 "${NODE_DOCKER[@]}" image inspect --format '{{json .RepoDigests}}' "$image" |
+      jq -c '. // [] | map(split("@")[1])') || because "cannot inspect ${image##*/}" || return
+    ! printf %s "$pods" | jq -e --arg image "$image" --argjson digests "$digests" "$STALE_IMAGES" >/dev/null || stale+=("$image")
+  done
+  workloads=$(limit 60 kubectl get deployments,statefulsets,daemonsets --output json |
+    jq -r --arg same "$1" --args "$WORKLOADS_TO_RESTART" "${stale[@]}") || because "cannot list the workloads" || return
+  for workload in $workloads; do
+    try "cannot restart $workload" 60 kubectl rollout restart "$workload" || return
+  done
 }
 
 # The status has the digest, the spec the tag: Docker's status has any tag of the image.
@@ -420,7 +475,8 @@ DIGEST_OF_SERVICE='
 # Once, because a user may deploy another image later.
 find_digests() {
   local pods name digest digests=''
-  [[ ! -e $STATE/digests && ${#SERVICES[@]} != 0 ]] || return 0
+  ! has digests || return 0
+  [[ ${#SERVICES[@]} != 0 ]] || { keep digests '' && return; }
   pods=$(limit 60 kubectl get pods --output json) || because "cannot list the pods" || return
   for name in "${!SERVICES[@]}"; do
     digest=$(printf %s "$pods" | jq -r --arg name "$name" --arg image "$HATCHERY_REGISTRY/$name" --arg tag "${SERVICES[$name]}" \
@@ -433,7 +489,7 @@ find_digests() {
 
 run_services() {
   local workload workloads
-  [[ -e $STATE/services ]] || deploy || return
+  has services || deploy || return
   workloads=$(limit 60 kubectl get deployments,statefulsets,daemonsets --output name) || because "cannot list the workloads" || return
   for workload in $workloads; do
     publish "waiting for $workload"
@@ -447,9 +503,11 @@ install_units() {
   [[ -d $UNITS ]] && command -v systemctl >/dev/null || return 0
   printf '%s\n' '[Unit]' 'Wants=network-online.target' 'After=network-online.target docker.service' '[Service]' Type=oneshot \
     "ExecStart=/bin/bash $STATE/bootstrap.sh %i" '[Install]' WantedBy=multi-user.target >"$UNITS/hatchery@.service" &&
+    printf '%s\n' '[Timer]' OnBootSec=15s OnUnitInactiveSec=15s AccuracySec=1s Unit=hatchery@deploy.service '[Install]' \
+      WantedBy=timers.target >"$UNITS/hatchery-deploy.timer" &&
     printf '%s\n' '[Timer]' OnBootSec=5min OnUnitActiveSec=5min Unit=hatchery@dead-man.service '[Install]' \
       WantedBy=timers.target >"$UNITS/hatchery-dead-man.timer" &&
-    limit 60 systemctl daemon-reload && limit 60 systemctl enable --now hatchery-dead-man.timer &&
+    limit 60 systemctl daemon-reload && limit 60 systemctl enable --now hatchery-{dead-man,deploy}.timer &&
     limit 60 systemctl enable hatchery@bootstrap.service && limit 120 systemctl start docker.service
 }
 
@@ -493,26 +551,74 @@ kubeconfig() {
     { echo "cannot create the kubeconfig; is the environment ready?" >&2 && return 1; }
 }
 
-bootstrap() {
-  local boot ready
+lock() {
   mkdir -p "$STATE" && exec 9>"$STATE/lock" || exit 1
   flock -n 9 || exit 0
-  boot=${HATCHERY_BOOT_ID:-$(cat /proc/sys/kernel/random/boot_id)}
-  [[ $(kept ready) != "$boot" ]] || exit 0
+}
+
+open_log() {
   exec >>"$LOG" 2>&1 </dev/null
   rm -rf "$WORK" && mkdir "$WORK" && SHIPPED=$(wc -l <"$LOG") || exit 1
+}
+
+set_traps() {
+  trap '[[ $FINISHED ]] || fail "the script ended early"' EXIT
+  # A reboot is no failure.
+  trap 'FINISHED=1; stop_jobs; exit 143' TERM INT HUP
+}
+
+# Prints what the tags ask for, as they are.
+wanted() {
+  local keys key
+  keys=$(imds "$TAGS/" | sort) && echo "$REQUEST" || return
+  while IFS= read -r key; do
+    case $key in hatchery:database | hatchery:service.*) echo "$key=$(imds "$TAGS/$key")" || return ;; esac
+  done <<<"$keys"
+}
+
+# Deploys what the tags name, if that is not what was deployed for the last request. Before the first request there is nothing to do.
+redeploy() {
+  # Before the lock, which is the bootstrap's until the environment is ready.
+  [[ $(kept ready) == "$BOOT" ]] || exit 0
+  lock
+  connect 2>/dev/null && REQUESTED=$(imds "$TAGS/hatchery:deployment" 2>/dev/null) || exit 0
+  REQUEST=${REQUESTED%% *}
+  seconds_of "$REQUEST" >/dev/null && WANTED=$(wanted) || exit 0
+  [[ $WANTED != "$(kept deployed)" ]] || exit 0
+  open_log
+  PHASE=deployment
+  set_traps
+  publish "reading settings and tags"
+  read_settings
+  [[ -z $INVALID ]] || fail "missing or invalid in fleet.env:$INVALID"
+  read_tags
+  publish "pulling ${#SERVICES[@]} images"
+  start database await_database
+  start images pull_images
+  await images
+  await database
+  publish "deploying"
+  start services run_services
+  await services
+  answer "done"
+  FINISHED=1
+  ship
+}
+
+bootstrap() {
+  local ready
+  lock
+  [[ $(kept ready) != "$BOOT" ]] || exit 0
+  open_log
   connect || { echo "cannot read the instance metadata" && exit 1; }
   find_launch
   # An image that was made of an environment has its markers.
   if [[ $(kept instance) != "$INSTANCE" ]]; then
-    rm -f "$STATE"/{timeline,database,new-password,images,cluster,cluster-begun,deleted,services,digests,ready-at}
+    rm -f "$STATE"/{timeline,database,new-password,images,cluster,cluster-begun,deleted,services,digests,ready-at,secret,rollout,deployed}
     keep launched "$LAUNCHED" && keep instance "$INSTANCE" || exit 1
   fi
   TIMELINE=$(kept timeline)
-  trap '[[ $FINISHED ]] || fail "the script ended early"' EXIT
-  # A reboot is no failure.
-  trap 'FINISHED=1; stop_jobs; exit 143' TERM INT HUP
-
+  set_traps
   enter booting "reading settings and tags"
   install_units || fail "cannot install the units or start docker"
   read_settings
@@ -539,17 +645,21 @@ bootstrap() {
   await services
   ready=$(kept ready-at) || ready=$(date -u +%FT%TZ)
   keep ready-at "$ready"
+  # Tells that this instance can deploy anew. An older role does not allow it, which must not prevent readiness.
+  write_tags rollout "$(kept rollout || date -u -d "@$LAUNCHED" '+%FT%TZ done')"
   # Without this tag the environment never counts as ready.
   until enter ready "all services are healthy" "$ready"; do pause 15; done
-  keep ready "$boot"
+  keep ready "$BOOT"
   FINISHED=1
   ship
   exit 0
 }
 
+BOOT=${HATCHERY_BOOT_ID:-$(cat /proc/sys/kernel/random/boot_id)}
 case ${1:-bootstrap} in
 bootstrap) bootstrap ;;
+deploy) redeploy ;;
 dead-man) dead_man ;;
 kubeconfig) kubeconfig "${2-28800}" ;;
-*) echo "usage: bootstrap.sh [bootstrap | dead-man | kubeconfig [SECONDS]]" >&2 && exit 2 ;;
+*) echo "usage: bootstrap.sh [bootstrap | deploy | dead-man | kubeconfig [SECONDS]]" >&2 && exit 2 ;;
 esac

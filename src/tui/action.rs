@@ -8,6 +8,7 @@ pub(crate) enum Action {
     Pin,
     Hold,
     Release,
+    Redeploy,
     Terminate,
     Reset,
     Open,
@@ -16,6 +17,7 @@ pub(crate) enum Action {
     CopyId,
     Logs,
     Details,
+    Diff,
     Health,
     Images,
     Filter,
@@ -51,7 +53,7 @@ pub(crate) enum Context {
     Main,
     Details,
     Logs,
-    /// Help, health and images.
+    /// Help, health, images and comparisons.
     Page,
 }
 
@@ -143,12 +145,14 @@ pub(crate) static ACTIONS: &[Entry] = {
         entry(Action::Pin, "pin", &["p"], "keep until…", "Keep the environment until a time of the day, such as for a demo", Environment, ONE).mutates(),
         entry(Action::Hold, "hold", &["H"], "hold", "Hold the failed environment, or the database selected in the pool, for inspection", Environment, ONE).mutates(),
         entry(Action::Release, "release", &["R"], "release", "End a hold; a database is deleted then", Environment, ONE).mutates(),
+        entry(Action::Redeploy, "redeploy", &["u"], "redeploy", "Deploy other versions of the environment's services", Environment, ONE).mutates().hint(67),
         entry(Action::Terminate, "terminate", &["x"], "terminate", "Terminate the environment and delete its database", Environment, ONE).mutates().hint(65),
         entry(Action::Reset, "reset", &["ctrl-r"], "reset", "Give the environment a fresh database and delete the one it has", Environment, ONE).mutates(),
         entry(Action::Open, "open", &["o"], "open", "Open the application in the browser", Environment, ONE).hint(75),
         entry(Action::OpenMenu, "open-menu", &["O"], "open…", "Choose what to open: application, dashboard or log viewer", Environment, ONE),
         entry(Action::Logs, "logs", &["L"], "logs", "Stream the environment's log", Environment, ONE).hint(72),
         entry(Action::Details, "details", &["enter"], "details", "Show the environment's details", Environment, MAIN).hint(60),
+        entry(Action::Diff, "diff", &["="], "compare", "Compare the services with those of another environment", Environment, ONE),
         entry(Action::CopyUrl, "copy-url", &["y"], "copy URL", "Copy the application's URL", Environment, ONE),
         entry(Action::CopyId, "copy-id", &["Y"], "copy id", "Copy the environment's id", Environment, ONE),
         entry(Action::Follow, "follow", &["f"], "follow", "Follow the end of the log, or pause", Log, LOGS).hint(80),

@@ -34,7 +34,7 @@ pub fn draw(model: &Model, buf: &mut Buffer) -> Option<Position> {
             environments(model, buf)
         }
         Screen::Logs(view) => logs::draw(styles, buf, regions.body, view),
-        Screen::Details(_) | Screen::Help | Screen::Health | Screen::Images => {
+        Screen::Details(_) | Screen::Help | Screen::Health | Screen::Images | Screen::Diff(_) => {
             let lines = pages::lines(model, regions.page_size().1);
             page::draw(styles, buf, regions.body, pages::title(model), lines, model.scroll);
             None
@@ -100,6 +100,11 @@ fn dialog(model: &Model, dialog: &Dialog, buf: &mut Buffer) -> Option<Position> 
             dialogs::extend(styles, buf, prompt, row, max_lifetime, model.aws_now())
         }
         Dialog::Keep(form) => dialogs::keep(styles, buf, form),
+        Dialog::Redeploy(form) => dialogs::redeploy(styles, buf, form),
+        Dialog::Diff(menu) => {
+            dialogs::diff(styles, buf, menu);
+            None
+        }
         Dialog::Terminate(prompt) => {
             let losses = prompt.losses(model.environments.find(&prompt.record), model.aws_now());
             dialogs::terminate(styles, buf, prompt, &model.place(), &losses)

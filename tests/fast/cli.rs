@@ -7,5 +7,6 @@ mod help;
 mod lag;
 mod outcomes;
 mod prove;
+mod redeploy;
 mod text;
 mod wait;

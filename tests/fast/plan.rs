@@ -70,6 +70,14 @@ fn apply(world: &mut World, step: &Step) {
                 record.instance = Some(instance.clone());
             }
         }
+        Step::MirrorDeployment { record, instance, .. } => {
+            let Some(record) = find(world, record).cloned() else { return };
+            for found in world.instances.items.iter_mut().filter(|i| i.id == *instance) {
+                found.deployment.clone_from(&record.deployment);
+                found.services.clone_from(&record.services);
+                found.database = record.database.or(found.database);
+            }
+        }
         Step::MirrorExpiry { instance, expires_at, .. } => {
             for found in world.instances.items.iter_mut().filter(|i| i.id == *instance) {
                 found.expires_at = Some(*expires_at);
@@ -80,14 +88,6 @@ fn apply(world: &mut World, step: &Step) {
             if let Some(record) = find(world, record) {
                 record.database = number;
                 record.deployment = Some(Deployment { at: now(), by: "amy".into() });
-            }
-        }
-        Step::MirrorDeployment { instance, database, deployment, .. } => {
-            let number =
-                database.as_str().rsplit('-').next().and_then(|number| number.parse().ok()).map(Number);
-            for found in world.instances.items.iter_mut().filter(|i| i.id == *instance) {
-                found.database = number.or(found.database);
-                found.deployment = Some(deployment.clone());
             }
         }
         Step::DeleteReplaced { environment, .. } => {

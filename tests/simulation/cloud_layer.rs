@@ -123,6 +123,7 @@ pub(crate) enum ListingEvent {
 /// A change that a hook may replace.
 pub(crate) enum Change<'a> {
     TagRecord(&'a RecordId, &'a TagChanges),
+    TagInstance(&'a TagChanges),
     TagDatabase(&'a DatabaseId, &'a TagChanges),
     CreateDatabase(&'a NewDatabase),
     Terminate(&'a InstanceId),
@@ -331,8 +332,9 @@ impl<H: Hook> Cloud for Layer<H> {
     }
 
     async fn tag_instance(&self, id: &InstanceId, changes: &TagChanges) -> Result<()> {
+        let change = Change::TagInstance(changes);
         let tag = self.inner.tag_instance(id, changes);
-        self.call(Access::Write, "tag instance", describe_tags(id, changes), tag).await
+        self.change(Access::Write, "tag instance", describe_tags(id, changes), change, tag).await
     }
 
     async fn create_database(&self, new: &NewDatabase) -> Result<()> {

@@ -16,6 +16,7 @@ use semver::Version;
 
 use crate::cloud_layer::Layer;
 use crate::crash_injector::{CrashInjector, CrashSchedule, FaultSwitch, HangObserver};
+use crate::deployers::Deployer;
 use crate::engine_invariants::{EngineInvariants, ResetHandle};
 use crate::invariants::{MAX_TIME_TO_IDLE, SharedChecker};
 use crate::mutants::{Mutant, MutantLayer};
@@ -178,11 +179,12 @@ impl Simulation {
         let events = run_events(&self.sim);
         let engines: Vec<_> = (0..self.config.engines).map(|n| tokio::spawn(self.run_engine(n))).collect();
         let users: Vec<_> = (0..self.config.users).map(|n| tokio::spawn(self.user(n, grace).run())).collect();
+        let deployer = Deployer::is_in(self.seed).then(|| tokio::spawn(self.deployer().run()));
         let busy = Duration::from_secs_f64(self.config.days * 86_400.0);
         self.wait(busy / 2).await;
         self.raise_min_version().await;
         self.wait(busy / 2).await;
-        users.iter().for_each(tokio::task::JoinHandle::abort);
+        users.iter().chain(&deployer).for_each(tokio::task::JoinHandle::abort);
 
         // Users stop and faults end, so the fleet must converge to its idle state (I7).
         self.sim.clear_faults();
@@ -207,7 +209,20 @@ impl Simulation {
         while self.clock.now() < end && !self.is_caught() {
             let left = (end - self.clock.now()).to_std().unwrap_or_default();
             self.clock.sleep(left.min(Duration::from_hours(1))).await;
+            self.sample_deployments();
         }
+    }
+
+    /// I11, as far as it is about deployments; the swarm has the rest.
+    fn sample_deployments(&self) {
+        let checker = Arc::clone(&self.checker);
+        self.sim.inspect(|state| {
+            let mut checker = checker.lock().unwrap();
+            let since = checker.alive.since("dev").filter(|_| !state.is_hindered());
+            for what in checker.deployments.sample(state, &dev(), since) {
+                checker.report(format!("I11 at {}: {what}", state.now().format("%F %T")));
+            }
+        });
     }
 
     /// Whether a violation shows this simulation's mutant.
@@ -298,6 +313,39 @@ impl Simulation {
         let factory = self.factory(format!("host-{number}"), old);
         let random = ChaCha8Rng::seed_from_u64(self.random.random());
         run_engine(factory, number.is_multiple_of(2), random)
+    }
+
+    /// Draws from a generator of its own, so that the users stay the same.
+    fn deployer(&self) -> Deployer {
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed ^ 0xde_9107);
+        let mut process = |who: &str| {
+            let error = if self.config.hostile { random.random_range(-300..300) } else { 0 };
+            let mut factory = ProcessFactory {
+                who: who.to_owned(),
+                fleet: dev(),
+                old: false,
+                config: self.config.clone(),
+                true_clock: self.clock.clone(),
+                clock: self.clock.off_by(TimeDelta::seconds(error)),
+                sim: self.sim.clone(),
+                checker: Arc::clone(&self.checker),
+                fault_switch: Arc::clone(&self.fault_switch),
+                random: ChaCha8Rng::seed_from_u64(random.random()),
+            };
+            factory.process(CrashSchedule::never())
+        };
+        let ((engine, reset_handle), (partner, partner_reset)) = (process("user-d"), process("user-e"));
+        Deployer {
+            engine,
+            reset_handle,
+            partner,
+            partner_reset,
+            random,
+            clock: self.clock.clone(),
+            sim: self.sim.clone(),
+            checker: Arc::clone(&self.checker),
+            crashes: self.config.hostile,
+        }
     }
 
     fn user(&mut self, number: u64, grace: TimeDelta) -> User {

@@ -9,6 +9,7 @@ use hatchery::domain::tags::{self, Tags, key};
 use hatchery::domain::{CloudError, EnvironmentId, Policy};
 
 use crate::alive::Alive;
+use crate::deployments::Deployments;
 use crate::ownership::{Ownership, find_record, fleet_of, is_pool, record_name};
 use crate::refusal_counts::{MAX_REFUSALS, RefusalCounts};
 use crate::reset_invariants::names_other;
@@ -81,6 +82,7 @@ pub(crate) struct InvariantChecker {
     held: BTreeMap<String, DateTime<Utc>>,
     /// The refused changes of each fleet's engines within the last hour, by operation.
     refusals: RefusalCounts,
+    pub(crate) deployments: Deployments,
     pub(crate) violations: Vec<String>,
 }
 
@@ -133,6 +135,9 @@ impl InvariantChecker {
                 if is_engine(who) {
                     self.foreign(state, who, id);
                     self.give_up(state, who, id);
+                    if let Some(what) = Deployments::changed(&self.ownership, state, who, id) {
+                        self.violation(state, "I4", what);
+                    }
                     self.one_database(state, id);
                 }
                 self.ownership.update_lost_tags(state, is_engine(who), id);

@@ -73,12 +73,15 @@ impl Liveness {
                 !state.is_hindered() && lifecycle::observe_only_reason(&world.fleet, &self.version).is_none();
             let since = checker.alive.since(name.as_str()).filter(|_| is_free);
             let Some(since) = since else {
+                checker.deployments.sample(state, name, None);
                 *waiting = Waiting { reported: std::mem::take(&mut waiting.reported), ..Waiting::default() };
                 continue;
             };
             let free_since = since.max(waiting.free_since.unwrap_or(now));
             waiting.free_since = Some(free_since);
+            let deployed = checker.deployments.sample(state, name, Some(free_since));
             let mut found = Waiting::launches(state, checker, name, free_since);
+            found.extend(deployed);
             found.extend(waiting.steps(&world, fleet, &told, now));
             found.extend(waiting.ends(state, &world, &told, now));
             if !self.flaky_restores && total < self.database_quota {

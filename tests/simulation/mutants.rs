@@ -12,8 +12,8 @@ use hatchery::cloud::sim::Guarantee;
 use hatchery::cloud::{DynCloud, Pages, Result, Template};
 use hatchery::domain::tags::key;
 use hatchery::domain::{
-    CloudError, Database, DatabaseId, ErrorClass, Instance, InstanceId, InstanceState, NewDatabase,
-    NewRecord, Number, Record, RecordId, Snapshot, SnapshotId, TagChanges,
+    CloudError, Database, DatabaseId, Deployment, ErrorClass, Instance, InstanceId, InstanceState,
+    NewDatabase, NewRecord, Number, Record, RecordId, Snapshot, SnapshotId, TagChanges,
 };
 
 use crate::cloud_layer::{Call, Change, Failure, Hook, LAUNCH};
@@ -77,11 +77,17 @@ pub(crate) enum Mutant {
     UnclaimedReset,
     /// The environment goes back to the database that a reset has replaced.
     UndoneReset,
+    /// Requests to deploy are not copied to the instance.
+    NoDeploymentMirror,
+    /// Requests to deploy are confirmed without being written.
+    UnwrittenDeployment,
+    /// A request to deploy also moves the expiry.
+    DeploymentExtends,
 }
 
 impl Mutant {
     /// Each mutant, the invariant that catches it, and a seed known to show it, which is tried first.
-    pub(crate) const ALL: [(Self, &'static str, u64); 28] = [
+    pub(crate) const ALL: [(Self, &'static str, u64); 31] = [
         (Self::DuplicateNames, "I1", 8),
         (Self::NoFencing, "I1", 23),
         (Self::NoEnvironmentTag, "I2", 2),
@@ -110,6 +116,9 @@ impl Mutant {
         (Self::HastyReset, "I4", 1),
         (Self::UnclaimedReset, "I1", 1),
         (Self::UndoneReset, "I2", 1),
+        (Self::NoDeploymentMirror, "I11", 3),
+        (Self::UnwrittenDeployment, "I11", 3),
+        (Self::DeploymentExtends, "I4", 3),
     ];
 
     /// Whether a violation is of this mutant's invariant.
@@ -145,6 +154,8 @@ struct Memory {
     listed: BTreeMap<RecordId, Record>,
     /// The expiries that it wrote.
     written: BTreeMap<RecordId, DateTime<Utc>>,
+    /// The requests to deploy that it did not write.
+    unwritten: BTreeMap<RecordId, TagChanges>,
 }
 
 /// The layer that breaks an engine.
@@ -320,6 +331,11 @@ impl Hook for MutantLayer {
                 }
                 None => seen,
             },
+            Some(Mutant::UnwrittenDeployment) => {
+                let deployment = memory.unwritten.get(id).map(|changes| &changes.set[key::DEPLOYMENT]);
+                let deployment = deployment.and_then(|value| Deployment::parse(value));
+                seen.map(|record| Record { deployment: deployment.or(record.deployment.clone()), ..record })
+            }
             _ => seen.map(|record| self.reapable(record)),
         }
     }
@@ -387,6 +403,23 @@ impl Hook for MutantLayer {
                 let new = changes.set.get(key::DATABASE)?.clone();
                 let old = self.memory.lock().unwrap().listed.get(*id)?.environment.database_id();
                 self.reset(inner, id, changes, &old, &new).await
+            }
+            (Mutant::NoDeploymentMirror, Change::TagInstance(changes)) => {
+                changes.set.contains_key(key::DEPLOYMENT).then_some(Ok(()))
+            }
+            (Mutant::UnwrittenDeployment, Change::TagRecord(id, changes)) => {
+                changes.set.get(key::DEPLOYMENT)?;
+                self.memory.lock().unwrap().unwritten.insert((*id).clone(), (*changes).clone());
+                Some(Ok(()))
+            }
+            (Mutant::DeploymentExtends, Change::TagRecord(id, changes)) => {
+                changes.set.get(key::DEPLOYMENT)?;
+                let later = TagChanges::expire_at(self.clock.now() + TimeDelta::hours(12));
+                let both = TagChanges {
+                    set: later.set.into_iter().chain(changes.set.clone()).collect(),
+                    ..(*changes).clone()
+                };
+                Some(inner.tag_record(id, &both).await)
             }
             (Mutant::LateTermination, Change::Terminate(id)) => {
                 let (inner, id, clock) = (inner.clone(), (*id).clone(), self.clock.clone());

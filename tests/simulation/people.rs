@@ -17,6 +17,7 @@ use crate::engine_invariants::ResetHandle;
 use crate::invariants::SharedChecker;
 use crate::setup::request;
 
+#[allow(clippy::struct_excessive_bools)] // hazards of the swarm, each on or off
 pub(crate) struct Person {
     pub(crate) engine: Engine,
     pub(crate) reset_handle: ResetHandle,

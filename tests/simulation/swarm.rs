@@ -238,6 +238,7 @@ fn scenario(hazards: &BTreeMap<Hazard, f64>) -> Scenario {
     faults.instance_quota = has(Hazard::InstanceQuota).then_some(8);
     faults.restore_fails = rate(Hazard::FailedRestores, 0.1);
     faults.restore_hangs = rate(Hazard::HangingRestores, 0.05);
+    faults.deployment_fails = 0.1;
     faults.instance_failures_per_day = rate(Hazard::DyingInstances, 1.0);
     faults.operator_per_day = rate(Hazard::Deletions, 4.0);
     faults.zone_out_per_day = rate(Hazard::ZoneOutages, 4.0);

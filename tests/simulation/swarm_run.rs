@@ -16,6 +16,7 @@ use rand_chacha::ChaCha8Rng;
 use tokio::task::JoinHandle;
 
 use crate::crash_injector::{CrashSchedule, FaultSwitch};
+use crate::deployers::Deployer;
 use crate::harness::{NEW, ProcessFactory, SimulationConfig, SimulationResult, run_engine};
 use crate::invariants::{MAX_TIME_TO_IDLE, SharedChecker};
 use crate::liveness::{Liveness, describe_plan, true_world};
@@ -68,6 +69,9 @@ impl SwarmSimulation {
         for fleet in &fleets {
             engines.extend((0..fleet.engines).map(|n| self.engine(fleet, n)));
             people.extend((0..fleet.users).map(|n| tokio::spawn(self.person(fleet, n).run())));
+        }
+        if Deployer::is_in(self.seed) {
+            people.extend(fleets.iter().map(|fleet| tokio::spawn(self.deployer(fleet).run())));
         }
         people.push(tokio::spawn(self.operator().operate()));
         people.push(tokio::spawn(self.operator().administer()));
@@ -203,6 +207,43 @@ impl SwarmSimulation {
             two_on_one: self.swarm.has(Hazard::TwoOnOne),
             environments: Vec::new(),
             list: None,
+        }
+    }
+
+    /// Draws from a generator of its own, so that the others stay the same.
+    fn deployer(&self, fleet: &SwarmFleet) -> Deployer {
+        let number = self.swarm.fleets.iter().position(|own| own.name == fleet.name).unwrap_or(0) as u64;
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed ^ 0xde_9107 ^ number << 32);
+        let mut process = |who: &str| {
+            let error = random.random_range(-300..300);
+            let name: FleetName = fleet.name.parse().unwrap();
+            let mut config = self.config.clone();
+            config.hostile = self.swarm.has(Hazard::Crashes);
+            let mut factory = ProcessFactory {
+                who: if fleet.name == "dev" { who.to_owned() } else { format!("{name}/{who}") },
+                fleet: name,
+                old: false,
+                config,
+                true_clock: self.clock.clone(),
+                clock: self.clock.off_by(TimeDelta::seconds(error)),
+                sim: self.sim.clone(),
+                checker: Arc::clone(&self.checker),
+                fault_switch: Arc::clone(&self.fault_switch),
+                random: ChaCha8Rng::seed_from_u64(random.random()),
+            };
+            factory.process(CrashSchedule::never())
+        };
+        let ((engine, reset_handle), (partner, partner_reset)) = (process("user-d"), process("user-e"));
+        Deployer {
+            engine,
+            reset_handle,
+            partner,
+            partner_reset,
+            random,
+            clock: self.clock.clone(),
+            sim: self.sim.clone(),
+            checker: Arc::clone(&self.checker),
+            crashes: self.swarm.has(Hazard::Crashes),
         }
     }
 

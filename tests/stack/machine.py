@@ -25,7 +25,7 @@ SCRIPT = STACK / "bootstrap.sh"
 TOOLS_FILE = STACK / "tools.yaml"
 PHASES = ["booting", "database", "images", "cluster", "services", "ready"]
 TOOLS = (
-    "awk base64 bash cat curl cut date flock grep head jq mkdir mv pgrep rm sed sleep tail timeout tr wc".split()
+    "awk base64 bash cat curl cut date flock grep head jq mkdir mv pgrep rm sed sleep sort tail timeout tr wc".split()
 )
 STUBS = "aws docker minikube kubectl helm shutdown systemctl".split()
 INSTANCE = "i-0123456789abcdef0"
@@ -73,6 +73,8 @@ case $call in
 "kubectl get configmap kube-root-ca.crt "*) echo '{"data": {"ca.crt": "certificate\n"}}' ;;
 "kubectl create token "*) echo '{"status": {"token": "header.payload.signature"}}' ;;
 "kubectl get pods"*) cat "$STUB_DIR/pods" ;;
+"kubectl get deployments"*json) cat "$STUB_DIR/workloads" ;;
+"docker exec "*" image inspect "*) jq -c --arg image "${call##* }" '.[$image]' "$STUB_DIR/images" ;;
 "kubectl get deployments"*) printf 'deployment.apps/payments\nstatefulset.apps/queue\n' ;;
 esac
 exit 0
@@ -93,6 +95,12 @@ def pod(container, image, image_id, phase="Running", **metadata):
         "spec": {"containers": [{"name": container, "image": image}]},
         "status": {"phase": phase, "containerStatuses": [{"name": container, "image": "other:tag", "imageID": image_id}]},
     }
+
+
+def workload(kind, name, *images, **environment):
+    """A workload as `kubectl get deployments` prints it."""
+    containers = [{"name": "app", "image": image, **environment} for image in images]
+    return {"kind": kind, "metadata": {"name": name}, "spec": {"template": {"spec": {"containers": containers}}}}
 
 
 def rfc3339(seconds):
@@ -222,6 +230,16 @@ class Machine:
             pod("app", f"{registry}/web-shop:v1.2.3_rc", f"docker-pullable://{registry}/web-shop@{DIGESTS['web-shop']}"),
             pod("queue", "docker.io/library/rabbitmq:4", "docker://sha256:" + "0" * 64),
         ]
+        self.workloads = [
+            workload("Deployment", "payments", f"{registry}/payments:f-123"),
+            workload("Deployment", "web-shop", f"{registry}/web-shop:v1.2.3_rc", envFrom=[{"secretRef": {"name": "hatchery-database"}}]),
+            workload("StatefulSet", "queue", "docker.io/library/rabbitmq:4"),
+        ]
+        # The digests of the images in the node, by name and tag.
+        self.images = {
+            f"{registry}/payments:f-123": [f"{registry}/payments@{DIGESTS['payments']}"],
+            f"{registry}/web-shop:v1.2.3_rc": [f"{registry}/web-shop@{DIGESTS['web-shop']}"],
+        }
         self.manifests = ""
         self.faults = {}
         self.instance = INSTANCE
@@ -241,7 +259,7 @@ class Machine:
         self.metadata.server_close()
         shutil.rmtree(self.root)
 
-    def start(self, *arguments):
+    def serve_metadata(self):
         tags = self.tags
         self.metadata.pages = {
             "/latest/meta-data/instance-id": self.instance,
@@ -251,10 +269,15 @@ class Machine:
             **{f"/latest/meta-data/tags/instance/{key}": value for key, value in tags.items()},
             **self.pages,
         }
+
+    def start(self, *arguments):
+        self.serve_metadata()
         (self.root / "fleet.env").write_text("# comment\n" + "".join(f"{k}={v}\n" for k, v in self.settings.items()))
         (self.stubs / "faults").write_text("".join(f"{k}\t{v}\n" for k, v in self.faults.items()))
         (self.stubs / "database").write_text("".join(line + "\n" for line in self.databases))
         (self.stubs / "pods").write_text(json.dumps({"items": self.pods}))
+        (self.stubs / "workloads").write_text(json.dumps({"items": self.workloads}))
+        (self.stubs / "images").write_text(json.dumps(self.images))
         (self.stubs / "secret").write_text(self.secret)
         environment = {
             "PATH": str(self.bin),

@@ -14,7 +14,7 @@ class Success(Test):
         self.assertEqual(m.run(), 0, m.log())
         self.assertEqual(m.phases(), PHASES)
         self.assert_ready(m)
-        details = [tags["hatchery:detail"] for tags in m.published()]
+        details = [tags.get("hatchery:detail") for tags in m.published()]
         self.assertIn("hatchery-dev-12 is creating", details)
         self.assertIn("waiting for statefulset.apps/queue", details)
         self.assertEqual(m.metadata.unauthorised, 0)
@@ -143,7 +143,7 @@ class Success(Test):
         self.assertEqual(m.run(), 0, m.log())
         self.assertIn(f"ExecStart=/bin/bash {m.state}/bootstrap.sh %i", (m.units / "hatchery@.service").read_text())
         self.assertIn("Unit=hatchery@dead-man.service", (m.units / "hatchery-dead-man.timer").read_text())
-        self.assertIn(["systemctl", "enable", "--now", "hatchery-dead-man.timer"], m.calls("systemctl"))
+        self.assertIn(["systemctl", "enable", "--now", "hatchery-dead-man.timer", "hatchery-deploy.timer"], m.calls("systemctl"))
 
     def test_the_script_of_user_data_is_not_replaced(self):
         m = machine(self)

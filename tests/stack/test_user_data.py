@@ -45,11 +45,16 @@ exit "$status"
 """
 
 
+def without_comments():
+    """The script as the template has it."""
+    return re.sub(r"^ *#(?!!).*\n", "", SCRIPT.read_text(), flags=re.MULTILINE)
+
+
 def user_data():
     """The text that an instance gets: CloudFormation substitutes the parameters, the binary the script."""
     template = (STACK / "template.yaml").read_text()
     [block] = re.findall(r"^        UserData:\n          Fn::Base64: !Sub \|\n((?: {12}.*\n|\n)+)", template, re.MULTILINE)
-    script = base64.b64encode(gzip.compress(SCRIPT.read_bytes(), 9)).decode()
+    script = base64.b64encode(gzip.compress(without_comments().encode(), 9)).decode()
     text = textwrap.dedent(block).replace("@bootstrap.sh@", script)
     return re.sub(r"\$\{(\w+)\}", lambda name: PARAMETERS[name[1]], text)
 
@@ -94,7 +99,7 @@ class UserData(Test):
 
     def test_the_script_is_intact_and_executed(self):
         file = self.files["/var/lib/hatchery/bootstrap.sh"]
-        self.assertEqual(gzip.decompress(base64.b64decode(file["content"])), SCRIPT.read_bytes())
+        self.assertEqual(gzip.decompress(base64.b64decode(file["content"])).decode(), without_comments())
         self.assertEqual(int(file["permissions"], 8), 0o700)
         self.assertEqual(yaml.safe_load(self.text)["runcmd"], [["bash", "/var/lib/hatchery/bootstrap.sh"]])
 

@@ -90,6 +90,10 @@ impl<'e> Account<'e> {
         Self { emulator, ec2: emulator.ec2().await, rds: emulator.rds().await, logs: emulator.logs().await }
     }
 
+    pub(crate) fn emulator(&self) -> &'e Emulator {
+        self.emulator
+    }
+
     /// Lists the account.
     pub(crate) async fn inspect(&self) -> State {
         let mut state = State::default();
@@ -166,6 +170,12 @@ impl<'e> Account<'e> {
         let timeline = "booting=20 database=26 images=30 cluster=75 services=121 ready=200";
         let tags = [tag("hatchery:phase", phase), tag("hatchery:timeline", timeline)];
         self.tag(instance, &tags).await;
+    }
+
+    /// Reports as an instance does how far it is with the deployment that was requested at a time: a state, and details.
+    pub(crate) async fn set_rollout(&self, instance: &str, request: &str, report: &str) {
+        let value = format!("{request} {report}");
+        self.tag(instance, &[Tag::builder().key("hatchery:rollout").value(value).build()]).await;
     }
 
     /// Tags a resource of EC2, as soon as EC2's writes find it.

@@ -117,6 +117,7 @@ pub(crate) fn instance(number: u32) -> Instance {
         timeline: BTreeMap::new(),
         digests: BTreeMap::new(),
         database: Some(Number(number)),
+        services: BTreeMap::new(),
         deployment: None,
         rollout: None,
         orphan_since: None,

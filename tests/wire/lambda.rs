@@ -91,19 +91,40 @@ async fn actions_answer_with_the_command_documents() {
     let by_command = hatchery(&moto, &["extend", "dev-1", "--by", "1h", "--json"]).ok().json();
     assert_eq!(shape(&extended), shape(&by_command));
 
+    let instance = account.inspect().await.active()[0].id.clone();
+    account.set_phase(&instance, "ready").await;
+    account.set_rollout(&instance, "2026-01-01T00:00:00Z", "done").await;
+    let redeployed = function
+        .invoke(&json!({
+            "redeploy": {
+                "environment": "checkout-fix", "owner": "jo", "services": { "payments": "f-124", "kyc": "pr-7" },
+            },
+        }))
+        .response();
+    assert_eq!(
+        (&redeployed["id"], &redeployed["changes"]),
+        (&json!("dev-1"), &json!("kyc → pr-7, payments f-123 → f-124"))
+    );
+    let tags = account.inspect().await.active()[0].tags.clone();
+    assert_eq!(tags["hatchery:service.payments"], "f-124");
+    assert!(tags["hatchery:deployment"].ends_with(" jo"), "{tags:?}");
+    let by_command = hatchery(&moto, &["redeploy", "dev-1", "--default", "kyc", "--json"]).ok().json();
+    let fields = |document: &Value| document.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(fields(&redeployed), fields(&by_command));
+
     let terminated =
         function.invoke(&json!({ "terminate": { "environment": "dev-1", "owner": "jo" } })).response();
     assert_eq!((&terminated["id"], &terminated["terminating"]), (&json!("dev-1"), &json!(true)));
     let activity = hatchery(&moto, &["activity", "--json"]).ok().json();
     let events = activity["events"].as_array().unwrap();
     // The command extended and launched too.
-    for (action, who) in [("launch", "jo"), ("extend", "lambda"), ("terminate", "jo")] {
+    for (action, who) in [("launch", "jo"), ("extend", "lambda"), ("redeploy", "jo"), ("terminate", "jo")] {
         let is_logged = events.iter().any(|event| event["action"] == action && event["who"] == who);
         assert!(is_logged, "{action} by {who}: {activity:#}");
     }
     // Lambda does not say who invoked it; CloudTrail does, by the id of the request.
     let reasons = events.iter().map(|event| event["reason"].as_str().unwrap());
-    let request = "; Lambda request 00000000-0000-4000-8000-000000000004";
+    let request = "; Lambda request 00000000-0000-4000-8000-000000000005";
     assert!(reasons.into_iter().any(|reason| reason.ends_with(request)), "{activity:#}");
     assert!(account.inspect().await.records["hatchery/dev/1"].contains_key("hatchery:terminate"));
     let by_command = hatchery(&moto, &["terminate", "other", "--yes", "--json"]).ok().json();
@@ -140,13 +161,19 @@ async fn refusals_fail_the_invocation() {
     let mut function = LambdaFunction::start(&moto, &[("HATCHERY_FLEET", "dev")]);
 
     // An unknown request must not run the engine.
-    function.invoke(&json!({ "lunch": {} })).assert_failure("usage", &["lunch", "launch, extend"]);
+    function.invoke(&json!({ "lunch": {} })).assert_failure("usage", &["lunch", "launch, extend, redeploy"]);
     function.invoke(&json!("launch")).assert_failure("usage", &["event"]);
     function.invoke(&json!({ "launch": {} })).assert_failure("usage", &["name"]);
     function.invoke(&json!({ "launch": { "name": "x", "ttl": "3x" } })).assert_failure("usage", &["3x"]);
     function
         .invoke(&json!({ "launch": { "name": "x", "ttl": "30d" } }))
         .assert_failure("refused", &["max-lifetime"]);
+    function
+        .invoke(&json!({ "redeploy": { "environment": "dev-7", "services": { "payments": "a/b" } } }))
+        .assert_failure("usage", &["an image tag is"]);
+    function
+        .invoke(&json!({ "redeploy": { "environment": "dev-7" } }))
+        .assert_failure("not-found", &["dev-7"]);
     function
         .invoke(&json!({ "extend": { "environment": "dev-7", "by": "1h" } }))
         .assert_failure("not-found", &["dev-7"]);

@@ -1,5 +1,6 @@
 //! The lifecycle of an environment, from an empty account back to a pool at its target size.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rstest::rstest;
@@ -73,6 +74,33 @@ async fn launch_extend_terminate_leaves_only_the_spare(#[case] kind: EmulatorKin
     assert_eq!(moved.to_std().unwrap(), Duration::from_hours(4));
     assert_eq!(&state.active()[0].tags["hatchery:expires-at"], after);
 
+    // Another version is requested of the instance, which takes it, or says why not.
+    let tags = redeploy(&account, &["redeploy", "checkout-fix"], Err("its bootstrap is too old")).await;
+    assert!(!tags.contains_key("hatchery:deployment"));
+    account.set_rollout(&state.active()[0].id, "2026-01-01T00:00:00Z", "done").await;
+    let update = ["redeploy", "checkout-fix", "--service", "payments=f-124", "--service", "kyc=pr-7"];
+    let tags = redeploy(&account, &update, Ok(())).await;
+    assert_eq!(
+        (tags["hatchery:service.payments"].as_str(), tags["hatchery:service.kyc"].as_str()),
+        ("f-124", "pr-7")
+    );
+    assert_eq!(tags["hatchery:expires-at"], *after);
+    let request = tags["hatchery:deployment"].split_once(' ').unwrap().0.to_owned();
+    let listed = || hatchery(&emulator, &["ls", "--json"]).ok().json()["environments"][0].clone();
+    assert_eq!(listed()["deployment"]["state"], "requested");
+    account.set_rollout(&state.active()[0].id, &request, "failed images: cannot pull kyc:pr-7").await;
+    assert_eq!((&listed()["state"], &listed()["deployment"]["state"]), (&"ready".into(), &"failed".into()));
+    let problem = "the deployment that amy requested failed: images: cannot pull kyc:pr-7";
+    assert_eq!(listed()["problems"], serde_json::json!([problem]));
+    let tags = redeploy(&account, &["redeploy", "checkout-fix", "--default", "kyc"], Ok(())).await;
+    assert!(!tags.contains_key("hatchery:service.kyc"), "{tags:?}");
+    let request = tags["hatchery:deployment"].split_once(' ').unwrap().0.to_owned();
+    account.set_rollout(&state.active()[0].id, &request, "done").await;
+    assert_eq!(
+        (&listed()["deployment"]["state"], &listed()["problems"]),
+        (&"done".into(), &serde_json::json!([]))
+    );
+
     // The instance's log lines can be read.
     account.ship_log("dev", "hatchery/dev/1", "bootstrap", &["minikube is up", "all services answer"]).await;
     let logs = hatchery(&emulator, &["logs", "checkout-fix", "--since", "1h", "--source", "bootstrap"]).ok();
@@ -97,6 +125,7 @@ async fn launch_extend_terminate_leaves_only_the_spare(#[case] kind: EmulatorKin
         "create-database",
         "launch",
         "extend",
+        "redeploy",
         "terminate",
         "terminate-instance",
         "delete-database",
@@ -141,6 +170,28 @@ async fn dry_run_lists_steps_and_changes_nothing(#[case] kind: EmulatorKind) {
     let actions: Vec<_> = dry["steps"].as_array().unwrap().iter().map(|step| &step["action"]).collect();
     assert_eq!(actions, ["create-database", "create-database"]);
     assert!(account.inspect().await.databases.is_empty());
+}
+
+/// Runs the command, and returns the tags of the only instance. They are those of its record.
+async fn redeploy(
+    account: &Account<'_>,
+    arguments: &[&str],
+    expected: Result<(), &str>,
+) -> BTreeMap<String, String> {
+    let run = hatchery(account.emulator(), arguments);
+    match expected {
+        Ok(()) => drop(run.ok()),
+        Err(reason) => assert!(run.code == 5 && run.err.contains(reason), "{run:#?}"),
+    }
+    let state = account.inspect().await;
+    let record = &state.records["hatchery/dev/1"];
+    let tags = state.active()[0].tags.clone();
+    let copied = |tags: &BTreeMap<String, String>| {
+        let is_copied = |key: &str| key == "hatchery:deployment" || key.starts_with("hatchery:service.");
+        tags.iter().filter(|(key, _)| is_copied(key)).map(|(k, v)| (k.clone(), v.clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(copied(record), copied(&tags));
+    tags
 }
 
 fn time(text: &str) -> chrono::DateTime<chrono::Utc> {

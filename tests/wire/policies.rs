@@ -105,6 +105,14 @@ impl Deployment {
         Run::from(output)
     }
 
+    /// Makes the only instance ready, as its bootstrap does.
+    async fn report_ready(&self) {
+        let account = Account::new(&self.moto).await;
+        let instance = account.inspect().await.active()[0].id.clone();
+        account.set_phase(&instance, "ready").await;
+        account.set_rollout(&instance, "2026-01-01T00:00:00Z", "done").await;
+    }
+
     /// Translates the calls since the last time.
     fn authorizations(&mut self) -> Vec<Authorization> {
         self.recorder.take().iter().flat_map(|call| self.translator.translate(call)).collect()
@@ -122,6 +130,13 @@ async fn roles_may_do_their_work() {
         &["engine", "--once"][..],
         &["launch", "checkout-fix", "--service", "payments=f-123", "--note", "for QA"],
         &["extend", "checkout-fix", "--by", "1h"],
+    ] {
+        deployment.run(arguments).ok();
+    }
+    deployment.report_ready().await;
+    for arguments in [
+        &["redeploy", "checkout-fix", "--service", "payments=f-124", "--service", "kyc=pr-7"][..],
+        &["redeploy", "checkout-fix", "--default", "kyc"],
         &["engine", "--once"],
         &["images", "bake", "service"],
         &["terminate", "checkout-fix", "--yes"],
@@ -150,6 +165,15 @@ async fn roles_may_do_their_work() {
     ] {
         assert!(actions.contains(action), "the work includes {action}: {actions:?}");
     }
+    let requests_deployment = |request: &&Authorization| {
+        request.context.contains_key("aws:RequestTag/hatchery:deployment")
+            && request.context.contains_key("aws:RequestTag/hatchery:service.payments")
+    };
+    let asked: BTreeSet<_> =
+        written.iter().filter(requests_deployment).map(|request| &request.resource).collect();
+    assert_eq!(asked.len(), 2, "the record and the instance get the request: {asked:?}");
+    let removes = |request: &&Authorization| request.action == "ec2:DeleteTags";
+    assert_eq!(written.iter().filter(removes).count(), 2, "the record and the instance lose the service");
     let company_tag = json!("payments");
     for action in ["ec2:CreateLaunchTemplate", "ec2:RunInstances", "rds:RestoreDBInstanceFromDBSnapshot"] {
         let is_tagged = |request: &Authorization| {
@@ -208,9 +232,12 @@ async fn instance_may_do_its_work() {
         tags(&[("hatchery:phase", "images"), ("hatchery:detail", ""), ("hatchery:timeline", "booting=12")]);
     let digest = format!("sha256:{}", "0".repeat(64));
     let ready = tags(&[("hatchery:phase", "ready"), ("hatchery:digest.payments", &digest)]);
+    let deployed =
+        tags(&[("hatchery:rollout", "2026-03-02T12:00:00Z done"), ("hatchery:digest.payments", &digest)]);
     let requests = [
         report("i-0123456789abcdef0").on(&own).tagging(&progress),
         report("i-0123456789abcdef0").on(&own).tagging(&ready),
+        report("i-0123456789abcdef0").on(&own).tagging(&deployed),
         Authorization::new("rds:DescribeDBInstances", rds("db:hatchery-dev-1")),
         Authorization::new(
             "secretsmanager:GetSecretValue",
@@ -242,6 +269,7 @@ async fn attempts_outside_the_fleet_are_denied() {
     let own = tags(&[("hatchery:fleet", "dev"), ("hatchery:role", "environment")]);
     let foreign = tags(&[("hatchery:fleet", "qa"), ("hatchery:role", "environment")]);
     let record = ec2("launch-template/lt-0123456789abcdef0");
+    let request = tags(&[("hatchery:deployment", "now amy"), ("hatchery:service.payments", "f-124")]);
     let engineer = [
         // A launch without a record, from another fleet's record, of another image.
         Authorization::new("ec2:RunInstances", ec2("instance/*")).tagging(&own),
@@ -266,6 +294,14 @@ async fn attempts_outside_the_fleet_are_denied() {
         Authorization::new("ec2:CreateTags", ec2("instance/i-0123456789abcdef0"))
             .on(&own)
             .tagging(&tags(&[("hatchery:fleet", "qa")])),
+        // A request to deploy into another fleet's environment, or one that takes the instance along.
+        Authorization::new("ec2:CreateTags", ec2("instance/i-0123456789abcdef0"))
+            .on(&foreign)
+            .tagging(&request),
+        Authorization::new("ec2:CreateTags", record.as_str()).on(&foreign).tagging(&request),
+        Authorization::new("ec2:CreateTags", ec2("instance/i-0123456789abcdef0"))
+            .on(&own)
+            .tagging(&tags(&[("hatchery:deployment", "now amy"), ("hatchery:environment", "dev-2")])),
         Authorization::new("ec2:CreateLaunchTemplate", record.as_str()).tagging(&foreign),
         Authorization::new("rds:DeleteDBInstance", rds("db:dev-integration")),
         Authorization::new("rds:DeleteDBInstance", rds("db:hatchery-qa-1")),
@@ -289,6 +325,7 @@ async fn attempts_outside_the_fleet_are_denied() {
     assert_denied(&deployment.policies, &ENGINEER, &engineer);
 
     let read_only = [
+        Authorization::new("ec2:CreateTags", record.as_str()).on(&own).tagging(&request),
         Authorization::new("ec2:RunInstances", record.as_str()).on(&own),
         Authorization::new("ec2:CreateLaunchTemplate", record.as_str()).tagging(&own),
         Authorization::new("ec2:TerminateInstances", ec2("instance/i-0123456789abcdef0")).on(&own),
@@ -306,6 +343,9 @@ async fn attempts_outside_the_fleet_are_denied() {
         report("i-0123456789abcdef0")
             .on(&own)
             .tagging(&tags(&[("hatchery:phase", "ready"), ("hatchery:expires-at", "2030-01-01T00:00:00Z")])),
+        // Its services and its database are for others to choose.
+        report("i-0123456789abcdef0").on(&own).tagging(&request),
+        report("i-0123456789abcdef0").on(&own).tagging(&tags(&[("hatchery:service.payments", "evil")])),
         report("i-0123456789abcdef0").on(&own),
         Authorization::new("ec2:RunInstances", record.as_str()).on(&own),
         Authorization::new("rds:DescribeDBInstances", rds("db:dev-integration")),

@@ -24,7 +24,7 @@ pub(super) const CLOUD: &str = "cloud";
 const OPERATOR: &str = "operator";
 
 /// Returns the tags with the digests of the images under test, whose hash stands for their content.
-fn digests(tags: &Tags) -> Tags {
+pub(super) fn digests(tags: &Tags) -> Tags {
     let services = tags.iter().filter_map(|(key, tag)| Some((key.strip_prefix(key::SERVICE_PREFIX)?, tag)));
     let digest = |service, tag| format!("sha256:{}", hex::encode(Sha256::digest(format!("{service}:{tag}"))));
     services
@@ -41,7 +41,6 @@ impl State {
         match event {
             Event::Running(id) => self.set_state(&id, InstanceState::Pending, InstanceState::Running),
             Event::Bootstrap(id, phase) => self.bootstrap(&id, phase),
-            Event::Deploy(id) => self.deploy(&id),
             Event::DeadManSwitch(id) => self.check_dead_man_switch(&id),
             Event::InstanceFailed(id) => {
                 if self.instances.get(&id).is_some_and(|instance| !instance.state.is_ending()) {
@@ -99,6 +98,7 @@ impl State {
                     duplicate(self, now);
                 }
             }
+            Event::Deployment(id, stage) => self.deploy(&id, stage),
             Event::InstanceStopped(id) => {
                 self.set_state(&id, InstanceState::Stopping, InstanceState::Stopped);
             }
@@ -218,6 +218,9 @@ impl State {
                 instance.tags.insert(key::DETAIL.into(), fails.unwrap_or_default());
             }
         });
+        if phase == Phase::Ready {
+            self.can_deploy(id);
+        }
         self.log_phase(id, phase);
         self.record(CLOUD, || format!("{id} is in phase {phase}"));
         self.changed(CLOUD, &Change::Tags(id.to_owned()));

@@ -10,7 +10,7 @@ use super::versioned::Store;
 use crate::cloud::{Observed, Page, Pages, Result};
 use crate::domain::database::DatabaseAttributes;
 use crate::domain::instance::InstanceAttributes;
-use crate::domain::tags::{Tags, key};
+use crate::domain::tags::Tags;
 use crate::domain::{
     Database, DatabaseId, ErrorClass, Fleet, FleetName, Instance, InstanceId, Parsed, Record, RecordId,
     TagChanges,
@@ -193,9 +193,6 @@ impl Caller {
             }
             state.record(who, || format!("tags of {id}: {:?} {:?}", changes.set, changes.remove));
             state.changed(who, &Change::Tags(id.clone()));
-            if changes.set.contains_key(key::DEPLOYMENT) {
-                state.begin_deployment(&id);
-            }
             Ok(())
         })
         .await

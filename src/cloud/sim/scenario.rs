@@ -161,6 +161,8 @@ pub struct Faults {
     pub restore_fails: f64,
     /// The probability that a restore never ends.
     pub restore_hangs: f64,
+    /// The share of deployments into ready environments that fail.
+    pub deployment_fails: f64,
     /// How often per day an instance fails.
     pub instance_failures_per_day: f64,
     /// How often per day an operator changes resources by hand.
@@ -192,6 +194,7 @@ impl Default for Faults {
             database_quota: None,
             restore_fails: 0.0,
             restore_hangs: 0.0,
+            deployment_fails: 0.0,
             instance_failures_per_day: 0.0,
             operator_per_day: 0.0,
             zone_out_per_day: 0.0,

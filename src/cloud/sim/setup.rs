@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::state::{LaunchData, SimDatabase, SimInstance, State, Template, seconds};
+use super::state::{LaunchData, SimDatabase, SimDeployment, SimInstance, State, Template, seconds};
 use crate::cloud::BaseTemplate;
 use crate::domain::policy::Setting;
 use crate::domain::record::{NewEnvironment, NewRecord, Purpose};
@@ -305,6 +305,7 @@ impl State {
             tags,
             fails: None,
             protected: false,
+            deployment: SimDeployment::default(),
         };
         self.instances.set(&id, self.now, instance);
         id

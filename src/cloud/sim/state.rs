@@ -53,6 +53,29 @@ pub struct SimInstance {
     pub fails: Option<String>,
     /// Whether it is protected from termination.
     pub protected: bool,
+    pub(super) deployment: SimDeployment,
+}
+
+/// How far an instance is with its deployments.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SimDeployment {
+    /// Whether its bootstrap has succeeded.
+    pub(super) is_ready: bool,
+    /// Whether a stage is scheduled.
+    pub(super) is_awake: bool,
+    /// What the tags asked for when the last deployment ended.
+    pub(super) deployed: Option<String>,
+    /// What the current deployment deploys.
+    pub(super) working: Option<String>,
+}
+
+/// A stage of a deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    /// The timer finds the request.
+    Begin,
+    Services,
+    End,
 }
 
 #[derive(Debug, Clone)]
@@ -85,8 +108,6 @@ pub(super) enum Event {
     Running(String),
     Bootstrap(String, usize),
     DeadManSwitch(String),
-    /// An instance looks at its tags for a deployment.
-    Deploy(String),
     InstanceFailed(String),
     Terminated(String),
     Unlisted(String),
@@ -112,6 +133,7 @@ pub(super) enum Event {
     Settled(String, u64, &'static str),
     DatabaseZoneOutage,
     ServiceOutage,
+    Deployment(String, Stage),
 }
 
 /// A run of an image pipeline. It always succeeds.
@@ -328,6 +350,7 @@ impl State {
             observer(self, who, change);
             self.observer = Some(observer);
         }
+        self.watch_deployment(change);
     }
 
     pub(super) fn count_fault(&mut self, kind: &'static str) {

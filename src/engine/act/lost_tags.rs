@@ -1,8 +1,9 @@
-//! Restores tags that were removed by hand.
+//! The steps that restore lost tags.
 
-use super::{
-    Actor, Completion, DatabaseId, ErrorClass, Instance, Record, RecordId, Result, StepResult, TagChanges,
-    Unreadable, UnreadableKind, skip_if_gone,
+use super::{Actor, Completion, StepResult, skip_if_gone};
+use crate::cloud::Result;
+use crate::domain::{
+    DatabaseId, ErrorClass, Instance, Record, RecordId, TagChanges, Unreadable, UnreadableKind,
 };
 
 impl Actor<'_> {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::planner::{ORPHAN_AFTER, Planner};
+use crate::domain::environment::deployment_to_mirror;
 use crate::domain::lifecycle::{self, Restore};
 use crate::domain::{Database, Environment, InstanceState, Record, StatusClass};
 use crate::engine::step::{Orphan, Step, TerminationReason};
@@ -159,6 +160,14 @@ impl Planner<'_> {
                     expires_at,
                 };
                 self.push(step, "the instance has an outdated expiry");
+            }
+            if claim.current.is_some() && deployment_to_mirror(record, instance, self.now).is_some() {
+                let step = Step::MirrorDeployment {
+                    record: record.id.clone(),
+                    environment: environment.clone(),
+                    instance: instance.id.clone(),
+                };
+                self.push(step, "the instance lacks the last request to deploy");
             }
         }
         self.keep_database(claim);

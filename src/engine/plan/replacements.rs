@@ -182,19 +182,8 @@ impl Planner<'_> {
     /// Tells the instance what to deploy, and deletes the database of an environment's own number once it uses another one.
     pub(super) fn deploy(&mut self, claim: &Environment<'_>) {
         let record = claim.record;
-        let (Some(current), Some(deployment)) = (claim.current, &record.deployment) else { return };
+        let (Some(current), Some(_)) = (claim.current, &record.deployment) else { return };
         let environment = record.environment.clone();
-        if let Some(instance) = claim.instance.filter(|instance| !instance.state.is_ending())
-            && (instance.deployment.as_ref() != Some(deployment) || instance.database != Some(current))
-        {
-            let step = Step::MirrorDeployment {
-                environment: environment.clone(),
-                instance: instance.id.clone(),
-                database: claim.database_id(),
-                deployment: deployment.clone(),
-            };
-            self.push(step, "the instance does not know the last deployment");
-        }
         let old = claim.claimed.filter(|database| database.status_class() != StatusClass::Deleting);
         let Some(old) = old.filter(|_| current != record.number()) else { return };
         match check_rolled_out(record, claim.database, claim.instance, self.now) {

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use super::dialog::Dialog;
+use super::dialog::diff::DiffMenu;
 use super::dialog::extend::ExtendPrompt;
 use super::dialog::keep::KeepForm;
 use super::dialog::launch::LaunchForm;
 use super::dialog::open::{OpenMenu, no_address};
 use super::dialog::palette::Palette;
+use super::dialog::redeploy::RedeployForm;
 use super::dialog::response::Response;
 use super::dialog::terminate::{Loss, TerminatePrompt};
 use super::log_actions;
@@ -19,6 +21,7 @@ use super::regions::Pane;
 use super::rows::EnvironmentRow;
 use crate::cloud::LogQuery;
 use crate::domain::format::format_exact_duration;
+use crate::domain::record::max_services;
 use crate::domain::{Address, EnvironmentId, RecordId};
 use crate::failure::Failure;
 use crate::tui::action::Action;
@@ -48,6 +51,8 @@ pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Hold | Action::Release => return hold_or_release(model, action),
         Action::Extend
         | Action::Pin
+        | Action::Redeploy
+        | Action::Diff
         | Action::Terminate
         | Action::Reset
         | Action::Open
@@ -129,6 +134,14 @@ pub(super) fn respond(model: &mut Model, dialog: Dialog, response: Response) -> 
             let task = model.start_task(format!("holding {}", request.target));
             vec![Effect::Hold(task, request)]
         }
+        Response::Redeploy(record, id, request) => {
+            if !still_exists(model, &record, &id) {
+                return Vec::new();
+            }
+            let task = model.start_task(format!("requesting a deployment to {id}"));
+            vec![Effect::Redeploy(task, id, request)]
+        }
+        Response::Diff(first, second) => open_screen(model, Screen::Diff(Box::new((first, second)))),
         Response::Terminate(record, id) => {
             if !still_exists(model, &record, &id) {
                 return Vec::new();
@@ -339,6 +352,16 @@ fn run_on_environment(model: &mut Model, action: Action) -> Vec<Effect> {
             let form = KeepForm::pin(row.record, row.id, model.aws_now(), model.styles.zone);
             model.dialog = Some(Dialog::Keep(form));
         }
+        Action::Redeploy => {
+            if let Some(view) = &model.fleet_view {
+                let max = max_services(&view.world.fleet.policy.company_tags);
+                model.dialog = Some(Dialog::Redeploy(Box::new(RedeployForm::new(&row, max))));
+            }
+        }
+        Action::Diff => match DiffMenu::new(&row, model.environments.visible()) {
+            Some(menu) => model.dialog = Some(Dialog::Diff(menu)),
+            None => model.notify(Severity::Info, "compare: there is no other environment in the list"),
+        },
         Action::Terminate => {
             let prompt = TerminatePrompt::new(&row, &model.options.user, Loss::Environment);
             model.dialog = Some(Dialog::Terminate(prompt));

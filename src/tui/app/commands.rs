@@ -42,6 +42,8 @@ impl Model {
             action,
             Action::Extend
                 | Action::Pin
+                | Action::Redeploy
+                | Action::Diff
                 | Action::Terminate
                 | Action::Reset
                 | Action::Open
@@ -58,9 +60,12 @@ impl Model {
             None if needs_environment => Some("no environment selected"),
             Some(row) if row.state == EnvironmentState::Terminating => match action {
                 Action::Terminate => Some("already terminating"),
-                Action::Extend | Action::Pin | Action::Reset => Some("too late: already terminating"),
+                Action::Extend | Action::Pin | Action::Redeploy | Action::Reset => {
+                    Some("too late: already terminating")
+                }
                 _ => None,
             },
+            Some(row) if action == Action::Redeploy => row.redeploy_disabled_reason(),
             Some(row) if action == Action::Reset && row.details.reset.is_some() => {
                 Some("a reset is in progress")
             }

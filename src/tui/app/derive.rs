@@ -97,6 +97,7 @@ impl Derivation<'_> {
             is_loading,
             expires_at: record.expires_at,
             services: services.join(" "),
+            is_deploying: environment.is_deploying(),
             cost: cost::of_environment(environment, policy, now).filter(|_| listed),
             problems: environment.problems(),
             addresses: [Endpoint::App, Endpoint::Dashboard, Endpoint::Logs]

@@ -1,5 +1,7 @@
 //! Dialogs take all keys while they are open.
 
+pub(crate) mod diff;
+
 pub(crate) mod extend;
 
 pub(crate) mod keep;
@@ -10,18 +12,24 @@ pub(crate) mod open;
 
 pub(crate) mod palette;
 
+pub(crate) mod redeploy;
+
 pub(crate) mod response;
+
+mod services;
 
 pub(crate) mod terminate;
 
 use ratatui::crossterm::event::KeyEvent;
 use tui_input::Input;
 
+use self::diff::DiffMenu;
 use self::extend::ExtendPrompt;
 use self::keep::KeepForm;
 use self::launch::LaunchForm;
 use self::open::OpenMenu;
 use self::palette::Palette;
+use self::redeploy::RedeployForm;
 use self::response::Response;
 use self::terminate::TerminatePrompt;
 use super::form;
@@ -33,6 +41,8 @@ pub(crate) enum Dialog {
     Launch(Box<LaunchForm>),
     Extend(ExtendPrompt),
     Keep(KeepForm),
+    Redeploy(Box<RedeployForm>),
+    Diff(DiffMenu),
     Terminate(TerminatePrompt),
     Open(OpenMenu),
     Palette(Palette),
@@ -50,6 +60,8 @@ impl Dialog {
             Self::Launch(form) => form.key(key),
             Self::Extend(prompt) => prompt.key(key),
             Self::Keep(form) => form.key(key),
+            Self::Redeploy(form) => form.key(key),
+            Self::Diff(menu) => menu.key(key),
             Self::Terminate(prompt) => prompt.key(key),
             Self::Open(menu) => menu.key(key, addresses),
             Self::Palette(palette) => palette.key(key, context),
@@ -66,18 +78,19 @@ impl Dialog {
             Self::Launch(form) => form.touch(),
             Self::Extend(prompt) => prompt.validate(),
             Self::Keep(form) => form.touch(),
+            Self::Redeploy(form) => form.validate(),
             Self::Palette(palette) => palette.index = 0,
-            Self::Terminate(_) | Self::Open(_) | Self::Notice { .. } => {}
+            Self::Terminate(_) | Self::Open(_) | Self::Diff(_) | Self::Notice { .. } => {}
         }
     }
 
     /// Whether a text field has the focus.
     pub(crate) fn takes_text(&self) -> bool {
         match self {
-            Self::Launch(_) | Self::Keep(_) | Self::Palette(_) => true,
+            Self::Launch(_) | Self::Keep(_) | Self::Redeploy(_) | Self::Palette(_) => true,
             Self::Extend(prompt) => prompt.is_custom(),
             Self::Terminate(prompt) => prompt.confirmation.is_some(),
-            Self::Open(_) | Self::Notice { .. } => false,
+            Self::Open(_) | Self::Diff(_) | Self::Notice { .. } => false,
         }
     }
 
@@ -86,9 +99,10 @@ impl Dialog {
             Self::Launch(form) => Some(&mut form.fields[form.focus].input),
             Self::Extend(prompt) => prompt.is_custom().then_some(&mut prompt.custom.input),
             Self::Keep(form) => Some(&mut form.fields[form.focus].input),
+            Self::Redeploy(form) => Some(&mut form.services.input),
             Self::Terminate(prompt) => prompt.confirmation.is_some().then_some(&mut prompt.typed),
             Self::Palette(palette) => Some(&mut palette.input),
-            Self::Open(_) | Self::Notice { .. } => None,
+            Self::Open(_) | Self::Diff(_) | Self::Notice { .. } => None,
         }
     }
 }

@@ -9,7 +9,9 @@ use ratatui::crossterm::event::{KeyEvent, MouseEvent};
 use crate::clock::Clock;
 use crate::cloud::{LogItem, LogQuery};
 use crate::domain::{EnvironmentId, FleetName, InstanceId};
-use crate::engine::{Event, Extended, LaunchRequest, Launched, ResetStarted, Terminating};
+use crate::engine::{
+    Event, Extended, LaunchRequest, Launched, RedeployRequest, Redeployed, ResetStarted, Terminating,
+};
 use crate::failure::Failure;
 
 /// One instant, read from three clocks.
@@ -65,6 +67,8 @@ pub enum Msg {
     Held(u64, HoldTarget, Result<Extended, Failure>),
     /// The result of the release with this task number.
     Released(u64, HoldTarget, Result<(), Failure>),
+    /// The result of the request to deploy with this task number.
+    Redeployed(u64, Result<Redeployed, Failure>),
     /// The result of the termination with this task number.
     Terminated(u64, EnvironmentId, Result<Terminating, Failure>),
     /// The result of the reset with this task number.
@@ -168,6 +172,8 @@ pub enum Effect {
     Hold(u64, HoldRequest),
     /// End a hold; the result carries the task number.
     Release(u64, HoldTarget),
+    /// Deploy anew to an environment; the result carries the task number.
+    Redeploy(u64, EnvironmentId, RedeployRequest),
     /// Terminate an environment; the result carries the task number.
     Terminate(u64, EnvironmentId),
     /// Give an environment a fresh database; the result carries the task number.

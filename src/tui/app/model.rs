@@ -62,6 +62,8 @@ pub enum Screen {
     Health,
     /// The image pipelines and their runs.
     Images,
+    /// The services of two environments.
+    Diff(Box<(RecordId, RecordId)>),
 }
 
 /// The kind of a toast.
@@ -207,7 +209,7 @@ impl Model {
             Screen::Main => Context::Main,
             Screen::Details(_) => Context::Details,
             Screen::Logs(_) => Context::Logs,
-            Screen::Help | Screen::Health | Screen::Images => Context::Page,
+            Screen::Help | Screen::Health | Screen::Images | Screen::Diff(_) => Context::Page,
         }
     }
 

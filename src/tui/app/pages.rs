@@ -1,7 +1,8 @@
-//! What the pages say: details, help, health and images, as styled lines. The model needs their number to limit scrolling, and the
+//! What the pages say: details, help, health, images and comparisons, as styled lines. The model needs their number to limit scrolling, and the
 //! view draws them.
 
 mod details;
+mod diff;
 mod health;
 mod help;
 mod images;
@@ -18,6 +19,7 @@ pub(crate) fn lines(model: &Model, width: usize) -> Vec<Line<'static>> {
         Screen::Health => health::lines(model, width),
         Screen::Images => images::lines(model, width),
         Screen::Help => help::lines(model, width),
+        Screen::Diff(ids) => diff::lines(model, ids, width),
         Screen::Main | Screen::Logs(_) => Vec::new(),
     }
 }
@@ -34,6 +36,11 @@ pub(crate) fn title(model: &Model) -> Vec<Span<'static>> {
         (Screen::Details(_), None) => vec![title("Details")],
         (Screen::Health, _) => vec![title("Health")],
         (Screen::Images, _) => vec![title("Images")],
+        (Screen::Diff(ids), _) => {
+            let name = |id| model.environments.find(id).map_or_else(String::new, |row| row.name.clone());
+            let and = styles.span("text.muted", " and ");
+            vec![title("Services of "), title(&name(&ids.0)), and, title(&name(&ids.1))]
+        }
         _ => vec![title("Help")],
     }
 }

@@ -42,6 +42,8 @@ pub struct EnvironmentRow {
     pub(crate) services: String,
     /// Whether the state is unknown because the instances are not listed yet.
     pub(crate) is_loading: bool,
+    /// Whether its instance deploys anew, or will do so.
+    pub(crate) is_deploying: bool,
     pub(crate) cost: Option<Cost>,
     pub(crate) problems: Vec<String>,
     pub(crate) addresses: Addresses,
@@ -99,8 +101,21 @@ impl EnvironmentRow {
     pub(crate) fn status(&self) -> &'static str {
         match (self.state, self.phase) {
             _ if self.is_loading => "loading",
+            (EnvironmentState::Ready, _) if self.is_deploying => "deploying",
             (EnvironmentState::Starting, Some(phase)) => phase.as_str(),
             (state, _) => state.as_str(),
+        }
+    }
+
+    /// Returns why nothing can be deployed to it now.
+    pub(crate) fn redeploy_disabled_reason(&self) -> Option<&'static str> {
+        let instance = self.details.instance.as_ref();
+        match (self.phase, instance) {
+            (Some(Phase::Ready), Some(instance)) if instance.rollout.is_none() => {
+                Some("its bootstrap is too old; launch a new one")
+            }
+            (Some(Phase::Ready), Some(_)) => None,
+            _ => Some("wait until the environment is ready"),
         }
     }
 

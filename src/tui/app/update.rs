@@ -65,6 +65,10 @@ fn apply(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Released(task, target, result) => {
             return finish(model, task, result.map(|()| format!("{target} is released")));
         }
+        Msg::Redeployed(task, result) => {
+            let result = result.map(|done| format!("deploying to {}: {}", done.environment, done.changes));
+            return finish(model, task, result);
+        }
         Msg::Terminated(task, id, result) => {
             let result = result.map(|done| match done.delayed_by {
                 None => format!("{id} is terminating"),

@@ -65,6 +65,7 @@ impl<S: Surface> Driver<S> {
             Effect::FollowLogs(query, generation) => self.follow_logs(query, generation),
             Effect::Launch(..)
             | Effect::Extend(..)
+            | Effect::Redeploy(..)
             | Effect::Pin(..)
             | Effect::Hold(..)
             | Effect::Release(..)
@@ -146,6 +147,9 @@ impl<S: Surface> Driver<S> {
                         HoldTarget::Database(id) => engine.release_database(id).await,
                     };
                     Msg::Released(token, target, result)
+                }
+                Effect::Redeploy(token, id, request) => {
+                    Msg::Redeployed(token, engine.redeploy(&id, &request).await)
                 }
                 Effect::Terminate(token, id) => {
                     let result = engine.terminate(&id).await;

@@ -8,11 +8,13 @@ use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 
 use crate::tui::app::commands::PaletteRow;
+use crate::tui::app::dialog::diff::DiffMenu;
 use crate::tui::app::dialog::extend::{EXTENSIONS, ExtendPrompt};
 use crate::tui::app::dialog::keep::KeepForm;
 use crate::tui::app::dialog::launch::LaunchForm;
 use crate::tui::app::dialog::open::OpenMenu;
 use crate::tui::app::dialog::palette::Palette;
+use crate::tui::app::dialog::redeploy::RedeployForm;
 use crate::tui::app::dialog::terminate::TerminatePrompt;
 use crate::tui::app::form::Field;
 use crate::tui::app::rows::EnvironmentRow;
@@ -248,6 +250,48 @@ pub(crate) fn terminate(
     let cursor = field::draw(buf, without_start(row, used), &prompt.typed, style);
     keys(styles, buf, area, &[("enter", verb), ("esc", "cancel")]);
     cursor
+}
+
+pub(crate) fn redeploy(styles: &Styles, buf: &mut Buffer, form: &RedeployForm) -> Option<Position> {
+    let area = frame::dialog(styles, buf, &format!("Redeploy {}", form.name), FORM_WIDTH, 5);
+    let mut rows = area.rows();
+    let cursor = labelled_field(styles, buf, rows.next()?, &form.services, true);
+    if let Some(row) = rows.next() {
+        let place = without_start(row, LABEL_WIDTH);
+        let line = match form.services.visible_error() {
+            Some(error) => styles.span("field.error", format!("{} {error}", styles.glyphs.cross)),
+            None => styles.span("text.muted", form.preview().unwrap_or_default()),
+        };
+        line::put(buf, place, line, styles.glyphs.ellipsis);
+    }
+    if area.height > 3 {
+        keys(styles, buf, area, &[("enter", "redeploy"), ("esc", "cancel")]);
+    }
+    cursor
+}
+
+/// Draws the choice of the environment to compare with.
+pub(crate) fn diff(styles: &Styles, buf: &mut Buffer, menu: &DiffMenu) {
+    let height = u16::try_from(menu.others.len()).unwrap_or(u16::MAX).clamp(1, 10) + 2;
+    let area = frame::dialog(styles, buf, &format!("Compare {} with", menu.name), PALETTE_WIDTH, height);
+    let list = if area.height > 2 { without_end(area, 2) } else { area };
+    // The list scrolls as far as needed to show the selected row.
+    let offset = (menu.index + 1).saturating_sub(usize::from(list.height));
+    for (place, (index, other)) in list.rows().zip(menu.others.iter().enumerate().skip(offset)) {
+        let (_, id, name, services) = other;
+        let spans = vec![
+            styles.span("text.strong", format!("{id:10} ")),
+            styles.span("text", format!("{name:20} ")),
+            styles.span("text.muted", services.clone()),
+        ];
+        line::put(buf, place, spans, styles.glyphs.ellipsis);
+        if index == menu.index {
+            buf.set_style(place, styles.role("selection"));
+        }
+    }
+    if area.height > 2 {
+        keys(styles, buf, area, &[("enter", "compare"), ("esc", "cancel")]);
+    }
 }
 
 /// Draws the menu of endpoints; `row` is `None` if the environment no longer exists.

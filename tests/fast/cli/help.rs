@@ -7,7 +7,7 @@ use rstest::rstest;
 
 use super::harness::run_binary;
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 21] = [
     "demo",
     "ls",
     "pool",
@@ -15,6 +15,10 @@ const COMMANDS: [&str; 17] = [
     "images",
     "launch",
     "extend",
+    "pin",
+    "hold",
+    "redeploy",
+    "diff",
     "terminate",
     "reset",
     "logs",
@@ -45,6 +49,10 @@ fn output(arguments: &[&str]) -> String {
 #[case::images_bake("images bake")]
 #[case::launch("launch")]
 #[case::extend("extend")]
+#[case::pin("pin")]
+#[case::hold("hold")]
+#[case::redeploy("redeploy")]
+#[case::diff("diff")]
 #[case::terminate("terminate")]
 #[case::reset("reset")]
 #[case::logs("logs")]

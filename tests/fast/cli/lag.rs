@@ -15,6 +15,7 @@ const LAGGING: &str = "free = 1\n[faults]\nlag = 4.0\n";
 #[case::logs_by_id(&["logs", "ID"])]
 #[case::extend(&["extend", "checkout", "--by", "1h"])]
 #[case::extend_by_id(&["extend", "ID", "--by", "1h"])]
+#[case::diff(&["diff", "checkout", "ID"])]
 #[case::terminate(&["terminate", "checkout", "--yes"])]
 #[case::terminate_by_id(&["terminate", "ID", "--yes"])]
 #[tokio::test(start_paused = true)]

@@ -60,6 +60,32 @@ fn extension_removes_the_reaping_mark() {
 }
 
 #[test]
+fn request_to_deploy_is_mirrored() {
+    let request = || Some(Deployment { at: minutes_ago(3), by: "amy".into() });
+    let service = || [("payments".into(), "f-2".into())].into();
+    let mirrored = [("mirror-deployment", "i-1".to_owned())];
+    assert_eq!(plan_after(|record, _, _| record.deployment = request()), mirrored);
+    let lacks_service = plan_after(|record, instance, _| {
+        (record.deployment, instance.deployment) = (request(), request());
+        record.services = service();
+    });
+    assert_eq!(lacks_service, mirrored);
+    let has_both = plan_after(|record, instance, _| {
+        (record.deployment, instance.deployment) = (request(), request());
+        (record.services, instance.services) = (service(), service());
+    });
+    assert_eq!(has_both, []);
+    // Without a request, the tags of the launch count.
+    assert_eq!(plan_after(|record, _, _| record.services = service()), []);
+    let is_ending = plan_after(|record, instance, _| {
+        record.deployment = request();
+        record.terminate = Some(Termination { at: minutes_ago(1), by: "amy".into() });
+        instance.state = InstanceState::ShuttingDown;
+    });
+    assert!(is_ending.iter().all(|(action, _)| *action != "mirror-deployment"));
+}
+
+#[test]
 fn unreadable_expiry_keeps_the_environment() {
     assert_eq!(plan_after(|record, _, _| record.expires_at = None), []);
 }

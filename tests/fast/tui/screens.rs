@@ -6,7 +6,7 @@ use crate::support::sample_fleet::{
     blank, lines, model, moment, options, press, screen, seeing, send, throttled, type_in, world,
 };
 use hatchery::cloud::{LeftOut, LogItem, LogLine};
-use hatchery::domain::{Listing, Spare, World};
+use hatchery::domain::{Deployment, Listing, Rollout, RolloutState, Spare, World};
 use hatchery::engine::{Event, Refusal};
 use hatchery::failure::{Failure, Kind};
 use hatchery::tui::app::{Effect, Model, Msg};
@@ -201,6 +201,47 @@ fn details() {
     let mut failed = sample_fleet::model(80, 24);
     press(&mut failed, &["down", "down", "enter"]);
     assert_snapshot!("details_failed", screen(&failed));
+}
+
+/// The sample fleet, in which the instance of `checkout-fix` deploys anew.
+fn deploying(width: u16, height: u16) -> Model {
+    let mut world = sample_fleet::world();
+    let at = sample_fleet::now() - chrono::TimeDelta::seconds(50);
+    world.records.items[4].deployment = Some(Deployment { at, by: "amy".into() });
+    let detail = "waiting for deployment.apps/payments".into();
+    world.instances.items[4].rollout = Some(Rollout { request: at, state: RolloutState::Running, detail });
+    let mut model = sample_fleet::seeing(sample_fleet::options(), world, width, height);
+    press(&mut model, &["down", "down", "down", "down"]);
+    model
+}
+
+#[rstest]
+#[case::small("redeploy_small", 60, 15)]
+#[case::standard("redeploy", 80, 24)]
+fn redeploy(#[case] name: &str, #[case] width: u16, #[case] height: u16) {
+    let mut model = deploying(width, height);
+    press(&mut model, &["u"]);
+    type_in(&mut model, "4");
+    assert_snapshot!(name, screen(&model));
+}
+
+#[test]
+fn deployment_in_the_details() {
+    let mut model = deploying(100, 24);
+    press(&mut model, &["enter"]);
+    assert_snapshot!("details_deploying", screen(&model));
+}
+
+#[rstest]
+#[case::small("small", 60, 15)]
+#[case::standard("standard", 80, 24)]
+#[case::wide("wide", 160, 45)]
+fn comparison(#[case] name: &str, #[case] width: u16, #[case] height: u16) {
+    let mut model = deploying(width, height);
+    press(&mut model, &["="]);
+    assert_snapshot!(format!("diff_menu_{name}"), screen(&model));
+    press(&mut model, &["down", "down", "down", "down", "enter"]);
+    assert_snapshot!(format!("diff_{name}"), screen(&model));
 }
 
 #[test]

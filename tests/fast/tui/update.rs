@@ -6,8 +6,8 @@ use crate::support::sample_fleet::{
     self, blank, dev, lines, model, moment, options, press, record, screen, seeing, send, type_in, world,
 };
 use hatchery::cloud::LogItem;
-use hatchery::domain::{Access, Number, RecordId};
-use hatchery::engine::{Event, Extended, Launched};
+use hatchery::domain::{Access, Deployment, Number, RecordId, Rollout, RolloutState};
+use hatchery::engine::{Event, Extended, Launched, RedeployRequest, Redeployed};
 use hatchery::failure::{Failure, Kind};
 use hatchery::tui::TuiOptions;
 use hatchery::tui::app::{Effect, ForwardRequest, Model, Msg, Purpose, Screen};
@@ -152,6 +152,98 @@ fn extension_result_is_shown() {
     let [Effect::Extend(token, ..)] = effects.as_slice() else { panic!("{effects:?}") };
     send(&mut model, Msg::Extended(*token, Err(Failure::new(Kind::TooLate, "dev-12 is being reaped", ""))));
     assert!(screen(&model).contains("too late: dev-12 is being reaped"));
+}
+
+/// A model in which `checkout-fix` can deploy anew, and is selected.
+fn deployable_model(options: TuiOptions) -> Model {
+    let mut world = world();
+    world.instances.items[4].rollout =
+        Some(Rollout { request: sample_fleet::now(), state: RolloutState::Done, detail: "".into() });
+    let mut model = seeing(options, world, 100, 24);
+    press(&mut model, &["down", "down", "down", "down"]);
+    model
+}
+
+#[test]
+fn redeploy_requests_what_was_changed() {
+    let mut model = deployable_model(options());
+    press(&mut model, &["u"]);
+    assert!(screen(&model).contains("ledger=pr-40 payments=f-123"), "{}", screen(&model));
+    assert!(screen(&model).contains("deploys the same versions"));
+    press(&mut model, &["backspace"]);
+    type_in(&mut model, "4 kyc=pr-1 kyc=pr-2");
+    assert!(press(&mut model, &["enter"]).is_empty(), "a duplicate service is not valid");
+    assert!(screen(&model).contains("duplicate service"));
+    press(&mut model, &["ctrl-u"]);
+    type_in(&mut model, "payments=f-124 kyc=pr-1");
+    assert!(screen(&model).contains("deploys kyc → pr-1, ledger default, payments f-123 → f-124"));
+    let effects = press(&mut model, &["enter"]);
+    let [Effect::Redeploy(token, id, request)] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!(id.to_string(), "dev-12");
+    let services: Vec<_> = request.services.iter().map(|(name, tag)| format!("{name}={tag}")).collect();
+    assert_eq!(
+        (services, request.defaults.len()),
+        (vec!["kyc=pr-1".to_owned(), "payments=f-124".to_owned()], 1)
+    );
+    let done = Redeployed {
+        environment: id.clone(),
+        record: RecordId::new("lt-12"),
+        deployment: Deployment { at: sample_fleet::now(), by: "pwong".into() },
+        services: std::collections::BTreeMap::new(),
+        changes: "payments f-123 → f-124".to_owned(),
+    };
+    assert_eq!(send(&mut model, Msg::Redeployed(*token, Ok(done))), [Effect::Refresh]);
+    assert!(screen(&model).contains("deploying to dev-12: payments f-123 → f-124"));
+}
+
+#[test]
+fn redeploy_of_unchanged_services_names_none() {
+    let mut model = deployable_model(options());
+    let effects = press(&mut model, &["u", "enter"]);
+    let [Effect::Redeploy(_, _, request)] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!(*request, RedeployRequest::default());
+}
+
+#[test]
+fn redeploy_needs_a_ready_instance_that_can() {
+    let mut old = model(100, 24);
+    press(&mut old, &["down", "down", "down", "down", "u"]);
+    assert!(screen(&old).contains("redeploy: its bootstrap is too old; launch a new one"));
+    press(&mut old, &["down", "u"]);
+    assert!(screen(&old).contains("redeploy: wait until the environment is ready"));
+    let mut read_only = options();
+    read_only.read_only = true;
+    let mut model = deployable_model(read_only);
+    press(&mut model, &["u"]);
+    assert!(screen(&model).contains("redeploy: read-only") && !model.has_dialog());
+}
+
+#[test]
+fn redeploy_is_too_late_for_an_environment_that_is_gone() {
+    let mut model = deployable_model(options());
+    press(&mut model, &["u"]);
+    let mut next = world();
+    next.records.items.retain(|record| record.name != "checkout-fix");
+    send(&mut model, Msg::Engine(Event::World(Arc::new(next))));
+    assert!(press(&mut model, &["enter"]).is_empty());
+    assert!(screen(&model).contains("too late"));
+}
+
+#[test]
+fn environments_are_compared_in_read_only_mode() {
+    let mut read_only = options();
+    read_only.read_only = true;
+    let mut model = deployable_model(read_only);
+    press(&mut model, &["="]);
+    assert!(screen(&model).contains("Compare checkout-fix with"), "{}", screen(&model));
+    press(&mut model, &["G", "k", "enter"]);
+    assert!(matches!(model.screen, Screen::Diff(_)), "{}", screen(&model));
+    assert!(screen(&model).contains("Services of checkout-fix and kyc-redesign"), "{}", screen(&model));
+    assert!(screen(&model).contains("only in dev-13"));
+    press(&mut model, &["esc"]);
+    assert!(matches!(model.screen, Screen::Main));
+    press(&mut model, &["=", "esc"]);
+    assert!(!model.has_dialog());
 }
 
 /// A model whose fleet is reached through Session Manager, with `checkout-fix` selected.

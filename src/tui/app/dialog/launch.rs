@@ -1,13 +1,13 @@
 //! The form to launch an environment.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent};
 
 use super::response::Response;
+use super::services::parse_services;
 use crate::domain::format::format_exact_duration;
-use crate::domain::record::{MAX_NOTE_CHARS, max_services, parse_service};
+use crate::domain::record::{MAX_NOTE_CHARS, max_services};
 use crate::domain::{Fleet, FleetName, Label};
 use crate::engine::LaunchRequest;
 use crate::tui::app::form::{Field, edit, parse_duration};
@@ -125,23 +125,6 @@ fn parse_name(text: &str, fleet: &FleetName) -> Result<Label, String> {
         return Err("looks like an id of the fleet".to_owned());
     }
     Ok(label)
-}
-
-fn parse_services(text: &str, max: usize) -> Result<BTreeMap<String, String>, String> {
-    let mut services = BTreeMap::new();
-    for part in text.split([' ', ',']).filter(|part| !part.is_empty()) {
-        if !part.contains('=') {
-            return Err(format!("{part}: expected SERVICE=TAG"));
-        }
-        let (name, tag) = parse_service(part).map_err(|error| format!("{part}: {}", error.rule))?;
-        if services.insert(name, tag).is_some() {
-            return Err(format!("{part}: duplicate service"));
-        }
-    }
-    if services.len() > max {
-        return Err(format!("must be at most {max} services"));
-    }
-    Ok(services)
 }
 
 fn parse_note(text: &str) -> Result<Option<String>, String> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::domain::{Address, EnvironmentId, RecordId};
-use crate::engine::LaunchRequest;
+use crate::engine::{LaunchRequest, RedeployRequest};
 use crate::tui::action::Action;
 use crate::tui::app::message::HoldRequest;
 
@@ -24,6 +24,10 @@ pub(crate) enum Response {
     Pin(RecordId, EnvironmentId, DateTime<Utc>),
     /// Close the dialog and hold a database or the environment with this record.
     Hold(Option<RecordId>, HoldRequest),
+    /// Close the dialog and deploy anew.
+    Redeploy(RecordId, EnvironmentId, RedeployRequest),
+    /// Close the dialog and compare two environments.
+    Diff(RecordId, RecordId),
     /// Close the dialog and terminate an environment.
     Terminate(RecordId, EnvironmentId),
     /// Close the dialog and give an environment a fresh database.

@@ -5,9 +5,9 @@ use std::time::Duration;
 use ratatui::text::{Line, Span};
 
 use super::page::Page;
-use crate::domain::format::format_duration;
+use crate::domain::format::{format_duration, short_digest};
 use crate::domain::text::Untrusted;
-use crate::domain::{Instance, Phase, RecordId};
+use crate::domain::{DeploymentStatus, Instance, Phase, RecordId};
 use crate::tui::app::model::Model;
 use crate::tui::app::rows::{EnvironmentRow, ResetRow, TimeLeft};
 use crate::tui::format;
@@ -17,9 +17,6 @@ const MAX_EVENTS: usize = 20;
 
 /// The width of the bars of the longest phases, in columns.
 const PHASE_BAR_WIDTH: usize = 24;
-
-/// The length of `sha256:` with 12 digits, as Docker shows digests.
-const SHORT_DIGEST: usize = 19;
 
 const PROGRESS_BAR_WIDTH: usize = 18;
 
@@ -48,6 +45,7 @@ pub(super) fn lines(model: &Model, record: &RecordId, width: usize) -> Vec<Line<
         self::reset(&mut page, model, row, reset);
     }
     record_values(&mut page, model, row);
+    deployment(&mut page, model, row);
     endpoints(&mut page, row);
     resources(&mut page, row);
     if let Some(instance) = &row.details.instance {
@@ -107,10 +105,19 @@ fn record_values(page: &mut Page<'_>, model: &Model, row: &EnvironmentRow) {
     let digests = row.details.instance.as_ref().map(|instance| &instance.digests);
     for (index, (service, tag)) in record.services.iter().enumerate() {
         let digest = digests.and_then(|digests| digests.get(service));
-        let digest =
-            digest.map(|digest| format!(" (runs {})", &digest.raw()[..SHORT_DIGEST])).unwrap_or_default();
+        let digest = digest.map(|digest| format!(" (runs {})", short_digest(digest))).unwrap_or_default();
         page.value(if index == 0 { "Services" } else { "" }, format!("{service} = {tag}{digest}"));
     }
+}
+
+/// Adds the last request to deploy anew.
+fn deployment(page: &mut Page<'_>, model: &Model, row: &EnvironmentRow) {
+    let Some(request) = &row.details.record.deployment else { return };
+    let rollout = row.details.instance.as_ref().and_then(|instance| instance.rollout.as_ref());
+    let status = DeploymentStatus::new(request, rollout);
+    let at = format::date_time(request.at, model.styles.zone);
+    let detail = status.detail.map(|detail| format!(": {detail}")).unwrap_or_default();
+    page.value("Deployment", format!("{}, by {} at {at}{detail}", status.state, request.by));
 }
 
 fn endpoints(page: &mut Page<'_>, row: &EnvironmentRow) {

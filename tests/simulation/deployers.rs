@@ -1,0 +1,110 @@
+//! Users who deploy anew: into environments of anyone, two into one at once, during grace, and while the environment is being extended or
+//! terminated. Only some seeds have them, so that the others keep their histories.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hatchery::clock::Clock;
+use hatchery::cloud::sim::SimCloud;
+use hatchery::domain::EnvironmentId;
+use hatchery::engine::{Engine, RedeployRequest};
+use rand::RngExt as _;
+use rand_chacha::ChaCha8Rng;
+
+use crate::engine_invariants::ResetHandle;
+use crate::invariants::SharedChecker;
+
+const SERVICES: [&str; 4] = ["auth", "catalog", "payments", "search"];
+
+pub(crate) struct Deployer {
+    pub(crate) engine: Engine,
+    pub(crate) reset_handle: ResetHandle,
+    /// A second process, of another person.
+    pub(crate) partner: Engine,
+    pub(crate) partner_reset: ResetHandle,
+    pub(crate) random: ChaCha8Rng,
+    pub(crate) clock: Clock,
+    pub(crate) sim: SimCloud,
+    pub(crate) checker: SharedChecker,
+    pub(crate) crashes: bool,
+}
+
+impl Deployer {
+    /// Whether a seed has deployers.
+    pub(crate) fn is_in(seed: u64) -> bool {
+        seed.is_multiple_of(3)
+    }
+
+    pub(crate) async fn run(mut self) {
+        loop {
+            self.clock.sleep(Duration::from_secs_f64(self.random.random_range(60.0..2_400.0))).await;
+            // One action in ten is cut off, as by a crash.
+            let crashes = self.crashes && self.random.random_bool(0.1);
+            let limit = if crashes { self.random.random_range(0.1..20.0) } else { 20_000.0 };
+            let done = tokio::time::timeout(Duration::from_secs_f64(limit), self.act()).await;
+            if done.is_ok() {
+                self.reset_handle.finish();
+                self.partner_reset.finish();
+            }
+            self.reset_handle.reset();
+            self.partner_reset.reset();
+        }
+    }
+
+    async fn act(&mut self) {
+        let Ok(world) = self.engine.observe().await else { return };
+        let records: Vec<_> = world.records.iter().filter(|record| !record.retirement).collect();
+        if records.is_empty() {
+            return;
+        }
+        let drawn = records[self.random.random_range(0..records.len())];
+        // Environments in their grace are rare, and the most likely to end meanwhile.
+        let in_grace = records.iter().find(|record| record.reaping_since.is_some());
+        let record = if self.random.random_bool(0.3) { in_grace.unwrap_or(&drawn) } else { &drawn };
+        let id = record.environment.clone();
+        let known: BTreeSet<String> =
+            record.services.keys().map(|service| service.raw().to_owned()).collect();
+        let (request, other) = (self.request(&known), self.request(&known));
+        let action = self.random.random_range(0..20);
+        let by = Duration::from_secs(self.random.random_range(600..7_200));
+        let redeploy = self.redeploy(&self.engine, &id, &request);
+        match action {
+            0..=5 => drop(futures::join!(redeploy, self.redeploy(&self.partner, &id, &other))),
+            6..=8 => drop(futures::join!(redeploy, self.extend(&id, by))),
+            9 => drop(futures::join!(redeploy, self.partner.terminate(&id))),
+            _ => redeploy.await,
+        }
+    }
+
+    fn request(&mut self, known: &BTreeSet<String>) -> RedeployRequest {
+        let mut request = RedeployRequest::default();
+        for service in SERVICES {
+            let tag = format!("f-{}", self.random.random_range(1..6));
+            match self.random.random_range(0..5) {
+                0 | 1 => drop(request.services.insert(service.to_owned(), tag)),
+                2 if known.contains(service) => drop(request.defaults.insert(service.to_owned())),
+                _ => {}
+            }
+        }
+        request
+    }
+
+    async fn redeploy(&self, engine: &Engine, id: &EnvironmentId, request: &RedeployRequest) {
+        if let Ok(done) = engine.redeploy(id, request).await {
+            self.checker.lock().unwrap().deployments.confirm(done.record.as_str(), &done.deployment);
+        }
+    }
+
+    async fn extend(&self, id: &EnvironmentId, by: Duration) {
+        let record = self.partner.cloud().find_record(id).await.ok().and_then(|seen| seen.value);
+        let Some(record) = record else { return };
+        if let Ok(done) = self.partner.extend(id, by).await {
+            let who = self.partner.config().user.clone();
+            let checker = Arc::clone(&self.checker);
+            self.sim.inspect(|state| {
+                checker.lock().unwrap().extended(state, &who, record.id.as_str(), done.expires_at);
+            });
+        }
+    }
+}
