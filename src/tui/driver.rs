@@ -24,7 +24,7 @@ use super::view;
 use crate::cloud::DynAccount;
 use crate::engine::{self, Engine, Handle, RunOptions};
 use crate::failure::{Failure, Kind};
-use crate::port_forwards::PortForwards;
+use crate::sessions::PortForwards;
 
 mod effects;
 mod keys;
