@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+use crate::cloud;
 use crate::config::Config;
 use crate::failure::{Failure, Kind};
 use crate::logging;
 use crate::signals;
 
 mod activity;
+mod connect;
 mod console;
 mod context;
 mod dashboard;
@@ -26,6 +28,7 @@ mod extend;
 mod fleet;
 mod images;
 mod json;
+mod kubeconfig;
 
 #[cfg(feature = "aws")]
 pub mod lambda;
@@ -38,6 +41,7 @@ mod open;
 mod options;
 mod pool;
 mod prove;
+mod shell;
 mod stack;
 mod table;
 mod terminate;
@@ -147,6 +151,20 @@ enum OnFleet {
     Logs(logs::LogsArgs),
     /// Open an environment in the browser
     Open(open::OpenArgs),
+    /// Open a shell on the instance of an environment
+    Ssh {
+        /// Id of the environment, or its name if that is unique
+        env: String,
+    },
+    /// Open a console of an environment's database: psql or mysql, as the user of the services
+    Db {
+        /// Id of the environment, or its name if that is unique
+        env: String,
+    },
+    /// Add a context for an environment's Kubernetes to your kubeconfig file
+    Kubeconfig(kubeconfig::KubeconfigArgs),
+    /// Connect to an environment's Kubernetes, for a command or until Ctrl-C
+    Connect(connect::ConnectArgs),
     /// Run the engine without a dashboard
     Engine {
         /// Make one pass and exit
@@ -166,6 +184,10 @@ impl Headless {
     fn is_write(&self) -> bool {
         match self {
             Self::OnFleet(OnFleet::Launch(_) | OnFleet::Extend { .. } | OnFleet::Terminate { .. }) => true,
+            // The fleet stays as it is, but not what is on the environment.
+            Self::OnFleet(
+                OnFleet::Ssh { .. } | OnFleet::Db { .. } | OnFleet::Kubeconfig(_) | OnFleet::Connect(_),
+            ) => true,
             Self::OnFleet(OnFleet::Engine { dry_run, .. }) => !dry_run,
             Self::OnFleet(OnFleet::Images { command }) => command.is_some(),
             Self::OnFleet(OnFleet::Pool { command }) => command.is_some(),
@@ -180,7 +202,12 @@ impl Headless {
 
     /// Whether it ends by itself when it is interrupted, because it cleans up.
     fn handles_interrupts(&self) -> bool {
-        matches!(self, Self::Doctor { prove: true, .. })
+        match self {
+            Self::Doctor { prove, .. } => *prove,
+            Self::OnFleet(OnFleet::Ssh { .. } | OnFleet::Db { .. } | OnFleet::Kubeconfig(_)) => true,
+            Self::OnFleet(OnFleet::Connect(args)) => args.has_command(),
+            _ => false,
+        }
     }
 }
 
@@ -304,6 +331,20 @@ async fn run_on_fleet(command: OnFleet, session: &Session) -> Result<ExitCode, F
         OnFleet::Terminate { env, yes } => terminate::run(&context, &env, yes).await,
         OnFleet::Logs(args) => logs::run(&context, args).await,
         OnFleet::Open(args) => open::run(&context, args, &session.forwards).await,
+        OnFleet::Ssh { env } => return open_console(&context, session, &env, cloud::Console::Shell).await,
+        OnFleet::Db { env } => return open_console(&context, session, &env, cloud::Console::Database).await,
+        OnFleet::Kubeconfig(args) => {
+            let cancellation = signals::Cancellation::default();
+            match kubeconfig::run(&context, args, &cancellation).await {
+                Ok(None) => return Ok(cancellation.exit_code()),
+                done => done.map(|_| ()),
+            }
+        }
+        OnFleet::Connect(args) => {
+            let result = connect::run(&context, args, &session.forwards).await;
+            report_audit_failure(&context, session);
+            return result;
+        }
         OnFleet::Engine { once, dry_run, metrics } => {
             let result = engine::run(&context, EngineMode { once, dry_run, metrics }).await;
             report_audit_failure(&context, session);
@@ -312,6 +353,17 @@ async fn run_on_fleet(command: OnFleet, session: &Session) -> Result<ExitCode, F
     };
     report_audit_failure(&context, session);
     done.map(|()| ExitCode::SUCCESS)
+}
+
+async fn open_console(
+    context: &Context<'_>,
+    session: &Session,
+    env: &str,
+    console: cloud::Console,
+) -> Result<ExitCode, Failure> {
+    let result = shell::run(context, env, console).await;
+    report_audit_failure(context, session);
+    result
 }
 
 fn report_audit_failure(context: &Context<'_>, session: &Session) {

@@ -16,7 +16,7 @@ mod port_forwards;
 
 pub(crate) use foreground::{Ended, ForegroundSession, SavedModes};
 pub(crate) use kubeconfig::read_kubeconfig;
-pub(crate) use plugin::find_version;
+pub(crate) use plugin::{end_process, exit_code, find_version};
 pub(crate) use port_forwards::{Destination, PortForwards};
 
 /// How long a session that is no longer wanted may take to start, because only then it can be ended.
@@ -77,8 +77,7 @@ impl SessionTarget {
                 Failure::new(Kind::Failed, message, hint)
             }
             INVALID_DOCUMENT => {
-                let message =
-                    format!("{cannot}: there is no session document {}", request.document(fleet));
+                let message = format!("{cannot}: there is no session document {}", request.document(fleet));
                 let hint = "update the fleet's stack with the template of this version: hatchery stack";
                 Failure::new(Kind::Failed, message, hint)
             }

@@ -25,8 +25,8 @@ use self::settings::Settings;
 use self::truncation::RejectTruncated;
 use super::{
     Account, AskCode, BaseTemplate, Cloud, DatabaseSubnetGroup, Identity, Inventory, LaunchInstance, LogItem,
-    LogQuery, Observed, Pages, Permission, PermissionSamples, Proofs, Quota, Result, SessionManager,
-    ScheduledEngine, SecurityGroup, SourceDatabase, StoredLines, Template,
+    LogQuery, Observed, Pages, Permission, PermissionSamples, Proofs, Quota, Result, ScheduledEngine,
+    SecurityGroup, SessionManager, SourceDatabase, StoredLines, Template,
 };
 use crate::domain::text::Untrusted;
 use crate::domain::{

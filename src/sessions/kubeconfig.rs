@@ -54,7 +54,8 @@ pub(crate) async fn read_kubeconfig(
 fn parse(cannot: &str, output: &[u8]) -> Result<Value, Failure> {
     let text = String::from_utf8_lossy(output);
     let starts = text.match_indices('{').map(|(at, _)| &text[at..]);
-    let documents = starts.filter_map(|text| serde_json::Deserializer::from_str(text).into_iter().next()?.ok());
+    let documents =
+        starts.filter_map(|text| serde_json::Deserializer::from_str(text).into_iter().next()?.ok());
     if let Some(config) = documents.into_iter().find(|config: &Value| config["kind"] == "Config") {
         return Ok(config);
     }

@@ -199,7 +199,7 @@ impl ForegroundPlugin {
 
     pub(super) async fn stop(&mut self) {
         // SIGINT would be a key for the remote program.
-        end(&mut self.child, Ending::Terminate).await;
+        end_process(&mut self.child).await;
     }
 }
 
@@ -241,16 +241,21 @@ pub(super) async fn read_output(
     Ok((status, output))
 }
 
+/// Ends a process with SIGTERM, or else by force.
+pub(crate) async fn end_process(child: &mut Child) {
+    end(child, Ending::Terminate).await;
+}
+
 /// The signal that asks a process to end.
 #[derive(Clone, Copy)]
 #[cfg_attr(not(unix), allow(dead_code))]
-pub(crate) enum Ending {
+enum Ending {
     Interrupt,
     Terminate,
 }
 
 /// Ends a process: with a signal, or else by force.
-pub(crate) async fn end(child: &mut Child, _ending: Ending) {
+async fn end(child: &mut Child, _ending: Ending) {
     #[cfg(unix)]
     {
         use rustix::process::{Pid, Signal, kill_process};
