@@ -14,7 +14,7 @@ mod kubeconfig;
 mod plugin;
 mod port_forwards;
 
-pub(crate) use foreground::{Ended, ForegroundSession, SavedModes};
+pub(crate) use foreground::{Ended, ForegroundSession};
 pub(crate) use kubeconfig::read_kubeconfig;
 pub(crate) use plugin::{end_process, exit_code, find_version};
 pub(crate) use port_forwards::{Destination, PortForwards};
@@ -38,8 +38,7 @@ impl SessionTarget {
         cannot: &str,
     ) -> Result<ManagedSession, Failure> {
         let Some(sessions) = cloud.session_manager() else {
-            let message = format!("{cannot}: a simulated instance cannot be reached");
-            return Err(Failure::new(Kind::Failed, message, "nothing is opened in the demo"));
+            return Err(cannot_reach(cannot));
         };
         let started = sessions.start_session(&self.environment.fleet, &self.instance, request).await;
         started.map_err(|error| self.failure(request, cannot, &error))
@@ -94,6 +93,11 @@ impl SessionTarget {
             }
         }
     }
+}
+
+fn cannot_reach(cannot: &str) -> Failure {
+    let message = format!("{cannot}: a simulated instance cannot be reached");
+    Failure::new(Kind::Failed, message, "nothing is opened in the demo")
 }
 
 /// Ends a session. A failure is only logged, because AWS ends a session without a client by itself.

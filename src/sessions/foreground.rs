@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::plugin::{ForegroundPlugin, find_version};
-use super::{SessionTarget, end_session};
+use super::{SessionTarget, cannot_reach, end_session};
 use crate::cloud::{Console, DynCloud, SessionRequest};
 use crate::failure::Failure;
 
@@ -42,6 +42,9 @@ impl ForegroundSession {
         console: Console,
         cancelled: impl Future<Output = ()>,
     ) -> Result<Option<Self>, Failure> {
+        if cloud.session_manager().is_none() {
+            return Err(cannot_reach(&format!("cannot open a {console} on {}", target.environment)));
+        }
         // Before the session starts, because without the plugin it would only have to be ended again.
         let version = find_version().await?;
         let cannot = format!("cannot open a {console} on {}", target.environment);
