@@ -1,13 +1,13 @@
 //! AWS's Session Manager plugin: its versions, its command line and its process.
 
 use std::fmt;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write as _};
 use std::net::Ipv4Addr;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
@@ -327,10 +327,8 @@ async fn keep_tail(mut pipe: impl AsyncRead + Unpin, tail: Arc<Mutex<Vec<u8>>>, 
     let mut buffer = [0; 1_024];
     while let Ok(count @ 1..) = pipe.read(&mut buffer).await {
         if shown {
-            let mut stderr = tokio::io::stderr();
             // A terminal that is gone cannot show it.
-            let _ = stderr.write_all(&buffer[..count]).await;
-            let _ = stderr.flush().await;
+            let _ = std::io::stderr().write_all(&buffer[..count]);
         }
         let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
         tail.extend_from_slice(&buffer[..count]);
