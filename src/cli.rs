@@ -156,7 +156,7 @@ enum OnFleet {
         /// Id of the environment, or its name if that is unique
         env: String,
     },
-    /// Open a console of an environment's database: psql or mysql, as the user of the services
+    /// Open a console of an environment's database: psql or mysql
     Db {
         /// Id of the environment, or its name if that is unique
         env: String,

@@ -122,7 +122,8 @@ fn simulated_console(sim: &SimCloud, clock: &Clock) -> SimulatedConsole {
                     && let Some(record) = read.value
                 {
                     let minutes = (clock.now() - record.created_at).num_minutes();
-                    let host = SimulatedHost::new(&record, USER, request.instance.as_str(), minutes);
+                    let host =
+                        SimulatedHost::new(&record, USER, request.instance.as_str(), minutes, &SERVICES);
                     return shell::run(host, request.console).await;
                 }
             }

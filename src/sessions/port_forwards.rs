@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::plugin::{Plugin, PluginVersion, find_version};
-use super::{SessionTarget, cannot_reach, end_session};
+use super::{SessionTarget, end_session};
 use crate::cloud::{DynCloud, ManagedSession, Ports, SessionRequest};
 use crate::domain::{EnvironmentId, InstanceId};
 use crate::failure::{Failure, Kind};
@@ -149,7 +149,8 @@ impl PortForward {
         let environment = &target.environment;
         let cannot = format!("cannot forward a port to {environment}");
         if cloud.session_manager().is_none() {
-            return Err(cannot_reach(&cannot));
+            let message = format!("{cannot}: a simulated instance has no ports");
+            return Err(Failure::new(Kind::Failed, message, "nothing is opened in the demo"));
         }
         // Before the session starts, because without the plugin it would only have to be ended again.
         let version = find_version().await?;

@@ -164,7 +164,6 @@ fn is_running(programs: &Path) -> bool {
 #[case::json(&["db", "dev-1", "--json"], 2, "prints no JSON")]
 #[case::json_of_a_command(&["connect", "dev-1", "--json", "--", "true"], 2, "not JSON")]
 #[case::unknown(&["kubeconfig", "dev-7"], 3, "there is no environment")]
-#[case::too_short(&["kubeconfig", "dev-1", "--for", "5m"], 2, "10m to 12h")]
 #[case::without_context(&["connect", "dev-1"], 3, "hatchery kubeconfig dev-1")]
 #[case::read_only_shell(&["ssh", "dev-1", "--read-only"], 4, "--read-only is set")]
 #[case::read_only_database(&["db", "dev-1", "--read-only"], 4, "--read-only is set")]
@@ -245,10 +244,7 @@ async fn kubeconfig_adds_a_context() {
     assert_eq!(server(&after), server(&text), "the port stays");
     assert_eq!(again["context"], "hatchery-dev-1");
     assert_eq!(again["file"], file.to_str().unwrap());
-    assert!(
-        server(&text).ends_with(again["server"].as_str().unwrap().trim_start_matches("https://")),
-        "{again}"
-    );
+    assert!(server(&text).contains(again["server"].as_str().unwrap()), "{again}");
     assert!(again["expires_at"].as_str().unwrap().ends_with('Z'), "{again}");
     self::run(&bed, &["kubeconfig", "dev-1", "--remove"]).ok();
     let removed = std::fs::read_to_string(&file).unwrap();

@@ -16,15 +16,17 @@ pub(crate) struct SimulatedHost {
     pub(crate) name: String,
     pub(crate) instance: String,
     pub(crate) database: String,
-    /// The services under test and their image tags.
+    /// The company's services and their image tags.
     pub(crate) services: BTreeMap<String, String>,
     pub(crate) minutes_up: i64,
 }
 
 impl SimulatedHost {
-    pub(crate) fn new(record: &Record, user: &str, instance: &str, minutes_up: i64) -> Self {
-        let services = record.services.iter();
-        let services = services.map(|(name, tag)| (name.to_string(), tag.to_string())).collect();
+    /// `others` are the services that are not under test.
+    pub(crate) fn new(record: &Record, user: &str, instance: &str, minutes_up: i64, others: &[&str]) -> Self {
+        let mut services: BTreeMap<_, _> =
+            others.iter().map(|name| ((*name).to_owned(), "latest".to_owned())).collect();
+        services.extend(record.services.iter().map(|(name, tag)| (name.to_string(), tag.to_string())));
         Self {
             user: sanitize(user),
             environment: record.environment.to_string(),
@@ -34,14 +36,6 @@ impl SimulatedHost {
             services,
             minutes_up: minutes_up.max(0),
         }
-    }
-
-    /// Returns the services of the company, those under test with their tags.
-    fn all_services(&self) -> BTreeMap<String, String> {
-        let mut all: BTreeMap<_, _> =
-            super::SERVICES.iter().map(|name| ((*name).to_owned(), "latest".to_owned())).collect();
-        all.extend(self.services.clone());
-        all
     }
 
     fn prompt(&self, console: Console) -> String {
@@ -75,30 +69,30 @@ impl SimulatedHost {
             ),
             ["kubectl", "get", "pods" | "pod" | "po", ..] => table(
                 ["NAME", "READY", "STATUS", "AGE"],
-                self.all_services().keys().map(|name| {
+                self.services.keys().map(|name| {
                     [pod(name), "1/1".to_owned(), "Running".to_owned(), format!("{}m", self.minutes_up)]
                 }),
             ),
             ["kubectl", "get", "services" | "service" | "svc", ..] => table(
                 ["NAME", "TYPE", "PORT(S)", "AGE"],
-                self.all_services().keys().map(|name| {
+                self.services.keys().map(|name| {
                     [name.clone(), "ClusterIP".to_owned(), "8080/TCP".to_owned(), format!("{}m", self.minutes_up)]
                 }),
             ),
             ["docker", "ps", ..] => table(
                 ["CONTAINER", "IMAGE", "STATUS", "NAMES"],
-                self.all_services().into_iter().map(|(name, tag)| {
-                    let id = format!("{:012x}", checksum(&name) * 0x1_0000);
-                    [id, format!("{name}:{tag}"), format!("Up {} minutes", self.minutes_up), pod(&name)]
+                self.services.iter().map(|(name, tag)| {
+                    let id = format!("{:012x}", checksum(name) * 0x1_0000);
+                    [id, format!("{name}:{tag}"), format!("Up {} minutes", self.minutes_up), pod(name)]
                 }),
             ),
-            ["logs", service] if self.all_services().contains_key(service) => {
-                let tag = &self.all_services()[service];
+            ["logs", service] if self.services.contains_key(service) => {
+                let tag = &self.services[service];
                 format!("{service}:{tag} connected to {}\n{service}:{tag} listens on port 8080\n", self.database)
             }
             ["logs", ..] => format!(
                 "usage: logs SERVICE, one of {}\n",
-                self.all_services().into_keys().collect::<Vec<_>>().join(", ")
+                self.services.keys().cloned().collect::<Vec<_>>().join(", ")
             ),
             [command, ..] => format!("{}: command not found; see help\n", sanitize(command)),
         })
@@ -208,7 +202,9 @@ mod tests {
             name: "checkout-fix".to_owned(),
             instance: "i-0123456789abcdef0".to_owned(),
             database: "hatchery-dev-12".to_owned(),
-            services: BTreeMap::from([("payments".to_owned(), "f-123".to_owned())]),
+            services: [("kyc", "latest"), ("payments", "f-123")]
+                .map(|(name, tag)| (name.to_owned(), tag.to_owned()))
+                .into(),
             minutes_up: 42,
         }
     }

@@ -80,7 +80,7 @@ impl KubeconfigFile {
             }
         }
         if self.current().is_none_or(str::is_empty) {
-            self.root.insert(key("current-context"), key(name));
+            self.set_current(name);
         }
         Ok(())
     }
@@ -97,7 +97,7 @@ impl KubeconfigFile {
             }
         }
         if self.current() == Some(name) {
-            self.root.insert(key("current-context"), key(""));
+            self.set_current("");
             removed = true;
         }
         Ok(removed)
@@ -117,17 +117,26 @@ impl KubeconfigFile {
         write().map_err(|error| failure("write", &self.path, &error))
     }
 
+    fn set_current(&mut self, name: &str) {
+        // An insertion would move the key to the end.
+        match self.root.get_mut(&key("current-context")) {
+            Some(current) => *current = key(name),
+            None => {
+                self.root.insert(key("current-context"), key(name));
+            }
+        }
+    }
+
     fn current(&self) -> Option<&str> {
         self.root.get(&key("current-context"))?.as_str()
     }
 
     fn list(&mut self, name: &str) -> Result<&mut Vec<Yaml>, Failure> {
         let path = self.path.display().to_string();
-        let list = self.root.entry(key(name)).or_insert(Yaml::Null);
-        if list.is_null() {
-            *list = Yaml::Array(Vec::new());
+        if self.root.get(&key(name)).is_none_or(Yaml::is_null) {
+            self.root.insert(key(name), Yaml::Array(Vec::new()));
         }
-        list.as_mut_vec().ok_or_else(|| {
+        self.root.get_mut(&key(name)).and_then(Yaml::as_mut_vec).ok_or_else(|| {
             let message = format!("{path} is not a kubeconfig: {name} is not a list");
             Failure::new(
                 Kind::Failed,

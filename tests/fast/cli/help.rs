@@ -7,7 +7,7 @@ use rstest::rstest;
 
 use super::harness::run_binary;
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 20] = [
     "demo",
     "ls",
     "pool",
@@ -18,6 +18,10 @@ const COMMANDS: [&str; 16] = [
     "terminate",
     "logs",
     "open",
+    "ssh",
+    "db",
+    "kubeconfig",
+    "connect",
     "engine",
     "doctor",
     "fleet",
@@ -47,6 +51,10 @@ fn output(arguments: &[&str]) -> String {
 #[case::terminate("terminate")]
 #[case::logs("logs")]
 #[case::open("open")]
+#[case::ssh("ssh")]
+#[case::db("db")]
+#[case::kubeconfig("kubeconfig")]
+#[case::connect("connect")]
 #[case::engine("engine")]
 #[case::doctor("doctor")]
 #[case::fleet("fleet")]
