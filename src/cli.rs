@@ -183,10 +183,15 @@ impl Headless {
     /// Whether `--read-only` forbids it.
     fn is_write(&self) -> bool {
         match self {
-            Self::OnFleet(OnFleet::Launch(_) | OnFleet::Extend { .. } | OnFleet::Terminate { .. }) => true,
-            // The fleet stays as it is, but not what is on the environment.
             Self::OnFleet(
-                OnFleet::Ssh { .. } | OnFleet::Db { .. } | OnFleet::Kubeconfig(_) | OnFleet::Connect(_),
+                OnFleet::Launch(_)
+                | OnFleet::Extend { .. }
+                | OnFleet::Terminate { .. }
+                // The fleet stays as it is, but not what is on the environment.
+                | OnFleet::Ssh { .. }
+                | OnFleet::Db { .. }
+                | OnFleet::Kubeconfig(_)
+                | OnFleet::Connect(_),
             ) => true,
             Self::OnFleet(OnFleet::Engine { dry_run, .. }) => !dry_run,
             Self::OnFleet(OnFleet::Images { command }) => command.is_some(),

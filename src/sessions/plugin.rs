@@ -255,11 +255,12 @@ enum Ending {
 }
 
 /// Ends a process: with a signal, or else by force.
-async fn end(child: &mut Child, _ending: Ending) {
+#[cfg_attr(not(unix), allow(unused_variables))]
+async fn end(child: &mut Child, ending: Ending) {
     #[cfg(unix)]
     {
         use rustix::process::{Pid, Signal, kill_process};
-        let signal = match _ending {
+        let signal = match ending {
             Ending::Interrupt => Signal::INT,
             Ending::Terminate => Signal::TERM,
         };

@@ -70,7 +70,7 @@ pub(super) fn read_events() -> io::Result<(impl Stream<Item = io::Result<Event>>
                 idle_sender.send_replace(true);
                 std::thread::park();
             }
-            idle_sender.send_if_modified(|idle| std::mem::take(idle));
+            idle_sender.send_if_modified(std::mem::take);
             let event = match event::poll(PAUSE_INTERVAL) {
                 Ok(false) => continue,
                 Ok(true) => event::read(),
