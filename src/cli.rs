@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+use crate::cloud;
 use crate::config::Config;
 use crate::failure::{Failure, Kind};
 use crate::logging;
@@ -16,6 +17,7 @@ use crate::signals;
 
 mod activity;
 mod confirm;
+mod connect;
 mod console;
 mod context;
 mod dashboard;
@@ -29,6 +31,7 @@ mod fleet;
 mod hold;
 mod images;
 mod json;
+mod kubeconfig;
 
 #[cfg(feature = "aws")]
 pub mod lambda;
@@ -44,6 +47,7 @@ mod prove;
 mod redeploy;
 mod reset;
 mod services;
+mod shell;
 mod stack;
 mod table;
 mod terminate;
@@ -177,6 +181,20 @@ enum OnFleet {
     Logs(logs::LogsArgs),
     /// Open an environment in the browser
     Open(open::OpenArgs),
+    /// Open a shell on the instance of an environment
+    Ssh {
+        /// Id of the environment, or its name if that is unique
+        env: String,
+    },
+    /// Open a console of an environment's database: psql or mysql
+    Db {
+        /// Id of the environment, or its name if that is unique
+        env: String,
+    },
+    /// Add a context for an environment's Kubernetes to your kubeconfig file
+    Kubeconfig(kubeconfig::KubeconfigArgs),
+    /// Connect to an environment's Kubernetes, for a command or until Ctrl-C
+    Connect(connect::ConnectArgs),
     /// Run the engine without a dashboard
     Engine {
         /// Make one pass and exit
@@ -202,7 +220,12 @@ impl Headless {
                 | OnFleet::Pin(_)
                 | OnFleet::Hold(_)
                 | OnFleet::Terminate { .. }
-                | OnFleet::Reset { .. },
+                | OnFleet::Reset { .. }
+                // The fleet stays as it is, but not what is on the environment.
+                | OnFleet::Ssh { .. }
+                | OnFleet::Db { .. }
+                | OnFleet::Kubeconfig(_)
+                | OnFleet::Connect(_),
             ) => true,
             Self::OnFleet(OnFleet::Engine { dry_run, .. }) => !dry_run,
             Self::OnFleet(OnFleet::Images { command }) => command.is_some(),
@@ -224,7 +247,12 @@ impl Headless {
 
     /// Whether it ends by itself when it is interrupted, because it cleans up.
     fn handles_interrupts(&self) -> bool {
-        matches!(self, Self::Doctor { prove: true, .. })
+        match self {
+            Self::Doctor { prove, .. } => *prove,
+            Self::OnFleet(OnFleet::Ssh { .. } | OnFleet::Db { .. } | OnFleet::Kubeconfig(_)) => true,
+            Self::OnFleet(OnFleet::Connect(args)) => args.has_command(),
+            _ => false,
+        }
     }
 }
 
@@ -353,6 +381,20 @@ async fn run_on_fleet(command: OnFleet, session: &Session) -> Result<ExitCode, F
         OnFleet::Reset { env, yes, wait } => reset::run(&context, &env, yes, wait).await,
         OnFleet::Logs(args) => logs::run(&context, args).await,
         OnFleet::Open(args) => open::run(&context, args, &session.forwards).await,
+        OnFleet::Ssh { env } => return open_console(&context, session, &env, cloud::Console::Shell).await,
+        OnFleet::Db { env } => return open_console(&context, session, &env, cloud::Console::Database).await,
+        OnFleet::Kubeconfig(args) => {
+            let cancellation = signals::Cancellation::default();
+            match kubeconfig::run(&context, args, &cancellation).await {
+                Ok(None) => return Ok(cancellation.exit_code()),
+                done => done.map(|_| ()),
+            }
+        }
+        OnFleet::Connect(args) => {
+            let result = connect::run(&context, args, &session.forwards).await;
+            report_audit_failure(&context, session);
+            return result;
+        }
         OnFleet::Engine { once, dry_run, metrics } => {
             let result = engine::run(&context, EngineMode { once, dry_run, metrics }).await;
             report_audit_failure(&context, session);
@@ -361,6 +403,17 @@ async fn run_on_fleet(command: OnFleet, session: &Session) -> Result<ExitCode, F
     };
     report_audit_failure(&context, session);
     done.map(|()| ExitCode::SUCCESS)
+}
+
+async fn open_console(
+    context: &Context<'_>,
+    session: &Session,
+    env: &str,
+    console: cloud::Console,
+) -> Result<ExitCode, Failure> {
+    let result = shell::run(context, env, console).await;
+    report_audit_failure(context, session);
+    result
 }
 
 fn report_audit_failure(context: &Context<'_>, session: &Session) {

@@ -20,9 +20,9 @@ use crate::domain::{
 mod account;
 #[cfg(feature = "aws")]
 pub mod aws;
-mod port_forward;
 mod proofs;
 mod seen_lines;
+mod sessions;
 pub mod sim;
 mod types;
 
@@ -30,9 +30,11 @@ pub use account::{
     Account, Answer, DatabaseSubnetGroup, DynAccount, Holdings, Identity, Inventory, ListingCost, Permission,
     PermissionSamples, Quota, ScheduledEngine, SourceDatabase,
 };
-pub use port_forward::{ForwardingSession, PortForwarding, Ports, TARGET_NOT_CONNECTED};
 pub use proofs::{
     DatabaseProgress, ListedSnapshot, NewProofTemplate, ProofResource, Proofs, SnapshotListing,
+};
+pub use sessions::{
+    Console, INVALID_DOCUMENT, ManagedSession, Ports, SessionManager, SessionRequest, TARGET_NOT_CONNECTED,
 };
 pub use types::{
     BaseTemplate, LaunchInstance, LeftOut, LogItem, LogLine, LogQuery, MAX_LOG_LINES, Observed, Page,
@@ -185,8 +187,8 @@ pub trait Cloud: Send + Sync {
     /// Returns the newest stored log lines.
     async fn logs(&self, query: &LogQuery) -> Result<StoredLines>;
 
-    /// Returns access to the instances' ports, or `None` if this cloud has no instances to connect to.
-    fn port_forwarding(&self) -> Option<&dyn PortForwarding> {
+    /// Returns access to the instances, or `None` if this cloud has no instances to connect to.
+    fn session_manager(&self) -> Option<&dyn SessionManager> {
         None
     }
 

@@ -10,7 +10,7 @@ pub mod domain;
 pub mod engine;
 pub mod failure;
 mod logging;
-mod port_forwards;
+mod sessions;
 mod signals;
 pub mod stack;
 pub mod tui;

@@ -1,7 +1,9 @@
 //! Signals that end the process.
 
+use std::cell::Cell;
 use std::future::pending;
 use std::io;
+use std::process::ExitCode;
 
 /// Waits until the process is told to end, or its terminal is closed.
 #[cfg(unix)]
@@ -27,6 +29,51 @@ pub(crate) async fn interrupted() -> u8 {
     }
 }
 
+/// As [`terminated`], with the exit code as shells report it.
+#[cfg(unix)]
+pub(crate) async fn ended() -> u8 {
+    use tokio::signal::unix::SignalKind;
+    tokio::select! {
+        Ok(()) = wait_for(SignalKind::hangup()) => 129,
+        Ok(()) = wait_for(SignalKind::terminate()) => 143,
+        else => pending().await,
+    }
+}
+
+/// Keeps Ctrl-C, Ctrl-\ and Ctrl-Z from ending or stopping this process from now on. They are for a program in the same terminal, which
+/// gets their signals too: a handler, unlike an ignored signal, is not inherited.
+#[cfg(unix)]
+pub(crate) fn leave_keyboard_to_foreground() {
+    use tokio::signal::unix::{SignalKind, signal};
+    leave_interrupts_to_foreground();
+    let _ = signal(SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw()));
+}
+
+/// As [`leave_keyboard_to_foreground`], but Ctrl-Z stops this process and the program.
+#[cfg(unix)]
+pub(crate) fn leave_interrupts_to_foreground() {
+    use tokio::signal::unix::{SignalKind, signal};
+    // tokio keeps its handlers until the process ends. Without one, the key ends both.
+    let _ = signal(SignalKind::interrupt());
+    let _ = signal(SignalKind::quit());
+}
+
+/// How a command that is not done yet is cancelled: by Ctrl-C, or by a signal that ends it.
+#[derive(Debug, Default)]
+pub(crate) struct Cancellation(Cell<u8>);
+
+impl Cancellation {
+    /// Waits until the user or the system cancels the command.
+    pub(crate) async fn wait(&self) {
+        self.0.set(interrupted().await);
+    }
+
+    /// Returns the exit code for a command that was cancelled.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.0.get())
+    }
+}
+
 /// Waits until the process is told to end.
 ///
 /// # Errors
@@ -47,6 +94,19 @@ async fn wait_for(kind: tokio::signal::unix::SignalKind) -> io::Result<()> {
 pub(crate) async fn terminated() {
     pending().await
 }
+
+/// Waits for ever, because these signals do not exist here.
+#[cfg(not(unix))]
+pub(crate) async fn ended() -> u8 {
+    pending().await
+}
+
+/// Does nothing, because Ctrl-C is for all programs of a console here.
+#[cfg(not(unix))]
+pub(crate) fn leave_keyboard_to_foreground() {}
+
+#[cfg(not(unix))]
+pub(crate) fn leave_interrupts_to_foreground() {}
 
 /// Waits for ever, because this signal does not exist here.
 #[cfg(not(unix))]

@@ -21,6 +21,8 @@ pub mod view;
 pub(crate) mod widgets;
 pub(crate) mod zone;
 
+pub(crate) use app::message::ConsoleRequest;
 pub use driver::{Connected, run};
+pub(crate) use options::SimulatedConsole;
 pub use options::{DemoInfo, TuiOptions};
 pub use zone::Zone;

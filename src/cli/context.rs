@@ -17,7 +17,7 @@ use crate::domain::audit::engine_name;
 use crate::domain::{FleetName, World, text};
 use crate::engine::{self, Engine, Notify, look_again};
 use crate::failure::{Failure, Kind};
-use crate::port_forwards::PortForwards;
+use crate::sessions::PortForwards;
 use crate::tui::Zone;
 
 /// What a command runs on in place of AWS, the system clock and the terminal.

@@ -1,9 +1,11 @@
 //! `hatchery demo`: the dashboard on a simulated cloud, shared with simulated colleagues.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use futures::FutureExt as _;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
@@ -15,7 +17,11 @@ use crate::domain::FleetName;
 use crate::domain::audit::engine_name;
 use crate::engine::{self, Engine, LaunchRequest, RedeployRequest, RunOptions};
 use crate::failure::{Failure, Kind};
-use crate::tui::{self, Connected, DemoInfo};
+use crate::tui::{self, Connected, ConsoleRequest, DemoInfo, SimulatedConsole};
+
+mod shell;
+
+use shell::SimulatedHost;
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
@@ -86,6 +92,7 @@ pub(crate) fn run(args: &DemoArgs, session: &Session) -> Result<(), Failure> {
         let mut options = dashboard::tui_options(&session.options, &session.config, clock.clone(), USER)?;
         options.demo = Some(DemoInfo { about: format!("{speed} times as fast") });
         options.refresh = Duration::from_secs(20);
+        options.simulated_console = Some(simulated_console(&sim, &clock));
         spawn_simulation(&sim, &clock, &fleet, seed);
         let connect = move || {
             let engine = engine(&sim, &clock, &fleet, USER, seed);
@@ -101,6 +108,28 @@ fn simulated_cloud(scenario: Scenario, seed: u64, clock: &Clock) -> SimCloud {
     // Only tests read the history. At 20,000 entries it would take most of the demo's memory.
     sim.limit_history(0);
     sim
+}
+
+/// Returns what runs the demo's shells and database consoles.
+fn simulated_console(sim: &SimCloud, clock: &Clock) -> SimulatedConsole {
+    let (sim, clock) = (sim.clone(), clock.clone());
+    SimulatedConsole(Arc::new(move |request: ConsoleRequest| {
+        let (cloud, clock) = (sim.caller(USER), clock.clone());
+        async move {
+            // A simulated read may be throttled, or too early to find it.
+            for _ in 0..3 {
+                if let Ok(read) = cloud.find_record(&request.environment).await
+                    && let Some(record) = read.value
+                {
+                    let minutes = (clock.now() - record.created_at).num_minutes();
+                    let host =
+                        SimulatedHost::new(&record, USER, request.instance.as_str(), minutes, &SERVICES);
+                    return shell::run(host, request.console).await;
+                }
+            }
+        }
+        .boxed()
+    }))
 }
 
 /// Spawns the simulated cloud's events, the engine of the schedule, and the colleagues. They end with the runtime.

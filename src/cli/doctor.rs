@@ -15,7 +15,7 @@ use crate::domain::format::{format_duration, format_skew};
 use crate::domain::{Access, Fleet, Target, World, health, lifecycle};
 use crate::engine::{Engine, exposure};
 use crate::failure::Failure;
-use crate::port_forwards;
+use crate::sessions;
 
 /// AWS rejects requests signed more than five minutes ago (Signature Version 4); a warning comes well before.
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>
@@ -347,7 +347,7 @@ async fn check_access(fleet: &Fleet, findings: &mut Findings) {
     if fleet.policy.access == Access::Vpn {
         return;
     }
-    match port_forwards::find_version().await {
+    match sessions::find_version().await {
         Ok(Some(version)) => findings.ok("access", format!("through session-manager-plugin {version}")),
         Ok(None) => findings.ok("access", "through session-manager-plugin, which does not say its version"),
         Err(failure) => findings.push(Level::Warning, "access", failure.message, failure.hint),

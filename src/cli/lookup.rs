@@ -1,12 +1,14 @@
 //! Which environment the user means, and on which resources permissions are tried.
 
 use chrono::{DateTime, Utc};
+use tokio::task::JoinHandle;
 
 use super::context::Context;
 use crate::cloud::PermissionSamples;
 use crate::domain::environment::{self, Lookup};
-use crate::domain::{EnvironmentId, Record, World};
+use crate::domain::{Environment, EnvironmentId, Outcome, Record, World};
 use crate::failure::{Failure, Kind};
+use crate::sessions::SessionTarget;
 
 /// Resolves an id or a label to a record. An id costs one request, a label a full observation. What is not found is looked for again,
 /// because it may have been launched a moment ago.
@@ -20,6 +22,45 @@ pub(crate) async fn observe_with(
     id_or_label: &str,
 ) -> Result<(World, DateTime<Utc>, Record), Failure> {
     context.engine.look_again(|| observe_once(context, id_or_label)).await?
+}
+
+/// An environment with an instance that sessions can be started with.
+pub(crate) struct FoundTarget {
+    pub(crate) target: SessionTarget,
+    pub(crate) expires_at: DateTime<Utc>,
+    /// The time by AWS's clock.
+    pub(crate) now: DateTime<Utc>,
+}
+
+/// Resolves an id or a label to an environment with an instance.
+pub(crate) async fn find_target(context: &Context<'_>, id_or_label: &str) -> Result<FoundTarget, Failure> {
+    let (world, now, record) = observe_with(context, id_or_label).await?;
+    let id = &record.environment;
+    let environments = Environment::all(&world, now);
+    let environment = environments.iter().find(|environment| environment.record.id == record.id);
+    let instance = environment
+        .and_then(|environment| environment.instance)
+        .filter(|instance| !instance.state.is_ending())
+        .ok_or_else(|| {
+            let message = format!("{id} has no instance yet");
+            let hint = "wait until its instance is running; see hatchery ls";
+            Failure::new(Kind::Failed, message, hint)
+        })?;
+    let target = SessionTarget { environment: id.clone(), instance: instance.id.clone() };
+    Ok(FoundTarget { target, expires_at: record.ends_at(&world.fleet.policy), now })
+}
+
+/// Writes a session to the audit log, while the session goes on.
+pub(crate) fn audit_session(
+    context: &Context<'_>,
+    action: &'static str,
+    id: &EnvironmentId,
+    reason: &str,
+) -> JoinHandle<()> {
+    let (engine, target, reason) = (context.engine.clone(), id.to_string(), reason.to_owned());
+    tokio::spawn(async move {
+        engine.log_request(action, &target, &reason, Outcome::Done, String::new()).await;
+    })
 }
 
 /// Returns `Err` if there is no such environment, and `Ok(Err)` for what another look does not change. A missing fleet is such a failure,

@@ -7,7 +7,7 @@ use super::json;
 use super::lookup::observe_with;
 use crate::domain::{Access, Address, Endpoint, Environment, EnvironmentId, InstanceId};
 use crate::failure::{Failure, Kind};
-use crate::port_forwards::PortForwards;
+use crate::sessions::{Destination, PortForwards};
 use crate::signals;
 
 #[derive(Debug, Args)]
@@ -103,5 +103,5 @@ async fn open_forwarded(
     let text =
         if args.print { format!("{url}\n") } else { format!("Forwarding {url} to {id} until Ctrl-C\n") };
     open(context, id, &url, args, &text)?;
-    Err(forwards.ended(instance).await)
+    Err(forwards.ended(instance, Destination::Http).await)
 }

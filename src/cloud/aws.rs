@@ -25,8 +25,8 @@ use self::settings::Settings;
 use self::truncation::RejectTruncated;
 use super::{
     Account, AskCode, BaseTemplate, Cloud, DatabaseSubnetGroup, Identity, Inventory, LaunchInstance, LogItem,
-    LogQuery, Observed, Pages, Permission, PermissionSamples, PortForwarding, Proofs, Quota, Result,
-    ScheduledEngine, SecurityGroup, SourceDatabase, StoredLines, Template,
+    LogQuery, Observed, Pages, Permission, PermissionSamples, Proofs, Quota, Result, ScheduledEngine,
+    SecurityGroup, SessionManager, SourceDatabase, StoredLines, Template,
 };
 use crate::domain::text::Untrusted;
 use crate::domain::{
@@ -394,7 +394,7 @@ impl Cloud for AwsCloud {
         self.logs(query).await
     }
 
-    fn port_forwarding(&self) -> Option<&dyn PortForwarding> {
+    fn session_manager(&self) -> Option<&dyn SessionManager> {
         Some(self)
     }
 

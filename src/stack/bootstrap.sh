@@ -6,6 +6,8 @@
 #   bootstrap.sh dead-man   shuts the instance down if it is long past its expiry; a timer runs it
 #   bootstrap.sh kubeconfig [SECONDS]
 #                           prints a kubeconfig for developers, whose token expires after 8 h or the given time
+#   bootstrap.sh database-console
+#                           runs psql or mysql on the environment's database, as the user of the services
 #
 # Settings are in /etc/hatchery/fleet.env, the rest in the instance's tags. The chart's values are fleet, environment, registry,
 # database.host, database.port, database.secret (a Kubernetes secret) and services.<name>.tag. Manifests get the tags as kustomize's
@@ -551,6 +553,43 @@ kubeconfig() {
     { echo "cannot create the kubeconfig; is the environment ready?" >&2 && return 1; }
 }
 
+# database_console: with what the services have. The password is in the environment of the client, which only root can read.
+database_console() {
+  local rule='^[a-z][a-z0-9-]{0,62}\.[a-z0-9.-]+$' secret found host port auth user name engine password client=()
+  secret=$(limit 60 kubectl get secret hatchery-database --namespace default --output json |
+    jq -ce '.data | map_values(@base64d)' 2>/dev/null) || refuse "cannot read the database's secret; is the environment ready?" || return
+  host=$(printf %s "$secret" | jq -r .host) port=$(printf %s "$secret" | jq -r .port) auth=$(printf %s "$secret" | jq -r .auth)
+  [[ $host =~ $rule && $port =~ ^[0-9]{1,5}$ ]] || refuse "the database's secret has no valid host and port" || return
+  connect && found=$(limit 60 aws rds describe-db-instances --db-instance-identifier "${host%%.*}" --output json) ||
+    refuse "cannot describe ${host%%.*}" || return
+  engine=$(printf %s "$found" | jq -r '.DBInstances[0].Engine')
+  user=$(printf %s "$secret" | jq -r --argjson found "$found" '.username // $found.DBInstances[0].MasterUsername')
+  name=$(printf %s "$secret" | jq -r --argjson found "$found" '.dbname // $found.DBInstances[0].DBName // ""')
+  password=$(printf %s "$secret" | jq -r '.password // ""')
+  [[ $auth != iam ]] ||
+    password=$(limit 60 aws rds generate-db-auth-token --hostname "$host" --port "$port" --username "$user") ||
+    refuse "cannot create a token for $user" || return
+  case $engine in
+  postgres) client=(psql --no-password --host="$host" --port="$port" --username="$user" --dbname="${name:-postgres}") ;;
+  mysql | mariadb)
+    client=(mariadb --ssl --skip-ssl-verify-server-cert)
+    command -v mariadb >/dev/null || client=(mysql --enable-cleartext-plugin)
+    client+=(--host="$host" --port="$port" --user="$user" ${name:+--database="$name"}) ;;
+  *) refuse "there is no console for the engine $engine" || return ;;
+  esac
+  command -v "${client[0]}" >/dev/null ||
+    refuse "${client[0]} is not installed; build the base image and the service image anew, or install it in your own image" || return
+  echo "${client[0]} on ${host%%.*} as $user"
+  # Without a history on the disk.
+  PGPASSWORD=$password PGSSLMODE=require PSQL_HISTORY=/dev/null MYSQL_PWD=$password MYSQL_HISTFILE=/dev/null exec "${client[@]}"
+}
+
+# refuse REASON
+refuse() {
+  echo "$1" >&2
+  return 1
+}
+
 lock() {
   mkdir -p "$STATE" && exec 9>"$STATE/lock" || exit 1
   flock -n 9 || exit 0
@@ -661,5 +700,6 @@ bootstrap) bootstrap ;;
 deploy) redeploy ;;
 dead-man) dead_man ;;
 kubeconfig) kubeconfig "${2-28800}" ;;
-*) echo "usage: bootstrap.sh [bootstrap | deploy | dead-man | kubeconfig [SECONDS]]" >&2 && exit 2 ;;
+database-console) database_console ;;
+*) echo "usage: bootstrap.sh [bootstrap | deploy | dead-man | kubeconfig [SECONDS] | database-console]" >&2 && exit 2 ;;
 esac

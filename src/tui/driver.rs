@@ -13,10 +13,10 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
-use super::app::message::{Effect, Moment, Msg, Multiplexer};
+use super::app::message::{ConsoleRequest, Effect, Moment, Msg, Multiplexer};
 use super::app::model::Model;
 use super::app::update::update;
-use super::events::read_events;
+use super::events::{InputGate, read_events};
 use super::options::TuiOptions;
 use super::signals::{self, Ending, Request, Signals};
 use super::terminal::{self, CrosstermSurface, Surface};
@@ -24,9 +24,10 @@ use super::view;
 use crate::cloud::DynAccount;
 use crate::engine::{self, Engine, Handle, RunOptions};
 use crate::failure::{Failure, Kind};
-use crate::port_forwards::PortForwards;
+use crate::sessions::PortForwards;
 
 mod effects;
+mod hand_over;
 mod keys;
 
 use keys::Keys;
@@ -74,8 +75,8 @@ where
 {
     let surface = CrosstermSurface::enter(options.mouse)?;
     let signals = Signals::listen().map_err(|error| terminal::failure(&error))?;
-    let events = read_events().map_err(|error| terminal::failure(&error))?;
-    run_until_signal(surface, events, signals, connect, options).await
+    let (events, input) = read_events().map_err(|error| terminal::failure(&error))?;
+    run_until_signal(surface, (events, input), signals, connect, options).await
 }
 
 /// Shows the dashboard on any surface, until the user quits or `events` ends.
@@ -89,12 +90,12 @@ where
     C: Fn() -> F + Send + Sync + 'static,
     F: Future<Output = Result<Connected, Failure>> + Send + 'static,
 {
-    run_until_signal(surface, events, Signals::none(), connect, options).await
+    run_until_signal(surface, (events, InputGate::none()), Signals::none(), connect, options).await
 }
 
 async fn run_until_signal<S, E, C, F>(
     surface: S,
-    events: E,
+    (events, input): (E, InputGate),
     mut signals: Signals,
     connect: C,
     options: TuiOptions,
@@ -106,7 +107,8 @@ where
     F: Future<Output = Result<Connected, Failure>> + Send + 'static,
 {
     let connect: Connect = Arc::new(move || connect().boxed());
-    let mut driver = Driver::new(surface, connect, options).map_err(|error| terminal::failure(&error))?;
+    let mut driver =
+        Driver::new(surface, input, connect, options).map_err(|error| terminal::failure(&error))?;
     let ended = driver.run(events, &mut signals).await.map_err(|error| terminal::failure(&error));
     let Driver { surface, mut requests, forwards, .. } = driver;
     // Restores the terminal first, so that the user does not wait in front of a frozen screen.
@@ -134,6 +136,7 @@ where
 
 struct Driver<S> {
     surface: S,
+    input: InputGate,
     model: Model,
     connect: Connect,
     started: Instant,
@@ -151,17 +154,22 @@ struct Driver<S> {
     keys: Keys,
     /// The user wants to suspend.
     suspending: bool,
+    /// The program that is to get the terminal.
+    handing_over: Option<ConsoleRequest>,
+    /// What has come while a program had the terminal.
+    held: Vec<Incoming>,
     quit: bool,
 }
 
 impl<S: Surface> Driver<S> {
-    fn new(surface: S, connect: Connect, options: TuiOptions) -> io::Result<Self> {
+    fn new(surface: S, input: InputGate, connect: Connect, options: TuiOptions) -> io::Result<Self> {
         let (sender, receiver) = mpsc::channel(CHANNEL_CAPACITY);
         let started = Instant::now();
         let size = surface.size()?;
         let now = Moment::new(&options.clock, started.elapsed());
         Ok(Self {
             surface,
+            input,
             model: Model::new(options, size, now),
             connect,
             started,
@@ -175,6 +183,8 @@ impl<S: Surface> Driver<S> {
             log: None,
             keys: Keys::default(),
             suspending: false,
+            handing_over: None,
+            held: Vec::new(),
             quit: false,
         })
     }
@@ -208,6 +218,8 @@ impl<S: Surface> Driver<S> {
                         return Ok(Some(ending));
                     },
                     Request::Continue => self.resume()?,
+                    // Of a key that was pressed when a program had the terminal.
+                    Request::Interrupt => {}
                 },
                 () = terminal::panicked() => return Err(io::Error::other("a task panicked")),
                 event = events.next() => match event {
@@ -224,6 +236,11 @@ impl<S: Surface> Driver<S> {
             self.press_keys(false)?;
             if std::mem::take(&mut self.suspending)
                 && let Some(ending) = self.suspend(signals, true).await?
+            {
+                return Ok(Some(ending));
+            }
+            if let Some(request) = self.handing_over.take()
+                && let Some(ending) = self.hand_over(request, signals).await?
             {
                 return Ok(Some(ending));
             }
@@ -248,7 +265,7 @@ impl<S: Surface> Driver<S> {
             match signals.next().await {
                 Request::Continue => break,
                 Request::End(ending) => return Ok(Some(ending)),
-                Request::Suspend => {}
+                Request::Suspend | Request::Interrupt => {}
             }
         }
         self.resume()?;

@@ -219,10 +219,10 @@ mod tests {
 
     #[test]
     fn rebinding_replaces_the_default_keys() {
-        let map = Keymap::new(&changes("terminate", &["D", "ctrl-x"])).unwrap();
+        let map = Keymap::new(&changes("terminate", &["X", "ctrl-x"])).unwrap();
         assert_eq!(map.action(Context::Main, "x".parse().unwrap()), None);
         assert_eq!(map.action(Context::Main, "ctrl-x".parse().unwrap()), Some(Action::Terminate));
-        assert_eq!(map.label(Action::Terminate, false), "D");
+        assert_eq!(map.label(Action::Terminate, false), "X");
     }
 
     #[rstest]

@@ -1,9 +1,13 @@
 //! How the dashboard looks and behaves, as flags and configuration set it.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tokio::sync::watch;
 
+use super::app::message::ConsoleRequest;
 use super::glyphs::{self, Glyphs};
 use super::keymap::Keymap;
 use super::theme::{Theme, Themes};
@@ -17,6 +21,19 @@ use crate::failure::Failure;
 pub struct DemoInfo {
     /// A few words, such as `a busy day, 60 times as fast`.
     pub about: String,
+}
+
+/// Runs a simulated program on the terminal until it ends.
+type RunConsole = dyn Fn(ConsoleRequest) -> BoxFuture<'static, ()> + Send + Sync;
+
+/// What stands in for shells and database consoles where instances are simulated.
+#[derive(Clone)]
+pub(crate) struct SimulatedConsole(pub(crate) Arc<RunConsole>);
+
+impl fmt::Debug for SimulatedConsole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SimulatedConsole")
+    }
 }
 
 /// How the dashboard looks and behaves.
@@ -34,6 +51,8 @@ pub struct TuiOptions {
     pub engine_enabled: bool,
     /// Set in the demo only.
     pub demo: Option<DemoInfo>,
+    /// Set in the demo only.
+    pub(crate) simulated_console: Option<SimulatedConsole>,
     /// All themes that the user can switch to.
     pub themes: Themes,
     /// The initial theme; see [`TuiOptions::choose_theme`].
@@ -68,6 +87,7 @@ impl TuiOptions {
             read_only: false,
             engine_enabled: true,
             demo: None,
+            simulated_console: None,
             themes,
             theme,
             keymap: Keymap::default(),

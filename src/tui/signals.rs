@@ -17,6 +17,8 @@ pub(super) enum Request {
     Suspend,
     /// The process goes on after it was stopped.
     Continue,
+    /// Ctrl-C, while a program has the terminal.
+    Interrupt,
 }
 
 #[cfg(unix)]
@@ -58,12 +60,14 @@ mod unix {
         /// `None` if the dashboard is not on the terminal of this process.
         requests: Option<mpsc::UnboundedReceiver<Request>>,
         restored: Arc<AtomicBool>,
+        /// Whether the signals of keys are for a program that has the terminal.
+        handed_over: Arc<AtomicBool>,
     }
 
     impl Signals {
         /// Listens to nothing.
         pub(crate) fn none() -> Self {
-            Self { requests: None, restored: Arc::default() }
+            Self { requests: None, restored: Arc::default(), handed_over: Arc::default() }
         }
 
         /// Listens to the signals that end, stop and continue this process.
@@ -72,9 +76,14 @@ mod unix {
             let (sender, receiver) = mpsc::unbounded_channel();
             let restored = Arc::new(AtomicBool::new(false));
             let watched = Arc::clone(&restored);
+            let handed_over = Arc::new(AtomicBool::new(false));
+            let leaves_keys = Arc::clone(&handed_over);
             std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
                 for signal in signals.forever() {
+                    let has_keys = !leaves_keys.load(Ordering::SeqCst);
                     let request = match signal {
+                        SIGINT if !has_keys => Request::Interrupt,
+                        SIGQUIT | SIGTSTP if !has_keys => continue,
                         SIGTSTP => Request::Suspend,
                         SIGCONT => Request::Continue,
                         signal => Request::End(Ending(signal)),
@@ -87,7 +96,7 @@ mod unix {
                     let _ = sender.send(request);
                 }
             })?;
-            Ok(Self { requests: Some(receiver), restored })
+            Ok(Self { requests: Some(receiver), restored, handed_over })
         }
 
         /// Waits for the next signal.
@@ -108,6 +117,11 @@ mod unix {
                     return ending;
                 }
             }
+        }
+
+        /// Tells whether a program has the terminal. It gets the signals of keys too, and they do not end this process then.
+        pub(crate) fn hand_over(&self, handed_over: bool) {
+            self.handed_over.store(handed_over, Ordering::SeqCst);
         }
 
         /// Tells that the terminal is restored.
@@ -187,6 +201,8 @@ mod other {
         }
 
         pub(crate) fn restored(&self) {}
+
+        pub(crate) fn hand_over(&self, _handed_over: bool) {}
     }
 
     /// Processes cannot be stopped here.

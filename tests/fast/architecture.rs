@@ -42,7 +42,7 @@ fn forbidden(layer: &str) -> &'static [&'static str] {
         "cloud/aws" => &["crate::cli", "crate::cloud::sim", "crate::config", "crate::engine", "crate::tui"],
         "cloud/sim" => &["crate::cli", "crate::cloud::aws", "crate::config", "crate::engine", "crate::tui"],
         "engine" => &["crate::cli", "crate::cloud::aws", "crate::cloud::sim", "crate::config", "crate::tui"],
-        "port_forwards" => &[
+        "sessions" => &[
             "crate::cli",
             "crate::cloud::aws",
             "crate::cloud::sim",

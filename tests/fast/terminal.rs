@@ -7,6 +7,7 @@ use base64::Engine as _;
 
 use crate::support::pty::{Modes, Terminal};
 
+mod consoles;
 mod end;
 mod input;
 mod kinds;

@@ -27,7 +27,7 @@ PHASES = ["booting", "database", "images", "cluster", "services", "ready"]
 TOOLS = (
     "awk base64 bash cat curl cut date flock grep head jq mkdir mv pgrep rm sed sleep sort tail timeout tr wc".split()
 )
-STUBS = "aws docker minikube kubectl helm shutdown systemctl".split()
+STUBS = "aws docker minikube kubectl helm shutdown systemctl psql mariadb mysql".split()
 INSTANCE = "i-0123456789abcdef0"
 UNREACHABLE = "http://127.0.0.1:9"
 # Docker inside Minikube's node.
@@ -46,6 +46,11 @@ record=$STUB_DIR/calls/.${EPOCHREALTIME/[.,]/}-$$
 case $call in
 "kubectl apply --kustomize "*) cat "${call##* }/kustomization.yaml" >"$STUB_DIR/stdin/${record##*/.}" ;;
 "docker "*"login "* | "kubectl apply"*) cat >"$STUB_DIR/stdin/${record##*/.}" ;;
+"psql "* | "mariadb "* | "mysql "*)
+    printf '%s\n' "$PGPASSWORD" "$MYSQL_PWD" "$PGSSLMODE" >"$STUB_DIR/stdin/${record##*/.}"
+    # What `ps` shows of all processes.
+    for process in /proc/[0-9]*; do tr '\0' ' ' <"$process/cmdline"; echo; done >"$STUB_DIR/processes" 2>/dev/null
+    ;;
 "aws rds modify-db-instance"*) cat "${call##*file://}" >"$STUB_DIR/stdin/${record##*/.}" ;;
 esac
 mv "$record" "$STUB_DIR/calls/${record##*/.}"
@@ -68,10 +73,12 @@ case $call in
     ((${#states[@]} == 1)) || printf '%s\n' "${states[@]:1}" >"$STUB_DIR/database"
     ;;
 "aws s3 cp "*) echo "$MANIFESTS" >"${call##* }" ;;
+"aws rds generate-db-auth-token "*) cat "$STUB_DIR/token" ;;
 "aws ecr get-login-password"*) echo registry-password ;;
 "aws secretsmanager"*) cat "$STUB_DIR/secret" ;;
 "kubectl get configmap kube-root-ca.crt "*) echo '{"data": {"ca.crt": "certificate\n"}}' ;;
 "kubectl create token "*) echo '{"status": {"token": "header.payload.signature"}}' ;;
+"kubectl get secret hatchery-database "*) cat "$STUB_DIR/database-secret" ;;
 "kubectl get pods"*) cat "$STUB_DIR/pods" ;;
 "kubectl get deployments"*json) cat "$STUB_DIR/workloads" ;;
 "docker exec "*" image inspect "*) jq -c --arg image "${call##* }" '.[$image]' "$STUB_DIR/images" ;;

@@ -24,6 +24,8 @@ pub(crate) enum Agent {
     NotConnected,
     /// As if a policy did not allow the session.
     Denied,
+    /// As if the fleet's stack were of an older version, without session documents.
+    WithoutDocuments,
 }
 
 /// The operations and their parameters, in order.
@@ -54,6 +56,7 @@ fn answer(operation: &str, request: &Request, agent: Agent, calls: &Sessions) ->
         ("StartSession", Agent::NotConnected) => {
             refuse("TargetNotConnected", &format!("{} is not connected.", body["Target"].as_str().unwrap()))
         }
+        ("StartSession", Agent::WithoutDocuments) => refuse("InvalidDocument", "Document does not exist."),
         ("StartSession", Agent::Denied) => refuse("AccessDeniedException", "not authorized to StartSession"),
         ("StartSession", Agent::Connected) => {
             let id = format!("amy-{:017x}", calls.len());

@@ -42,6 +42,7 @@ LEFT_OUT = {
         "AWS::EC2::SecurityGroupEgress": "has rules inside of their group only",
         "AWS::EC2::SecurityGroupIngress": "has rules inside of their group only, so the environments' group admits nothing",
         **IMAGE_BUILDER,
+        "AWS::SSM::Document": "has no session documents, and no sessions",
     },
 }
 

@@ -35,6 +35,7 @@ mod profiles;
 mod prove;
 mod refusals;
 mod removal;
+mod sessions;
 mod stack;
 mod surroundings;
 mod terminal;

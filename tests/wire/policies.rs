@@ -28,6 +28,7 @@ use requests::{
 
 const ENGINEER: [&str; 3] = ["hatchery-dev-read", "hatchery-dev-launch", "hatchery-dev-engine"];
 const OPENING_ENGINEER: [&str; 2] = ["hatchery-dev-read", "hatchery-dev-open"];
+const CONNECTING_ENGINEER: [&str; 2] = ["hatchery-dev-read", "hatchery-dev-connect"];
 const READ_ONLY: [&str; 1] = ["hatchery-dev-read"];
 const INSTANCE: [&str; 1] = ["hatchery-dev-instance/environment"];
 const CONNECTED_INSTANCE: [&str; 2] = ["hatchery-dev-instance/environment", "hatchery-dev-session"];
@@ -407,6 +408,10 @@ async fn session_manager_reaches_the_fleet_only() {
         Authorization::new("ssm:StartSession", document("AWS-StartSSHSession")),
         Authorization::new("ssm:StartSession", document("AWS-StartInteractiveCommand")),
         Authorization::new("ssm:StartSession", document("AWS-StartPortForwardingSessionToRemoteHost")),
+        Authorization::new("ssm:StartSession", document("hatchery-dev-shell")),
+        Authorization::new("ssm:StartSession", document("hatchery-dev-database")),
+        Authorization::new("ssm:StartSession", document("hatchery-dev-kubeconfig")),
+        Authorization::new("ssm:StartSession", document("hatchery-dev-kubernetes")),
         Authorization::new("ssm:SendCommand", ec2("instance/i-0123456789abcdef0")).on(&fleet),
         // Another user's session.
         on_session("ssm:TerminateSession", "sam-0123456789abcdef0", "AROAEXAMPLE:sam"),
@@ -414,6 +419,61 @@ async fn session_manager_reaches_the_fleet_only() {
     assert_denied(&deployment.policies, &OPENING_ENGINEER, &denied);
     assert_denied(&deployment.policies, &ENGINEER, &[start_session(instance, &fleet)]);
     assert_denied(&deployment.policies, &CONNECTED_INSTANCE, &[start_session(instance, &fleet)]);
+}
+
+/// The user gets a kubeconfig and runs a command with it, in a fleet whose environments are on a VPN.
+#[tokio::test(flavor = "multi_thread")]
+async fn connecting_needs_a_policy_of_its_own() {
+    if simulator().is_none() {
+        return;
+    }
+    let moto = Moto::start();
+    let policies = deploy(&moto).await;
+    let (address, _) = session_manager::start(moto.address(), Agent::Connected);
+    let mut deployment = Deployment::behind(&address.to_string(), moto, policies).await;
+    deployment.run(&["engine", "--once"]).ok();
+    deployment.run(&["launch", "checkout-fix"]).ok();
+    deployment.authorizations();
+    let programs = Programs::install();
+    let mut command = command_through(&deployment.moto, deployment.recorder.url());
+    command.args(["connect", "checkout-fix", "--", "session-manager-plugin", "--version"]);
+    Run::from(command.env("PATH", programs.path()).output().unwrap()).ok();
+    let work = deployment.authorizations();
+    let resources: BTreeSet<_> = work.iter().map(|request| request.resource.as_str()).collect();
+    for name in ["kubeconfig", "kubernetes"] {
+        let document = document(&format!("hatchery-dev-{name}"));
+        assert!(resources.contains(document.as_str()), "{document}: {resources:?}");
+    }
+    let actions: BTreeSet<_> = work.iter().map(|request| request.action.as_str()).collect();
+    assert!(actions.contains("logs:PutLogEvents"), "{actions:?}");
+    assert_allowed(&deployment.policies, &CONNECTING_ENGINEER, &work);
+
+    let fleet = tags(&[("hatchery:fleet", "dev"), ("hatchery:role", "environment")]);
+    let instance = "i-0123456789abcdef0";
+    let on = |name: &str| Authorization::new("ssm:StartSession", document(name));
+    let consoles = [start_session(instance, &fleet), on("hatchery-dev-shell"), on("hatchery-dev-database")];
+    assert_allowed(&deployment.policies, &CONNECTING_ENGINEER, &consoles);
+    // The instances accept sessions with this access too.
+    let agent = [Authorization::new("ssmmessages:CreateControlChannel", "*")];
+    assert_allowed(&deployment.policies, &CONNECTED_INSTANCE, &agent);
+
+    let denied = [
+        start_session(instance, &tags(&[])),
+        start_session(instance, &tags(&[("hatchery:fleet", "qa"), ("hatchery:role", "environment")])),
+        start_session(instance, &fleet).with("ssm:SessionDocumentAccessCheck", "false"),
+        on("SSM-SessionManagerRunShell"),
+        on("AWS-StartInteractiveCommand"),
+        on("AWS-StartPortForwardingSession"),
+        on("AWS-StartPortForwardingSessionToRemoteHost"),
+        on("hatchery-qa-shell"),
+        Authorization::new("ssm:UpdateDocument", document("hatchery-dev-shell")),
+        Authorization::new("ssm:SendCommand", ec2("instance/i-0123456789abcdef0")).on(&fleet),
+        on_session("ssm:TerminateSession", "sam-0123456789abcdef0", "AROAEXAMPLE:sam"),
+    ];
+    assert_denied(&deployment.policies, &CONNECTING_ENGINEER, &denied);
+    for name in ["shell", "database", "kubeconfig", "kubernetes"] {
+        assert_denied(&deployment.policies, &ENGINEER, &[on(&format!("hatchery-dev-{name}"))]);
+    }
 }
 
 #[track_caller]

@@ -20,41 +20,54 @@ use crate::support::session_manager::{self, Agent, Programs, Sessions, TOKEN};
 const INSTALLATION: &str = "https://docs.aws.amazon.com/systems-manager/latest/userguide/\
     session-manager-working-with-install-plugin.html";
 
-/// A fleet with `access=ssm` and the environment `dev-1`.
-struct Bed {
-    moto: Moto,
-    url: String,
+/// A fleet with environments, `dev-1` and so on, behind a stub of Session Manager.
+pub(crate) struct Bed {
+    pub(crate) moto: Moto,
+    pub(crate) url: String,
     sessions: Sessions,
-    programs: Programs,
-    instance: String,
+    pub(crate) programs: Programs,
+    /// The instance of the first environment.
+    pub(crate) instance: String,
 }
 
 impl Bed {
     async fn start(agent: Agent, programs: Programs) -> Self {
+        Self::start_with("ssm", agent, programs).await
+    }
+
+    pub(crate) async fn start_with(access: &str, agent: Agent, programs: Programs) -> Self {
+        Self::create(access, 1, agent, programs).await
+    }
+
+    pub(crate) async fn start_many(environments: u32, agent: Agent, programs: Programs) -> Self {
+        Self::create("vpn", environments, agent, programs).await
+    }
+
+    async fn create(access: &str, environments: u32, agent: Agent, programs: Programs) -> Self {
         let moto = Moto::start();
-        init(&moto, "dev", &["--access", "ssm"]).await;
+        init(&moto, "dev", &["--access", access]).await;
         let account = Account::new(&moto).await;
-        account.create_environments("dev", 1).await;
+        account.create_environments("dev", environments).await;
         let instance = account.inspect().await.active()[0].id.clone();
         let (address, sessions) = session_manager::start(moto.address(), agent);
         Self { moto, url: format!("http://{address}"), sessions, programs, instance }
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = command_through(&self.moto, &self.url);
         command.args(arguments).env("PATH", self.programs.path());
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Run {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Run {
         self.command(arguments).output().unwrap().into()
     }
 
-    fn operations(&self) -> Vec<String> {
+    pub(crate) fn operations(&self) -> Vec<String> {
         self.sessions.lock().unwrap().iter().map(|(operation, _)| operation.clone()).collect()
     }
 
-    fn parameters(&self, index: usize) -> Value {
+    pub(crate) fn parameters(&self, index: usize) -> Value {
         self.sessions.lock().unwrap()[index].1.clone()
     }
 
@@ -66,7 +79,7 @@ impl Bed {
 }
 
 #[track_caller]
-fn wait_until(condition: &str, is_true: impl Fn() -> bool) {
+pub(crate) fn wait_until(condition: &str, is_true: impl Fn() -> bool) {
     let begun = Instant::now();
     while !is_true() {
         assert!(begun.elapsed() < Duration::from_secs(30), "never true: {condition}");
@@ -74,7 +87,7 @@ fn wait_until(condition: &str, is_true: impl Fn() -> bool) {
     }
 }
 
-fn get(port: &str, path: &str) -> String {
+pub(crate) fn get(port: &str, path: &str) -> String {
     let mut client = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
     write!(client, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
     let mut text = String::new();
@@ -175,7 +188,7 @@ async fn agent_that_is_not_connected_is_explained() {
 #[tokio::test(flavor = "multi_thread")]
 async fn denied_session_is_not_permitted() {
     let bed = Bed::start(Agent::Denied, Programs::install()).await;
-    bed.run(&["open", "dev-1"]).fails(4, &["not authorized to StartSession", "ask your administrator"]);
+    bed.run(&["open", "dev-1"]).fails(4, &["not authorized to StartSession", "the policy hatchery-dev-open"]);
     assert_eq!(bed.operations(), ["StartSession"]);
 }
 

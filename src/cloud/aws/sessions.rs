@@ -12,28 +12,25 @@ use serde_json::json;
 
 use super::AwsCloud;
 use super::call::{Access, Bucket, call};
-use crate::cloud::{ForwardingSession, PortForwarding, Ports, Result, absent};
-use crate::domain::{CloudError, ErrorClass, InstanceId};
-
-/// AWS's session document for port forwards.
-/// <https://docs.aws.amazon.com/systems-manager/latest/userguide/getting-started-specify-session-document.html>
-const DOCUMENT: &str = "AWS-StartPortForwardingSession";
+use crate::cloud::{ManagedSession, Result, SessionManager, SessionRequest, absent};
+use crate::domain::{CloudError, ErrorClass, FleetName, InstanceId};
 
 #[async_trait]
-impl PortForwarding for AwsCloud {
-    async fn start_session(&self, instance: &InstanceId, ports: Ports) -> Result<ForwardingSession> {
+impl SessionManager for AwsCloud {
+    async fn start_session(
+        &self,
+        fleet: &FleetName,
+        instance: &InstanceId,
+        request: SessionRequest,
+    ) -> Result<ManagedSession> {
         const OPERATION: &str = "StartSession";
-        let (remote, local) = (vec![ports.remote.to_string()], vec![ports.local.to_string()]);
+        let (document, parameters) = (request.document(fleet), request.parameters());
         let endpoint = ReadEndpoint::default();
-        let request = self
-            .ssm
-            .start_session()
-            .target(instance.as_str())
-            .document_name(DOCUMENT)
-            .parameters("portNumber", remote.clone())
-            .parameters("localPortNumber", local.clone())
-            .customize()
-            .interceptor(endpoint.clone());
+        let mut request = self.ssm.start_session().target(instance.as_str()).document_name(&document);
+        for (name, values) in &parameters {
+            request = request.parameters(*name, values.clone());
+        }
+        let request = request.customize().interceptor(endpoint.clone());
         let started =
             call(&self.limits, Bucket::Other, Access::Write, OPERATION, request.send()).await?.value;
         let (Some(id), Some(stream_url), Some(token)) =
@@ -42,7 +39,7 @@ impl PortForwarding for AwsCloud {
             let message = "the response has no session";
             return Err(CloudError::new(ErrorClass::Unknown, OPERATION, "BadResponse", message));
         };
-        Ok(ForwardingSession {
+        Ok(ManagedSession {
             id,
             stream_url,
             token,
@@ -51,8 +48,8 @@ impl PortForwarding for AwsCloud {
             endpoint: endpoint.0.get().cloned().unwrap_or_default(),
             request: json!({
                 "Target": instance.as_str(),
-                "DocumentName": DOCUMENT,
-                "Parameters": { "portNumber": remote, "localPortNumber": local },
+                "DocumentName": document,
+                "Parameters": parameters,
             }),
         })
     }

@@ -14,12 +14,12 @@ use super::dialog::response::Response;
 use super::dialog::terminate::{Loss, TerminatePrompt};
 use super::log_actions;
 use super::log_view::LogView;
-use super::message::{Copied, Effect, ForwardRequest, HoldTarget, Multiplexer, Purpose};
+use super::message::{ConsoleRequest, Copied, Effect, ForwardRequest, HoldTarget, Multiplexer, Purpose};
 use super::model::{Connection, Model, Screen, Severity};
 use super::pages;
 use super::regions::Pane;
 use super::rows::EnvironmentRow;
-use crate::cloud::LogQuery;
+use crate::cloud::{Console, LogQuery};
 use crate::domain::format::format_exact_duration;
 use crate::domain::record::max_services;
 use crate::domain::{Address, EnvironmentId, RecordId};
@@ -60,6 +60,8 @@ pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
         | Action::CopyUrl
         | Action::CopyId
         | Action::Logs
+        | Action::Shell
+        | Action::Database
         | Action::Details => return run_on_environment(model, action),
         Action::Palette => model.dialog = Some(Dialog::Palette(Palette::default())),
         Action::Launch => {
@@ -383,6 +385,8 @@ fn run_on_environment(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::CopyId => return vec![Effect::Copy(row.id.to_string())],
         Action::Details => return open_screen(model, Screen::Details(row.record)),
         Action::Logs => return open_log(model, row),
+        Action::Shell => return open_console(model, &row, Console::Shell),
+        Action::Database => return open_console(model, &row, Console::Database),
         _ => {}
     }
     Vec::new()
@@ -403,6 +407,17 @@ fn hold_or_release(model: &mut Model, action: Action) -> Vec<Effect> {
     }
     let task = model.start_task(format!("releasing {target}"));
     vec![Effect::Release(task, target)]
+}
+
+/// Hands the terminal over to a program on the environment's instance.
+fn open_console(model: &mut Model, row: &EnvironmentRow, console: Console) -> Vec<Effect> {
+    let instance = row.details.instance.as_ref().filter(|instance| !instance.state.is_ending());
+    let Some(instance) = instance else {
+        model.notify(Severity::Info, format!("{} has no instance yet", row.id));
+        return Vec::new();
+    };
+    let (environment, instance) = (row.id.clone(), instance.id.clone());
+    vec![Effect::HandOver(ConsoleRequest { console, environment, instance })]
 }
 
 fn open_log(model: &mut Model, row: EnvironmentRow) -> Vec<Effect> {

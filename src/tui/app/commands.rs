@@ -49,6 +49,8 @@ impl Model {
                 | Action::Open
                 | Action::OpenMenu
                 | Action::Logs
+                | Action::Shell
+                | Action::Database
                 | Action::Details
                 | Action::CopyUrl
                 | Action::CopyId

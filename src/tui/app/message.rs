@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use ratatui::crossterm::event::{KeyEvent, MouseEvent};
 
 use crate::clock::Clock;
-use crate::cloud::{LogItem, LogQuery};
+use crate::cloud::{Console, LogItem, LogQuery};
 use crate::domain::{EnvironmentId, FleetName, InstanceId};
 use crate::engine::{
     Event, Extended, LaunchRequest, Launched, RedeployRequest, Redeployed, ResetStarted, Terminating,
@@ -79,6 +79,8 @@ pub enum Msg {
     LogEnded(u64),
     /// The URL of an environment behind a port forward, by the task number of the request.
     Forwarded(u64, EnvironmentId, Purpose, Result<String, Failure>),
+    /// A program that had the terminal has ended; with what went wrong, if it ended at once or with an error.
+    ConsoleClosed(ConsoleRequest, Result<Option<String>, Failure>),
     /// This URL could not be opened in a browser.
     OpenFailed(String),
     /// What became of a text to copy.
@@ -155,6 +157,14 @@ pub struct ForwardRequest {
     pub purpose: Purpose,
 }
 
+/// A program of an instance that gets the terminal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsoleRequest {
+    pub console: Console,
+    pub environment: EnvironmentId,
+    pub instance: InstanceId,
+}
+
 /// An output of [`update`](super::update()), for the driver to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
@@ -182,6 +192,8 @@ pub enum Effect {
     OpenUrl(String),
     /// Forward a port to an environment; the result carries the task number.
     Forward(u64, ForwardRequest),
+    /// Give the terminal to a program until it ends.
+    HandOver(ConsoleRequest),
     /// Copy a text to the clipboard.
     Copy(String),
     /// Replace the followed log by this one, as a stream of the given generation.

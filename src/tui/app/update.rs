@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ratatui::layout::Size;
 
 use super::fleet_view::FleetView;
-use super::message::{Effect, Moment, Msg};
+use super::message::{ConsoleRequest, Effect, Moment, Msg};
 use super::model::{AccountNumber, Connection, Model, Screen, Severity};
 use super::regions::Pane;
 use super::{actions, input, log_actions};
@@ -48,6 +48,7 @@ fn apply(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::CannotSuspend => {
             model.notify(Severity::Info, "cannot suspend: no shell started hatchery in this terminal");
         }
+        Msg::ConsoleClosed(request, result) => console_closed(model, &request, result),
         Msg::Waiting(what) => model.notify(Severity::Info, what),
         Msg::Forwarded(task, id, purpose, result) => {
             return actions::forwarded(model, task, &id, purpose, result);
@@ -107,6 +108,17 @@ fn apply(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::LogEnded(generation) => log_actions::end(model, generation),
     }
     Vec::new()
+}
+
+fn console_closed(model: &mut Model, request: &ConsoleRequest, result: Result<Option<String>, Failure>) {
+    let ConsoleRequest { console, environment, .. } = request;
+    match result {
+        Ok(None) => model.notify(Severity::Done, format!("the {console} on {environment} is closed")),
+        Ok(Some(words)) => {
+            model.notify(Severity::Error, format!("the {console} on {environment} {words}"));
+        }
+        Err(failure) => model.notify(Severity::Error, failure.sentence()),
+    }
 }
 
 fn resize(model: &mut Model, size: Size) {

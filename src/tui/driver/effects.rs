@@ -38,6 +38,7 @@ impl<S: Surface> Driver<S> {
             Effect::Copy(text) => self.copy(text)?,
             Effect::CaptureMouse(captured) => self.surface.capture_mouse(captured)?,
             Effect::Suspend => self.suspending = true,
+            Effect::HandOver(request) => self.handing_over = Some(request),
             Effect::Connect => {
                 let (connecting, sender) = ((self.connect)(), self.sender.clone());
                 self.tasks.spawn(async move {

@@ -133,13 +133,17 @@ async fn periods_longer_than_the_calendar() {
 #[tokio::test(start_paused = true)]
 async fn read_only_refuses_writes() {
     let account = TestAccount::new(FLEET);
-    let command_lines: [&[&str]; 6] = [
+    let command_lines: [&[&str]; 10] = [
         &["launch", "x", "--read-only"],
         &["extend", "checkout-fix", "--by", "1h", "--read-only"],
         &["terminate", "checkout-fix", "--yes", "--read-only"],
         &["engine", "--once", "--read-only"],
         &["engine", "--read-only"],
         &["fleet", "set", "spare=2", "--read-only"],
+        &["ssh", "checkout-fix", "--read-only"],
+        &["db", "checkout-fix", "--read-only"],
+        &["kubeconfig", "checkout-fix", "--read-only"],
+        &["connect", "checkout-fix", "--read-only", "--", "true"],
     ];
     let text = transcripts(&account, &command_lines).await;
     assert_eq!(text.matches("exit 4").count(), command_lines.len());

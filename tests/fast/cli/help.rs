@@ -7,7 +7,7 @@ use rstest::rstest;
 
 use super::harness::run_binary;
 
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 25] = [
     "demo",
     "ls",
     "pool",
@@ -23,6 +23,10 @@ const COMMANDS: [&str; 21] = [
     "reset",
     "logs",
     "open",
+    "ssh",
+    "db",
+    "kubeconfig",
+    "connect",
     "engine",
     "doctor",
     "fleet",
@@ -57,6 +61,10 @@ fn output(arguments: &[&str]) -> String {
 #[case::reset("reset")]
 #[case::logs("logs")]
 #[case::open("open")]
+#[case::ssh("ssh")]
+#[case::db("db")]
+#[case::kubeconfig("kubeconfig")]
+#[case::connect("connect")]
 #[case::engine("engine")]
 #[case::doctor("doctor")]
 #[case::fleet("fleet")]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::sample_fleet::{
     self, blank, dev, lines, model, moment, options, press, record, screen, seeing, send, type_in, world,
 };
-use hatchery::cloud::LogItem;
+use hatchery::cloud::{Console, LogItem};
 use hatchery::domain::{Access, Deployment, Number, RecordId, Rollout, RolloutState};
 use hatchery::engine::{Event, Extended, Launched, RedeployRequest, Redeployed};
 use hatchery::failure::{Failure, Kind};
@@ -36,7 +36,7 @@ fn selection_follows_its_environment() {
     next.records.items.push(record(3, "new-on-top", "sam", 5, 100));
     send(&mut model, Msg::Engine(Event::World(Arc::new(next))));
     assert_eq!(selected(&model), "checkout-fix");
-    press(&mut model, &["s"]);
+    press(&mut model, &["c"]);
     assert_eq!(selected(&model), "checkout-fix");
     press(&mut model, &["G"]);
     let last = selected(&model);
@@ -318,11 +318,28 @@ fn read_only_model() -> Model {
 }
 
 #[rstest]
-fn read_only_disables_the_key(#[values("l", "e", "x")] key: &str) {
+fn read_only_disables_the_key(#[values("l", "e", "x", "s", "D")] key: &str) {
     let mut model = read_only_model();
     assert!(press(&mut model, &[key]).is_empty());
     assert!(!model.has_dialog());
     assert!(screen(&model).contains("read-only"));
+}
+
+#[rstest]
+#[case("s", Console::Shell)]
+#[case("D", Console::Database)]
+fn console_gets_the_terminal(#[case] key: &str, #[case] console: Console) {
+    let mut model = model(100, 24);
+    press(&mut model, &["j"]);
+    let [Effect::HandOver(request)] = &press(&mut model, &[key])[..] else { panic!("no effect") };
+    assert_eq!(request.console, console);
+    assert!(screen(&model).contains(&request.environment.to_string()));
+    let (view, request) = (selected(&model), request.clone());
+    let words = Some("has ended (exit code 1): \u{1b}[31mclosed".to_owned());
+    send(&mut model, Msg::ConsoleClosed(request, Ok(words)));
+    assert_eq!(selected(&model), view);
+    let text = screen(&model);
+    assert!(text.contains(&format!("the {console} on")) && text.contains("exit code 1): closed"), "{text}");
 }
 
 #[test]

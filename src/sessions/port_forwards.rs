@@ -1,7 +1,4 @@
-//! Port forwards to instances through AWS Session Manager.
-//!
-//! A session is useless without AWS's plugin, which listens on a port of this computer and connects to the session. Each forward is thus a
-//! session and a process, and both end together.
+//! Port forwards to instances. The plugin listens on a port of this computer.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener};
@@ -12,14 +9,11 @@ use futures::future::join_all;
 use tokio::sync::{Mutex, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::cloud::{DynCloud, ForwardingSession, PortForwarding, Ports, TARGET_NOT_CONNECTED};
-use crate::domain::{CloudError, EnvironmentId, InstanceId};
+use super::plugin::{Plugin, PluginVersion, find_version};
+use super::{SessionTarget, end_session};
+use crate::cloud::{DynCloud, ManagedSession, Ports, SessionRequest};
+use crate::domain::{EnvironmentId, InstanceId};
 use crate::failure::{Failure, Kind};
-
-mod plugin;
-
-pub(crate) use plugin::find_version;
-use plugin::{Plugin, PluginVersion};
 
 /// The port of an instance that serves the application, the Kubernetes dashboard and the log viewer.
 const INSTANCE_PORT: u16 = 80;
@@ -27,10 +21,18 @@ const INSTANCE_PORT: u16 = 80;
 /// How long all sessions may take to end.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// The port forwards of this process, one per instance. Clones share them.
+/// Where a port forward leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Destination {
+    Http,
+    /// The API server of the cluster.
+    Kubernetes,
+}
+
+/// The port forwards of this process, one per instance and destination. Clones share them.
 #[derive(Clone)]
 pub(crate) struct PortForwards {
-    forwards: Arc<Mutex<BTreeMap<InstanceId, PortForward>>>,
+    forwards: Arc<Mutex<BTreeMap<(InstanceId, Destination), PortForward>>>,
     /// Whether no forward may start any more.
     closed: watch::Sender<bool>,
 }
@@ -64,39 +66,57 @@ impl PortForwards {
         instance: &InstanceId,
         path: &str,
     ) -> Result<String, Failure> {
+        let target = SessionTarget { environment: environment.clone(), instance: instance.clone() };
+        let port = self.start(cloud, target, Destination::Http, None).await?;
+        Ok(format!("http://localhost:{port}{path}"))
+    }
+
+    /// Forwards the port `local` of this computer, or a free one, and returns it. A running forward is used again.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) async fn start(
+        &self,
+        cloud: &DynCloud,
+        target: SessionTarget,
+        destination: Destination,
+        local: Option<u16>,
+    ) -> Result<u16, Failure> {
         let (forwards, cloud) = (self.clone(), cloud.clone());
-        let (environment, instance) = (environment.clone(), instance.clone());
         // A task of its own, because a caller that is dropped half-way must not leave a session behind.
         let opening =
-            tokio::spawn(async move { forwards.find_or_start(cloud, &environment, &instance).await });
-        let port = opening.await.unwrap_or_else(|_| Err(closed()))?;
-        Ok(format!("http://localhost:{port}{path}"))
+            tokio::spawn(async move { forwards.find_or_start(cloud, target, destination, local).await });
+        opening.await.unwrap_or_else(|_| Err(closed()))
     }
 
     async fn find_or_start(
         &self,
         cloud: DynCloud,
-        environment: &EnvironmentId,
-        instance: &InstanceId,
+        target: SessionTarget,
+        destination: Destination,
+        local: Option<u16>,
     ) -> Result<u16, Failure> {
         let mut forwards = self.forwards.lock().await;
         if *self.closed.borrow() {
             return Err(closed());
         }
-        if let Some(forward) = forwards.get(instance)
+        let key = (target.instance.clone(), destination);
+        if let Some(forward) = forwards.get(&key)
             && forward.ended.borrow().is_none()
         {
             return Ok(forward.port);
         }
-        let started = PortForward::start(cloud, environment, instance, self.closed.subscribe()).await?;
+        let closed = self.closed.subscribe();
+        let started = PortForward::start(cloud, &target, destination, local, closed).await?;
         let port = started.port;
-        forwards.insert(instance.clone(), started);
+        forwards.insert(key, started);
         Ok(port)
     }
 
     /// Waits until the forward to an instance ends by itself, and returns why.
-    pub(crate) async fn ended(&self, instance: &InstanceId) -> Failure {
-        let ended = self.forwards.lock().await.get(instance).map(|forward| forward.ended.clone());
+    pub(crate) async fn ended(&self, instance: &InstanceId, destination: Destination) -> Failure {
+        let key = (instance.clone(), destination);
+        let ended = self.forwards.lock().await.get(&key).map(|forward| forward.ended.clone());
         let Some(mut ended) = ended else { return closed() };
         match ended.wait_for(Option::is_some).await {
             Ok(failure) => failure.clone().unwrap_or_else(closed),
@@ -121,26 +141,35 @@ impl PortForward {
     /// Starts a session and the plugin, and waits until the plugin accepts connections or `closed` becomes true.
     async fn start(
         cloud: DynCloud,
-        environment: &EnvironmentId,
-        instance: &InstanceId,
+        target: &SessionTarget,
+        destination: Destination,
+        local: Option<u16>,
         mut closed: watch::Receiver<bool>,
     ) -> Result<Self, Failure> {
+        let environment = &target.environment;
         let cannot = format!("cannot forward a port to {environment}");
-        let Some(sessions) = cloud.port_forwarding() else {
+        if cloud.session_manager().is_none() {
             let message = format!("{cannot}: a simulated instance has no ports");
             return Err(Failure::new(Kind::Failed, message, "nothing is opened in the demo"));
-        };
+        }
         // Before the session starts, because without the plugin it would only have to be ended again.
         let version = find_version().await?;
-        let local = free_port().map_err(|error| {
-            Failure::new(Kind::Failed, format!("{cannot}: no port of this computer is free: {error}"), "")
+        let local = find_port(local).map_err(|error| {
+            let port = local.map_or_else(
+                || "no port of this computer is free".to_owned(),
+                |port| format!("port {port} of this computer is in use"),
+            );
+            Failure::new(Kind::Failed, format!("{cannot}: {port}: {error}"), "")
         })?;
-        let session = sessions.start_session(instance, Ports { local, remote: INSTANCE_PORT }).await;
-        let session = session.map_err(|error| session_failure(&cannot, instance, &error))?;
+        let request = match destination {
+            Destination::Http => SessionRequest::Ports(Ports { local, remote: INSTANCE_PORT }),
+            Destination::Kubernetes => SessionRequest::Kubernetes(local),
+        };
+        let session = target.start(&cloud, request, &cannot).await?;
         match connect(&session, version.as_ref(), local, environment, &mut closed).await {
             Ok(plugin) => Ok(Self::supervise(plugin, session.id, cloud, local)),
             Err(failure) => {
-                end_session(sessions, &session.id).await;
+                end_session(&cloud, &session.id).await;
                 Err(failure)
             }
         }
@@ -164,12 +193,7 @@ impl PortForward {
                     None => plugin.stop().await,
                 }
             };
-            let end = async {
-                if let Some(sessions) = cloud.port_forwarding() {
-                    end_session(sessions, &session).await;
-                }
-            };
-            tokio::join!(stop, end);
+            tokio::join!(stop, end_session(&cloud, &session));
         });
         Self { port, stop, ended, supervisor }
     }
@@ -184,7 +208,7 @@ impl PortForward {
 
 /// Starts the plugin and waits until it accepts connections.
 async fn connect(
-    session: &ForwardingSession,
+    session: &ManagedSession,
     version: Option<&PluginVersion>,
     port: u16,
     environment: &EnvironmentId,
@@ -204,26 +228,9 @@ async fn connect(
     }
 }
 
-/// Returns a port of this computer that is free now. The plugin ends if another process binds it first.
-fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
-}
-
-fn session_failure(cannot: &str, instance: &InstanceId, error: &CloudError) -> Failure {
-    if error.code == TARGET_NOT_CONNECTED {
-        let message =
-            format!("{cannot}: the agent of its instance {instance} is not connected to Session Manager yet");
-        let hint = "wait until the instance has booted; if it stays so, check that it runs and that its role allows ssmmessages";
-        return Failure::new(Kind::Failed, message, hint);
-    }
-    Failure::cloud(cannot, error)
-}
-
-/// Ends a session. A failure is only logged, because AWS ends a session without a client by itself.
-async fn end_session(sessions: &dyn PortForwarding, id: &str) {
-    if let Err(error) = sessions.terminate_session(id).await {
-        tracing::warn!(%error, session = id, "cannot end the session");
-    }
+/// Returns this port of this computer if it is free now, or another one if `None`. The plugin ends if another process binds it first.
+fn find_port(port: Option<u16>) -> std::io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, port.unwrap_or(0)))?.local_addr()?.port())
 }
 
 fn closed() -> Failure {

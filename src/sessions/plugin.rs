@@ -1,7 +1,7 @@
 //! AWS's Session Manager plugin: its versions, its command line and its process.
 
 use std::fmt;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write as _};
 use std::net::Ipv4Addr;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +13,7 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use crate::cloud::ForwardingSession;
+use crate::cloud::ManagedSession;
 use crate::domain::{EnvironmentId, text};
 use crate::failure::{Failure, Kind};
 
@@ -91,16 +91,30 @@ pub(crate) async fn find_version() -> Result<Option<PluginVersion>, Failure> {
 
 fn start_failure(error: &std::io::Error) -> Failure {
     if error.kind() == ErrorKind::NotFound {
-        let message = format!(
-            "{PROGRAM} is not installed; the fleet's access is ssm, so environments are reached through it"
-        );
+        let message = format!("{PROGRAM} is not installed; environments are reached through it");
         return Failure::new(Kind::Failed, message, format!("install it: {INSTALLATION}"));
     }
     let message = format!("cannot run {PROGRAM}: {error}");
     Failure::new(Kind::Failed, message, format!("install the plugin again: {INSTALLATION}"))
 }
 
-/// A running plugin. It is killed when this is dropped.
+/// Returns the plugin's command line for a session. The plugin is killed when it is dropped.
+fn command(session: &ManagedSession, version: Option<&PluginVersion>) -> Command {
+    let mut command = Command::new(PROGRAM);
+    if version.is_some_and(PluginVersion::takes_variable) {
+        command.arg(RESPONSE_VARIABLE).env(RESPONSE_VARIABLE, session.response());
+    } else {
+        command.arg(session.response());
+    }
+    command
+        .args([&session.region, "StartSession", &session.profile])
+        .args([&session.request.to_string(), &session.endpoint])
+        .env(HOST_VARIABLE, Ipv4Addr::LOCALHOST.to_string())
+        .kill_on_drop(true);
+    command
+}
+
+/// A running plugin that forwards a port. It is killed when this is dropped.
 pub(super) struct Plugin {
     child: Child,
     output: Output,
@@ -110,24 +124,12 @@ pub(super) struct Plugin {
 impl Plugin {
     /// Starts the plugin, which connects to the session and listens on the session's local port.
     pub(super) fn start(
-        session: &ForwardingSession,
+        session: &ManagedSession,
         version: Option<&PluginVersion>,
         environment: &EnvironmentId,
     ) -> Result<Self, Failure> {
-        let mut command = Command::new(PROGRAM);
-        if version.is_some_and(PluginVersion::takes_variable) {
-            command.arg(RESPONSE_VARIABLE).env(RESPONSE_VARIABLE, session.response());
-        } else {
-            command.arg(session.response());
-        }
-        command
-            .args([&session.region, "StartSession", &session.profile])
-            .args([&session.request.to_string(), &session.endpoint])
-            .env(HOST_VARIABLE, Ipv4Addr::LOCALHOST.to_string())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
+        let mut command = command(session, version);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // A Ctrl-C in the terminal must not reach the plugin before hatchery.
         #[cfg(unix)]
         command.process_group(0);
@@ -169,20 +171,109 @@ impl Plugin {
 
     /// Ends the plugin: with SIGINT, on which it closes the session and removes its socket, or else by force.
     pub(super) async fn stop(&mut self) {
-        #[cfg(unix)]
-        {
-            use rustix::process::{Pid, Signal, kill_process};
-            let pid = self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
-            if let Some(pid) = pid
-                && kill_process(pid, Signal::INT).is_ok()
-                && timeout(STOP_TIMEOUT, self.child.wait()).await.is_ok()
-            {
-                return;
-            }
-        }
-        // An error means that it has ended.
-        let _ = self.child.kill().await;
+        end(&mut self.child, Ending::Interrupt).await;
     }
+}
+
+/// A plugin that has the user's terminal. Keys that send signals reach it and hatchery alike.
+pub(super) struct ForegroundPlugin {
+    child: Child,
+    output: Output,
+}
+
+impl ForegroundPlugin {
+    /// Starts the plugin on the terminal of this process. Standard output stays the terminal, whose size the plugin asks for.
+    pub(super) fn start(session: &ManagedSession, version: Option<&PluginVersion>) -> Result<Self, Failure> {
+        let mut command = command(session, version);
+        command.stdin(Stdio::inherit()).stdout(Stdio::inherit()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| start_failure(&error))?;
+        let output = Output::read_and_show(&mut child);
+        Ok(Self { child, output })
+    }
+
+    /// Waits until the plugin ends by itself. Returns its exit code as shells report it, and its last words on standard error.
+    pub(super) async fn ended(&mut self) -> (u8, Option<String>) {
+        let code = self.child.wait().await.map_or(1, exit_code);
+        (code, self.output.last_line().await)
+    }
+
+    pub(super) async fn stop(&mut self) {
+        // SIGINT would be a key for the remote program.
+        end_process(&mut self.child).await;
+    }
+}
+
+/// Returns the exit code of a process as shells report it: 128 and the number of the signal that ended it.
+pub(crate) fn exit_code(status: ExitStatus) -> u8 {
+    #[cfg(unix)]
+    {
+        use std::os::unix::process::ExitStatusExt as _;
+        if let Some(signal) = status.signal() {
+            return u8::try_from(128 + signal).unwrap_or(u8::MAX);
+        }
+    }
+    status.code().map_or(1, |code| u8::try_from(code).unwrap_or(u8::MAX))
+}
+
+/// Runs the plugin until it ends, and returns what it wrote to standard output: at most so many bytes of its end.
+pub(super) async fn read_output(
+    session: &ManagedSession,
+    version: Option<&PluginVersion>,
+    max: usize,
+) -> Result<(ExitStatus, Vec<u8>), Failure> {
+    let mut command = command(session, version);
+    // The plugin fails at the end of its input, so that stays open.
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    // A Ctrl-C in the terminal must not reach the plugin before hatchery.
+    #[cfg(unix)]
+    command.process_group(0);
+    let mut child = command.spawn().map_err(|error| start_failure(&error))?;
+    let _input = child.stdin.take();
+    let tail = Arc::new(Mutex::new(Vec::new()));
+    let reader = child.stdout.take().map(|stdout| keep_tail(stdout, tail.clone(), max, false));
+    let (status, ()) = tokio::join!(child.wait(), async {
+        if let Some(reader) = reader {
+            reader.await;
+        }
+    });
+    let status = status.map_err(|error| start_failure(&error))?;
+    let output = std::mem::take(&mut *tail.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok((status, output))
+}
+
+/// Ends a process with SIGTERM, or else by force.
+pub(crate) async fn end_process(child: &mut Child) {
+    end(child, Ending::Terminate).await;
+}
+
+/// The signal that asks a process to end.
+#[derive(Clone, Copy)]
+#[cfg_attr(not(unix), allow(dead_code))]
+enum Ending {
+    Interrupt,
+    Terminate,
+}
+
+/// Ends a process: with a signal, or else by force.
+#[cfg_attr(not(unix), allow(unused_variables))]
+async fn end(child: &mut Child, ending: Ending) {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Pid, Signal, kill_process};
+        let signal = match ending {
+            Ending::Interrupt => Signal::INT,
+            Ending::Terminate => Signal::TERM,
+        };
+        let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        if let Some(pid) = pid
+            && kill_process(pid, signal).is_ok()
+            && timeout(STOP_TIMEOUT, child.wait()).await.is_ok()
+        {
+            return;
+        }
+    }
+    // An error means that it has ended.
+    let _ = child.kill().await;
 }
 
 /// Waits until the plugin ends by itself, and returns its status and its last line.
@@ -204,13 +295,22 @@ struct Output {
 
 impl Output {
     fn read(child: &mut Child) -> Self {
+        Self::read_with(child, false)
+    }
+
+    /// Also writes what the process writes to standard error there.
+    fn read_and_show(child: &mut Child) -> Self {
+        Self::read_with(child, true)
+    }
+
+    fn read_with(child: &mut Child, shown: bool) -> Self {
         let tails: [Arc<Mutex<Vec<u8>>>; 2] = Default::default();
         let mut readers = Vec::new();
         if let Some(stderr) = child.stderr.take() {
-            readers.push(tokio::spawn(keep_tail(stderr, tails[0].clone())));
+            readers.push(tokio::spawn(keep_tail(stderr, tails[0].clone(), MAX_OUTPUT, shown)));
         }
         if let Some(stdout) = child.stdout.take() {
-            readers.push(tokio::spawn(keep_tail(stdout, tails[1].clone())));
+            readers.push(tokio::spawn(keep_tail(stdout, tails[1].clone(), MAX_OUTPUT, false)));
         }
         Self { tails, readers }
     }
@@ -224,18 +324,22 @@ impl Output {
     }
 }
 
-async fn keep_tail(mut pipe: impl AsyncRead + Unpin, tail: Arc<Mutex<Vec<u8>>>) {
+async fn keep_tail(mut pipe: impl AsyncRead + Unpin, tail: Arc<Mutex<Vec<u8>>>, max: usize, shown: bool) {
     let mut buffer = [0; 1_024];
     while let Ok(count @ 1..) = pipe.read(&mut buffer).await {
+        if shown {
+            // A terminal that is gone cannot show it.
+            let _ = std::io::stderr().write_all(&buffer[..count]);
+        }
         let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
         tail.extend_from_slice(&buffer[..count]);
-        let excess = tail.len().saturating_sub(MAX_OUTPUT);
+        let excess = tail.len().saturating_sub(max);
         tail.drain(..excess);
     }
 }
 
 /// Returns the last line that is not empty, sanitised.
-fn last_line(output: &[u8]) -> Option<String> {
+pub(super) fn last_line(output: &[u8]) -> Option<String> {
     let output = String::from_utf8_lossy(output);
     output.lines().rev().map(|line| text::sanitize(line).trim().to_owned()).find(|line| !line.is_empty())
 }
