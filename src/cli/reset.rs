@@ -27,7 +27,7 @@ pub(crate) async fn run(context: &Context<'_>, env: &str, yes: bool, wait: bool)
     let started = context.engine.reset(&record.environment).await?;
     let ResetStarted { environment: id, database, replaces, switched, .. } = &started;
     if context.console.is_json() && !wait {
-        return context.console.print_json(&json::reset(context.fleet(), &started, false));
+        return context.console.print_json(&json::reset(json::VERSION, context.fleet(), &started, false));
     }
     if !context.console.is_json() {
         context.console.print(&match switched {
@@ -67,7 +67,12 @@ async fn wait_until_done(context: &Context<'_>, started: &ResetStarted) -> Resul
             Progress::Done => {
                 context.console.progress("", None);
                 if context.console.is_json() {
-                    return context.console.print_json(&json::reset(context.fleet(), started, true));
+                    return context.console.print_json(&json::reset(
+                        json::VERSION,
+                        context.fleet(),
+                        started,
+                        true,
+                    ));
                 }
                 return context.console.print(&format!("{id} uses {}.\n", started.database));
             }
