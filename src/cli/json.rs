@@ -24,12 +24,12 @@ use crate::failure::Failure;
 use crate::stack::Parameter;
 
 mod deployments;
+mod version;
 
 pub(crate) use deployments::{diff, redeployed};
+pub(crate) use version::VERSION;
 
 use deployments::DeploymentBody;
-
-pub(crate) const VERSION: u32 = 1;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct ErrorDocument<'a> {

@@ -138,7 +138,7 @@ pub(crate) static ACTIONS: &[Entry] = {
     &[
         entry(Action::Launch, "launch", &["l"], "launch", "Launch an environment", Environment, MAIN).mutates().hint(90),
         entry(Action::Extend, "extend", &["e"], "extend", "Extend the environment, or keep one that is being reaped", Environment, ONE).mutates().hint(70),
-        entry(Action::Redeploy, "redeploy", &["u"], "redeploy", "Deploy other versions of the environment's services", Environment, ONE).mutates().hint(67),
+        entry(Action::Redeploy, "redeploy", &["u"], "redeploy", "Deploy other versions of the environment's services", Environment, ONE).mutates().hint(62),
         entry(Action::Terminate, "terminate", &["x"], "terminate", "Terminate the environment and delete its database", Environment, ONE).mutates().hint(65),
         entry(Action::Open, "open", &["o"], "open", "Open the application in the browser", Environment, ONE).hint(75),
         entry(Action::OpenMenu, "open-menu", &["O"], "open…", "Choose what to open: application, dashboard or log viewer", Environment, ONE),
