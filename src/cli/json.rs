@@ -26,14 +26,14 @@ use crate::stack::Parameter;
 mod deployments;
 mod fleets;
 mod reset;
+mod version;
 
 pub(crate) use deployments::{diff, redeployed};
 pub(crate) use fleets::{changed_settings, created_fleet, fleet, fleets, removed_fleet};
 pub(crate) use reset::{ResetBody, reset};
+pub(crate) use version::VERSION;
 
 use deployments::DeploymentBody;
-
-pub(crate) const VERSION: u32 = 1;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct ErrorDocument<'a> {

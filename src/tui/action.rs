@@ -147,7 +147,7 @@ pub(crate) static ACTIONS: &[Entry] = {
         entry(Action::Pin, "pin", &["p"], "keep until…", "Keep the environment until a time of the day, such as for a demo", Environment, ONE).mutates(),
         entry(Action::Hold, "hold", &["H"], "hold", "Hold the failed environment, or the database selected in the pool, for inspection", Environment, ONE).mutates(),
         entry(Action::Release, "release", &["R"], "release", "End a hold; a database is deleted then", Environment, ONE).mutates(),
-        entry(Action::Redeploy, "redeploy", &["u"], "redeploy", "Deploy other versions of the environment's services", Environment, ONE).mutates().hint(67),
+        entry(Action::Redeploy, "redeploy", &["u"], "redeploy", "Deploy other versions of the environment's services", Environment, ONE).mutates().hint(62),
         entry(Action::Terminate, "terminate", &["x"], "terminate", "Terminate the environment and delete its database", Environment, ONE).mutates().hint(65),
         entry(Action::Reset, "reset", &["ctrl-r"], "reset", "Give the environment a fresh database and delete the one it has", Environment, ONE).mutates(),
         entry(Action::Open, "open", &["o"], "open", "Open the application in the browser", Environment, ONE).hint(75),

@@ -35,6 +35,13 @@ fn instance(bed: &TestBed) -> Tags {
     bed.active_instances()[0].1.clone()
 }
 
+/// Runs a pass, which also refills the pool, and returns its steps that copy a request.
+async fn mirrors(bed: &TestBed) -> Vec<(&'static str, Outcome, String)> {
+    let mut steps = bed.run_pass().await;
+    steps.retain(|(action, ..)| *action == "mirror-deployment");
+    steps
+}
+
 /// Waits until the instance has answered everything.
 async fn settle(bed: &TestBed) {
     bed.clock.sleep(Duration::from_mins(10)).await;
@@ -55,7 +62,7 @@ fn redeploy_is_written_copied_and_deployed() {
         let instance = instance(&bed);
         assert_eq!(instance[key::ROLLOUT], format!("{} done", done.deployment.at.format("%FT%TZ")));
         assert!(instance.contains_key("hatchery:digest.payments") && instance[key::PHASE] == "ready");
-        assert_eq!(bed.run_pass().await, []);
+        assert_eq!(mirrors(&bed).await, []);
         let [event] = &bed.audit("redeploy")[..] else { panic!() };
         assert_eq!((event.who.raw(), event.outcome), ("amy", Outcome::Done));
         assert_eq!(event.reason.raw(), "payments → f-2");
@@ -75,7 +82,7 @@ fn lost_copy_is_healed_by_any_engine(#[case] response_only: bool) {
         }
         redeploy(&bed, &launched).await.unwrap();
         bed.script.clear();
-        let steps = bed.run_pass().await;
+        let steps = mirrors(&bed).await;
         let expected: &[_] =
             if response_only { &[] } else { &[("mirror-deployment", Outcome::Done, String::new())] };
         assert_eq!(steps, expected);

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::VERSION;
+use super::version::VERSION;
 use crate::domain::deployment::{DeploymentState, DeploymentStatus};
 use crate::domain::diff::ServiceDiff;
 use crate::domain::text::Untrusted;

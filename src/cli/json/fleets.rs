@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::VERSION;
+use super::version::VERSION;
 use crate::cloud::Holdings;
 use crate::domain::policy::SETTINGS;
 use crate::domain::{Fleet, FleetName};

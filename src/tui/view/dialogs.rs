@@ -253,7 +253,7 @@ pub(crate) fn terminate(
 }
 
 pub(crate) fn redeploy(styles: &Styles, buf: &mut Buffer, form: &RedeployForm) -> Option<Position> {
-    let area = frame::dialog(styles, buf, &format!("Redeploy {}", form.name), FORM_WIDTH, 5);
+    let area = frame::dialog(styles, buf, &format!("Redeploy {}", form.name), FORM_WIDTH, 4);
     let mut rows = area.rows();
     let cursor = labelled_field(styles, buf, rows.next()?, &form.services, true);
     if let Some(row) = rows.next() {
@@ -264,7 +264,7 @@ pub(crate) fn redeploy(styles: &Styles, buf: &mut Buffer, form: &RedeployForm) -
         };
         line::put(buf, place, line, styles.glyphs.ellipsis);
     }
-    if area.height > 3 {
+    if area.height > 2 {
         keys(styles, buf, area, &[("enter", "redeploy"), ("esc", "cancel")]);
     }
     cursor
