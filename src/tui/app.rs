@@ -20,6 +20,9 @@ pub(crate) mod selection;
 pub(crate) mod status;
 pub(crate) mod update;
 
-pub use message::{ConsoleRequest, Copied, Effect, ForwardRequest, Moment, Msg, Multiplexer, Purpose};
+pub use message::{
+    ConsoleRequest, Copied, Effect, ForwardRequest, HoldRequest, HoldTarget, Moment, Msg, Multiplexer,
+    Purpose,
+};
 pub use model::{Model, Screen};
 pub use update::update;

@@ -1,5 +1,7 @@
 //! The dashboard: its update function, its screens and its loop.
 
 mod driver;
+mod hold;
+mod random;
 mod screens;
 mod update;

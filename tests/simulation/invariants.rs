@@ -62,7 +62,7 @@ pub(crate) struct InvariantChecker {
     known_instances: BTreeSet<String>,
     known_databases: BTreeSet<String>,
     /// When engines began to delete an expired environment, by record.
-    reaped: BTreeMap<String, DateTime<Utc>>,
+    pub(crate) reaped: BTreeMap<String, DateTime<Utc>>,
     /// Databases for which an instance was launched, with its record.
     pub(crate) used: BTreeMap<String, String>,
     /// The databases that each record has named, the last one last.
@@ -79,7 +79,7 @@ pub(crate) struct InvariantChecker {
     failed: BTreeSet<String>,
     creating_since: BTreeMap<String, DateTime<Utc>>,
     /// Until when users were told that a record or a database is held.
-    held: BTreeMap<String, DateTime<Utc>>,
+    pub(crate) held: BTreeMap<String, DateTime<Utc>>,
     /// The refused changes of each fleet's engines within the last hour, by operation.
     refusals: RefusalCounts,
     pub(crate) deployments: Deployments,
@@ -196,44 +196,6 @@ impl InvariantChecker {
             let what = format!("{who} was told that {environment} is terminated, and it is not");
             self.violation(state, "I3", what);
         }
-    }
-
-    /// I4: no extension is confirmed for an environment that is being reaped.
-    pub(crate) fn extended(&mut self, state: &State, who: &str, record: &str, expires_at: DateTime<Utc>) {
-        if self.reaped.get(record).is_some_and(|at| *at < expires_at) {
-            self.violation(
-                state,
-                "I4",
-                format!("an extension of {record} was confirmed to {who}, and it is being reaped"),
-            );
-        }
-        self.raise_confirmed(record, expires_at);
-    }
-
-    /// I4: a held environment is not ended even if it has failed.
-    pub(crate) fn held(&mut self, state: &State, who: &str, record: &str, until: DateTime<Utc>) {
-        self.extended(state, who, record, until);
-        self.held_database(record, until);
-    }
-
-    /// I4: a held database is not deleted.
-    pub(crate) fn held_database(&mut self, id: &str, until: DateTime<Utc>) {
-        let latest = self.held.entry(id.to_owned()).or_insert(until);
-        *latest = until.max(*latest);
-    }
-
-    pub(crate) fn released(&mut self, id: &str) {
-        self.held.remove(id);
-    }
-
-    fn is_held(&self, id: &str, now: DateTime<Utc>) -> bool {
-        self.held.get(id).is_some_and(|until| now < *until)
-    }
-
-    /// Whatever was confirmed to one user also holds if less is confirmed to another.
-    fn raise_confirmed(&mut self, record: &str, expires_at: DateTime<Utc>) {
-        let latest = self.confirmed.entry(record.to_owned()).or_insert(expires_at);
-        *latest = expires_at.max(*latest);
     }
 
     fn update_template(&mut self, state: &State, id: &str) {

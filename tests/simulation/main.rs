@@ -22,6 +22,7 @@ mod engine_loop;
 mod extend;
 mod harness;
 mod hold;
+mod hold_invariants;
 mod invariants;
 mod latency;
 mod launch;

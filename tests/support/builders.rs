@@ -117,7 +117,7 @@ pub(crate) fn instance(number: u32) -> Instance {
         timeline: BTreeMap::new(),
         digests: BTreeMap::new(),
         database: Some(Number(number)),
-        services: BTreeMap::new(),
+        services: BTreeMap::from([("payments".into(), "f-123".into())]),
         deployment: None,
         rollout: None,
         orphan_since: None,

@@ -492,10 +492,7 @@ async fn wider_policy_is_detected(#[case] name: &str, #[case] action: &str, #[ca
         return;
     }
     let wide = json!({ name: { "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Action": action, "Resource": resource }] } });
-    let target = if action.starts_with("rds") {
-        rds("db:dev-integration")
-    } else {
-        ec2("instance/i-0123456789abcdef0")
-    };
+    let is_database = action.starts_with("rds");
+    let target = if is_database { rds("db:dev-integration") } else { ec2("instance/i-0123456789abcdef0") };
     assert_eq!(evaluate(&wide, &[name], &[Authorization::new(action, target)]), ["Allowed"]);
 }

@@ -105,6 +105,7 @@ fn request_and_services_are_copied() {
     let changes = deployment_to_mirror(&record, &instance, now()).unwrap();
     let set: Vec<_> = changes.set.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     let expected = [
+        (key::DATABASE, "hatchery-dev-1".to_owned()),
         (key::DEPLOYMENT, request(1).to_tag()),
         ("hatchery:service.payments", "f-2".to_owned()),
         ("hatchery:service.search", "s-1".to_owned()),

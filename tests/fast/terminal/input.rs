@@ -19,8 +19,11 @@ fn mouse_can_be_left_to_the_terminal() {
     terminal.send_keys("m");
     terminal.wait_for("mouse: the terminal has it");
     assert!(!terminal.modes().mouse);
-    terminal.send_keys("?");
+    terminal.send_keys(":");
+    terminal.wait_for("Commands");
+    terminal.send_keys("mouse");
     terminal.wait_for("Leave the mouse to the terminal");
+    terminal.send_keys("\x1b");
     quit(terminal);
 }
 
