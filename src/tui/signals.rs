@@ -89,6 +89,10 @@ mod unix {
                         signal => Request::End(Ending(signal)),
                     };
                     if let Request::End(ending) = request {
+                        if !has_keys {
+                            // A program has the terminal, which is restored already.
+                            watched.store(true, Ordering::SeqCst);
+                        }
                         let watched = Arc::clone(&watched);
                         std::thread::spawn(move || force(ending, &watched));
                     }
