@@ -14,6 +14,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::engine_invariants::ResetHandle;
 use crate::invariants::SharedChecker;
+use crate::mutants::Mutant;
 
 const SERVICES: [&str; 4] = ["auth", "catalog", "payments", "search"];
 
@@ -31,9 +32,9 @@ pub(crate) struct Deployer {
 }
 
 impl Deployer {
-    /// Whether a seed has deployers.
-    pub(crate) fn is_in(seed: u64) -> bool {
-        seed.is_multiple_of(3)
+    /// Whether a seed has deployers. With a mutant of anything else it has none, because the seeds that show it are few.
+    pub(crate) fn is_in(seed: u64, mutant: Option<Mutant>) -> bool {
+        seed.is_multiple_of(3) && mutant.is_none_or(Mutant::is_of_deployments)
     }
 
     pub(crate) async fn run(mut self) {

@@ -179,7 +179,8 @@ impl Simulation {
         let events = run_events(&self.sim);
         let engines: Vec<_> = (0..self.config.engines).map(|n| tokio::spawn(self.run_engine(n))).collect();
         let users: Vec<_> = (0..self.config.users).map(|n| tokio::spawn(self.user(n, grace).run())).collect();
-        let deployer = Deployer::is_in(self.seed).then(|| tokio::spawn(self.deployer().run()));
+        let deployer =
+            Deployer::is_in(self.seed, self.config.mutant).then(|| tokio::spawn(self.deployer().run()));
         let busy = Duration::from_secs_f64(self.config.days * 86_400.0);
         self.wait(busy / 2).await;
         self.raise_min_version().await;

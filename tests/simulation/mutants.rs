@@ -94,7 +94,7 @@ impl Mutant {
         (Self::UncreatedRecord, "I3", 1),
         (Self::OneSweep, "I4", 2),
         (Self::NoReadBack, "I4", 7),
-        (Self::NoReread, "I4", 26),
+        (Self::NoReread, "I4", 60),
         (Self::LocalClock, "I4", 2),
         (Self::LateTermination, "I4", 2),
         (Self::MatchByTagsAlone, "I5", 1),
@@ -132,6 +132,11 @@ impl Mutant {
     /// Whether only the swarm has the checks or the account that show the mutant.
     pub(crate) fn needs_swarm(self) -> bool {
         matches!(self, Self::IgnoreCeiling | Self::NeverLaunch | Self::BlindReads | Self::LostRestores)
+    }
+
+    /// Whether only users who deploy anew show the mutant.
+    pub(crate) fn is_of_deployments(self) -> bool {
+        matches!(self, Self::NoDeploymentMirror | Self::UnwrittenDeployment | Self::DeploymentExtends)
     }
 
     /// The guarantee of the cloud that the mutant removes; `None` for mutants of the engine.

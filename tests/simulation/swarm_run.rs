@@ -70,7 +70,7 @@ impl SwarmSimulation {
             engines.extend((0..fleet.engines).map(|n| self.engine(fleet, n)));
             people.extend((0..fleet.users).map(|n| tokio::spawn(self.person(fleet, n).run())));
         }
-        if Deployer::is_in(self.seed) {
+        if Deployer::is_in(self.seed, self.config.mutant) {
             people.extend(fleets.iter().map(|fleet| tokio::spawn(self.deployer(fleet).run())));
         }
         people.push(tokio::spawn(self.operator().operate()));
