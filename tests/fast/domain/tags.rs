@@ -83,6 +83,7 @@ fn instance_is_parsed_from_its_tags() {
         detail: Some("pulling \u{1b}[1mpayments".into()),
         timeline,
         database: None,
+        services: BTreeMap::new(),
         digests: [("payments".into(), DIGEST.into())].into(),
         orphan_since: Some(time("11:00:00")),
         ..instance(7)

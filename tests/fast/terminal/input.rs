@@ -24,6 +24,8 @@ fn mouse_can_be_left_to_the_terminal() {
     terminal.send_keys("mouse");
     terminal.wait_for("Leave the mouse to the terminal");
     terminal.send_keys("\x1b");
+    // Together with a letter, escape means Alt.
+    pause();
     quit(terminal);
 }
 
