@@ -25,7 +25,7 @@ pub(crate) struct Deployments {
     /// The latest request that was confirmed to any user, by record.
     confirmed: BTreeMap<String, DateTime<Utc>>,
     /// Since when a record's deployment has been waited for.
-    waiting: BTreeMap<String, DateTime<Utc>>,
+    waiting: BTreeMap<String, (Option<DateTime<Utc>>, DateTime<Utc>)>,
     reported: std::collections::BTreeSet<String>,
     /// The number of deployments that were seen to be done or failed.
     pub(crate) ended: u64,
@@ -82,7 +82,13 @@ impl Deployments {
                 self.ended += u64::from(self.waiting.remove(&id).is_some());
                 continue;
             }
-            let since = (*self.waiting.entry(id.clone()).or_insert(now)).max(free_since);
+            // Each request has its own time.
+            let request = record.deployment.as_ref().map(|deployment| deployment.at);
+            let waiting = self.waiting.entry(id.clone()).or_insert((request, now));
+            if waiting.0 != request {
+                *waiting = (request, now);
+            }
+            let since = waiting.1.max(free_since);
             if since + PATIENCE <= now && self.reported.insert(format!("{id} {since}")) {
                 found.push(format!(
                     "the deployment of {id} ({}) has come to nothing since {since}",

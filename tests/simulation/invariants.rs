@@ -67,6 +67,8 @@ pub(crate) struct InvariantChecker {
     pub(crate) used: BTreeMap<String, String>,
     /// The databases that each record has named, the last one last.
     pub(crate) named: BTreeMap<String, Vec<String>>,
+    /// When a reset last gave a record's environment another database.
+    pub(crate) switched: BTreeMap<String, DateTime<Utc>>,
     /// Instances that are shutting down or terminated.
     ended: BTreeSet<String>,
     /// Databases that are being deleted.

@@ -66,6 +66,8 @@ impl InvariantChecker {
         }
         let is_back = named.contains(database);
         named.push(database.clone());
+        let deployment = template.tags.get(key::DEPLOYMENT).and_then(|value| Deployment::parse(value));
+        self.switched.extend(deployment.map(|deployment| (id.to_owned(), deployment.at)));
         if is_back {
             self.violation(state, "I2", format!("{who} let {id} go back to {database}"));
         } else if !self.has_claimed(id, database) {
@@ -89,15 +91,21 @@ impl InvariantChecker {
     pub(crate) fn may_leave(&mut self, state: &State, who: &str, record: &str, old: &str) {
         let Some((_, template)) = state.templates().find(|(own, _)| *own == record) else { return };
         let (name, tags) = (template.name.clone(), template.tags.clone());
+        if [key::TERMINATE, key::REAPING_SINCE].iter().any(|key| tags.contains_key(*key)) {
+            // The environment ends, and all of its databases with it.
+            return self.may_end(state, who, record, old);
+        }
         let new = tags.get(key::DATABASE).cloned().unwrap_or_default();
         let exists = state.databases().any(|(id, own)| id == new && own.created_at.is_some());
         let deployment = tags.get(key::DEPLOYMENT).and_then(|value| Deployment::parse(value));
+        // A later request may be another user's, who deploys services.
+        let switched = self.switched.get(record).copied();
         let is_told = deployment.as_ref().is_some_and(|last| last.at + TimeDelta::minutes(59) <= state.now());
         let uses = |instance: &SimInstance| {
             let rollout = instance.tags.get(key::ROLLOUT).and_then(|value| Rollout::parse(value));
             let is_done = rollout.is_some_and(|rollout| {
                 rollout.state == RolloutState::Done
-                    && deployment.as_ref().is_some_and(|last| rollout.request >= last.at)
+                    && switched.is_some_and(|switched| rollout.request >= switched)
             });
             find_record(instance) == Some(record) && is_done
         };

@@ -261,8 +261,8 @@ fn old_database_stays_until_the_instance_uses_the_new_one() {
         let (bed, launched) = ready("1").await;
         let (instance, _) = bed.active_instances().remove(0);
         bed.engine.reset(&launched.environment).await.unwrap();
-        // Without its phase, the simulated instance never answers.
-        assert!(bed.sim.intervene("operator", &Intervention::Tag(instance, key::PHASE.into(), None)));
+        // A stopped instance does not answer.
+        assert!(bed.sim.intervene("operator", &Intervention::Stop(instance)));
         bed.run_other_engine(58).await;
         assert_eq!(bed.claimed().len(), 2);
         bed.run_other_engine(20).await;
