@@ -28,8 +28,8 @@ const MAX_DOUBLINGS: u32 = 7;
 /// How long a launch on a crowded fleet waits until it counts the databases again: twice the lag of reads.
 const CROWD_DELAY: Duration = Duration::from_secs(20);
 
-/// The age until which a launch may delete its own record. Later, other engines may have continued the launch; see
-/// [`crate::engine::plan::ADOPT_AFTER`].
+/// The age until which a launch may delete its own record. Later, other engines may have continued the launch: they
+/// take over after a minute.
 const RELEASE_WITHIN: TimeDelta = TimeDelta::seconds(45);
 
 /// The result of binding a claimed database to its environment.
