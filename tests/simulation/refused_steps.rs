@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use hatchery::cloud::sim::{Intervention, Scenario, Strictness};
 use hatchery::domain::{ErrorClass, Outcome, TagChanges};
-use hatchery::engine::Event;
 use rstest::rstest;
 
 use crate::cloud_layer::LAUNCH;
@@ -150,31 +149,6 @@ fn refused_step_waits_for_its_trace() {
         bed.clock.sleep(Duration::from_mins(15)).await;
         let tries = bed.script.count("create database");
         assert!((3..=5).contains(&tries), "{tries}");
-    });
-}
-
-#[test]
-fn incomplete_listing_does_not_restart_the_delay() {
-    on_paused_time(async {
-        let bed = TestBed::with_scenario(Scenario::default());
-        bed.never_record_passes().await;
-        let (_handle, events) = run(&bed, options());
-        bed.clock.sleep(Duration::from_millis(100)).await;
-        // The step is due at the second look, which does not see all instances.
-        bed.script.fail("instances", 1, error(ErrorClass::Transient));
-        bed.clock.sleep(Duration::from_mins(3)).await;
-        let looks: Vec<_> = events
-            .take()
-            .into_iter()
-            .filter_map(|(_, event)| match event {
-                Event::World(world) if world.is_complete() => Some("complete"),
-                Event::World(_) => Some("incomplete"),
-                Event::Working(1) => Some("working"),
-                _ => None,
-            })
-            .skip_while(|look| *look != "complete")
-            .collect();
-        assert_eq!(looks[..4], ["complete", "incomplete", "complete", "working"], "{looks:?}");
     });
 }
 
