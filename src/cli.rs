@@ -51,6 +51,7 @@ mod shell;
 mod stack;
 mod table;
 mod terminate;
+mod wait;
 
 pub use console::Console;
 pub use context::Platform;

@@ -12,7 +12,7 @@ use crate::domain::cost::{self, Cost};
 use crate::domain::environment::Environment;
 use crate::domain::health::{self, Verdict};
 use crate::domain::progress::Estimates;
-use crate::domain::replacement;
+use crate::domain::replacement::DatabaseUsers;
 use crate::domain::text::Untrusted;
 use crate::domain::{
     AuditEvent, DatabaseState, Endpoint, EnvironmentId, EnvironmentState, FleetName, Hold, InstanceId,
@@ -223,7 +223,7 @@ struct PoolDatabase<'w> {
     id: &'w str,
     state: DatabaseState,
     status: &'w Untrusted,
-    environment: Option<EnvironmentId>,
+    environment: Option<&'w EnvironmentId>,
     snapshot: Option<&'w str>,
     snapshot_at: Option<DateTime<Utc>>,
     created_at: Option<DateTime<Utc>>,
@@ -240,11 +240,12 @@ struct Source<'w> {
 /// Document of `hatchery pool`.
 pub(crate) fn pool<'w>(world: &'w World, refused: &'w [Refusal], now: DateTime<Utc>) -> PoolDocument<'w> {
     let (pool, holds) = (Pool::new(world), world.database_holds());
+    let users = DatabaseUsers::new(world);
     let databases = pool.databases.iter().map(|(state, database)| PoolDatabase {
         id: database.id.as_str(),
         state: *state,
         status: &database.status,
-        environment: replacement::user_of(world, database),
+        environment: users.of(database),
         snapshot: database.snapshot.as_ref().map(SnapshotId::as_str),
         snapshot_at: database.snapshot_at,
         created_at: database.created_at,

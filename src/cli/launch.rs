@@ -8,6 +8,7 @@ use clap::Args;
 use super::context::Context;
 use super::options::parse_duration;
 use super::services::parse_services;
+use super::wait::wait_until;
 use super::{json, table};
 use crate::domain::format::format_duration;
 use crate::domain::progress::Estimates;
@@ -15,9 +16,6 @@ use crate::domain::{Access, Environment, EnvironmentState, Label, World};
 use crate::engine::{LaunchRequest, Launched};
 use crate::failure::{Failure, Kind};
 
-const POLL_INTERVAL: Duration = Duration::from_secs(5);
-/// The longest pause after errors that pass, such as throttling.
-const MAX_POLL_INTERVAL: Duration = Duration::from_mins(1);
 const MAX_WAIT: Duration = Duration::from_hours(1);
 
 #[derive(Debug, Args)]
@@ -63,54 +61,33 @@ pub(crate) async fn run(context: &Context<'_>, args: LaunchArgs) -> Result<(), F
     if wait { wait_until_ready(context, &launched).await } else { Ok(()) }
 }
 
-/// Returns the pause before the next look after this many temporary failures in a row.
-pub(crate) fn pause_after(failures: u32) -> Duration {
-    (POLL_INTERVAL * 2_u32.pow(failures.min(4))).min(MAX_POLL_INTERVAL)
-}
-
 async fn wait_until_ready(context: &Context<'_>, launched: &Launched) -> Result<(), Failure> {
     let id = &launched.environment;
+    let failed = |message| Failure::new(Kind::Failed, message, format!("see: hatchery logs {id}"));
     let mut last_phase = String::new();
-    let clock = context.engine.clock();
-    let started = clock.elapsed();
-    let mut failures = 0;
-    while clock.elapsed().saturating_sub(started) < MAX_WAIT {
-        let (world, now) = match context.observe_completely().await {
-            Ok(observed) => observed,
-            Err(failure) if failure.is_temporary => {
-                if failures == 0 {
-                    context.console.notice(&format!("{}; still waiting for {id}", failure.message));
-                }
-                failures += 1;
-                clock.sleep(pause_after(failures)).await;
-                continue;
-            }
-            Err(failure) => {
-                let message = format!("{id} is launched, but cannot be watched: {}", failure.message);
-                return Err(Failure { message, ..failure });
-            }
-        };
-        failures = 0;
-        let environments = Environment::all(&world, now);
-        let estimates = Estimates::learn(&world);
+    let is_done = |world: &World, now| {
+        let environments = Environment::all(world, now);
         // Reads lag writes, so a new record may not be listed yet.
         let found = environments.iter().find(|environment| environment.record.id == launched.record);
-        if let Some(environment) = found {
-            match environment.state {
-                EnvironmentState::Ready => return report_ready(context, environment, &world, &estimates),
-                EnvironmentState::Failed | EnvironmentState::Terminating => {
-                    let problem = environment.problems().into_iter().next();
-                    let problem = problem.unwrap_or_else(|| "it is being terminated".to_owned());
-                    let message = format!("{id} did not become ready: {problem}");
-                    return Err(Failure::new(Kind::Failed, message, format!("see: hatchery logs {id}")));
-                }
-                _ => last_phase = report_progress(context, environment, &estimates, now, &last_phase),
+        let Some(environment) = found else { return Ok(false) };
+        let estimates = Estimates::learn(world);
+        match environment.state {
+            EnvironmentState::Ready => {
+                return report_ready(context, environment, world, &estimates).map(|()| true);
             }
+            EnvironmentState::Failed | EnvironmentState::Terminating => {
+                let problem = environment.problems().into_iter().next();
+                let problem = problem.unwrap_or_else(|| "it is being terminated".to_owned());
+                return Err(failed(format!("{id} did not become ready: {problem}")));
+            }
+            _ => last_phase = report_progress(context, environment, &estimates, now, &last_phase),
         }
-        clock.sleep(POLL_INTERVAL).await;
+        Ok(false)
+    };
+    if wait_until(context, id, "is launched", MAX_WAIT, is_done).await? {
+        return Ok(());
     }
-    let message = format!("{id} is not ready after {}", format_duration(MAX_WAIT));
-    Err(Failure::new(Kind::Failed, message, format!("see: hatchery logs {id}")))
+    Err(failed(format!("{id} is not ready after {}", format_duration(MAX_WAIT))))
 }
 
 fn report_ready(

@@ -5,7 +5,8 @@ use clap::Subcommand;
 use super::context::Context;
 use super::{json, table};
 use crate::domain::health::{self, Level};
-use crate::domain::{DatabaseState, Pool, Target, replacement, text};
+use crate::domain::replacement::DatabaseUsers;
+use crate::domain::{DatabaseState, Pool, Target, text};
 use crate::engine::Refusal;
 use crate::failure::Failure;
 
@@ -34,13 +35,13 @@ pub(crate) async fn run(context: &Context<'_>) -> Result<(), Failure> {
     if context.console.is_json() {
         return context.console.print_json(&json::pool(&world, &refused, now));
     }
-    let pool = Pool::new(&world);
+    let (pool, users) = (Pool::new(&world), DatabaseUsers::new(&world));
     let rows = pool.databases.iter().map(|(state, database)| {
         vec![
             database.id.to_string(),
             state.to_string(),
             database.status.to_string(),
-            replacement::user_of(&world, database).map(|id| id.to_string()).unwrap_or_default(),
+            users.of(database).map(ToString::to_string).unwrap_or_default(),
             database.snapshot_at.map(|at| table::relative_time(at, now)).unwrap_or_default(),
             database.endpoint.as_ref().map(ToString::to_string).unwrap_or_default(),
         ]

@@ -5,15 +5,15 @@ use std::time::Duration;
 use clap::Args;
 
 use super::context::Context;
+use super::json;
 use super::lookup::resolve;
 use super::services::parse_services;
-use super::{json, launch};
+use super::wait::wait_until;
 use crate::domain::format::format_duration;
-use crate::domain::{DeploymentState, Environment, EnvironmentState};
+use crate::domain::{DeploymentState, Environment, EnvironmentState, World};
 use crate::engine::{RedeployRequest, Redeployed};
 use crate::failure::{Failure, Kind};
 
-const POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// Longer than an instance may take.
 const MAX_WAIT: Duration = Duration::from_mins(90);
 
@@ -48,29 +48,10 @@ pub(crate) async fn run(context: &Context<'_>, args: RedeployArgs) -> Result<(),
 
 async fn wait(context: &Context<'_>, redeployed: &Redeployed) -> Result<(), Failure> {
     let id = &redeployed.environment;
-    let clock = context.engine.clock();
-    let started = clock.elapsed();
-    let mut failures = 0;
-    let mut last_detail = String::new();
     let failed = |why: String| Failure::new(Kind::Failed, why, format!("see: hatchery logs {id}"));
-    while clock.elapsed().saturating_sub(started) < MAX_WAIT {
-        let (world, now) = match context.observe_completely().await {
-            Ok(observed) => observed,
-            Err(failure) if failure.is_temporary => {
-                if failures == 0 {
-                    context.console.notice(&format!("{}; still waiting for {id}", failure.message));
-                }
-                failures += 1;
-                clock.sleep(launch::pause_after(failures)).await;
-                continue;
-            }
-            Err(failure) => {
-                let message = format!("{id} deploys, but cannot be watched: {}", failure.message);
-                return Err(Failure { message, ..failure });
-            }
-        };
-        failures = 0;
-        let environments = Environment::all(&world, now);
+    let mut last_detail = String::new();
+    let is_done = |world: &World, now| {
+        let environments = Environment::all(world, now);
         let Some(environment) =
             environments.iter().find(|environment| environment.record.id == redeployed.record)
         else {
@@ -82,30 +63,30 @@ async fn wait(context: &Context<'_>, redeployed: &Redeployed) -> Result<(), Fail
         // Reads lag writes, so a listing may not show this request yet; it counts from when it or a later one is shown.
         let deployment = environment.deployment();
         let shown = deployment.filter(|deployment| deployment.request.at >= redeployed.deployment.at);
-        if let Some(deployment) = shown {
-            match deployment.state {
-                DeploymentState::Done => {
-                    context.console.progress("", None);
-                    if context.console.is_json() {
-                        return context.console.print_json(&json::redeployed(context.fleet(), redeployed));
-                    }
-                    return context.console.print(&format!("{id} is deployed.\n"));
-                }
-                DeploymentState::Failed => {
-                    let reason =
-                        deployment.detail.map_or_else(|| "no reason given".to_owned(), ToString::to_string);
-                    return Err(failed(format!("the deployment to {id} failed: {reason}")));
-                }
-                DeploymentState::Requested | DeploymentState::Running => {
-                    let detail =
-                        deployment.detail.map_or_else(|| "requested".to_owned(), ToString::to_string);
-                    let news = (detail != last_detail).then(|| format!("{id}: {detail}"));
-                    context.console.progress(&detail, news.as_deref());
-                    last_detail = detail;
-                }
+        let Some(deployment) = shown else { return Ok(false) };
+        let detail =
+            |default: &str| deployment.detail.map_or_else(|| default.to_owned(), ToString::to_string);
+        match deployment.state {
+            DeploymentState::Done => return Ok(true),
+            DeploymentState::Failed => {
+                let reason = detail("no reason given");
+                return Err(failed(format!("the deployment to {id} failed: {reason}")));
+            }
+            DeploymentState::Requested | DeploymentState::Running => {
+                let detail = detail("requested");
+                let news = (detail != last_detail).then(|| format!("{id}: {detail}"));
+                context.console.progress(&detail, news.as_deref());
+                last_detail = detail;
             }
         }
-        clock.sleep(POLL_INTERVAL).await;
+        Ok(false)
+    };
+    if !wait_until(context, id, "deploys", MAX_WAIT, is_done).await? {
+        return Err(failed(format!("{id} is not deployed after {}", format_duration(MAX_WAIT))));
     }
-    Err(failed(format!("{id} is not deployed after {}", format_duration(MAX_WAIT))))
+    context.console.progress("", None);
+    if context.console.is_json() {
+        return context.console.print_json(&json::redeployed(context.fleet(), redeployed));
+    }
+    context.console.print(&format!("{id} is deployed.\n"))
 }

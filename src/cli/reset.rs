@@ -8,13 +8,13 @@ use super::confirm::confirm;
 use super::context::Context;
 use super::json;
 use super::lookup::resolve;
+use super::wait::POLL_INTERVAL;
 use crate::domain::format::format_duration;
 use crate::domain::progress::Estimates;
 use crate::domain::{Environment, RolloutState, World};
 use crate::engine::ResetStarted;
 use crate::failure::{Failure, Kind};
 
-const POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// A restore takes up to half an hour, and the instance some minutes.
 const MAX_WAIT: Duration = Duration::from_hours(2);
 
@@ -27,7 +27,7 @@ pub(crate) async fn run(context: &Context<'_>, env: &str, yes: bool, wait: bool)
     let started = context.engine.reset(&record.environment).await?;
     let ResetStarted { environment: id, database, replaces, switched, .. } = &started;
     if context.console.is_json() && !wait {
-        return context.console.print_json(&json::reset(json::VERSION, context.fleet(), &started, false));
+        return context.console.print_json(&json::reset(context.fleet(), &started, false));
     }
     if !context.console.is_json() {
         context.console.print(&match switched {
@@ -67,12 +67,7 @@ async fn wait_until_done(context: &Context<'_>, started: &ResetStarted) -> Resul
             Progress::Done => {
                 context.console.progress("", None);
                 if context.console.is_json() {
-                    return context.console.print_json(&json::reset(
-                        json::VERSION,
-                        context.fleet(),
-                        started,
-                        true,
-                    ));
+                    return context.console.print_json(&json::reset(context.fleet(), started, true));
                 }
                 return context.console.print(&format!("{id} uses {}.\n", started.database));
             }

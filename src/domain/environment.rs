@@ -105,21 +105,21 @@ impl<'w> Environment<'w> {
         let mut instances = ByNumber::new(world.instances.iter(), |instance| instance.environment.number);
         let unreadable = world.unreadable_numbers(UnreadableKind::Database);
         let replacements = Replacements::new(world);
-        let find = |number| world.databases.iter().find(|database| database.number == number);
         let claim = |record: &'w Record| {
             let number = record.number();
             let (instance, surplus) = choose_instance(record, instances.next(number));
             let claimed = databases.next(number).first().copied();
             let current = replacements.current(record);
             let used = current.unwrap_or_else(|| record.database_number());
-            let database = if used == number { claimed } else { find(used) };
+            let database = if used == number { claimed } else { databases.get(used) };
             let database_gone = database.is_none()
                 && current.is_some()
                 && record.instance.is_some()
                 && world.databases.complete
                 && !unreadable.contains(&used);
             let next = replacements.next(record);
-            let reset = next.map(|replacement| Reset { replacement, database: find(replacement.number()) });
+            let reset =
+                next.map(|replacement| Reset { replacement, database: databases.get(replacement.number()) });
             let mut environment = Self {
                 record,
                 instance,
@@ -281,6 +281,12 @@ impl<'w, T> ByNumber<'w, T> {
         let mut sorted: Vec<&T> = items.collect();
         sorted.sort_by_key(|item| number(item));
         Self { sorted, number, at: 0 }
+    }
+
+    /// Returns the first item with this number, in logarithmic time.
+    fn get(&self, wanted: Number) -> Option<&'w T> {
+        let at = self.sorted.partition_point(|item| (self.number)(item) < wanted);
+        self.sorted.get(at).copied().filter(|item| (self.number)(item) == wanted)
     }
 
     /// Returns the items with this number, which must not be lower than that of the previous call.

@@ -117,13 +117,21 @@ pub(crate) fn named_numbers(world: &World) -> BTreeSet<Number> {
     by_records.chain(by_instances).collect()
 }
 
-/// Returns the environment that has or gets a database of the pool.
-#[must_use]
-pub fn user_of(world: &World, database: &Database) -> Option<EnvironmentId> {
-    let replacement = world.records.iter().find(|record| record.number() == database.number);
-    match replacement.and_then(|record| record.replaces.as_ref()) {
-        Some(replaces) => Some(replaces.environment.clone()),
-        None => database.environment.clone(),
+/// The environments that have or get the databases of the pool.
+#[derive(Debug, Clone)]
+pub struct DatabaseUsers<'w>(BTreeMap<Number, &'w EnvironmentId>);
+
+impl<'w> DatabaseUsers<'w> {
+    #[must_use]
+    pub fn new(world: &'w World) -> Self {
+        let replaces = |record: &'w Record| Some((record.number(), &record.replaces.as_ref()?.environment));
+        Self(world.records.iter().filter_map(replaces).collect())
+    }
+
+    /// Returns the environment that has or gets a database.
+    #[must_use]
+    pub fn of(&self, database: &'w Database) -> Option<&'w EnvironmentId> {
+        self.0.get(&database.number).copied().or(database.environment.as_ref())
     }
 }
 

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use super::{Engine, Event, StepReport};
 use crate::cloud::Result;
 use crate::domain::{AuditEvent, Outcome};
+use crate::failure::{Failure, Kind};
 
 impl Engine {
     /// Logs a user's request.
@@ -19,17 +20,7 @@ impl Engine {
         outcome: Outcome,
         detail: String,
     ) {
-        let event = AuditEvent {
-            at: self.time(),
-            who: self.config.user.as_str().into(),
-            action: action.into(),
-            target: target.into(),
-            reason: self.with_request(reason).into(),
-            outcome,
-            detail: detail.into(),
-            restore_seconds: None,
-        };
-        self.log(vec![event]).await;
+        self.log_claim(action, target, reason, None, outcome, detail).await;
     }
 
     /// Logs a user's request that is one write, with the result of the write.
@@ -112,4 +103,21 @@ impl Engine {
             *self.audit_failure.lock().unwrap_or_else(PoisonError::into_inner) = written.err();
         }
     }
+}
+
+/// Returns the outcome of a user's request and its detail for the log.
+pub(super) fn outcome_of<T>(
+    result: &Result<T, Failure>,
+    done: impl FnOnce(&T) -> String,
+) -> (Outcome, String) {
+    match result {
+        Ok(value) => (Outcome::Done, done(value)),
+        Err(failure) if failure.kind == Kind::UnknownOutcome => (Outcome::Unknown, failure.message.clone()),
+        Err(failure) => (Outcome::Failed, failure.message.clone()),
+    }
+}
+
+/// Returns the detail of a request that keeps something until a time.
+pub(super) fn format_until(at: &DateTime<Utc>) -> String {
+    format!("until {}", at.format("%F %T UTC"))
 }

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 
+use super::audit::{format_until, outcome_of};
 use super::{Engine, Extended};
-use crate::cloud::Result;
+use crate::cloud::{Observed, Result};
 use crate::domain::environment::is_instance_of;
 use crate::domain::format::format_exact_duration;
 use crate::domain::tags::key;
 use crate::domain::{
-    CloudError, EnvironmentId, Hold, Instance, Outcome, Policy, Record, StatusClass, TagChanges, lifecycle,
+    CloudError, EnvironmentId, Hold, Instance, Policy, Record, StatusClass, TagChanges, lifecycle,
 };
 use crate::failure::{Failure, Kind};
 
@@ -154,13 +155,7 @@ impl Engine {
             self.clock.sleep(GRACE_READ_BACK).await;
         }
         let confirmed = self.read_back(&record, &terms, in_grace, wish).await;
-        let (outcome, detail) = match &confirmed {
-            Ok(until) => (Outcome::Done, format!("until {}", until.format("%F %T UTC"))),
-            Err(failure) if failure.kind == Kind::UnknownOutcome => {
-                (Outcome::Unknown, failure.message.clone())
-            }
-            Err(failure) => (Outcome::Failed, failure.message.clone()),
-        };
+        let (outcome, detail) = outcome_of(&confirmed, format_until);
         self.log_request(action, &target, &reason, outcome, detail).await;
         confirmed.map(|until| Extended { environment: id.clone(), expires_at: until, capped: terms.capped })
     }
@@ -236,10 +231,7 @@ impl Engine {
     async fn read_record(&self, id: &EnvironmentId, what: &str) -> Result<(Record, DateTime<Utc>), Failure> {
         let found = self.retry(|| self.cloud.find_record(id)).await;
         let found = found.map_err(|error| Failure::cloud(what, &error))?;
-        let now = found.as_of.ok_or_else(|| {
-            let message = format!("{what}: the response from AWS has no time");
-            Failure::new(Kind::Failed, message, "try again")
-        })?;
+        let now = time_of(&found, what)?;
         let record = found.value.filter(Record::is_environment);
         Ok((record.ok_or_else(|| no_such_environment(id))?, now))
     }
@@ -357,6 +349,13 @@ impl Engine {
 
 fn is_held_as_long(record: &Record, hold: &Hold) -> bool {
     record.hold.as_ref().is_some_and(|current| current.until >= hold.until)
+}
+
+/// Returns AWS's time of a read.
+pub(super) fn time_of<T>(read: &Observed<T>, what: &str) -> Result<DateTime<Utc>, Failure> {
+    read.as_of.ok_or_else(|| {
+        Failure::new(Kind::Failed, format!("{what}: the response from AWS has no time"), "try again")
+    })
 }
 
 fn no_such_environment(id: &EnvironmentId) -> Failure {

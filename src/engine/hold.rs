@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 
-use super::extend::{GRACE_READ_BACK, MAX_READ_BACKS, READ_BACK_DELAY};
+use super::audit::{format_until, outcome_of};
+use super::extend::{GRACE_READ_BACK, MAX_READ_BACKS, READ_BACK_DELAY, time_of};
 use super::{Engine, Extended};
 use crate::cloud::Result;
 use crate::domain::format::format_exact_duration;
 use crate::domain::tags::key;
 use crate::domain::{
-    EnvironmentId, Fleet, Hold, NewRecord, Outcome, Purpose, Record, StatusClass, TagChanges, Termination,
+    EnvironmentId, Fleet, Hold, NewRecord, Purpose, Record, StatusClass, TagChanges, Termination,
 };
 use crate::failure::{Failure, Kind};
 
@@ -42,13 +43,7 @@ impl Engine {
         let until = (now + TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX)).trunc_subsecs(0);
         let hold = Hold { until, by: self.config.user.as_str().into(), why: why.into() };
         let held = self.claim_for_hold(id, &fleet, &hold, now, &what).await;
-        let (outcome, detail) = match &held {
-            Ok(until) => (Outcome::Done, format!("until {}", until.format("%F %T UTC"))),
-            Err(failure) if failure.kind == Kind::UnknownOutcome => {
-                (Outcome::Unknown, failure.message.clone())
-            }
-            Err(failure) => (Outcome::Failed, failure.message.clone()),
-        };
+        let (outcome, detail) = outcome_of(&held, format_until);
         self.log_request("hold", database.as_str(), why, outcome, detail).await;
         Ok(Extended { environment: id.clone(), expires_at: held?, capped })
     }
@@ -71,7 +66,7 @@ impl Engine {
     async fn existing_database(&self, id: &EnvironmentId, what: &str) -> Result<DateTime<Utc>, Failure> {
         let read = self.retry(|| self.cloud.database(&id.fleet, id.number)).await;
         let read = read.map_err(|error| Failure::cloud(what, &error))?;
-        let database = read.value.ok_or_else(|| {
+        let database = read.value.as_ref().ok_or_else(|| {
             let message = format!("there is no database {}", id.database_id());
             Failure::new(Kind::NotFound, message, "list them with: hatchery pool")
         })?;
@@ -79,9 +74,7 @@ impl Engine {
             let message = format!("{what}: it is being deleted");
             return Err(Failure::new(Kind::TooLate, message, "see what is left with: hatchery pool"));
         }
-        read.as_of.ok_or_else(|| {
-            Failure::new(Kind::Failed, format!("{what}: the response from AWS has no time"), "try again")
-        })
+        time_of(&read, what)
     }
 
     /// Claims the database by a record of its own, or changes the retirement that claims it already.
@@ -172,14 +165,12 @@ impl Engine {
     async fn hold_of(&self, id: &EnvironmentId, what: &str) -> Result<(Record, DateTime<Utc>), Failure> {
         let found = self.retry(|| self.cloud.find_record(id)).await;
         let found = found.map_err(|error| Failure::cloud(what, &error))?;
+        let now = time_of(&found, what);
         let record = found.value.filter(|record| record.retirement && record.hold.is_some());
         let record = record.ok_or_else(|| {
             let message = format!("no user holds {}", id.database_id());
             Failure::new(Kind::NotFound, message, "see the databases with: hatchery pool")
         })?;
-        let now = found.as_of.ok_or_else(|| {
-            Failure::new(Kind::Failed, format!("{what}: the response from AWS has no time"), "try again")
-        })?;
-        Ok((record, now))
+        Ok((record, now?))
     }
 }

@@ -79,18 +79,9 @@ impl Engine {
         })
     }
 
-    /// Observes the fleet, and checks that it allows the launch. Nothing has been changed yet, so a throttled call is repeated.
+    /// Observes the fleet, and checks that it allows the launch.
     async fn observe_for(&self, request: &LaunchRequest) -> Result<World, Failure> {
-        let mut tries = 1;
-        loop {
-            match self.try_observe_for(request).await {
-                Err(failure) if failure.kind == Kind::Throttled && tries < MAX_TRIES => {
-                    self.wait_before_retry(ErrorClass::Throttled, tries).await;
-                    tries += 1;
-                }
-                result => return result,
-            }
-        }
+        self.repeat_throttled(|| self.try_observe_for(request)).await
     }
 
     async fn try_observe_for(&self, request: &LaunchRequest) -> Result<World, Failure> {

@@ -1,24 +1,18 @@
 //! Requests to deploy other versions of an environment's services, or the same ones anew.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 
-use super::extend::check_not_ending;
+use super::audit::outcome_of;
+use super::extend::{MAX_READ_BACKS, READ_BACK_DELAY, check_not_ending};
 use super::{Engine, Redeployed};
 use crate::domain::environment::{deployment_to_mirror, is_instance_of};
 use crate::domain::record::max_services;
 use crate::domain::tags::key;
 use crate::domain::text::Untrusted;
-use crate::domain::{
-    Deployment, EnvironmentId, Instance, InstanceState, Outcome, Phase, Policy, Record, TagChanges,
-};
+use crate::domain::{Deployment, EnvironmentId, Instance, InstanceState, Phase, Policy, Record, TagChanges};
 use crate::failure::{Failure, Kind};
-
-/// How often the request is read back until the write is visible, and the time between two reads.
-const MAX_READ_BACKS: u32 = 6;
-const READ_BACK_DELAY: Duration = Duration::from_secs(2);
 
 /// What a user wants to deploy into an environment that exists. Services that it does not name keep their image tags, and all are deployed
 /// anew, because the image of a tag can have changed.
@@ -116,13 +110,7 @@ impl Engine {
         if let Ok((current, _)) = &confirmed {
             self.mirror_request(current, instance, now).await;
         }
-        let (outcome, detail) = match &confirmed {
-            Ok(_) => (Outcome::Done, String::new()),
-            Err(failure) if failure.kind == Kind::UnknownOutcome => {
-                (Outcome::Unknown, failure.message.clone())
-            }
-            Err(failure) => (Outcome::Failed, failure.message.clone()),
-        };
+        let (outcome, detail) = outcome_of(&confirmed, |_| String::new());
         self.log_request("redeploy", &id.to_string(), &reason, outcome, detail).await;
         let (current, deployment) = confirmed?;
         Ok(Redeployed {
@@ -185,7 +173,7 @@ impl Engine {
 }
 
 /// Returns the time of a request: AWS's, and later than each request before. Tags have a resolution of one second.
-fn next_time(record: &Record, instance: Option<&Instance>, now: DateTime<Utc>) -> DateTime<Utc> {
+pub(super) fn next_time(record: &Record, instance: Option<&Instance>, now: DateTime<Utc>) -> DateTime<Utc> {
     let copied = instance.and_then(|instance| instance.deployment.as_ref());
     let answered = instance.and_then(|instance| instance.rollout.as_ref()).map(|rollout| rollout.request);
     let earlier = record.deployment.iter().chain(copied).map(|request| request.at).chain(answered).max();

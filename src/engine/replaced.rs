@@ -1,8 +1,7 @@
 //! The switch of an environment to the database that its reset has claimed.
 
-use chrono::{SubsecRound as _, TimeDelta};
-
 use super::Engine;
+use super::redeploy::next_time;
 use crate::cloud::Result;
 use crate::domain::{
     DatabaseId, Deployment, FleetName, InstanceId, Number, Policy, Record, RecordId, TagChanges, lifecycle,
@@ -64,9 +63,7 @@ impl Engine {
             return Ok(Switched::Skipped("it uses another database now"));
         }
         // The instance tells requests apart by their time.
-        let earliest = user.deployment.as_ref().map(|last| last.at + TimeDelta::seconds(1));
-        let at = earliest.map_or(now, |earliest| earliest.max(now)).trunc_subsecs(0);
-        let deployment = Deployment { at, by: replacement.owner.clone() };
+        let deployment = Deployment { at: next_time(&user, None, now), by: replacement.owner.clone() };
         let database = fleet.database_id(replacement.number());
         let changes = TagChanges::use_database(&database, &deployment);
         let call = self.cloud.tag_record(&switch.record, &changes);

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::audit::outcome_of;
 use super::extend::check_not_ending;
 use super::launch::{Claim, ClaimContext, restore_time_of};
 use super::replaced::{Switch, Switched};
@@ -10,8 +11,8 @@ use super::{Engine, Failure, Kind};
 use crate::cloud::{Template, collect};
 use crate::domain::replacement::order;
 use crate::domain::{
-    DatabaseId, Environment, EnvironmentId, ErrorClass, Launch, Outcome, Policy, Purpose, Record, RecordId,
-    Replaces, RolloutState, TagChanges, Termination, World, lifecycle,
+    DatabaseId, Environment, EnvironmentId, Launch, Outcome, Policy, Purpose, Record, RecordId, Replaces,
+    RolloutState, TagChanges, Termination, World, lifecycle,
 };
 
 /// How long a deployment keeps a reset waiting. An instance that has not answered by then does not work on it.
@@ -53,16 +54,9 @@ impl Engine {
         check_resettable(user, policy, now, &what)?;
         let reason = format!("{} of {}", record.name, record.owner);
         let claimed = self.claim_for_reset(&world, &record, now, &what).await;
-        let (outcome, detail) = match &claimed {
-            Ok(claim) => {
-                let database = claim.environment.database_id();
-                (Outcome::Done, format!("{database} replaces {}", user.database_id()))
-            }
-            Err(failure) if failure.kind == Kind::UnknownOutcome => {
-                (Outcome::Unknown, failure.message.clone())
-            }
-            Err(failure) => (Outcome::Failed, failure.message.clone()),
-        };
+        let (outcome, detail) = outcome_of(&claimed, |claim| {
+            format!("{} replaces {}", claim.environment.database_id(), user.database_id())
+        });
         let number = claimed.as_ref().map(|claim| claim.environment.number);
         let restore_time = number.ok().and_then(|number| restore_time_of(&world, number));
         self.log_claim(Launch::RESET, &id.to_string(), &reason, restore_time, outcome, detail).await;
@@ -81,22 +75,14 @@ impl Engine {
         })
     }
 
-    /// Observes the fleet, and checks that it allows claims. Nothing has been changed yet, so a throttled call is repeated.
+    /// Observes the fleet, and checks that it allows claims.
     async fn observe_for_reset(&self, what: &str) -> Result<World, Failure> {
-        let mut tries = 1;
-        loop {
-            let result = match self.observe_uncached().await {
-                Ok(world) => self.check_claims_allowed(&world, what).map(|()| world),
-                Err(failure) => Err(failure),
-            };
-            match result {
-                Err(failure) if failure.kind == Kind::Throttled && tries < MAX_TRIES => {
-                    self.wait_before_retry(ErrorClass::Throttled, tries).await;
-                    tries += 1;
-                }
-                result => return result,
-            }
-        }
+        self.repeat_throttled(|| async {
+            let world = self.observe_uncached().await?;
+            self.check_claims_allowed(&world, what)?;
+            Ok(world)
+        })
+        .await
     }
 
     /// Claims a database by a replacement. If another reset of the environment has done so first, gives the claim up.

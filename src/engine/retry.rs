@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Engine;
 use crate::cloud::Result;
 use crate::domain::ErrorClass;
+use crate::failure::{Failure, Kind};
 
 /// How often a call is sent before its error is returned.
 pub(super) const MAX_TRIES: u32 = 5;
@@ -26,6 +27,23 @@ impl Engine {
             match call().await {
                 Err(error) if tries < MAX_TRIES && error.class.is_temporary() => {
                     self.wait_before_retry(error.class, tries).await;
+                    tries += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Repeats what changes nothing while AWS throttles it.
+    pub(super) async fn repeat_throttled<T, F>(&self, mut look: impl FnMut() -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        let mut tries = 1;
+        loop {
+            match look().await {
+                Err(failure) if failure.kind == Kind::Throttled && tries < MAX_TRIES => {
+                    self.wait_before_retry(ErrorClass::Throttled, tries).await;
                     tries += 1;
                 }
                 result => return result,

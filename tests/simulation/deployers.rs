@@ -19,19 +19,43 @@ use crate::mutants::Mutant;
 const SERVICES: [&str; 4] = ["auth", "catalog", "payments", "search"];
 
 pub(crate) struct Deployer {
-    pub(crate) engine: Engine,
-    pub(crate) reset_handle: ResetHandle,
+    engine: Engine,
+    reset_handle: ResetHandle,
     /// A second process, of another person.
-    pub(crate) partner: Engine,
-    pub(crate) partner_reset: ResetHandle,
-    pub(crate) random: ChaCha8Rng,
-    pub(crate) clock: Clock,
-    pub(crate) sim: SimCloud,
-    pub(crate) checker: SharedChecker,
-    pub(crate) crashes: bool,
+    partner: Engine,
+    partner_reset: ResetHandle,
+    random: ChaCha8Rng,
+    clock: Clock,
+    sim: SimCloud,
+    checker: SharedChecker,
+    crashes: bool,
 }
 
 impl Deployer {
+    /// A deployer with two processes, which `process` starts for a name each, with a generator of its own, so that the users stay the same.
+    pub(crate) fn new(
+        mut random: ChaCha8Rng,
+        sim: &SimCloud,
+        clock: &Clock,
+        checker: &SharedChecker,
+        crashes: bool,
+        process: impl Fn(&mut ChaCha8Rng, &str) -> (Engine, ResetHandle),
+    ) -> Self {
+        let (engine, reset_handle) = process(&mut random, "user-d");
+        let (partner, partner_reset) = process(&mut random, "user-e");
+        Self {
+            engine,
+            reset_handle,
+            partner,
+            partner_reset,
+            random,
+            clock: clock.clone(),
+            sim: sim.clone(),
+            checker: Arc::clone(checker),
+            crashes,
+        }
+    }
+
     /// Whether a seed has deployers. With a mutant of anything else it has none, because the seeds that show it are few.
     pub(crate) fn is_in(seed: u64, mutant: Option<Mutant>) -> bool {
         seed.is_multiple_of(3) && mutant.is_none_or(Mutant::is_of_deployments)

@@ -293,7 +293,14 @@ impl Simulation {
     }
 
     fn factory(&mut self, who: String, old: bool) -> ProcessFactory {
-        let error = if self.config.hostile { self.random.random_range(-300..300) } else { 0 };
+        let mut random = self.random.clone();
+        let factory = self.factory_from(&mut random, who, old);
+        self.random = random;
+        factory
+    }
+
+    fn factory_from(&self, random: &mut ChaCha8Rng, who: String, old: bool) -> ProcessFactory {
+        let error = if self.config.hostile { random.random_range(-300..300) } else { 0 };
         ProcessFactory {
             who,
             fleet: dev(),
@@ -304,7 +311,7 @@ impl Simulation {
             sim: self.sim.clone(),
             checker: Arc::clone(&self.checker),
             fault_switch: Arc::clone(&self.fault_switch),
-            random: ChaCha8Rng::seed_from_u64(self.random.random()),
+            random: ChaCha8Rng::seed_from_u64(random.random()),
         }
     }
 
@@ -316,37 +323,11 @@ impl Simulation {
         run_engine(factory, number.is_multiple_of(2), random)
     }
 
-    /// Draws from a generator of its own, so that the users stay the same.
     fn deployer(&self) -> Deployer {
-        let mut random = ChaCha8Rng::seed_from_u64(self.seed ^ 0xde_9107);
-        let mut process = |who: &str| {
-            let error = if self.config.hostile { random.random_range(-300..300) } else { 0 };
-            let mut factory = ProcessFactory {
-                who: who.to_owned(),
-                fleet: dev(),
-                old: false,
-                config: self.config.clone(),
-                true_clock: self.clock.clone(),
-                clock: self.clock.off_by(TimeDelta::seconds(error)),
-                sim: self.sim.clone(),
-                checker: Arc::clone(&self.checker),
-                fault_switch: Arc::clone(&self.fault_switch),
-                random: ChaCha8Rng::seed_from_u64(random.random()),
-            };
-            factory.process(CrashSchedule::never())
-        };
-        let ((engine, reset_handle), (partner, partner_reset)) = (process("user-d"), process("user-e"));
-        Deployer {
-            engine,
-            reset_handle,
-            partner,
-            partner_reset,
-            random,
-            clock: self.clock.clone(),
-            sim: self.sim.clone(),
-            checker: Arc::clone(&self.checker),
-            crashes: self.config.hostile,
-        }
+        let random = ChaCha8Rng::seed_from_u64(self.seed ^ 0xde_9107);
+        Deployer::new(random, &self.sim, &self.clock, &self.checker, self.config.hostile, |random, who| {
+            self.factory_from(random, who.to_owned(), false).process(CrashSchedule::never())
+        })
     }
 
     fn user(&mut self, number: u64, grace: TimeDelta) -> User {

@@ -55,7 +55,7 @@ impl Person {
             let limit = if crashes { self.random.random_range(0.1..20.0) } else { 20_000.0 };
             let actions = async {
                 self.act().await;
-                self.reset().await;
+                Box::pin(self.reset()).await;
             };
             let done = tokio::time::timeout(Duration::from_secs_f64(limit), actions).await;
             if done.is_ok() {

@@ -158,7 +158,14 @@ impl SwarmSimulation {
     }
 
     fn factory(&mut self, fleet: &SwarmFleet, who: &str) -> ProcessFactory {
-        let error = self.random.random_range(-300..300);
+        let mut random = self.random.clone();
+        let factory = self.factory_from(&mut random, fleet, who);
+        self.random = random;
+        factory
+    }
+
+    fn factory_from(&self, random: &mut ChaCha8Rng, fleet: &SwarmFleet, who: &str) -> ProcessFactory {
+        let error = random.random_range(-300..300);
         let name: FleetName = fleet.name.parse().unwrap();
         let who = if fleet.name == "dev" { who.to_owned() } else { format!("{name}/{who}") };
         let mut config = self.config.clone();
@@ -173,7 +180,7 @@ impl SwarmSimulation {
             sim: self.sim.clone(),
             checker: Arc::clone(&self.checker),
             fault_switch: Arc::clone(&self.fault_switch),
-            random: ChaCha8Rng::seed_from_u64(self.random.random()),
+            random: ChaCha8Rng::seed_from_u64(random.random()),
         }
     }
 
@@ -210,41 +217,13 @@ impl SwarmSimulation {
         }
     }
 
-    /// Draws from a generator of its own, so that the others stay the same.
     fn deployer(&self, fleet: &SwarmFleet) -> Deployer {
         let number = self.swarm.fleets.iter().position(|own| own.name == fleet.name).unwrap_or(0) as u64;
-        let mut random = ChaCha8Rng::seed_from_u64(self.seed ^ 0xde_9107 ^ number << 32);
-        let mut process = |who: &str| {
-            let error = random.random_range(-300..300);
-            let name: FleetName = fleet.name.parse().unwrap();
-            let mut config = self.config.clone();
-            config.hostile = self.swarm.has(Hazard::Crashes);
-            let mut factory = ProcessFactory {
-                who: if fleet.name == "dev" { who.to_owned() } else { format!("{name}/{who}") },
-                fleet: name,
-                old: false,
-                config,
-                true_clock: self.clock.clone(),
-                clock: self.clock.off_by(TimeDelta::seconds(error)),
-                sim: self.sim.clone(),
-                checker: Arc::clone(&self.checker),
-                fault_switch: Arc::clone(&self.fault_switch),
-                random: ChaCha8Rng::seed_from_u64(random.random()),
-            };
-            factory.process(CrashSchedule::never())
-        };
-        let ((engine, reset_handle), (partner, partner_reset)) = (process("user-d"), process("user-e"));
-        Deployer {
-            engine,
-            reset_handle,
-            partner,
-            partner_reset,
-            random,
-            clock: self.clock.clone(),
-            sim: self.sim.clone(),
-            checker: Arc::clone(&self.checker),
-            crashes: self.swarm.has(Hazard::Crashes),
-        }
+        let random = ChaCha8Rng::seed_from_u64(self.seed ^ 0xde_9107 ^ number << 32);
+        let crashes = self.swarm.has(Hazard::Crashes);
+        Deployer::new(random, &self.sim, &self.clock, &self.checker, crashes, |random, who| {
+            self.factory_from(random, fleet, who).process(CrashSchedule::never())
+        })
     }
 
     fn operator(&mut self) -> Operator {

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::version::VERSION;
 use crate::domain::environment::Reset;
 use crate::domain::progress::Estimates;
 use crate::domain::text::Untrusted;
@@ -35,9 +36,9 @@ impl<'w> ResetBody<'w> {
 }
 
 /// Document of `hatchery reset`; `done` once the instance uses the new database.
-pub(crate) fn reset(version: u32, fleet: &FleetName, started: &ResetStarted, done: bool) -> Value {
+pub(crate) fn reset(fleet: &FleetName, started: &ResetStarted, done: bool) -> Value {
     json!({
-        "version": version, "fleet": fleet, "id": started.environment, "database": started.database,
+        "version": VERSION, "fleet": fleet, "id": started.environment, "database": started.database,
         "replaces": started.replaces, "switched": started.switched || done, "done": done,
     })
 }

@@ -61,7 +61,7 @@ impl Planner<'_> {
             }
             if record.is_environment() {
                 self.maintain(claim);
-                self.deploy(claim);
+                self.delete_replaced(claim);
             }
         }
     }

@@ -179,8 +179,8 @@ impl Planner<'_> {
         }
     }
 
-    /// Tells the instance what to deploy, and deletes the database of an environment's own number once it uses another one.
-    pub(super) fn deploy(&mut self, claim: &Environment<'_>) {
+    /// Deletes the database of an environment's own number once it uses another one.
+    pub(super) fn delete_replaced(&mut self, claim: &Environment<'_>) {
         let record = claim.record;
         let (Some(current), Some(_)) = (claim.current, &record.deployment) else { return };
         let environment = record.environment.clone();

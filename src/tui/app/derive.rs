@@ -1,5 +1,6 @@
 //! Derives the rows from the world: after each observation, and again when the first text with a time in it expires.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -10,7 +11,7 @@ use crate::domain::cost;
 use crate::domain::environment::EnvironmentState;
 use crate::domain::health;
 use crate::domain::progress::{Estimates, Progress};
-use crate::domain::replacement;
+use crate::domain::replacement::DatabaseUsers;
 use crate::domain::{Database, DatabaseState, Endpoint, Environment, Hold, Policy, Pool, Target, World};
 use crate::tui::format::{self, TimedText};
 
@@ -154,14 +155,15 @@ impl Derivation<'_> {
     fn pool(&mut self, environments: &[EnvironmentRow]) -> PoolStatus {
         let (world, now) = (self.world, self.now);
         let (pool, holds) = (Pool::new(world), world.database_holds());
+        let users = DatabaseUsers::new(world);
+        let names: BTreeMap<_, _> =
+            environments.iter().rev().map(|row| (&row.id, row.name.as_str())).collect();
         let mut rows: Vec<_> = pool
             .databases
             .iter()
             .map(|(state, database)| {
-                let user = replacement::user_of(world, database);
-                let environment = environments.iter().find(|row| Some(&row.id) == user.as_ref());
-                let hold = holds.get(&database.number).copied();
-                self.pool_row(*state, database, environment.map(|row| row.name.as_str()), hold)
+                let name = users.of(database).and_then(|id| names.get(id)).copied();
+                self.pool_row(*state, database, name, holds.get(&database.number).copied())
             })
             .collect();
         rows.sort_by_key(|row| (row.state == DatabaseState::Claimed, row.state, row.number));

@@ -56,11 +56,7 @@ fn apply(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Launched(task, result) => return launched(model, task, result),
         Msg::Extended(task, result) => return extended(model, task, result),
         Msg::Held(task, target, result) => {
-            let result = result.map(|held| {
-                let until = format::short_date_time(held.expires_at, model.aws_now(), model.styles.zone);
-                let capped = if held.capped { ", the fleet's max-lifetime" } else { "" };
-                format!("{target} is held until {until}{capped}")
-            });
+            let result = result.map(|held| format!("{target} is held until {}", until(model, &held)));
             return finish(model, task, result);
         }
         Msg::Released(task, target, result) => {
@@ -175,12 +171,16 @@ fn launched(model: &mut Model, task: u64, result: Result<Launched, Failure>) -> 
 }
 
 fn extended(model: &mut Model, task: u64, result: Result<Extended, Failure>) -> Vec<Effect> {
-    let result = result.map(|extended| {
-        let until = format::short_date_time(extended.expires_at, model.aws_now(), model.styles.zone);
-        let capped = if extended.capped { ", the fleet's max-lifetime" } else { "" };
-        format!("{} extended to {until}{capped}", extended.environment)
-    });
+    let result =
+        result.map(|extended| format!("{} extended to {}", extended.environment, until(model, &extended)));
     finish(model, task, result)
+}
+
+/// Returns the end of an extension or a hold.
+fn until(model: &Model, kept: &Extended) -> String {
+    let at = format::short_date_time(kept.expires_at, model.aws_now(), model.styles.zone);
+    let capped = if kept.capped { ", the fleet's max-lifetime" } else { "" };
+    format!("{at}{capped}")
 }
 
 /// Shows the result of a task.
