@@ -12,7 +12,7 @@ use super::deployment::{DeploymentState, DeploymentStatus};
 use super::ids::{DatabaseId, EnvironmentId, Number};
 use super::instance::{Instance, InstanceState, Phase};
 use super::policy::Policy;
-use super::record::Record;
+use super::record::{LaunchFailure, Record};
 use super::replacement::Replacements;
 use super::tags::{TagChanges, key};
 use super::text::Untrusted;
@@ -70,6 +70,8 @@ pub struct Environment<'w> {
     pub current: Option<Number>,
     /// The reset in progress, until it uses the new database.
     pub reset: Option<Reset<'w>>,
+    /// The last reset that failed, until its database is deleted. The environment keeps the database that it had.
+    pub failed_reset: Option<&'w LaunchFailure>,
     /// Whether its database is gone, according to a complete listing; not for a launch that has not come so far.
     pub database_gone: bool,
     pub state: EnvironmentState,
@@ -120,6 +122,10 @@ impl<'w> Environment<'w> {
             let next = replacements.next(record);
             let reset =
                 next.map(|replacement| Reset { replacement, database: databases.get(replacement.number()) });
+            let failed = replacements.of_environment(record).iter().rev();
+            let failed_reset = failed
+                .filter(|replacement| current != Some(replacement.number()))
+                .find_map(|replacement| replacement.failure.as_ref());
             let mut environment = Self {
                 record,
                 instance,
@@ -128,6 +134,7 @@ impl<'w> Environment<'w> {
                 claimed,
                 current,
                 reset,
+                failed_reset,
                 database_gone,
                 state: EnvironmentState::Launching,
                 is_deployment_late: false,
@@ -208,6 +215,9 @@ impl<'w> Environment<'w> {
             }
         }
         problems.extend(self.deployment_problem());
+        let keeps = "; it keeps the database that it has";
+        problems
+            .extend(self.failed_reset.map(|failure| format!("its reset failed: {}{keeps}", failure.reason)));
         if !self.surplus.is_empty() {
             problems.push(format!("surplus instances: {}", self.surplus.len()));
         }

@@ -2,6 +2,7 @@
 
 mod cases;
 mod resets;
+mod stale;
 mod statuses;
 
 use std::collections::BTreeSet;

@@ -65,10 +65,8 @@ pub(crate) struct InvariantChecker {
     pub(crate) reaped: BTreeMap<String, DateTime<Utc>>,
     /// Databases for which an instance was launched, with its record.
     pub(crate) used: BTreeMap<String, String>,
-    /// The databases that each record has named, the last one last.
-    pub(crate) named: BTreeMap<String, Vec<String>>,
-    /// When a reset last gave a record's environment another database.
-    pub(crate) switched: BTreeMap<String, DateTime<Utc>>,
+    /// The databases that each record has named, the last one last, with the times of the requests to use them.
+    pub(crate) named: BTreeMap<String, Vec<(String, Option<DateTime<Utc>>)>>,
     /// Instances that are shutting down or terminated.
     ended: BTreeSet<String>,
     /// Databases that are being deleted.

@@ -60,14 +60,13 @@ impl InvariantChecker {
         if template.tags.contains_key(key::REPLACES) {
             return;
         }
+        let deployment = template.tags.get(key::DEPLOYMENT).and_then(|value| Deployment::parse(value));
         let named = self.named.entry(id.to_owned()).or_default();
-        if named.last() == Some(database) {
+        if named.last().is_some_and(|(last, _)| last == database) {
             return;
         }
-        let is_back = named.contains(database);
-        named.push(database.clone());
-        let deployment = template.tags.get(key::DEPLOYMENT).and_then(|value| Deployment::parse(value));
-        self.switched.extend(deployment.map(|deployment| (id.to_owned(), deployment.at)));
+        let is_back = named.iter().any(|(earlier, _)| earlier == database);
+        named.push((database.clone(), deployment.map(|deployment| deployment.at)));
         if is_back {
             self.violation(state, "I2", format!("{who} let {id} go back to {database}"));
         } else if !self.has_claimed(id, database) {
@@ -97,20 +96,23 @@ impl InvariantChecker {
         }
         let new = tags.get(key::DATABASE).cloned().unwrap_or_default();
         let exists = state.databases().any(|(id, own)| id == new && own.created_at.is_some());
-        let deployment = tags.get(key::DEPLOYMENT).and_then(|value| Deployment::parse(value));
-        // A later request may be another user's, who deploys services.
-        let switched = self.switched.get(record).copied();
-        let is_told = deployment.as_ref().is_some_and(|last| last.at + TimeDelta::minutes(59) <= state.now());
+        // The first switch away from it: its environment may have been reset again since.
+        let left = self.named.get(record).and_then(|named| {
+            let after = named.iter().position(|(database, _)| database == old).map_or(0, |at| at + 1);
+            named.get(after)?.1
+        });
+        let is_told = left.is_some_and(|left| left + TimeDelta::minutes(59) <= state.now());
         let uses = |instance: &SimInstance| {
             let rollout = instance.tags.get(key::ROLLOUT).and_then(|value| Rollout::parse(value));
             let is_done = rollout.is_some_and(|rollout| {
-                rollout.state == RolloutState::Done
-                    && switched.is_some_and(|switched| rollout.request >= switched)
+                rollout.state == RolloutState::Done && left.is_some_and(|left| rollout.request >= left)
             });
             find_record(instance) == Some(record) && is_done
         };
         if !exists || !(is_told || state.instances().any(|(_, instance)| uses(instance))) {
-            let what = format!("{who} deleted {old} of {name}, which is to use {new} since {deployment:?}");
+            let what = format!(
+                "{who} deleted {old} of {name}, which is to use another one since {left:?}, now {new}"
+            );
             self.violation(state, "I4", what);
         }
     }

@@ -25,6 +25,7 @@ mod faults;
 mod first_hour;
 mod foreign_answers;
 mod images;
+mod in_place;
 mod lambda;
 mod lifecycle;
 mod live_tail;

@@ -15,7 +15,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::stack::{deploy, deploy_with};
-use crate::support::account::Account;
+use crate::support::account::{Account, rfc3339};
 use crate::support::binary::{Run, command_through};
 use crate::support::image_builder::ImageBuilder;
 use crate::support::moto::Moto;
@@ -136,6 +136,19 @@ async fn roles_may_do_their_work() {
     }
     deployment.report_ready().await;
     for arguments in [
+        &["hold", "checkout-fix", "--for", "2h", "--why", "the chart is broken"][..],
+        &["hold", "checkout-fix", "--release"],
+        &["pin", "checkout-fix", "--until", &rfc3339(5 * 3_600)],
+        &["engine", "--once"],
+        &["engine", "--once"],
+        &["reset", "checkout-fix", "--yes"],
+        &["engine", "--once"],
+        &["engine", "--once"],
+    ] {
+        deployment.run(arguments).ok();
+    }
+    deployment.report_ready().await;
+    for arguments in [
         &["redeploy", "checkout-fix", "--service", "payments=f-124", "--service", "kyc=pr-7"][..],
         &["redeploy", "checkout-fix", "--default", "kyc"],
         &["engine", "--once"],
@@ -170,9 +183,14 @@ async fn roles_may_do_their_work() {
         request.context.contains_key("aws:RequestTag/hatchery:deployment")
             && request.context.contains_key("aws:RequestTag/hatchery:service.payments")
     };
-    let asked: BTreeSet<_> =
-        written.iter().filter(requests_deployment).map(|request| &request.resource).collect();
+    let asked = resources(&written, requests_deployment);
     assert_eq!(asked.len(), 2, "the record and the instance get the request: {asked:?}");
+    let requests_database = |request: &&Authorization| {
+        request.context.contains_key("aws:RequestTag/hatchery:deployment")
+            && request.context.contains_key("aws:RequestTag/hatchery:database")
+    };
+    let asked = resources(&written, requests_database);
+    assert_eq!(asked.len(), 2, "the record and the instance get the new database: {asked:?}");
     let removes = |request: &&Authorization| request.action == "ec2:DeleteTags";
     assert_eq!(written.iter().filter(removes).count(), 2, "the record and the instance lose the service");
     let company_tag = json!("payments");
@@ -191,6 +209,11 @@ async fn roles_may_do_their_work() {
     }
     let read = deployment.authorizations();
     assert_allowed(&deployment.policies, &READ_ONLY, &read);
+}
+
+/// The resources of the requests that match.
+fn resources(requests: &[Authorization], is_match: impl Fn(&&Authorization) -> bool) -> BTreeSet<&str> {
+    requests.iter().filter(is_match).map(|request| request.resource.as_str()).collect()
 }
 
 /// The dry runs of `hatchery doctor` are allowed where the real requests are. Without an environment, some have nothing to be about.

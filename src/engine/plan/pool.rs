@@ -31,8 +31,9 @@ pub(super) fn plan(planner: &mut Planner<'_>, pool: &Pool<'_>) {
 
     let failures = failures(planner, pool, &stuck);
     let returning = unusable(planner, pool);
-    surplus(planner, pool, &free, creating.len() + returning, &target);
     let missing = (target.wanted as usize).saturating_sub(free.len() + creating.len() + returning);
+    stale(planner, pool, free.len(), &target, missing > 0 && needs_room(planner, &failures));
+    surplus(planner, &free, creating.len() + returning, &target);
     top_up(planner, missing, &failures, &target);
 }
 
@@ -131,28 +132,52 @@ fn replace_unusable(planner: &mut Planner<'_>, database: &Database, patience: Du
     }
 }
 
-/// Retires stale databases once enough fresh ones are free, and fresh databases beyond the target. If the demand is unknown, retires none.
-fn surplus(planner: &mut Planner<'_>, pool: &Pool<'_>, free: &[&Database], creating: usize, target: &Target) {
-    let Some(keep) = target.keep else {
-        for database in pool.in_state(DatabaseState::Stale) {
-            planner.refuse("retire-database", database.id.to_string(), target.reason.clone());
-        }
-        return;
+/// Retires stale databases: all of them once enough fresh ones are free, and before that those beyond the target. If the ceiling leaves no room
+/// for a fresh one, retires the oldest, because each would wait for the other. If the demand is unknown, retires none.
+fn stale(planner: &mut Planner<'_>, pool: &Pool<'_>, free: usize, target: &Target, needs_room: bool) {
+    let mut stale: Vec<_> = pool.in_state(DatabaseState::Stale).collect();
+    stale.sort_by_key(|database| (database.snapshot_at, database.number));
+    let spare = target.wanted as usize;
+    let retired = match target.keep {
+        None => 0,
+        Some(_) if free >= spare => stale.len(),
+        Some(keep) => (free + stale.len()).saturating_sub(keep as usize).max(usize::from(needs_room)),
     };
-    let (spare, keep) = (target.wanted as usize, keep as usize);
-    for database in pool.in_state(DatabaseState::Stale) {
-        let environment = planner.environment(database.number);
-        if free.len() >= spare {
+    for (index, database) in stale.into_iter().enumerate() {
+        if index < retired {
+            let environment = planner.environment(database.number);
             let step = Step::Retire { environment, status: StatusClass::Usable };
             planner.push(step, "its snapshot, its settings or its age is not what the policy wants");
         } else {
-            let reason = format!(
-                "only {} of {spare} fresh databases are free; it stays until its replacement is free",
-                free.len()
-            );
+            let reason = if target.keep.is_some() {
+                format!(
+                    "only {free} of {spare} fresh databases are free; it stays until its replacement is free"
+                )
+            } else {
+                target.reason.clone()
+            };
             planner.refuse("retire-database", database.id.to_string(), reason);
         }
     }
+}
+
+/// Whether the ceiling alone prevents the next restore, and no deletion makes room for it.
+fn needs_room(planner: &Planner<'_>, failures: &RestoreFailures) -> bool {
+    let world = planner.world;
+    let can_restore = !failures.is_exhausted()
+        && failures.retry_at().is_none_or(|at| at <= planner.now)
+        && Restore::of_number(world, world.next_number()).is_ok();
+    let is_ending = |record: &Record| record.retirement && record.hold.is_none();
+    can_restore
+        && used_numbers(world).len() >= planner.policy.max_databases as usize
+        && !world.records.iter().any(is_ending)
+        && !world.databases.iter().any(|database| database.status_class() == StatusClass::Deleting)
+}
+
+/// Retires fresh databases beyond the target. If the demand is unknown, retires none.
+fn surplus(planner: &mut Planner<'_>, free: &[&Database], creating: usize, target: &Target) {
+    let Some(keep) = target.keep else { return };
+    let keep = keep as usize;
     // Databases that are still being created come first, because a launch may claim them.
     if creating == 0 && free.len() > keep {
         let mut oldest: Vec<_> = free.to_vec();

@@ -323,25 +323,6 @@ fn instance_of_an_earlier_record_is_an_orphan() {
 }
 
 #[test]
-fn stale_database_is_retired_once_replaced() {
-    let mut world = empty_world();
-    let mut stale = database(3);
-    stale.snapshot_at = Some(minutes_ago(3 * 24 * 60));
-    world.databases.items.push(stale);
-    world.fleet.policy.last_number = Number(3);
-    assert_eq!(actions(&planned(&world)), [("create-database", "hatchery-dev-4".to_owned())]);
-    let mut creating = database(4);
-    creating.status = "creating".into();
-    creating.endpoint = None;
-    creating.requested_at = Some(minutes_ago(5));
-    world.databases.items.push(creating);
-    world.fleet.policy.last_number = Number(4);
-    assert_eq!(actions(&planned(&world)), []);
-    world.databases.items[1] = database(4);
-    assert_eq!(actions(&planned(&world)), [("retire-database", "hatchery-dev-3".to_owned())]);
-}
-
-#[test]
 fn pool_stops_after_five_failed_restores() {
     let mut world = empty_world();
     world.fleet.policy.spare = Spare::Fixed(2);

@@ -226,3 +226,18 @@ fn replaced_number_leaves_room_for_another_database() {
     world.records.items.push(record(5));
     assert!(actions(&planned(&world)).iter().all(|(action, _)| *action != "create-database"));
 }
+
+/// The reason is on the record of the reset, which stays until its database is deleted.
+#[test]
+fn failed_reset_is_a_problem_of_its_environment() {
+    let mut world = resetting();
+    let problems = |world: &World| {
+        let environments = hatchery::domain::Environment::all(world, now());
+        environments.iter().find(|found| found.record.number() == Number(1)).unwrap().problems()
+    };
+    assert_eq!(problems(&world), [""; 0]);
+    let reason = "the new database hatchery-dev-9 is incompatible-network";
+    world.records.items[1].failure = Some(LaunchFailure { at: now(), reason: reason.into() });
+    ending(&mut world.records.items[1], 0);
+    assert_eq!(problems(&world), [format!("its reset failed: {reason}; it keeps the database that it has")]);
+}
