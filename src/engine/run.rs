@@ -33,8 +33,10 @@ const MAX_WAITING: Duration = Duration::from_hours(1);
 /// The observation interval while the dashboard is in the background.
 const UNWATCHED_INTERVAL: Duration = Duration::from_mins(3);
 
-/// The maximum factor by which throttling lengthens the interval.
+/// The maximum factor by which throttling lengthens the interval, and the longest interval that it leads to. Several looks per hour must be left
+/// for a fleet of which each second look is throttled.
 const MAX_SLOWDOWN: f64 = 8.0;
+const MAX_SLOWED_INTERVAL: Duration = Duration::from_mins(10);
 
 /// The delay of the next observation after this engine has changed something.
 const AFTER_CHANGE: Duration = Duration::from_secs(2);
@@ -373,7 +375,8 @@ impl EngineLoop {
         } else {
             (self.slowdown * 0.75).max(1.0)
         };
-        let interval = interval.mul_f64(self.slowdown).mul_f64(randomness);
+        let interval =
+            interval.mul_f64(self.slowdown).min(MAX_SLOWED_INTERVAL.max(interval)).mul_f64(randomness);
         // A step that is due needs a look that works.
         let due = if is_hindered { None } else { self.next_due() };
         interval.min(due.unwrap_or(interval)).max(Duration::from_millis(500))

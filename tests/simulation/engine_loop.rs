@@ -227,6 +227,18 @@ fn throttling_slows_the_loop_down() {
     });
 }
 
+/// Otherwise a fleet of which half of the looks are throttled can go without a whole one for an hour.
+#[test]
+fn throttled_loop_looks_every_ten_minutes() {
+    on_paused_time(async {
+        let (bed, _handle, events, mut from) = at_rest(RunOptions { refresh: 3 * MINUTE, ..options() }).await;
+        bed.script.fail("instances", ALWAYS, error(ErrorClass::Throttled));
+        bed.clock.sleep(120 * MINUTE).await;
+        let intervals = events.intervals(&mut from);
+        assert_about(&intervals[2..], 600.0);
+    });
+}
+
 #[test]
 fn loop_ends_when_its_handle_is_dropped() {
     on_paused_time(async {
