@@ -138,7 +138,7 @@ async fn roles_may_do_their_work() {
     for arguments in [
         &["hold", "checkout-fix", "--for", "2h", "--why", "the chart is broken"][..],
         &["hold", "checkout-fix", "--release"],
-        &["pin", "checkout-fix", "--until", &rfc3339(5 * 3_600)],
+        &["pin", "checkout-fix", "--until", &rfc3339(10 * 3_600)],
         &["engine", "--once"],
         &["engine", "--once"],
         &["reset", "checkout-fix", "--yes"],
@@ -192,7 +192,7 @@ async fn roles_may_do_their_work() {
     let asked = resources(&written, requests_database);
     assert_eq!(asked.len(), 2, "the record and the instance get the new database: {asked:?}");
     let removes = |request: &&Authorization| request.action == "ec2:DeleteTags";
-    assert_eq!(written.iter().filter(removes).count(), 2, "the record and the instance lose the service");
+    assert_eq!(resources(&written, removes).len(), 2, "the record and the instance lose the service");
     let company_tag = json!("payments");
     for action in ["ec2:CreateLaunchTemplate", "ec2:RunInstances", "rds:RestoreDBInstanceFromDBSnapshot"] {
         let is_tagged = |request: &Authorization| {
