@@ -117,6 +117,8 @@ struct DatabaseBody<'w> {
     id: &'w str,
     status: &'w Untrusted,
     endpoint: Option<&'w Untrusted>,
+    /// The percentage of its volume that is loaded, if that is known.
+    loaded_percent: Option<u8>,
 }
 
 /// Document of `hatchery ls`.
@@ -166,6 +168,7 @@ pub(crate) fn environment<'w>(
             id: database.id.as_str(),
             status: &database.status,
             endpoint: database.endpoint.as_ref(),
+            loaded_percent: database.hydration.percent(),
         }),
         reset: environment.reset.as_ref().map(|reset| ResetBody::new(reset, estimates, now)),
         services: &record.services,
@@ -227,6 +230,8 @@ struct PoolDatabase<'w> {
     snapshot: Option<&'w str>,
     snapshot_at: Option<DateTime<Utc>>,
     created_at: Option<DateTime<Utc>>,
+    /// The percentage of its volume that is loaded, if that is known.
+    loaded_percent: Option<u8>,
     endpoint: Option<&'w Untrusted>,
     hold: Option<HoldBody<'w>>,
 }
@@ -249,6 +254,7 @@ pub(crate) fn pool<'w>(world: &'w World, refused: &'w [Refusal], now: DateTime<U
         snapshot: database.snapshot.as_ref().map(SnapshotId::as_str),
         snapshot_at: database.snapshot_at,
         created_at: database.created_at,
+        loaded_percent: database.hydration.percent(),
         endpoint: database.endpoint.as_ref(),
         hold: holds.get(&database.number).map(|hold| HoldBody::new(hold)),
     });

@@ -97,6 +97,9 @@ pub(crate) fn line<'r>(
             add("HitsInLastDay", "Count", to_u64(hits));
             add("MissesInLastDay", "Count", to_u64(misses));
         }
+        if let Some(warm) = fleet.warm_hits {
+            add("WarmHitsInLastDay", "Count", to_u64(warm));
+        }
         if let Some(age) = fleet.last_pass {
             add("LastPassSeconds", "Seconds", age);
         }
@@ -199,6 +202,7 @@ mod tests {
             overdue: 7,
             restore: Some(900),
             hits: Some((8, 1)),
+            warm_hits: Some(5),
             last_pass: Some(300),
         };
         let at = chrono::DateTime::from_timestamp(1_800_000_000, 0);
@@ -228,6 +232,7 @@ mod tests {
                 ("RestoreSeconds", 900),
                 ("HitsInLastDay", 8),
                 ("MissesInLastDay", 1),
+                ("WarmHitsInLastDay", 5),
                 ("LastPassSeconds", 300),
             ]
         );

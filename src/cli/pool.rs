@@ -42,11 +42,12 @@ pub(crate) async fn run(context: &Context<'_>) -> Result<(), Failure> {
             state.to_string(),
             database.status.to_string(),
             users.of(database).map(ToString::to_string).unwrap_or_default(),
+            database.hydration.describe().unwrap_or_default(),
             database.snapshot_at.map(|at| table::relative_time(at, now)).unwrap_or_default(),
             database.endpoint.as_ref().map(ToString::to_string).unwrap_or_default(),
         ]
     });
-    let headings = ["ID", "STATE", "STATUS", "ENVIRONMENT", "SNAPSHOT", "ENDPOINT"];
+    let headings = ["ID", "STATE", "STATUS", "ENVIRONMENT", "VOLUME", "SNAPSHOT", "ENDPOINT"];
     let databases = table::render(&headings, rows.collect(), "There are no databases.");
 
     let target = Target::new(&world, &world.fleet.policy, now);

@@ -91,11 +91,13 @@ impl SimCloud {
         state.scenario.faults = Faults { page, lag: 0.0, ..Faults::default() };
         state.zone_out = None;
         // What the account's network and RDS sell is no fault.
-        let Strictness { two_tag_calls, initialization, database_zones, unsold_zones, .. } =
-            std::mem::take(&mut state.scenario.strictness);
+        let Strictness {
+            two_tag_calls, initialization, loading_minutes, database_zones, unsold_zones, ..
+        } = std::mem::take(&mut state.scenario.strictness);
         let facts = Strictness {
             two_tag_calls,
             initialization,
+            loading_minutes,
             database_zones,
             unsold_zones,
             ..Strictness::default()

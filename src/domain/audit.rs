@@ -68,6 +68,9 @@ pub struct AuditEvent {
     /// For a launch with a usable database: the duration of its restore in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restore_seconds: Option<u64>,
+    /// For a launch with a usable database: the percentage of its volume that was loaded, if that was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loaded_percent: Option<u8>,
 }
 
 impl AuditEvent {
@@ -114,8 +117,18 @@ mod tests {
         let at = DateTime::UNIX_EPOCH;
         let (who, target) = ("amy".into(), "dev-12".into());
         let (reason, detail) = Default::default();
-        AuditEvent { at, who, action: action.into(), target, reason, outcome, detail, restore_seconds: None }
-            .summary()
+        AuditEvent {
+            at,
+            who,
+            action: action.into(),
+            target,
+            reason,
+            outcome,
+            detail,
+            restore_seconds: None,
+            loaded_percent: None,
+        }
+        .summary()
     }
 
     #[test]

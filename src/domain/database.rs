@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::company_tags::CompanyTags;
+use super::hydration::Hydration;
 use super::ids::{DatabaseId, EnvironmentId, FleetName, Number, RecordId, SnapshotId};
 use super::step_failure::StepFailure;
 use super::tags::{self, TagChanges, Tags, key, role};
@@ -80,6 +81,9 @@ pub struct Database {
     pub orphan_since: Option<DateTime<Utc>>,
     /// The time of the first sweep that found it busy, stopped or failed although it had been usable.
     pub unusable_since: Option<DateTime<Utc>>,
+    pub hydration: Hydration,
+    /// Whether a tag says that RDS loaded its volume.
+    pub loading_seen: bool,
     /// The step on it that AWS refuses.
     pub failed_step: Option<StepFailure>,
 }
@@ -92,6 +96,8 @@ pub struct DatabaseAttributes {
     pub endpoint: Option<Untrusted>,
     pub created_at: Option<DateTime<Utc>>,
     pub zone: Option<Untrusted>,
+    /// The percentage of its volume that is loaded, while RDS reports that it loads it.
+    pub loaded: Option<u8>,
 }
 
 impl Database {
@@ -103,6 +109,7 @@ impl Database {
             let id = attributes.id.as_str();
             return Some(Err(Unreadable::new(UnreadableKind::Database, id, fleet, number, tags)));
         }
+        let loading_seen = tags.contains_key(key::LOADING_SEEN);
         Some(Ok(Self {
             id: attributes.id,
             number,
@@ -121,6 +128,8 @@ impl Database {
             record: tags.get(key::RECORD).map(RecordId::new),
             orphan_since: tags::parse_time(tags, key::ORPHAN_SINCE),
             unusable_since: tags::parse_time(tags, key::UNUSABLE_SINCE),
+            hydration: Hydration::new(attributes.loaded, loading_seen),
+            loading_seen,
             failed_step: StepFailure::parse(tags),
         }))
     }

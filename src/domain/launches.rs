@@ -11,6 +11,8 @@ pub struct Launch {
     pub at: DateTime<Utc>,
     /// The duration of its database's restore; `None` if the restore was unfinished or the duration is unknown.
     pub restore: Option<Duration>,
+    /// The percentage of its database's volume that was loaded; `None` if that is unknown.
+    pub loaded: Option<u8>,
 }
 
 impl Launch {
@@ -24,8 +26,11 @@ impl Launch {
     #[must_use]
     pub fn parse(event: &AuditEvent) -> Option<Self> {
         let takes_database = event.action == Self::ACTION || event.action == Self::RESET;
-        (takes_database && event.outcome == Outcome::Done)
-            .then(|| Self { at: event.at, restore: event.restore_seconds.map(Duration::from_secs) })
+        (takes_database && event.outcome == Outcome::Done).then(|| Self {
+            at: event.at,
+            restore: event.restore_seconds.map(Duration::from_secs),
+            loaded: event.loaded_percent,
+        })
     }
 }
 
@@ -102,7 +107,7 @@ mod tests {
     }
 
     fn launch(minute: i64) -> Launch {
-        Launch { at: at(minute), restore: None }
+        Launch { at: at(minute), restore: None, loaded: None }
     }
 
     #[test]
@@ -130,6 +135,7 @@ mod tests {
             outcome: Outcome::Done,
             detail: "".into(),
             restore_seconds: None,
+            loaded_percent: None,
         };
         let events = [event(1, "dev-1"), event(1, "dev-1"), event(1, "dev-2"), event(2, "dev-1")];
         let launches = crate::domain::audit::distinct(events);
@@ -147,9 +153,10 @@ mod tests {
             outcome,
             detail: "".into(),
             restore_seconds: Some(900),
+            loaded_percent: None,
         };
         let launch = Launch::parse(&event("launch", Outcome::Done)).unwrap();
-        assert_eq!(launch, Launch { at: at(1), restore: Some(Duration::from_mins(15)) });
+        assert_eq!(launch, Launch { at: at(1), restore: Some(Duration::from_mins(15)), loaded: None });
         assert_eq!(Launch::parse(&event("launch", Outcome::Failed)), None);
         assert_eq!(Launch::parse(&event("launch-instance", Outcome::Done)), None);
     }

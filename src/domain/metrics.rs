@@ -39,6 +39,8 @@ pub struct FleetMetrics {
     pub restore: Option<u64>,
     /// The launches of the last 24 hours that found a free database, and those that did not; known with `spare=auto` only.
     pub hits: Option<(usize, usize)>,
+    /// Those of the launches that found a free database whose volume was loaded as a whole.
+    pub warm_hits: Option<usize>,
     /// The age of the last recorded pass.
     pub last_pass: Option<u64>,
 }
@@ -68,12 +70,11 @@ impl FleetMetrics {
         let restored =
             world.databases.iter().filter_map(|found| Some((found.created_at?, found.restore_time()?)));
         let launches = world.launches.as_ref().ok().and_then(Option::as_ref);
-        let hits = launches.map(|launches| {
-            let recent = launches.iter().filter(|launch| launch.at > now - TimeDelta::hours(24));
-            let (hits, misses): (Vec<&Launch>, Vec<&Launch>) =
-                recent.partition(|launch| launch.restore.is_some());
-            (hits.len(), misses.len())
-        });
+        let recent =
+            launches.map(|launches| launches.iter().filter(|launch| launch.at > now - TimeDelta::hours(24)));
+        let found =
+            recent.map(|recent| recent.partition::<Vec<&Launch>, _>(|launch| launch.restore.is_some()));
+        let is_warm = |launch: &&&Launch| launch.loaded == Some(100);
         Self {
             free: pool.count(DatabaseState::Free),
             creating: pool.count(DatabaseState::Creating),
@@ -84,7 +85,8 @@ impl FleetMetrics {
             environments: environments.len(),
             overdue: due.map_or(0, seconds_since),
             restore: restored.max().map(|(_, took)| took.as_secs()),
-            hits,
+            hits: found.as_ref().map(|(hits, misses)| (hits.len(), misses.len())),
+            warm_hits: found.as_ref().map(|(hits, _)| hits.iter().filter(is_warm).count()),
             last_pass: world.fleet.last_pass.as_ref().map(|last| seconds_since(last.at)),
         }
     }

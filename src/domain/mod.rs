@@ -17,6 +17,7 @@ pub mod format;
 pub mod health;
 pub mod hold;
 pub mod hours;
+pub mod hydration;
 pub mod ids;
 pub mod instance;
 pub mod ip_ranges;
@@ -49,6 +50,7 @@ pub use error::{CloudError, ErrorClass};
 pub use fleet::{Fleet, Image, LastPass, NewFleet, Subnet};
 pub use hold::Hold;
 pub use hours::Hours;
+pub use hydration::Hydration;
 pub use ids::{
     DatabaseId, EnvironmentId, FleetName, ImageId, InstanceId, InvalidName, Label, Number, RecordId,
     SnapshotId, SubnetId,

@@ -23,6 +23,8 @@ pub struct Policy {
     pub spare: Spare,
     /// The percentage of launches that should find a free database; for `spare=auto`.
     pub pool_hit_rate: f64,
+    /// The percentage of a restored volume from which on its database is free; 0 for any.
+    pub free_from: u8,
     /// The minimum target of `spare=auto` during [`Self::hours`].
     pub spare_min: u32,
     /// The maximum target of `spare=auto`.
@@ -135,6 +137,7 @@ impl Policy {
         Self {
             spare: Spare::Fixed(1),
             pool_hit_rate: 99.0,
+            free_from: 0,
             spare_min: 0,
             spare_max: 10,
             hours: None,
@@ -347,6 +350,7 @@ macro_rules! setting {
 pub static SETTINGS: &[Setting] = &[
     setting!(Pool, "spare", "target number of free databases, or auto: from the launches of the last weeks", spare spare),
     setting!(Pool, "pool-hit-rate", "spare=auto: percentage of launches that should find a free database", percent pool_hit_rate),
+    setting!(Pool, "free-from", "percentage of a database's volume that RDS must have loaded until it is free; 0 for any", loaded free_from),
     setting!(Pool, "spare-min", "spare=auto: minimum number of free databases during the hours", count spare_min),
     setting!(Pool, "spare-max", "spare=auto: maximum number of free databases", count spare_max),
     setting!(Pool, "hours", "spare=auto: working hours, such as Mon-Fri 07:00-19:00 Europe/Berlin; empty means always", hours hours),
@@ -414,6 +418,10 @@ kind!(percent: f64, |v| match v.trim_end_matches('%').trim_end().parse() {
     Ok(percent) if (1.0..=100.0).contains(&percent) => Ok(percent),
     _ => Err("use a percentage from 1 to 100, such as 99"),
 }, f64::to_string);
+kind!(loaded: u8, |v| match v.trim_end_matches('%').trim_end().parse() {
+    Ok(percent) if percent <= 100 => Ok(percent),
+    _ => Err("use a percentage from 0 to 100, such as 80"),
+}, u8::to_string);
 kind!(hours: Option<Hours>, |v| if v.is_empty() { Ok(None) } else if v.chars().count() > MAX_VALUE_CHARS {
     Err("use up to 256 characters")
 } else {

@@ -1,5 +1,6 @@
 //! The states of the pool's databases, and the order in which launches claim them.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -31,9 +32,9 @@ use super::world::World;
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
 pub enum DatabaseState {
-    /// Usable, not stale and not claimed.
+    /// Usable, loaded as far as the policy wants, not stale and not claimed.
     Free,
-    /// Being restored and not claimed.
+    /// Being restored or loaded, and not claimed.
     Creating,
     /// Not claimed, and unavailable for a while: stopped, or in maintenance.
     Busy,
@@ -99,9 +100,9 @@ impl<'w> Pool<'w> {
         self.databases.iter().filter(move |(s, _)| *s == state).map(|(_, database)| *database)
     }
 
-    /// Returns the databases that a launch can claim, best first: free ones from the oldest, then stale ones from the newest, because they are
-    /// usable now, then those being restored from the oldest, because they are the first to be usable. A restore that takes unusually long comes
-    /// last, and one that is overdue not at all.
+    /// Returns the databases that a launch can claim, best first: free ones, then those that are usable but still loaded, each by how much of them
+    /// is loaded and then from the oldest; then stale ones from the newest, because they are usable now, then those being restored from the
+    /// oldest, because they are the first to be usable. A restore that takes unusually long comes last, and one that is overdue not at all.
     #[must_use]
     pub fn claimable(&self, now: DateTime<Utc>) -> Vec<&'w Database> {
         let by_age = |state| {
@@ -110,11 +111,16 @@ impl<'w> Pool<'w> {
             databases
         };
         let stale = by_age(DatabaseState::Stale).into_iter().rev();
-        let free = by_age(DatabaseState::Free).into_iter();
-        let mut creating = by_age(DatabaseState::Creating);
+        let (mut loading, mut creating): (Vec<_>, Vec<_>) =
+            by_age(DatabaseState::Creating).into_iter().partition(|database| database.is_ready());
+        let mut free = by_age(DatabaseState::Free);
+        // The sorts are stable.
+        for usable in [&mut free, &mut loading] {
+            usable.sort_by_key(|database| Reverse(database.hydration.rank()));
+        }
         creating.retain(|database| !database.is_overdue(now));
         creating.sort_by_key(|database| since(database) + SLOW_RESTORE <= now);
-        free.chain(stale).chain(creating).collect()
+        free.into_iter().chain(loading).chain(stale).chain(creating).collect()
     }
 }
 
@@ -131,6 +137,7 @@ fn state(database: &Database, claimed: bool, latest: Option<&Snapshot>, policy: 
         StatusClass::Pending => DatabaseState::Creating,
         StatusClass::Busy | StatusClass::Stopped => DatabaseState::Busy,
         StatusClass::Usable if is_stale(database, latest, policy) => DatabaseState::Stale,
+        StatusClass::Usable if !database.hydration.is_at_least(policy.free_from) => DatabaseState::Creating,
         StatusClass::Usable => DatabaseState::Free,
     }
 }

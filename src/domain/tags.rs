@@ -57,6 +57,8 @@ pub mod key {
     pub const ORPHAN_SINCE: &str = "hatchery:orphan-since";
     /// On databases: the time of the first sweep that found it busy, stopped or failed although it had been usable, RFC 3339.
     pub const UNUSABLE_SINCE: &str = "hatchery:unusable-since";
+    /// On databases: when RDS was first seen to load its volume, RFC 3339; see [`crate::domain::Hydration`].
+    pub const LOADING_SEEN: &str = "hatchery:loading-seen";
     /// The step on this resource that AWS refuses; see [`crate::domain::StepFailure`].
     pub const FAILED_STEP: &str = "hatchery:failed-step";
     /// Settings of the policy that commands and engines write by themselves.

@@ -212,6 +212,10 @@ impl Actor<'_> {
                 };
                 skip_if_gone(cloud.tag_database(database, &changes).await)
             }
+            Step::NoteLoading { database } => {
+                let changes = TagChanges::new().set_time(key::LOADING_SEEN, self.now);
+                skip_if_gone(cloud.tag_database(database, &changes).await)
+            }
             Step::StartDatabase { database } => skip_if_gone(cloud.start_database(database).await),
             Step::RestoreTags { what } => self.restore_tags(what).await,
             Step::TerminateInstance { environment, instance, reason } => {

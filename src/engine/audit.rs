@@ -1,10 +1,10 @@
 //! Writes to the audit log, one event per step or request. A failed write is reported to the front end.
 
 use std::sync::PoisonError;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::launch::Found;
 use super::{Engine, Event, StepReport};
 use crate::cloud::Result;
 use crate::domain::{AuditEvent, Outcome};
@@ -38,7 +38,7 @@ impl Engine {
         action: &str,
         target: &str,
         reason: &str,
-        restore: Option<Duration>,
+        found: Option<Found>,
         outcome: Outcome,
         detail: String,
     ) {
@@ -50,7 +50,8 @@ impl Engine {
             reason: self.with_request(reason).into(),
             outcome,
             detail: detail.into(),
-            restore_seconds: restore.map(|restore| restore.as_secs()),
+            restore_seconds: found.map(|found| found.restore.as_secs()),
+            loaded_percent: found.and_then(|found| found.hydration.percent()),
         };
         self.log(vec![event]).await;
     }
@@ -83,6 +84,7 @@ impl Engine {
                 outcome: report.outcome,
                 detail: report.detail.as_str().into(),
                 restore_seconds: None,
+                loaded_percent: None,
             })
             .collect();
         self.log(events).await;

@@ -11,8 +11,8 @@ use crate::domain::format::format_exact_duration;
 use crate::domain::policy::MIN_TTL;
 use crate::domain::record::{MAX_NOTE_CHARS, max_services};
 use crate::domain::{
-    CompanyTags, Database, ErrorClass, FleetName, InstanceId, Label, Launch, NewEnvironment, Number, Outcome,
-    Policy, Purpose, SubnetId, World, text,
+    CompanyTags, ErrorClass, FleetName, Hydration, InstanceId, Label, Launch, NewEnvironment, Number,
+    Outcome, Policy, Purpose, SubnetId, World, text,
 };
 use crate::failure::{Failure, Kind};
 
@@ -66,10 +66,10 @@ impl Engine {
             Ok(None) => (Outcome::Unknown, format!("no instance yet, with {database}")),
             Err(failure) => (Outcome::Failed, failure.message.clone()),
         };
-        let restore_time = restore_time_of(&world, claim.environment.number);
+        let found = Found::new(&world, claim.environment.number);
         let target = claim.environment.to_string();
         let reason = format!("as {}", request.name);
-        self.log_claim(Launch::ACTION, &target, &reason, restore_time, outcome, detail).await;
+        self.log_claim(Launch::ACTION, &target, &reason, found, outcome, detail).await;
         Ok(Launched {
             environment: claim.environment,
             record: claim.record,
@@ -195,10 +195,21 @@ fn purpose(
     }))
 }
 
-/// Returns how long the restore of a claimed database took, if it was usable when it was claimed.
-pub(super) fn restore_time_of(world: &World, number: Number) -> Option<Duration> {
-    let claimed = world.databases.iter().find(|database| database.number == number);
-    claimed.filter(|database| database.is_ready()).and_then(Database::restore_time)
+/// What a claim found: a database that was usable.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found {
+    /// How long its restore took.
+    pub(super) restore: Duration,
+    pub(super) hydration: Hydration,
+}
+
+impl Found {
+    /// Returns `None` if the database was not usable when it was claimed, or the duration of its restore is unknown.
+    pub(super) fn new(world: &World, number: Number) -> Option<Self> {
+        let database = world.databases.iter().find(|database| database.number == number)?;
+        let restore = database.restore_time().filter(|_| database.is_ready())?;
+        Some(Self { restore, hydration: database.hydration })
+    }
 }
 
 /// Refuses a name that looks like an id, because a command on it would be meant for another environment.

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::audit::outcome_of;
 use super::extend::check_not_ending;
-use super::launch::{Claim, ClaimContext, restore_time_of};
+use super::launch::{Claim, ClaimContext, Found};
 use super::replaced::{Switch, Switched};
 use super::retry::{MAX_TRIES, RETRY_DELAY};
 use super::{Engine, Failure, Kind};
@@ -58,8 +58,8 @@ impl Engine {
             format!("{} replaces {}", claim.environment.database_id(), user.database_id())
         });
         let number = claimed.as_ref().map(|claim| claim.environment.number);
-        let restore_time = number.ok().and_then(|number| restore_time_of(&world, number));
-        self.log_claim(Launch::RESET, &id.to_string(), &reason, restore_time, outcome, detail).await;
+        let found = number.ok().and_then(|number| Found::new(&world, number));
+        self.log_claim(Launch::RESET, &id.to_string(), &reason, found, outcome, detail).await;
         let claim = claimed?;
         self.register_own_request(&record.id);
         self.register_own_request(&claim.record);

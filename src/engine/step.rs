@@ -102,6 +102,11 @@ pub enum Step {
         /// Whether to set or to remove the mark.
         marked: bool,
     },
+    /// Records that RDS loads the volume of a database, so that the end of the loading can be told from a database without reports.
+    NoteLoading {
+        /// The database.
+        database: DatabaseId,
+    },
     /// Starts a stopped database.
     StartDatabase {
         /// The stopped database.
@@ -299,6 +304,7 @@ impl Step {
             Self::MarkReaping { .. }
             | Self::Orphan { .. }
             | Self::Unusable { .. }
+            | Self::NoteLoading { .. }
             | Self::EndReplacement { .. }
             | Self::CountFailedRestores { .. }
             | Self::ResetFailedRestores => Priority::Mark,
@@ -333,6 +339,7 @@ impl Step {
             Self::Orphan { marked: false, .. } => "unmark-orphan",
             Self::Unusable { marked: true, .. } => "mark-unusable",
             Self::Unusable { marked: false, .. } => "unmark-unusable",
+            Self::NoteLoading { .. } => "note-loading",
             Self::StartDatabase { .. } => "start-database",
             Self::RestoreTags { .. } => "restore-tags",
             Self::TerminateInstance { .. } => "terminate-instance",
@@ -372,6 +379,7 @@ impl Step {
             | Self::Orphan { what: Orphan::Instance(instance), .. } => instance.to_string(),
             Self::Orphan { what: Orphan::Database(database), .. }
             | Self::Unusable { database, .. }
+            | Self::NoteLoading { database }
             | Self::StartDatabase { database }
             | Self::CreateDatabase { database, .. } => database.to_string(),
             Self::RestoreTags { what } => what.id.to_string(),
@@ -426,6 +434,7 @@ impl Step {
                 Some(Resource::Database(environment.database_id()))
             }
             Self::Unusable { database, .. }
+            | Self::NoteLoading { database }
             | Self::StartDatabase { database }
             | Self::Orphan { what: Orphan::Database(database), .. } => {
                 Some(Resource::Database(database.clone()))

@@ -37,6 +37,7 @@ fn mornings(until: DateTime<Utc>, per_day: i64) -> Launches {
         (0..per_day).map(move |n| Launch {
             at: day + TimeDelta::minutes(600 + n),
             restore: Some(Duration::from_mins(15)),
+            loaded: None,
         })
     });
     Launches::new(since, until, launches.collect())
@@ -79,7 +80,8 @@ fn target_is_zero_outside_the_hours() {
     let mut early = mornings(at("02T05:00:00"), 0);
     for world in [auto_world(early.clone()), {
         let opening = at("02T07:00:00");
-        let each_day = (1..57).map(|day| Launch { at: opening - TimeDelta::days(day), restore: None });
+        let each_day =
+            (1..57).map(|day| Launch { at: opening - TimeDelta::days(day), restore: None, loaded: None });
         early = Launches::new(opening - TimeDelta::weeks(8), at("02T05:00:00"), each_day.collect());
         auto_world(early)
     }] {
@@ -117,6 +119,7 @@ fn launches_of_the_day_change_the_target() {
             (0..20).map(move |n| Launch {
                 at: at("02T08:00:00") - TimeDelta::days(day) + TimeDelta::minutes(n * 24),
                 restore: None,
+                loaded: None,
             })
         });
         auto_world(Launches::new(until - TimeDelta::weeks(8), until, all.collect()))
@@ -154,7 +157,7 @@ fn unknown_history_retires_nothing() {
 
 #[test]
 fn short_history_uses_the_default() {
-    let first = Launch { at: at("02T09:00:00"), restore: None };
+    let first = Launch { at: at("02T09:00:00"), restore: None, loaded: None };
     let world = auto_world(Launches::new(at("01T00:00:00"), at("02T12:00:00"), vec![first]));
     let young = target(&world, at("02T12:00:00"));
     assert_eq!((young.wanted, young.keep), (1, None));
@@ -173,8 +176,11 @@ fn surplus_is_retired_only_if_not_needed_soon() {
 #[test]
 fn rare_launches_reach_the_hit_rate() {
     // Two a week, never at the same time: only a database at all hours meets ninety-nine in a hundred.
-    let odd = (0..16)
-        .map(|n| Launch { at: at("02T00:00:00") - TimeDelta::minutes(n * 5_217 + 100), restore: None });
+    let odd = (0..16).map(|n| Launch {
+        at: at("02T00:00:00") - TimeDelta::minutes(n * 5_217 + 100),
+        restore: None,
+        loaded: None,
+    });
     let mut world =
         auto_world(Launches::new(at("02T00:00:00") - TimeDelta::weeks(8), at("02T00:00:00"), odd.collect()));
     world.fleet.policy.hours = None;
@@ -188,7 +194,7 @@ prop_compose! {
         minutes in prop::collection::vec(0_i64..(8 * 7 * 24 * 60), 0..300),
         restore in 60_u64..10_000,
     ) -> Launches {
-        let launch = |minutes| Launch { at: minutes_ago(minutes), restore: Some(Duration::from_secs(restore)) };
+        let launch = |minutes| Launch { at: minutes_ago(minutes), restore: Some(Duration::from_secs(restore)), loaded: None };
         Launches::new(minutes_ago(8 * 7 * 24 * 60), now(), minutes.into_iter().map(launch).collect())
     }
 }

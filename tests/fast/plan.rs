@@ -1,6 +1,7 @@
 //! The plan: properties over random worlds, and single cases.
 
 mod cases;
+mod hydration;
 mod resets;
 mod stale;
 mod statuses;
@@ -148,6 +149,11 @@ fn apply(world: &mut World, step: &Step) {
         Step::Unusable { database, marked } => {
             for found in world.databases.items.iter_mut().filter(|d| d.id == *database) {
                 found.unusable_since = marked.then(now);
+            }
+        }
+        Step::NoteLoading { database } => {
+            for found in world.databases.items.iter_mut().filter(|d| d.id == *database) {
+                found.loading_seen = true;
             }
         }
         Step::StartDatabase { database } => {
@@ -316,6 +322,7 @@ proptest! {
             endpoint: None,
             created_at: None,
             zone: None,
+            loaded: None,
         };
         let database = Database::parse(&fleet_name(), facts, &tags);
         prop_assert_eq!(database.is_some(), has_name);

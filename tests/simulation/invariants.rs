@@ -12,7 +12,7 @@ use crate::alive::Alive;
 use crate::deployments::Deployments;
 use crate::ownership::{Ownership, find_record, fleet_of, is_pool, record_name};
 use crate::refusal_counts::{MAX_REFUSALS, RefusalCounts};
-use crate::reset_invariants::names_other;
+use crate::reset_invariants::{Switches, names_other};
 use crate::swarm::is_reported;
 
 /// How long an engine may still act on the state before an unconfirmed extension: a read authorises a change for 5 s, and reads
@@ -65,8 +65,8 @@ pub(crate) struct InvariantChecker {
     pub(crate) reaped: BTreeMap<String, DateTime<Utc>>,
     /// Databases for which an instance was launched, with its record.
     pub(crate) used: BTreeMap<String, String>,
-    /// The databases that each record has named, the last one last, with the times of the requests to use them.
-    pub(crate) named: BTreeMap<String, Vec<(String, Option<DateTime<Utc>>)>>,
+    /// The databases that each record has named.
+    pub(crate) named: BTreeMap<String, Switches>,
     /// Instances that are shutting down or terminated.
     ended: BTreeSet<String>,
     /// Databases that are being deleted.

@@ -291,6 +291,7 @@ pub(crate) fn true_world(state: &State, name: &FleetName) -> Option<World> {
             endpoint: database.endpoint.as_deref().map(Into::into),
             created_at: database.created_at,
             zone: Some(database.zone.as_str().into()),
+            loaded: state.loaded(database, now),
         };
         Database::parse(name, attributes, &database.tags)
     });

@@ -12,7 +12,7 @@ use hatchery::cloud::sim::Guarantee;
 use hatchery::cloud::{DynCloud, Pages, Result, Template};
 use hatchery::domain::tags::key;
 use hatchery::domain::{
-    CloudError, Database, DatabaseId, Deployment, ErrorClass, Instance, InstanceId, InstanceState,
+    CloudError, Database, DatabaseId, Deployment, ErrorClass, Hydration, Instance, InstanceId, InstanceState,
     NewDatabase, NewRecord, Number, Record, RecordId, Snapshot, SnapshotId, TagChanges,
 };
 
@@ -246,6 +246,8 @@ fn foreign_database() -> Database {
         record: None,
         orphan_since: None,
         unusable_since: None,
+        hydration: Hydration::Unknown,
+        loading_seen: false,
         failed_step: None,
     }
 }

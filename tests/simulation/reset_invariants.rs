@@ -1,13 +1,16 @@
 //! What resets restate: an environment uses one database at a time, never goes back to one that it had, and keeps that one until its instance
 //! uses the new one.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use hatchery::cloud::sim::{SimInstance, State};
 use hatchery::domain::tags::{Tags, key};
 use hatchery::domain::{Deployment, Rollout, RolloutState};
 
 use crate::invariants::{InvariantChecker, is_engine};
 use crate::ownership::find_record;
+
+/// The databases that a record has named, the last one last, with the times of the requests to use them.
+pub(crate) type Switches = Vec<(String, Option<DateTime<Utc>>)>;
 
 /// Whether a record names another database than this one, which has its number.
 pub(crate) fn names_other(database: &str, tags: &Tags) -> bool {

@@ -253,6 +253,7 @@ fn scenario(hazards: &BTreeMap<Hazard, f64>) -> Scenario {
         busy_per_day: rate(Hazard::Busy, 6.0),
         maintenance_per_day: rate(Hazard::Maintenance, 2.0),
         initialization: has(Hazard::Initialization),
+        loading_minutes: if has(Hazard::Initialization) { 40.0 } else { 0.0 },
         storage_full_per_day: rate(Hazard::StorageFull, 0.5),
         terminal_per_day: rate(Hazard::Terminal, 0.5),
         terminal_restores: has(Hazard::TerminalRestores),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use hatchery::domain::{
-    AuditEvent, Database, EnvironmentId, Fleet, FleetName, Image, ImageId, Instance, InstanceId,
+    AuditEvent, Database, EnvironmentId, Fleet, FleetName, Hydration, Image, ImageId, Instance, InstanceId,
     InstanceState, LastPass, Launch, Launches, Listing, Number, Outcome, Phase, Policy, Record, RecordId,
     Snapshot, SnapshotId, Subnet, SubnetId, World,
 };
@@ -143,6 +143,8 @@ pub(crate) fn database(number: u32) -> Database {
         record: None,
         orphan_since: None,
         unusable_since: None,
+        hydration: Hydration::Unknown,
+        loading_seen: false,
         failed_step: None,
     }
 }
@@ -172,6 +174,7 @@ pub(crate) fn launch_history(days: i64, per_day: i64) -> Launches {
         (0..per_day).map(move |n| Launch {
             at: midnight - chrono::TimeDelta::days(day) + chrono::TimeDelta::hours(9 + n % 10),
             restore: Some(Duration::from_mins(15)),
+            loaded: None,
         })
     });
     Launches::new(midnight - chrono::TimeDelta::days(days), now(), launches.collect())
@@ -188,5 +191,6 @@ pub(crate) fn audit_event(at: DateTime<Utc>, who: &str, action: &str, target: &s
         outcome: Outcome::Done,
         detail: "".into(),
         restore_seconds: None,
+        loaded_percent: None,
     }
 }

@@ -365,6 +365,7 @@ async fn audit(cloud: &dyn Account, fixtures: &Fixtures, fleet: &Fleet) {
         outcome: Outcome::Done,
         detail: "".into(),
         restore_seconds: None,
+        loaded_percent: None,
     };
     cloud.append_audit(&fleet.name, &[event(2, "launch"), event(3, "create-database")]).await.unwrap();
     cloud.append_audit(&fleet.name, &[event(1, "extend")]).await.unwrap();

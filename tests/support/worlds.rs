@@ -8,8 +8,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use hatchery::domain::record::{LaunchFailure, Termination};
 use hatchery::domain::{
-    CloudError, Database, Deployment, ErrorClass, Instance, InstanceId, InstanceState, Launches, Number,
-    Phase, Record, RecordId, Replaces, Spare, Unreadable, UnreadableKind, World,
+    CloudError, Database, Deployment, ErrorClass, Hydration, Instance, InstanceId, InstanceState, Launches,
+    Number, Phase, Record, RecordId, Replaces, Spare, Unreadable, UnreadableKind, World,
 };
 use proptest::prelude::*;
 
@@ -84,12 +84,15 @@ prop_compose! {
         orphan_since in prop::option::weighted(0.2, some_time()),
         unusable_since in prop::option::weighted(0.3, some_time()),
         was_usable in prop::bool::weighted(0.8),
+        hydration in prop::sample::select(vec![Hydration::Unknown, Hydration::Loading(40), Hydration::Complete]),
     ) -> Database {
         Database {
             status: status.into(),
             requested_at,
             created_at: requested_at.filter(|_| was_usable),
             unusable_since,
+            hydration,
+            loading_seen: hydration == Hydration::Complete,
             snapshot_at: Some(minutes_ago(snapshot_age)),
             environment: claimed.then(|| environment_id(number)),
             orphan_since,

@@ -236,8 +236,16 @@ fn parse(fleet: &FleetName, database: &DbInstance) -> Parsed<Database> {
         endpoint: endpoint.map(|(address, port)| format!("{address}:{port}").into()),
         created_at: database.instance_create_time().and_then(from_sdk_time),
         zone: database.availability_zone().map(Into::into),
+        loaded: loaded(database),
     };
     Database::parse(fleet, attributes, &parse_tags(database.tag_list()))
+}
+
+/// Returns the percentage that is loaded while the volume is being loaded from a snapshot. Other operations on it do not matter.
+fn loaded(database: &DbInstance) -> Option<u8> {
+    let is_loading = database.storage_operation_status() == Some("Initializing");
+    let percent = database.storage_operation_percent_progress().unwrap_or(0).clamp(0, 100);
+    u8::try_from(percent).ok().filter(|_| is_loading)
 }
 
 pub(super) fn parse_tags(tags: &[Tag]) -> Tags {

@@ -16,6 +16,9 @@ pub(super) struct Digest {
     pub(super) launches_until: DateTime<Utc>,
     /// For each launch, oldest first: the seconds since the previous one (the first: since the start), and those of its restore.
     pub(super) launches: Vec<(u64, Option<u64>)>,
+    /// For each launch, the percentage of its database's volume that was loaded. Earlier versions write and read digests without it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) loaded: Vec<Option<u8>>,
 }
 
 impl Digest {
@@ -23,6 +26,10 @@ impl Digest {
         let (since, until) = (since.trunc_subsecs(0), until.trunc_subsecs(0));
         let mut sorted: Vec<_> = launches.iter().filter(|one| (since..until).contains(&one.at)).collect();
         sorted.sort_by_key(|launch| launch.at);
+        let mut loaded: Vec<_> = sorted.iter().map(|launch| launch.loaded).collect();
+        if loaded.iter().all(Option::is_none) {
+            loaded.clear();
+        }
         let mut previous = since;
         let entries = sorted.into_iter().map(|launch| {
             let at = launch.at.trunc_subsecs(0);
@@ -30,19 +37,20 @@ impl Digest {
             previous = at;
             (seconds, launch.restore.map(|restore| restore.as_secs()))
         });
-        Self { launches: entries.collect(), launches_since: since, launches_until: until }
+        Self { launches: entries.collect(), launches_since: since, launches_until: until, loaded }
     }
 
     /// Returns its launches, or `None` if it is not valid.
     pub(super) fn launches(&self) -> Option<Vec<Launch>> {
         let mut at = self.launches_since;
         let mut launches = Vec::with_capacity(self.launches.len());
-        for (seconds, restore) in &self.launches {
+        for (index, (seconds, restore)) in self.launches.iter().enumerate() {
             at = at.checked_add_signed(TimeDelta::try_seconds(i64::try_from(*seconds).ok()?)?)?;
             if at >= self.launches_until {
                 return None;
             }
-            launches.push(Launch { at, restore: restore.map(std::time::Duration::from_secs) });
+            let loaded = self.loaded.get(index).copied().flatten();
+            launches.push(Launch { at, restore: restore.map(std::time::Duration::from_secs), loaded });
         }
         Some(launches)
     }
@@ -79,6 +87,7 @@ mod tests {
         let launch = |second, restore: Option<u64>| Launch {
             at: at(second),
             restore: restore.map(Duration::from_secs),
+            loaded: restore.map(|_| 73),
         };
         let (first, second, later) = (launch(110, None), launch(700, Some(900)), launch(1_000, None));
         let digest = Digest::new(at(100), at(1_000), &[second, later, first, launch(99, None)]);
@@ -90,7 +99,12 @@ mod tests {
 
     #[test]
     fn impossible_digest_is_not_used() {
-        let digest = |launches| Digest { launches_since: at(100), launches_until: at(1_000), launches };
+        let digest = |launches| Digest {
+            launches_since: at(100),
+            launches_until: at(1_000),
+            launches,
+            loaded: Vec::new(),
+        };
         assert_eq!(digest(vec![(900, None)]).launches(), None, "after its end");
         assert_eq!(digest(vec![(u64::MAX, None)]).launches(), None);
         assert_eq!(digest(Vec::new()).launches(), Some(Vec::new()));

@@ -30,7 +30,7 @@ impl Account for Caller {
 
     fn fleets(&self) -> Pages<'_, Fleet> {
         let parse: Parse<'_, Template, Fleet> =
-            Box::new(|id, template, tags| parse_fleet(id, template, tags).map(Ok));
+            Box::new(|id, template, tags, _| parse_fleet(id, template, tags).map(Ok));
         self.pages(TEMPLATES, |state| &state.templates, |template| &template.tags, parse)
     }
 

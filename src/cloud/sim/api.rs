@@ -54,19 +54,21 @@ impl Cloud for Caller {
 
     fn templates<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, crate::cloud::Template> {
         let parse: Parse<'a, Template, crate::cloud::Template> =
-            Box::new(move |id, template, tags| parse_template(fleet, id, template, tags));
+            Box::new(move |id, template, tags, _| parse_template(fleet, id, template, tags));
         self.pages(TEMPLATES, |state| &state.templates, |template| &template.tags, parse)
     }
 
     fn instances<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Instance> {
         let parse: Parse<'a, SimInstance, Instance> =
-            Box::new(move |id, instance, tags| parse_instance(fleet, id, instance, tags).map(Ok));
+            Box::new(move |id, instance, tags, _| parse_instance(fleet, id, instance, tags).map(Ok));
         self.pages(INSTANCES, |state| &state.instances, |instance| &instance.tags, parse)
     }
 
     fn databases<'a>(&'a self, fleet: &'a FleetName) -> Pages<'a, Database> {
-        let parse: Parse<'a, SimDatabase, Database> =
-            Box::new(move |id, database, tags| parse_database(fleet, id, database, tags));
+        let minutes = self.cloud.lock().scenario.strictness.loading_minutes;
+        let parse: Parse<'a, SimDatabase, Database> = Box::new(move |id, database, tags, at| {
+            parse_database(fleet, id, database, tags, database.loaded(minutes, at))
+        });
         self.pages(DATABASES, |state| &state.databases, |database| &database.tags, parse)
     }
 
@@ -186,11 +188,10 @@ impl Cloud for Caller {
             if state.lacks_tags() {
                 return Ok(None);
             }
-            let found = state.databases.at(id.as_str(), at);
-            readable(
-                DATABASES,
-                found.and_then(|database| parse_database(fleet, id.as_str(), database, &database.tags)),
-            )
+            let parse = |database: &SimDatabase| {
+                parse_database(fleet, id.as_str(), database, &database.tags, state.loaded(database, at))
+            };
+            readable(DATABASES, state.databases.at(id.as_str(), at).and_then(parse))
         })
         .await
     }

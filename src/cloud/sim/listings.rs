@@ -1,5 +1,6 @@
 //! Listings page by page, and changes of tags. Items are parsed by the same functions as AWS's responses.
 
+use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 
 use super::Caller;
@@ -66,6 +67,7 @@ pub(super) fn parse_database(
     id: &str,
     database: &SimDatabase,
     tags: &Tags,
+    loaded: Option<u8>,
 ) -> Parsed<Database> {
     let attributes = DatabaseAttributes {
         id: DatabaseId::new(id),
@@ -73,6 +75,7 @@ pub(super) fn parse_database(
         endpoint: database.endpoint.as_deref().map(Into::into),
         created_at: database.created_at,
         zone: Some(database.zone.as_str().into()),
+        loaded,
     };
     Database::parse(fleet, attributes, tags)
 }
@@ -104,7 +107,7 @@ pub(super) fn readable<T>(operation: Operation, parsed: Parsed<T>) -> Result<Opt
 }
 
 /// Parses an item of a page from its id, its value and its tags.
-pub(super) type Parse<'a, T, R> = Box<dyn Fn(&str, &T, &Tags) -> Parsed<R> + Send + Sync + 'a>;
+pub(super) type Parse<'a, T, R> = Box<dyn Fn(&str, &T, &Tags, DateTime<Utc>) -> Parsed<R> + Send + Sync + 'a>;
 
 impl Caller {
     /// Lists the items of a store. Each page is a call with its own outcome and staleness.
@@ -130,7 +133,7 @@ impl Caller {
                     let none = Tags::new();
                     let items: Vec<_> = store(state).page(&marker, at).take(size).enumerate().collect();
                     let page = Page::parse(&items, None, |(index, (id, item))| {
-                        parse(id, item, if untagged.contains(index) { &none } else { tags(item) })
+                        parse(id, item, if untagged.contains(index) { &none } else { tags(item) }, at)
                     });
                     let last = items.last().filter(|_| items.len() == size);
                     Ok((page, last.map(|(_, (id, _))| (*id).to_owned())))

@@ -155,6 +155,7 @@ impl State {
             outcome: Outcome::Done,
             detail: format!("{id} with {database}").into(),
             restore_seconds: None,
+            loaded_percent: None,
         });
     }
 
@@ -279,6 +280,7 @@ impl State {
             outcome: Outcome::Done,
             detail: format!("from {}", new.snapshot.id).into(),
             restore_seconds: None,
+            loaded_percent: None,
         });
     }
 

@@ -94,6 +94,16 @@ pub struct SimDatabase {
     pub(super) episode: u64,
 }
 
+impl SimDatabase {
+    /// Returns the percentage of its volume that is loaded, if RDS takes this many minutes after the restore for that.
+    pub(super) fn loaded(&self, minutes: f64, now: DateTime<Utc>) -> Option<u8> {
+        let percent = (now - self.created_at?).as_seconds_f64() / (minutes * 60.0) * 100.0;
+        // It is from 0 to 100.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        (minutes > 0.0 && (0.0..100.0).contains(&percent)).then_some(percent as u8)
+    }
+}
+
 /// A line of a log stream.
 #[derive(Debug, Clone)]
 pub(super) struct StoredLine {
@@ -416,6 +426,12 @@ impl State {
     #[must_use]
     pub fn audit(&self) -> &[AuditEvent] {
         &self.audit
+    }
+
+    /// Returns the percentage of a database's volume that is loaded, while RDS reports that it loads it.
+    #[must_use]
+    pub fn loaded(&self, database: &SimDatabase, now: DateTime<Utc>) -> Option<u8> {
+        database.loaded(self.scenario.strictness.loading_minutes, now)
     }
 
     /// Iterates over the history, oldest first.

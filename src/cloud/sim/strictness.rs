@@ -21,6 +21,8 @@ pub struct Strictness {
     pub maintenance_per_day: f64,
     /// Whether a restored database is initialised before it is `available`. It answers queries meanwhile.
     pub initialization: bool,
+    /// How many minutes RDS reports that it loads the volume of a restored database; 0 if it never does.
+    pub loading_minutes: f64,
     /// How often per day the storage of a database is full. It stays so until it is repaired by hand.
     pub storage_full_per_day: f64,
     /// How often per day a database that was available enters a terminal status.

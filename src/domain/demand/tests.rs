@@ -130,7 +130,7 @@ fn floor_is_spread_over_open_slots() {
 #[test]
 fn estimate_weights_days_by_age_without_today() {
     let now = at("04T12:00:00");
-    let launch = |text| Launch { at: at(text), restore: None };
+    let launch = |text| Launch { at: at(text), restore: None, loaded: None };
     let times = ["02T10:07:00", "02T18:00:00", "03T10:01:00", "03T23:59:59", "04T00:00:00", "04T11:00:00"];
     let launches = Launches::new(at("01T00:00:00"), now, times.map(launch).to_vec());
     let demand = Demand::estimate(&launches, Tz::UTC, at_all_hours, now).unwrap();
@@ -148,7 +148,7 @@ fn estimate_weights_days_by_age_without_today() {
 
 #[test]
 fn estimate_needs_a_whole_day() {
-    let first = Launch { at: at("02T10:00:00"), restore: None };
+    let first = Launch { at: at("02T10:00:00"), restore: None, loaded: None };
     let estimate = |until: DateTime<Utc>| {
         let launches = Launches::new(at("01T00:00:00"), until, vec![first]);
         Demand::estimate(&launches, Tz::UTC, at_all_hours, until)
@@ -164,7 +164,7 @@ fn launches_of_today_update_its_rate() {
     // 10:05 in Berlin, a third into slot 40.
     let demand = rates(Berlin, |index| if index % 2 == 0 { 0.5 } else { 1.0 });
     let now = at("02T09:05:00");
-    let launch = |text| Launch { at: at(text), restore: None };
+    let launch = |text| Launch { at: at(text), restore: None, loaded: None };
     // The first one is on the day before in Berlin.
     let times = ["01T22:59:59", "01T23:00:00", "02T08:00:00"].map(launch).to_vec();
     let launches = Launches::new(at("01T00:00:00"), now, times);

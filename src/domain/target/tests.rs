@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::super::database::Database;
 use super::super::fleet::Fleet;
+use super::super::hydration::Hydration;
 use super::super::ids::{FleetName, Number, RecordId};
 use super::super::launches::Launch;
 use super::super::world::Listing;
@@ -44,6 +45,7 @@ fn launches_with(restores: impl IntoIterator<Item = u64>) -> Launches {
     let launches = (1..).zip(&restores).map(|(number, restore)| Launch {
         at: first + TimeDelta::minutes(number),
         restore: Some(minutes(*restore)),
+        loaded: None,
     });
     Launches::new(first, at("12:00:00"), launches.collect())
 }
@@ -84,6 +86,8 @@ fn listed_databases_count_as_restores() {
         record: None,
         orphan_since: None,
         unusable_since: None,
+        hydration: Hydration::Unknown,
+        loading_seen: false,
         failed_step: None,
     }));
     let found = RestoreTimes::measure(&launches_with([]), &world);
@@ -150,7 +154,8 @@ fn target_covers_the_time_of_a_restore() {
     let now = at("12:00:00");
     let since = now - TimeDelta::weeks(8);
     // One launch per quarter of an hour, four more within one hour a day, and restores of ten minutes.
-    let launch = |minute| Launch { at: since + TimeDelta::minutes(minute), restore: Some(minutes(10)) };
+    let launch =
+        |minute| Launch { at: since + TimeDelta::minutes(minute), restore: Some(minutes(10)), loaded: None };
     let usual = (0..8 * 7 * 96).map(|slot| launch(15 * slot));
     let busy = (0..8 * 7).flat_map(|day| (50..54).map(move |minute| day * 24 * 60 + minute)).map(launch);
     let launches = Launches::new(since, now, usual.chain(busy).collect());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::planner::{ORPHAN_AFTER, Planner};
 use crate::domain::lifecycle::Restore;
 use crate::domain::policy::RestoreFailures;
-use crate::domain::{Database, DatabaseState, Number, Pool, Record, StatusClass, Target, World};
+use crate::domain::{Database, DatabaseState, Hydration, Number, Pool, Record, StatusClass, Target, World};
 use crate::engine::step::Step;
 
 /// How long an unusable database is expected back. Maintenance and starts take minutes.
@@ -14,6 +14,7 @@ const UNUSABLE_LIMIT: Duration = Duration::from_hours(1);
 
 pub(super) fn plan(planner: &mut Planner<'_>, pool: &Pool<'_>) {
     raise_hint(planner);
+    note_loading(planner);
     // In an incomplete world, a claimed database can look free and a free one can be missing.
     if !planner.world.is_complete() {
         let missing = planner.world.incomplete().join(", ");
@@ -45,6 +46,18 @@ fn raise_hint(planner: &mut Planner<'_>) {
     if let Some(highest) = databases.chain(records).max().filter(|highest| *highest > last) {
         planner
             .push(Step::RaiseNumberHint { number: highest }, format!("numbers up to {highest} are in use"));
+    }
+}
+
+/// Marks the databases of which RDS reports for the first time that it loads them.
+fn note_loading(planner: &mut Planner<'_>) {
+    for database in &planner.world.databases {
+        if let (Hydration::Loading(percent), false, true) =
+            (database.hydration, database.loading_seen, database.is_ready())
+        {
+            let step = Step::NoteLoading { database: database.id.clone() };
+            planner.push(step, format!("RDS has loaded {percent} % of it"));
+        }
     }
 }
 

@@ -196,15 +196,16 @@ impl Derivation<'_> {
             DatabaseState::Creating => match progress.map(|progress| progress.remaining) {
                 Some(Some(remaining)) => self.estimate(remaining, DATABASE_BAR_INTERVAL),
                 Some(None) => TimeLeft::Overdue.as_str().to_owned(),
-                None => database.status.to_string(),
+                None => database.hydration.describe().unwrap_or_else(|| database.status.to_string()),
             },
             DatabaseState::Free | DatabaseState::Stale => {
                 let age = database.created_at.or(database.requested_at).map(|since| self.coarse_age(since));
-                match (age, state) {
+                let info = match (age, state) {
                     (Some(age), DatabaseState::Stale) => format!("{age} old, outdated snapshot"),
                     (Some(age), _) => format!("ready for {age}"),
                     (None, _) => "ready".to_owned(),
-                }
+                };
+                database.hydration.describe().into_iter().chain([info]).collect::<Vec<_>>().join(", ")
             }
             DatabaseState::Claimed => match (environment, &database.environment) {
                 (Some(name), _) => format!("used by {name}"),

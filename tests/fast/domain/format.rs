@@ -115,6 +115,7 @@ fn event(who: &str, action: &str) -> AuditEvent {
         outcome: Outcome::Done,
         detail: "\u{202e}more".into(),
         restore_seconds: Some(900),
+        loaded_percent: None,
     }
 }
 

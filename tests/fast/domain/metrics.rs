@@ -29,6 +29,7 @@ fn figures_are_those_of_the_world() {
         overdue: 0,
         restore: Some(900),
         hits: None,
+        warm_hits: None,
         last_pass: Some(300),
     };
     assert_eq!(fleet_of(&world), expected);
@@ -50,12 +51,14 @@ fn oldest_overdue_environment_counts() {
 #[test]
 fn launches_of_a_day_are_hits_or_misses() {
     let mut world = of_size(1);
-    let launch = |minutes, restore| Launch { at: minutes_ago(minutes), restore };
+    let launch = |minutes, restore| Launch { at: minutes_ago(minutes), restore, loaded: Some(100) };
     let restore = Some(std::time::Duration::from_mins(15));
+    let half = Launch { loaded: Some(50), ..launch(5, restore) };
     let launches =
-        vec![launch(10, restore), launch(20, None), launch(1_439, restore), launch(1_440, restore)];
+        vec![half, launch(10, restore), launch(20, None), launch(1_439, restore), launch(1_440, restore)];
     world.launches = Ok(Some(Arc::new(Launches::new(minutes_ago(9_000), now(), launches))));
-    assert_eq!(fleet_of(&world).hits, Some((2, 1)));
+    let fleet = fleet_of(&world);
+    assert_eq!((fleet.hits, fleet.warm_hits), (Some((3, 1)), Some(2)));
 }
 
 #[test]

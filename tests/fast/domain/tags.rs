@@ -122,6 +122,7 @@ fn database_attributes(id: &str) -> DatabaseAttributes {
         endpoint: Some("db.example:5432".into()),
         created_at: Some(time("07:15:00")),
         zone: Some("eu-west-1a".into()),
+        loaded: None,
     }
 }
 
