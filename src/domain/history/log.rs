@@ -33,6 +33,8 @@ pub struct AuditLog {
     events: Vec<AuditEvent>,
     /// No event between these times is missing.
     known: Option<(DateTime<Utc>, DateTime<Utc>)>,
+    /// Events before this time were dropped, because there were too many.
+    kept_since: Option<DateTime<Utc>>,
 }
 
 impl AuditLog {
@@ -67,12 +69,14 @@ impl AuditLog {
         if surplus > 0 {
             self.events.drain(..surplus);
             let first = self.events.first().map(|event| event.at).unwrap_or_default();
+            self.kept_since = Some(first);
             self.known = self.known.map(|(since, until)| (since.max(first), until.max(first)));
         }
     }
 
     /// Notes that all events of a period were added. A period that does not touch the known one replaces it if it is later.
     pub fn cover(&mut self, Reading { since, until }: Reading) {
+        let since = self.kept_since.map_or(since, |kept| since.max(kept));
         self.known = Some(match self.known {
             Some((from, to)) if since <= to && until >= from => (from.min(since), to.max(until)),
             Some(known) if until < known.1 => known,
