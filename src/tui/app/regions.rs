@@ -104,7 +104,7 @@ impl Regions {
     /// Returns the number of rows with the details of the selected event, with the line above them; none if the page is too low.
     pub(crate) fn event_rows(&self) -> usize {
         match self.body.height {
-            20.. => 7,
+            20.. => 6,
             10.. => 4,
             _ => 0,
         }

@@ -1,10 +1,11 @@
 //! The page of the audit log: a table of events, and the selected one in full.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Alignment, Margin, Position, Rect};
 use ratatui::text::{Line, Span};
 
-use crate::domain::AuditEvent;
+use crate::domain::{AuditEvent, Outcome};
 use crate::tui::app::activity_view::ActivityView;
 use crate::tui::app::model::Model;
 use crate::tui::format;
@@ -26,7 +27,7 @@ pub(crate) fn draw(model: &Model, view: &ActivityView, buf: &mut Buffer) -> Opti
     let status_width: usize = status.iter().map(Span::width).sum();
     frame.right = status;
     let now = model.aws_now();
-    if let Some(gap) = model.history.gap(now - chrono::TimeDelta::days(7), styles.zone) {
+    if let Some(gap) = model.history.gap(now - TimeDelta::days(7), styles.zone) {
         frame.bottom.push(styles.span("text.muted", crate::domain::text::sanitize(&gap)));
     }
     let inner = frame.draw(styles, buf, area);
@@ -39,9 +40,10 @@ pub(crate) fn draw(model: &Model, view: &ActivityView, buf: &mut Buffer) -> Opti
         };
         table::placeholder(styles, buf, inner, text);
     } else {
+        let events: Vec<_> = view.rows(log).take(rows).collect();
         let table = Table {
-            columns: columns(log.events()),
-            rows: view.rows(log).take(rows).map(|event| cells(styles, view, event, now)).collect(),
+            columns: columns(styles, &events, now),
+            rows: events.iter().map(|event| cells(styles, view, event, now)).collect(),
             selected: view.selected.checked_sub(view.offset),
             focused: true,
             header: true,
@@ -81,60 +83,61 @@ fn cursor(area: Rect, view: &ActivityView, status_width: usize) -> Position {
     Position::new(start.saturating_add(at), area.y)
 }
 
-fn columns(events: &[AuditEvent]) -> Vec<Column> {
-    // The latest events are enough to choose widths.
-    let latest = || events.iter().rev().take(200);
+fn columns(styles: &Styles, events: &[&AuditEvent], now: DateTime<Utc>) -> Vec<Column> {
     let widest = |width: &dyn Fn(&AuditEvent) -> usize, min: usize, max: usize| {
-        latest().map(width).max().unwrap_or(0).clamp(min, max)
+        events.iter().map(|event| width(event)).max().unwrap_or(0).clamp(min, max)
     };
-    let who = widest(&|event| text::width(&event.who.to_string()), 5, 18);
-    let action = widest(&|event| text::width(&event.summary()) + 2, 8, 28);
-    let target = widest(&|event| text::width(&event.target.to_string()), 6, 24);
+    let time = widest(&|event| text::width(&short_time(styles, event, now)), 5, 11);
+    let who = widest(&|event| text::width(&actor(event)), 5, 14);
+    let action = widest(&|event| text::width(&event.summary()) + 2, 8, 26);
+    let target = widest(&|event| text::width(&short_target(event)), 6, 22);
     let column = |title, min, max, priority| Column { title, min, max, alignment: Alignment::Left, priority };
     vec![
-        column("TIME", 5, 11, 6),
+        column("TIME", time, time, 7),
         column("WHO", who.min(8), who, 4),
-        column("ACTION", action.min(16), action, 7),
-        column("TARGET", target.min(10), target, 5),
-        column("CHANGE AND REASON", 8, usize::MAX, 2),
+        column("ACTION", action.min(18), action, 6),
+        column("TARGET", target.min(8), target, 5),
+        column("CHANGE AND REASON", 16, usize::MAX, 2),
     ]
 }
 
-fn cells(
-    styles: &Styles,
-    view: &ActivityView,
-    event: &AuditEvent,
-    now: chrono::DateTime<chrono::Utc>,
-) -> Vec<Line<'static>> {
+/// Formats the time of today's events as such, and the date of others too. The year is known.
+fn short_time(styles: &Styles, event: &AuditEvent, now: DateTime<Utc>) -> String {
+    let at = format::short_date_time(event.at, now, styles.zone);
+    at.get(5..).filter(|_| at.len() > 5).unwrap_or(&at).to_owned()
+}
+
+/// Returns the actor without the host of an engine.
+fn actor(event: &AuditEvent) -> String {
+    event.who.to_string().split('@').next().unwrap_or_default().to_owned()
+}
+
+fn short_target(event: &AuditEvent) -> String {
+    event.target.to_string().trim_start_matches("hatchery-").to_owned()
+}
+
+fn cells(styles: &Styles, view: &ActivityView, event: &AuditEvent, now: DateTime<Utc>) -> Vec<Line<'static>> {
     let needle = view.filter.text();
     let highlighted = |role, content: &str| {
         Line::from(line::highlighted(content, needle, styles.role(role), styles.role("match")))
     };
     let (glyph, role) = styles.outcome(event.outcome);
-    let at = format::short_date_time(event.at, now, styles.zone);
-    // The year is known.
-    let at = at.get(5..).filter(|_| at.len() > 5).unwrap_or(&at).to_owned();
+    let at = short_time(styles, event, now);
     let mut action = vec![styles.span(role, format!("{glyph} "))];
     action.extend(highlighted("text.strong", &event.summary()).spans);
     let texts = [event.detail.to_string(), event.reason.to_string()];
     let texts: Vec<_> = texts.into_iter().filter(|text| !text.is_empty()).collect();
     vec![
         Line::from(styles.span("log.time", at)),
-        highlighted("text", &event.who.to_string()),
+        highlighted("text", &actor(event)),
         Line::from(action),
-        highlighted("text", &event.target.to_string()),
+        highlighted("text", &short_target(event)),
         highlighted("text.muted", &texts.join("; ")),
     ]
 }
 
 /// Draws everything that an event tells, as much as fits.
-fn event_in_full(
-    styles: &Styles,
-    buf: &mut Buffer,
-    area: Rect,
-    event: &AuditEvent,
-    now: chrono::DateTime<chrono::Utc>,
-) {
+fn event_in_full(styles: &Styles, buf: &mut Buffer, area: Rect, event: &AuditEvent, now: DateTime<Utc>) {
     if area.height < 2 {
         return;
     }
@@ -144,11 +147,15 @@ fn event_in_full(
     let (glyph, role) = styles.outcome(event.outcome);
     let ago = format::age(format::between(event.at, now)).text;
     let mut lines = vec![Line::from(vec![
-        styles.span(role, format!("{glyph} {} ", event.outcome)),
+        styles.span("log.time", format!("{} ", styles.zone.format_full(event.at))),
+        styles.span(role, format!("{glyph} ")),
         styles.span("text.strong", event.who.to_string()),
         styles.span("text", format!(" {} {}", event.summary(), event.target)),
-        styles.span("text.muted", format!("  {} ({ago} ago)", styles.zone.format_full(event.at))),
     ])];
+    if !matches!(event.outcome, Outcome::Done | Outcome::Failed) {
+        lines[0].push_span(styles.span(role, format!(", {}", event.outcome)));
+    }
+    lines[0].push_span(styles.span("text.muted", format!("  {ago} ago")));
     let columns = usize::from(area.width).saturating_sub(NAME_WIDTH).max(1);
     let restored = event.restore_seconds.map(|seconds| {
         let took = crate::domain::format::format_duration(std::time::Duration::from_secs(seconds));

@@ -31,7 +31,7 @@ fn event(minutes_ago: i64, who: &str, action: &str, target: &str) -> AuditEvent 
 fn week() -> Vec<AuditEvent> {
     let mut events = Vec::new();
     for number in 100..120_i64 {
-        let start = (120 - number) * 470 - 200;
+        let start = (120 - number) * 470 - 90;
         let (id, database) = (format!("dev-{number}"), format!("hatchery-dev-{number}"));
         let took = 12 + number * 7 % 9;
         let is_miss = number == 109;

@@ -151,7 +151,13 @@ fn activity(page: &mut Page<'_>, model: &Model, row: &EnvironmentRow) {
     let mut is_empty = true;
     for event in log.events().iter().rev().filter(is_own).take(MAX_EVENTS) {
         is_empty = false;
-        page.line(model.styles.event(event));
+        let mut line = model.styles.event(event);
+        let (zone, now) = (model.styles.zone, model.aws_now());
+        if zone.at(event.at).date_naive() != zone.at(now).date_naive() {
+            let day = zone.at(event.at).format("%m-%d ").to_string();
+            line.spans.insert(0, model.styles.span("log.time", day));
+        }
+        page.line(line);
     }
     if is_empty {
         page.styled_line("text.muted", "no event is known");

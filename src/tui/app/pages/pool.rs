@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use ratatui::layout::Alignment;
 use ratatui::text::{Line, Span};
 
@@ -104,7 +104,7 @@ fn summary(page: &mut Page<'_>, model: &Model) {
             _ => page.no_value("Restore time", "no restore is known"),
         }
     }
-    let week = model.aws_now() - chrono::TimeDelta::days(7);
+    let week = model.aws_now() - TimeDelta::days(7);
     if let Some(gap) = model.history.gap(week, model.styles.zone) {
         page.styled_value("History", "text.muted", &sanitize(&gap));
     }
@@ -255,7 +255,7 @@ fn restores(page: &mut Page<'_>, past: &PoolPast) {
 }
 
 fn failures(page: &mut Page<'_>, past: &PoolPast) {
-    page.heading("Failures by cause and day");
+    page.heading("Failures by cause and day, in days ago");
     if past.failures.is_empty() {
         let text = "none in the known part of the last 7 days";
         return page.paragraph((page.styles.glyphs.check, "done"), "text", text);

@@ -42,7 +42,10 @@ pub(super) fn add(page: &mut Page<'_>, model: &Model, instance: &Instance) {
     let since_launch = format::between(instance.launched_at, model.aws_now());
     let fleet = model.fleet_view.as_ref().map(|view| &view.phases);
     let rows = rows(instance, fleet, since_launch);
-    page.heading("Bootstrap");
+    let others = rows.iter().filter_map(|row| row.usual).map(|usual| usual.count).max();
+    let title =
+        others.map_or_else(String::new, |count| format!(": start, duration, p50 / p95 of {count} others"));
+    page.heading(&format!("Bootstrap{title}"));
     let longest = rows.iter().filter_map(|row| row.took).max().unwrap_or_default();
     for row in &rows {
         add_row(page, row, longest);
