@@ -68,14 +68,14 @@ pub fn restores(log: &AuditLog, world: &World) -> Restores {
     for database in &world.databases {
         if let Some(took) = database.restore_time() {
             durations.push(took);
-            known.insert(database.number);
+            known.insert((database.number, took.as_secs()));
         }
     }
     for event in log.events() {
         let Some(seconds) = event.restore_seconds else { continue };
         let number = leaving(event, fleet).map(|leaving| leaving.number);
-        // A database that is listed has been counted. One whose number is unknown is another one.
-        if number.is_none_or(|number| known.insert(number)) {
+        // A database that is listed has been counted. Another one may have had its number.
+        if number.is_none_or(|number| !known.contains(&(number, seconds))) {
             durations.push(Duration::from_secs(seconds));
         }
     }

@@ -178,6 +178,9 @@ fn restore_is_counted_once() {
             restored(12, event(1, "launch", "dev-1")),
             restored(13, event(2, "retire-database", "hatchery-dev-2")),
             restored(31, event(3, "launch", "dev-3")),
+            // The numbers were used before.
+            restored(17, event(-500, "launch", "dev-3")),
+            restored(18, event(-400, "launch", "dev-1")),
         ],
     );
     let mut world = world(300);
@@ -185,9 +188,9 @@ fn restore_is_counted_once() {
     world.databases.items.push(database(5, 60, 14));
     let restores = restores(&log, &world);
     let minutes = |percent| restores.percentile(percent).map(|took| took.as_secs() / 60);
-    assert_eq!((restores.count(), minutes(50), minutes(95)), (4, Some(13), Some(31)));
+    assert_eq!((restores.count(), minutes(50), minutes(95)), (6, Some(14), Some(31)));
     let bars =
-        [(10, Some(15), 3), (15, Some(20), 0), (20, Some(25), 0), (25, Some(30), 0), (30, Some(45), 1)];
+        [(10, Some(15), 3), (15, Some(20), 2), (20, Some(25), 0), (25, Some(30), 0), (30, Some(45), 1)];
     assert_eq!(restores.histogram(), bars);
     assert!(Restores::default().histogram().is_empty());
 }
