@@ -26,7 +26,7 @@ fn failed_read_leaves_no_gap() {
     on_paused_time(async {
         let bed = TestBed::new();
         bed.never_record_passes().await;
-        bed.script.fail("FilterLogEvents", 1, error(ErrorClass::Throttled));
+        bed.script.fail("read audit", 1, error(ErrorClass::Throttled));
         let (_handle, events) = run(&bed, options());
         bed.clock.sleep(Duration::from_mins(20)).await;
         let reads = reads(&events);
