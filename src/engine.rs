@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::cloud::DynCloud;
+use crate::domain::history::Reading;
 use crate::domain::text::Untrusted;
 use crate::domain::{
     AuditEvent, CloudError, DatabaseId, Deployment, EnvironmentId, ErrorClass, FleetName, InstanceId, Label,
@@ -152,6 +153,16 @@ pub struct Refusal {
     pub reason: String,
 }
 
+/// A step that the plan wants and that some engine is going to take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NextStep {
+    /// The action, such as `create-database`.
+    pub action: &'static str,
+    /// The resource to change.
+    pub target: String,
+    pub reason: String,
+}
+
 /// The result of one pass of observe, plan and act.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
@@ -210,8 +221,12 @@ pub enum Event {
     ObserveFailed(Failure),
     /// New audit events of this engine or of others, oldest first.
     Activity(Vec<AuditEvent>),
+    /// The period of the audit log whose events have now all been sent, or why it could not be read.
+    AuditRead(Result<Reading, CloudError>),
     /// The refusals of the last plan.
     Refused(Vec<Refusal>),
+    /// The steps of the last plan, before any is taken.
+    Planned(Vec<NextStep>),
     /// The result of a pass with background steps, whose refusals were sent before its steps were taken.
     Passed(Box<Report>),
     /// The result of the last write to the audit log: `None` if it succeeded.

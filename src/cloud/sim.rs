@@ -17,6 +17,7 @@ mod listings;
 mod logs;
 mod mutations;
 mod operations;
+mod past;
 mod pipelines;
 mod proofs;
 mod rds;

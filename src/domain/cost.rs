@@ -5,7 +5,11 @@ use serde::Serialize;
 
 use super::environment::Environment;
 use super::policy::Policy;
+use super::pool::{DatabaseState, Pool};
 use super::world::World;
+
+/// The hours of an average month.
+pub const HOURS_PER_MONTH: f64 = 730.0;
 
 /// A cost in US dollars.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
@@ -55,7 +59,17 @@ pub fn of_fleet(world: &World) -> Option<f64> {
     )
 }
 
+/// Returns the cost per hour of the databases that no environment uses, with their number; `None` if the policy has no price of them.
+#[must_use]
 #[allow(clippy::cast_precision_loss)]
-fn hours_between(since: DateTime<Utc>, now: DateTime<Utc>) -> f64 {
+pub fn of_pool(world: &World) -> Option<(usize, f64)> {
+    let price = world.fleet.policy.price_database?;
+    let is_unused = |state| !matches!(state, DatabaseState::Claimed | DatabaseState::Deleting);
+    let count = Pool::new(world).databases.iter().filter(|(state, _)| is_unused(*state)).count();
+    Some((count, price * count as f64))
+}
+
+#[allow(clippy::cast_precision_loss)]
+pub(crate) fn hours_between(since: DateTime<Utc>, now: DateTime<Utc>) -> f64 {
     (now - since).num_seconds().max(0) as f64 / 3_600.0
 }

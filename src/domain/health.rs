@@ -9,9 +9,11 @@ use super::pool::{DatabaseState, Pool};
 use super::target::Target;
 use super::world::World;
 
+mod leftovers;
 mod verdict;
 mod work;
 
+pub use leftovers::Leftovers;
 pub use verdict::{Level, Verdict};
 
 use verdict::Report;

@@ -1,6 +1,6 @@
 //! Rules of an environment's lifecycle that plan, launch, act, extend and doctor share.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::database::{NewDatabase, Snapshot};
 use super::fleet::Fleet;
@@ -57,6 +57,21 @@ pub fn ends_at(record: &Record, policy: &Policy) -> DateTime<Utc> {
     let failed = record.failure.as_ref().map(|failure| released.map_or(failure.at, |at| at.max(failure.at)));
     let over = failed.map_or(expiry, |at| at.min(expiry));
     over + policy.grace
+}
+
+/// The longest time between two sweeps while engines run: that of the stack's schedule at its slowest.
+pub const SWEEP_INTERVAL: TimeDelta = TimeDelta::minutes(10);
+
+/// Returns the times between which an environment is expected to be torn down while engines run. The first sweep after its expiry marks it, and
+/// the first one after the grace ends it.
+#[must_use]
+pub fn expected_end(record: &Record, policy: &Policy) -> (DateTime<Utc>, DateTime<Utc>) {
+    let earliest = ends_at(record, policy);
+    match (&record.terminate, record.reaping_since) {
+        (Some(_), _) => (earliest, earliest + SWEEP_INTERVAL),
+        (None, Some(since)) => (since + policy.grace, since + policy.grace + SWEEP_INTERVAL),
+        (None, None) => (earliest, earliest + SWEEP_INTERVAL * 2),
+    }
 }
 
 fn is_grace_over(record: &Record, policy: &Policy, now: DateTime<Utc>) -> bool {

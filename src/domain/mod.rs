@@ -15,6 +15,7 @@ pub mod error;
 pub mod fleet;
 pub mod format;
 pub mod health;
+pub mod history;
 pub mod hold;
 pub mod hours;
 pub mod hydration;

@@ -5,9 +5,10 @@ use std::sync::PoisonError;
 use chrono::{DateTime, Utc};
 
 use super::launch::Found;
+use super::step::RETIRE;
 use super::{Engine, Event, StepReport};
 use crate::cloud::Result;
-use crate::domain::{AuditEvent, Outcome};
+use crate::domain::{AuditEvent, Outcome, World};
 use crate::failure::{Failure, Kind};
 
 impl Engine {
@@ -70,8 +71,15 @@ impl Engine {
         }
     }
 
-    /// Logs the steps of a pass, except skipped ones, which changed nothing.
-    pub(super) async fn log_steps(&self, reports: &[StepReport], now: DateTime<Utc>) {
+    /// Logs the steps of a pass, except skipped ones, which changed nothing. The retirement of a usable database has its restore time, as a
+    /// launch has, so that the log tells since when the database was free.
+    pub(super) async fn log_steps(&self, reports: &[StepReport], world: &World, now: DateTime<Utc>) {
+        let restore_time = |report: &StepReport| {
+            let retires = report.action == RETIRE;
+            let mut databases = world.databases.iter().filter(|_| retires);
+            let database = databases.find(|database| database.id.as_str() == report.target)?;
+            database.restore_time().filter(|_| database.is_ready())
+        };
         let events: Vec<_> = reports
             .iter()
             .filter(|report| report.outcome != Outcome::Skipped && report.is_news)
@@ -83,7 +91,7 @@ impl Engine {
                 reason: report.reason.as_str().into(),
                 outcome: report.outcome,
                 detail: report.detail.as_str().into(),
-                restore_seconds: None,
+                restore_seconds: restore_time(report).map(|took| took.as_secs()),
                 loaded_percent: None,
             })
             .collect();

@@ -12,11 +12,13 @@ use tokio::sync::mpsc;
 use super::jitter::jitter;
 use super::plan::{self, Plan, Planned};
 use super::step::{Key, Step};
-use super::{Command, Engine, Event, Handle, Refusal, Report, RunOptions, StepReport, observe};
+use super::{Command, Engine, Event, Handle, NextStep, Refusal, Report, RunOptions, StepReport, observe};
 use crate::domain::{
     Environment, EnvironmentState, ErrorClass, Metrics, Outcome, Record, StepFailure, World, lifecycle,
 };
 use crate::failure::{Failure, Kind};
+
+mod audit_log;
 
 /// The assumed number of engines until the audit log has been read. A high number delays steps but avoids duplicates.
 const ASSUMED_ENGINES: usize = 100;
@@ -53,18 +55,6 @@ const VISIBILITY_DELAY: Duration = Duration::from_secs(30);
 /// How long an engine does not repeat a step that AWS refused, because its listings may not show the trace: they lag by up to two minutes.
 const TRACE_DELAY: Duration = Duration::from_mins(2);
 
-/// The intervals at which the audit log is read for the events of other engines: after a change, and while nothing changes.
-/// `FilterLogEvents` has one of the lowest request quotas, and without a change there is rarely anything to read.
-const AUDIT_AFTER_CHANGE: Duration = Duration::from_mins(2);
-const AUDIT_EVERY: Duration = Duration::from_mins(5);
-
-/// How far each read overlaps the previous one, because events can arrive late.
-const AUDIT_OVERLAP: Duration = Duration::from_mins(1);
-
-/// The period and the maximum number of events of the first read.
-const AUDIT_PERIOD: Duration = Duration::from_hours(24);
-const AUDIT_LIMIT: usize = 200;
-
 impl Engine {
     /// Runs one pass without delays. With `dry_run` the steps are planned and reported but not taken.
     ///
@@ -93,7 +83,7 @@ impl Engine {
         } else if let Some(now) = now {
             let steps: Vec<_> = plan.steps.iter().collect();
             report.steps = self.act(&world, now, &steps, deadline).await;
-            self.log_steps(&report.steps, now).await;
+            self.log_steps(&report.steps, &world, now).await;
         }
         report.steps.retain(is_reported);
         Ok(report)
@@ -165,6 +155,11 @@ fn report(world: &World, refused: Vec<Refusal>, planned_at: Option<DateTime<Utc>
 /// Whether a report has the step. The record of the pass is no change of the fleet.
 fn is_reported(step: &StepReport) -> bool {
     step.is_news || step.outcome == Outcome::Failed
+}
+
+fn next_step(planned: &Planned) -> NextStep {
+    let (action, target) = (planned.step.action(), planned.step.target());
+    NextStep { action, target, reason: planned.reason.clone() }
 }
 
 fn unstarted(planned: &Planned, outcome: Outcome) -> StepReport {
@@ -283,6 +278,7 @@ impl EngineLoop {
         // Without background steps too, a user sees why nothing happens.
         let mut report = report(&world, plan.refused, now);
         self.engine.emit(Event::Refused(report.refused.clone()));
+        self.engine.emit(Event::Planned(plan.steps.iter().map(next_step).collect()));
         if self.options.background {
             if let Some(now) = now {
                 report.steps = self.take_due_steps(&world, now, &plan.steps).await;
@@ -326,7 +322,7 @@ impl EngineLoop {
         }
         self.engine.emit(Event::Working(due.len()));
         let reports = self.engine.act(world, now, &due, None).await;
-        self.engine.log_steps(&reports, now).await;
+        self.engine.log_steps(&reports, world, now).await;
         self.engine.emit(Event::Working(0));
         // Nothing has changed after a skipped or failed step, so there is nothing to see.
         self.changed = reports
@@ -406,38 +402,6 @@ impl EngineLoop {
     fn next_backoff(&mut self) -> Duration {
         self.failures += 1;
         backoff(self.failures).mul_f64(0.8 + 0.4 * self.engine.random())
-    }
-
-    /// Reads the events of other engines. A failure is only logged, because no decision depends on them.
-    async fn read_audit(&mut self, now: Option<DateTime<Utc>>) {
-        let elapsed = self.engine.clock.elapsed();
-        let Some(now) = now else { return };
-        let every = if self.audit_changed { AUDIT_AFTER_CHANGE } else { AUDIT_EVERY };
-        let since = match self.audit_read {
-            Some((read, _)) if elapsed.saturating_sub(read) < every => return,
-            // Events of the previous read are filtered out below.
-            Some((_, until)) => until - AUDIT_OVERLAP,
-            None => now - AUDIT_PERIOD,
-        };
-        self.audit_changed = false;
-        self.audit_read = Some((elapsed, now));
-        match self.engine.cloud.audit(&self.engine.config.fleet, since, AUDIT_LIMIT).await {
-            Ok(events) => {
-                let key = |event: &crate::domain::AuditEvent| {
-                    format!("{} {} {} {}", event.at, event.who, event.action, event.target)
-                };
-                let new: Vec<_> =
-                    events.iter().filter(|e| !self.audit_seen.contains(&key(e))).cloned().collect();
-                self.audit_seen = events.iter().map(key).collect();
-                let engines = events.iter().filter(|event| event.is_by_engine());
-                self.engines.extend(engines.map(|event| (event.who.to_string(), event.at)));
-                self.engines.retain(|_, at| *at > now - AUDIT_PERIOD);
-                if !new.is_empty() {
-                    self.engine.emit(Event::Activity(new));
-                }
-            }
-            Err(error) => tracing::warn!(%error, "cannot read the audit log"),
-        }
     }
 }
 

@@ -10,6 +10,9 @@ use crate::domain::{
     DatabaseId, EnvironmentId, InstanceId, Number, RecordId, StatusClass, TagChanges, Unreadable,
 };
 
+/// The name of [`Step::Retire`] in the audit log.
+pub(super) const RETIRE: &str = "retire-database";
+
 /// One idempotent change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
@@ -345,7 +348,7 @@ impl Step {
             Self::TerminateInstance { .. } => "terminate-instance",
             Self::DeleteDatabase { .. } => "delete-database",
             Self::DeleteRecord { .. } => "delete-record",
-            Self::Retire { .. } => "retire-database",
+            Self::Retire { .. } => RETIRE,
             Self::CountFailedRestores { .. } => "note-failed-restore",
             // Steps of one priority run in the order of their actions: counters are cleared before new failures are counted.
             Self::ResetFailedRestores => "forget-failed-restores",

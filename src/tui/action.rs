@@ -21,6 +21,8 @@ pub(crate) enum Action {
     Details,
     Diff,
     Health,
+    PoolPage,
+    ActivityPage,
     Images,
     Filter,
     Sort,
@@ -55,12 +57,14 @@ pub(crate) enum Context {
     Main,
     Details,
     Logs,
-    /// Help, health, images and comparisons.
+    /// The audit log.
+    Activity,
+    /// Help, health, images, the pool and comparisons.
     Page,
 }
 
 impl Context {
-    pub(crate) const ALL: [Self; 4] = [Self::Main, Self::Details, Self::Logs, Self::Page];
+    pub(crate) const ALL: [Self; 5] = [Self::Main, Self::Details, Self::Logs, Self::Activity, Self::Page];
 }
 
 /// The section of the help that lists an action.
@@ -111,6 +115,8 @@ pub(crate) struct Entry {
 const MAIN: &[Context] = &[Context::Main];
 const LOGS: &[Context] = &[Context::Logs];
 const ONE: &[Context] = &[Context::Main, Context::Details];
+const LISTS: &[Context] = &[Context::Main, Context::Activity];
+const PAGES: &[Context] = &[Context::Main, Context::Activity, Context::Page];
 const ANY: &[Context] = &Context::ALL;
 
 const fn entry(
@@ -155,7 +161,7 @@ pub(crate) static ACTIONS: &[Entry] = {
         entry(Action::Logs, "logs", &["L"], "logs", "Stream the environment's log", Environment, ONE).hint(72),
         entry(Action::Shell, "shell", &["s"], "shell", "Open a shell on the environment's instance", Environment, ONE).mutates().hint(30),
         entry(Action::Database, "database", &["D"], "database", "Open a console of the environment's database", Environment, ONE).mutates().hint(25),
-        entry(Action::Details, "details", &["enter"], "details", "Show the environment's details", Environment, MAIN).hint(60),
+        entry(Action::Details, "details", &["enter"], "details", "Show the environment's details, or the page of the pane with the focus", Environment, MAIN).hint(60),
         entry(Action::Diff, "diff", &["="], "compare", "Compare the services with those of another environment", Environment, ONE),
         entry(Action::CopyUrl, "copy-url", &["y"], "copy URL", "Copy the application's URL", Environment, ONE),
         entry(Action::CopyId, "copy-id", &["Y"], "copy id", "Copy the environment's id", Environment, ONE),
@@ -165,10 +171,12 @@ pub(crate) static ACTIONS: &[Entry] = {
         entry(Action::PreviousMatch, "previous-match", &["N"], "previous", "Go to the previous match", Log, LOGS),
         entry(Action::Source, "source", &["s"], "source", "Cycle through the log's sources: each alone, then all", Log, LOGS).hint(60),
         entry(Action::Wrap, "wrap", &["w"], "wrap", "Wrap or truncate long lines", Log, LOGS).hint(50),
-        entry(Action::Filter, "filter", &["/"], "filter", "Filter by name, owner, id, state, service or note", View, MAIN).hint(68),
+        entry(Action::Filter, "filter", &["/"], "filter", "Filter by name, owner, id, state, service or note; the activity by who:, action:, target:, result: or any text", View, LISTS).hint(68),
         entry(Action::Sort, "sort", &["c"], "sort", "Sort by the next column", View, MAIN).hint(20),
         entry(Action::SortReverse, "sort-reverse", &["C"], "reverse", "Reverse the sort order", View, MAIN),
         entry(Action::Refresh, "refresh", &["r"], "refresh", "Refresh now; reconnect after a failure", View, ONE).hint(15),
+        entry(Action::PoolPage, "pool", &["P"], "pool", "Show the pool: its databases, its history, and what the engine does next", View, PAGES).hint(12),
+        entry(Action::ActivityPage, "activity", &["a"], "activity", "Show the audit log of the last days, with each change", View, PAGES).hint(11),
         entry(Action::Images, "images", &["i"], "images", "Show the images and the pipelines that build them", View, MAIN).hint(16),
         entry(Action::Health, "health", &["!"], "health", "Show the fleet's problems and the steps the engine refused", View, MAIN).hint(18),
         entry(Action::Theme, "theme", &["t"], "theme", "Switch to the next theme", View, ANY),

@@ -79,15 +79,19 @@ impl Styles {
         ]
     }
 
+    /// Returns an outcome's symbol and theme role.
+    pub(crate) fn outcome(&self, outcome: Outcome) -> (&'static str, &'static str) {
+        match outcome {
+            Outcome::Done => (self.glyphs.check, "done"),
+            Outcome::Skipped | Outcome::DryRun => (self.glyphs.empty, "text.muted"),
+            Outcome::Failed => (self.glyphs.cross, "level.error"),
+            Outcome::Unknown => ("?", "level.warning"),
+        }
+    }
+
     /// Returns one line for an event of the audit log: time, outcome, actor, action, target and reason.
     pub(crate) fn event(&self, event: &AuditEvent) -> Line<'static> {
-        let glyphs = &self.glyphs;
-        let (glyph, role) = match event.outcome {
-            Outcome::Done => (glyphs.check, "done"),
-            Outcome::Skipped | Outcome::DryRun => (glyphs.empty, "text.muted"),
-            Outcome::Failed => (glyphs.cross, "level.error"),
-            Outcome::Unknown => ("?", "level.warning"),
-        };
+        let (glyph, role) = self.outcome(event.outcome);
         let actor = event.who.to_string().split('@').next().unwrap_or_default().to_owned();
         let mut line = vec![
             self.span("log.time", format!("{} ", format::time_of_day(event.at, self.zone))),

@@ -1,6 +1,7 @@
 //! Draws the model. The model stays unchanged; each part of the screen gets the styles and its own data.
 
 pub(crate) mod activity;
+pub(crate) mod activity_page;
 mod ascii;
 pub(crate) mod chrome;
 pub(crate) mod dialogs;
@@ -34,7 +35,13 @@ pub fn draw(model: &Model, buf: &mut Buffer) -> Option<Position> {
             environments(model, buf)
         }
         Screen::Logs(view) => logs::draw(styles, buf, regions.body, view),
-        Screen::Details(_) | Screen::Help | Screen::Health | Screen::Images | Screen::Diff(_) => {
+        Screen::Activity(view) => activity_page::draw(model, view, buf),
+        Screen::Details(_)
+        | Screen::Help
+        | Screen::Health
+        | Screen::Images
+        | Screen::Pool
+        | Screen::Diff(_) => {
             let lines = pages::lines(model, regions.page_size().1);
             page::draw(styles, buf, regions.body, pages::title(model), lines, model.scroll);
             None

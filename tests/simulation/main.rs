@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod alive;
+mod audit_reads;
 #[path = "../support/builders.rs"]
 mod builders;
 mod cloud_layer;

@@ -23,6 +23,8 @@ pub struct Scenario {
     pub free: u32,
     /// The initial number of databases that are being restored.
     pub creating: u32,
+    /// How many days of earlier launches the audit log tells of.
+    pub days_of_history: u32,
     /// Whether the account has resources that only resemble the fleet's: with its name but not its tags, and, like copies of tagged resources,
     /// with its tags but not its name.
     pub decoys: bool,
@@ -42,6 +44,7 @@ impl Default for Scenario {
             environments: Vec::new(),
             free: 0,
             creating: 0,
+            days_of_history: 0,
             decoys: false,
             latency: Latency::default(),
             faults: Faults::default(),

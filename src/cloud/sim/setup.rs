@@ -6,7 +6,7 @@ use super::state::{LaunchData, SimDatabase, SimDeployment, SimInstance, State, T
 use crate::cloud::BaseTemplate;
 use crate::domain::policy::Setting;
 use crate::domain::record::{NewEnvironment, NewRecord, Purpose};
-use crate::domain::tags::{Tags, key, role};
+use crate::domain::tags::{self, Tags, key, role};
 use crate::domain::{
     AuditEvent, FleetName, InstanceState, Label, NewDatabase, NewFleet, Number, Outcome, Policy, TagChanges,
 };
@@ -67,6 +67,7 @@ impl State {
             self.add_decoys(&name);
         }
         self.add_neighbours();
+        self.add_past(&name);
         self.audit.sort_by_key(|event| event.at);
         self.audit_groups = self.audit.iter().map(|event| (name.to_string(), event.at)).collect();
         // Events before the start take place at their own times.
@@ -126,6 +127,7 @@ impl State {
         };
         self.add_database(fleet, policy, number, TimeDelta::hours(1) + (self.now - created_at), true);
         let database = fleet.database_id(number);
+        let restore_seconds = self.restore_seconds(database.as_str());
         let claim = TagChanges::new().set(key::ENVIRONMENT, new.environment.to_string());
         self.databases.change(database.as_str(), self.now, |database| claim.apply_to(&mut database.tags));
 
@@ -154,8 +156,8 @@ impl State {
             reason: format!("as {}", initial.name).into(),
             outcome: Outcome::Done,
             detail: format!("{id} with {database}").into(),
-            restore_seconds: None,
-            loaded_percent: None,
+            restore_seconds,
+            loaded_percent: restore_seconds.map(|_| 100),
         });
     }
 
@@ -282,6 +284,13 @@ impl State {
             restore_seconds: None,
             loaded_percent: None,
         });
+    }
+
+    /// Returns how long the restore of a database took.
+    fn restore_seconds(&self, id: &str) -> Option<u64> {
+        let database = self.databases.get(id)?;
+        let requested = tags::parse_time(&database.tags, key::CREATED_AT)?;
+        u64::try_from((database.created_at? - requested).num_seconds()).ok()
     }
 
     /// Adds an instance of a record and returns its id.

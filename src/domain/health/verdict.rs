@@ -34,5 +34,46 @@ pub struct Verdict {
     pub message: String,
 }
 
+/// What introduces the command that helps.
+const COMMANDS: [&str; 3] = ["with: ", "see: ", "see hatchery "];
+
+impl Verdict {
+    /// Splits the message into the problem and what to do about it.
+    #[must_use]
+    pub fn parts(&self) -> (&str, Option<&str>) {
+        let message = self.message.as_str();
+        let command = COMMANDS.iter().filter_map(|command| message.find(command)).min();
+        match command.and_then(|at| message[..at].rfind("; ")) {
+            Some(end) => (&message[..end], Some(&message[end + 2..])),
+            None => (message, None),
+        }
+    }
+}
+
 /// Adds a verdict.
 pub(super) type Report<'a> = &'a mut dyn FnMut(Level, &str, String);
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(
+        "no engine has run for 2h; the last one was ci; start one with: hatchery engine; or not",
+        "no engine has run for 2h; the last one was ci",
+        Some("start one with: hatchery engine; or not")
+    )]
+    #[case(
+        "the image failed: a; b; see hatchery images",
+        "the image failed: a; b",
+        Some("see hatchery images")
+    )]
+    #[case("no database is free; 1 being restored", "no database is free; 1 being restored", None)]
+    #[case("see: hatchery", "see: hatchery", None)]
+    fn advice_is_split_off(#[case] message: &str, #[case] problem: &str, #[case] advice: Option<&str>) {
+        let verdict = Verdict { level: Level::Info, code: String::new(), message: message.to_owned() };
+        assert_eq!(verdict.parts(), (problem, advice));
+    }
+}

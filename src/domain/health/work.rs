@@ -19,7 +19,7 @@ use crate::domain::world::World;
 const NO_ENGINE_AFTER: TimeDelta = TimeDelta::minutes(40);
 
 /// A teardown takes minutes, of which the deletion of the database is most.
-const LATE_AFTER: TimeDelta = TimeDelta::minutes(30);
+pub(super) const LATE_AFTER: TimeDelta = TimeDelta::minutes(30);
 
 /// Any engine continues a launch after a minute.
 const STUCK_AFTER: TimeDelta = TimeDelta::minutes(30);

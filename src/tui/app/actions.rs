@@ -16,6 +16,7 @@ use super::log_actions;
 use super::log_view::LogView;
 use super::message::{ConsoleRequest, Copied, Effect, ForwardRequest, HoldTarget, Multiplexer, Purpose};
 use super::model::{Connection, Model, Screen, Severity};
+use super::open_pages::{clear_activity_filter, is_focused, open_activity, open_pool, open_screen};
 use super::pages;
 use super::regions::Pane;
 use super::rows::EnvironmentRow;
@@ -47,6 +48,10 @@ pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Help => return open_screen(model, Screen::Help),
         Action::Health => return open_screen(model, Screen::Health),
         Action::Images => return open_screen(model, Screen::Images),
+        Action::PoolPage => return open_pool(model),
+        Action::ActivityPage => return open_activity(model),
+        Action::Details if is_focused(model, Pane::Pool) => return open_pool(model),
+        Action::Details if is_focused(model, Pane::Activity) => return open_activity(model),
         Action::Back => return back(model),
         Action::Hold | Action::Release => return hold_or_release(model, action),
         Action::Extend
@@ -68,6 +73,11 @@ pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
             if let Some(view) = &model.fleet_view {
                 let form = LaunchForm::new(&view.world.fleet);
                 model.dialog = Some(Dialog::Launch(Box::new(form)));
+            }
+        }
+        Action::Filter if matches!(model.screen, Screen::Activity(_)) => {
+            if let Screen::Activity(view) = &mut model.screen {
+                view.filter.editing = true;
             }
         }
         Action::Filter => {
@@ -261,19 +271,16 @@ fn toggle_mouse(model: &mut Model) -> Vec<Effect> {
     vec![Effect::CaptureMouse(model.mouse)]
 }
 
-/// Shows a screen; stops the log if one is open.
-fn open_screen(model: &mut Model, screen: Screen) -> Vec<Effect> {
-    let was_log = matches!(model.screen, Screen::Logs(_));
-    model.show_screen(screen);
-    if was_log { vec![Effect::StopLogs] } else { Vec::new() }
-}
-
-/// Closes the open screen; on the main screen, clears the filter, else focuses the environments.
+/// Closes the open screen; on the main screen and in the audit log, first clears the filter, else focuses the environments.
 fn back(model: &mut Model) -> Vec<Effect> {
     match &model.screen {
         Screen::Logs(view) if view.from_details => {
             let details = Screen::Details(view.record.clone());
             return open_screen(model, details);
+        }
+        Screen::Activity(view) if !view.filter.text().is_empty() => {
+            clear_activity_filter(model);
+            return Vec::new();
         }
         Screen::Main => {}
         _ => return open_screen(model, Screen::Main),
@@ -306,6 +313,7 @@ fn navigate(model: &mut Model, action: Action) {
         (Screen::Main, Pane::Environments) => regions.environment_rows(),
         (Screen::Main, Pane::Pool) => regions.pool_rows(),
         (Screen::Main, Pane::Activity) => regions.activity_rows(),
+        (Screen::Activity(_), _) => regions.activity_page_rows(),
         _ => regions.page_size().0,
     };
     let half = isize::try_from((height / 2).max(1)).unwrap_or(isize::MAX);
@@ -340,6 +348,10 @@ pub(super) fn move_in_pane(model: &mut Model, pane: Pane, by: isize) {
 pub(super) fn scroll(model: &mut Model, by: isize) {
     if matches!(model.screen, Screen::Logs(_)) {
         return log_actions::scroll(model, by);
+    }
+    if let Screen::Activity(view) = &mut model.screen {
+        view.move_by(by, &model.history.log);
+        return view.keep_in_view(model.regions.activity_page_rows());
     }
     let (height, width) = model.regions.page_size();
     let max = pages::lines(model, width).len().saturating_sub(height);

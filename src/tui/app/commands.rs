@@ -2,6 +2,7 @@
 
 use super::dialog::palette::Palette;
 use super::model::{Connection, Model, Screen};
+use super::regions::Pane;
 use crate::domain::DatabaseState;
 use crate::domain::environment::EnvironmentState;
 use crate::tui::action::{ACTIONS, Action};
@@ -37,6 +38,10 @@ impl Model {
         }
         if action == Action::Suspend && cfg!(not(unix)) {
             return Some("not possible on this system");
+        }
+        if action == Action::Details && matches!(self.screen, Screen::Main) && self.pane != Pane::Environments
+        {
+            return None;
         }
         let needs_environment = matches!(
             action,

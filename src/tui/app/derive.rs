@@ -40,6 +40,16 @@ impl Model {
     }
 }
 
+impl Model {
+    /// Derives the past of the pool for its page.
+    pub(crate) fn derive_pool_past(&mut self) {
+        let now = self.aws_now();
+        if let Some(view) = &self.fleet_view {
+            self.history.derive_pool(&view.world, now, self.styles.zone);
+        }
+    }
+}
+
 struct Derivation<'a> {
     world: &'a World,
     estimates: &'a Estimates,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use crate::domain::history::PhaseTimes;
 use crate::domain::progress::Estimates;
 use crate::domain::{CloudError, ErrorClass, Listing, World};
 
@@ -17,6 +18,7 @@ pub(crate) struct FleetView {
     /// The errors of the latest observation.
     pub(crate) problems: Vec<CloudError>,
     pub(crate) estimates: Estimates,
+    pub(crate) phases: PhaseTimes,
     /// AWS's time at the latest response, and the engine's clock when it was observed.
     anchor: Option<(DateTime<Utc>, Duration)>,
 }
@@ -38,7 +40,7 @@ impl FleetView {
             Some(previous) if !world.is_complete() => Arc::new(merge(&previous.world, &world)),
             _ => world,
         };
-        Self { estimates: Estimates::learn(&world), world, problems, anchor }
+        Self { estimates: Estimates::learn(&world), phases: PhaseTimes::new(&world), world, problems, anchor }
     }
 
     /// Returns AWS's current time, extrapolated by the engine's clock.

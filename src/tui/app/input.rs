@@ -47,6 +47,10 @@ pub(super) fn key(model: &mut Model, event: KeyEvent) -> Vec<Effect> {
         filter_key(model, event);
         return Vec::new();
     }
+    if matches!(&model.screen, Screen::Activity(view) if view.filter.editing) {
+        activity_filter_key(model, event);
+        return Vec::new();
+    }
     if let Screen::Logs(view) = &mut model.screen
         && view.search.editing
     {
@@ -77,6 +81,23 @@ fn filter_key(model: &mut Model, event: KeyEvent) {
     model.filter_and_sort();
 }
 
+fn activity_filter_key(model: &mut Model, event: KeyEvent) {
+    let Screen::Activity(view) = &mut model.screen else { return };
+    match event.code {
+        KeyCode::Enter | KeyCode::Tab => view.filter.editing = false,
+        KeyCode::Esc => {
+            view.filter.editing = false;
+            view.filter.input.reset();
+        }
+        KeyCode::Down => return actions::scroll(model, 1),
+        KeyCode::Up => return actions::scroll(model, -1),
+        _ => {
+            edit(&mut view.filter.input, event);
+        }
+    }
+    view.apply_filter(&model.history.log);
+}
+
 pub(super) fn paste(model: &mut Model, text: &str) {
     if !model.takes_text() {
         return model.notify(Severity::Info, "pasted text is ignored: it is not for a text field");
@@ -86,6 +107,11 @@ pub(super) fn paste(model: &mut Model, text: &str) {
     } else if model.environments.filter.editing {
         insert(&mut model.environments.filter.input, text);
         model.filter_and_sort();
+    } else if let Screen::Activity(view) = &mut model.screen
+        && view.filter.editing
+    {
+        insert(&mut view.filter.input, text);
+        view.apply_filter(&model.history.log);
     } else if let Screen::Logs(view) = &mut model.screen
         && view.search.editing
     {
@@ -100,6 +126,7 @@ impl Model {
         match (&self.dialog, &self.screen) {
             (Some(dialog), _) => dialog.takes_text(),
             (None, Screen::Logs(view)) => view.search.editing,
+            (None, Screen::Activity(view)) => view.filter.editing,
             (None, _) => self.environments.filter.editing,
         }
     }
@@ -131,6 +158,9 @@ fn click(model: &mut Model, x: u16, y: u16) -> Vec<Effect> {
     let previous = model.last_click.replace(Click { at: now, row: y });
     let is_double =
         previous.is_some_and(|click| click.row == y && now.saturating_sub(click.at) <= DOUBLE_CLICK);
+    if matches!(model.screen, Screen::Activity(_)) {
+        click_event(model, x, y);
+    }
     if !matches!(model.screen, Screen::Main) {
         return Vec::new();
     }
@@ -158,6 +188,17 @@ fn click(model: &mut Model, x: u16, y: u16) -> Vec<Effect> {
         Pane::Activity => {}
     }
     Vec::new()
+}
+
+/// Selects the event under the mouse on the page of the audit log.
+fn click_event(model: &mut Model, x: u16, y: u16) {
+    let Some((Pane::Environments, Some(row))) = model.regions.pane_at(x, y) else { return };
+    let height = model.regions.activity_page_rows();
+    let Screen::Activity(view) = &mut model.screen else { return };
+    let index = view.offset + row;
+    if row < height && index < view.len() {
+        view.select(index, &model.history.log);
+    }
 }
 
 fn wheel(model: &mut Model, event: MouseEvent, by: isize) {

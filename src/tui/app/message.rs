@@ -8,7 +8,8 @@ use ratatui::crossterm::event::{KeyEvent, MouseEvent};
 
 use crate::clock::Clock;
 use crate::cloud::{Console, LogItem, LogQuery};
-use crate::domain::{EnvironmentId, FleetName, InstanceId};
+use crate::domain::history::Reading;
+use crate::domain::{AuditEvent, EnvironmentId, FleetName, InstanceId};
 use crate::engine::{
     Event, Extended, LaunchRequest, Launched, RedeployRequest, Redeployed, ResetStarted, Terminating,
 };
@@ -77,6 +78,8 @@ pub enum Msg {
     Log(u64, Result<LogItem, Failure>),
     /// The log stream of this generation ended.
     LogEnded(u64),
+    /// The last days of the audit log, with the period that they cover.
+    History(Result<(Vec<AuditEvent>, Reading), Failure>),
     /// The URL of an environment behind a port forward, by the task number of the request.
     Forwarded(u64, EnvironmentId, Purpose, Result<String, Failure>),
     /// A program that had the terminal has ended; with what went wrong, if it ended at once or with an error.
@@ -200,6 +203,8 @@ pub enum Effect {
     FollowLogs(LogQuery, u64),
     /// Stop following the log.
     StopLogs,
+    /// Read the audit log since a time.
+    ReadHistory(DateTime<Utc>),
     /// Make the engine observe the fleet soon.
     Refresh,
     /// Tell the engine whether the user is watching.

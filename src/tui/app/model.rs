@@ -5,8 +5,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use ratatui::layout::Size;
 
+use super::activity_view::ActivityView;
 use super::dialog::Dialog;
 use super::fleet_view::FleetView;
+use super::history::History;
 use super::log_view::LogView;
 use super::message::Moment;
 use super::regions::{Content, Pane, Regions};
@@ -14,7 +16,7 @@ use super::rows::{ActivityPane, EnvironmentRow, EnvironmentsPane, PoolPane};
 use super::selection::Selection;
 use crate::domain::health::Level;
 use crate::domain::{CloudError, EnvironmentId, RecordId};
-use crate::engine::Refusal;
+use crate::engine::{NextStep, Refusal};
 use crate::failure::Failure;
 use crate::tui::action::Context;
 use crate::tui::options::TuiOptions;
@@ -62,6 +64,10 @@ pub enum Screen {
     Health,
     /// The image pipelines and their runs.
     Images,
+    /// The pool, its history, and what the engine does next.
+    Pool,
+    /// The audit log.
+    Activity(Box<ActivityView>),
     /// The services of two environments.
     Diff(Box<(RecordId, RecordId)>),
 }
@@ -115,10 +121,15 @@ pub struct Model {
     pub(crate) environments: EnvironmentsPane,
     pub(crate) pool: PoolPane,
     pub(crate) activity: ActivityPane,
+    pub(crate) history: History,
     /// When the rows must be derived again, by the engine's clock.
     pub(crate) rows_expire_at: Option<Duration>,
     /// The steps that the engine refused in its last pass.
     pub(crate) refusals: Vec<Refusal>,
+    /// The steps that the engine's last plan wants.
+    pub(crate) next_steps: Vec<NextStep>,
+    /// When this dashboard's engine ended its last pass, by the engine's clock.
+    pub(crate) passed_at: Option<Duration>,
     /// Why the last write to the audit log failed; `None` if it succeeded.
     pub(crate) audit_error: Option<CloudError>,
     /// The number of steps that the engine is taking.
@@ -160,8 +171,11 @@ impl Model {
             environments: EnvironmentsPane::default(),
             pool: PoolPane::default(),
             activity: ActivityPane::default(),
+            history: History::default(),
             rows_expire_at: None,
             refusals: Vec::new(),
+            next_steps: Vec::new(),
+            passed_at: None,
             audit_error: None,
             steps_in_flight: 0,
             pane: Pane::Environments,
@@ -209,7 +223,8 @@ impl Model {
             Screen::Main => Context::Main,
             Screen::Details(_) => Context::Details,
             Screen::Logs(_) => Context::Logs,
-            Screen::Help | Screen::Health | Screen::Images | Screen::Diff(_) => Context::Page,
+            Screen::Activity(_) => Context::Activity,
+            Screen::Help | Screen::Health | Screen::Images | Screen::Pool | Screen::Diff(_) => Context::Page,
         }
     }
 
@@ -290,6 +305,9 @@ impl Model {
         self.environments.selection.keep_in_view(rows, regions.environment_rows());
         self.pool.selection.keep_in_view(self.pool.status.rows.len(), regions.pool_rows());
         self.activity.keep_in_view(regions.activity_rows());
+        if let Screen::Activity(view) = &mut self.screen {
+            view.keep_in_view(regions.activity_page_rows());
+        }
     }
 
     pub(crate) fn resize(&mut self, size: Size) {

@@ -1,12 +1,14 @@
-//! What the pages say: details, help, health, images and comparisons, as styled lines. The model needs their number to limit scrolling, and the
+//! What the pages say: details, help, health, images, the pool and comparisons, as styled lines. The model needs their number to limit scrolling, and the
 //! view draws them.
 
 mod details;
 mod diff;
+mod graph;
 mod health;
 mod help;
 mod images;
 mod page;
+mod pool;
 
 use ratatui::text::{Line, Span};
 
@@ -20,7 +22,8 @@ pub(crate) fn lines(model: &Model, width: usize) -> Vec<Line<'static>> {
         Screen::Images => images::lines(model, width),
         Screen::Help => help::lines(model, width),
         Screen::Diff(ids) => diff::lines(model, ids, width),
-        Screen::Main | Screen::Logs(_) => Vec::new(),
+        Screen::Pool => pool::lines(model, width),
+        Screen::Main | Screen::Logs(_) | Screen::Activity(_) => Vec::new(),
     }
 }
 
@@ -35,6 +38,7 @@ pub(crate) fn title(model: &Model) -> Vec<Span<'static>> {
         }
         (Screen::Details(_), None) => vec![title("Details")],
         (Screen::Health, _) => vec![title("Health")],
+        (Screen::Pool, _) => vec![title("Warm pool")],
         (Screen::Images, _) => vec![title("Images")],
         (Screen::Diff(ids), _) => {
             let name = |id| model.environments.find(id).map_or_else(String::new, |row| row.name.clone());

@@ -95,6 +95,21 @@ impl Regions {
         (usize::from(self.body.height.saturating_sub(2)), usize::from(self.body.width.saturating_sub(4)))
     }
 
+    /// Returns the number of rows of the page of the audit log: below the column titles, above the selected event's details.
+    pub(crate) fn activity_page_rows(&self) -> usize {
+        let inside = usize::from(self.body.height.saturating_sub(3));
+        inside - self.event_rows()
+    }
+
+    /// Returns the number of rows with the details of the selected event, with the line above them; none if the page is too low.
+    pub(crate) fn event_rows(&self) -> usize {
+        match self.body.height {
+            20.. => 6,
+            10.. => 4,
+            _ => 0,
+        }
+    }
+
     /// Whether the lower panes have room.
     pub(crate) fn has_lower(&self) -> bool {
         !self.pool.is_empty() || !self.activity.is_empty()

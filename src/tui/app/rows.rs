@@ -19,7 +19,7 @@ use crate::domain::{
 use crate::tui::text;
 
 /// The most events that the activity keeps.
-const MAX_ACTIVITY: usize = 500;
+pub(crate) const MAX_ACTIVITY: usize = 500;
 
 /// The length of the pool's history.
 const HISTORY_MINUTES: usize = 60;

@@ -8,6 +8,7 @@ use super::fleet_view::FleetView;
 use super::message::{ConsoleRequest, Effect, Moment, Msg};
 use super::model::{AccountNumber, Connection, Model, Screen, Severity};
 use super::regions::Pane;
+use super::rows::MAX_ACTIVITY;
 use super::{actions, input, log_actions};
 use crate::domain::World;
 use crate::domain::text::sanitize;
@@ -100,6 +101,10 @@ fn apply(model: &mut Model, msg: Msg) -> Vec<Effect> {
         }
         Msg::ConnectFailed(failure) => model.connection = Connection::Failed(failure),
         Msg::Engine(event) => engine_event(model, event),
+        Msg::History(result) => {
+            model.history.receive_week(result);
+            history_changed(model);
+        }
         Msg::Log(generation, item) => log_actions::receive(model, generation, item),
         Msg::LogEnded(generation) => log_actions::end(model, generation),
     }
@@ -129,8 +134,19 @@ fn engine_event(model: &mut Model, event: Event) {
     match event {
         Event::World(world) => observed(model, world),
         Event::ObserveFailed(failure) => model.last_error = Some(failure),
-        Event::Activity(events) => model.activity.extend(events),
+        Event::Activity(events) => {
+            model.history.add(&events);
+            // The pane shows the latest ones only.
+            let surplus = events.len().saturating_sub(MAX_ACTIVITY);
+            model.activity.extend(events[surplus..].to_vec());
+            history_changed(model);
+        }
+        Event::AuditRead(result) => {
+            model.history.read(result.map_err(|error| error.to_string()));
+            history_changed(model);
+        }
         Event::Refused(refusals) => model.refusals = refusals,
+        Event::Planned(steps) => model.next_steps = steps,
         Event::AuditWriteFailed(error) => {
             // Only the first of several failures in a row is shown.
             if let Some(error) = error.as_ref().filter(|_| model.audit_error.is_none()) {
@@ -141,8 +157,18 @@ fn engine_event(model: &mut Model, event: Event) {
             model.audit_error = error;
         }
         // The dashboard has its parts from the other events.
-        Event::Passed(_) => {}
+        Event::Passed(_) => model.passed_at = Some(model.now.clock),
         Event::Working(steps) => model.steps_in_flight = steps,
+    }
+}
+
+/// Updates the open page that shows the audit log.
+fn history_changed(model: &mut Model) {
+    let Model { screen, history, .. } = model;
+    match screen {
+        Screen::Activity(view) => view.refresh(&history.log),
+        Screen::Pool => model.derive_pool_past(),
+        _ => {}
     }
 }
 
@@ -151,6 +177,9 @@ fn observed(model: &mut Model, world: Arc<World>) {
     model.fleet_view = Some(FleetView::new(model.fleet_view.take(), world, clock));
     model.last_error = None;
     model.derive();
+    if matches!(model.screen, Screen::Pool) {
+        model.derive_pool_past();
+    }
     if model.databases_complete() {
         model.pool.history.record(model.pool.status.free, clock);
     }

@@ -2,11 +2,13 @@
 
 use std::io;
 
+use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 
 use super::keys::{is_paste, typed_char};
 use super::{Driver, Incoming};
 use crate::cloud::LogQuery;
+use crate::domain::history::{MAX_EVENTS, Reading};
 use crate::engine;
 use crate::failure::Failure;
 use crate::tui::app::message::{Copied, Effect, ForwardRequest, HoldRequest, HoldTarget, Msg, Multiplexer};
@@ -55,6 +57,7 @@ impl<S: Surface> Driver<S> {
                     handle.refresh();
                 }
             }
+            Effect::ReadHistory(since) => self.read_history(since),
             Effect::Focus(focused) => {
                 if let Some((_, handle)) = &self.engine {
                     handle.focus(focused);
@@ -163,6 +166,21 @@ impl<S: Surface> Driver<S> {
             for msg in [msg, audit] {
                 let _ = sender.send(Incoming::Msg(msg)).await;
             }
+        });
+    }
+
+    fn read_history(&mut self, since: DateTime<Utc>) {
+        let Some((engine, _)) = &self.engine else { return };
+        let (engine, sender) = (engine.clone(), self.sender.clone());
+        self.tasks.spawn(async move {
+            let until = engine.cloud().time().unwrap_or_else(|| engine.clock().now());
+            let read = engine.cloud().audit(&engine.config().fleet, since, MAX_EVENTS).await;
+            let result = read.map(|events| {
+                let reading = Reading::of(&events, since, until, MAX_EVENTS);
+                (events, reading)
+            });
+            let result = result.map_err(|error| Failure::cloud("cannot read the audit log", &error));
+            let _ = sender.send(Incoming::Msg(Msg::History(result))).await;
         });
     }
 

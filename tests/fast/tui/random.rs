@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hatchery::cloud::LogItem;
+use hatchery::domain::history::Reading;
 use hatchery::engine::Event;
 use hatchery::failure::{Failure, Kind};
 use hatchery::tui::app::Msg;
@@ -19,7 +20,7 @@ use crate::support::sample_fleet::{
 fn any_key() -> impl Strategy<Value = KeyEvent> {
     let code = prop_oneof![
         6 => proptest::sample::select(
-            "leoxOLyYfnNswWS/rt!:?qkjgGabz 019-=\u{1b}é漢".chars().collect::<Vec<_>>()
+            "leoxOLyYPafnNswWS/rt!:?qkjgGabz 019-=\u{1b}é漢".chars().collect::<Vec<_>>()
         ).prop_map(KeyCode::Char),
         3 => proptest::sample::select(vec![
             KeyCode::Enter, KeyCode::Esc, KeyCode::Tab, KeyCode::BackTab, KeyCode::Up, KeyCode::Down,
@@ -63,6 +64,8 @@ fn any_msg() -> impl Strategy<Value = Msg> {
         1 => any::<String>().prop_map(Msg::Paste),
         3 => any_world().prop_map(Msg::Engine),
         1 => Just(Msg::Engine(Event::Activity(sample_fleet::activity()))),
+        1 => Just(Msg::Engine(Event::AuditRead(Ok(Reading { since: sample_fleet::now(), until: sample_fleet::now() })))),
+        1 => Just(Msg::History(Ok((sample_fleet::activity(), Reading { since: sample_fleet::now(), until: sample_fleet::now() })))),
         1 => Just(Msg::Engine(Event::ObserveFailed(Failure::new(Kind::Throttled, "throttled", "wait")))),
         1 => Just(Msg::ConnectFailed(Failure::new(Kind::Unreachable, "unreachable", ""))),
         1 => Just(Msg::Connected { fleet: dev(), region: "eu-west-1".to_owned() }),
@@ -115,6 +118,8 @@ proptest! {
 #[case::health(&["!"])]
 #[case::images(&["i"])]
 #[case::filter(&["/"])]
+#[case::pool(&["P", "G"])]
+#[case::activity(&["a", "/"])]
 fn draw_never_panics_at_any_size(#[case] keys: &[&str]) {
     for width in (1..=30).chain((31..=130).step_by(9)) {
         for height in [1, 2, 3, 4, 5, 7, 8, 10, 11, 12, 15, 20, 24, 40] {

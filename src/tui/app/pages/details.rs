@@ -1,22 +1,21 @@
 //! The details of one environment.
 
-use std::time::Duration;
+mod ending;
+mod services;
+mod timeline;
 
 use ratatui::text::{Line, Span};
 
 use super::page::Page;
-use crate::domain::format::{format_duration, short_digest};
 use crate::domain::text::Untrusted;
-use crate::domain::{DeploymentStatus, Instance, Phase, RecordId};
+use crate::domain::{AuditEvent, RecordId};
+use crate::tui::action::Action;
 use crate::tui::app::model::Model;
 use crate::tui::app::rows::{EnvironmentRow, ResetRow, TimeLeft};
 use crate::tui::format;
 
 /// The most events of the environment that are shown.
 const MAX_EVENTS: usize = 20;
-
-/// The width of the bars of the longest phases, in columns.
-const PHASE_BAR_WIDTH: usize = 24;
 
 const PROGRESS_BAR_WIDTH: usize = 18;
 
@@ -44,13 +43,14 @@ pub(super) fn lines(model: &Model, record: &RecordId, width: usize) -> Vec<Line<
     if let Some(reset) = &row.details.reset {
         self::reset(&mut page, model, row, reset);
     }
+    ending::advice(&mut page, model, row);
     record_values(&mut page, model, row);
-    deployment(&mut page, model, row);
+    services::add(&mut page, model, row);
+    if let Some(instance) = &row.details.instance {
+        timeline::add(&mut page, model, instance);
+    }
     endpoints(&mut page, row);
     resources(&mut page, row);
-    if let Some(instance) = &row.details.instance {
-        bootstrap(&mut page, instance);
-    }
     activity(&mut page, model, row);
     page.into_lines()
 }
@@ -78,15 +78,7 @@ fn record_values(page: &mut Page<'_>, model: &Model, row: &EnvironmentRow) {
     let record = &row.details.record;
     page.value("Owner", &row.owner);
     page.value("Launched", format::date_time(record.created_at, zone));
-    if let Some(at) = row.expires_at {
-        let left = format::between(model.aws_now(), at);
-        let left =
-            if left.is_zero() { "expired".to_owned() } else { format!("{} left", format::left(left).text) };
-        page.value("Ends", format!("{} ({left})", format::date_time(at, zone)));
-    } else {
-        let text = "unreadable expiry; ends at the fleet's max-lifetime at the latest";
-        page.styled_value("Ends", "level.warning", text);
-    }
+    ending::add(page, model, row);
     if let Some(termination) = &record.terminate {
         let at = format::date_time(termination.at, zone);
         page.value("Terminated", format!("by {} at {at}", termination.by));
@@ -95,29 +87,9 @@ fn record_values(page: &mut Page<'_>, model: &Model, row: &EnvironmentRow) {
         let until = format::date_time(hold.until, zone);
         page.value("Held", format!("until {until} by {}: {}", hold.by, hold.why));
     }
-    if let Some(cost) = row.cost {
-        let (accrued, per_hour) = (format::dollars(cost.accrued), format::dollars(cost.per_hour));
-        page.value("Cost", format!("{accrued} so far, {per_hour} per hour"));
-    }
     if let Some(note) = &record.note {
         page.value("Note", note.to_string());
     }
-    let digests = row.details.instance.as_ref().map(|instance| &instance.digests);
-    for (index, (service, tag)) in record.services.iter().enumerate() {
-        let digest = digests.and_then(|digests| digests.get(service));
-        let digest = digest.map(|digest| format!(" (runs {})", short_digest(digest))).unwrap_or_default();
-        page.value(if index == 0 { "Services" } else { "" }, format!("{service} = {tag}{digest}"));
-    }
-}
-
-/// Adds the last request to deploy anew.
-fn deployment(page: &mut Page<'_>, model: &Model, row: &EnvironmentRow) {
-    let Some(request) = &row.details.record.deployment else { return };
-    let rollout = row.details.instance.as_ref().and_then(|instance| instance.rollout.as_ref());
-    let status = DeploymentStatus::new(request, rollout);
-    let at = format::date_time(request.at, model.styles.zone);
-    let detail = status.detail.map(|detail| format!(": {detail}")).unwrap_or_default();
-    page.value("Deployment", format!("{}, by {} at {at}{detail}", status.state, request.by));
 }
 
 fn endpoints(page: &mut Page<'_>, row: &EnvironmentRow) {
@@ -162,55 +134,43 @@ fn resources(page: &mut Page<'_>, row: &EnvironmentRow) {
     }
 }
 
-/// Adds when each phase of the bootstrap began and how long it took.
-#[allow(clippy::cast_precision_loss)] // seconds of a bootstrap
-fn bootstrap(page: &mut Page<'_>, instance: &Instance) {
-    if instance.timeline.is_empty() {
-        return;
-    }
-    let styles = page.styles;
-    page.heading("Bootstrap");
-    let total = instance.timeline.values().max().copied().unwrap_or(1).max(1);
-    for (index, phase) in Phase::PATH.into_iter().enumerate() {
-        let Some(&start) = instance.timeline.get(&phase) else { continue };
-        let next = Phase::PATH[index + 1..].iter().find_map(|phase| instance.timeline.get(phase));
-        let mut line =
-            vec![styles.span("text.muted", format!("{:>8}  ", format_duration(Duration::from_secs(start))))];
-        match next {
-            _ if phase == Phase::Ready => line.push(styles.span("state.ready", "done")),
-            None => line.push(styles.span("state.starting", "in progress")),
-            Some(end) => {
-                let took = end.saturating_sub(start);
-                let (filled, _) = styles.glyphs.progress(took as f64 / total as f64, PHASE_BAR_WIDTH);
-                line.push(styles.span("text", format!("{:>7} ", format_duration(Duration::from_secs(took)))));
-                line.push(styles.span("bar", filled));
-            }
-        }
-        page.spans(phase.as_str(), line);
-    }
-    if let Some(detail) = &instance.detail {
-        page.value("Detail", detail.to_string());
-    }
-}
-
+/// Adds the events of the environment, of its databases and of its instance, newest first, and says how far back they are known.
 fn activity(page: &mut Page<'_>, model: &Model, row: &EnvironmentRow) {
-    let (id, database) = (row.id.to_string(), &row.details.database_id);
-    let own = row.id.database_id();
-    let next = row.details.reset.as_ref().map(|reset| reset.replacement.environment.database_id());
-    let databases = [Some(database), Some(&own), next.as_ref()];
-    let mut events = model
-        .activity
-        .events
-        .iter()
-        .filter(|event| {
-            event.target == id || databases.iter().flatten().any(|database| event.target == database.as_str())
-        })
-        .take(MAX_EVENTS)
-        .peekable();
-    if events.peek().is_some() {
-        page.heading("Activity");
+    page.heading("Activity");
+    let next =
+        row.details.reset.as_ref().map(|reset| reset.replacement.environment.database_id().to_string());
+    let targets = [
+        Some(row.id.to_string()),
+        Some(row.details.database_id.to_string()),
+        Some(row.id.database_id().to_string()),
+        row.details.instance.as_ref().map(|instance| instance.id.to_string()),
+        next,
+    ];
+    let is_own = |event: &&AuditEvent| targets.iter().flatten().any(|target| event.target == target.as_str());
+    let log = &model.history.log;
+    let mut is_empty = true;
+    for event in log.events().iter().rev().filter(is_own).take(MAX_EVENTS) {
+        is_empty = false;
+        let mut line = model.styles.event(event);
+        let (zone, now) = (model.styles.zone, model.aws_now());
+        if zone.at(event.at).date_naive() != zone.at(now).date_naive() {
+            let day = zone.at(event.at).format("%m-%d ").to_string();
+            line.spans.insert(0, model.styles.span("log.time", day));
+        }
+        page.line(line);
     }
-    for event in events {
-        page.line(model.styles.event(event));
+    if is_empty {
+        page.styled_line("text.muted", "no event is known");
+    }
+    let since = row.details.record.created_at;
+    if log.known_since().is_none_or(|known| known > since) {
+        let known =
+            log.known_since().map(|at| format!(" before {}", format::date_time(at, model.styles.zone)));
+        let key = model.key_label(Action::ActivityPage);
+        let text = format!(
+            "events{} are not loaded; {key} on the main screen loads seven days",
+            known.unwrap_or_default()
+        );
+        page.styled_line("text.muted", &text);
     }
 }

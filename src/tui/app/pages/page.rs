@@ -1,9 +1,12 @@
 //! Builds the lines of a page.
 
+use ratatui::layout::Alignment;
 use ratatui::text::{Line, Span};
 
 use crate::tui::styles::Styles;
 use crate::tui::text;
+use crate::tui::widgets::line;
+use crate::tui::widgets::table::{Column, widths};
 
 /// The width of the column of names.
 const NAME_WIDTH: usize = 14;
@@ -11,9 +14,12 @@ const NAME_WIDTH: usize = 14;
 /// The narrowest column of values; on narrower screens the lines are truncated instead of wrapped.
 const MIN_VALUE_WIDTH: usize = 8;
 
+/// Between two columns of a table, as wide as in the widget.
+const GAP: &str = "  ";
+
 pub(super) struct Page<'a> {
     pub(super) styles: &'a Styles,
-    width: usize,
+    pub(super) width: usize,
     lines: Vec<Line<'static>>,
 }
 
@@ -62,6 +68,45 @@ impl<'a> Page<'a> {
         let mut line = vec![self.styles.span("text.muted", format!("{name:NAME_WIDTH$}"))];
         line.extend(spans);
         self.line(line);
+    }
+
+    /// Adds a table with the titles of its columns. Columns shrink and disappear as in the tables of the main screen.
+    pub(super) fn table(&mut self, columns: &[Column], rows: impl IntoIterator<Item = Vec<Line<'static>>>) {
+        let widths = widths(columns, self.width);
+        let titles =
+            columns.iter().map(|column| Line::from(self.styles.span("heading", column.title))).collect();
+        self.row(columns, &widths, titles);
+        for row in rows {
+            self.row(columns, &widths, row);
+        }
+    }
+
+    fn row(&mut self, columns: &[Column], widths: &[usize], cells: Vec<Line<'static>>) {
+        let mut spans = Vec::new();
+        for ((column, &width), cell) in
+            columns.iter().zip(widths).zip(cells).filter(|((_, width), _)| **width > 0)
+        {
+            if !spans.is_empty() {
+                spans.push(Span::raw(GAP));
+            }
+            let cell = line::fit(cell, width, self.styles.glyphs.ellipsis);
+            let rest = Span::raw(" ".repeat(width.saturating_sub(cell.width())));
+            if column.alignment == Alignment::Right {
+                spans.push(rest);
+                spans.extend(cell.spans);
+            } else {
+                spans.extend(cell.spans);
+                spans.push(rest);
+            }
+        }
+        self.line(spans);
+    }
+
+    /// Adds lines of wrapped text.
+    pub(super) fn styled_line(&mut self, role: &str, text: &str) {
+        for part in text::wrap(text, self.width.max(MIN_VALUE_WIDTH)) {
+            self.line(self.styles.span(role, part));
+        }
     }
 
     /// Adds a wrapped paragraph after a symbol.
