@@ -23,6 +23,9 @@ pub(crate) enum Action {
     Health,
     Images,
     Filter,
+    Mine,
+    Mark,
+    MarkAll,
     Sort,
     SortReverse,
     Refresh,
@@ -109,6 +112,7 @@ pub(crate) struct Entry {
 }
 
 const MAIN: &[Context] = &[Context::Main];
+const LISTS: &[Context] = &[Context::Main, Context::Page];
 const LOGS: &[Context] = &[Context::Logs];
 const ONE: &[Context] = &[Context::Main, Context::Details];
 const ANY: &[Context] = &Context::ALL;
@@ -165,8 +169,11 @@ pub(crate) static ACTIONS: &[Entry] = {
         entry(Action::PreviousMatch, "previous-match", &["N"], "previous", "Go to the previous match", Log, LOGS),
         entry(Action::Source, "source", &["s"], "source", "Cycle through the log's sources: each alone, then all", Log, LOGS).hint(60),
         entry(Action::Wrap, "wrap", &["w"], "wrap", "Wrap or truncate long lines", Log, LOGS).hint(50),
-        entry(Action::Filter, "filter", &["/"], "filter", "Filter by name, owner, id, state, service or note", View, MAIN).hint(68),
-        entry(Action::Sort, "sort", &["c"], "sort", "Sort by the next column", View, MAIN).hint(20),
+        entry(Action::Filter, "filter", &["/"], "filter", "Filter by words, in part or with letters left out, or by terms such as owner:amy state:ready; exact matches come first, in the sort order", View, LISTS).hint(68),
+        entry(Action::Mine, "mine", &["M"], "mine", "Show only your environments, or all", View, MAIN).hint(17),
+        entry(Action::Mark, "mark", &["space"], "mark", "Mark the environment: extend, keep until and terminate act on all that are marked", View, MAIN).hint(19),
+        entry(Action::MarkAll, "mark-all", &["*"], "mark all", "Mark all environments in the table, or remove all marks", View, MAIN),
+        entry(Action::Sort, "sort", &["c"], "sort", "Sort by the next column; a click on the title of a column sorts by it, a second one reverses", View, MAIN).hint(20),
         entry(Action::SortReverse, "sort-reverse", &["C"], "reverse", "Reverse the sort order", View, MAIN),
         entry(Action::Refresh, "refresh", &["r"], "refresh", "Refresh now; reconnect after a failure", View, ONE).hint(15),
         entry(Action::Images, "images", &["i"], "images", "Show the images and the pipelines that build them", View, MAIN).hint(16),

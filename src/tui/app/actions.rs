@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
+use super::command;
 use super::dialog::Dialog;
 use super::dialog::diff::DiffMenu;
 use super::dialog::extend::ExtendPrompt;
 use super::dialog::keep::KeepForm;
-use super::dialog::launch::LaunchForm;
 use super::dialog::open::{OpenMenu, no_address};
 use super::dialog::palette::Palette;
 use super::dialog::redeploy::RedeployForm;
 use super::dialog::response::Response;
 use super::dialog::terminate::{Loss, TerminatePrompt};
+use super::form::Query;
 use super::log_actions;
 use super::log_view::LogView;
 use super::message::{ConsoleRequest, Copied, Effect, ForwardRequest, HoldTarget, Multiplexer, Purpose};
@@ -36,6 +37,10 @@ const TO_THE_END: isize = isize::MAX / 4;
 pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
     if let Some(reason) = model.disabled_reason(action) {
         model.notify(Severity::Info, format!("{}: {reason}", action.entry().label));
+        return Vec::new();
+    }
+    if let Some(batch) = model.batch_action(action) {
+        model.open_batch(batch, "");
         return Vec::new();
     }
     match action {
@@ -65,11 +70,16 @@ pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
         | Action::Details => return run_on_environment(model, action),
         Action::Palette => model.dialog = Some(Dialog::Palette(Palette::default())),
         Action::Launch => {
-            if let Some(view) = &model.fleet_view {
-                let form = LaunchForm::new(&view.world.fleet);
-                model.dialog = Some(Dialog::Launch(Box::new(form)));
-            }
+            model.dialog = model.launch_form().map(|form| Dialog::Launch(Box::new(form)));
         }
+        Action::Mark => model.toggle_mark(),
+        Action::MarkAll => model.toggle_all_marks(),
+        Action::Mine => {
+            let pane = &mut model.environments;
+            pane.mine = if pane.mine.is_none() { Some(model.options.user.clone()) } else { None };
+            model.filter_and_sort();
+        }
+        Action::Filter if matches!(model.screen, Screen::Help) => model.help_filter.editing = true,
         Action::Filter => {
             model.focus_pane(Pane::Environments);
             model.environments.filter.editing = true;
@@ -160,6 +170,17 @@ pub(super) fn respond(model: &mut Model, dialog: Dialog, response: Response) -> 
         }
         Response::Open(id, address) => open(model, id, address, Purpose::Open),
         Response::Run(action) => run(model, action),
+        Response::Many(action, requests) => model.start_batch(action, requests),
+        Response::Command(text) => match command::run(model, &text) {
+            Ok(effects) => effects,
+            Err(error) => {
+                if let Dialog::Palette(mut palette) = dialog {
+                    palette.error = Some(error);
+                    model.dialog = Some(Dialog::Palette(palette));
+                }
+                Vec::new()
+            }
+        },
     }
 }
 
@@ -276,11 +297,18 @@ fn back(model: &mut Model) -> Vec<Effect> {
             return open_screen(model, details);
         }
         Screen::Main => {}
+        Screen::Help if !model.help_filter.text().is_empty() => {
+            model.help_filter = Query::default();
+            model.scroll = 0;
+            return Vec::new();
+        }
         _ => return open_screen(model, Screen::Main),
     }
     if !model.environments.filter.text().is_empty() {
         model.environments.filter.input.reset();
         model.filter_and_sort();
+    } else if !model.environments.marks.is_empty() {
+        model.environments.marks.clear();
     } else if model.pane != Pane::Environments {
         model.focus_pane(Pane::Environments);
     }

@@ -185,6 +185,9 @@ fn until(model: &Model, kept: &Extended) -> String {
 
 /// Shows the result of a task.
 fn finish(model: &mut Model, task: u64, result: Result<String, Failure>) -> Vec<Effect> {
+    if model.finish_in_batch(task, &result) {
+        return vec![Effect::Refresh];
+    }
     match result {
         Ok(text) => model.finish_task(task, Severity::Done, text),
         Err(failure) => {

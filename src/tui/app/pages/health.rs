@@ -27,7 +27,7 @@ pub(super) fn lines(model: &Model, width: usize) -> Vec<Line<'static>> {
         let text = sanitize(&format!("{action} {}: {}", refusal.target, refusal.reason));
         page.paragraph((glyphs.paused, "level.warning"), "text", &text);
     }
-    for (index, row) in model.environments.all.iter().filter(|row| !row.problems.is_empty()).enumerate() {
+    for (index, row) in model.environments.all().iter().filter(|row| !row.problems.is_empty()).enumerate() {
         if index == 0 {
             page.heading("Environments");
         }
