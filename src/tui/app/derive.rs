@@ -41,13 +41,14 @@ impl Model {
         };
         let policy = &view.world.fleet.policy;
         let same_policy = self.rows_policy.as_ref() == Some(policy);
-        let environments = derivation.environments(self.environments.take_rows(same_policy));
+        let mut earlier = self.environments.take_rows(same_policy);
+        let environments = derivation.environments(&mut earlier);
         if !same_policy {
             self.rows_policy = Some(policy.clone());
         }
         let pool = derivation.pool();
         self.rows_expire_at = derivation.expires_at;
-        self.environments.set_rows(environments);
+        self.environments.set_rows(environments, earlier);
         self.pool.status = pool;
         self.relayout();
         self.filter_and_sort();
@@ -88,7 +89,7 @@ impl Derivation<'_> {
     }
 
     /// Returns the rows; those of unchanged environments are taken from the earlier ones, because most of the cost is that of copies.
-    fn environments(&mut self, mut earlier: EarlierRows) -> Vec<EnvironmentRow> {
+    fn environments(&mut self, earlier: &mut EarlierRows) -> Vec<EnvironmentRow> {
         let (world, estimates, now) = (self.world, self.estimates, self.now);
         Environment::all(world, now)
             .into_iter()
@@ -106,22 +107,20 @@ impl Derivation<'_> {
     /// Sets what changes without a change of record, instance and databases.
     fn updated_row(
         &mut self,
-        row: EnvironmentRow,
+        mut row: EnvironmentRow,
         environment: &Environment<'_>,
         progress: Option<Progress>,
     ) -> EnvironmentRow {
         let (policy, is_loading) = (&self.world.fleet.policy, self.is_loading(environment));
-        EnvironmentRow {
-            state: environment.state,
-            phase: environment.phase(),
-            progress: progress.filter(|_| !is_loading),
-            left: if is_loading { None } else { self.time_left(environment, progress, policy) },
-            is_loading,
-            is_deploying: environment.is_deploying(),
-            cost: self.cost(environment),
-            problems: environment.problems(),
-            ..row
-        }
+        row.state = environment.state;
+        row.phase = environment.phase();
+        row.progress = progress.filter(|_| !is_loading);
+        row.left = if is_loading { None } else { self.time_left(environment, progress, policy) };
+        row.is_loading = is_loading;
+        row.is_deploying = environment.is_deploying();
+        row.cost = self.cost(environment);
+        row.problems = environment.problems();
+        row
     }
 
     fn has_all_parts(&self) -> bool {
@@ -171,6 +170,7 @@ impl Derivation<'_> {
                 instance: environment.instance.cloned(),
                 database: environment.database.cloned(),
                 database_id: environment.database_id(),
+                current: environment.current,
                 reset: environment.reset.as_ref().map(|reset| ResetRow {
                     replacement: reset.replacement.clone(),
                     database: reset.database.cloned(),

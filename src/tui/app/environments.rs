@@ -78,14 +78,19 @@ pub(crate) struct Widest {
 impl Widest {
     fn of(rows: &[EnvironmentRow]) -> Self {
         rows.iter().fold(Self::default(), |widest, row| Self {
-            name: widest.name.max(text::width(&row.name)),
-            owner: widest.owner.max(text::width(&row.owner)),
+            name: widest.name.max(width(&row.name)),
+            owner: widest.owner.max(width(&row.owner)),
             status: widest.status.max(row.status().len()),
             id: widest.id.max(text::width(row.id.fleet.as_str()) + 1 + digits(row.id.number.0)),
             has_progress: widest.has_progress || row.progress.is_some(),
             has_cost: widest.has_cost || row.cost.is_some(),
         })
     }
+}
+
+/// Returns the width of a sanitised text in columns, at once if it is ASCII, as most are.
+fn width(sanitised: &str) -> usize {
+    if sanitised.is_ascii() { sanitised.len() } else { text::width(sanitised) }
 }
 
 /// Returns the number of decimal digits.
@@ -124,6 +129,8 @@ pub(crate) struct EnvironmentsPane {
 pub(crate) struct EarlierRows {
     rows: Vec<Option<EnvironmentRow>>,
     by_record: HashMap<RecordId, usize>,
+    /// Whether a row was not where it was asked for.
+    has_moved: bool,
 }
 
 impl EarlierRows {
@@ -133,6 +140,7 @@ impl EarlierRows {
         if self.rows.get(index).is_some_and(is_at) {
             return self.rows[index].take();
         }
+        self.has_moved = true;
         self.rows.get_mut(*self.by_record.get(record)?)?.take()
     }
 }
@@ -166,8 +174,12 @@ impl EnvironmentsPane {
     }
 
     /// Replaces the rows. Marks of environments that are gone are removed.
-    pub(crate) fn set_rows(&mut self, rows: Vec<EnvironmentRow>) {
-        self.by_record = rows.iter().enumerate().map(|(index, row)| (row.record.clone(), index)).collect();
+    pub(crate) fn set_rows(&mut self, rows: Vec<EnvironmentRow>, earlier: EarlierRows) {
+        self.by_record = if earlier.has_moved || earlier.rows.len() != rows.len() {
+            rows.iter().enumerate().map(|(index, row)| (row.record.clone(), index)).collect()
+        } else {
+            earlier.by_record
+        };
         self.widest = Widest::of(&rows);
         self.all = rows;
         self.search.clear();
@@ -183,7 +195,7 @@ impl EnvironmentsPane {
         if !reuse {
             return EarlierRows::default();
         }
-        EarlierRows { rows: rows.into_iter().map(Some).collect(), by_record }
+        EarlierRows { rows: rows.into_iter().map(Some).collect(), by_record, has_moved: false }
     }
 
     pub(crate) fn find(&self, record: &RecordId) -> Option<&EnvironmentRow> {

@@ -143,8 +143,7 @@ fn split_body(body: Rect) -> (Rect, Rect) {
 /// has the focus, else the pool.
 fn split_lower(lower: Rect, pane: Pane) -> (Rect, Rect) {
     let pool_width = match lower.width {
-        100.. => lower.width / 2,
-        72.. => lower.width / 2 + 4,
+        72.. => lower.width / 2,
         _ if pane == Pane::Activity => return (Rect::default(), lower),
         _ => return (lower, Rect::default()),
     };

@@ -74,6 +74,8 @@ pub(crate) struct Details {
     pub(crate) database: Option<Database>,
     /// The identifier of its database, listed or not.
     pub(crate) database_id: DatabaseId,
+    /// The number of that database; `None` if it is unknown.
+    pub(crate) current: Option<Number>,
     /// The reset in progress.
     pub(crate) reset: Option<ResetRow>,
     /// The database that it had before a reset, until that is gone.
@@ -98,14 +100,14 @@ pub(crate) fn old_database_of<'w>(environment: &Environment<'w>) -> Option<&'w D
 impl EnvironmentRow {
     /// Whether the row was derived from equal parts.
     pub(crate) fn is_of(&self, environment: &Environment<'_>) -> bool {
-        let Details { record, instance, database, database_id, reset, old_database } = &*self.details;
+        let Details { record, instance, database, current, reset, old_database, .. } = &*self.details;
         reset.is_none()
             && environment.reset.is_none()
             && record == environment.record
             && instance.as_ref() == environment.instance
             && database.as_ref() == environment.database
             && old_database.as_ref() == old_database_of(environment)
-            && *database_id == environment.database_id()
+            && *current == environment.current
     }
 
     /// Returns the state for the table; while the environment starts, the phase.

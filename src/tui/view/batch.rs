@@ -9,6 +9,9 @@ use crate::tui::app::dialog::batch::{BatchAction, BatchPrompt};
 use crate::tui::styles::Styles;
 use crate::tui::widgets::{frame, line};
 
+/// The width of the column of names.
+const NAME: usize = 16;
+
 /// The most environments that are listed at a time.
 const MAX_ROWS: usize = 12;
 
@@ -21,7 +24,7 @@ pub(crate) fn draw(styles: &Styles, buf: &mut Buffer, prompt: &BatchPrompt, plac
         head.push(Line::from(styles.span("text.strong", format!("In {place}."))));
         head.push(Line::from(vec![
             styles.span("danger", "This cannot be undone. "),
-            styles.span("text", "Instances, databases and their data will be lost:"),
+            styles.span("text", "What is lost, with all data:"),
         ]));
     }
     let confirmation = prompt.confirmation();
@@ -68,12 +71,12 @@ fn targets(styles: &Styles, prompt: &BatchPrompt, room: usize) -> Vec<Line<'stat
             let mut line = vec![
                 Span::raw("  "),
                 styles.span("text.muted", format!("{:10} ", target.id.to_string())),
-                styles.span(role, target.name.clone()),
+                styles.span(role, format!("{:NAME$}", target.name)),
             ];
             if let Some(reason) = target.skipped {
-                line.push(styles.span("text.muted", format!("  left out: {reason}")));
+                line.push(styles.span("text.muted", format!(" left out: {reason}")));
             } else if target.is_foreign {
-                line.push(styles.span("level.warning", format!("  of {}", target.owner)));
+                line.push(styles.span("level.warning", format!(" of {}", target.owner)));
             }
             Line::from(line)
         })

@@ -367,11 +367,16 @@ pub(crate) fn palette(
     let top = Rect { height: 1, ..area };
     line::put(buf, top, styles.span("key", ":"), "");
     let cursor = field::draw(buf, without_start(top, 1), &palette.input, styles.role("field.focus"));
-    let list = rows_from_end(area, area.height - 1);
-    if let Some(error) = &palette.error {
-        let error = format!("{} {error}", styles.glyphs.cross);
-        for (place, part) in list.rows().skip(1).zip(text::wrap(&error, usize::from(area.width))) {
-            line::put(buf, place, styles.span("field.error", part), ellipsis);
+    let mut list = rows_from_end(area, area.height - 1);
+    let (role, below) = match (&palette.error, palette.example()) {
+        (Some(error), _) => ("field.error", format!("{} {error}", styles.glyphs.cross)),
+        (None, Some(example)) => ("text.muted", format!("for example {example}")),
+        (None, None) => ("text", String::new()),
+    };
+    if !below.is_empty() {
+        for part in text::wrap(&below, usize::from(area.width)) {
+            line::put(buf, list, styles.span(role, part), ellipsis);
+            list = rows_from_end(list, list.height.saturating_sub(1));
         }
     }
     if rows.is_empty() {

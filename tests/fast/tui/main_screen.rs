@@ -2,7 +2,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hatchery::domain::Outcome;
+use hatchery::domain::{Outcome, Phase, World};
 use hatchery::engine::{Event, Extended, Terminating};
 use hatchery::failure::{Failure, Kind};
 use hatchery::tui::app::{Effect, Model, Msg};
@@ -12,7 +12,7 @@ use rstest::rstest;
 
 use crate::support::builders;
 use crate::support::sample_fleet::{
-    activity, draw, model, moment, now, options, press, screen, seeing, send, type_in, world,
+    activity, draw, model, moment, now, options, press, record, screen, seeing, send, type_in, world,
 };
 
 fn mouse(model: &mut Model, kind: MouseEventKind, x: u16, y: u16) -> Vec<Effect> {
@@ -418,4 +418,38 @@ fn idle_screen_rests() {
         frames += 1;
     }
     assert!(frames <= 4, "{frames} frames a minute");
+}
+
+/// A refresh reuses the rows of unchanged environments; what has changed must be seen all the same.
+#[rstest]
+#[case::note(|world: &mut World| world.records.items[4].note = Some("another".into()))]
+#[case::owner(|world: &mut World| world.records.items[4].owner = "zoe".into())]
+#[case::expiry(|world: &mut World| world.records.items[4].expires_at = Some(now() + chrono::TimeDelta::minutes(50)))]
+#[case::instance(|world: &mut World| world.instances.items[4].phase = Some(Phase::Failed))]
+#[case::no_instance(|world: &mut World| { world.instances.items.remove(4); })]
+#[case::database(|world: &mut World| {
+    for database in &mut world.databases.items {
+        database.status = "stopped".into();
+    }
+})]
+#[case::no_database(|world: &mut World| world.databases.items.clear())]
+#[case::price(|world: &mut World| world.fleet.policy.price_instance = Some(7.5))]
+#[case::address(|world: &mut World| world.fleet.policy.url_app = "https://{public_ip}.example/x".into())]
+#[case::gone(|world: &mut World| { world.records.items.remove(3); })]
+#[case::new(|world: &mut World| world.records.items.push(record(9, "another-nine", "zoe", 1, 100)))]
+fn refresh_shows_what_a_fresh_start_shows(#[case] change: fn(&mut World)) {
+    let mut next = world();
+    change(&mut next);
+    let mut fresh = seeing(options(), next.clone(), 160, 45);
+    let mut refreshed = seeing(options(), world(), 160, 45);
+    for model in [&mut fresh, &mut refreshed] {
+        command(model, "filter checkout");
+    }
+    assert_ne!(screen(&fresh), screen(&refreshed), "the case changes nothing on the screen");
+    send(&mut refreshed, Msg::Engine(Event::World(Arc::new(next))));
+    assert_eq!(screen(&fresh), screen(&refreshed));
+    for model in [&mut fresh, &mut refreshed] {
+        press(model, &["esc", "g"]);
+    }
+    assert_eq!(screen(&fresh), screen(&refreshed));
 }

@@ -19,7 +19,7 @@ use crate::support::sample_fleet::{
 fn any_key() -> impl Strategy<Value = KeyEvent> {
     let code = prop_oneof![
         6 => proptest::sample::select(
-            "leoxOLyYfnNswWS/rt!:?qkjgGabz 019-=\u{1b}é漢".chars().collect::<Vec<_>>()
+            "leoxOLyYfnNswWS/rt!:?qkjgGabzMp* 019-=\u{1b}é漢".chars().collect::<Vec<_>>()
         ).prop_map(KeyCode::Char),
         3 => proptest::sample::select(vec![
             KeyCode::Enter, KeyCode::Esc, KeyCode::Tab, KeyCode::BackTab, KeyCode::Up, KeyCode::Down,
@@ -115,6 +115,11 @@ proptest! {
 #[case::health(&["!"])]
 #[case::images(&["i"])]
 #[case::filter(&["/"])]
+#[case::batch_extend(&["*", "e"])]
+#[case::batch_pin(&["*", "p"])]
+#[case::batch_terminate(&["*", "x"])]
+#[case::help_filter(&["?", "/"])]
+#[case::command(&[":", "s", "o", "r", "t", " ", "x", "enter"])]
 fn draw_never_panics_at_any_size(#[case] keys: &[&str]) {
     for width in (1..=30).chain((31..=130).step_by(9)) {
         for height in [1, 2, 3, 4, 5, 7, 8, 10, 11, 12, 15, 20, 24, 40] {

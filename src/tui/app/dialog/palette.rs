@@ -7,6 +7,16 @@ use super::response::Response;
 use crate::tui::action::{ACTIONS, Action, Context, Entry};
 use crate::tui::app::form::edit;
 
+/// The commands that take arguments.
+const EXAMPLES: [&str; 6] = [
+    "extend 2h",
+    "pin 16:00",
+    "launch checkout-fix payments=f-123 ttl=8h note=what it is for",
+    "filter owner:amy state:ready",
+    "sort cost desc",
+    "theme dark",
+];
+
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Palette {
     pub(crate) input: Input,
@@ -21,6 +31,12 @@ impl Palette {
     fn command(&self) -> Option<(&'static Entry, &str)> {
         let (name, arguments) = self.input.value().trim().split_once(char::is_whitespace)?;
         Some((ACTIONS.iter().find(|entry| entry.id == name)?, arguments))
+    }
+
+    /// Returns an example of the typed command if it takes arguments.
+    pub(crate) fn example(&self) -> Option<&'static str> {
+        let name = self.input.value().split_whitespace().next()?;
+        EXAMPLES.iter().find(|example| example.split(' ').next() == Some(name)).copied()
     }
 
     /// To be called after a change of the text.

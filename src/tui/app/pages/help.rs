@@ -19,6 +19,12 @@ const MOUSE: [(&str, &str); 6] = [
     ("wheel", "Scroll"),
 ];
 
+const FILTER: [(&str, &str); 3] = [
+    ("checkout", "Any field has it, or in one word the letters in order: chfix"),
+    ("owner:amy", "The owner has it; so with name, state, service, note and id"),
+    ("several words", "All match; exact matches come first, each part in the sort order"),
+];
+
 pub(super) fn lines(model: &Model, width: usize) -> Vec<Line<'static>> {
     let styles = &model.styles;
     let mut page = Page::new(styles, width);
@@ -52,13 +58,16 @@ pub(super) fn lines(model: &Model, width: usize) -> Vec<Line<'static>> {
             page.line(line);
         }
     }
-    let gestures: Vec<_> = MOUSE.into_iter().filter(|(_, help)| text::contains(help, needle)).collect();
-    if gestures.is_empty() {
-        return page.into_lines();
-    }
-    page.heading(if model.mouse { "Mouse" } else { "Mouse, while the dashboard has it" });
-    for (gesture, help) in gestures {
-        page.line(vec![styles.span("key", padded(gesture)), styles.span("text", help)]);
+    let mouse = if model.mouse { "Mouse" } else { "Mouse, while the dashboard has it" };
+    for (title, pairs) in [("Filter of the environments", &FILTER[..]), (mouse, &MOUSE[..])] {
+        let pairs: Vec<_> = pairs.iter().filter(|(_, help)| text::contains(help, needle)).collect();
+        if pairs.is_empty() {
+            continue;
+        }
+        page.heading(title);
+        for (name, help) in pairs {
+            page.line(vec![styles.span("key", padded(name)), styles.span("text", *help)]);
+        }
     }
     page.into_lines()
 }
