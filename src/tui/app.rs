@@ -20,6 +20,7 @@ pub(crate) mod log_view;
 pub(crate) mod marks;
 pub(crate) mod message;
 pub(crate) mod model;
+pub(crate) mod opening;
 pub(crate) mod pages;
 pub(crate) mod redraw;
 pub(crate) mod regions;

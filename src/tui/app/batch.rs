@@ -2,8 +2,25 @@
 
 use std::collections::HashSet;
 
-use super::dialog::batch::BatchAction;
 use crate::failure::Failure;
+
+/// What is done to all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BatchAction {
+    Extend,
+    Pin,
+    Terminate,
+}
+
+impl BatchAction {
+    pub(crate) fn verb(self) -> &'static str {
+        match self {
+            Self::Extend => "extend",
+            Self::Pin => "keep",
+            Self::Terminate => "terminate",
+        }
+    }
+}
 
 /// The requests of one action on several environments.
 #[derive(Debug, Clone)]

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::batch::{Batch, counted};
+use super::batch::{Batch, BatchAction, counted};
 use super::dialog::Dialog;
-use super::dialog::batch::{BatchAction, BatchPrompt};
+use super::dialog::batch::BatchPrompt;
 use super::dialog::response::Response;
 use super::message::Effect;
 use super::model::{Model, Screen, Severity};

@@ -5,7 +5,8 @@ use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 
 use super::dialogs::{TERMINATE_WIDTH, keys, labelled_field, rows_from_end, without_end};
-use crate::tui::app::dialog::batch::{BatchAction, BatchPrompt};
+use crate::tui::app::batch::BatchAction;
+use crate::tui::app::dialog::batch::BatchPrompt;
 use crate::tui::styles::Styles;
 use crate::tui::widgets::{frame, line};
 

@@ -7,30 +7,13 @@ use super::keep::parse_time;
 use super::response::Response;
 use crate::domain::environment::EnvironmentState;
 use crate::domain::{EnvironmentId, RecordId};
+use crate::tui::app::batch::BatchAction;
 use crate::tui::app::form::{Field, edit, parse_duration};
 use crate::tui::app::rows::EnvironmentRow;
 use crate::tui::zone::Zone;
 
 /// The extension if none is typed, in hours.
 const DEFAULT_EXTENSION: &str = "4h";
-
-/// What is done to all of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum BatchAction {
-    Extend,
-    Pin,
-    Terminate,
-}
-
-impl BatchAction {
-    pub(crate) fn verb(self) -> &'static str {
-        match self {
-            Self::Extend => "extend",
-            Self::Pin => "keep",
-            Self::Terminate => "terminate",
-        }
-    }
-}
 
 /// One of the environments.
 #[derive(Debug, Clone)]

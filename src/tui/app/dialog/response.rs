@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::batch::BatchAction;
 use crate::domain::{Address, EnvironmentId, RecordId};
 use crate::engine::{LaunchRequest, RedeployRequest};
 use crate::tui::action::Action;
+use crate::tui::app::batch::BatchAction;
 use crate::tui::app::message::HoldRequest;
 
 #[derive(Debug)]
