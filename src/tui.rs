@@ -8,6 +8,7 @@ pub(crate) mod clipboard;
 pub mod driver;
 mod events;
 pub(crate) mod format;
+mod fuzzy;
 pub mod glyphs;
 pub(crate) mod keymap;
 pub(crate) mod locale;

@@ -25,6 +25,9 @@ pub(crate) enum Action {
     ActivityPage,
     Images,
     Filter,
+    Mine,
+    Mark,
+    MarkAll,
     Sort,
     SortReverse,
     Refresh,
@@ -115,7 +118,6 @@ pub(crate) struct Entry {
 const MAIN: &[Context] = &[Context::Main];
 const LOGS: &[Context] = &[Context::Logs];
 const ONE: &[Context] = &[Context::Main, Context::Details];
-const LISTS: &[Context] = &[Context::Main, Context::Activity];
 const PAGES: &[Context] = &[Context::Main, Context::Activity, Context::Page];
 const ANY: &[Context] = &Context::ALL;
 
@@ -171,7 +173,10 @@ pub(crate) static ACTIONS: &[Entry] = {
         entry(Action::PreviousMatch, "previous-match", &["N"], "previous", "Go to the previous match", Log, LOGS),
         entry(Action::Source, "source", &["s"], "source", "Cycle through the log's sources: each alone, then all", Log, LOGS).hint(60),
         entry(Action::Wrap, "wrap", &["w"], "wrap", "Wrap or truncate long lines", Log, LOGS).hint(50),
-        entry(Action::Filter, "filter", &["/"], "filter", "Filter by name, owner, id, state, service or note; the activity by who:, action:, target:, result: or any text", View, LISTS).hint(68),
+        entry(Action::Filter, "filter", &["/"], "filter", "Filter by words, or terms such as owner:amy state:ready", View, PAGES).hint(68),
+        entry(Action::Mine, "mine", &["M"], "mine", "Show only your environments, or all", View, MAIN).hint(17),
+        entry(Action::Mark, "mark", &["space"], "mark", "Mark it; extend, keep until and terminate act on all marked ones", View, MAIN).hint(19),
+        entry(Action::MarkAll, "mark-all", &["*"], "mark all", "Mark all environments in the table, or remove all marks", View, MAIN),
         entry(Action::Sort, "sort", &["c"], "sort", "Sort by the next column", View, MAIN).hint(20),
         entry(Action::SortReverse, "sort-reverse", &["C"], "reverse", "Reverse the sort order", View, MAIN),
         entry(Action::Refresh, "refresh", &["r"], "refresh", "Refresh now; reconnect after a failure", View, ONE).hint(15),

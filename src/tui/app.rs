@@ -2,19 +2,28 @@
 //! time in and runs the returned effects.
 
 pub(crate) mod actions;
+pub(crate) mod activity;
 pub(crate) mod activity_view;
+pub(crate) mod batch;
+pub(crate) mod columns;
+pub(crate) mod command;
 pub(crate) mod commands;
 pub(crate) mod derive;
 pub(crate) mod dialog;
+pub(crate) mod environments;
+pub(crate) mod filter;
 pub(crate) mod fleet_view;
 pub(crate) mod form;
 pub(crate) mod history;
 pub(crate) mod input;
+pub(crate) mod launching;
 pub(crate) mod log_actions;
 pub(crate) mod log_view;
+pub(crate) mod marks;
 pub(crate) mod message;
 pub(crate) mod model;
 pub(crate) mod open_pages;
+pub(crate) mod opening;
 pub(crate) mod pages;
 pub(crate) mod redraw;
 pub(crate) mod regions;

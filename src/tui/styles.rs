@@ -5,11 +5,16 @@ use ratatui::text::{Line, Span};
 
 use super::format;
 use super::glyphs::Glyphs;
+use super::text;
 use super::theme::Theme;
 use super::zone::Zone;
 use crate::domain::environment::EnvironmentState;
 use crate::domain::health::Level;
+use crate::domain::text::Untrusted;
 use crate::domain::{AuditEvent, DatabaseState, Outcome};
+
+/// The fewest columns of an error that are worth a cut.
+const MIN_REASON: usize = 16;
 
 /// Theme, symbols and time zone.
 #[derive(Debug, Clone)]
@@ -91,6 +96,34 @@ impl Styles {
 
     /// Returns one line for an event of the audit log: time, outcome, actor, action, target and reason.
     pub(crate) fn event(&self, event: &AuditEvent) -> Line<'static> {
+        let mut line = self.event_without_reason(event);
+        let why = why(event);
+        if !why.is_empty() {
+            line.push_span(self.span("text.muted", format!("  {why}")));
+        }
+        line
+    }
+
+    /// Returns the line of an event with as many words of the reason as fit, which are some or none: half a word says nothing.
+    pub(crate) fn event_within(&self, event: &AuditEvent, columns: usize) -> Line<'static> {
+        let mut line = self.event_without_reason(event);
+        let (why, room) = (why(event).to_string(), columns.saturating_sub(line.width() + 2));
+        let ellipsis = self.glyphs.ellipsis;
+        let fitting = if text::width(&why) <= room {
+            why
+        } else {
+            let words = text::wrap(&why, room.saturating_sub(text::width(ellipsis)).max(1)).swap_remove(0);
+            // The engine's reason for what it did matters less than why it failed.
+            let is_enough = event.outcome == Outcome::Failed && text::width(&words) >= MIN_REASON;
+            if is_enough { format!("{words}{ellipsis}") } else { String::new() }
+        };
+        if !fitting.is_empty() {
+            line.push_span(self.span("text.muted", format!("  {fitting}")));
+        }
+        line
+    }
+
+    fn event_without_reason(&self, event: &AuditEvent) -> Line<'static> {
         let (glyph, role) = self.outcome(event.outcome);
         let actor = event.who.to_string().split('@').next().unwrap_or_default().to_owned();
         let mut line = vec![
@@ -103,14 +136,11 @@ impl Styles {
         if !matches!(event.outcome, Outcome::Done | Outcome::Failed) {
             line.push(self.span(role, format!(" {}", event.outcome)));
         }
-        let why = if event.outcome == Outcome::Failed && !event.detail.is_empty() {
-            &event.detail
-        } else {
-            &event.reason
-        };
-        if !why.is_empty() {
-            line.push(self.span("text.muted", format!("  {why}")));
-        }
         Line::from(line)
     }
+}
+
+/// Returns the error of a failure, else the reason.
+fn why(event: &AuditEvent) -> &Untrusted {
+    if event.outcome == Outcome::Failed && !event.detail.is_empty() { &event.detail } else { &event.reason }
 }

@@ -3,12 +3,14 @@
 pub(crate) mod activity;
 pub(crate) mod activity_page;
 mod ascii;
+pub(crate) mod batch;
 pub(crate) mod chrome;
 pub(crate) mod dialogs;
 pub(crate) mod environments;
 pub(crate) mod logs;
 pub(crate) mod page;
 pub(crate) mod pool;
+pub(crate) mod summary;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -32,6 +34,7 @@ pub fn draw(model: &Model, buf: &mut Buffer) -> Option<Position> {
         Screen::Main => {
             pool(model, buf);
             activity(model, buf);
+            summary::draw(model, buf);
             environments(model, buf)
         }
         Screen::Logs(view) => logs::draw(styles, buf, regions.body, view),
@@ -48,7 +51,7 @@ pub fn draw(model: &Model, buf: &mut Buffer) -> Option<Position> {
         }
     };
     chrome::toasts(styles, buf, regions.toasts, &model.toasts);
-    chrome::footer(styles, buf, regions.footer, model.hints());
+    chrome::footer(styles, buf, regions.footer, model.footer_hints());
     if let Some(open) = &model.dialog {
         cursor = dialog(model, open, buf);
     }
@@ -116,6 +119,7 @@ fn dialog(model: &Model, dialog: &Dialog, buf: &mut Buffer) -> Option<Position> 
             let losses = prompt.losses(model.environments.find(&prompt.record), model.aws_now());
             dialogs::terminate(styles, buf, prompt, &model.place(), &losses)
         }
+        Dialog::Batch(prompt) => batch::draw(styles, buf, prompt, &model.place()),
         Dialog::Open(menu) => {
             dialogs::open(styles, buf, menu, model.environments.find(&menu.record));
             None

@@ -2,29 +2,30 @@
 
 use std::time::Duration;
 
+use super::command;
 use super::dialog::Dialog;
 use super::dialog::diff::DiffMenu;
 use super::dialog::extend::ExtendPrompt;
 use super::dialog::keep::KeepForm;
-use super::dialog::launch::LaunchForm;
 use super::dialog::open::{OpenMenu, no_address};
 use super::dialog::palette::Palette;
 use super::dialog::redeploy::RedeployForm;
 use super::dialog::response::Response;
 use super::dialog::terminate::{Loss, TerminatePrompt};
+use super::form::Query;
 use super::log_actions;
 use super::log_view::LogView;
-use super::message::{ConsoleRequest, Copied, Effect, ForwardRequest, HoldTarget, Multiplexer, Purpose};
+use super::message::{ConsoleRequest, Effect, HoldTarget, Purpose};
 use super::model::{Connection, Model, Screen, Severity};
 use super::open_pages::{clear_activity_filter, is_focused, open_activity, open_pool, open_screen};
+use super::opening::open;
 use super::pages;
 use super::regions::Pane;
 use super::rows::EnvironmentRow;
 use crate::cloud::{Console, LogQuery};
 use crate::domain::format::format_exact_duration;
 use crate::domain::record::max_services;
-use crate::domain::{Address, EnvironmentId, RecordId};
-use crate::failure::Failure;
+use crate::domain::{EnvironmentId, RecordId};
 use crate::tui::action::Action;
 
 /// How far back a log is read.
@@ -37,6 +38,10 @@ const TO_THE_END: isize = isize::MAX / 4;
 pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
     if let Some(reason) = model.disabled_reason(action) {
         model.notify(Severity::Info, format!("{}: {reason}", action.entry().label));
+        return Vec::new();
+    }
+    if let Some(batch) = model.batch_action(action) {
+        model.open_batch(batch, "");
         return Vec::new();
     }
     match action {
@@ -70,16 +75,21 @@ pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
         | Action::Details => return run_on_environment(model, action),
         Action::Palette => model.dialog = Some(Dialog::Palette(Palette::default())),
         Action::Launch => {
-            if let Some(view) = &model.fleet_view {
-                let form = LaunchForm::new(&view.world.fleet);
-                model.dialog = Some(Dialog::Launch(Box::new(form)));
-            }
+            model.dialog = model.launch_form().map(|form| Dialog::Launch(Box::new(form)));
         }
         Action::Filter if matches!(model.screen, Screen::Activity(_)) => {
             if let Screen::Activity(view) = &mut model.screen {
                 view.filter.editing = true;
             }
         }
+        Action::Mark => model.toggle_mark(),
+        Action::MarkAll => model.toggle_all_marks(),
+        Action::Mine => {
+            let pane = &mut model.environments;
+            pane.mine = if pane.mine.is_none() { Some(model.options.user.clone()) } else { None };
+            model.filter_and_sort();
+        }
+        Action::Filter if matches!(model.screen, Screen::Help) => model.help_filter.editing = true,
         Action::Filter => {
             model.focus_pane(Pane::Environments);
             model.environments.filter.editing = true;
@@ -170,6 +180,17 @@ pub(super) fn respond(model: &mut Model, dialog: Dialog, response: Response) -> 
         }
         Response::Open(id, address) => open(model, id, address, Purpose::Open),
         Response::Run(action) => run(model, action),
+        Response::Many(action, requests) => model.start_batch(action, requests),
+        Response::Command(text) => match command::run(model, &text) {
+            Ok(effects) => effects,
+            Err(error) => {
+                if let Dialog::Palette(mut palette) = dialog {
+                    palette.error = Some(error);
+                    model.dialog = Some(Dialog::Palette(palette));
+                }
+                Vec::new()
+            }
+        },
     }
 }
 
@@ -181,65 +202,6 @@ fn still_exists(model: &mut Model, record: &RecordId, id: &EnvironmentId) -> boo
         model.notify(Severity::Error, format!("too late: {id} no longer exists"));
     }
     exists
-}
-
-/// Opens an endpoint of an environment, or copies its URL. If it needs a port forward, that comes first.
-fn open(model: &mut Model, id: EnvironmentId, address: Address, purpose: Purpose) -> Vec<Effect> {
-    match address {
-        Address::Url(url) if purpose == Purpose::Copy => vec![Effect::Copy(url)],
-        Address::Url(url) => open_url(model, url),
-        Address::Forwarded { instance, path } => {
-            let task = model.start_task(format!("forwarding a port to {id}"));
-            vec![Effect::Forward(task, ForwardRequest { environment: id, instance, path, purpose })]
-        }
-    }
-}
-
-/// Opens or copies the URL of an environment whose port is forwarded now.
-pub(super) fn forwarded(
-    model: &mut Model,
-    task: u64,
-    id: &EnvironmentId,
-    purpose: Purpose,
-    result: Result<String, Failure>,
-) -> Vec<Effect> {
-    match result {
-        Ok(url) => {
-            model.finish_task(
-                task,
-                Severity::Done,
-                format!("{url} is forwarded to {id} until hatchery ends"),
-            );
-            match purpose {
-                Purpose::Copy => vec![Effect::Copy(url)],
-                Purpose::Open if model.options.no_browser => show_url(model, url),
-                Purpose::Open => vec![Effect::OpenUrl(url)],
-            }
-        }
-        Err(failure) => {
-            model.finish_task(task, Severity::Error, failure.sentence());
-            Vec::new()
-        }
-    }
-}
-
-/// Opens a URL in the browser, or shows it if the options forbid that.
-fn open_url(model: &mut Model, url: String) -> Vec<Effect> {
-    if model.options.no_browser {
-        return show_url(model, url);
-    }
-    model.notify(Severity::Info, format!("opening {url}"));
-    vec![Effect::OpenUrl(url)]
-}
-
-/// Shows a URL in a dialog and copies it.
-pub(super) fn show_url(model: &mut Model, url: String) -> Vec<Effect> {
-    // The toast says that the URL is being opened.
-    model.toasts.retain(|toast| toast.severity != Severity::Info);
-    let lines =
-        vec![url.clone(), String::new(), "No browser is available here. Open the URL yourself.".to_owned()];
-    model.dialog = Some(Dialog::Notice { title: "Open".to_owned(), lines });
-    vec![Effect::Copy(url)]
 }
 
 fn refresh(model: &mut Model) -> Vec<Effect> {
@@ -283,11 +245,18 @@ fn back(model: &mut Model) -> Vec<Effect> {
             return Vec::new();
         }
         Screen::Main => {}
+        Screen::Help if !model.help_filter.text().is_empty() => {
+            model.help_filter = Query::default();
+            model.scroll = 0;
+            return Vec::new();
+        }
         _ => return open_screen(model, Screen::Main),
     }
     if !model.environments.filter.text().is_empty() {
         model.environments.filter.input.reset();
         model.filter_and_sort();
+    } else if !model.environments.marks.is_empty() {
+        model.environments.marks.clear();
     } else if model.pane != Pane::Environments {
         model.focus_pane(Pane::Environments);
     }
@@ -441,24 +410,4 @@ fn open_log(model: &mut Model, row: EnvironmentRow) -> Vec<Effect> {
     let view = LogView::new(row.record, title, since, generation, from_details);
     model.show_screen(Screen::Logs(Box::new(view)));
     vec![Effect::FollowLogs(query, generation)]
-}
-
-/// Says where a copied text went, as far as that is known.
-pub(super) fn copied(model: &mut Model, text: &str, copied: Copied) {
-    let through = |name| format!("sent to the clipboard, if {name} passes it on: {text}");
-    let (severity, text) = match copied {
-        Copied::Sent => (Severity::Done, format!("sent to the clipboard: {text}")),
-        Copied::InTmux { clipboard: true } => {
-            (Severity::Done, format!("copied to tmux, and sent to the clipboard: {text}"))
-        }
-        Copied::InTmux { clipboard: false } => {
-            (Severity::Done, format!("copied to tmux, which does not use the clipboard: {text}"))
-        }
-        Copied::SentThrough(Multiplexer::Screen) => (Severity::Info, through("screen")),
-        Copied::SentThrough(Multiplexer::Tmux | Multiplexer::UnreachableTmux) => {
-            (Severity::Info, through("tmux (set-clipboard on)"))
-        }
-        Copied::TooLong => (Severity::Error, "too long to copy".to_owned()),
-    };
-    model.notify(severity, text);
 }

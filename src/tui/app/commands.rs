@@ -1,21 +1,34 @@
 //! Which actions are available, for the footer and the palette.
 
+use std::ops::Range;
+
 use super::dialog::palette::Palette;
 use super::model::{Connection, Model, Screen};
 use super::regions::Pane;
 use crate::domain::DatabaseState;
 use crate::domain::environment::EnvironmentState;
 use crate::tui::action::{ACTIONS, Action};
+use crate::tui::text;
 
 /// An action in the footer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Hint {
+    pub(crate) action: Action,
     pub(crate) key: String,
     pub(crate) label: &'static str,
     pub(crate) enabled: bool,
     /// The hint with the lowest priority is dropped first.
     pub(crate) priority: u8,
 }
+
+impl Hint {
+    fn width(&self) -> u16 {
+        u16::try_from(text::width(&self.key) + 1 + text::width(self.label)).unwrap_or(u16::MAX)
+    }
+}
+
+/// The columns between two hints of the footer.
+const HINT_GAP: u16 = 2;
 
 /// An action in the palette.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,11 +49,16 @@ impl Model {
         if entry.mutates && (self.connection != Connection::Up || self.fleet_view.is_none()) {
             return Some("not connected yet");
         }
+        if action == Action::Filter
+            && !matches!(self.screen, Screen::Main | Screen::Help | Screen::Activity(_))
+        {
+            return Some("there is nothing to filter here");
+        }
         if action == Action::Suspend && cfg!(not(unix)) {
             return Some("not possible on this system");
         }
-        if action == Action::Details && matches!(self.screen, Screen::Main) && self.pane != Pane::Environments
-        {
+        let opens_page = matches!(self.screen, Screen::Main) && self.pane != Pane::Environments;
+        if self.batch_action(action).is_some() || (action == Action::Details && opens_page) {
             return None;
         }
         let needs_environment = matches!(
@@ -59,6 +77,7 @@ impl Model {
                 | Action::Details
                 | Action::CopyUrl
                 | Action::CopyId
+                | Action::Mark
         );
         if matches!(action, Action::Hold | Action::Release) {
             return self.cannot_hold(action == Action::Release);
@@ -95,7 +114,6 @@ impl Model {
             return match row.state {
                 DatabaseState::Held => None,
                 _ if release => Some("it is not held"),
-                DatabaseState::Claimed => Some("an environment has it; hold that"),
                 DatabaseState::Deleting => Some("too late: it is being deleted"),
                 _ => None,
             };
@@ -113,21 +131,47 @@ impl Model {
         const WITHOUT_CONNECTION: [Action; 5] =
             [Action::Refresh, Action::Palette, Action::Help, Action::Back, Action::Quit];
         let context = self.context();
-        // On the main screen, "back" only clears the filter.
-        let hides_back = matches!(self.screen, Screen::Main) && self.environments.filter.text().is_empty();
+        // On the main screen, "back" only clears the filter and the marks.
+        let hides_back = matches!(self.screen, Screen::Main)
+            && self.environments.filter.text().is_empty()
+            && self.environments.marks.is_empty();
         let connected = self.connection == Connection::Up;
         ACTIONS
             .iter()
             .filter(|entry| entry.hint_priority > 0 && entry.contexts.contains(&context))
             .filter(|entry| entry.action != Action::Back || !hides_back)
+            .filter(|entry| {
+                entry.action != Action::Filter || matches!(self.screen, Screen::Main | Screen::Help)
+            })
             .filter(|entry| connected || WITHOUT_CONNECTION.contains(&entry.action))
             .map(|entry| Hint {
+                action: entry.action,
                 key: self.key_label(entry.action),
                 label: entry.label,
                 enabled: self.disabled_reason(entry.action).is_none(),
                 priority: entry.hint_priority,
             })
             .filter(|hint| !hint.key.is_empty())
+            .collect()
+    }
+
+    /// Returns the hints that fit into the footer, each with its columns.
+    pub(crate) fn footer_hints(&self) -> Vec<(Range<u16>, Hint)> {
+        let room = self.regions.footer.width.saturating_sub(2);
+        let mut hints: Vec<_> = self.hints().into_iter().map(|hint| (hint.width(), hint)).collect();
+        let needed = |hints: &[(u16, Hint)]| hints.iter().map(|(width, _)| width + HINT_GAP).sum::<u16>();
+        while needed(&hints) > room.saturating_add(HINT_GAP) {
+            let lowest = hints.iter().map(|(_, hint)| hint.priority).min();
+            hints.retain(|(_, hint)| Some(hint.priority) != lowest);
+        }
+        let mut next = self.regions.footer.x + 1;
+        hints
+            .into_iter()
+            .map(|(width, hint)| {
+                let start = next;
+                next = start + width + HINT_GAP;
+                (start..start + width, hint)
+            })
             .collect()
     }
 

@@ -1,39 +1,54 @@
 //! Derives the rows from the world: after each observation, and again when the first text with a time in it expires.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::environments::EarlierRows;
 use super::model::Model;
-use super::rows::{Details, EnvironmentRow, PoolRow, PoolStatus, ResetRow, TimeLeft};
-use crate::domain::cost;
+use super::rows::{Details, EnvironmentRow, PoolRow, PoolStatus, ResetRow, TimeLeft, old_database_of};
+use crate::domain::cost::{self, Cost};
 use crate::domain::environment::EnvironmentState;
 use crate::domain::health;
 use crate::domain::progress::{Estimates, Progress};
-use crate::domain::replacement::DatabaseUsers;
 use crate::domain::{Database, DatabaseState, Endpoint, Environment, Hold, Policy, Pool, Target, World};
 use crate::tui::format::{self, TimedText};
+use crate::tui::text;
 
 /// How often the rows are derived while a progress bar moves, because bars move faster than estimates.
 const ENVIRONMENT_BAR_INTERVAL: Duration = Duration::from_secs(2);
 const DATABASE_BAR_INTERVAL: Duration = Duration::from_secs(10);
 
+/// Texts expire together, at multiples of this, because each of many rows would else change the screen at a time of its own. A text may be
+/// this late.
+const COARSE_GRID: Duration = Duration::from_secs(30);
+const FINE_GRID: Duration = Duration::from_secs(10);
+
+/// The time left below which it is shown in seconds.
+const FINE_BELOW: Duration = Duration::from_mins(10);
+
 impl Model {
     /// Derives all rows, if the fleet was observed. Keeps the selections.
     pub(crate) fn derive(&mut self) {
+        let now = self.aws_now();
         let Some(view) = &self.fleet_view else { return };
         let mut derivation = Derivation {
             world: &view.world,
             estimates: &view.estimates,
-            now: self.aws_now(),
+            now,
             clock: self.now.clock,
             expires_at: None,
         };
-        let environments = derivation.environments();
-        let pool = derivation.pool(&environments);
+        let policy = &view.world.fleet.policy;
+        let same_policy = self.rows_policy.as_ref() == Some(policy);
+        let mut earlier = self.environments.take_rows(same_policy);
+        let environments = derivation.environments(&mut earlier);
+        if !same_policy {
+            self.rows_policy = Some(policy.clone());
+        }
+        let pool = derivation.pool();
         self.rows_expire_at = derivation.expires_at;
-        self.environments.all = environments;
+        self.environments.set_rows(environments, earlier);
         self.pool.status = pool;
         self.relayout();
         self.filter_and_sort();
@@ -64,24 +79,73 @@ struct Derivation<'a> {
 impl Derivation<'_> {
     /// Takes the text and notes when it expires.
     fn timed(&mut self, timed: TimedText) -> String {
-        let at = self.clock + timed.valid_for;
-        self.expires_at = Some(self.expires_at.map_or(at, |first| first.min(at)));
+        self.expires_at(self.clock + timed.valid_for);
         timed.text
     }
 
-    fn coarse_age(&mut self, since: DateTime<Utc>) -> String {
-        self.timed(format::coarse_age(format::between(since, self.now)))
+    /// Takes the text and notes when it expires, at the next multiple of `grid`.
+    fn timed_on(&mut self, grid: Duration, timed: TimedText) -> String {
+        let steps = (self.clock + timed.valid_for).as_millis().div_ceil(grid.as_millis().max(1));
+        self.expires_at(grid * u32::try_from(steps).unwrap_or(u32::MAX));
+        timed.text
     }
 
-    fn environments(&mut self) -> Vec<EnvironmentRow> {
+    fn expires_at(&mut self, at: Duration) {
+        self.expires_at = Some(self.expires_at.map_or(at, |first| first.min(at)));
+    }
+
+    fn coarse_age(&mut self, since: DateTime<Utc>) -> String {
+        self.timed_on(COARSE_GRID, format::coarse_age(format::between(since, self.now)))
+    }
+
+    /// Returns the rows; those of unchanged environments are taken from the earlier ones, because most of the cost is that of copies.
+    fn environments(&mut self, earlier: &mut EarlierRows) -> Vec<EnvironmentRow> {
         let (world, estimates, now) = (self.world, self.estimates, self.now);
         Environment::all(world, now)
             .into_iter()
-            .map(|environment| {
+            .enumerate()
+            .map(|(index, environment)| {
                 let progress = estimates.environment(&environment, now);
-                self.environment_row(&environment, progress)
+                match earlier.take(index, &environment.record.id).filter(|row| row.is_of(&environment)) {
+                    Some(row) => self.updated_row(row, &environment, progress),
+                    None => self.environment_row(&environment, progress),
+                }
             })
             .collect()
+    }
+
+    /// Sets what changes without a change of record, instance and databases.
+    fn updated_row(
+        &mut self,
+        mut row: EnvironmentRow,
+        environment: &Environment<'_>,
+        progress: Option<Progress>,
+    ) -> EnvironmentRow {
+        let (policy, is_loading) = (&self.world.fleet.policy, self.is_loading(environment));
+        row.state = environment.state;
+        row.phase = environment.phase();
+        row.progress = progress.filter(|_| !is_loading);
+        row.left = if is_loading { None } else { self.time_left(environment, progress, policy) };
+        row.is_loading = is_loading;
+        row.is_deploying = environment.is_deploying();
+        row.cost = self.cost(environment);
+        row.problems = environment.problems();
+        row
+    }
+
+    fn has_all_parts(&self) -> bool {
+        self.world.instances.complete && self.world.databases.complete
+    }
+
+    fn is_loading(&self, environment: &Environment<'_>) -> bool {
+        !self.has_all_parts()
+            && environment.instance.is_none()
+            && environment.state == EnvironmentState::Launching
+    }
+
+    fn cost(&self, environment: &Environment<'_>) -> Option<Cost> {
+        let policy = &self.world.fleet.policy;
+        cost::of_environment(environment, policy, self.now).filter(|_| self.has_all_parts())
     }
 
     fn environment_row(
@@ -91,10 +155,8 @@ impl Derivation<'_> {
     ) -> EnvironmentRow {
         let (world, now) = (self.world, self.now);
         let policy = &world.fleet.policy;
-        let listed = world.instances.complete && world.databases.complete;
         let record = environment.record;
-        let is_loading =
-            !listed && environment.instance.is_none() && environment.state == EnvironmentState::Launching;
+        let is_loading = self.is_loading(environment);
         let services = record.services.iter().map(|(name, tag)| format!("{name}:{tag}")).collect::<Vec<_>>();
         EnvironmentRow {
             record: record.id.clone(),
@@ -109,7 +171,7 @@ impl Derivation<'_> {
             expires_at: record.expires_at,
             services: services.join(" "),
             is_deploying: environment.is_deploying(),
-            cost: cost::of_environment(environment, policy, now).filter(|_| listed),
+            cost: self.cost(environment),
             problems: environment.problems(),
             addresses: [Endpoint::App, Endpoint::Dashboard, Endpoint::Logs]
                 .map(|endpoint| (endpoint.as_str(), environment.address(endpoint, policy))),
@@ -118,15 +180,13 @@ impl Derivation<'_> {
                 instance: environment.instance.cloned(),
                 database: environment.database.cloned(),
                 database_id: environment.database_id(),
+                current: environment.current,
                 reset: environment.reset.as_ref().map(|reset| ResetRow {
                     replacement: reset.replacement.clone(),
                     database: reset.database.cloned(),
                     progress: reset.database.and_then(|database| self.estimates.database(database, now)),
                 }),
-                old_database: environment
-                    .claimed
-                    .filter(|old| environment.current.is_some_and(|current| current != old.number))
-                    .cloned(),
+                old_database: old_database_of(environment).cloned(),
             }),
         }
     }
@@ -144,13 +204,15 @@ impl Derivation<'_> {
             }
             EnvironmentState::Reaping => {
                 let left = format::between(self.now, environment.kept_until(policy)?);
-                Some(TimeLeft::For(self.timed(format::coarse_left(left))))
+                Some(TimeLeft::For(self.timed_on(FINE_GRID, format::coarse_left(left))))
             }
             EnvironmentState::Expired => Some(TimeLeft::Expired),
             EnvironmentState::Terminating => None,
             EnvironmentState::Ready | EnvironmentState::Stopped | EnvironmentState::Failed => {
                 let expires_at = environment.record.expires_at.filter(|at| *at > self.now)?;
-                Some(TimeLeft::For(self.timed(format::left(format::between(self.now, expires_at)))))
+                let left = format::between(self.now, expires_at);
+                let grid = if left < FINE_BELOW { FINE_GRID } else { COARSE_GRID };
+                Some(TimeLeft::For(self.timed_on(grid, format::left(left))))
             }
         }
     }
@@ -162,44 +224,36 @@ impl Derivation<'_> {
         self.timed(estimate)
     }
 
-    fn pool(&mut self, environments: &[EnvironmentRow]) -> PoolStatus {
+    /// Claimed databases are counted only: the environments have them in their table.
+    fn pool(&mut self) -> PoolStatus {
         let (world, now) = (self.world, self.now);
         let (pool, holds) = (Pool::new(world), world.database_holds());
-        let users = DatabaseUsers::new(world);
-        let names: BTreeMap<_, _> =
-            environments.iter().rev().map(|row| (&row.id, row.name.as_str())).collect();
         let mut rows: Vec<_> = pool
             .databases
             .iter()
-            .map(|(state, database)| {
-                let name = users.of(database).and_then(|id| names.get(id)).copied();
-                self.pool_row(*state, database, name, holds.get(&database.number).copied())
-            })
+            .filter(|(state, _)| *state != DatabaseState::Claimed)
+            .map(|(state, database)| self.pool_row(*state, database, holds.get(&database.number).copied()))
             .collect();
-        rows.sort_by_key(|row| (row.state == DatabaseState::Claimed, row.state, row.number));
+        rows.sort_by_key(|row| (pool_order(row.state), row.number));
         let snapshot = world.snapshot.as_ref().ok().and_then(|snapshot| snapshot.as_ref());
         let image = world.image.as_ref().ok().and_then(|image| image.as_ref());
         let target = Target::new(world, &world.fleet.policy, now);
         PoolStatus {
+            name_width: rows.iter().map(|row| text::width(&row.name)).max().unwrap_or(0),
             rows,
+            claimed: pool.count(DatabaseState::Claimed),
             free: pool.count(DatabaseState::Free),
             target: target.wanted as usize,
             target_text: target.to_string(),
             target_reason: target.automatic.then_some(target.reason),
             snapshot: snapshot.map(|snapshot| self.coarse_age(snapshot.created_at)),
             image: image.map(|image| self.coarse_age(image.created_at)),
-            per_hour: cost::of_fleet(world).filter(|_| world.instances.complete && world.databases.complete),
+            per_hour: cost::of_fleet(world).filter(|_| self.has_all_parts()),
             verdicts: health::verdicts(world, now),
         }
     }
 
-    fn pool_row(
-        &mut self,
-        state: DatabaseState,
-        database: &Database,
-        environment: Option<&str>,
-        hold: Option<&Hold>,
-    ) -> PoolRow {
+    fn pool_row(&mut self, state: DatabaseState, database: &Database, hold: Option<&Hold>) -> PoolRow {
         let progress =
             self.estimates.database(database, self.now).filter(|_| state == DatabaseState::Creating);
         let info = match state {
@@ -217,19 +271,29 @@ impl Derivation<'_> {
                 };
                 database.hydration.describe().into_iter().chain([info]).collect::<Vec<_>>().join(", ")
             }
-            DatabaseState::Claimed => match (environment, &database.environment) {
-                (Some(name), _) => format!("used by {name}"),
-                (None, Some(id)) => format!("claimed by {id}"),
-                (None, None) => "being retired".to_owned(),
-            },
             DatabaseState::Held => {
                 hold.map(|hold| format!("by {}: {}", hold.by, hold.why)).unwrap_or_default()
             }
-            DatabaseState::Busy | DatabaseState::Failed | DatabaseState::Deleting => {
-                database.status.to_string()
-            }
+            DatabaseState::Busy
+            | DatabaseState::Failed
+            | DatabaseState::Deleting
+            | DatabaseState::Claimed => database.status.to_string(),
         };
         let name = database.id.as_str().trim_start_matches("hatchery-").to_owned();
         PoolRow { number: database.number, name, state, progress, info }
+    }
+}
+
+/// Returns the place in the pool: first what is free or will be, then what needs a look, then the rest.
+fn pool_order(state: DatabaseState) -> u8 {
+    match state {
+        DatabaseState::Free => 0,
+        DatabaseState::Creating => 1,
+        DatabaseState::Stale => 2,
+        DatabaseState::Failed => 3,
+        DatabaseState::Held => 4,
+        DatabaseState::Busy => 5,
+        DatabaseState::Claimed => 6,
+        DatabaseState::Deleting => 7,
     }
 }

@@ -1,5 +1,7 @@
 //! Dialogs take all keys while they are open.
 
+pub(crate) mod batch;
+
 pub(crate) mod diff;
 
 pub(crate) mod extend;
@@ -23,6 +25,7 @@ pub(crate) mod terminate;
 use ratatui::crossterm::event::KeyEvent;
 use tui_input::Input;
 
+use self::batch::BatchPrompt;
 use self::diff::DiffMenu;
 use self::extend::ExtendPrompt;
 use self::keep::KeepForm;
@@ -44,6 +47,7 @@ pub(crate) enum Dialog {
     Redeploy(Box<RedeployForm>),
     Diff(DiffMenu),
     Terminate(TerminatePrompt),
+    Batch(BatchPrompt),
     Open(OpenMenu),
     Palette(Palette),
     /// A text that any key closes.
@@ -63,6 +67,7 @@ impl Dialog {
             Self::Redeploy(form) => form.key(key),
             Self::Diff(menu) => menu.key(key),
             Self::Terminate(prompt) => prompt.key(key),
+            Self::Batch(prompt) => prompt.key(key),
             Self::Open(menu) => menu.key(key, addresses),
             Self::Palette(palette) => palette.key(key, context),
             Self::Notice { .. } => Response::Close,
@@ -79,8 +84,8 @@ impl Dialog {
             Self::Extend(prompt) => prompt.validate(),
             Self::Keep(form) => form.touch(),
             Self::Redeploy(form) => form.validate(),
-            Self::Palette(palette) => palette.index = 0,
-            Self::Terminate(_) | Self::Open(_) | Self::Diff(_) | Self::Notice { .. } => {}
+            Self::Palette(palette) => palette.edited(),
+            Self::Batch(_) | Self::Terminate(_) | Self::Open(_) | Self::Diff(_) | Self::Notice { .. } => {}
         }
     }
 
@@ -90,6 +95,7 @@ impl Dialog {
             Self::Launch(_) | Self::Keep(_) | Self::Redeploy(_) | Self::Palette(_) => true,
             Self::Extend(prompt) => prompt.is_custom(),
             Self::Terminate(prompt) => prompt.confirmation.is_some(),
+            Self::Batch(prompt) => prompt.takes_text(),
             Self::Open(_) | Self::Diff(_) | Self::Notice { .. } => false,
         }
     }
@@ -101,6 +107,7 @@ impl Dialog {
             Self::Keep(form) => Some(&mut form.fields[form.focus].input),
             Self::Redeploy(form) => Some(&mut form.services.input),
             Self::Terminate(prompt) => prompt.confirmation.is_some().then_some(&mut prompt.typed),
+            Self::Batch(prompt) => prompt.takes_text().then_some(&mut prompt.field.input),
             Self::Palette(palette) => Some(&mut palette.input),
             Self::Open(_) | Self::Diff(_) | Self::Notice { .. } => None,
         }

@@ -6,9 +6,11 @@ use ratatui::crossterm::event::{
     KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
 };
 
+use ratatui::layout::Position;
+
 use super::actions;
 use super::dialog::Dialog;
-use super::form::{edit, insert};
+use super::form::{Query, edit, insert};
 use super::log_actions;
 use super::message::Effect;
 use super::model::{Click, Model, Screen, Severity};
@@ -57,6 +59,10 @@ pub(super) fn key(model: &mut Model, event: KeyEvent) -> Vec<Effect> {
         log_actions::search_key(model, event);
         return Vec::new();
     }
+    if matches!(model.screen, Screen::Help) && model.help_filter.editing {
+        help_filter_key(model, event);
+        return Vec::new();
+    }
     match model.options.keymap.action(model.context(), Key::from(event)) {
         Some(action) => actions::run(model, action),
         None => Vec::new(),
@@ -98,6 +104,21 @@ fn activity_filter_key(model: &mut Model, event: KeyEvent) {
     view.apply_filter(&model.history.log);
 }
 
+fn help_filter_key(model: &mut Model, event: KeyEvent) {
+    let filter = &mut model.help_filter;
+    match event.code {
+        KeyCode::Enter | KeyCode::Tab => filter.editing = false,
+        KeyCode::Esc => *filter = Query::default(),
+        KeyCode::Down => actions::scroll(model, 1),
+        KeyCode::Up => actions::scroll(model, -1),
+        _ => {
+            if edit(&mut filter.input, event) {
+                model.scroll = 0;
+            }
+        }
+    }
+}
+
 pub(super) fn paste(model: &mut Model, text: &str) {
     if !model.takes_text() {
         return model.notify(Severity::Info, "pasted text is ignored: it is not for a text field");
@@ -117,6 +138,8 @@ pub(super) fn paste(model: &mut Model, text: &str) {
     {
         insert(&mut view.search.input, text);
         view.update_matches();
+    } else {
+        insert(&mut model.help_filter.input, text);
     }
 }
 
@@ -127,6 +150,7 @@ impl Model {
             (Some(dialog), _) => dialog.takes_text(),
             (None, Screen::Logs(view)) => view.search.editing,
             (None, Screen::Activity(view)) => view.filter.editing,
+            (None, Screen::Help) => self.help_filter.editing,
             (None, _) => self.environments.filter.editing,
         }
     }
@@ -142,7 +166,12 @@ impl Model {
 
 pub(super) fn mouse(model: &mut Model, event: MouseEvent) -> Vec<Effect> {
     if model.dialog.is_some() {
-        return Vec::new();
+        // The lists of dialogs scroll; whatever changes something needs a key.
+        return match event.kind {
+            MouseEventKind::ScrollDown => key(model, KeyEvent::from(KeyCode::Down)),
+            MouseEventKind::ScrollUp => key(model, KeyEvent::from(KeyCode::Up)),
+            _ => Vec::new(),
+        };
     }
     match event.kind {
         MouseEventKind::Down(MouseButton::Left) => return click(model, event.column, event.row),
@@ -158,10 +187,30 @@ fn click(model: &mut Model, x: u16, y: u16) -> Vec<Effect> {
     let previous = model.last_click.replace(Click { at: now, row: y });
     let is_double =
         previous.is_some_and(|click| click.row == y && now.saturating_sub(click.at) <= DOUBLE_CLICK);
+    let at = Position::new(x, y);
+    if model.regions.footer.contains(at) {
+        let hints = model.footer_hints();
+        let hit = hints.into_iter().find(|(columns, _)| columns.contains(&x));
+        return hit.map_or_else(Vec::new, |(_, hint)| actions::run(model, hint.action));
+    }
+    if model.regions.toasts.contains(at) {
+        model.dismiss_toast(usize::from(y - model.regions.toasts.y));
+        return Vec::new();
+    }
+    if model.regions.notice.contains(at) {
+        return actions::run(model, Action::Health);
+    }
     if matches!(model.screen, Screen::Activity(_)) {
         click_event(model, x, y);
     }
     if !matches!(model.screen, Screen::Main) {
+        return Vec::new();
+    }
+    if model.regions.summary.contains(at) {
+        return actions::run(model, Action::Details);
+    }
+    if let Some(column) = model.regions.title_at(x, y) {
+        sort_by_title(model, column);
         return Vec::new();
     }
     let Some((pane, row)) = model.regions.pane_at(x, y) else { return Vec::new() };
@@ -199,6 +248,16 @@ fn click_event(model: &mut Model, x: u16, y: u16) {
     if row < height && index < view.len() {
         view.select(index, &model.history.log);
     }
+}
+
+/// Sorts by the column with the title at `x`, or reverses the order if it is sorted by that already.
+fn sort_by_title(model: &mut Model, x: u16) {
+    let width = model.regions.body.width.saturating_sub(2);
+    let Some(sort) = model.environments.order_at(x, width) else { return };
+    let pane = &mut model.environments;
+    pane.descending = pane.sort == sort && !pane.descending;
+    pane.sort = sort;
+    model.filter_and_sort();
 }
 
 fn wheel(model: &mut Model, event: MouseEvent, by: isize) {

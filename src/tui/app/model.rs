@@ -5,17 +5,21 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use ratatui::layout::Size;
 
+use super::activity::ActivityPane;
 use super::activity_view::ActivityView;
+use super::batch::Batch;
 use super::dialog::Dialog;
+use super::environments::EnvironmentsPane;
 use super::fleet_view::FleetView;
+use super::form::Query;
 use super::history::History;
 use super::log_view::LogView;
 use super::message::Moment;
 use super::regions::{Content, Pane, Regions};
-use super::rows::{ActivityPane, EnvironmentRow, EnvironmentsPane, PoolPane};
+use super::rows::{EnvironmentRow, PoolPane};
 use super::selection::Selection;
 use crate::domain::health::Level;
-use crate::domain::{CloudError, EnvironmentId, RecordId};
+use crate::domain::{CloudError, EnvironmentId, Policy, RecordId};
 use crate::engine::{NextStep, Refusal};
 use crate::failure::Failure;
 use crate::tui::action::Context;
@@ -122,6 +126,8 @@ pub struct Model {
     pub(crate) pool: PoolPane,
     pub(crate) activity: ActivityPane,
     pub(crate) history: History,
+    /// The policy from which the rows were derived.
+    pub(crate) rows_policy: Option<Policy>,
     /// When the rows must be derived again, by the engine's clock.
     pub(crate) rows_expire_at: Option<Duration>,
     /// The steps that the engine refused in its last pass.
@@ -138,11 +144,15 @@ pub struct Model {
     pub(crate) pane: Pane,
     /// What fills the terminal.
     pub screen: Screen,
+    /// What the help is filtered by.
+    pub(crate) help_filter: Query,
     /// The index of the first visible line of a page.
     pub(crate) scroll: usize,
     pub(crate) dialog: Option<Dialog>,
     /// Oldest first.
     pub(crate) toasts: Vec<Toast>,
+    /// Actions on several environments, until all their results are there.
+    pub(crate) batches: Vec<Batch>,
     /// The environment to select as soon as it is listed.
     pub(crate) select_when_listed: Option<RecordId>,
     pub(crate) last_click: Option<Click>,
@@ -172,6 +182,7 @@ impl Model {
             pool: PoolPane::default(),
             activity: ActivityPane::default(),
             history: History::default(),
+            rows_policy: None,
             rows_expire_at: None,
             refusals: Vec::new(),
             next_steps: Vec::new(),
@@ -180,9 +191,11 @@ impl Model {
             steps_in_flight: 0,
             pane: Pane::Environments,
             screen: Screen::Main,
+            help_filter: Query::default(),
             scroll: 0,
             dialog: None,
             toasts: Vec::new(),
+            batches: Vec::new(),
             select_when_listed: None,
             last_click: None,
             mouse,
@@ -267,6 +280,14 @@ impl Model {
         self.show_toast(Some(task), severity, text.as_ref());
     }
 
+    /// Removes the toast on a row of their region, unless its task is in progress.
+    pub(crate) fn dismiss_toast(&mut self, row: usize) {
+        let first = self.toasts.len().saturating_sub(usize::from(self.regions.toasts.height));
+        if self.toasts.get(first + row).is_some_and(|toast| toast.until.is_some()) {
+            self.toasts.remove(first + row);
+        }
+    }
+
     /// Returns a number that identifies a task or a log stream.
     pub(crate) fn next_task(&mut self) -> u64 {
         self.tasks += 1;
@@ -287,7 +308,7 @@ impl Model {
     /// Updates the regions. To be called after a change of anything that they depend on, before a row is moved or
     /// selected.
     pub(crate) fn relayout(&mut self) {
-        let rows = self.pool.status.rows.len().max(self.activity.events.len().min(ACTIVITY_ROWS));
+        let rows = self.pool.status.rows.len().max(self.activity.shown_len().min(ACTIVITY_ROWS));
         self.regions.update(Content {
             size: self.size,
             has_notice: self.last_error.is_some()

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::model::Model;
+use super::status::{FRESH, NEW};
 use crate::tui::format::{self, TimedText};
 
 /// The shortest wait, so that a deadline in the past cannot make the driver spin.
@@ -25,13 +26,24 @@ impl Model {
     #[must_use]
     pub fn next_change(&self) -> NextChange {
         let rows = self.rows_expire_at.map(|at| at.saturating_sub(self.now.clock));
-        let age = self.age_text().map(|age| age.valid_for);
+        let age = self.age_valid_for();
         let toasts = self.toasts.iter().filter_map(|toast| toast.until).min();
         let wait = |wait: Duration| wait.max(MIN_WAIT);
         NextChange {
             clock: rows.into_iter().chain(age).min().map(wait),
             real: toasts.map(|at| wait(at.saturating_sub(self.now.real) + TOAST_MARGIN)),
         }
+    }
+
+    /// Returns how long the header's age of the data stays as it is.
+    fn age_valid_for(&self) -> Option<Duration> {
+        let view = self.fleet_view.as_ref()?;
+        let age = view.age(self.now.clock)?;
+        if age < FRESH && !self.has_data_problem() && !view.is_loading() {
+            let next = if age < NEW { NEW } else { FRESH };
+            return Some(next.saturating_sub(age));
+        }
+        Some(format::age(age).valid_for)
     }
 
     /// Formats the age of the data.

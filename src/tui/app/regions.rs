@@ -29,6 +29,8 @@ pub(crate) struct Regions {
     pub(crate) notice: Rect,
     /// The environments, or the open page or log.
     pub(crate) body: Rect,
+    /// What is known about the selected environment, beside the table.
+    pub(crate) summary: Rect,
     pub(crate) pool: Rect,
     pub(crate) activity: Rect,
     pub(crate) toasts: Rect,
@@ -37,6 +39,10 @@ pub(crate) struct Regions {
 
 /// The most toasts that are shown at a time.
 const MAX_TOASTS: usize = 3;
+
+/// The width of the screen from which on there is a summary, and the greatest width of that.
+const SUMMARY_FROM: u16 = 140;
+const MAX_SUMMARY: u16 = 76;
 
 impl Regions {
     /// Divides the screen again if the content has changed.
@@ -72,7 +78,9 @@ impl Regions {
             Some((_, pane)) => split_lower(lower, pane),
             None => (Rect::default(), Rect::default()),
         };
-        Self { content, header, notice, body, pool, activity, toasts, footer }
+        let (body, summary) =
+            if content.lower.is_some() { split_body(body) } else { (body, Rect::default()) };
+        Self { content, header, notice, body, summary, pool, activity, toasts, footer }
     }
 
     /// Returns the number of rows of the table of environments.
@@ -115,6 +123,12 @@ impl Regions {
         !self.pool.is_empty() || !self.activity.is_empty()
     }
 
+    /// Returns the column inside the table of environments if the position is on its titles.
+    pub(crate) fn title_at(&self, x: u16, y: u16) -> Option<u16> {
+        let inside = self.body.contains(Position::new(x, y)) && y == self.body.y + 1;
+        (inside && self.content.lower.is_some()).then(|| (x - self.body.x).saturating_sub(1))
+    }
+
     /// Returns the pane at a position, and the index of the visible row if the position is on one.
     pub(crate) fn pane_at(&self, x: u16, y: u16) -> Option<(Pane, Option<usize>)> {
         let at = Position::new(x, y);
@@ -130,12 +144,21 @@ impl Regions {
     }
 }
 
+/// Divides the body between the table and the summary, if it is wide enough for both.
+fn split_body(body: Rect) -> (Rect, Rect) {
+    if body.width < SUMMARY_FROM {
+        return (body, Rect::default());
+    }
+    let width = (body.width * 3 / 8).min(MAX_SUMMARY);
+    let [table, summary] = Layout::horizontal([Constraint::Fill(1), Constraint::Length(width)]).areas(body);
+    (table, summary)
+}
+
 /// Divides the lower area between pool and activity. If it is too narrow for both, only one is shown: the activity if it
 /// has the focus, else the pool.
 fn split_lower(lower: Rect, pane: Pane) -> (Rect, Rect) {
     let pool_width = match lower.width {
-        100.. => lower.width * 3 / 5,
-        72.. => lower.width / 2 + 4,
+        72.. => lower.width / 2,
         _ if pane == Pane::Activity => return (Rect::default(), lower),
         _ => return (lower, Rect::default()),
     };
@@ -150,7 +173,7 @@ mod tests {
 
     #[test]
     fn regions_cover_every_screen_without_overlap() {
-        let widths = [1, 30, 71, 72, 99, 100, 160];
+        let widths = [1, 30, 71, 72, 99, 100, 139, 140, 240];
         for (width, height) in
             widths.into_iter().flat_map(|width| (1..=50).map(move |height| (width, height)))
         {
@@ -162,6 +185,7 @@ mod tests {
                     regions.header,
                     regions.notice,
                     regions.body,
+                    regions.summary,
                     regions.pool,
                     regions.activity,
                     regions.toasts,

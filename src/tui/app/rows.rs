@@ -1,25 +1,19 @@
 //! The rows of the panes, as derived from the world.
 
-use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::form::Query;
-use super::selection::Selection;
+use super::selection::{Rows, Selection};
 use crate::domain::cost::Cost;
 use crate::domain::environment::EnvironmentState;
 use crate::domain::health::Verdict;
 use crate::domain::progress::Progress;
 use crate::domain::{
-    Address, AuditEvent, Database, DatabaseId, DatabaseState, EnvironmentId, Instance, Number, Phase, Record,
-    RecordId, StatusClass,
+    Address, Database, DatabaseId, DatabaseState, Environment, EnvironmentId, Instance, Number, Phase,
+    Record, RecordId, StatusClass,
 };
-use crate::tui::text;
-
-/// The most events that the activity keeps.
-pub(crate) const MAX_ACTIVITY: usize = 500;
 
 /// The length of the pool's history.
 const HISTORY_MINUTES: usize = 60;
@@ -80,6 +74,8 @@ pub(crate) struct Details {
     pub(crate) database: Option<Database>,
     /// The identifier of its database, listed or not.
     pub(crate) database_id: DatabaseId,
+    /// The number of that database; `None` if it is unknown.
+    pub(crate) current: Option<Number>,
     /// The reset in progress.
     pub(crate) reset: Option<ResetRow>,
     /// The database that it had before a reset, until that is gone.
@@ -96,7 +92,24 @@ pub(crate) struct ResetRow {
     pub(crate) progress: Option<Progress>,
 }
 
+/// Returns the database that an environment had before a reset.
+pub(crate) fn old_database_of<'w>(environment: &Environment<'w>) -> Option<&'w Database> {
+    environment.claimed.filter(|old| environment.current.is_some_and(|current| current != old.number))
+}
+
 impl EnvironmentRow {
+    /// Whether the row was derived from equal parts.
+    pub(crate) fn is_of(&self, environment: &Environment<'_>) -> bool {
+        let Details { record, instance, database, current, reset, old_database, .. } = &*self.details;
+        reset.is_none()
+            && environment.reset.is_none()
+            && record == environment.record
+            && instance.as_ref() == environment.instance
+            && database.as_ref() == environment.database
+            && old_database.as_ref() == old_database_of(environment)
+            && *current == environment.current
+    }
+
     /// Returns the state for the table; while the environment starts, the phase.
     pub(crate) fn status(&self) -> &'static str {
         match (self.state, self.phase) {
@@ -123,137 +136,6 @@ impl EnvironmentRow {
     pub(crate) fn database(&self) -> Option<StatusClass> {
         self.details.database.as_ref().map(Database::status_class)
     }
-
-    fn is_match(&self, needle: &str) -> bool {
-        [self.name.as_str(), &self.owner, self.state.as_str(), self.status(), &self.services]
-            .into_iter()
-            .any(|field| text::contains(field, needle))
-            || self.details.record.note.iter().any(|note| text::contains(&note.to_string(), needle))
-            || text::contains(&self.id.to_string(), needle)
-    }
-}
-
-/// The sort order of the environments.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum SortBy {
-    /// The number in the id, which is the order of the launches.
-    #[default]
-    Number,
-    Name,
-    Owner,
-    State,
-    Left,
-    Cost,
-}
-
-impl SortBy {
-    pub(crate) fn next(self) -> Self {
-        match self {
-            Self::Number => Self::Name,
-            Self::Name => Self::Owner,
-            Self::Owner => Self::State,
-            Self::State => Self::Left,
-            Self::Left => Self::Cost,
-            Self::Cost => Self::Number,
-        }
-    }
-
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Number => "number",
-            Self::Name => "name",
-            Self::Owner => "owner",
-            Self::State => "state",
-            Self::Left => "left",
-            Self::Cost => "cost",
-        }
-    }
-
-    fn compare(self, a: &EnvironmentRow, b: &EnvironmentRow) -> Ordering {
-        match self {
-            // The rows are in this order already.
-            Self::Number => Ordering::Equal,
-            Self::Name => a.name.cmp(&b.name),
-            Self::Owner => a.owner.cmp(&b.owner),
-            Self::State => (a.state as u8, a.phase).cmp(&(b.state as u8, b.phase)),
-            // Rows without an expiry come last.
-            Self::Left => (a.expires_at.is_none(), a.expires_at).cmp(&(b.expires_at.is_none(), b.expires_at)),
-            Self::Cost => {
-                let accrued = |row: &EnvironmentRow| row.cost.map_or(0.0, |cost| cost.accrued);
-                accrued(a).total_cmp(&accrued(b))
-            }
-        }
-    }
-}
-
-/// The environments with their filter, sort order and selection.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct EnvironmentsPane {
-    /// All environments, by number.
-    pub(crate) all: Vec<EnvironmentRow>,
-    /// The environments that match the filter, as indices of `all` in sort order.
-    visible: Vec<usize>,
-    pub(crate) selection: Selection<RecordId>,
-    pub(crate) filter: Query,
-    pub(crate) sort: SortBy,
-    pub(crate) descending: bool,
-}
-
-impl EnvironmentsPane {
-    pub(crate) fn find(&self, record: &RecordId) -> Option<&EnvironmentRow> {
-        self.all.iter().find(|row| row.record == *record)
-    }
-
-    /// Returns the environments that match the filter, in sort order.
-    pub(crate) fn visible(&self) -> impl ExactSizeIterator<Item = &EnvironmentRow> {
-        self.visible.iter().map(|&index| &self.all[index])
-    }
-
-    pub(crate) fn keys(&self) -> Vec<RecordId> {
-        self.visible().map(|row| row.record.clone()).collect()
-    }
-
-    /// Applies the filter and the sort order again, and keeps the selection. `height` is the table's, in rows.
-    pub(crate) fn filter_and_sort(&mut self, height: usize) {
-        let needle = self.filter.text();
-        let mut visible: Vec<usize> =
-            (0..self.all.len()).filter(|&index| self.all[index].is_match(needle)).collect();
-        // The sort is stable, so rows that compare as equal stay in the order of their numbers.
-        visible.sort_by(|&a, &b| {
-            let order = match self.sort {
-                SortBy::Number => a.cmp(&b),
-                sort => sort.compare(&self.all[a], &self.all[b]),
-            };
-            if self.descending { order.reverse() } else { order }
-        });
-        self.visible = visible;
-        self.reselect(height);
-    }
-
-    pub(crate) fn reselect(&mut self, height: usize) {
-        let keys = self.keys();
-        self.selection.reselect(&keys, height);
-    }
-
-    pub(crate) fn select(&mut self, index: usize, height: usize) {
-        let keys = self.keys();
-        self.selection.select(index, &keys, height);
-    }
-
-    /// Selects an environment by its record; returns whether it is visible.
-    pub(crate) fn select_record(&mut self, record: &RecordId, height: usize) -> bool {
-        let keys = self.keys();
-        let index = keys.iter().position(|key| key == record);
-        if let Some(index) = index {
-            self.selection.select(index, &keys, height);
-        }
-        index.is_some()
-    }
-
-    pub(crate) fn move_by(&mut self, by: isize, height: usize) {
-        let keys = self.keys();
-        self.selection.move_by(by, &keys, height);
-    }
 }
 
 /// One database of the pool.
@@ -272,8 +154,12 @@ pub(crate) struct PoolRow {
 /// What is derived from the world about the pool and the fleet.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PoolStatus {
-    /// The databases by state, with claimed ones last.
+    /// The databases without an environment: free ones, those that become so, then the others.
     pub(crate) rows: Vec<PoolRow>,
+    /// The width of the longest name in columns.
+    pub(crate) name_width: usize,
+    /// The number of databases that environments have.
+    pub(crate) claimed: usize,
     pub(crate) free: usize,
     pub(crate) target: usize,
     /// The target with its mode, such as `1 (auto)`.
@@ -298,24 +184,31 @@ pub(crate) struct PoolPane {
     pub(crate) history: PoolHistory,
 }
 
-impl PoolPane {
-    fn keys(&self) -> Vec<Number> {
-        self.status.rows.iter().map(|row| row.number).collect()
+impl Rows<Number> for Vec<PoolRow> {
+    fn len(&self) -> usize {
+        Vec::len(self)
     }
 
+    fn key(&self, index: usize) -> Option<Number> {
+        self.get(index).map(|row| row.number)
+    }
+
+    fn find(&self, key: &Number) -> Option<usize> {
+        self.iter().position(|row| row.number == *key)
+    }
+}
+
+impl PoolPane {
     pub(crate) fn reselect(&mut self, height: usize) {
-        let keys = self.keys();
-        self.selection.reselect(&keys, height);
+        self.selection.reselect(&self.status.rows, height);
     }
 
     pub(crate) fn select(&mut self, index: usize, height: usize) {
-        let keys = self.keys();
-        self.selection.select(index, &keys, height);
+        self.selection.select(index, &self.status.rows, height);
     }
 
     pub(crate) fn move_by(&mut self, by: isize, height: usize) {
-        let keys = self.keys();
-        self.selection.move_by(by, &keys, height);
+        self.selection.move_by(by, &self.status.rows, height);
     }
 }
 
@@ -346,39 +239,5 @@ impl PoolHistory {
             self.minutes.pop_front();
         }
         self.current = minute;
-    }
-}
-
-/// The events of the audit log, newest first.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct ActivityPane {
-    pub(crate) events: VecDeque<AuditEvent>,
-    /// The index of the first visible event.
-    pub(crate) offset: usize,
-}
-
-impl ActivityPane {
-    /// Adds the events that are new. If the user has scrolled, the same events stay visible.
-    pub(crate) fn extend(&mut self, events: Vec<AuditEvent>) {
-        for event in events {
-            if self.events.contains(&event) {
-                continue;
-            }
-            let index = self.events.iter().position(|other| other.at <= event.at);
-            self.events.insert(index.unwrap_or(self.events.len()), event);
-            if self.offset > 0 && index.is_none_or(|index| index <= self.offset) {
-                self.offset += 1;
-            }
-        }
-        self.events.truncate(MAX_ACTIVITY);
-    }
-
-    pub(crate) fn scroll(&mut self, by: isize) {
-        self.offset = self.offset.saturating_add_signed(by);
-    }
-
-    /// Limits the offset so that a pane of this height has no empty rows at the end.
-    pub(crate) fn keep_in_view(&mut self, height: usize) {
-        self.offset = self.offset.min(self.events.len().saturating_sub(height.max(1)));
     }
 }

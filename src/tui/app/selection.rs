@@ -16,32 +16,53 @@ impl<K> Default for Selection<K> {
     }
 }
 
-impl<K: Clone + PartialEq> Selection<K> {
+/// The rows of a table, without a copy of their keys.
+pub(crate) trait Rows<K> {
+    fn len(&self) -> usize;
+    fn key(&self, index: usize) -> Option<K>;
+    fn find(&self, key: &K) -> Option<usize>;
+}
+
+impl<K: Clone + PartialEq> Rows<K> for [K] {
+    fn len(&self) -> usize {
+        <[K]>::len(self)
+    }
+
+    fn key(&self, index: usize) -> Option<K> {
+        self.get(index).cloned()
+    }
+
+    fn find(&self, key: &K) -> Option<usize> {
+        self.iter().position(|other| other == key)
+    }
+}
+
+impl<K> Selection<K> {
     /// Finds the selected row again after the rows changed, and keeps it at the same height on the screen. If the row is
     /// gone, the row that took its position is selected.
-    pub(crate) fn reselect(&mut self, keys: &[K], height: usize) {
-        let found = self.selected.as_ref().and_then(|selected| keys.iter().position(|key| key == selected));
+    pub(crate) fn reselect(&mut self, rows: &(impl Rows<K> + ?Sized), height: usize) {
+        let found = self.selected.as_ref().and_then(|selected| rows.find(selected));
         if let Some(index) = found {
             let on_screen = self.index.saturating_sub(self.offset);
             self.offset = index.saturating_sub(on_screen);
             self.index = index;
         } else {
-            self.index = self.index.min(keys.len().saturating_sub(1));
-            self.selected = keys.get(self.index).cloned();
+            self.index = self.index.min(rows.len().saturating_sub(1));
+            self.selected = rows.key(self.index);
         }
-        self.keep_in_view(keys.len(), height);
+        self.keep_in_view(rows.len(), height);
     }
 
     /// Selects the row at an index, or the last row if there are fewer.
-    pub(crate) fn select(&mut self, index: usize, keys: &[K], height: usize) {
-        self.index = index.min(keys.len().saturating_sub(1));
-        self.selected = keys.get(self.index).cloned();
-        self.keep_in_view(keys.len(), height);
+    pub(crate) fn select(&mut self, index: usize, rows: &(impl Rows<K> + ?Sized), height: usize) {
+        self.index = index.min(rows.len().saturating_sub(1));
+        self.selected = rows.key(self.index);
+        self.keep_in_view(rows.len(), height);
     }
 
     /// Moves the selection by a number of rows.
-    pub(crate) fn move_by(&mut self, by: isize, keys: &[K], height: usize) {
-        self.select(self.index.saturating_add_signed(by), keys, height);
+    pub(crate) fn move_by(&mut self, by: isize, rows: &(impl Rows<K> + ?Sized), height: usize) {
+        self.select(self.index.saturating_add_signed(by), rows, height);
     }
 
     /// Scrolls by as few rows as possible so that the selected row is visible and no empty rows are at the end.
@@ -67,9 +88,9 @@ mod tests {
 
     fn selected_fifth_of_six() -> Selection<u8> {
         let mut selection = Selection::default();
-        selection.reselect(&[1, 2, 3, 4, 5, 6], 3);
+        selection.reselect(&[1, 2, 3, 4, 5, 6][..], 3);
         assert_eq!(selection.selected, Some(1));
-        selection.select(4, &[1, 2, 3, 4, 5, 6], 3);
+        selection.select(4, &[1, 2, 3, 4, 5, 6][..], 3);
         assert_eq!((selection.selected, selection.offset), (Some(5), 2));
         selection
     }
@@ -77,19 +98,19 @@ mod tests {
     #[test]
     fn reselect_keeps_the_row_and_its_height() {
         let mut selection = selected_fifth_of_six();
-        selection.reselect(&[8, 9, 1, 2, 3, 4, 5, 6], 3);
+        selection.reselect(&[8, 9, 1, 2, 3, 4, 5, 6][..], 3);
         assert_eq!((selection.selected, selection.index, selection.offset), (Some(5), 6, 4));
     }
 
     #[test]
     fn reselect_replaces_a_row_that_is_gone() {
         let mut selection = selected_fifth_of_six();
-        selection.reselect(&[8, 9, 1, 2, 3, 4, 5, 6], 3);
-        selection.reselect(&[8, 9, 1, 2, 3, 4, 6], 3);
+        selection.reselect(&[8, 9, 1, 2, 3, 4, 5, 6][..], 3);
+        selection.reselect(&[8, 9, 1, 2, 3, 4, 6][..], 3);
         assert_eq!((selection.selected, selection.index), (Some(6), 6));
-        selection.reselect(&[], 3);
+        selection.reselect(&[][..], 3);
         assert_eq!(selection.selected, None);
-        selection.reselect(&[7], 3);
+        selection.reselect(&[7][..], 3);
         assert_eq!((selection.selected, selection.offset), (Some(7), 0));
     }
 }

@@ -1,5 +1,7 @@
 //! What the header and empty panes say about the dashboard's state.
 
+use std::time::Duration;
+
 use super::model::{AccountNumber, Connection, Model};
 use crate::domain::ErrorClass;
 use crate::failure::Kind;
@@ -57,6 +59,12 @@ impl DataAge {
     }
 }
 
+/// Data that is younger has no age.
+pub(super) const NEW: Duration = Duration::from_secs(10);
+
+/// Data that is younger is refreshed in time, and its age is not worth a frame every few seconds.
+pub(super) const FRESH: Duration = Duration::from_mins(1);
+
 impl Model {
     /// Says where an action takes place, such as `account 123456789012, eu-west-1`.
     pub(crate) fn place(&self) -> String {
@@ -79,7 +87,7 @@ impl Model {
             read_only: options.read_only,
             engine: (self.connection == Connection::Up).then(|| self.engine_status()),
             environments: records_complete.map(|complete| {
-                format!("{}{}", self.environments.all.len(), if complete { "" } else { "+" })
+                format!("{}{}", self.environments.all().len(), if complete { "" } else { "+" })
             }),
             pool: self.databases_complete().then_some((self.pool.status.free, self.pool.status.target)),
             per_hour: self.pool.status.per_hour,
@@ -121,11 +129,20 @@ impl Model {
                 DataAge::stale(format!("data {age} old"))
             }
             Some(age) => {
-                let age = if age == "0s" { "now" } else { &age };
+                let age = match view.age(self.now.clock) {
+                    Some(age) if age < NEW => "now",
+                    Some(age) if age < FRESH => "<1m",
+                    _ => &age,
+                };
                 DataAge::fresh(format!("{} {age}", self.styles.glyphs.refresh))
             }
             None => DataAge::fresh(""),
         }
+    }
+
+    /// Whether the header says why the latest observation failed or is incomplete.
+    pub(super) fn has_data_problem(&self) -> bool {
+        self.data_problem().is_some()
     }
 
     /// Returns in a word or two why the latest observation failed or is incomplete.
@@ -178,8 +195,8 @@ impl Model {
             (Connection::Up, None) => return muted("loading…"),
             (Connection::Up, Some(view)) => view,
         };
-        if !self.environments.filter.text().is_empty() {
-            let count = self.environments.all.len();
+        if self.environments.is_filtered() {
+            let count = self.environments.all().len();
             muted(&format!("none of {count} environments matches; press esc to clear the filter"))
         } else if view.is_loading() {
             muted("loading…")
@@ -195,7 +212,10 @@ impl Model {
     /// Returns what the pool says while it is empty.
     pub(crate) fn no_databases(&self) -> &'static str {
         match (&self.connection, &self.fleet_view) {
-            (Connection::Up, Some(_)) if self.databases_complete() => "no databases",
+            (Connection::Up, Some(_)) if self.databases_complete() => match self.pool.status.claimed {
+                0 => "no databases",
+                _ => "none is free or becomes so",
+            },
             (Connection::Up, Some(view)) if !view.is_loading() => "cannot list the databases",
             (Connection::Up, _) if self.last_error.is_none() => "loading…",
             _ => "",

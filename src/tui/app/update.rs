@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use ratatui::layout::Size;
 
+use super::activity::MAX_EVENTS;
 use super::fleet_view::FleetView;
 use super::message::{ConsoleRequest, Effect, Moment, Msg};
 use super::model::{AccountNumber, Connection, Model, Screen, Severity};
 use super::regions::Pane;
-use super::rows::MAX_ACTIVITY;
-use super::{actions, input, log_actions};
+use super::{input, log_actions, opening};
 use crate::domain::World;
 use crate::domain::text::sanitize;
 use crate::engine::{Event, Extended, Launched};
@@ -44,15 +44,15 @@ fn apply(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Key(key) => return input::key(model, key),
         Msg::Mouse(mouse) => return input::mouse(model, mouse),
         Msg::Focus(focused) => return vec![Effect::Focus(focused)],
-        Msg::OpenFailed(url) => return actions::show_url(model, url),
-        Msg::Copied(text, copied) => actions::copied(model, &text, copied),
+        Msg::OpenFailed(url) => return opening::show_url(model, url),
+        Msg::Copied(text, copied) => opening::copied(model, &text, copied),
         Msg::CannotSuspend => {
             model.notify(Severity::Info, "cannot suspend: no shell started hatchery in this terminal");
         }
         Msg::ConsoleClosed(request, result) => console_closed(model, &request, result),
         Msg::Waiting(what) => model.notify(Severity::Info, what),
         Msg::Forwarded(task, id, purpose, result) => {
-            return actions::forwarded(model, task, &id, purpose, result);
+            return opening::forwarded(model, task, &id, purpose, result);
         }
         Msg::Launched(task, result) => return launched(model, task, result),
         Msg::Extended(task, result) => return extended(model, task, result),
@@ -137,7 +137,7 @@ fn engine_event(model: &mut Model, event: Event) {
         Event::Activity(events) => {
             model.history.add(&events);
             // The pane shows the latest ones only.
-            let surplus = events.len().saturating_sub(MAX_ACTIVITY);
+            let surplus = events.len().saturating_sub(MAX_EVENTS);
             model.activity.extend(events[surplus..].to_vec());
             history_changed(model);
         }
@@ -214,6 +214,9 @@ fn until(model: &Model, kept: &Extended) -> String {
 
 /// Shows the result of a task.
 fn finish(model: &mut Model, task: u64, result: Result<String, Failure>) -> Vec<Effect> {
+    if model.finish_in_batch(task, &result) {
+        return vec![Effect::Refresh];
+    }
     match result {
         Ok(text) => model.finish_task(task, Severity::Done, text),
         Err(failure) => {

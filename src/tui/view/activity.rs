@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Margin, Rect};
 
-use crate::tui::app::rows::ActivityPane;
+use crate::tui::app::activity::ActivityPane;
 use crate::tui::styles::Styles;
 use crate::tui::widgets::frame::Frame;
 use crate::tui::widgets::{line, table};
@@ -26,11 +26,13 @@ impl ActivityList<'_> {
             frame.right.push(styles.span("text.muted", format!("{} newer", pane.offset)));
         }
         let inner = frame.draw(styles, buf, area);
-        if pane.events.is_empty() {
+        if pane.shown_len() == 0 {
             table::placeholder(styles, buf, inner, self.placeholder);
             return;
         }
-        let lines = pane.events.iter().skip(pane.offset).map(|event| styles.event(event));
-        line::put_all(buf, inner.inner(Margin::new(1, 0)), lines, styles.glyphs.ellipsis);
+        let place = inner.inner(Margin::new(1, 0));
+        let columns = usize::from(place.width);
+        let lines = pane.shown().skip(pane.offset).map(|event| styles.event_within(event, columns));
+        line::put_all(buf, place, lines, styles.glyphs.ellipsis);
     }
 }

@@ -1,5 +1,7 @@
 //! What surrounds every screen: header, notice, toasts and footer.
 
+use std::ops::Range;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Margin, Rect};
 use ratatui::text::{Line, Span};
@@ -34,9 +36,6 @@ const WIDE_GAP: usize = 3;
 const NARROW_GAP: usize = 2;
 const WIDE: usize = 78;
 
-/// The columns between two hints of the footer.
-const HINT_GAP: usize = 2;
-
 /// The width of the age of the data, fixed so that the other parts do not move with it.
 const AGE_WIDTH: usize = 5;
 
@@ -46,10 +45,10 @@ const BRAND: u8 = 25;
 /// The digits of an account where there is little room.
 const SHORT_DIGITS: usize = 4;
 
-/// Drops parts by priority until all fit into `room` or only `min` are left.
-fn drop_parts(left: &mut Vec<Part>, right: &mut Vec<Part>, gap: usize, room: usize, min: usize) {
+/// Drops parts by priority until all fit into `room` or only one is left.
+fn drop_parts(left: &mut Vec<Part>, right: &mut Vec<Part>, gap: usize, room: usize) {
     let width = |parts: &[Part]| -> usize { parts.iter().map(|part| part.width() + gap).sum() };
-    while width(left) + width(right) > room + gap && left.len() + right.len() > min {
+    while width(left) + width(right) > room + gap && left.len() + right.len() > 1 {
         let lowest = left.iter().chain(right.iter()).map(|part| part.priority).min();
         left.retain(|part| Some(part.priority) != lowest);
         right.retain(|part| Some(part.priority) != lowest);
@@ -84,7 +83,7 @@ fn fitting_parts(styles: &Styles, header: &Header, gap: usize, room: usize) -> (
     let fit = |account: &str| {
         let (mut left, mut right) = (left_parts(styles, header, account), right_parts(styles, header));
         let wanted = important((&left, &right));
-        drop_parts(&mut left, &mut right, gap, room, 1);
+        drop_parts(&mut left, &mut right, gap, room);
         (important((&left, &right)) == wanted, left, right)
     };
     let (long, short) = account_texts(styles, &header.account);
@@ -205,17 +204,13 @@ pub(crate) fn toasts(styles: &Styles, buf: &mut Buffer, area: Rect, toasts: &[To
     line::put_all(buf, area.inner(Margin::new(1, 0)), lines, glyphs.ellipsis);
 }
 
-/// Draws the keys of the most important actions.
-pub(crate) fn footer(styles: &Styles, buf: &mut Buffer, area: Rect, hints: Vec<Hint>) {
-    let area = area.inner(Margin::new(1, 0));
-    let mut parts: Vec<_> = hints
-        .into_iter()
-        .map(|hint| {
-            let (key_role, label_role) = if hint.enabled { ("key", "text") } else { ("key.off", "key.off") };
-            let label = format!(" {}", hint.label);
-            Part::new(hint.priority, vec![styles.span(key_role, hint.key), styles.span(label_role, label)])
-        })
-        .collect();
-    drop_parts(&mut parts, &mut Vec::new(), HINT_GAP, usize::from(area.width), 0);
-    line::put(buf, area, join(parts, HINT_GAP), styles.glyphs.ellipsis);
+/// Draws the keys of the most important actions, each at its columns.
+pub(crate) fn footer(styles: &Styles, buf: &mut Buffer, area: Rect, hints: Vec<(Range<u16>, Hint)>) {
+    for (columns, hint) in hints {
+        let (key_role, label_role) = if hint.enabled { ("key", "text") } else { ("key.off", "key.off") };
+        let place = Rect { x: columns.start, width: columns.end - columns.start, ..area };
+        let label = format!(" {}", hint.label);
+        let line = Line::from(vec![styles.span(key_role, hint.key), styles.span(label_role, label)]);
+        line::put(buf, place.intersection(area), line, styles.glyphs.ellipsis);
+    }
 }

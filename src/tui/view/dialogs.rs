@@ -29,7 +29,7 @@ const LABEL_WIDTH: u16 = 14;
 /// The width of the dialogs, without border and padding.
 const FORM_WIDTH: u16 = 72;
 const EXTEND_WIDTH: u16 = 60;
-const TERMINATE_WIDTH: u16 = 62;
+pub(super) const TERMINATE_WIDTH: u16 = 62;
 const PALETTE_WIDTH: u16 = 66;
 const MIN_OPEN_WIDTH: u16 = 44;
 const MAX_OPEN_WIDTH: u16 = 90;
@@ -42,7 +42,7 @@ const URL_INDENT: usize = 14;
 const CUSTOM_WIDTH: u16 = 14;
 
 /// Draws keys with their meaning on the last row.
-fn keys(styles: &Styles, buf: &mut Buffer, area: Rect, pairs: &[(&str, &str)]) {
+pub(super) fn keys(styles: &Styles, buf: &mut Buffer, area: Rect, pairs: &[(&str, &str)]) {
     let mut line = Vec::new();
     for (key, help) in pairs {
         if !line.is_empty() {
@@ -55,13 +55,13 @@ fn keys(styles: &Styles, buf: &mut Buffer, area: Rect, pairs: &[(&str, &str)]) {
 }
 
 /// Returns the part of the area from the `count`-th row from the end on.
-fn rows_from_end(area: Rect, count: u16) -> Rect {
+pub(super) fn rows_from_end(area: Rect, count: u16) -> Rect {
     let height = area.height.min(count);
     Rect { y: area.bottom() - height, height, ..area }
 }
 
 /// Returns the area without its last `count` rows.
-fn without_end(area: Rect, count: u16) -> Rect {
+pub(super) fn without_end(area: Rect, count: u16) -> Rect {
     Rect { height: area.height.saturating_sub(count), ..area }
 }
 
@@ -76,24 +76,42 @@ fn columns_of(text: &str) -> u16 {
 }
 
 pub(crate) fn launch(styles: &Styles, buf: &mut Buffer, launch: &LaunchForm) -> Option<Position> {
-    form(styles, buf, "Launch an environment", "launch", &launch.fields, launch.focus)
+    let suggestions = launch.suggestions().join("  ");
+    let extras = Extras {
+        suggestions: (LaunchForm::SERVICES, &suggestions),
+        notes: &launch.notes(),
+        key: launch.outlook.last.is_some().then_some(("ctrl-l", "as last time")),
+    };
+    form(styles, buf, ("Launch an environment", "launch"), &launch.fields, launch.focus, &extras)
 }
 
 pub(crate) fn keep(styles: &Styles, buf: &mut Buffer, keep: &KeepForm) -> Option<Position> {
-    form(styles, buf, &keep.title(), keep.verb(), &keep.fields, keep.focus)
+    form(styles, buf, (&keep.title(), keep.verb()), &keep.fields, keep.focus, &Extras::default())
+}
+
+/// What a form says beside its fields.
+#[derive(Debug, Default)]
+struct Extras<'a> {
+    /// What a field can become, in place of its error.
+    suggestions: (usize, &'a str),
+    /// Lines below the fields.
+    notes: &'a [String],
+    /// A key of its own.
+    key: Option<(&'a str, &'a str)>,
 }
 
 /// Draws a form with a line for each field's error, if there is room, and what enter does.
 fn form(
     styles: &Styles,
     buf: &mut Buffer,
-    title: &str,
-    verb: &str,
+    (title, verb): (&str, &str),
     fields: &[Field],
     focus: usize,
+    extras: &Extras<'_>,
 ) -> Option<Position> {
     let tall = u16::try_from(2 + 2 * fields.len()).unwrap_or(u16::MAX);
-    let area = frame::dialog(styles, buf, title, FORM_WIDTH, tall + 1);
+    let notes = u16::try_from(extras.notes.len()).unwrap_or(u16::MAX);
+    let area = frame::dialog(styles, buf, title, FORM_WIDTH, tall + 1 + notes);
     let has_error_lines = area.height >= tall;
     let (first, step) = if has_error_lines { (1, 2) } else { (0, 1) };
     let mut cursor = None;
@@ -103,20 +121,33 @@ fn form(
         let focused = focus == index;
         let at = labelled_field(styles, buf, row, form_field, focused);
         cursor = cursor.or(at.filter(|_| focused));
-        if let (true, Some(row), Some(error)) = (has_error_lines, rows.next(), form_field.visible_error()) {
+        let Some(row) = rows.next().filter(|_| has_error_lines) else { continue };
+        let place = without_start(row, LABEL_WIDTH);
+        let (suggesting, suggestions) = extras.suggestions;
+        if focused && suggesting == index && !suggestions.is_empty() {
+            let line = vec![styles.span("key", "tab "), styles.span("text.muted", suggestions)];
+            line::put(buf, place, line, styles.glyphs.ellipsis);
+        } else if let Some(error) = form_field.visible_error() {
             let text = format!("{} {error}", styles.glyphs.cross);
-            let place = without_start(row, LABEL_WIDTH);
             line::put(buf, place, styles.span("field.error", text), styles.glyphs.ellipsis);
         }
     }
-    if usize::from(area.height) > first + fields.len() * step {
-        keys(styles, buf, area, &[("enter", verb), ("tab", "next field"), ("esc", "cancel")]);
+    let used = first + fields.len() * step;
+    let lines = extras.notes.iter().map(|note| Line::from(styles.span("text.muted", note)));
+    for (row, line) in without_end(area, 1).rows().skip(used).zip(lines) {
+        line::put(buf, row, line, styles.glyphs.ellipsis);
+    }
+    if usize::from(area.height) > used {
+        let mut pairs = vec![("enter", verb), ("tab", "next field")];
+        pairs.extend(extras.key);
+        pairs.push(("esc", "cancel"));
+        keys(styles, buf, area, &pairs);
     }
     cursor
 }
 
 /// Draws a label and its field; returns the position of the cursor.
-fn labelled_field(
+pub(super) fn labelled_field(
     styles: &Styles,
     buf: &mut Buffer,
     area: Rect,
@@ -336,7 +367,18 @@ pub(crate) fn palette(
     let top = Rect { height: 1, ..area };
     line::put(buf, top, styles.span("key", ":"), "");
     let cursor = field::draw(buf, without_start(top, 1), &palette.input, styles.role("field.focus"));
-    let list = rows_from_end(area, area.height - 1);
+    let mut list = rows_from_end(area, area.height - 1);
+    let (role, below) = match (&palette.error, palette.example()) {
+        (Some(error), _) => ("field.error", format!("{} {error}", styles.glyphs.cross)),
+        (None, Some(example)) => ("text.muted", format!("for example {example}")),
+        (None, None) => ("text", String::new()),
+    };
+    if !below.is_empty() {
+        for part in text::wrap(&below, usize::from(area.width)) {
+            line::put(buf, list, styles.span(role, part), ellipsis);
+            list = rows_from_end(list, list.height.saturating_sub(1));
+        }
+    }
     if rows.is_empty() {
         line::put(buf, list, styles.span("text.muted", "no matching command"), "");
     }

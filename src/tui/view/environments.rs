@@ -2,27 +2,21 @@
 
 use chrono::{DateTime, Utc};
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Alignment, Position, Rect};
+use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 
 use crate::domain::StatusClass;
 use crate::domain::environment::EnvironmentState;
-use crate::tui::app::rows::{EnvironmentRow, EnvironmentsPane, SortBy, TimeLeft};
+use crate::tui::app::columns::{BAR, PERCENT, STATE};
+use crate::tui::app::environments::{EnvironmentsPane, SortBy};
+use crate::tui::app::filter::{Field, Filter};
+use crate::tui::app::rows::{EnvironmentRow, TimeLeft};
 use crate::tui::format;
 use crate::tui::styles::Styles;
 use crate::tui::text;
 use crate::tui::widgets::frame::Frame;
 use crate::tui::widgets::line;
-use crate::tui::widgets::table::{self, Column, Table};
-
-/// The width of progress bars, in columns.
-const BAR: usize = 9;
-
-/// The width of a percentage with the space before it.
-const PERCENT: usize = 5;
-
-/// The width of the state with its symbol and a space after it, while there are progress bars.
-const STATE_BEFORE_BAR: usize = 13;
+use crate::tui::widgets::table::{self, Table};
 
 /// The columns that the title and the counts need beside the text of the filter.
 const FILTER_MARGIN: u16 = 48;
@@ -69,6 +63,12 @@ impl EnvironmentsTable<'_> {
             let direction = if pane.descending { styles.glyphs.down } else { styles.glyphs.up };
             title.push(styles.span("text.muted", format!(" by {} {direction}", pane.sort.as_str())));
         }
+        if pane.mine.is_some() {
+            title.push(styles.span("key", format!(" {} mine", styles.glyphs.dot)));
+        }
+        if !pane.marks.is_empty() {
+            title.push(styles.span("key", format!(" {} {} marked", styles.glyphs.dot, pane.marks.len())));
+        }
         title
     }
 
@@ -84,7 +84,7 @@ impl EnvironmentsTable<'_> {
                 // For the cursor at the end of the text.
                 status.push(Span::raw(" "));
             }
-            let count = format!(" {} {visible} of {}", styles.glyphs.dash, pane.all.len());
+            let count = format!(" {} {visible} of {}", styles.glyphs.dash, pane.all().len());
             status.push(styles.span("text.muted", count));
         } else if visible > self.rows {
             let first = pane.selection.offset + 1;
@@ -127,16 +127,14 @@ impl EnvironmentsTable<'_> {
     }
 
     fn table(&self, styles: &Styles, width: u16) -> Table {
-        let has_bars = self.pane.all.iter().any(|row| row.progress.is_some());
-        let status =
-            if has_bars { STATE_BEFORE_BAR } else { self.widest(7, 13, |row| 2 + row.status().len()) };
-        let columns = self.columns(status, has_bars);
+        let (status, columns) = (self.pane.status_width(), self.pane.columns());
         let room = usize::from(width.saturating_sub(table::PADDING));
-        let state_width = table::widths(&columns, room)[2];
+        let state_width = table::widths(&columns, room)[STATE];
         let bar = state_width.saturating_sub(status + PERCENT).min(BAR);
         let rows = self.pane.visible().skip(self.pane.selection.offset).take(self.rows);
+        let filter = self.pane.parsed_filter();
         Table {
-            rows: rows.map(|row| self.cells(styles, row, status, bar)).collect(),
+            rows: rows.map(|row| self.cells(styles, row, &filter, (status, bar))).collect(),
             columns,
             selected: self.pane.selection.visible_index(),
             focused: self.focused,
@@ -144,35 +142,17 @@ impl EnvironmentsTable<'_> {
         }
     }
 
-    /// Returns the largest width among all rows, within bounds. Hidden rows count, so that scrolling moves no column.
-    fn widest(&self, min: usize, max: usize, width: impl Fn(&EnvironmentRow) -> usize) -> usize {
-        self.pane.all.iter().map(width).max().unwrap_or(0).clamp(min, max)
-    }
-
-    fn columns(&self, status: usize, has_bars: bool) -> Vec<Column> {
-        let name = self.widest(8, 28, |row| text::width(&row.name));
-        let owner = self.widest(5, 14, |row| text::width(&row.owner));
-        let id = self.widest(8, 24, |row| text::width(&row.id.to_string()) + 2);
-        let (min_bar, max_bar) = if has_bars { (PERCENT, BAR + PERCENT + 1) } else { (0, 0) };
-        let has_cost = self.pane.all.iter().any(|row| row.cost.is_some());
-        let column =
-            |title, min, max, priority| Column { title, min, max, alignment: Alignment::Left, priority };
-        let right = |column| Column { alignment: Alignment::Right, ..column };
-        vec![
-            column("NAME", name.min(14), name, 10),
-            column("OWNER", owner.min(8), owner, 5),
-            column("STATE", status + min_bar, status + max_bar, 9),
-            right(column("LEFT", 8, 8, 8)),
-            column("DATABASE", id.min(12), id, 4),
-            column("SERVICES", 8, usize::MAX, 2),
-            right(column("COST", 7, 7, if has_cost { 3 } else { 1 })),
-        ]
-    }
-
-    fn cells(&self, styles: &Styles, row: &EnvironmentRow, status: usize, bar: usize) -> Vec<Line<'static>> {
-        let needle = self.pane.filter.text();
-        let highlighted =
-            |role, text: &str| line::highlighted(text, needle, styles.role(role), styles.role("match"));
+    /// Returns the cells of a row. `widths` are those of the state and of its progress bar.
+    fn cells(
+        &self,
+        styles: &Styles,
+        row: &EnvironmentRow,
+        filter: &Filter,
+        (status, bar): (usize, usize),
+    ) -> Vec<Line<'static>> {
+        let highlighted = |role, field, text: &str| {
+            line::with_ranges(text, &filter.ranges(field, text), styles.role(role), styles.role("match"))
+        };
         let is_ending = row.state == EnvironmentState::Terminating;
         let owner_role = if row.owner == self.user { "text" } else { "text.muted" };
         let none = styles.glyphs.none;
@@ -180,7 +160,8 @@ impl EnvironmentsTable<'_> {
         let cost = row.cost.map_or_else(|| none.to_owned(), |cost| format::dollars(cost.accrued));
         let (glyph, role) =
             if row.is_loading { (styles.glyphs.ellipsis, "text.muted") } else { styles.state(row.state) };
-        let mut state = highlighted(role, &format!("{glyph} {}", row.status()));
+        let mut state = vec![styles.span(role, format!("{glyph} "))];
+        state.extend(highlighted(role, Field::State, row.status()));
         if let Some(progress) = row.progress {
             let used: usize = state.iter().map(Span::width).sum();
             state.push(Span::raw(" ".repeat(status.saturating_sub(used))));
@@ -188,14 +169,19 @@ impl EnvironmentsTable<'_> {
         }
         let (glyph, role) = self.database(styles, row);
         let mut database = vec![styles.span(role, format!("{glyph} "))];
-        database.extend(highlighted("text.muted", &row.id.to_string()));
+        database.extend(highlighted("text.muted", Field::Id, &row.id.to_string()));
+        let name_role = if is_ending { "text.muted" } else { "text.strong" };
+        let mut name = highlighted(name_role, Field::Name, &row.name);
+        if self.pane.marks.contains(&row.record) {
+            name.insert(0, styles.span("key", format!("{} ", styles.glyphs.check)));
+        }
         vec![
-            Line::from(highlighted(if is_ending { "text.muted" } else { "text.strong" }, &row.name)),
-            Line::from(highlighted(owner_role, &row.owner)),
+            Line::from(name),
+            Line::from(highlighted(owner_role, Field::Owner, &row.owner)),
             Line::from(state),
             Line::from(styles.span(self.left_role(row), left)),
             Line::from(database),
-            Line::from(highlighted("text.muted", &row.services)),
+            Line::from(highlighted("text.muted", Field::Service, &row.services)),
             Line::from(styles.span("text.muted", cost)),
         ]
     }

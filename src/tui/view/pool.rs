@@ -19,6 +19,9 @@ const TITLE: &str = "Warm pool";
 /// The columns of the border and of the spaces around the title.
 const TITLE_PADDING: usize = 6;
 
+/// The columns around the count at the right.
+const CLAIMED_PADDING: u16 = 3;
+
 /// The width of progress bars in panes of at least [`WIDE`] columns and in narrower ones.
 const WIDE_BAR: usize = 9;
 const NARROW_BAR: usize = 6;
@@ -40,7 +43,12 @@ pub(crate) struct PoolTable<'a> {
 impl PoolTable<'_> {
     pub(crate) fn draw(&self, styles: &Styles, buf: &mut Buffer, area: Rect) {
         let status = &self.pane.status;
-        let mut frame = Frame::new(self.title(styles, area.width), self.border);
+        let claimed = if status.claimed > 0 { format!("{} claimed", status.claimed) } else { String::new() };
+        let width = area.width.saturating_sub(u16::try_from(claimed.len()).unwrap_or(0));
+        let mut frame = Frame::new(self.title(styles, width.saturating_sub(CLAIMED_PADDING)), self.border);
+        if status.claimed > 0 {
+            frame.right.push(styles.span("pool.claimed", claimed));
+        }
         frame.bottom = self.history(styles);
         let inner = frame.draw(styles, buf, area);
         if status.rows.is_empty() {
@@ -49,7 +57,7 @@ impl PoolTable<'_> {
         }
         let bar = if area.width < WIDE { NARROW_BAR } else { WIDE_BAR };
         let rows = status.rows.iter().skip(self.pane.selection.offset).take(self.rows);
-        let name = status.rows.iter().map(|row| text::width(&row.name)).max().unwrap_or(0).clamp(6, 24);
+        let name = status.name_width.clamp(6, 24);
         let column =
             |min, max, priority| Column { title: "", min, max, alignment: Alignment::Left, priority };
         let table = Table {
@@ -102,8 +110,7 @@ impl PoolTable<'_> {
 
 fn cells(styles: &Styles, row: &PoolRow, bar: usize) -> Vec<Line<'static>> {
     let (glyph, role) = styles.database(row.state);
-    let is_muted = matches!(row.state, DatabaseState::Claimed | DatabaseState::Deleting);
-    let name_role = if is_muted { "text.muted" } else { "text.strong" };
+    let name_role = if row.state == DatabaseState::Deleting { "text.muted" } else { "text.strong" };
     let mut info = Vec::new();
     if let Some(progress) = row.progress {
         info.extend(styles.bar(progress.ratio, bar));

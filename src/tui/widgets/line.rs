@@ -31,9 +31,19 @@ pub(crate) fn fit(line: Line<'static>, columns: usize, ellipsis: &str) -> Line<'
 
 /// Splits the text into spans so that every occurrence of `needle` has the style `highlight` on top of `style`.
 pub(crate) fn highlighted(content: &str, needle: &str, style: Style, highlight: Style) -> Vec<Span<'static>> {
+    with_ranges(content, &text::matches(content, needle), style, highlight)
+}
+
+/// Splits the text into spans so that the ascending `ranges` of bytes have the style `highlight` on top of `style`.
+pub(crate) fn with_ranges(
+    content: &str,
+    ranges: &[(usize, usize)],
+    style: Style,
+    highlight: Style,
+) -> Vec<Span<'static>> {
     let mut spans = Vec::new();
     let mut from = 0;
-    for (start, end) in text::matches(content, needle) {
+    for &(start, end) in ranges {
         if start > from {
             spans.push(Span::styled(content[from..start].to_owned(), style));
         }

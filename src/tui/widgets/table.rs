@@ -103,6 +103,18 @@ impl Table {
     }
 }
 
+/// Returns the index of the column at `x` in a table of this width; the gap after a column belongs to it.
+pub(crate) fn column_at(columns: &[Column], width: u16, x: u16) -> Option<usize> {
+    let mut end = POINTER;
+    widths(columns, usize::from(width.saturating_sub(PADDING))).into_iter().position(|width| {
+        if width == 0 {
+            return false;
+        }
+        end = end.saturating_add(u16::try_from(width).unwrap_or(u16::MAX)).saturating_add(GAP);
+        (POINTER..end).contains(&x)
+    })
+}
+
 /// Draws a text in the place of the rows of an empty table.
 pub(crate) fn placeholder(styles: &Styles, buf: &mut Buffer, area: Rect, text: &str) {
     let x = area.x + area.width.min(POINTER);

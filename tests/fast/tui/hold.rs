@@ -34,15 +34,13 @@ fn hold_asks_for_a_time_and_a_reason() {
 }
 
 #[test]
-fn database_of_the_pool_is_held_only_if_it_has_no_environment() {
+fn database_of_the_pool_is_held() {
     let mut model = model(120, 40);
     press(&mut model, &["tab"]);
     press(&mut model, &["H"]);
     assert!(screen(&model).contains("Hold hatchery-dev-"), "{}", screen(&model));
-    press(&mut model, &["esc", "end", "H"]);
+    press(&mut model, &["esc", "R"]);
     assert!(!model.has_dialog());
-    assert!(screen(&model).contains("an environment has it; hold that"), "{}", screen(&model));
-    press(&mut model, &["R"]);
     assert!(screen(&model).contains("it is not held"), "{}", screen(&model));
 }
 

@@ -20,7 +20,7 @@ use crate::support::sample_fleet::{
 fn any_key() -> impl Strategy<Value = KeyEvent> {
     let code = prop_oneof![
         6 => proptest::sample::select(
-            "leoxOLyYPafnNswWS/rt!:?qkjgGabz 019-=\u{1b}é漢".chars().collect::<Vec<_>>()
+            "leoxOLyYPafnNswWS/rt!:?qkjgGabzMp* 019-=\u{1b}é漢".chars().collect::<Vec<_>>()
         ).prop_map(KeyCode::Char),
         3 => proptest::sample::select(vec![
             KeyCode::Enter, KeyCode::Esc, KeyCode::Tab, KeyCode::BackTab, KeyCode::Up, KeyCode::Down,
@@ -120,6 +120,11 @@ proptest! {
 #[case::filter(&["/"])]
 #[case::pool(&["P", "G"])]
 #[case::activity(&["a", "/"])]
+#[case::batch_extend(&["*", "e"])]
+#[case::batch_pin(&["*", "p"])]
+#[case::batch_terminate(&["*", "x"])]
+#[case::help_filter(&["?", "/"])]
+#[case::command(&[":", "s", "o", "r", "t", " ", "x", "enter"])]
 fn draw_never_panics_at_any_size(#[case] keys: &[&str]) {
     for width in (1..=30).chain((31..=130).step_by(9)) {
         for height in [1, 2, 3, 4, 5, 7, 8, 10, 11, 12, 15, 20, 24, 40] {

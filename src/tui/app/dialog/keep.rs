@@ -78,7 +78,7 @@ impl KeepForm {
         for index in 0..self.fields.len() {
             let text = self.fields[index].text();
             let error = match (&self.target, index) {
-                (Target::Pin(_, _, moment), _) => parse_time(text, *moment).err(),
+                (Target::Pin(_, _, moment), _) => parse_time(text, moment.now, moment.zone).err(),
                 (Target::Hold(..), 0) => parse_required_duration(text).err(),
                 (Target::Hold(..), _) => check_why(text).err(),
             };
@@ -91,7 +91,7 @@ impl KeepForm {
         let text = |index: usize| self.fields[index].text();
         Some(match &self.target {
             Target::Pin(record, id, moment) => {
-                Response::Pin(record.clone(), id.clone(), parse_time(text(0), *moment).ok()?)
+                Response::Pin(record.clone(), id.clone(), parse_time(text(0), moment.now, moment.zone).ok()?)
             }
             Target::Hold(record, target) => {
                 let by = parse_required_duration(text(0)).ok()?;
@@ -131,7 +131,7 @@ impl KeepForm {
     }
 }
 
-fn parse_time(text: &str, Moment { now, zone }: Moment) -> Result<DateTime<Utc>, String> {
+pub(crate) fn parse_time(text: &str, now: DateTime<Utc>, zone: Zone) -> Result<DateTime<Utc>, String> {
     let at = zone.parse_time(text, now)?;
     if at > now { Ok(at) } else { Err(format!("{text} is over")) }
 }

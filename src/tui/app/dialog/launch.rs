@@ -1,8 +1,9 @@
 //! The form to launch an environment.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ratatui::crossterm::event::{KeyCode, KeyEvent};
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::response::Response;
 use super::services::parse_services;
@@ -11,6 +12,7 @@ use crate::domain::record::{MAX_NOTE_CHARS, max_services};
 use crate::domain::{Fleet, FleetName, Label};
 use crate::engine::LaunchRequest;
 use crate::tui::app::form::{Field, edit, parse_duration};
+use crate::tui::format;
 
 /// The longest name, in characters.
 const MAX_NAME_CHARS: usize = 40;
@@ -21,14 +23,35 @@ pub(crate) struct LaunchForm {
     pub(crate) fields: [Field; 4],
     /// The index of the focused field.
     pub(crate) focus: usize,
+    /// What is known about the fleet.
+    pub(crate) outlook: Outlook,
     fleet: FleetName,
+    ttl: Duration,
     max_lifetime: Duration,
     max_services: usize,
 }
 
+/// What the form says about a launch besides its fields.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Outlook {
+    /// The services of the fleet's environments, each with its tags, newest first.
+    pub(crate) known: BTreeMap<String, Vec<String>>,
+    /// The time to live, services and note of the user's last launch.
+    pub(crate) last: Option<[String; 3]>,
+    /// US dollars per hour.
+    pub(crate) per_hour: Option<f64>,
+    /// Whether a database is there, and how long the launch takes.
+    pub(crate) duration: String,
+}
+
 impl LaunchForm {
+    pub(crate) const NAME: usize = 0;
+    pub(crate) const TTL: usize = 1;
+    pub(crate) const SERVICES: usize = 2;
+    pub(crate) const NOTE: usize = 3;
+
     /// Returns an empty form with the policy's defaults as placeholders.
-    pub(crate) fn new(fleet: &Fleet) -> Self {
+    pub(crate) fn new(fleet: &Fleet, outlook: Outlook) -> Self {
         let policy = &fleet.policy;
         let ttl = format_exact_duration(policy.ttl);
         let max = format_exact_duration(policy.max_lifetime);
@@ -39,13 +62,83 @@ impl LaunchForm {
                 Field::new("Services", "payments=f-123 kyc=pr-77"),
                 Field::new("Note", "what the environment is for"),
             ],
-            focus: 0,
+            focus: Self::NAME,
+            outlook,
+            ttl: policy.ttl,
             fleet: fleet.name.clone(),
             max_lifetime: policy.max_lifetime,
             max_services: max_services(&policy.company_tags),
         };
         form.validate();
         form
+    }
+
+    /// Sets the text of a field, as if it was typed.
+    pub(crate) fn set(&mut self, field: usize, text: &str) {
+        let field = &mut self.fields[field];
+        field.input = text.into();
+        field.touched = !text.is_empty();
+        self.validate();
+    }
+
+    /// Returns the cost until the environment expires and what happens next.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let ttl = parse_duration(self.fields[Self::TTL].text(), Some(self.max_lifetime)).ok();
+        let price = self.outlook.per_hour.zip(ttl).map(|(per_hour, ttl)| {
+            let ttl = ttl.unwrap_or(self.ttl);
+            let total = format::dollars(per_hour * ttl.as_secs_f64() / 3_600.0);
+            format!("Costs about {total} in {}.", format_exact_duration(ttl))
+        });
+        price.into_iter().chain([self.outlook.duration.clone()]).filter(|note| !note.is_empty()).collect()
+    }
+
+    /// Returns where the last word of the services starts.
+    fn last_word(&self) -> usize {
+        let text = self.fields[Self::SERVICES].input.value();
+        text.rfind([' ', ',']).map_or(0, |at| at + 1)
+    }
+
+    /// Returns what the last word of the services can become, if they have the focus.
+    pub(crate) fn suggestions(&self) -> Vec<String> {
+        if self.focus != Self::SERVICES {
+            return Vec::new();
+        }
+        let word = &self.fields[Self::SERVICES].input.value()[self.last_word()..];
+        match word.split_once('=') {
+            None => {
+                let known = self.outlook.known.keys().filter(|service| service.starts_with(word));
+                known.map(|service| format!("{service}=")).collect()
+            }
+            Some((service, tag)) => {
+                let tags = self.outlook.known.get(service).into_iter().flatten();
+                let fitting = tags.filter(|known| known.starts_with(tag) && *known != tag);
+                fitting.map(|tag| format!("{service}={tag}")).collect()
+            }
+        }
+    }
+
+    /// Completes the last word of the services by the first suggestion; returns whether there was one.
+    fn complete(&mut self) -> bool {
+        let start = self.last_word();
+        let text = self.fields[Self::SERVICES].input.value();
+        if self.focus != Self::SERVICES || text.len() == start {
+            return false;
+        }
+        let Some(suggestion) = self.suggestions().into_iter().next() else { return false };
+        let text = format!("{}{suggestion}", &text[..start]);
+        self.set(Self::SERVICES, &text);
+        true
+    }
+
+    /// Takes over everything but the name from the user's last launch.
+    fn repeat_last(&mut self) -> Response {
+        let Some([ttl, services, note]) = self.outlook.last.clone() else {
+            return Response::Notify("none of your launches is listed".to_owned());
+        };
+        self.set(Self::TTL, &ttl);
+        self.set(Self::SERVICES, &services);
+        self.set(Self::NOTE, &note);
+        Response::KeepOpen
     }
 
     /// Returns the request if every field is valid.
@@ -83,6 +176,8 @@ impl LaunchForm {
         let count = self.fields.len();
         match key.code {
             KeyCode::Esc => return Response::Close,
+            KeyCode::Char('l') if key.modifiers == KeyModifiers::CONTROL => return self.repeat_last(),
+            KeyCode::Tab if self.complete() => {}
             KeyCode::Tab | KeyCode::Down => self.focus_field(self.focus + 1),
             KeyCode::BackTab | KeyCode::Up => self.focus_field(self.focus + count - 1),
             KeyCode::Enter => {

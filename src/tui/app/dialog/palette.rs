@@ -7,16 +7,49 @@ use super::response::Response;
 use crate::tui::action::{ACTIONS, Action, Context, Entry};
 use crate::tui::app::form::edit;
 
+/// The commands that take arguments.
+const EXAMPLES: [&str; 6] = [
+    "extend 2h",
+    "pin 16:00",
+    "launch checkout-fix payments=f-123 ttl=8h note=what it is for",
+    "filter owner:amy state:ready",
+    "sort cost desc",
+    "theme dark",
+];
+
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Palette {
     pub(crate) input: Input,
     /// The index of the selected match.
     pub(crate) index: usize,
+    /// What is wrong with the command.
+    pub(crate) error: Option<String>,
 }
 
 impl Palette {
+    /// Returns the named action and its arguments, once there are any.
+    fn command(&self) -> Option<(&'static Entry, &str)> {
+        let (name, arguments) = self.input.value().trim().split_once(char::is_whitespace)?;
+        Some((ACTIONS.iter().find(|entry| entry.id == name)?, arguments))
+    }
+
+    /// Returns an example of the typed command if it takes arguments.
+    pub(crate) fn example(&self) -> Option<&'static str> {
+        let name = self.input.value().split_whitespace().next()?;
+        EXAMPLES.iter().find(|example| example.split(' ').next() == Some(name)).copied()
+    }
+
+    /// To be called after a change of the text.
+    pub(super) fn edited(&mut self) {
+        self.index = 0;
+        self.error = None;
+    }
+
     /// Returns the actions of the context that match the typed text by id or help, best first.
     pub(crate) fn matches(&self, context: Context) -> Vec<&'static Entry> {
+        if let Some((entry, _)) = self.command() {
+            return vec![entry];
+        }
         let typed = self.input.value().trim().to_lowercase();
         let mut matches: Vec<_> = ACTIONS
             .iter()
@@ -37,6 +70,9 @@ impl Palette {
         let last = matches.len().saturating_sub(1);
         match key.code {
             KeyCode::Esc => return Response::Close,
+            KeyCode::Enter if self.command().is_some() => {
+                return Response::Command(self.input.value().to_owned());
+            }
             KeyCode::Enter => {
                 return matches
                     .get(self.index)
@@ -46,7 +82,7 @@ impl Palette {
             KeyCode::Up | KeyCode::BackTab => self.index = self.index.saturating_sub(1),
             _ => {
                 if edit(&mut self.input, key) {
-                    self.index = 0;
+                    self.edited();
                 }
             }
         }

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use crate::domain::{Address, EnvironmentId, RecordId};
 use crate::engine::{LaunchRequest, RedeployRequest};
 use crate::tui::action::Action;
+use crate::tui::app::batch::BatchAction;
 use crate::tui::app::message::HoldRequest;
 
 #[derive(Debug)]
@@ -34,6 +35,10 @@ pub(crate) enum Response {
     Reset(RecordId, EnvironmentId),
     /// Close the dialog and open an endpoint of an environment.
     Open(EnvironmentId, Address),
+    /// Close the dialog and do each of these as one batch.
+    Many(BatchAction, Vec<Self>),
     /// Close the dialog and run an action.
     Run(Action),
+    /// Run a command with its arguments, and close the dialog unless they are wrong.
+    Command(String),
 }

@@ -29,7 +29,7 @@ pub(super) fn lines(model: &Model, width: usize) -> Vec<Line<'static>> {
         let text = sanitize(&format!("{action} {}: {}", refusal.target, refusal.reason));
         page.paragraph((glyphs.paused, "level.warning"), "text", &text);
     }
-    for (index, row) in model.environments.all.iter().filter(|row| !row.problems.is_empty()).enumerate() {
+    for (index, row) in model.environments.all().iter().filter(|row| !row.problems.is_empty()).enumerate() {
         if index == 0 {
             page.heading("Environments");
         }
@@ -51,7 +51,7 @@ fn figures(page: &mut Page<'_>, model: &Model) {
     let (world, now) = (&view.world, model.aws_now());
     let of_fleet = model.pool.status.verdicts.iter().filter(|verdict| verdict.level > Level::Info).count();
     let errors = usize::from(model.last_error.is_some()) + usize::from(model.audit_error.is_some());
-    let of_environments = model.environments.all.iter().filter(|row| !row.problems.is_empty()).count();
+    let of_environments = model.environments.all().iter().filter(|row| !row.problems.is_empty()).count();
     let problems = of_fleet + errors + of_environments;
     let leftovers = Leftovers::new(world, now);
     let role = |count: usize| if count == 0 { "done" } else { "level.warning" };

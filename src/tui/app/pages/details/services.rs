@@ -73,7 +73,7 @@ fn verdict(
     let Some(digest) = digest else {
         return ("text.muted", "not reported by the instance".to_owned());
     };
-    let other = model.environments.all.iter().find(|other| {
+    let other = model.environments.all().iter().find(|other| {
         let of_other = other.details.instance.as_ref().and_then(|instance| instance.digests.get(service));
         other.record != row.record
             && other.details.record.services.get(service) == Some(tag)

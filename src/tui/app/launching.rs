@@ -1,0 +1,76 @@
+//! What the launch form knows about the fleet.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::dialog::launch::{LaunchForm, Outlook};
+use super::model::Model;
+use crate::domain::format::format_exact_duration;
+use crate::domain::{DatabaseState, Phase, Record};
+
+impl Model {
+    /// Returns an empty form; `None` until the fleet is observed.
+    pub(super) fn launch_form(&self) -> Option<LaunchForm> {
+        let view = self.fleet_view.as_ref()?;
+        let policy = &view.world.fleet.policy;
+        let mut records: Vec<&Record> =
+            view.world.records.iter().filter(|record| record.is_environment()).collect();
+        records.sort_by_key(|record| std::cmp::Reverse(record.created_at));
+        let last = records.iter().find(|record| record.owner == self.options.user);
+        let has_price = policy.price_instance.is_some() || policy.price_database.is_some();
+        let outlook = Outlook {
+            known: known_services(&records),
+            last: last.map(|record| fields_of(record)),
+            per_hour: has_price.then(|| {
+                policy.price_instance.unwrap_or_default() + policy.price_database.unwrap_or_default()
+            }),
+            duration: self.launch_duration(),
+        };
+        Some(LaunchForm::new(&view.world.fleet, outlook))
+    }
+
+    /// Says whether a database is there, and how long the launch takes.
+    fn launch_duration(&self) -> String {
+        let Some(view) = self.fleet_view.as_ref().filter(|_| self.databases_complete()) else {
+            return String::new();
+        };
+        let estimates = &view.estimates;
+        let ready = estimates.phases[Phase::PATH.len() - 1];
+        let minutes = |time: Duration| time.as_secs().div_ceil(60);
+        let status = &self.pool.status;
+        if status.free > 0 {
+            return format!("A database is free: ready in about {} min.", minutes(ready));
+        }
+        let is_creating = status.rows.iter().any(|row| row.state == DatabaseState::Creating);
+        let why = if is_creating { "none is free yet" } else { "none is free" };
+        let cold = minutes(estimates.restore + ready.saturating_sub(estimates.phases[1]));
+        format!("Its database is restored first, because {why}: ready in about {cold} min.")
+    }
+}
+
+/// Returns the services of these records, each with its tags in the order of the records.
+fn known_services(records: &[&Record]) -> BTreeMap<String, Vec<String>> {
+    let mut known: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (service, tag) in records.iter().flat_map(|record| &record.services) {
+        let tags = known.entry(service.to_string()).or_default();
+        let tag = tag.to_string();
+        if !tags.contains(&tag) {
+            tags.push(tag);
+        }
+    }
+    known
+}
+
+/// Returns the time to live, the services and the note of a record as text.
+fn fields_of(record: &Record) -> [String; 3] {
+    let lifetime = record.expires_at.and_then(|at| (at - record.created_at).to_std().ok());
+    let minutes = |time: Duration| Duration::from_secs((time.as_secs() + 30) / 60 * 60);
+    // An extension has made it longer, so only a round figure is what was asked for.
+    let ttl = lifetime.filter(|_| record.extensions.is_empty()).map(minutes);
+    let services = record.services.iter().map(|(service, tag)| format!("{service}={tag}"));
+    [
+        ttl.map(format_exact_duration).unwrap_or_default(),
+        services.collect::<Vec<_>>().join(" "),
+        record.note.as_ref().map(ToString::to_string).unwrap_or_default(),
+    ]
+}
