@@ -33,7 +33,7 @@ pub fn draw(model: &Model, buf: &mut Buffer) -> Option<Position> {
             activity(model, buf);
             environments(model, buf)
         }
-        Screen::Logs(view) => logs::draw(styles, buf, regions.body, view),
+        Screen::Logs(view) => logs::draw(styles, buf, regions.body, view, model.aws_now()),
         Screen::Details(_) | Screen::Help | Screen::Health | Screen::Images | Screen::Diff(_) => {
             let lines = pages::lines(model, regions.page_size().1);
             page::draw(styles, buf, regions.body, pages::title(model), lines, model.scroll);
@@ -114,6 +114,11 @@ fn dialog(model: &Model, dialog: &Dialog, buf: &mut Buffer) -> Option<Position> 
             None
         }
         Dialog::Palette(palette) => dialogs::palette(styles, buf, palette, model.palette_rows(palette)),
+        Dialog::Log(prompt) => dialogs::log_prompt(styles, buf, prompt),
+        Dialog::Sources(menu) => {
+            dialogs::log_sources(styles, buf, menu);
+            None
+        }
         Dialog::Notice { title, lines } => {
             dialogs::notice(styles, buf, title, lines);
             None

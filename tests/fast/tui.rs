@@ -2,6 +2,7 @@
 
 mod driver;
 mod hold;
+mod logs;
 mod random;
 mod screens;
 mod update;

@@ -8,6 +8,10 @@ pub(crate) mod keep;
 
 pub(crate) mod launch;
 
+pub(crate) mod log_prompt;
+
+pub(crate) mod log_sources;
+
 pub(crate) mod open;
 
 pub(crate) mod palette;
@@ -27,6 +31,8 @@ use self::diff::DiffMenu;
 use self::extend::ExtendPrompt;
 use self::keep::KeepForm;
 use self::launch::LaunchForm;
+use self::log_prompt::LogPrompt;
+use self::log_sources::SourceMenu;
 use self::open::OpenMenu;
 use self::palette::Palette;
 use self::redeploy::RedeployForm;
@@ -46,6 +52,8 @@ pub(crate) enum Dialog {
     Terminate(TerminatePrompt),
     Open(OpenMenu),
     Palette(Palette),
+    Log(LogPrompt),
+    Sources(SourceMenu),
     /// A text that any key closes.
     Notice {
         title: String,
@@ -65,6 +73,8 @@ impl Dialog {
             Self::Terminate(prompt) => prompt.key(key),
             Self::Open(menu) => menu.key(key, addresses),
             Self::Palette(palette) => palette.key(key, context),
+            Self::Log(prompt) => prompt.key(key),
+            Self::Sources(menu) => menu.key(key),
             Self::Notice { .. } => Response::Close,
         }
     }
@@ -80,17 +90,18 @@ impl Dialog {
             Self::Keep(form) => form.touch(),
             Self::Redeploy(form) => form.validate(),
             Self::Palette(palette) => palette.index = 0,
-            Self::Terminate(_) | Self::Open(_) | Self::Diff(_) | Self::Notice { .. } => {}
+            Self::Log(prompt) => prompt.touch(),
+            Self::Terminate(_) | Self::Open(_) | Self::Diff(_) | Self::Sources(_) | Self::Notice { .. } => {}
         }
     }
 
     /// Whether a text field has the focus.
     pub(crate) fn takes_text(&self) -> bool {
         match self {
-            Self::Launch(_) | Self::Keep(_) | Self::Redeploy(_) | Self::Palette(_) => true,
+            Self::Launch(_) | Self::Keep(_) | Self::Redeploy(_) | Self::Palette(_) | Self::Log(_) => true,
             Self::Extend(prompt) => prompt.is_custom(),
             Self::Terminate(prompt) => prompt.confirmation.is_some(),
-            Self::Open(_) | Self::Diff(_) | Self::Notice { .. } => false,
+            Self::Open(_) | Self::Diff(_) | Self::Sources(_) | Self::Notice { .. } => false,
         }
     }
 
@@ -102,7 +113,8 @@ impl Dialog {
             Self::Redeploy(form) => Some(&mut form.services.input),
             Self::Terminate(prompt) => prompt.confirmation.is_some().then_some(&mut prompt.typed),
             Self::Palette(palette) => Some(&mut palette.input),
-            Self::Open(_) | Self::Diff(_) | Self::Notice { .. } => None,
+            Self::Log(prompt) => Some(&mut prompt.field.input),
+            Self::Open(_) | Self::Diff(_) | Self::Sources(_) | Self::Notice { .. } => None,
         }
     }
 }

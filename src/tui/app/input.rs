@@ -48,9 +48,9 @@ pub(super) fn key(model: &mut Model, event: KeyEvent) -> Vec<Effect> {
         return Vec::new();
     }
     if let Screen::Logs(view) = &mut model.screen
-        && view.search.editing
+        && (view.search.editing || view.filter.editing)
     {
-        log_actions::search_key(model, event);
+        log_actions::query_key(model, event);
         return Vec::new();
     }
     match model.options.keymap.action(model.context(), Key::from(event)) {
@@ -86,11 +86,8 @@ pub(super) fn paste(model: &mut Model, text: &str) {
     } else if model.environments.filter.editing {
         insert(&mut model.environments.filter.input, text);
         model.filter_and_sort();
-    } else if let Screen::Logs(view) = &mut model.screen
-        && view.search.editing
-    {
-        insert(&mut view.search.input, text);
-        view.update_matches();
+    } else {
+        log_actions::paste(model, text);
     }
 }
 
@@ -99,7 +96,7 @@ impl Model {
     pub(crate) fn takes_text(&self) -> bool {
         match (&self.dialog, &self.screen) {
             (Some(dialog), _) => dialog.takes_text(),
-            (None, Screen::Logs(view)) => view.search.editing,
+            (None, Screen::Logs(view)) => view.search.editing || view.filter.editing,
             (None, _) => self.environments.filter.editing,
         }
     }
@@ -109,7 +106,7 @@ impl Model {
         let action = self.options.keymap.action(self.context(), Key::from(key));
         self.dialog.is_none()
             && !self.takes_text()
-            && matches!(action, Some(Action::Filter | Action::Search | Action::Palette))
+            && matches!(action, Some(Action::Filter | Action::Search | Action::LogFilter | Action::Palette))
     }
 }
 
@@ -131,6 +128,9 @@ fn click(model: &mut Model, x: u16, y: u16) -> Vec<Effect> {
     let previous = model.last_click.replace(Click { at: now, row: y });
     let is_double =
         previous.is_some_and(|click| click.row == y && now.saturating_sub(click.at) <= DOUBLE_CLICK);
+    if matches!(model.screen, Screen::Logs(_)) {
+        log_actions::click(model, y, is_double);
+    }
     if !matches!(model.screen, Screen::Main) {
         return Vec::new();
     }

@@ -290,6 +290,10 @@ impl Model {
         self.environments.selection.keep_in_view(rows, regions.environment_rows());
         self.pool.selection.keep_in_view(self.pool.status.rows.len(), regions.pool_rows());
         self.activity.keep_in_view(regions.activity_rows());
+        if let Screen::Logs(view) = &mut self.screen {
+            let (height, width) = regions.page_size();
+            view.keep_in_view(height, width);
+        }
     }
 
     pub(crate) fn resize(&mut self, size: Size) {

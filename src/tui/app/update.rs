@@ -102,6 +102,7 @@ fn apply(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Engine(event) => engine_event(model, event),
         Msg::Log(generation, item) => log_actions::receive(model, generation, item),
         Msg::LogEnded(generation) => log_actions::end(model, generation),
+        Msg::LogSaved { task, path, lines, result } => log_actions::saved(model, task, &path, lines, &result),
     }
     Vec::new()
 }

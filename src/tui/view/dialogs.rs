@@ -12,6 +12,8 @@ use crate::tui::app::dialog::diff::DiffMenu;
 use crate::tui::app::dialog::extend::{EXTENSIONS, ExtendPrompt};
 use crate::tui::app::dialog::keep::KeepForm;
 use crate::tui::app::dialog::launch::LaunchForm;
+use crate::tui::app::dialog::log_prompt::LogPrompt;
+use crate::tui::app::dialog::log_sources::SourceMenu;
 use crate::tui::app::dialog::open::OpenMenu;
 use crate::tui::app::dialog::palette::Palette;
 use crate::tui::app::dialog::redeploy::RedeployForm;
@@ -83,6 +85,10 @@ pub(crate) fn keep(styles: &Styles, buf: &mut Buffer, keep: &KeepForm) -> Option
     form(styles, buf, &keep.title(), keep.verb(), &keep.fields, keep.focus)
 }
 
+pub(crate) fn log_prompt(styles: &Styles, buf: &mut Buffer, prompt: &LogPrompt) -> Option<Position> {
+    form(styles, buf, &prompt.title, prompt.verb(), std::slice::from_ref(&prompt.field), 0)
+}
+
 /// Draws a form with a line for each field's error, if there is room, and what enter does.
 fn form(
     styles: &Styles,
@@ -110,7 +116,9 @@ fn form(
         }
     }
     if usize::from(area.height) > first + fields.len() * step {
-        keys(styles, buf, area, &[("enter", verb), ("tab", "next field"), ("esc", "cancel")]);
+        let all = [("enter", verb), ("tab", "next field"), ("esc", "cancel")];
+        let pairs = all.into_iter().filter(|(key, _)| *key != "tab" || fields.len() > 1);
+        keys(styles, buf, area, &pairs.collect::<Vec<_>>());
     }
     cursor
 }
@@ -291,6 +299,29 @@ pub(crate) fn diff(styles: &Styles, buf: &mut Buffer, menu: &DiffMenu) {
     }
     if area.height > 2 {
         keys(styles, buf, area, &[("enter", "compare"), ("esc", "cancel")]);
+    }
+}
+
+/// Draws the choice of a log's sources.
+pub(crate) fn log_sources(styles: &Styles, buf: &mut Buffer, menu: &SourceMenu) {
+    let height = u16::try_from(menu.sources.len()).unwrap_or(u16::MAX).clamp(1, 10) + 2;
+    let area = frame::dialog(styles, buf, "Sources of the log", MIN_OPEN_WIDTH, height);
+    let list = if area.height > 2 { without_end(area, 2) } else { area };
+    // The list scrolls as far as needed to show the selected row.
+    let offset = (menu.index + 1).saturating_sub(usize::from(list.height));
+    for (place, (index, source)) in list.rows().zip(menu.sources.iter().enumerate().skip(offset)) {
+        let (name, colour, chosen) = source;
+        let glyph = if *chosen { styles.glyphs.full } else { styles.glyphs.empty };
+        let role = super::logs::source_role(*colour);
+        let role = if *chosen { role.as_str() } else { "text.muted" };
+        line::put(buf, place, styles.span(role, format!("{glyph} {name}")), styles.glyphs.ellipsis);
+        if index == menu.index {
+            buf.set_style(place, styles.role("selection"));
+        }
+    }
+    if area.height > 2 {
+        let pairs = [("space", "choose"), ("o", "only"), ("a", "all"), ("enter", "show")];
+        keys(styles, buf, area, &pairs);
     }
 }
 

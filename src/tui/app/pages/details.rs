@@ -8,6 +8,7 @@ use super::page::Page;
 use crate::domain::format::{format_duration, short_digest};
 use crate::domain::text::Untrusted;
 use crate::domain::{DeploymentStatus, Instance, Phase, RecordId};
+use crate::tui::action::Action;
 use crate::tui::app::model::Model;
 use crate::tui::app::rows::{EnvironmentRow, ResetRow, TimeLeft};
 use crate::tui::format;
@@ -40,6 +41,10 @@ pub(super) fn lines(model: &Model, record: &RecordId, width: usize) -> Vec<Line<
     page.spans("State", state);
     for problem in &row.problems {
         page.styled_value("Problem", "level.error", &format!("{} {problem}", styles.glyphs.warning));
+    }
+    let key = model.key_label(Action::Logs);
+    if row.has_failed_bootstrap() && !key.is_empty() {
+        page.no_value("", &format!("{key} shows the log where it failed"));
     }
     if let Some(reset) = &row.details.reset {
         self::reset(&mut page, model, row, reset);
