@@ -50,11 +50,19 @@ impl Untrusted {
     /// Iterates over the sanitised lines of the text, at least one. A line ends with a line feed, a carriage return or both; one at the
     /// end of the text begins no other line. A tab becomes four blanks, so that a stack trace stays indented.
     pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.measured_lines().map(|(line, _)| line)
+    }
+
+    /// Iterates like [`lines`](Self::lines), with the number of characters by which each line is longer than what is shown of it.
+    pub(crate) fn measured_lines(&self) -> impl Iterator<Item = (String, usize)> {
         let text = self.0.strip_suffix('\n').unwrap_or(&self.0);
         let text = text.strip_suffix('\r').unwrap_or(text);
-        text.split('\n')
-            .flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
-            .map(|line| sanitize(&line.replace('\t', TAB)))
+        text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r')).map(|line| {
+            let shown = if line.contains('\t') { sanitize(&line.replace('\t', TAB)) } else { sanitize(line) };
+            let is_cut = line.len() > MAX_LINE_CHARS && shown.ends_with('…');
+            let rest = if is_cut { line.chars().count().saturating_sub(MAX_LINE_CHARS) } else { 0 };
+            (shown, rest)
+        })
     }
 }
 

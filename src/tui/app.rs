@@ -34,7 +34,7 @@ pub(crate) mod update;
 
 pub use message::{
     ConsoleRequest, Copied, Effect, ForwardRequest, HoldRequest, HoldTarget, Moment, Msg, Multiplexer,
-    Purpose,
+    Purpose, SaveError, SaveRequest, SavedLine,
 };
 pub use model::{Model, Screen};
 pub use update::update;

@@ -10,7 +10,7 @@ use tokio::process::Command;
 use super::app::message::{Copied, Multiplexer};
 
 /// The longest text to copy, in bytes. Terminals limit OSC 52 sequences; xterm's limit is about 100 kB after base64.
-pub(super) const MAX_BYTES: usize = 64 * 1024;
+pub(crate) const MAX_BYTES: usize = 64 * 1024;
 
 /// How long tmux may take.
 const TIMEOUT: Duration = Duration::from_secs(2);

@@ -29,6 +29,7 @@ use crate::sessions::PortForwards;
 mod effects;
 mod hand_over;
 mod keys;
+mod save;
 
 use keys::Keys;
 

@@ -43,6 +43,23 @@ pub(crate) fn skip(text: &str, columns: usize) -> &str {
     ""
 }
 
+/// Widens a byte range to whole grapheme clusters, which must not be drawn in parts.
+pub(crate) fn whole_clusters(text: &str, (start, end): (usize, usize)) -> (usize, usize) {
+    if text.is_ascii() {
+        return (start, end);
+    }
+    let (mut from, mut to) = (0, text.len());
+    for (at, _) in text.grapheme_indices(true) {
+        if at <= start {
+            from = at;
+        } else if at >= end {
+            to = at;
+            break;
+        }
+    }
+    (from, to)
+}
+
 /// Splits the text into chunks of at most `columns` columns, without regard to words; at least one chunk.
 pub(crate) fn chunks(text: &str, columns: usize) -> Vec<&str> {
     let columns = columns.max(1);
@@ -100,6 +117,55 @@ pub(crate) fn contains(text: &str, needle: &str) -> bool {
     needle.is_empty() || !matches(text, needle).is_empty()
 }
 
+/// A text to search for in many lines, ignoring case.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Needle {
+    text: String,
+    lower: String,
+    /// The index of the byte that is rarest in logs, in both cases.
+    rare: Option<(usize, u8, u8)>,
+}
+
+/// The letters from the most to the least frequent in English text; a blank is more frequent, and digits and signs are rarer.
+const FREQUENT: &[u8] = b" etaoinsrhldcumfpgwybvkxjqz";
+
+impl Needle {
+    pub(crate) fn new(text: &str) -> Self {
+        let lower: String = text.chars().flat_map(char::to_lowercase).collect();
+        let frequency = |byte: u8| FREQUENT.iter().position(|other| *other == byte).unwrap_or(FREQUENT.len());
+        let rare = (text.is_ascii().then_some(lower.bytes().enumerate()).into_iter().flatten())
+            .max_by_key(|(_, byte)| frequency(*byte))
+            .map(|(at, byte)| (at, byte, byte.to_ascii_uppercase()));
+        Self { text: text.to_owned(), lower, rare }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether every text with this needle also has the other one.
+    pub(crate) fn implies(&self, other: &Self) -> bool {
+        self.lower.contains(&other.lower)
+    }
+
+    /// Whether the text has the needle. Every text has an empty one.
+    pub(crate) fn is_in(&self, text: &str) -> bool {
+        let Some((at, lower, upper)) = self.rare.filter(|_| text.is_ascii()) else {
+            return contains(text, &self.text);
+        };
+        let (text, needle) = (text.as_bytes(), self.lower.as_bytes());
+        memchr::memchr2_iter(lower, upper, text).any(|found| {
+            let start = found.checked_sub(at);
+            let window = start.and_then(|start| text.get(start..start + needle.len()));
+            window.is_some_and(|window| window.eq_ignore_ascii_case(needle))
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -114,6 +180,18 @@ mod tests {
     #[case("abc", 0, "")]
     fn fit_truncates_by_columns(#[case] text: &str, #[case] columns: usize, #[case] fitted: &str) {
         assert_eq!(fit(text, columns, "…"), fitted);
+    }
+
+    #[rstest]
+    #[case::ascii("abc", (1, 2), (1, 2))]
+    #[case::mark_behind("xe\u{301}y", (1, 2), (1, 4))]
+    #[case::end("xe\u{301}", (0, 2), (0, 4))]
+    fn range_has_whole_clusters(
+        #[case] text: &str,
+        #[case] range: (usize, usize),
+        #[case] whole: (usize, usize),
+    ) {
+        assert_eq!(whole_clusters(text, range), whole);
     }
 
     #[test]
@@ -147,6 +225,11 @@ mod tests {
             for (from, to) in matches(&text, "a") {
                 prop_assert!(text.get(from..to).is_some());
             }
+        }
+
+        #[test]
+        fn needle_is_found_where_it_matches(text in "[abAB kK\u{212a}é]{0,9}", needle in "[abAB kKé]{0,3}") {
+            prop_assert_eq!(Needle::new(&needle).is_in(&text), contains(&text, &needle));
         }
     }
 }

@@ -62,7 +62,19 @@ const ROLES: &[&str] = &[
     "field.focus",
     "field.error",
     "log.time",
-    "log.source",
+    "log.source.1",
+    "log.source.2",
+    "log.source.3",
+    "log.source.4",
+    "log.source.5",
+    "log.error",
+    "log.warning",
+    "log.info",
+    "log.debug",
+    "log.context",
+    "log.remark",
+    "log.cursor",
+    "log.selected",
 ];
 
 const EMBEDDED: &[(&str, &str)] = &[

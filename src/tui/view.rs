@@ -37,7 +37,7 @@ pub fn draw(model: &Model, buf: &mut Buffer) -> Option<Position> {
             summary::draw(model, buf);
             environments(model, buf)
         }
-        Screen::Logs(view) => logs::draw(styles, buf, regions.body, view),
+        Screen::Logs(view) => logs::draw(styles, buf, regions.body, view, model.aws_now()),
         Screen::Activity(view) => activity_page::draw(model, view, buf),
         Screen::Details(_)
         | Screen::Help
@@ -125,6 +125,11 @@ fn dialog(model: &Model, dialog: &Dialog, buf: &mut Buffer) -> Option<Position> 
             None
         }
         Dialog::Palette(palette) => dialogs::palette(styles, buf, palette, model.palette_rows(palette)),
+        Dialog::Log(prompt) => dialogs::log_prompt(styles, buf, prompt),
+        Dialog::Sources(menu) => {
+            dialogs::log_sources(styles, buf, menu);
+            None
+        }
         Dialog::Notice { title, lines } => {
             dialogs::notice(styles, buf, title, lines);
             None

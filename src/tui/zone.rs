@@ -61,7 +61,7 @@ impl Zone {
     }
 
     /// Returns `None` for a time that the clocks skip, and the earlier of two that they show twice.
-    fn to_utc(self, local: NaiveDateTime) -> Option<DateTime<Utc>> {
+    pub(crate) fn to_utc(self, local: NaiveDateTime) -> Option<DateTime<Utc>> {
         match self {
             Self::Local => Some(Local.from_local_datetime(&local).earliest()?.to_utc()),
             Self::Named(zone) => Some(zone.from_local_datetime(&local).earliest()?.to_utc()),

@@ -2,6 +2,7 @@
 
 mod driver;
 mod hold;
+mod logs;
 mod main_screen;
 mod pages;
 mod random;

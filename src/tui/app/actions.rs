@@ -109,9 +109,22 @@ pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Follow
         | Action::Wrap
         | Action::Source
+        | Action::NextSource
         | Action::Search
         | Action::NextMatch
-        | Action::PreviousMatch => log_actions::run(model, action),
+        | Action::PreviousMatch
+        | Action::LogFilter
+        | Action::MoreContext
+        | Action::LessContext
+        | Action::Event
+        | Action::Fold
+        | Action::Select
+        | Action::CopyLines
+        | Action::SaveLog
+        | Action::Times
+        | Action::GoToTime
+        | Action::Left
+        | Action::Right => return log_actions::run(model, action),
     }
     Vec::new()
 }
@@ -179,6 +192,15 @@ pub(super) fn respond(model: &mut Model, dialog: Dialog, response: Response) -> 
             vec![Effect::Reset(task, id)]
         }
         Response::Open(id, address) => open(model, id, address, Purpose::Open),
+        Response::SaveLog { path, replace } => log_actions::save(model, path, replace),
+        Response::GoToTime(at) => {
+            log_actions::go_to_time(model, at);
+            Vec::new()
+        }
+        Response::ShowSources(only) => {
+            log_actions::show_sources(model, only);
+            Vec::new()
+        }
         Response::Run(action) => run(model, action),
         Response::Many(action, requests) => model.start_batch(action, requests),
         Response::Command(text) => match command::run(model, &text) {
@@ -235,6 +257,9 @@ fn toggle_mouse(model: &mut Model) -> Vec<Effect> {
 
 /// Closes the open screen; on the main screen and in the audit log, first clears the filter, else focuses the environments.
 fn back(model: &mut Model) -> Vec<Effect> {
+    if log_actions::close_part(model) {
+        return Vec::new();
+    }
     match &model.screen {
         Screen::Logs(view) if view.from_details => {
             let details = Screen::Details(view.record.clone());
@@ -296,6 +321,7 @@ fn navigate(model: &mut Model, action: Action) {
     };
     match &model.screen {
         Screen::Main => move_in_pane(model, model.pane, by),
+        Screen::Logs(_) => log_actions::navigate(model, action, half),
         _ => scroll(model, by),
     }
 }
@@ -403,11 +429,16 @@ fn open_console(model: &mut Model, row: &EnvironmentRow, console: Console) -> Ve
 
 fn open_log(model: &mut Model, row: EnvironmentRow) -> Vec<Effect> {
     let generation = model.next_task();
-    let since = row.details.record.created_at.max(model.aws_now() - LOG_WINDOW);
+    let seeks_failure = row.has_failed_bootstrap();
+    let created_at = row.details.record.created_at;
+    let since = if seeks_failure { created_at } else { created_at.max(model.aws_now() - LOG_WINDOW) };
     let query = LogQuery { fleet: row.id.fleet.clone(), record: row.record.clone(), source: None, since };
     let from_details = matches!(model.screen, Screen::Details(_));
     let title = format!("{} {} {}", row.name, model.styles.glyphs.dot, row.id);
-    let view = LogView::new(row.record, title, since, generation, from_details);
+    let now = model.styles.zone.at(model.aws_now()).format("%Y%m%d-%H%M%S");
+    let mut view = LogView::new(row.record, title, since, generation, from_details);
+    view.file_name = format!("{}-{now}.log", row.id);
+    view.seeks_failure = seeks_failure;
     model.show_screen(Screen::Logs(Box::new(view)));
     vec![Effect::FollowLogs(query, generation)]
 }

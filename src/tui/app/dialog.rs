@@ -10,6 +10,10 @@ pub(crate) mod keep;
 
 pub(crate) mod launch;
 
+pub(crate) mod log_prompt;
+
+pub(crate) mod log_sources;
+
 pub(crate) mod open;
 
 pub(crate) mod palette;
@@ -30,6 +34,8 @@ use self::diff::DiffMenu;
 use self::extend::ExtendPrompt;
 use self::keep::KeepForm;
 use self::launch::LaunchForm;
+use self::log_prompt::LogPrompt;
+use self::log_sources::SourceMenu;
 use self::open::OpenMenu;
 use self::palette::Palette;
 use self::redeploy::RedeployForm;
@@ -50,6 +56,8 @@ pub(crate) enum Dialog {
     Batch(BatchPrompt),
     Open(OpenMenu),
     Palette(Palette),
+    Log(LogPrompt),
+    Sources(SourceMenu),
     /// A text that any key closes.
     Notice {
         title: String,
@@ -70,6 +78,8 @@ impl Dialog {
             Self::Batch(prompt) => prompt.key(key),
             Self::Open(menu) => menu.key(key, addresses),
             Self::Palette(palette) => palette.key(key, context),
+            Self::Log(prompt) => prompt.key(key),
+            Self::Sources(menu) => menu.key(key),
             Self::Notice { .. } => Response::Close,
         }
     }
@@ -85,18 +95,24 @@ impl Dialog {
             Self::Keep(form) => form.touch(),
             Self::Redeploy(form) => form.validate(),
             Self::Palette(palette) => palette.edited(),
-            Self::Batch(_) | Self::Terminate(_) | Self::Open(_) | Self::Diff(_) | Self::Notice { .. } => {}
+            Self::Log(prompt) => prompt.touch(),
+            Self::Batch(_)
+            | Self::Terminate(_)
+            | Self::Open(_)
+            | Self::Diff(_)
+            | Self::Sources(_)
+            | Self::Notice { .. } => {}
         }
     }
 
     /// Whether a text field has the focus.
     pub(crate) fn takes_text(&self) -> bool {
         match self {
-            Self::Launch(_) | Self::Keep(_) | Self::Redeploy(_) | Self::Palette(_) => true,
+            Self::Launch(_) | Self::Keep(_) | Self::Redeploy(_) | Self::Palette(_) | Self::Log(_) => true,
             Self::Extend(prompt) => prompt.is_custom(),
             Self::Terminate(prompt) => prompt.confirmation.is_some(),
             Self::Batch(prompt) => prompt.takes_text(),
-            Self::Open(_) | Self::Diff(_) | Self::Notice { .. } => false,
+            Self::Open(_) | Self::Diff(_) | Self::Sources(_) | Self::Notice { .. } => false,
         }
     }
 
@@ -109,7 +125,8 @@ impl Dialog {
             Self::Terminate(prompt) => prompt.confirmation.is_some().then_some(&mut prompt.typed),
             Self::Batch(prompt) => prompt.takes_text().then_some(&mut prompt.field.input),
             Self::Palette(palette) => Some(&mut palette.input),
-            Self::Open(_) | Self::Diff(_) | Self::Notice { .. } => None,
+            Self::Log(prompt) => Some(&mut prompt.field.input),
+            Self::Open(_) | Self::Diff(_) | Self::Sources(_) | Self::Notice { .. } => None,
         }
     }
 }

@@ -54,9 +54,9 @@ pub(super) fn key(model: &mut Model, event: KeyEvent) -> Vec<Effect> {
         return Vec::new();
     }
     if let Screen::Logs(view) = &mut model.screen
-        && view.search.editing
+        && (view.search.editing || view.filter.editing)
     {
-        log_actions::search_key(model, event);
+        log_actions::query_key(model, event);
         return Vec::new();
     }
     if matches!(model.screen, Screen::Help) && model.help_filter.editing {
@@ -133,11 +133,8 @@ pub(super) fn paste(model: &mut Model, text: &str) {
     {
         insert(&mut view.filter.input, text);
         view.apply_filter(&model.history.log);
-    } else if let Screen::Logs(view) = &mut model.screen
-        && view.search.editing
-    {
-        insert(&mut view.search.input, text);
-        view.update_matches();
+    } else if matches!(model.screen, Screen::Logs(_)) {
+        log_actions::paste(model, text);
     } else {
         insert(&mut model.help_filter.input, text);
     }
@@ -148,7 +145,7 @@ impl Model {
     pub(crate) fn takes_text(&self) -> bool {
         match (&self.dialog, &self.screen) {
             (Some(dialog), _) => dialog.takes_text(),
-            (None, Screen::Logs(view)) => view.search.editing,
+            (None, Screen::Logs(view)) => view.search.editing || view.filter.editing,
             (None, Screen::Activity(view)) => view.filter.editing,
             (None, Screen::Help) => self.help_filter.editing,
             (None, _) => self.environments.filter.editing,
@@ -160,7 +157,7 @@ impl Model {
         let action = self.options.keymap.action(self.context(), Key::from(key));
         self.dialog.is_none()
             && !self.takes_text()
-            && matches!(action, Some(Action::Filter | Action::Search | Action::Palette))
+            && matches!(action, Some(Action::Filter | Action::Search | Action::LogFilter | Action::Palette))
     }
 }
 
@@ -202,6 +199,10 @@ fn click(model: &mut Model, x: u16, y: u16) -> Vec<Effect> {
     }
     if matches!(model.screen, Screen::Activity(_)) {
         click_event(model, x, y);
+        return Vec::new();
+    }
+    if matches!(model.screen, Screen::Logs(_)) {
+        log_actions::click(model, y, is_double);
     }
     if !matches!(model.screen, Screen::Main) {
         return Vec::new();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use ratatui::crossterm::event::{KeyEvent, MouseEvent};
 
+pub use super::log_view::selection::SavedLine;
 use crate::clock::Clock;
 use crate::cloud::{Console, LogItem, LogQuery};
 use crate::domain::history::Reading;
@@ -14,6 +15,7 @@ use crate::engine::{
     Event, Extended, LaunchRequest, Launched, RedeployRequest, Redeployed, ResetStarted, Terminating,
 };
 use crate::failure::Failure;
+use crate::tui::zone::Zone;
 
 /// One instant, read from three clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +82,15 @@ pub enum Msg {
     LogEnded(u64),
     /// The last days of the audit log, with the period that they cover.
     History(Result<(Vec<AuditEvent>, Reading), Failure>),
+    /// What became of the request, by its task number, to save so many lines to a file.
+    LogSaved {
+        task: u64,
+        /// As the user typed it.
+        path: String,
+        lines: usize,
+        /// The absolute path.
+        result: Result<String, SaveError>,
+    },
     /// The URL of an environment behind a port forward, by the task number of the request.
     Forwarded(u64, EnvironmentId, Purpose, Result<String, Failure>),
     /// A program that had the terminal has ended; with what went wrong, if it ended at once or with an error.
@@ -105,6 +116,27 @@ pub enum Copied {
     InTmux { clipboard: bool },
     /// Nowhere.
     TooLong,
+}
+
+/// A request to save lines of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SaveRequest {
+    pub task: u64,
+    /// As the user typed it.
+    pub path: String,
+    /// Whether to replace a file that exists.
+    pub replace: bool,
+    pub lines: Vec<SavedLine>,
+    /// The zone of the times in the file.
+    pub zone: Zone,
+}
+
+/// Why a file was not written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SaveError {
+    /// It exists, and was not to be replaced.
+    Exists,
+    Failed(String),
 }
 
 /// A program between hatchery and the terminal.
@@ -205,6 +237,8 @@ pub enum Effect {
     StopLogs,
     /// Read the audit log since a time.
     ReadHistory(DateTime<Utc>),
+    /// Save lines of the log to a file.
+    SaveLog(Box<SaveRequest>),
     /// Make the engine observe the fleet soon.
     Refresh,
     /// Tell the engine whether the user is watching.

@@ -329,6 +329,10 @@ impl Model {
         if let Screen::Activity(view) = &mut self.screen {
             view.keep_in_view(regions.activity_page_rows());
         }
+        if let Screen::Logs(view) = &mut self.screen {
+            let (height, width) = regions.page_size();
+            view.keep_in_view(height, width);
+        }
     }
 
     pub(crate) fn resize(&mut self, size: Size) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::model::Model;
+use super::model::{Model, Screen};
 use super::status::{FRESH, NEW};
 use crate::tui::format::{self, TimedText};
 
@@ -27,10 +27,11 @@ impl Model {
     pub fn next_change(&self) -> NextChange {
         let rows = self.rows_expire_at.map(|at| at.saturating_sub(self.now.clock));
         let age = self.age_valid_for();
+        let times = self.log_times_text().map(|times| times.valid_for);
         let toasts = self.toasts.iter().filter_map(|toast| toast.until).min();
         let wait = |wait: Duration| wait.max(MIN_WAIT);
         NextChange {
-            clock: rows.into_iter().chain(age).min().map(wait),
+            clock: rows.into_iter().chain(age).chain(times).min().map(wait),
             real: toasts.map(|at| wait(at.saturating_sub(self.now.real) + TOAST_MARGIN)),
         }
     }
@@ -44,6 +45,13 @@ impl Model {
             return Some(next.saturating_sub(age));
         }
         Some(format::age(age).valid_for)
+    }
+
+    /// Returns the text that changes first of the ages in the log.
+    fn log_times_text(&self) -> Option<TimedText> {
+        let Screen::Logs(view) = &self.screen else { return None };
+        let (height, width) = self.regions.page_size();
+        view.next_age(self.aws_now(), height, width)
     }
 
     /// Formats the age of the data.

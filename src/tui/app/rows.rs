@@ -132,6 +132,11 @@ impl EnvironmentRow {
         }
     }
 
+    /// Whether its bootstrap ended with an error, which its log has.
+    pub(crate) fn has_failed_bootstrap(&self) -> bool {
+        self.state == EnvironmentState::Failed && self.phase == Some(Phase::Failed)
+    }
+
     /// Returns the class of the database's status; `None` if no database is listed.
     pub(crate) fn database(&self) -> Option<StatusClass> {
         self.details.database.as_ref().map(Database::status_class)

@@ -107,6 +107,7 @@ fn apply(model: &mut Model, msg: Msg) -> Vec<Effect> {
         }
         Msg::Log(generation, item) => log_actions::receive(model, generation, item),
         Msg::LogEnded(generation) => log_actions::end(model, generation),
+        Msg::LogSaved { task, path, lines, result } => log_actions::saved(model, task, &path, lines, &result),
     }
     Vec::new()
 }

@@ -65,6 +65,7 @@ impl<S: Surface> Driver<S> {
             }
             Effect::OpenUrl(url) => self.open_url(url),
             Effect::Forward(task, request) => self.forward(task, request),
+            Effect::SaveLog(request) => self.save_log(*request),
             Effect::StopLogs => self.stop_logs(),
             Effect::FollowLogs(query, generation) => self.follow_logs(query, generation),
             Effect::Launch(..)

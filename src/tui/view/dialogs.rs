@@ -12,6 +12,8 @@ use crate::tui::app::dialog::diff::DiffMenu;
 use crate::tui::app::dialog::extend::{EXTENSIONS, ExtendPrompt};
 use crate::tui::app::dialog::keep::KeepForm;
 use crate::tui::app::dialog::launch::LaunchForm;
+use crate::tui::app::dialog::log_prompt::LogPrompt;
+use crate::tui::app::dialog::log_sources::SourceMenu;
 use crate::tui::app::dialog::open::OpenMenu;
 use crate::tui::app::dialog::palette::Palette;
 use crate::tui::app::dialog::redeploy::RedeployForm;
@@ -89,6 +91,11 @@ pub(crate) fn keep(styles: &Styles, buf: &mut Buffer, keep: &KeepForm) -> Option
     form(styles, buf, (&keep.title(), keep.verb()), &keep.fields, keep.focus, &Extras::default())
 }
 
+pub(crate) fn log_prompt(styles: &Styles, buf: &mut Buffer, prompt: &LogPrompt) -> Option<Position> {
+    let fields = std::slice::from_ref(&prompt.field);
+    form(styles, buf, (&prompt.title, prompt.verb()), fields, 0, &Extras::default())
+}
+
 /// What a form says beside its fields.
 #[derive(Debug, Default)]
 struct Extras<'a> {
@@ -138,7 +145,8 @@ fn form(
         line::put(buf, row, line, styles.glyphs.ellipsis);
     }
     if usize::from(area.height) > used {
-        let mut pairs = vec![("enter", verb), ("tab", "next field")];
+        let mut pairs = vec![("enter", verb)];
+        pairs.extend((fields.len() > 1).then_some(("tab", "next field")));
         pairs.extend(extras.key);
         pairs.push(("esc", "cancel"));
         keys(styles, buf, area, &pairs);
@@ -322,6 +330,29 @@ pub(crate) fn diff(styles: &Styles, buf: &mut Buffer, menu: &DiffMenu) {
     }
     if area.height > 2 {
         keys(styles, buf, area, &[("enter", "compare"), ("esc", "cancel")]);
+    }
+}
+
+/// Draws the choice of a log's sources.
+pub(crate) fn log_sources(styles: &Styles, buf: &mut Buffer, menu: &SourceMenu) {
+    let height = u16::try_from(menu.sources.len()).unwrap_or(u16::MAX).clamp(1, 10) + 2;
+    let area = frame::dialog(styles, buf, "Sources of the log", MIN_OPEN_WIDTH, height);
+    let list = if area.height > 2 { without_end(area, 2) } else { area };
+    // The list scrolls as far as needed to show the selected row.
+    let offset = (menu.index + 1).saturating_sub(usize::from(list.height));
+    for (place, (index, source)) in list.rows().zip(menu.sources.iter().enumerate().skip(offset)) {
+        let (name, colour, chosen) = source;
+        let glyph = if *chosen { styles.glyphs.full } else { styles.glyphs.empty };
+        let role = super::logs::source_role(*colour);
+        let role = if *chosen { role.as_str() } else { "text.muted" };
+        line::put(buf, place, styles.span(role, format!("{glyph} {name}")), styles.glyphs.ellipsis);
+        if index == menu.index {
+            buf.set_style(place, styles.role("selection"));
+        }
+    }
+    if area.height > 2 {
+        let pairs = [("space", "choose"), ("o", "only"), ("a", "all"), ("enter", "show")];
+        keys(styles, buf, area, &pairs);
     }
 }
 

@@ -20,7 +20,7 @@ use crate::support::sample_fleet::{
 fn any_key() -> impl Strategy<Value = KeyEvent> {
     let code = prop_oneof![
         6 => proptest::sample::select(
-            "leoxOLyYPafnNswWS/rt!:?qkjgGabzMp* 019-=\u{1b}é漢".chars().collect::<Vec<_>>()
+            "leoxOLyYPafnNswWS/rt!:?qkjgGabzMp* 019-=&+JvTZhl\u{1b}é漢".chars().collect::<Vec<_>>()
         ).prop_map(KeyCode::Char),
         3 => proptest::sample::select(vec![
             KeyCode::Enter, KeyCode::Esc, KeyCode::Tab, KeyCode::BackTab, KeyCode::Up, KeyCode::Down,
@@ -114,6 +114,9 @@ proptest! {
 #[case::palette(&[":"])]
 #[case::help(&["?"])]
 #[case::log_search(&["L", "/"])]
+#[case::log_filter(&["L", "&"])]
+#[case::log_save(&["L", "S"])]
+#[case::log_time(&["L", "T"])]
 #[case::details(&["enter"])]
 #[case::health(&["!"])]
 #[case::images(&["i"])]

@@ -246,7 +246,7 @@ fn comparison(#[case] name: &str, #[case] width: u16, #[case] height: u16) {
 
 #[test]
 fn help_and_palette() {
-    let mut model = model(100, 55);
+    let mut model = model(100, 75);
     press(&mut model, &["?"]);
     assert_snapshot!("help", screen(&model));
     press(&mut model, &["esc", ":"]);
@@ -296,7 +296,7 @@ fn log() {
     assert_snapshot!("logs_searching", screen(&model));
     press(&mut model, &["enter", "w"]);
     assert_snapshot!("logs_search_wrapped", screen(&model));
-    press(&mut model, &["s", "s"]);
+    press(&mut model, &["tab", "tab"]);
     assert_snapshot!("logs_one_source", screen(&model));
     assert_snapshot!("logs_60x15", screen(&logs(60, 15)));
 }

@@ -382,7 +382,7 @@ fn lines_of_a_closed_log_are_dropped() {
     press(&mut model, &["down", "L"]);
     send(&mut model, Msg::Log(*first, Ok(LogItem::Lines(lines()))));
     let Screen::Logs(view) = &model.screen else { panic!() };
-    assert!(view.lines.is_empty());
+    assert!(view.is_empty());
 }
 
 /// While the dashboard is idle, the screen changes at each deadline and at no other time.

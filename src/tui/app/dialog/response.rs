@@ -1,5 +1,7 @@
 //! What a dialog responds to a key.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -37,6 +39,15 @@ pub(crate) enum Response {
     Open(EnvironmentId, Address),
     /// Close the dialog and do each of these as one batch.
     Many(BatchAction, Vec<Self>),
+    /// Close the dialog and save the log to a file; one that exists is kept unless `replace`.
+    SaveLog {
+        path: String,
+        replace: bool,
+    },
+    /// Close the dialog and go to a time of the log.
+    GoToTime(DateTime<Utc>),
+    /// Close the dialog and show these sources of the log; `None`: all.
+    ShowSources(Option<BTreeSet<Arc<str>>>),
     /// Close the dialog and run an action.
     Run(Action),
     /// Run a command with its arguments, and close the dialog unless they are wrong.

@@ -40,6 +40,10 @@ pub(super) fn lines(model: &Model, record: &RecordId, width: usize) -> Vec<Line<
     for problem in &row.problems {
         page.styled_value("Problem", "level.error", &format!("{} {problem}", styles.glyphs.warning));
     }
+    let key = model.key_label(Action::Logs);
+    if row.has_failed_bootstrap() && !key.is_empty() {
+        page.no_value("", &format!("{key} shows the log where it failed"));
+    }
     if let Some(reset) = &row.details.reset {
         self::reset(&mut page, model, row, reset);
     }
