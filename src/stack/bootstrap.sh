@@ -645,7 +645,7 @@ redeploy() {
 }
 
 bootstrap() {
-  local ready
+  local ready rollout
   lock
   [[ $(kept ready) != "$BOOT" ]] || exit 0
   open_log
@@ -685,7 +685,11 @@ bootstrap() {
   ready=$(kept ready-at) || ready=$(date -u +%FT%TZ)
   keep ready-at "$ready"
   # Tells that this instance can deploy anew. An older role does not allow it, which must not prevent readiness.
-  write_tags rollout "$(kept rollout || date -u -d "@$LAUNCHED" '+%FT%TZ done')"
+  rollout=$(kept rollout || date -u -d "@$LAUNCHED" '+%FT%TZ done')
+  for _ in 1 2 3; do
+    write_tags rollout "$rollout" && break
+    pause 5
+  done
   # Without this tag the environment never counts as ready.
   until enter ready "all services are healthy" "$ready"; do pause 15; done
   keep ready "$BOOT"

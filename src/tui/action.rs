@@ -209,7 +209,7 @@ pub(crate) static ACTIONS: &[Entry] = {
         entry(Action::PoolPage, "pool", &["P"], "pool", "Show the pool: its databases, its history, and what the engine does next", View, PAGES).hint(12),
         entry(Action::ActivityPage, "activity", &["a"], "activity", "Show the audit log of the last days, with each change", View, PAGES).hint(11),
         entry(Action::Images, "images", &["i"], "images", "Show the images and the pipelines that build them", View, MAIN).hint(16),
-        entry(Action::Health, "health", &["!"], "health", "Show the fleet's problems and the steps the engine refused", View, MAIN).hint(18),
+        entry(Action::Health, "health", &["!"], "health", "Show the fleet's problems and the steps the engine refused", View, MAIN).hint(34),
         entry(Action::Theme, "theme", &["t"], "theme", "Switch to the next theme", View, ANY),
         entry(Action::Mouse, "mouse", &["m"], "mouse", "Leave the mouse to the terminal, to select text, or take it back", View, ANY),
         entry(Action::Up, "up", &["up", "k"], "up", "Move up", Move, ANY),

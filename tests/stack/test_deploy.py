@@ -86,6 +86,16 @@ class Deployment(Test):
         self.assertEqual(m.run(), 0, m.log())
         self.assert_ready(m)
 
+    def test_a_lost_first_readiness_is_written_again(self):
+        m = machine(self)
+        stub = (m.bin / "aws").read_text()
+        lost = m.bin / "lost"
+        fail_once = f'case $* in *"hatchery:rollout"*) [[ -e {lost} ]] || {{ : >{lost}; exit 254; }} ;; esac\nname=${{0##*/}}'
+        (m.bin / "aws").write_text(stub.replace("name=${0##*/}", fail_once, 1))
+        self.assertEqual(m.run(), 0, m.log())
+        self.assertTrue(lost.exists())
+        self.assertEqual(rollouts(m), [f"{rfc3339(m.launched)} done"])
+
     def test_without_a_request_nothing_is_deployed(self):
         m = ready(self)
         self.assertEqual(m.run("deploy"), 0)

@@ -156,6 +156,12 @@ pub(crate) struct PoolRow {
     pub(crate) info: String,
 }
 
+/// Returns the status of a database, with how much of it is loaded if that is known: `available, 73 % warm`.
+pub(crate) fn status_of(database: &Database) -> String {
+    let status = database.status.to_string();
+    [Some(status), database.hydration.describe()].into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
 /// Returns a database's id without the common prefix, such as `dev-14`.
 pub(crate) fn short_name(database: &Database) -> String {
     database.id.as_str().trim_start_matches("hatchery-").to_owned()

@@ -9,7 +9,7 @@ use ratatui::text::{Line, Span};
 use crate::domain::format::format_duration;
 use crate::domain::{Instance, Phase};
 use crate::tui::app::model::Model;
-use crate::tui::app::rows::{EnvironmentRow, TimeLeft};
+use crate::tui::app::rows::{EnvironmentRow, TimeLeft, status_of};
 use crate::tui::format;
 use crate::tui::styles::Styles;
 use crate::tui::text;
@@ -120,7 +120,7 @@ impl Facts<'_> {
             self.wrapped("Note", "text", &note.to_string());
         }
         let status = match &row.details.database {
-            Some(database) => database.status.to_string(),
+            Some(database) => status_of(database),
             None if model.databases_complete() => "not listed".to_owned(),
             None => "not known yet".to_owned(),
         };

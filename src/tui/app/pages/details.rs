@@ -11,7 +11,7 @@ use crate::domain::text::Untrusted;
 use crate::domain::{AuditEvent, RecordId};
 use crate::tui::action::Action;
 use crate::tui::app::model::Model;
-use crate::tui::app::rows::{EnvironmentRow, ResetRow, TimeLeft};
+use crate::tui::app::rows::{EnvironmentRow, ResetRow, TimeLeft, status_of};
 use crate::tui::format;
 
 /// The most events of the environment that are shown.
@@ -125,7 +125,7 @@ fn resources(page: &mut Page<'_>, row: &EnvironmentRow) {
         page.no_value("Instance", "none yet");
     }
     if let Some(database) = &row.details.database {
-        page.value("Database", format!("{} ({})", database.id, database.status));
+        page.value("Database", format!("{} ({})", database.id, status_of(database)));
         if let Some(snapshot) = &database.snapshot {
             page.value("Snapshot", snapshot.to_string());
         }
