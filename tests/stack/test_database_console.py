@@ -29,7 +29,7 @@ def with_console(case, secret, engine="postgres", missing=(), **instance):
 
 class DatabaseConsole(Test):
     def check_client(self, m, arguments, password):
-        """The client runs with these arguments and this password, which nobody else sees."""
+        """The client runs with these arguments and this password, which other processes do not see."""
         self.assertEqual(m.run("database-console"), 0, m.output)
         program = arguments[0]
         self.assertEqual(m.calls(program), [arguments])

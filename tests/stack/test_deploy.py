@@ -99,7 +99,7 @@ class Deployment(Test):
     def test_without_a_request_nothing_is_deployed(self):
         m = ready(self)
         self.assertEqual(m.run("deploy"), 0)
-        # Tags without a request are nobody's order.
+        # Tags without a request order nothing.
         m.tags["hatchery:service.payments"] = "f-9"
         self.assertEqual(m.run("deploy"), 0)
         m.tags["hatchery:deployment"] = "soon $(touch owned)"

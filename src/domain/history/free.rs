@@ -46,7 +46,7 @@ impl Buckets {
     }
 }
 
-/// The number of usable databases that nobody had claimed.
+/// The number of databases that were usable and not claimed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FreeHistory {
     /// The lowest number in each period; `None` where the log does not tell.
