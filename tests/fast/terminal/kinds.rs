@@ -19,7 +19,7 @@ fn terminal_without_unicode_gets_ascii(#[case] environment: &[(&str, &str)]) {
     terminal.send_keys("i");
     terminal.wait_until_gone("checkout-fix");
     terminal.send_keys(":");
-    terminal.wait_for("suspend");
+    terminal.wait_for("Commands");
     terminal.send_keys("\x03");
     assert_eq!(terminal.wait_for_end(), Exit::Code(0));
     let raw = terminal.raw();

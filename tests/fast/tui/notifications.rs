@@ -13,7 +13,7 @@ use hatchery::tui::app::{Effect, Model, Msg};
 use rstest::rstest;
 
 use crate::support::sample_fleet::{
-    blank, database, dev, model, moment, now, options, press, record, screen, seeing, send, throttled, world,
+    blank, database, model, moment, now, options, press, record, screen, seeing, send, throttled, world,
 };
 
 /// The titles and texts of the notifications among effects.
