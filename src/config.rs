@@ -10,6 +10,7 @@ use serde::Deserialize;
 use crate::domain::format::parse_duration;
 use crate::domain::text;
 use crate::failure::{Failure, Kind};
+use crate::tui::NotifyBy;
 
 /// The content of `config.toml`. Every field is optional.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
@@ -32,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) ascii: Option<bool>,
     /// Whether the dashboard captures the mouse, which it does by default.
     pub(crate) mouse: Option<bool>,
+    /// By what the dashboard tells its user something while they look elsewhere; `auto` by default.
+    pub(crate) notify: Option<NotifyBy>,
     /// Keys by action id, such as `launch = "n"` or `quit = ["q", "ctrl-q"]`.
     pub(crate) keys: BTreeMap<String, Keys>,
 }

@@ -12,6 +12,7 @@ mod fuzzy;
 pub mod glyphs;
 pub(crate) mod keymap;
 pub(crate) mod locale;
+mod notifier;
 pub(crate) mod options;
 mod signals;
 pub(crate) mod styles;
@@ -24,6 +25,6 @@ pub(crate) mod zone;
 
 pub(crate) use app::message::ConsoleRequest;
 pub use driver::{Connected, run};
-pub(crate) use options::SimulatedConsole;
 pub use options::{DemoInfo, TuiOptions};
+pub(crate) use options::{NotifyBy, SimulatedConsole};
 pub use zone::Zone;

@@ -73,6 +73,7 @@ pub(super) fn tui_options(
         options.glyphs = glyphs::ASCII;
     }
     options.mouse = config.mouse.unwrap_or(true) && !flags.no_mouse;
+    options.notify = flags.notify.or(config.notify).unwrap_or_default();
     if flags.utc {
         options.zone = chrono_tz::UTC.into();
     }

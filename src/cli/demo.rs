@@ -17,7 +17,7 @@ use crate::domain::FleetName;
 use crate::domain::audit::engine_name;
 use crate::engine::{self, Engine, LaunchRequest, RedeployRequest, RunOptions};
 use crate::failure::{Failure, Kind};
-use crate::tui::{self, Connected, ConsoleRequest, DemoInfo, SimulatedConsole};
+use crate::tui::{self, Connected, ConsoleRequest, DemoInfo, NotifyBy, SimulatedConsole};
 
 mod shell;
 
@@ -92,6 +92,10 @@ pub(crate) fn run(args: &DemoArgs, session: &Session) -> Result<(), Failure> {
         let mut options = dashboard::tui_options(&session.options, &session.config, clock.clone(), USER)?;
         options.demo = Some(DemoInfo { about: format!("{speed} times as fast") });
         options.refresh = Duration::from_secs(20);
+        // Its simulated hours would notify every few seconds.
+        if session.options.notify.or(session.config.notify).is_none() {
+            options.notify = NotifyBy::Off;
+        }
         options.simulated_console = Some(simulated_console(&sim, &clock));
         spawn_simulation(&sim, &clock, &fleet, seed);
         let connect = move || {

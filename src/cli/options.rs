@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser as _};
+use strum::VariantNames as _;
 
 use crate::domain::format;
 use crate::failure::{Failure, Kind};
-use crate::tui::Zone;
+use crate::tui::{NotifyBy, Zone};
 
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
@@ -40,6 +42,9 @@ pub(crate) struct GlobalOptions {
     /// Leave the mouse to the terminal, to select text with it
     #[arg(long, global = true)]
     pub(crate) no_mouse: bool,
+    /// How the dashboard tells you something while you look elsewhere
+    #[arg(long, global = true, value_name = "HOW", value_parser = notify_by())]
+    pub(crate) notify: Option<NotifyBy>,
     /// Show times in UTC instead of this computer's time zone
     #[arg(long, global = true)]
     pub(crate) utc: bool,
@@ -83,6 +88,10 @@ impl GlobalOptions {
             Err(error) => Err(Failure::new(Kind::Usage, error.to_string(), "correct HATCHERY_FLEET")),
         }
     }
+}
+
+fn notify_by() -> impl TypedValueParser<Value = NotifyBy> {
+    PossibleValuesParser::new(NotifyBy::VARIANTS).try_map(|text| text.parse())
 }
 
 /// Parses the duration of an option. The error does not repeat the text, because clap's message contains it.

@@ -62,6 +62,7 @@ pub(crate) enum Action {
     Help,
     Theme,
     Mouse,
+    Notify,
     Back,
     Suspend,
     Quit,
@@ -132,6 +133,8 @@ const MAIN: &[Context] = &[Context::Main];
 const LOGS: &[Context] = &[Context::Logs];
 const ONE: &[Context] = &[Context::Main, Context::Details];
 const PAGES: &[Context] = &[Context::Main, Context::Activity, Context::Page];
+/// All but the log, which has many keys of its own.
+const SCREENS: &[Context] = &[Context::Main, Context::Details, Context::Activity, Context::Page];
 const ANY: &[Context] = &Context::ALL;
 
 const fn entry(
@@ -212,6 +215,7 @@ pub(crate) static ACTIONS: &[Entry] = {
         entry(Action::Health, "health", &["!"], "health", "Show the fleet's problems and the steps the engine refused", View, MAIN).hint(34),
         entry(Action::Theme, "theme", &["t"], "theme", "Switch to the next theme", View, ANY),
         entry(Action::Mouse, "mouse", &["m"], "mouse", "Leave the mouse to the terminal, to select text, or take it back", View, ANY),
+        entry(Action::Notify, "notify", &["N"], "notify", "Turn notifications off, or on again", View, SCREENS),
         entry(Action::Up, "up", &["up", "k"], "up", "Move up", Move, ANY),
         entry(Action::Down, "down", &["down", "j"], "down", "Move down", Move, ANY),
         entry(Action::PageUp, "page-up", &["pageup", "ctrl-u"], "page up", "Move half a page up", Move, ANY),

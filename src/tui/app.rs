@@ -22,6 +22,8 @@ pub(crate) mod log_view;
 pub(crate) mod marks;
 pub(crate) mod message;
 pub(crate) mod model;
+pub(crate) mod news;
+pub(crate) mod notifications;
 pub(crate) mod open_pages;
 pub(crate) mod opening;
 pub(crate) mod pages;

@@ -48,7 +48,7 @@ pub(super) async fn copy_to(multiplexer: Multiplexer, text: &str) -> Option<Copi
 }
 
 /// Runs tmux with an input; returns its output if it succeeds.
-async fn tmux(arguments: &[&str], input: &str) -> Option<String> {
+pub(super) async fn tmux(arguments: &[&str], input: &str) -> Option<String> {
     let mut command = Command::new("tmux");
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut process = command.kill_on_drop(true).spawn().ok()?;

@@ -17,6 +17,7 @@ use super::app::message::{ConsoleRequest, Effect, Moment, Msg, Multiplexer};
 use super::app::model::Model;
 use super::app::update::update;
 use super::events::{InputGate, read_events};
+use super::notifier::Notifier;
 use super::options::TuiOptions;
 use super::signals::{self, Ending, Request, Signals};
 use super::terminal::{self, CrosstermSurface, Surface};
@@ -60,6 +61,8 @@ enum Incoming {
     Connected(Box<Connected>),
     /// Send a text to the clipboard of the terminal around the multiplexer.
     CopyThrough(Multiplexer, String),
+    /// Write the sequence of a notification.
+    Notify(Vec<u8>),
 }
 
 type Connect = Arc<dyn Fn() -> BoxFuture<'static, Result<Connected, Failure>> + Send + Sync>;
@@ -153,6 +156,7 @@ struct Driver<S> {
     forwards: PortForwards,
     log: Option<AbortHandle>,
     keys: Keys,
+    notifier: Notifier,
     /// The user wants to suspend.
     suspending: bool,
     /// The program that is to get the terminal.
@@ -168,6 +172,7 @@ impl<S: Surface> Driver<S> {
         let started = Instant::now();
         let size = surface.size()?;
         let now = Moment::new(&options.clock, started.elapsed());
+        let notify_by = options.notify;
         Ok(Self {
             surface,
             input,
@@ -183,6 +188,7 @@ impl<S: Surface> Driver<S> {
             forwards: PortForwards::default(),
             log: None,
             keys: Keys::default(),
+            notifier: Notifier::new(notify_by),
             suspending: false,
             handing_over: None,
             held: Vec::new(),
@@ -229,7 +235,7 @@ impl<S: Surface> Driver<S> {
                     Some(Err(_)) | None => return Ok(None),
                 },
                 Some(incoming) = self.receiver.recv() => self.receive(incoming)?,
-                () = alarm => {}
+                () = alarm => self.update(Msg::Tick)?,
                 Some(_) = self.tasks.join_next(), if !self.tasks.is_empty() => {}
                 Some(_) = self.requests.join_next(), if !self.requests.is_empty() => {}
             }
@@ -341,6 +347,7 @@ impl<S: Surface> Driver<S> {
             Incoming::Msg(msg) => self.update(msg),
             Incoming::Connected(connected) => self.start_engine(*connected),
             Incoming::CopyThrough(multiplexer, text) => self.copy_through(multiplexer, text),
+            Incoming::Notify(sequence) => self.surface.notify(&sequence),
         }
     }
 

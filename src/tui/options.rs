@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use serde::Deserialize;
 use tokio::sync::watch;
 
 use super::app::message::ConsoleRequest;
@@ -34,6 +35,26 @@ impl fmt::Debug for SimulatedConsole {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SimulatedConsole")
     }
+}
+
+/// By what the user is told something while they look elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, strum::EnumString, strum::VariantNames)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub(crate) enum NotifyBy {
+    /// By what the terminal knows.
+    #[default]
+    Auto,
+    Off,
+    Bell,
+    /// The sequence of iTerm2.
+    Osc9,
+    /// The sequence of rxvt-unicode.
+    Osc777,
+    /// The sequence of kitty.
+    Osc99,
+    /// The desktop's notification service.
+    Desktop,
 }
 
 /// How the dashboard looks and behaves.
@@ -70,6 +91,7 @@ pub struct TuiOptions {
     pub zone: Zone,
     /// Whether to capture the mouse at the start. While captured, the terminal's own text selection does not work.
     pub(crate) mouse: bool,
+    pub(crate) notify: NotifyBy,
     /// What is waited for while the credentials are fetched, such as a touch of a hardware key.
     pub(crate) waits: Option<watch::Receiver<String>>,
 }
@@ -97,6 +119,7 @@ impl TuiOptions {
             no_browser: false,
             zone: Zone::Local,
             mouse: true,
+            notify: NotifyBy::Auto,
             waits: None,
         }
     }

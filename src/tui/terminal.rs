@@ -52,6 +52,14 @@ pub trait Surface {
         Ok(())
     }
 
+    /// Writes the sequence of a notification, which moves no cursor and changes no cell.
+    ///
+    /// # Errors
+    /// Returns an error if the terminal cannot be written to.
+    fn notify(&mut self, _sequence: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Restores the terminal until [`Surface::resume`].
     fn leave(&mut self) {}
 
@@ -167,6 +175,10 @@ impl Surface for CrosstermSurface {
             queue!(self.backend, DisableMouseCapture)?;
         }
         self.flush()
+    }
+
+    fn notify(&mut self, sequence: &[u8]) -> io::Result<()> {
+        modes::write(sequence)
     }
 
     fn leave(&mut self) {

@@ -11,6 +11,7 @@ mod consoles;
 mod end;
 mod input;
 mod kinds;
+mod notifications;
 mod suspend;
 
 /// The modes while the dashboard is shown.

@@ -4,6 +4,7 @@ mod driver;
 mod hold;
 mod logs;
 mod main_screen;
+mod notifications;
 mod pages;
 mod random;
 mod screens;

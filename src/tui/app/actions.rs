@@ -49,6 +49,7 @@ pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Refresh => return refresh(model),
         Action::Theme => return next_theme(model),
         Action::Mouse => return toggle_mouse(model),
+        Action::Notify => toggle_notifications(model),
         Action::Suspend => return vec![Effect::Suspend],
         Action::Help => return open_screen(model, Screen::Help),
         Action::Health => return open_screen(model, Screen::Health),
@@ -253,6 +254,14 @@ fn toggle_mouse(model: &mut Model) -> Vec<Effect> {
     let text = if model.mouse { "mouse: the dashboard has it" } else { "mouse: the terminal has it" };
     model.notify(Severity::Info, text);
     vec![Effect::CaptureMouse(model.mouse)]
+}
+
+fn toggle_notifications(model: &mut Model) {
+    model.notifies = !model.notifies;
+    model.notify(
+        Severity::Info,
+        if model.notifies { "notifications are on" } else { "notifications are off" },
+    );
 }
 
 /// Closes the open screen; on the main screen and in the audit log, first clears the filter, else focuses the environments.

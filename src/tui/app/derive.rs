@@ -132,6 +132,7 @@ impl Derivation<'_> {
         row.is_deploying = environment.is_deploying();
         row.cost = self.cost(environment);
         row.problems = environment.problems();
+        row.failed_reset = environment.failed_reset.cloned();
         row
     }
 
@@ -175,6 +176,7 @@ impl Derivation<'_> {
             is_deploying: environment.is_deploying(),
             cost: self.cost(environment),
             problems: environment.problems(),
+            failed_reset: environment.failed_reset.cloned(),
             addresses: [Endpoint::App, Endpoint::Dashboard, Endpoint::Logs]
                 .map(|endpoint| (endpoint.as_str(), environment.address(endpoint, policy))),
             details: Box::new(Details {

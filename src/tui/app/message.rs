@@ -49,6 +49,8 @@ pub enum Msg {
     Mouse(MouseEvent),
     /// The terminal gained or lost the focus.
     Focus(bool),
+    /// Nothing but the time has changed.
+    Tick,
     /// The fleet was found and its engine runs.
     Connected {
         /// The fleet's name.
@@ -243,6 +245,8 @@ pub enum Effect {
     Refresh,
     /// Tell the engine whether the user is watching.
     Focus(bool),
+    /// Tell the user something while they look elsewhere. The parts are single lines without control characters.
+    Notify { title: String, text: String },
     /// Draw the next frame in full.
     Redraw,
     /// Capture the mouse, or leave it to the terminal.

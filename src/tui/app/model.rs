@@ -15,6 +15,7 @@ use super::form::Query;
 use super::history::History;
 use super::log_view::LogView;
 use super::message::Moment;
+use super::notifications::Notifications;
 use super::regions::{Content, Pane, Regions};
 use super::rows::{EnvironmentRow, PoolPane};
 use super::selection::Selection;
@@ -23,7 +24,7 @@ use crate::domain::{CloudError, EnvironmentId, Policy, RecordId};
 use crate::engine::{NextStep, Refusal};
 use crate::failure::Failure;
 use crate::tui::action::Context;
-use crate::tui::options::TuiOptions;
+use crate::tui::options::{NotifyBy, TuiOptions};
 use crate::tui::styles::Styles;
 
 /// How long a toast is shown.
@@ -158,6 +159,11 @@ pub struct Model {
     pub(crate) last_click: Option<Click>,
     /// Whether the mouse is captured.
     pub(crate) mouse: bool,
+    /// Whether the terminal has the focus; `None` if it has never said.
+    pub(crate) focused: Option<bool>,
+    /// Whether notifications are sent.
+    pub(crate) notifies: bool,
+    pub(crate) notifications: Notifications,
     /// The number of tasks and log streams so far.
     tasks: u64,
 }
@@ -166,7 +172,7 @@ impl Model {
     /// Returns the state before the connection.
     #[must_use]
     pub fn new(options: TuiOptions, size: Size, now: Moment) -> Self {
-        let mouse = options.mouse;
+        let (mouse, notifies) = (options.mouse, options.notify != NotifyBy::Off);
         let styles = Styles { theme: options.theme.clone(), glyphs: options.glyphs, zone: options.zone };
         let mut model = Self {
             options,
@@ -199,6 +205,9 @@ impl Model {
             select_when_listed: None,
             last_click: None,
             mouse,
+            focused: None,
+            notifies,
+            notifications: Notifications::default(),
             tasks: 0,
         };
         model.relayout();

@@ -15,7 +15,7 @@ const TOAST_MARGIN: Duration = Duration::from_millis(5);
 /// The time until the next visible change, by each clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct NextChange {
-    /// By the engine's clock: texts with a time in them.
+    /// By the engine's clock: texts with a time in them, and warnings.
     pub clock: Option<Duration>,
     /// In real time: toasts.
     pub(crate) real: Option<Duration>,
@@ -31,7 +31,7 @@ impl Model {
         let toasts = self.toasts.iter().filter_map(|toast| toast.until).min();
         let wait = |wait: Duration| wait.max(MIN_WAIT);
         NextChange {
-            clock: rows.into_iter().chain(age).chain(times).min().map(wait),
+            clock: rows.into_iter().chain(age).chain(times).chain(self.next_warning()).min().map(wait),
             real: toasts.map(|at| wait(at.saturating_sub(self.now.real) + TOAST_MARGIN)),
         }
     }

@@ -7,9 +7,11 @@ use chrono::{DateTime, Utc};
 
 use super::selection::{Rows, Selection};
 use crate::domain::cost::Cost;
+use crate::domain::deployment::{DeploymentState, DeploymentStatus};
 use crate::domain::environment::EnvironmentState;
 use crate::domain::health::Verdict;
 use crate::domain::progress::Progress;
+use crate::domain::record::LaunchFailure;
 use crate::domain::{
     Address, Database, DatabaseId, DatabaseState, Environment, EnvironmentId, Instance, Number, Phase,
     Record, RecordId, StatusClass,
@@ -40,6 +42,8 @@ pub struct EnvironmentRow {
     pub(crate) is_deploying: bool,
     pub(crate) cost: Option<Cost>,
     pub(crate) problems: Vec<String>,
+    /// The last reset that failed, until its database is deleted.
+    pub(crate) failed_reset: Option<LaunchFailure>,
     pub(crate) addresses: Addresses,
     pub(crate) details: Box<Details>,
 }
@@ -118,6 +122,14 @@ impl EnvironmentRow {
             (EnvironmentState::Starting, Some(phase)) => phase.as_str(),
             (state, _) => state.as_str(),
         }
+    }
+
+    /// Returns the last request to deploy anew: its time, its state, and what its instance says about it.
+    pub(crate) fn deployment(&self) -> Option<(DateTime<Utc>, DeploymentState, String)> {
+        let instance = self.details.instance.as_ref().filter(|_| self.phase == Some(Phase::Ready))?;
+        let request = self.details.record.deployment.as_ref()?;
+        let status = DeploymentStatus::new(request, instance.rollout.as_ref());
+        Some((request.at, status.state, status.detail.map(ToString::to_string).unwrap_or_default()))
     }
 
     /// Returns why nothing can be deployed to it now.

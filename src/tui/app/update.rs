@@ -18,7 +18,9 @@ use crate::tui::format;
 
 /// Applies a message to the model; returns the effects for the driver to run.
 pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
-    let effects = apply(model, msg);
+    let is_observation = matches!(msg, Msg::Engine(Event::World(_)));
+    let mut effects = apply(model, msg);
+    effects.extend(model.news(is_observation));
     // A toast or a notice takes a row from the panes, so any message can push the selection out of view.
     model.keep_in_view();
     effects
@@ -43,7 +45,11 @@ fn apply(model: &mut Model, msg: Msg) -> Vec<Effect> {
     match msg {
         Msg::Key(key) => return input::key(model, key),
         Msg::Mouse(mouse) => return input::mouse(model, mouse),
-        Msg::Focus(focused) => return vec![Effect::Focus(focused)],
+        Msg::Focus(focused) => {
+            model.focused = Some(focused);
+            return vec![Effect::Focus(focused)];
+        }
+        Msg::Tick => {}
         Msg::OpenFailed(url) => return opening::show_url(model, url),
         Msg::Copied(text, copied) => opening::copied(model, &text, copied),
         Msg::CannotSuspend => {

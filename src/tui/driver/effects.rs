@@ -12,6 +12,7 @@ use crate::domain::history::{MAX_EVENTS, Reading};
 use crate::engine;
 use crate::failure::Failure;
 use crate::tui::app::message::{Copied, Effect, ForwardRequest, HoldRequest, HoldTarget, Msg, Multiplexer};
+use crate::tui::notifier::Sending;
 use crate::tui::terminal::Surface;
 use crate::tui::{account, clipboard};
 
@@ -39,6 +40,7 @@ impl<S: Surface> Driver<S> {
             Effect::Redraw => self.surface.invalidate()?,
             Effect::Copy(text) => self.copy(text)?,
             Effect::CaptureMouse(captured) => self.surface.capture_mouse(captured)?,
+            Effect::Notify { title, text } => self.notify(&title, &text)?,
             Effect::Suspend => self.suspending = true,
             Effect::HandOver(request) => self.handing_over = Some(request),
             Effect::Connect => {
@@ -128,6 +130,22 @@ impl<S: Surface> Driver<S> {
     pub(super) fn copy_through(&mut self, multiplexer: Multiplexer, text: String) -> io::Result<()> {
         self.surface.copy(&text)?;
         self.update(Msg::Copied(text, Copied::SentThrough(multiplexer)))
+    }
+
+    /// Sends a notification, if it can, at once.
+    fn notify(&mut self, title: &str, text: &str) -> io::Result<()> {
+        match self.notifier.send(title, text) {
+            Sending::Sequence(sequence) => self.surface.notify(&sequence),
+            Sending::Later(sending) => {
+                let sender = self.sender.clone();
+                self.tasks.spawn(async move {
+                    if let Some(sequence) = sending.await {
+                        let _ = sender.send(Incoming::Notify(sequence)).await;
+                    }
+                });
+                Ok(())
+            }
+        }
     }
 
     /// Sends a user's request to the engine.
