@@ -25,6 +25,7 @@ pub(crate) mod model;
 pub(crate) mod open_pages;
 pub(crate) mod opening;
 pub(crate) mod pages;
+pub(crate) mod presenter;
 pub(crate) mod redraw;
 pub(crate) mod regions;
 pub(crate) mod rows;

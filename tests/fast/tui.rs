@@ -5,6 +5,7 @@ mod hold;
 mod logs;
 mod main_screen;
 mod pages;
+mod presenter;
 mod random;
 mod screens;
 mod update;
