@@ -223,7 +223,7 @@ pub(crate) static ACTIONS: &[Entry] = {
         entry(Action::Present, "present", &["F"], "present", "Show one environment at a time in large letters, without costs and addresses; again: leave", View, PRESENTABLE),
         entry(Action::PreviousShown, "previous-environment", &["left", "h"], "previous", "Show the previous environment in presenter mode", View, PRESENTER).hint(80),
         entry(Action::NextShown, "next-environment", &["right", "l"], "next", "Show the next environment in presenter mode", View, PRESENTER).hint(85),
-        entry(Action::Cycle, "cycle", &["space"], "cycle", "Show the next environment every 15 seconds in presenter mode, or stop", View, PRESENTER).hint(75),
+        entry(Action::Cycle, "cycle", &["space"], "cycle", "Show the next environment every 15 seconds in presenter mode, or stop", View, PRESENTER).hint(83),
         entry(Action::Images, "images", &["i"], "images", "Show the images and the pipelines that build them", View, MAIN).hint(16),
         entry(Action::Health, "health", &["!"], "health", "Show the fleet's problems and the steps the engine refused", View, MAIN).hint(18),
         entry(Action::Theme, "theme", &["t"], "theme", "Switch to the next theme", View, ANY),

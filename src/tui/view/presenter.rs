@@ -142,7 +142,11 @@ impl<'a> Text<'a> {
                 styles.span("text", &service.tag),
             ];
             if let Some(digest) = &service.digest {
-                spans.push(styles.span("text.muted", pad(&service.tag, tags) + digest));
+                let digest = pad(&service.tag, tags) + digest;
+                // A part of a digest says nothing.
+                if spans.iter().map(Span::width).sum::<usize>() + text::width(&digest) <= self.value_width() {
+                    spans.push(styles.span("text.muted", digest));
+                }
             }
             lines.push(self.line(name(lines.len()), spans));
         }

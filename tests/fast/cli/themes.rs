@@ -3,6 +3,7 @@
 use std::fs;
 
 use rstest::rstest;
+use serde_json::{Value, json};
 
 use super::harness::run_binary;
 
@@ -30,10 +31,11 @@ fn preview_without_a_terminal_has_no_colours() {
     let run = run_binary(&["themes", "own"], home.path()).ok();
     assert!(!run.out.contains('\u{1b}'), "{}", run.out);
     insta::assert_snapshot!("theme_own_text", run.out);
-    let json = run_binary(&["themes", "own", "--json"], home.path()).ok().pretty_json();
-    let ready =
-        json.split("\"role\": \"state.ready\"").nth(0).unwrap().lines().rev().take(4).collect::<String>();
-    assert!(ready.contains("\"fg\": \"#00ff00\""), "{json}");
+    let printed = run_binary(&["themes", "own", "--json"], home.path()).ok().pretty_json();
+    let document: Value = serde_json::from_str(&printed).unwrap();
+    let roles = document["roles"].as_array().unwrap();
+    let ready = roles.iter().find(|role| role["role"] == "state.ready").unwrap();
+    assert_eq!(*ready, json!({ "role": "state.ready", "fg": "#00ff00", "bg": null, "modifiers": [] }));
 }
 
 #[rstest]

@@ -22,7 +22,7 @@ const URL: &str = "https://checkout-fix.dev.example.org/";
 /// The sample fleet, whose environments are reached by their names.
 fn named() -> World {
     let mut world = world();
-    world.fleet.policy.url_app = "https://{name}.dev.example.org/".to_owned();
+    "https://{name}.dev.example.org/".clone_into(&mut world.fleet.policy.url_app);
     world
 }
 
@@ -70,8 +70,7 @@ fn scan(buf: &Buffer, light_terminal: bool) -> Option<String> {
             _ => bg,
         }
     };
-    let mut image =
-        rqrr::PreparedImage::prepare_from_greyscale(width * SCALE, height * 2 * SCALE, |x, y| pixel(x, y));
+    let mut image = rqrr::PreparedImage::prepare_from_greyscale(width * SCALE, height * 2 * SCALE, pixel);
     image.detect_grids().iter().find_map(|grid| grid.decode().ok()).map(|(_, content)| content)
 }
 
@@ -109,7 +108,7 @@ fn card_of_other_states(#[case] key: &str, #[case] name: &str) {
 fn qr_code_has_the_link(#[case] theme: &str, #[case] ascii: bool, #[case] size: (u16, u16)) {
     let model = presenting(named(), theme, ascii, size);
     assert_eq!(scan(&draw(&model), false).as_deref(), Some(URL), "{}", screen(&model));
-    assert!(screen(&model).contains(URL));
+    assert!(size.0 < 100 || screen(&model).contains(URL), "{}", screen(&model));
 }
 
 /// Colours of their own make the code dark on light on any terminal; a theme without colours needs to know which terminal it is.
@@ -135,7 +134,7 @@ fn qr_code_is_not_inverted_on_a_light_terminal(#[case] theme: &str, #[case] told
 #[case::address_in_a_query("http://{name}.example.org/?at={ip}", "10.20.4.12")]
 fn addresses_are_left_out(#[case] template: &str, #[case] address: &str) {
     let mut world = world();
-    world.fleet.policy.url_app = template.to_owned();
+    template.clone_into(&mut world.fleet.policy.url_app);
     world.records.items[4].note = Some("broken on 10.20.4.12, see 10.20.4.99:8080.".into());
     for size in SIZES {
         let model = presenting(world.clone(), "ansi", false, size);
@@ -211,7 +210,7 @@ fn keys_go_through_what_is_not_ending_in_the_order_of_the_table() {
 #[test]
 fn filter_and_sort_order_of_the_table_apply() {
     let mut model = model(80, 24);
-    press(&mut model, &["C", "/", "a", "m", "y", "enter", "F"]);
+    press(&mut model, &["C", "/", "a", "m", "y", "enter", "home", "F"]);
     assert_eq!(shown(&model), "kyc-redesign");
     assert!(screen(&model).contains("1 of 2"), "{}", screen(&model));
     press(&mut model, &["right"]);
