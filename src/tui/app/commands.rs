@@ -40,6 +40,11 @@ pub(crate) struct PaletteRow {
 }
 
 impl Model {
+    /// Whether the screen can be filtered.
+    fn has_filter(&self) -> bool {
+        matches!(self.screen, Screen::Main | Screen::Help | Screen::Activity(_))
+    }
+
     /// Returns why an action is disabled now; `None` if it is enabled.
     pub(crate) fn disabled_reason(&self, action: Action) -> Option<&'static str> {
         let entry = action.entry();
@@ -49,9 +54,7 @@ impl Model {
         if entry.mutates && (self.connection != Connection::Up || self.fleet_view.is_none()) {
             return Some("not connected yet");
         }
-        if action == Action::Filter
-            && !matches!(self.screen, Screen::Main | Screen::Help | Screen::Activity(_))
-        {
+        if action == Action::Filter && !self.has_filter() {
             return Some("there is nothing to filter here");
         }
         if action == Action::Suspend && cfg!(not(unix)) {
@@ -140,9 +143,7 @@ impl Model {
             .iter()
             .filter(|entry| entry.hint_priority > 0 && entry.contexts.contains(&context))
             .filter(|entry| entry.action != Action::Back || !hides_back)
-            .filter(|entry| {
-                entry.action != Action::Filter || matches!(self.screen, Screen::Main | Screen::Help)
-            })
+            .filter(|entry| entry.action != Action::Filter || self.has_filter())
             .filter(|entry| connected || WITHOUT_CONNECTION.contains(&entry.action))
             .map(|entry| Hint {
                 action: entry.action,

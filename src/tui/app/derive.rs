@@ -6,7 +6,9 @@ use chrono::{DateTime, Utc};
 
 use super::environments::EarlierRows;
 use super::model::Model;
-use super::rows::{Details, EnvironmentRow, PoolRow, PoolStatus, ResetRow, TimeLeft, old_database_of};
+use super::rows::{
+    Details, EnvironmentRow, PoolRow, PoolStatus, ResetRow, TimeLeft, old_database_of, short_name,
+};
 use crate::domain::cost::{self, Cost};
 use crate::domain::environment::EnvironmentState;
 use crate::domain::health;
@@ -280,8 +282,7 @@ impl Derivation<'_> {
             | DatabaseState::Deleting
             | DatabaseState::Claimed => database.status.to_string(),
         };
-        let name = database.id.as_str().trim_start_matches("hatchery-").to_owned();
-        PoolRow { number: database.number, name, state, progress, info }
+        PoolRow { number: database.number, name: short_name(database), state, progress, info }
     }
 }
 

@@ -156,6 +156,11 @@ pub(crate) struct PoolRow {
     pub(crate) info: String,
 }
 
+/// Returns a database's id without the common prefix, such as `dev-14`.
+pub(crate) fn short_name(database: &Database) -> String {
+    database.id.as_str().trim_start_matches("hatchery-").to_owned()
+}
+
 /// What is derived from the world about the pool and the fleet.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PoolStatus {

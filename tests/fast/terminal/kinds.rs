@@ -19,7 +19,7 @@ fn terminal_without_unicode_gets_ascii(#[case] environment: &[(&str, &str)]) {
     terminal.send_keys("i");
     terminal.wait_until_gone("checkout-fix");
     terminal.send_keys(":");
-    terminal.wait_for("suspend");
+    terminal.wait_for("Move half a page up");
     terminal.send_keys("\x03");
     assert_eq!(terminal.wait_for_end(), Exit::Code(0));
     let raw = terminal.raw();
@@ -75,7 +75,7 @@ fn sequences_leave_no_remnants(#[case] sequence: &str) {
     let empty = tempfile::tempdir().unwrap();
     let mut terminal = demo(empty.path(), &["--speed", "0.1"], &[]);
     terminal.send_keys("l");
-    terminal.wait_for("Launch an environment");
+    terminal.wait_for("Move half a page up");
     terminal.send_keys("ab");
     terminal.wait_for(" ab ");
     let row = |terminal: &Terminal| {

@@ -246,7 +246,7 @@ fn comparison(#[case] name: &str, #[case] width: u16, #[case] height: u16) {
 
 #[test]
 fn help_and_palette() {
-    let mut model = model(100, 75);
+    let mut model = model(100, 100);
     press(&mut model, &["?"]);
     assert_snapshot!("help", screen(&model));
     press(&mut model, &["esc", ":"]);

@@ -13,11 +13,12 @@ use crate::domain::cost::{self, HOURS_PER_MONTH};
 use crate::domain::format::format_duration;
 use crate::domain::health::Level;
 use crate::domain::history::{Buckets, FreeHistory, Hits};
+use crate::domain::replacement::DatabaseUsers;
 use crate::domain::text::sanitize;
-use crate::domain::{Database, DatabaseState, Number};
+use crate::domain::{Database, DatabaseState, Number, Pool};
 use crate::tui::app::history::PoolPast;
 use crate::tui::app::model::Model;
-use crate::tui::app::rows::PoolRow;
+use crate::tui::app::rows::{PoolRow, short_name};
 use crate::tui::format;
 use crate::tui::text;
 use crate::tui::widgets::table::Column;
@@ -57,7 +58,10 @@ fn summary(page: &mut Page<'_>, model: &Model) {
     if !model.databases_complete() {
         return page.no_value("Free", model.no_databases());
     }
-    let count = |state| status.rows.iter().filter(|row| row.state == state).count();
+    let count = |state| match state {
+        DatabaseState::Claimed => status.claimed,
+        _ => status.rows.iter().filter(|row| row.state == state).count(),
+    };
     let states = [
         DatabaseState::Creating,
         DatabaseState::Stale,
@@ -154,14 +158,15 @@ fn refused(page: &mut Page<'_>, model: &Model) {
 fn databases(page: &mut Page<'_>, model: &Model) {
     page.heading("Databases");
     let Some(view) = &model.fleet_view else { return };
-    if model.pool.status.rows.is_empty() {
+    let claimed = claimed(model);
+    let all = || model.pool.status.rows.iter().chain(&claimed);
+    if all().next().is_none() {
         return page.paragraph((page.styles.glyphs.empty, "text.muted"), "text.muted", model.no_databases());
     }
     let now = model.aws_now();
     let by_number: HashMap<Number, &Database> =
         view.world.databases.iter().map(|database| (database.number, database)).collect();
-    let name =
-        model.pool.status.rows.iter().map(|row| text::width(&row.name)).max().unwrap_or(0).clamp(6, 24);
+    let name = all().map(|row| text::width(&row.name)).max().unwrap_or(0).clamp(6, 24);
     let column = |title, min, max, priority| Column { title, min, max, alignment: Alignment::Left, priority };
     let right = |column| Column { alignment: Alignment::Right, ..column };
     let columns = [
@@ -172,10 +177,36 @@ fn databases(page: &mut Page<'_>, model: &Model) {
         right(column("RESTORE", 7, 8, 1)),
         column("", 8, usize::MAX, 4),
     ];
-    let rows =
-        model.pool.status.rows.iter().map(|row| cells(page, row, by_number.get(&row.number).copied(), now));
-    let rows: Vec<_> = rows.collect();
+    let rows: Vec<_> = all().map(|row| cells(page, row, by_number.get(&row.number).copied(), now)).collect();
     page.table(&columns, rows);
+}
+
+/// Returns the databases that environments have or will have, which the pane of the pool only counts.
+fn claimed(model: &Model) -> Vec<PoolRow> {
+    let Some(view) = &model.fleet_view else { return Vec::new() };
+    let users = DatabaseUsers::new(&view.world);
+    let names: HashMap<_, _> =
+        model.environments.all().iter().map(|row| (&row.id, row.name.as_str())).collect();
+    let row = |database: &Database| {
+        let user = users.of(database);
+        let used = match (user.and_then(|id| names.get(id)), user) {
+            (Some(name), _) => format!("used by {name}"),
+            (None, Some(id)) => format!("claimed by {id}"),
+            (None, None) => "being retired".to_owned(),
+        };
+        PoolRow {
+            number: database.number,
+            name: short_name(database),
+            state: DatabaseState::Claimed,
+            progress: None,
+            info: [Some(used), database.hydration.describe()]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join(", "),
+        }
+    };
+    Pool::new(&view.world).in_state(DatabaseState::Claimed).map(row).collect()
 }
 
 fn cells(
