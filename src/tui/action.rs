@@ -220,7 +220,7 @@ pub(crate) static ACTIONS: &[Entry] = {
         entry(Action::Refresh, "refresh", &["r"], "refresh", "Refresh now; reconnect after a failure", View, ONE).hint(15),
         entry(Action::PoolPage, "pool", &["P"], "pool", "Show the pool: its databases, its history, and what the engine does next", View, PAGES).hint(12),
         entry(Action::ActivityPage, "activity", &["a"], "activity", "Show the audit log of the last days, with each change", View, PAGES).hint(11),
-        entry(Action::Present, "present", &["F"], "present", "Show one environment at a time in large letters, without costs and addresses; again: leave", View, PRESENTABLE),
+        entry(Action::Present, "present", &["F"], "present", "Show one environment at a time in large letters, for a standup; again: leave", View, PRESENTABLE),
         entry(Action::PreviousShown, "previous-environment", &["left", "h"], "previous", "Show the previous environment in presenter mode", View, PRESENTER).hint(80),
         entry(Action::NextShown, "next-environment", &["right", "l"], "next", "Show the next environment in presenter mode", View, PRESENTER).hint(85),
         entry(Action::Cycle, "cycle", &["space"], "cycle", "Show the next environment every 15 seconds in presenter mode, or stop", View, PRESENTER).hint(83),
