@@ -22,7 +22,9 @@ const NAME: usize = 11;
 const MIN_TEXT: u16 = 34;
 const GAP: u16 = 3;
 
+/// The greatest width of a progress bar, and the width of the percentage behind it.
 const BAR: usize = 18;
+const PERCENT: usize = 5;
 
 /// The most rows of a note and of a link.
 const MAX_NOTE: usize = 3;
@@ -117,14 +119,14 @@ impl<'a> Text<'a> {
         let (glyph, role) = styles.state(row.state);
         let mut state = vec![styles.span(role, format!("{glyph} {}", row.status()))];
         if let Some(progress) = row.progress {
+            let room = self.value_width().saturating_sub(state[0].width() + 2 + PERCENT);
             state.push(Span::raw("  "));
-            state.extend(styles.bar(progress.ratio, BAR));
+            state.extend(styles.bar(progress.ratio, BAR.min(room)));
         }
-        vec![
-            self.line("Owner", vec![styles.span("text.strong", &row.owner)]),
-            self.line("State", state),
-            self.line("Time left", vec![styles.span("text", &card.left)]),
-        ]
+        let mut facts =
+            vec![self.line("Owner", vec![styles.span("text.strong", &row.owner)]), self.line("State", state)];
+        facts.extend(self.wrapped("Time left", "text", &card.left, 2));
+        facts
     }
 
     /// Returns at most `room` lines, at least one.

@@ -44,6 +44,18 @@ fn shown(model: &Model) -> String {
     model.current().map(|row| row.name.clone()).unwrap_or_default()
 }
 
+/// Beside a QR code there are few columns.
+#[test]
+fn progress_and_times_are_not_cut() {
+    let mut world = named();
+    world.records.items[5].expires_at = Some("2026-03-12T18:30:00Z".parse().unwrap());
+    let mut model = presenting(world, "ansi", false, (80, 24));
+    press(&mut model, &["right"]);
+    let shown = screen(&model);
+    assert!(shown.contains("◐ images") && shown.contains("% ") && shown.contains("█▀▀▀▀▀█"), "{shown}");
+    assert!(shown.contains("18:30") && !shown.contains('…'), "{shown}");
+}
+
 /// What a phone reads from the screen: cells become pixels as a terminal with these colours draws them.
 fn scan(buf: &Buffer, light_terminal: bool) -> Option<String> {
     const SCALE: usize = 4;
