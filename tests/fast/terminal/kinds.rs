@@ -75,7 +75,7 @@ fn sequences_leave_no_remnants(#[case] sequence: &str) {
     let empty = tempfile::tempdir().unwrap();
     let mut terminal = demo(empty.path(), &["--speed", "0.1"], &[]);
     terminal.send_keys("l");
-    terminal.wait_for("Move half a page up");
+    terminal.wait_for("Launch an environment");
     terminal.send_keys("ab");
     terminal.wait_for(" ab ");
     let row = |terminal: &Terminal| {
