@@ -51,6 +51,7 @@ mod shell;
 mod stack;
 mod table;
 mod terminate;
+mod themes;
 mod wait;
 
 pub use console::Console;
@@ -106,6 +107,11 @@ enum Headless {
     Fleet(fleet::FleetCommand),
     /// Print the CloudFormation template of a fleet
     Stack(stack::StackArgs),
+    /// List the themes of the dashboard, or preview one
+    Themes {
+        /// Theme to preview
+        name: Option<String>,
+    },
     /// Print a completion script for a shell
     Completions {
         /// Shell that runs the script
@@ -241,6 +247,7 @@ impl Headless {
                 | OnFleet::Open(_),
             )
             | Self::Stack(_)
+            | Self::Themes { .. }
             | Self::Completions { .. }
             | Self::Man => false,
         }
@@ -354,6 +361,7 @@ async fn run_headless(command: Headless, session: &Session) -> Result<ExitCode, 
         }
         Headless::Fleet(command) => fleet::run(command, session).await?,
         Headless::Stack(args) => stack::run(&args, &session.console)?,
+        Headless::Themes { name } => themes::run(name.as_deref(), session)?,
         Headless::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "hatchery", &mut script);

@@ -5,14 +5,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::ser::Formatter;
 
+use super::options::has_no_color;
 use crate::domain::text;
 use crate::failure::{Failure, Kind};
 
 /// Where a command reads answers from and writes results to.
+#[allow(clippy::struct_excessive_bools)] // independent properties of its streams
 pub struct Console {
     json: bool,
     interactive: bool,
     rewrites_lines: bool,
+    colors: bool,
     input: Arc<Mutex<Box<dyn BufRead + Send>>>,
     out: Mutex<Box<dyn Write + Send>>,
     err: Mutex<Box<dyn Write + Send>>,
@@ -25,6 +28,9 @@ impl Console {
             json,
             interactive: io::stdin().is_terminal() && err_is_terminal,
             rewrites_lines: err_is_terminal,
+            colors: io::stdout().is_terminal()
+                && !has_no_color()
+                && std::env::var_os("TERM").is_none_or(|term| term != "dumb"),
             input: Arc::new(Mutex::new(Box::new(io::BufReader::new(io::stdin())))),
             out: Mutex::new(Box::new(io::stdout())),
             err: Mutex::new(Box::new(io::stderr())),
@@ -42,6 +48,7 @@ impl Console {
             json: false,
             interactive: input.is_some(),
             rewrites_lines: false,
+            colors: false,
             input: Arc::new(Mutex::new(Box::new(io::Cursor::new(input.unwrap_or_default().to_owned())))),
             out: Mutex::new(Box::new(out)),
             err: Mutex::new(Box::new(err)),
@@ -59,6 +66,11 @@ impl Console {
     /// Whether a user is there to answer a question.
     pub(crate) fn is_interactive(&self) -> bool {
         self.interactive
+    }
+
+    /// Whether standard output is a terminal that shows colours to a user who wants them.
+    pub(crate) fn has_colors(&self) -> bool {
+        self.colors
     }
 
     /// Writes text to standard output. Exits the process if the reader has closed the pipe, as in `hatchery ls | head -1`.

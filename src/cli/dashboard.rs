@@ -6,11 +6,10 @@ use std::time::Duration;
 use super::context::Session;
 use super::options::GlobalOptions;
 use crate::clock::Clock;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::failure::{Failure, Kind};
 use crate::tui::keymap::Keymap;
 use crate::tui::locale;
-use crate::tui::theme::Themes;
 use crate::tui::{self, Connected, TuiOptions, glyphs};
 
 /// Default poll interval at rest. At this rate 100 dashboards use less than a quarter of an account's request rate.
@@ -61,15 +60,15 @@ pub(super) fn tui_options(
     user: &str,
 ) -> Result<TuiOptions, Failure> {
     let mut options = TuiOptions::new(clock, user);
-    options.themes = Themes::load(config::folder().map(|folder| folder.join("themes")).as_deref())?;
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    options.choose_theme(flags.theme.as_deref().or(config.theme.as_deref()), no_color)?;
+    (options.themes, options.theme) = flags.themes(config)?;
+    let variable = |name: &str| std::env::var(name).ok();
+    options.light_terminal = locale::has_light_background(variable) == Some(true);
     let keys = config
         .keys
         .iter()
         .map(|(action, keys)| (action.clone(), keys.all().into_iter().map(str::to_owned).collect()));
     options.keymap = Keymap::new(&keys.collect())?;
-    if config.ascii.unwrap_or_else(|| locale::is_ascii_only(|name| std::env::var(name).ok())) {
+    if config.ascii.unwrap_or_else(|| locale::is_ascii_only(variable)) {
         options.glyphs = glyphs::ASCII;
     }
     options.mouse = config.mouse.unwrap_or(true) && !flags.no_mouse;

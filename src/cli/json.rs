@@ -26,11 +26,13 @@ use crate::stack::Parameter;
 mod deployments;
 mod fleets;
 mod reset;
+mod themes;
 mod version;
 
 pub(crate) use deployments::{diff, redeployed};
 pub(crate) use fleets::{changed_settings, created_fleet, fleet, fleets, removed_fleet};
 pub(crate) use reset::{ResetBody, reset};
+pub(crate) use themes::{theme, themes};
 pub(crate) use version::VERSION;
 
 use deployments::DeploymentBody;

@@ -7,9 +7,11 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser as _};
 use strum::VariantNames as _;
 
+use crate::config::{self, Config};
 use crate::domain::format;
 use crate::failure::{Failure, Kind};
-use crate::tui::{NotifyBy, Zone};
+use crate::tui::theme::{Theme, Themes};
+use crate::tui::{NotifyBy, Zone, locale};
 
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
@@ -69,6 +71,26 @@ impl GlobalOptions {
         if self.utc { chrono_tz::UTC.into() } else { own }
     }
 
+    /// Returns all themes, and the one to use: that of the flag, else of the configuration, else the default. `auto` is chosen by the
+    /// terminal's background, unless a theme has that name.
+    ///
+    /// # Errors
+    /// Returns a usage failure if a file is not a valid theme, or if there is no theme of the chosen name.
+    pub(crate) fn themes(&self, config: &Config) -> Result<(Themes, Theme), Failure> {
+        let themes = Themes::load(config::folder().map(|folder| folder.join("themes")).as_deref())?;
+        let variable = |name: &str| std::env::var(name).ok();
+        let no_color = has_no_color();
+        let name = self.theme.as_deref().or(config.theme.as_deref());
+        let name = match name {
+            Some("auto") if themes.find("auto").is_err() => {
+                (!no_color).then(|| locale::automatic_theme(variable))
+            }
+            name => name,
+        };
+        let theme = themes.choose(name, no_color)?;
+        Ok((themes, theme))
+    }
+
     /// An empty `HATCHERY_FLEET` is none, whereas an empty `--fleet` is a mistake.
     pub(crate) fn without_empty_environment(mut self) -> Self {
         if std::env::var_os("HATCHERY_FLEET").is_some_and(|name| name.is_empty()) {
@@ -92,6 +114,11 @@ impl GlobalOptions {
 
 fn notify_by() -> impl TypedValueParser<Value = NotifyBy> {
     PossibleValuesParser::new(NotifyBy::VARIANTS).try_map(|text| text.parse())
+}
+
+/// Whether the user wants no colours. <https://no-color.org>
+pub(crate) fn has_no_color() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
 /// Parses the duration of an option. The error does not repeat the text, because clap's message contains it.

@@ -23,6 +23,10 @@ pub(crate) enum Action {
     Health,
     PoolPage,
     ActivityPage,
+    Present,
+    NextShown,
+    PreviousShown,
+    Cycle,
     Images,
     Filter,
     Mine,
@@ -78,10 +82,13 @@ pub(crate) enum Context {
     Activity,
     /// Help, health, images, the pool and comparisons.
     Page,
+    /// One environment for a standup.
+    Presenter,
 }
 
 impl Context {
-    pub(crate) const ALL: [Self; 5] = [Self::Main, Self::Details, Self::Logs, Self::Activity, Self::Page];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Main, Self::Details, Self::Logs, Self::Activity, Self::Page, Self::Presenter];
 }
 
 /// The section of the help that lists an action.
@@ -135,6 +142,11 @@ const ONE: &[Context] = &[Context::Main, Context::Details];
 const PAGES: &[Context] = &[Context::Main, Context::Activity, Context::Page];
 /// All but the log, which has many keys of its own.
 const SCREENS: &[Context] = &[Context::Main, Context::Details, Context::Activity, Context::Page];
+const PRESENTER: &[Context] = &[Context::Presenter];
+/// All but presenter mode, which has no key that starts something.
+const WORK: &[Context] = &[Context::Main, Context::Details, Context::Logs, Context::Activity, Context::Page];
+const PRESENTABLE: &[Context] =
+    &[Context::Main, Context::Details, Context::Activity, Context::Page, Context::Presenter];
 const ANY: &[Context] = &Context::ALL;
 
 const fn entry(
@@ -211,6 +223,10 @@ pub(crate) static ACTIONS: &[Entry] = {
         entry(Action::Refresh, "refresh", &["r"], "refresh", "Refresh now; reconnect after a failure", View, ONE).hint(15),
         entry(Action::PoolPage, "pool", &["P"], "pool", "Show the pool: its databases, its history, and what the engine does next", View, PAGES).hint(12),
         entry(Action::ActivityPage, "activity", &["a"], "activity", "Show the audit log of the last days, with each change", View, PAGES).hint(11),
+        entry(Action::Present, "present", &["F"], "present", "Show one environment at a time in large letters, for a standup; again: leave", View, PRESENTABLE),
+        entry(Action::PreviousShown, "previous-environment", &["left", "h"], "previous", "Show the previous environment in presenter mode", View, PRESENTER).hint(80),
+        entry(Action::NextShown, "next-environment", &["right", "l"], "next", "Show the next environment in presenter mode", View, PRESENTER).hint(85),
+        entry(Action::Cycle, "cycle", &["space"], "cycle", "Show the next environment every 15 seconds in presenter mode, or stop", View, PRESENTER).hint(83),
         entry(Action::Images, "images", &["i"], "images", "Show the images and the pipelines that build them", View, MAIN).hint(16),
         entry(Action::Health, "health", &["!"], "health", "Show the fleet's problems and the steps the engine refused", View, MAIN).hint(34),
         entry(Action::Theme, "theme", &["t"], "theme", "Switch to the next theme", View, ANY),
@@ -224,7 +240,7 @@ pub(crate) static ACTIONS: &[Entry] = {
         entry(Action::Bottom, "bottom", &["end", "G"], "bottom", "Go to the bottom", Move, ANY),
         entry(Action::NextPane, "next-pane", &["tab"], "pane", "Go to the next pane", Move, MAIN).hint(10),
         entry(Action::PreviousPane, "previous-pane", &["backtab"], "pane", "Go to the previous pane", Move, MAIN),
-        entry(Action::Palette, "palette", &[":"], "commands", "Find a command by name", General, ANY).hint(55),
+        entry(Action::Palette, "palette", &[":"], "commands", "Find a command by name", General, WORK).hint(55),
         entry(Action::Help, "help", &["?"], "help", "Show all keys", General, ANY).hint(95),
         entry(Action::Back, "back", &["esc"], "back", "Close the screen or dialog; clear the filter", General, ANY).hint(93),
         entry(Action::Suspend, "suspend", &["ctrl-z"], "suspend", "Suspend hatchery; the shell's command fg continues it", General, ANY),

@@ -1,4 +1,4 @@
-//! What the environment says about the characters of the terminal.
+//! What the environment says about the characters and the background of the terminal.
 
 /// Whether the terminal shows ASCII only: the console of Linux has a font without most symbols, a dumb terminal may have any, and a locale
 /// of another encoding than UTF-8 shows the bytes of UTF-8 as other characters. A locale that is not set says nothing, because SSH and
@@ -20,11 +20,65 @@ fn is_utf8(locale: &str) -> bool {
     encoding.replace('-', "").eq_ignore_ascii_case("utf8")
 }
 
+/// Whether the terminal has a light background, by `COLORFGBG`; `None` if that is not set. Some terminals set it to the numbers of
+/// their colours, such as `0;15` or `0;default;15`, of which the last is the background's. The terminal itself is not asked, because one that does not
+/// answer would have to be waited for.
+pub(crate) fn has_light_background(variable: impl Fn(&str) -> Option<String>) -> Option<bool> {
+    let colors = variable("COLORFGBG")?;
+    let (_, background) = colors.rsplit_once(';')?;
+    match background.parse::<u8>().ok()? {
+        0..=6 | 8 => Some(false),
+        7 | 9..=15 => Some(true),
+        _ => None,
+    }
+}
+
+/// Returns the theme for the setting `auto`: the one for the terminal's background, or `ansi`, which suits both, if that is not known or the terminal
+/// does not say that it has 24-bit colours.
+pub(crate) fn automatic_theme(variable: impl Fn(&str) -> Option<String>) -> &'static str {
+    let has_true_color = matches!(variable("COLORTERM").as_deref(), Some("truecolor" | "24bit"));
+    match has_light_background(variable) {
+        Some(true) if has_true_color => "light",
+        Some(false) if has_true_color => "dark",
+        _ => "ansi",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    #[rstest]
+    #[case::unset(None, None)]
+    #[case::dark(Some("15;0"), Some(false))]
+    #[case::light(Some("0;15"), Some(true))]
+    #[case::grey(Some("0;7"), Some(true))]
+    #[case::dark_grey(Some("7;8"), Some(false))]
+    #[case::rxvt(Some("0;default;15"), Some(true))]
+    #[case::default(Some("15;default"), None)]
+    #[case::not_a_colour(Some("0;16"), None)]
+    #[case::one_number(Some("15"), None)]
+    #[case::empty(Some(""), None)]
+    fn background_by_environment(#[case] value: Option<&str>, #[case] light: Option<bool>) {
+        let find = |name: &str| value.filter(|_| name == "COLORFGBG").map(str::to_owned);
+        assert_eq!(has_light_background(find), light);
+    }
+
+    #[rstest]
+    #[case("0;15", "truecolor", "light")]
+    #[case("15;0", "24bit", "dark")]
+    #[case("15;0", "", "ansi")]
+    #[case("", "truecolor", "ansi")]
+    fn automatic_theme_by_environment(#[case] background: &str, #[case] depth: &str, #[case] theme: &str) {
+        let find = |name: &str| match name {
+            "COLORFGBG" => Some(background.to_owned()),
+            "COLORTERM" => Some(depth.to_owned()),
+            _ => None,
+        };
+        assert_eq!(automatic_theme(find), theme);
+    }
 
     #[rstest]
     #[case::nothing_set(&[], false)]

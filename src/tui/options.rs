@@ -79,6 +79,8 @@ pub struct TuiOptions {
     /// The initial theme; see [`TuiOptions::choose_theme`].
     pub(crate) theme: Theme,
     pub(crate) keymap: Keymap,
+    /// Whether the terminal is known to have a light background; see [`super::locale::has_light_background`].
+    pub light_terminal: bool,
     /// The symbols: Unicode or ASCII.
     pub glyphs: Glyphs,
     /// The owner of what this dashboard launches, and the owner who may terminate without typing a name.
@@ -113,6 +115,7 @@ impl TuiOptions {
             themes,
             theme,
             keymap: Keymap::default(),
+            light_terminal: false,
             glyphs: glyphs::UNICODE,
             user: user.into(),
             refresh: Duration::from_secs(10),
@@ -129,7 +132,7 @@ impl TuiOptions {
     /// # Errors
     /// Returns a usage failure if no theme has the requested name.
     pub fn choose_theme(&mut self, name: Option<&str>, no_color: bool) -> Result<(), Failure> {
-        self.theme = self.themes.find(name.unwrap_or(if no_color { "mono" } else { "ansi" }))?;
+        self.theme = self.themes.choose(name, no_color)?;
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 //! prefix: `state.ready`, then `state`, then `text`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ratatui::style::{Color, Modifier, Style};
@@ -83,16 +83,45 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("dark", include_str!("../../themes/dark.toml")),
     ("light", include_str!("../../themes/light.toml")),
     ("deuteranopia", include_str!("../../themes/deuteranopia.toml")),
+    ("high-contrast", include_str!("../../themes/high-contrast.toml")),
 ];
 
 /// A theme after inheritance. The default has no styles.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Theme {
     pub(crate) name: String,
+    /// The user's file; `None` if it is built in.
+    pub(crate) file: Option<PathBuf>,
     roles: BTreeMap<String, Style>,
 }
 
+/// The colours that a theme uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum ColorDepth {
+    None,
+    /// Those of the terminal.
+    Named,
+    /// Those of 24 bits.
+    TrueColor,
+}
+
 impl Theme {
+    /// Returns every role with its style, in the order of this module.
+    pub(crate) fn roles(&self) -> impl Iterator<Item = (&'static str, Style)> {
+        ROLES.iter().map(|role| (*role, self.style(role)))
+    }
+
+    /// Returns which colours it uses.
+    pub(crate) fn colors(&self) -> ColorDepth {
+        let colors = self.roles.values().flat_map(|style| [style.fg, style.bg]).flatten();
+        let depth = |color| match color {
+            Color::Rgb(..) => ColorDepth::TrueColor,
+            Color::Reset => ColorDepth::None,
+            _ => ColorDepth::Named,
+        };
+        colors.map(depth).max().unwrap_or(ColorDepth::None)
+    }
+
     /// Returns the style of a role or of its longest styled prefix.
     pub(crate) fn style(&self, role: &str) -> Style {
         let mut prefix = role;
@@ -104,6 +133,35 @@ impl Theme {
                 Some((shorter, _)) => prefix = shorter,
                 None => return self.roles.get("text").copied().unwrap_or_default(),
             }
+        }
+    }
+}
+
+/// A style in the words of the files of themes.
+#[derive(Debug)]
+pub(crate) struct RoleStyle {
+    pub(crate) fg: Option<String>,
+    pub(crate) bg: Option<String>,
+    pub(crate) modifiers: Vec<&'static str>,
+}
+
+/// The modifiers, as they are called in the files of themes.
+const MODIFIERS: [(Modifier, &str); 5] = [
+    (Modifier::BOLD, "bold"),
+    (Modifier::DIM, "dim"),
+    (Modifier::ITALIC, "italic"),
+    (Modifier::UNDERLINED, "underlined"),
+    (Modifier::REVERSED, "reversed"),
+];
+
+impl RoleStyle {
+    pub(crate) fn new(style: Style) -> Self {
+        let color = |color: Color| color.to_string().to_lowercase();
+        let modifiers = MODIFIERS.into_iter().filter(|(modifier, _)| style.add_modifier.contains(*modifier));
+        Self {
+            fg: style.fg.map(color),
+            bg: style.bg.map(color),
+            modifiers: modifiers.map(|(_, name)| name).collect(),
         }
     }
 }
@@ -128,17 +186,22 @@ impl Themes {
     /// # Errors
     /// Returns a usage failure if a file cannot be read or is not a valid theme.
     pub(crate) fn load(folder: Option<&Path>) -> Result<Self, Failure> {
-        let mut sources = BTreeMap::new();
+        let (mut sources, mut files) = (BTreeMap::new(), BTreeMap::new());
         let entries = folder.and_then(|folder| std::fs::read_dir(folder).ok());
         for path in entries.into_iter().flatten().flatten().map(|entry| entry.path()) {
             let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
             if path.extension().is_some_and(|extension| extension == "toml") {
                 let text = std::fs::read_to_string(&path)
                     .map_err(|error| invalid(&name, &format!("cannot read the file: {error}")))?;
-                sources.insert(name, text);
+                sources.insert(name.clone(), text);
+                files.insert(name, path);
             }
         }
-        Self::parse(&sources)
+        let mut themes = Self::parse(&sources)?;
+        for theme in Arc::make_mut(&mut themes.themes) {
+            theme.file = files.remove(&theme.name);
+        }
+        Ok(themes)
     }
 
     fn parse(custom: &BTreeMap<String, String>) -> Result<Self, Failure> {
@@ -155,6 +218,10 @@ impl Themes {
         Ok(Self { themes: Arc::new(themes) })
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Theme> {
+        self.themes.iter()
+    }
+
     /// Returns the names in the order in which the theme action cycles through them.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.themes.iter().map(|theme| theme.name.as_str())
@@ -169,6 +236,14 @@ impl Themes {
             let names = self.names().collect::<Vec<_>>().join(", ");
             Failure::new(Kind::Usage, format!("unknown theme {name:?}"), format!("use one of {names}"))
         })
+    }
+
+    /// Returns the requested theme, else `mono` if `NO_COLOR` is set, else `ansi`.
+    ///
+    /// # Errors
+    /// Returns a usage failure if no theme has the requested name.
+    pub(crate) fn choose(&self, name: Option<&str>, no_color: bool) -> Result<Theme, Failure> {
+        self.find(name.unwrap_or(if no_color { "mono" } else { "ansi" }))
     }
 
     /// Returns the theme after the named one, or the first if the name is the last or unknown.
@@ -235,7 +310,7 @@ fn resolve(name: &str, files: &BTreeMap<String, File>) -> Result<Theme, Failure>
         let style = style(&spec, &palette).map_err(|problem| invalid(name, &format!("{role}: {problem}")))?;
         roles.insert(role, style);
     }
-    Ok(Theme { name: name.to_owned(), roles })
+    Ok(Theme { name: name.to_owned(), file: None, roles })
 }
 
 fn style(spec: &Spec, palette: &BTreeMap<String, String>) -> Result<Style, String> {
@@ -295,8 +370,11 @@ mod tests {
     #[test]
     fn embedded_themes_are_valid() {
         let themes = Themes::parse(&BTreeMap::new()).unwrap();
-        assert_eq!(themes.names().collect::<Vec<_>>(), ["ansi", "mono", "dark", "light", "deuteranopia"]);
-        assert_eq!(themes.after("deuteranopia").unwrap().name, "ansi");
+        assert_eq!(
+            themes.names().collect::<Vec<_>>(),
+            ["ansi", "mono", "dark", "light", "deuteranopia", "high-contrast"]
+        );
+        assert_eq!(themes.after("high-contrast").unwrap().name, "ansi");
     }
 
     #[test]
@@ -304,8 +382,12 @@ mod tests {
         // Borders and the unfilled part of a bar carry no information of their own.
         const DECORATION: &[&str] =
             &["background", "border", "border.focus", "border.demo", "border.read-only", "bar.rest"];
-        for name in ["dark", "light", "deuteranopia"] {
-            let theme = Themes::default().find(name).unwrap();
+        let mut tested = Vec::new();
+        for theme in Themes::default().iter().filter(|theme| theme.colors() == ColorDepth::TrueColor) {
+            // The minima for text by WCAG 2.1: level AA, and level AAA where contrast is the theme's purpose.
+            let name = theme.name.as_str();
+            let min = if name == "high-contrast" { 7.0 } else { 4.5 };
+            tested.push(name.to_owned());
             let screen = theme.style("background");
             for role in ROLES.iter().filter(|role| !DECORATION.contains(role)) {
                 let style = theme.style(role);
@@ -321,11 +403,54 @@ mod tests {
                 };
                 for background in backgrounds {
                     let ratio = contrast(style.fg.or(screen.fg).unwrap(), background).unwrap();
-                    // The minimum for text by WCAG 2.1, level AA.
-                    assert!(ratio >= 4.5, "{name}: {role} on {background}: {ratio:.2}");
+                    assert!(ratio >= min, "{name}: {role} on {background}: {ratio:.2}");
                 }
             }
         }
+        assert_eq!(tested, ["dark", "light", "deuteranopia", "high-contrast"]);
+    }
+
+    #[test]
+    fn every_file_in_themes_is_embedded() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("themes");
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let mut names: Vec<_> =
+            files.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+        names.sort();
+        let mut embedded: Vec<_> = EMBEDDED.iter().map(|(name, _)| *name).collect();
+        embedded.sort_unstable();
+        assert_eq!(names, embedded);
+    }
+
+    #[test]
+    fn borders_of_the_high_contrast_theme_are_visible() {
+        let theme = Themes::default().find("high-contrast").unwrap();
+        for role in ["border", "border.focus", "border.demo", "border.read-only", "bar.rest"] {
+            let ratio =
+                contrast(theme.style(role).fg.unwrap(), theme.style("background").bg.unwrap()).unwrap();
+            assert!(ratio >= 4.5, "{role}: {ratio:.2}");
+        }
+    }
+
+    #[rstest]
+    #[case("mono", ColorDepth::None)]
+    #[case("ansi", ColorDepth::Named)]
+    #[case("light", ColorDepth::TrueColor)]
+    fn colors_by_theme(#[case] name: &str, #[case] depth: ColorDepth) {
+        assert_eq!(Themes::default().find(name).unwrap().colors(), depth);
+    }
+
+    #[test]
+    fn themes_of_the_user_have_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["own.toml", "light.toml", "notes.txt"] {
+            std::fs::write(folder.path().join(name), "inherits = 'dark'").unwrap();
+        }
+        let themes = Themes::load(Some(folder.path())).unwrap();
+        let own: Vec<_> =
+            themes.iter().filter(|theme| theme.file.is_some()).map(|theme| &theme.name).collect();
+        assert_eq!(own, ["light", "own"]);
+        assert_eq!(themes.find("own").unwrap().file, Some(folder.path().join("own.toml")));
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub(crate) mod environments;
 pub(crate) mod logs;
 pub(crate) mod page;
 pub(crate) mod pool;
+pub(crate) mod presenter;
 pub(crate) mod summary;
 
 use ratatui::buffer::Buffer;
@@ -27,7 +28,7 @@ pub fn draw(model: &Model, buf: &mut Buffer) -> Option<Position> {
     let screen = Rect::from((Position::ORIGIN, model.size)).intersection(buf.area);
     buf.set_style(screen, styles.role("background"));
     chrome::header(styles, buf, regions.header, &model.header());
-    if let Some((level, text)) = model.notice() {
+    if let Some((level, text)) = model.notice().filter(|_| !regions.notice.is_empty()) {
         chrome::notice(styles, buf, regions.notice, level, &text);
     }
     let mut cursor = match &model.screen {
@@ -39,6 +40,10 @@ pub fn draw(model: &Model, buf: &mut Buffer) -> Option<Position> {
         }
         Screen::Logs(view) => logs::draw(styles, buf, regions.body, view, model.aws_now()),
         Screen::Activity(view) => activity_page::draw(model, view, buf),
+        Screen::Present(presenter) => {
+            presenter::draw(model, presenter, buf);
+            None
+        }
         Screen::Details(_)
         | Screen::Help
         | Screen::Health

@@ -9,4 +9,5 @@ mod outcomes;
 mod prove;
 mod redeploy;
 mod text;
+mod themes;
 mod wait;

@@ -6,6 +6,7 @@ mod logs;
 mod main_screen;
 mod notifications;
 mod pages;
+mod presenter;
 mod random;
 mod screens;
 mod update;

@@ -20,6 +20,7 @@ use super::model::{Connection, Model, Screen, Severity};
 use super::open_pages::{clear_activity_filter, is_focused, open_activity, open_pool, open_screen};
 use super::opening::open;
 use super::pages;
+use super::presenter::Presenter;
 use super::regions::Pane;
 use super::rows::EnvironmentRow;
 use crate::cloud::{Console, LogQuery};
@@ -56,6 +57,11 @@ pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Images => return open_screen(model, Screen::Images),
         Action::PoolPage => return open_pool(model),
         Action::ActivityPage => return open_activity(model),
+        Action::Present => return toggle_presenter(model),
+        Action::NextShown | Action::PreviousShown => {
+            model.show_next(if action == Action::NextShown { 1 } else { -1 });
+        }
+        Action::Cycle => model.toggle_cycling(),
         Action::Details if is_focused(model, Pane::Pool) => return open_pool(model),
         Action::Details if is_focused(model, Pane::Activity) => return open_activity(model),
         Action::Back => return back(model),
@@ -297,6 +303,15 @@ fn back(model: &mut Model) -> Vec<Effect> {
     Vec::new()
 }
 
+/// Opens presenter mode with the current environment, or leaves it.
+fn toggle_presenter(model: &mut Model) -> Vec<Effect> {
+    let screen = match &model.screen {
+        Screen::Present(_) => Screen::Main,
+        _ => Screen::Present(Box::new(Presenter::new(&model.environments, model.current()))),
+    };
+    open_screen(model, screen)
+}
+
 fn next_pane(model: &mut Model, forwards: bool) {
     // If pool and activity share one place, the focus decides which of them is shown.
     let order: &[Pane] = if model.regions.has_lower() {
@@ -331,6 +346,7 @@ fn navigate(model: &mut Model, action: Action) {
     match &model.screen {
         Screen::Main => move_in_pane(model, model.pane, by),
         Screen::Logs(_) => log_actions::navigate(model, action, half),
+        Screen::Present(_) => model.show_next(by),
         _ => scroll(model, by),
     }
 }

@@ -54,6 +54,7 @@ impl Model {
         self.pool.status = pool;
         self.relayout();
         self.filter_and_sort();
+        self.settle_presenter();
     }
 }
 

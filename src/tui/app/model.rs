@@ -16,6 +16,7 @@ use super::history::History;
 use super::log_view::LogView;
 use super::message::Moment;
 use super::notifications::Notifications;
+use super::presenter::Presenter;
 use super::regions::{Content, Pane, Regions};
 use super::rows::{EnvironmentRow, PoolPane};
 use super::selection::Selection;
@@ -75,6 +76,8 @@ pub enum Screen {
     Activity(Box<ActivityView>),
     /// The services of two environments.
     Diff(Box<(RecordId, RecordId)>),
+    /// One environment in large letters.
+    Present(Box<Presenter>),
 }
 
 /// The kind of a toast.
@@ -220,6 +223,7 @@ impl Model {
         let record = match &self.screen {
             Screen::Details(record) => Some(record),
             Screen::Logs(view) => Some(&view.record),
+            Screen::Present(presenter) => presenter.record.as_ref(),
             _ => self.environments.selection.selected.as_ref(),
         }?;
         self.environments.find(record)
@@ -246,6 +250,7 @@ impl Model {
             Screen::Details(_) => Context::Details,
             Screen::Logs(_) => Context::Logs,
             Screen::Activity(_) => Context::Activity,
+            Screen::Present(_) => Context::Presenter,
             Screen::Help | Screen::Health | Screen::Images | Screen::Pool | Screen::Diff(_) => Context::Page,
         }
     }
@@ -318,11 +323,14 @@ impl Model {
     /// selected.
     pub(crate) fn relayout(&mut self) {
         let rows = self.pool.status.rows.len().max(self.activity.shown_len().min(ACTIVITY_ROWS));
+        // What went wrong may name addresses and accounts, and is not for the audience.
+        let presents = matches!(self.screen, Screen::Present(_));
+        let has_notice = self.last_error.is_some()
+            || self.pool.status.verdicts.iter().any(|verdict| verdict.level > Level::Info);
         self.regions.update(Content {
             size: self.size,
-            has_notice: self.last_error.is_some()
-                || self.pool.status.verdicts.iter().any(|verdict| verdict.level > Level::Info),
-            toasts: self.toasts.len(),
+            has_notice: has_notice && !presents,
+            toasts: if presents { 0 } else { self.toasts.len() },
             lower: matches!(self.screen, Screen::Main).then_some((rows, self.pane)),
         });
     }

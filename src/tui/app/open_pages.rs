@@ -8,6 +8,7 @@ use super::regions::Pane;
 /// Shows a screen; stops the log if one is open.
 pub(super) fn open_screen(model: &mut Model, screen: Screen) -> Vec<Effect> {
     let was_log = matches!(model.screen, Screen::Logs(_));
+    model.select_presented();
     model.show_screen(screen);
     if was_log { vec![Effect::StopLogs] } else { Vec::new() }
 }

@@ -23,7 +23,7 @@ pub(crate) fn lines(model: &Model, width: usize) -> Vec<Line<'static>> {
         Screen::Help => help::lines(model, width),
         Screen::Diff(ids) => diff::lines(model, ids, width),
         Screen::Pool => pool::lines(model, width),
-        Screen::Main | Screen::Logs(_) | Screen::Activity(_) => Vec::new(),
+        Screen::Main | Screen::Logs(_) | Screen::Activity(_) | Screen::Present(_) => Vec::new(),
     }
 }
 

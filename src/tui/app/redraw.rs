@@ -9,16 +9,16 @@ use crate::tui::format::{self, TimedText};
 /// The shortest wait, so that a deadline in the past cannot make the driver spin.
 const MIN_WAIT: Duration = Duration::from_millis(50);
 
-/// Added to the end of a toast, because a timer that fires slightly early would find it still shown.
-const TOAST_MARGIN: Duration = Duration::from_millis(5);
+/// Added to a time in real time, because a timer that fires slightly early would find it not reached.
+const TIMER_MARGIN: Duration = Duration::from_millis(5);
 
 /// The time until the next visible change, by each clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct NextChange {
     /// By the engine's clock: texts with a time in them, and warnings.
     pub clock: Option<Duration>,
-    /// In real time: toasts.
-    pub(crate) real: Option<Duration>,
+    /// In real time: toasts, and the next environment of presenter mode.
+    pub real: Option<Duration>,
 }
 
 impl Model {
@@ -32,7 +32,11 @@ impl Model {
         let wait = |wait: Duration| wait.max(MIN_WAIT);
         NextChange {
             clock: rows.into_iter().chain(age).chain(times).chain(self.next_warning()).min().map(wait),
-            real: toasts.map(|at| wait(at.saturating_sub(self.now.real) + TOAST_MARGIN)),
+            real: toasts
+                .into_iter()
+                .chain(self.cycles_at())
+                .min()
+                .map(|at| wait(at.saturating_sub(self.now.real) + TIMER_MARGIN)),
         }
     }
 

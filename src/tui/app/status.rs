@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::model::{AccountNumber, Connection, Model};
+use super::model::{AccountNumber, Connection, Model, Screen};
 use crate::domain::ErrorClass;
 use crate::failure::Kind;
 use crate::tui::action::Action;
@@ -26,6 +26,20 @@ pub(crate) struct Header {
     /// The fleet's cost in US dollars per hour.
     pub(crate) per_hour: Option<f64>,
     pub(crate) age: DataAge,
+}
+
+impl Header {
+    /// Leaves out costs, the account, and what only concerns those who operate the fleet.
+    fn for_an_audience(self) -> Self {
+        Self {
+            account: AccountNumber::Pending,
+            engine: None,
+            environments: None,
+            pool: None,
+            per_hour: None,
+            ..self
+        }
+    }
 }
 
 /// What the engine of this process does.
@@ -79,7 +93,7 @@ impl Model {
     pub(crate) fn header(&self) -> Header {
         let options = &self.options;
         let records_complete = self.fleet_view.as_ref().map(|view| view.world.records.complete);
-        Header {
+        let header = Header {
             fleet: options.fleet.as_ref().map(ToString::to_string).unwrap_or_default(),
             region: options.region.clone(),
             account: self.account.clone(),
@@ -92,7 +106,8 @@ impl Model {
             pool: self.databases_complete().then_some((self.pool.status.free, self.pool.status.target)),
             per_hour: self.pool.status.per_hour,
             age: self.data_age(),
-        }
+        };
+        if matches!(self.screen, Screen::Present(_)) { header.for_an_audience() } else { header }
     }
 
     fn engine_status(&self) -> EngineStatus {

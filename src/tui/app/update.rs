@@ -38,6 +38,7 @@ impl Model {
         if self.rows_expire_at.is_some_and(|at| now.clock >= at) {
             self.derive();
         }
+        self.cycle_if_due();
     }
 }
 

@@ -7,7 +7,7 @@ use rstest::rstest;
 
 use super::harness::run_binary;
 
-const COMMANDS: [&str; 25] = [
+const COMMANDS: [&str; 26] = [
     "demo",
     "ls",
     "pool",
@@ -31,6 +31,7 @@ const COMMANDS: [&str; 25] = [
     "doctor",
     "fleet",
     "stack",
+    "themes",
     "completions",
     "man",
 ];
@@ -73,6 +74,7 @@ fn output(arguments: &[&str]) -> String {
 #[case::fleet_set("fleet set")]
 #[case::fleet_init("fleet init")]
 #[case::stack("stack")]
+#[case::themes("themes")]
 #[case::completions("completions")]
 #[case::man("man")]
 fn help_of_each_command(#[case] command: &str) {

@@ -20,7 +20,7 @@ use crate::support::sample_fleet::{
 fn any_key() -> impl Strategy<Value = KeyEvent> {
     let code = prop_oneof![
         6 => proptest::sample::select(
-            "leoxOLyYPafnNswWS/rt!:?qkjgGabzMp* 019-=&+JvTZhl\u{1b}é漢".chars().collect::<Vec<_>>()
+            "leoxOLyYPafnNswWSF/rt!:?qkjgGabzMp* 019-=&+JvTZhl\u{1b}é漢".chars().collect::<Vec<_>>()
         ).prop_map(KeyCode::Char),
         3 => proptest::sample::select(vec![
             KeyCode::Enter, KeyCode::Esc, KeyCode::Tab, KeyCode::BackTab, KeyCode::Up, KeyCode::Down,
@@ -123,6 +123,7 @@ proptest! {
 #[case::filter(&["/"])]
 #[case::pool(&["P", "G"])]
 #[case::activity(&["a", "/"])]
+#[case::presenter(&["F"])]
 #[case::batch_extend(&["*", "e"])]
 #[case::batch_pin(&["*", "p"])]
 #[case::batch_terminate(&["*", "x"])]
