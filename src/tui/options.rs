@@ -79,7 +79,7 @@ pub struct TuiOptions {
     /// The initial theme; see [`TuiOptions::choose_theme`].
     pub(crate) theme: Theme,
     pub(crate) keymap: Keymap,
-    /// Whether the terminal is known to have a light background; see [`super::locale::has_light_background`].
+    /// Whether the terminal is known to have a light background.
     pub light_terminal: bool,
     /// The symbols: Unicode or ASCII.
     pub glyphs: Glyphs,
