@@ -20,6 +20,14 @@ pub struct Cost {
     pub accrued: f64,
 }
 
+impl Cost {
+    /// Returns the cost from the launch until a time, at the current cost per hour.
+    #[must_use]
+    pub fn until(&self, at: DateTime<Utc>, now: DateTime<Utc>) -> f64 {
+        self.accrued + self.per_hour * hours_between(now, at)
+    }
+}
+
 /// Returns the cost of an environment, or `None` if the policy has no prices.
 #[must_use]
 pub fn of_environment(environment: &Environment<'_>, policy: &Policy, now: DateTime<Utc>) -> Option<Cost> {
@@ -70,6 +78,6 @@ pub fn of_pool(world: &World) -> Option<(usize, f64)> {
 }
 
 #[allow(clippy::cast_precision_loss)]
-pub(crate) fn hours_between(since: DateTime<Utc>, now: DateTime<Utc>) -> f64 {
+fn hours_between(since: DateTime<Utc>, now: DateTime<Utc>) -> f64 {
     (now - since).num_seconds().max(0) as f64 / 3_600.0
 }

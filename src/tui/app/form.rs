@@ -53,6 +53,32 @@ impl Query {
     }
 }
 
+/// What a key does to the query of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum QueryKey {
+    /// The query is edited no longer; it may be empty now.
+    Ended,
+    Edited,
+    Ignored,
+    /// The list moves by this many rows, while the query is edited.
+    Move(isize),
+}
+
+impl Query {
+    /// Handles a key while the query of a list is edited.
+    pub(crate) fn key(&mut self, key: KeyEvent) -> QueryKey {
+        match key.code {
+            KeyCode::Enter | KeyCode::Tab => self.editing = false,
+            KeyCode::Esc => *self = Self::default(),
+            KeyCode::Down => return QueryKey::Move(1),
+            KeyCode::Up => return QueryKey::Move(-1),
+            _ if edit(&mut self.input, key) => return QueryKey::Edited,
+            _ => return QueryKey::Ignored,
+        }
+        QueryKey::Ended
+    }
+}
+
 /// Edits a text field by a key; returns whether the key had a meaning.
 pub(crate) fn edit(input: &mut Input, key: KeyEvent) -> bool {
     // Otherwise Alt with a letter that is no editing command would type the letter.

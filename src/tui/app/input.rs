@@ -10,7 +10,7 @@ use ratatui::layout::Position;
 
 use super::actions;
 use super::dialog::Dialog;
-use super::form::{Query, edit, insert};
+use super::form::{QueryKey, insert};
 use super::log_actions;
 use super::message::Effect;
 use super::model::{Click, Model, Screen, Severity};
@@ -70,52 +70,27 @@ pub(super) fn key(model: &mut Model, event: KeyEvent) -> Vec<Effect> {
 }
 
 fn filter_key(model: &mut Model, event: KeyEvent) {
-    let filter = &mut model.environments.filter;
-    match event.code {
-        KeyCode::Enter | KeyCode::Tab => filter.editing = false,
-        KeyCode::Esc => {
-            filter.editing = false;
-            filter.input.reset();
-        }
-        // The selection can be moved while the filter is edited.
-        KeyCode::Down => return actions::move_in_pane(model, Pane::Environments, 1),
-        KeyCode::Up => return actions::move_in_pane(model, Pane::Environments, -1),
-        _ => {
-            edit(&mut filter.input, event);
-        }
+    match model.environments.filter.key(event) {
+        QueryKey::Move(by) => actions::move_in_pane(model, Pane::Environments, by),
+        QueryKey::Edited | QueryKey::Ended => model.filter_and_sort(),
+        QueryKey::Ignored => {}
     }
-    model.filter_and_sort();
 }
 
 fn activity_filter_key(model: &mut Model, event: KeyEvent) {
     let Screen::Activity(view) = &mut model.screen else { return };
-    match event.code {
-        KeyCode::Enter | KeyCode::Tab => view.filter.editing = false,
-        KeyCode::Esc => {
-            view.filter.editing = false;
-            view.filter.input.reset();
-        }
-        KeyCode::Down => return actions::scroll(model, 1),
-        KeyCode::Up => return actions::scroll(model, -1),
-        _ => {
-            edit(&mut view.filter.input, event);
-        }
+    match view.filter.key(event) {
+        QueryKey::Move(by) => actions::scroll(model, by),
+        QueryKey::Edited | QueryKey::Ended => view.apply_filter(&model.history.log),
+        QueryKey::Ignored => {}
     }
-    view.apply_filter(&model.history.log);
 }
 
 fn help_filter_key(model: &mut Model, event: KeyEvent) {
-    let filter = &mut model.help_filter;
-    match event.code {
-        KeyCode::Enter | KeyCode::Tab => filter.editing = false,
-        KeyCode::Esc => *filter = Query::default(),
-        KeyCode::Down => actions::scroll(model, 1),
-        KeyCode::Up => actions::scroll(model, -1),
-        _ => {
-            if edit(&mut filter.input, event) {
-                model.scroll = 0;
-            }
-        }
+    match model.help_filter.key(event) {
+        QueryKey::Move(by) => actions::scroll(model, by),
+        QueryKey::Edited => model.scroll = 0,
+        QueryKey::Ended | QueryKey::Ignored => {}
     }
 }
 

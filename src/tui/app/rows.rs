@@ -170,8 +170,15 @@ pub(crate) struct PoolRow {
 
 /// Returns the status of a database, with how much of it is loaded if that is known: `available, 73 % warm`.
 pub(crate) fn status_of(database: &Database) -> String {
-    let status = database.status.to_string();
-    [Some(status), database.hydration.describe()].into_iter().flatten().collect::<Vec<_>>().join(", ")
+    with_hydration(database.status.to_string(), database)
+}
+
+/// Adds how much of a database is loaded, if that is known.
+pub(crate) fn with_hydration(text: String, database: &Database) -> String {
+    match database.hydration.describe() {
+        Some(loaded) => format!("{text}, {loaded}"),
+        None => text,
+    }
 }
 
 /// Returns a database's id without the common prefix, such as `dev-14`.

@@ -131,10 +131,10 @@ impl Facts<'_> {
         }
         if let Some(cost) = row.cost {
             let so_far = format!("{} so far", format::dollars(cost.accrued));
-            let until = row.expires_at.filter(|_| cost.per_hour > 0.0).map(|at| {
-                let hours = format::between(model.aws_now(), at).as_secs_f64() / 3_600.0;
-                format!(", {} by its end", format::dollars(cost.accrued + cost.per_hour * hours))
-            });
+            let until = row
+                .expires_at
+                .filter(|_| cost.per_hour > 0.0)
+                .map(|at| format!(", {} by its end", format::dollars(cost.until(at, model.aws_now()))));
             self.wrapped("Cost", "text", &(so_far + &until.unwrap_or_default()));
         }
     }

@@ -18,7 +18,7 @@ use crate::domain::text::sanitize;
 use crate::domain::{Database, DatabaseState, Number, Pool};
 use crate::tui::app::history::PoolPast;
 use crate::tui::app::model::Model;
-use crate::tui::app::rows::{PoolRow, short_name};
+use crate::tui::app::rows::{PoolRow, short_name, with_hydration};
 use crate::tui::format;
 use crate::tui::text;
 use crate::tui::widgets::table::Column;
@@ -125,16 +125,25 @@ fn is_of_pool(action: &str, target: &str) -> bool {
     target.starts_with("hatchery-") || target == "pool" || POOL_ACTIONS.contains(&action)
 }
 
+/// Adds those of the steps, each an action, its target and its reason, that are about the pool. Returns whether there are any.
+fn list_of_pool<'a>(
+    page: &mut Page<'_>,
+    glyph: (&str, &str),
+    steps: impl Iterator<Item = (&'static str, &'a str, &'a str)>,
+) -> bool {
+    let mut found = false;
+    for (action, target, reason) in steps.filter(|(action, target, _)| is_of_pool(action, target)) {
+        found = true;
+        let text = format!("{} {target}: {reason}", action.replace('-', " "));
+        page.paragraph(glyph, "text", &sanitize(&text));
+    }
+    found
+}
+
 fn next(page: &mut Page<'_>, model: &Model) {
     page.heading("What the engine does next");
-    let steps = model.next_steps.iter().filter(|step| is_of_pool(step.action, &step.target));
-    let mut is_empty = true;
-    for step in steps {
-        is_empty = false;
-        let text = format!("{} {}: {}", step.action.replace('-', " "), step.target, step.reason);
-        page.paragraph((page.styles.glyphs.half, "pool.creating"), "text", &sanitize(&text));
-    }
-    if is_empty {
+    let steps = model.next_steps.iter().map(|step| (step.action, step.target.as_str(), step.reason.as_str()));
+    if !list_of_pool(page, (page.styles.glyphs.half, "pool.creating"), steps) {
         let text =
             if model.fleet_view.is_some() { "nothing: the pool is as it should be" } else { "loading…" };
         page.paragraph((page.styles.glyphs.check, "done"), "text", text);
@@ -143,14 +152,9 @@ fn next(page: &mut Page<'_>, model: &Model) {
 
 fn refused(page: &mut Page<'_>, model: &Model) {
     page.heading("What it refuses");
-    let refusals = model.refusals.iter().filter(|refusal| is_of_pool(refusal.action, &refusal.target));
-    let mut is_empty = true;
-    for refusal in refusals {
-        is_empty = false;
-        let text = format!("{} {}: {}", refusal.action.replace('-', " "), refusal.target, refusal.reason);
-        page.paragraph((page.styles.glyphs.paused, "level.warning"), "text", &sanitize(&text));
-    }
-    if is_empty {
+    let refusals = model.refusals.iter();
+    let refusals = refusals.map(|refusal| (refusal.action, refusal.target.as_str(), refusal.reason.as_str()));
+    if !list_of_pool(page, (page.styles.glyphs.paused, "level.warning"), refusals) {
         page.paragraph((page.styles.glyphs.empty, "text.muted"), "text.muted", "nothing");
     }
 }
@@ -199,11 +203,7 @@ fn claimed(model: &Model) -> Vec<PoolRow> {
             name: short_name(database),
             state: DatabaseState::Claimed,
             progress: None,
-            info: [Some(used), database.hydration.describe()]
-                .into_iter()
-                .flatten()
-                .collect::<Vec<_>>()
-                .join(", "),
+            info: with_hydration(used, database),
         }
     };
     Pool::new(&view.world).in_state(DatabaseState::Claimed).map(row).collect()

@@ -1,6 +1,5 @@
 //! When an environment ends, what it costs until then, and what its problems need.
 
-use crate::domain::cost::hours_between;
 use crate::domain::environment::EnvironmentState;
 use crate::domain::format::format_duration;
 use crate::domain::lifecycle;
@@ -40,13 +39,11 @@ pub(super) fn add(page: &mut Page<'_>, model: &Model, row: &EnvironmentRow) {
             }
         };
         page.value("Expected end", format!("{} to {} ({why})", times[0], times[1]));
-        if let (Some(cost), Some(at)) = (row.cost, row.expires_at) {
+        if let Some(cost) = row.cost {
             let (accrued, per_hour) = (format::dollars(cost.accrued), format::dollars(cost.per_hour));
-            let whole = format::dollars(cost.accrued + cost.per_hour * hours_between(now, at));
-            page.value("Cost", format!("{accrued} so far, {per_hour} per hour, {whole} until its expiry"));
-        } else if let Some(cost) = row.cost {
-            let (accrued, per_hour) = (format::dollars(cost.accrued), format::dollars(cost.per_hour));
-            page.value("Cost", format!("{accrued} so far, {per_hour} per hour"));
+            let whole = row.expires_at.map(|at| format::dollars(cost.until(at, now)));
+            let whole = whole.map(|whole| format!(", {whole} until its expiry")).unwrap_or_default();
+            page.value("Cost", format!("{accrued} so far, {per_hour} per hour{whole}"));
         }
     }
 }
