@@ -44,9 +44,9 @@ limit() {
   timeout --kill-after=5 "$((SCALE * $1 / 1000 + 2))" "${@:2}" 9>&-
 }
 
-# because REASON: why the current job fails.
+# because REASON: why the current job fails. The rename is atomic, because two pulls can fail at once.
 because() {
-  printf %s "$1" >"$REASON"
+  printf %s "$1" >"$REASON.$BASHPID" && mv -f "$REASON.$BASHPID" "$REASON"
   return 1
 }
 
