@@ -37,7 +37,7 @@ pub mod plan;
 mod recent_restores;
 mod recycle;
 mod redeploy;
-mod repeated_launch;
+mod repeated_requests;
 mod replaced;
 mod reset;
 mod retry;

@@ -174,7 +174,6 @@ async fn launch(context: &Context<'_>, fields: LaunchFields) -> Result<Value, Fa
     to_value(&json::launched(context.fleet(), &request.name, &launched))
 }
 
-/// A repetition of the request by Lambda deploys the same again, which changes nothing.
 async fn redeploy(context: &Context<'_>, fields: RedeployFields) -> Result<Value, Failure> {
     let request = RedeployRequest { services: parse_services(&fields.services)?, defaults: fields.defaults };
     let id = resolve(context, &fields.environment).await?.environment;

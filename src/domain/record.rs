@@ -29,6 +29,9 @@ pub(crate) fn max_services(company_tags: &CompanyTags) -> usize {
 
 pub(crate) const MAX_NOTE_CHARS: usize = 200;
 
+/// How many Lambda requests a record knows.
+const MAX_REQUESTS: usize = 6;
+
 /// A request to terminate an environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Termination {
@@ -91,6 +94,8 @@ pub struct Record {
     pub services: BTreeMap<Untrusted, Untrusted>,
     /// The last request to deploy the services and the database anew.
     pub deployment: Option<Deployment>,
+    /// The ids of the last Lambda requests that changed it, the oldest first.
+    pub requests: Vec<Untrusted>,
     /// Free text of the owner.
     pub note: Option<Untrusted>,
 }
@@ -142,6 +147,9 @@ impl Record {
             failed_step: StepFailure::parse(tags),
             services: parse_services(tags),
             deployment: tags.get(key::DEPLOYMENT).and_then(|value| Deployment::parse(value)),
+            requests: tags
+                .get(key::REQUESTS)
+                .map_or_else(Vec::new, |ids| ids.split(' ').map(Into::into).collect()),
             note: tags::text(tags, key::NOTE),
         }))
     }
@@ -378,6 +386,14 @@ impl TagChanges {
         let covered = record.extensions.iter().filter(|(_, earlier)| **earlier <= at);
         changes.remove.extend(covered.map(|(nonce, _)| format!("{}{}", key::EXTENSION_PREFIX, nonce.raw())));
         changes
+    }
+
+    /// Adds the id of the Lambda request that makes the changes, and forgets the oldest ones: a tag has room for six UUIDs.
+    #[must_use]
+    pub fn request(self, record: &Record, id: &str) -> Self {
+        let earlier = &record.requests[record.requests.len().saturating_sub(MAX_REQUESTS - 1)..];
+        let ids: Vec<_> = earlier.iter().map(Untrusted::raw).chain([id]).collect();
+        self.set(key::REQUESTS, ids.join(" "))
     }
 
     #[must_use]

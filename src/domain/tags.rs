@@ -79,6 +79,8 @@ pub mod key {
     pub const DEPLOYMENT: &str = "hatchery:deployment";
     /// On instances, written by themselves: `<RFC 3339> <state> <detail>`, how far the deployment that was requested at this time is.
     pub const ROLLOUT: &str = "hatchery:rollout";
+    /// On records: the ids of the last Lambda requests that changed it, separated by spaces.
+    pub const REQUESTS: &str = "hatchery:requests";
     /// `<RFC 3339> <user>: <why>`: the user holds the failed environment or the database until this time; see [`crate::domain::Hold`].
     pub const HOLD: &str = "hatchery:hold";
     /// On replacements: `<record id> <environment>`, the environment that gets the database; see [`crate::domain::Replaces`].

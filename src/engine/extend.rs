@@ -129,6 +129,9 @@ impl Engine {
         let (record, now) = self.current_record(id, &what).await?;
         let policy = self.look_again(|| self.policy_of(id, &what)).await?;
         check_not_ending(&record, &policy, now, &what)?;
+        if let Some(expires_at) = record.expires_at.filter(|_| self.has_changed(&record)) {
+            return Ok(Extended { environment: id.clone(), expires_at, capped: false });
+        }
         let terms = self.terms(wish, &record, &policy, now, &what).await?;
 
         let near = record.expires_at.is_none_or(|at| at <= now + NEAR_EXPIRY);
@@ -145,6 +148,7 @@ impl Engine {
         {
             changes = changes.repair(now, &self.config.user);
         }
+        let changes = self.with_request_id(changes, &record);
         let written = self.retry(|| self.cloud.tag_record(&record.id, &changes)).await;
         let (action, target, reason) = (wish.action(), id.to_string(), wish.reason());
         if written.is_err() {

@@ -85,6 +85,11 @@ impl Engine {
         let (record, now) = self.current_record(id, &what).await?;
         let policy = self.look_again(|| self.policy_of(id, &what)).await?;
         check_not_ending(&record, &policy, now, &what)?;
+        if let Some(deployment) = record.deployment.clone().filter(|_| self.has_changed(&record)) {
+            let changes = "requested before".to_owned();
+            let (record, services) = (record.id, record.services);
+            return Ok(Redeployed { environment: id.clone(), record, deployment, services, changes });
+        }
         check_services(&record, request, &policy, &what)?;
         let instances = self.retry(|| self.cloud.instances_of(id)).await;
         let instances = instances.map_err(|error| Failure::cloud(&what, &error))?.value;
@@ -100,7 +105,7 @@ impl Engine {
         self.register_own_request(&record.id);
         let after = request.apply_to(&record.services);
         let reason = format_changes(&record.services, &after);
-        let changes = request.to_changes(&deployment);
+        let changes = self.with_request_id(request.to_changes(&deployment), &record);
         let written = self.retry(|| self.cloud.tag_record(&record.id, &changes)).await;
         if written.is_err() {
             self.log_write("redeploy", &id.to_string(), &reason, &written).await;

@@ -41,6 +41,7 @@ mod redeploy;
 mod refusal_counts;
 mod refusals;
 mod refused_steps;
+mod repeated_requests;
 mod reset_invariants;
 mod reset_scripts;
 mod setup;

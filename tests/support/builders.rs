@@ -94,6 +94,7 @@ pub(crate) fn record(number: u32) -> Record {
         failed_step: None,
         services: BTreeMap::from([("payments".into(), "f-123".into())]),
         deployment: None,
+        requests: Vec::new(),
         note: None,
     }
 }

@@ -249,6 +249,7 @@ fn record_is_parsed_from_its_name_and_tags() {
         hold: None,
         orphan_since: Some(time("14:00:00")),
         deployment: None,
+        requests: Vec::new(),
         services: services.map(|(name, tag)| (name.into(), tag.into())).into(),
         note: Some("for the\u{202e} demo".into()),
     };

@@ -1,8 +1,9 @@
-//! Launches that Lambda repeats. It repeats an asynchronous request that failed or timed out, twice by default, although the first one may
-//! have launched.
+//! Requests that Lambda repeats. It repeats an asynchronous request that failed or timed out, twice by default, although the first one may
+//! have changed the fleet.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html>
 
 use super::{Engine, Launched};
+use crate::domain::{Record, TagChanges};
 use crate::failure::Failure;
 
 impl Engine {
@@ -26,5 +27,19 @@ impl Engine {
             instance: record.instance.clone(),
             expires_at: record.ends_at(&world.fleet.policy),
         }))
+    }
+
+    /// Whether an earlier invocation of the same Lambda request has changed this record.
+    pub(super) fn has_changed(&self, record: &Record) -> bool {
+        let request = self.config.request.as_ref();
+        request.is_some_and(|request| record.requests.iter().any(|known| known == request))
+    }
+
+    /// Adds the Lambda request to changes of a record, so that a repetition recognises them.
+    pub(super) fn with_request_id(&self, changes: TagChanges, record: &Record) -> TagChanges {
+        match &self.config.request {
+            Some(request) => changes.request(record, request),
+            None => changes,
+        }
     }
 }
