@@ -12,8 +12,8 @@ use hatchery::cloud::sim::Guarantee;
 use hatchery::cloud::{DynCloud, Pages, Result, Template};
 use hatchery::domain::tags::key;
 use hatchery::domain::{
-    CloudError, Database, DatabaseId, Deployment, ErrorClass, Hydration, Instance, InstanceId, InstanceState,
-    NewDatabase, NewRecord, Number, Record, RecordId, Snapshot, SnapshotId, TagChanges,
+    CloudError, Database, DatabaseId, Deployment, ErrorClass, Hold, Hydration, Instance, InstanceId,
+    InstanceState, NewDatabase, NewRecord, Number, Record, RecordId, Snapshot, SnapshotId, TagChanges,
 };
 
 use crate::cloud_layer::{Call, Change, Failure, Hook, LAUNCH};
@@ -83,11 +83,15 @@ pub(crate) enum Mutant {
     UnwrittenDeployment,
     /// A request to deploy also moves the expiry.
     DeploymentExtends,
+    /// Engines ignore holds.
+    IgnoreHolds,
+    /// Engines take holds for a year longer than they are.
+    EndlessHolds,
 }
 
 impl Mutant {
     /// Each mutant, the invariant that catches it, and a seed known to show it, which is tried first.
-    pub(crate) const ALL: [(Self, &'static str, u64); 31] = [
+    pub(crate) const ALL: [(Self, &'static str, u64); 33] = [
         (Self::DuplicateNames, "I1", 8),
         (Self::NoFencing, "I1", 23),
         (Self::NoEnvironmentTag, "I2", 2),
@@ -119,6 +123,8 @@ impl Mutant {
         (Self::NoDeploymentMirror, "I11", 3),
         (Self::UnwrittenDeployment, "I11", 3),
         (Self::DeploymentExtends, "I4", 3),
+        (Self::IgnoreHolds, "I4", 78),
+        (Self::EndlessHolds, "I11", 51),
     ];
 
     /// Whether a violation is of this mutant's invariant.
@@ -131,7 +137,15 @@ impl Mutant {
 
     /// Whether only the swarm has the checks or the account that show the mutant.
     pub(crate) fn needs_swarm(self) -> bool {
-        matches!(self, Self::IgnoreCeiling | Self::NeverLaunch | Self::BlindReads | Self::LostRestores)
+        matches!(
+            self,
+            Self::IgnoreCeiling
+                | Self::NeverLaunch
+                | Self::BlindReads
+                | Self::LostRestores
+                | Self::IgnoreHolds
+                | Self::EndlessHolds
+        )
     }
 
     /// Whether only users who deploy anew show the mutant.
@@ -219,9 +233,17 @@ impl MutantLayer {
         None
     }
 
-    /// Marks an expired record as if the first sweep had been a day ago.
-    fn reapable(&self, mut record: Record) -> Record {
+    /// Changes a record as the mutant sees it. For `OneSweep`, the first sweep of an expired one was a day ago.
+    fn seen(&self, mut record: Record) -> Record {
         let now = self.clock.now();
+        match self.mutant {
+            Some(Mutant::IgnoreHolds) if !self.is_user => record.hold = None,
+            Some(Mutant::EndlessHolds) if !self.is_user => {
+                record.hold =
+                    record.hold.map(|hold| Hold { until: hold.until + TimeDelta::days(365), ..hold });
+            }
+            _ => {}
+        }
         if self.is(Mutant::OneSweep) && record.expires_at.is_some_and(|at| at < now) {
             record.reaping_since = Some(now - TimeDelta::days(1));
         }
@@ -293,7 +315,7 @@ impl Hook for MutantLayer {
                     fleet.policy.max_databases = 1_000;
                 }
                 if let Template::Record(record) = template {
-                    **record = self.reapable((**record).clone());
+                    **record = self.seen((**record).clone());
                     self.memory.lock().unwrap().listed.insert(record.id.clone(), (**record).clone());
                 }
             }
@@ -343,7 +365,7 @@ impl Hook for MutantLayer {
                 let deployment = deployment.and_then(|value| Deployment::parse(value));
                 seen.map(|record| Record { deployment: deployment.or(record.deployment.clone()), ..record })
             }
-            _ => seen.map(|record| self.reapable(record)),
+            _ => seen.map(|record| self.seen(record)),
         }
     }
 

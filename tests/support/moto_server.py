@@ -1,6 +1,6 @@
 """moto, one request at a time, with templates from its own buckets and with the rules of moto_rules.py.
 
-The arguments are the port and the rules' options as JSON.
+The arguments are the port, and optionally the rules' options as JSON.
 
 Requests to AWS are atomic: of two that create the same launch template, one succeeds. moto checks a name and writes it in two
 steps and serves requests in threads, so both could succeed.
@@ -125,5 +125,5 @@ def serve(environ, start_response):
         return moto(environ, start_response)
 
 
-moto_rules.OPTIONS.update(json.loads(sys.argv[2]))
+moto_rules.OPTIONS.update(json.loads(sys.argv[2]) if sys.argv[2:] else {})
 run_simple("127.0.0.1", int(sys.argv[1]), serve, threaded=True, request_handler=MotoRequestHandler)
