@@ -15,7 +15,6 @@ mod ls;
 mod rm;
 mod set;
 mod show;
-mod user_data;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum FleetCommand {

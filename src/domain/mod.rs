@@ -39,6 +39,7 @@ pub mod tags;
 pub mod target;
 pub mod text;
 pub mod unreadable;
+pub mod user_data;
 pub mod world;
 
 pub use access::{Access, Address, Endpoint};

@@ -1,17 +1,16 @@
 //! `hatchery fleet init`
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
 use super::checks;
 use super::log::log_change;
-use super::user_data;
 use crate::cli::context::Session;
 use crate::cli::json;
 use crate::domain::policy::{SETTINGS, Setting};
-use crate::domain::{ErrorClass, FleetName, NewFleet, Policy, text};
+use crate::domain::{ErrorClass, FleetName, NewFleet, Policy, text, user_data};
 use crate::failure::{Failure, Kind};
 
 /// Settings that make no sense for a new fleet.
@@ -115,7 +114,7 @@ impl InitArgs {
             security_groups: self.security_groups.clone(),
             instance_profile: self.instance_profile.clone(),
             public_address: !self.private,
-            user_data: self.user_data.as_ref().map(|path| user_data::read(path)).transpose()?,
+            user_data: self.user_data.as_ref().map(|path| read_user_data(path)).transpose()?,
             key_name: self.key_name.clone(),
             volume_gib: Some(self.volume_gib),
         })
@@ -169,4 +168,24 @@ pub(super) async fn run(args: &InitArgs, session: &Session) -> Result<(), Failur
     } else {
         format!("Created fleet {name}. Fill its pool with: hatchery engine --once --fleet {name}\n")
     })
+}
+
+/// Reads a file, and refuses what cloud-init would ignore or could not run.
+fn read_user_data(path: &Path) -> Result<Vec<u8>, Failure> {
+    let file = path.display();
+    let data = std::fs::read(path).map_err(|error| {
+        Failure::new(Kind::Usage, format!("cannot read the user data {file}: {error}"), "correct --user-data")
+    })?;
+    if data.len() > user_data::MAX_BYTES {
+        let (size, max) = (data.len(), user_data::MAX_BYTES);
+        let message = format!("the user data {file} is too long: {size} bytes, and EC2 accepts {max}");
+        return Err(Failure::new(Kind::Usage, message, "download the rest from the script"));
+    }
+    match user_data::check(&data) {
+        Ok(()) => Ok(data),
+        Err((problem, hint)) => {
+            let message = format!("cloud-init would ignore the user data {file}: {problem}");
+            Err(Failure::new(Kind::Usage, message, hint))
+        }
+    }
 }

@@ -6,9 +6,12 @@ use aws_sdk_ec2::types::{
     RequestLaunchTemplateData, ResourceType, ResponseLaunchTemplateData, SpotInstanceType, Tag,
 };
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::launch_template_copy;
 use crate::cloud::BaseTemplate;
-use crate::domain::text;
+use crate::domain::{text, user_data};
 
 /// The names that images give to their root devices.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/device_naming.html>
@@ -60,6 +63,11 @@ fn problems(data: &RequestLaunchTemplateData) -> Vec<String> {
         problems.push(
             "it names a network interface or a private address, which only one instance can have".to_owned(),
         );
+    }
+    // EC2 accepts Base64 only. Without user data, the image brings the bootstrap.
+    let user_data = data.user_data.as_ref().and_then(|encoded| STANDARD.decode(encoded).ok());
+    if let Some(Err((problem, hint))) = user_data.map(|user_data| user_data::check(&user_data)) {
+        problems.push(format!("cloud-init ignores its user data: {problem} ({hint})"));
     }
     problems
 }
@@ -288,6 +296,13 @@ mod tests {
                 problems(&usable().network_interfaces(fixed.build()).build())[0]
                     .contains("only one instance")
             );
+        }
+        for (user_data, problem) in
+            [("#!/bin/sh\n", None), ("echo up\n", Some("cloud-init ignores its user data"))]
+        {
+            let found = problems(&usable().user_data(STANDARD.encode(user_data)).build());
+            assert_eq!(found.len(), usize::from(problem.is_some()));
+            assert!(problem.is_none_or(|problem| found[0].starts_with(problem)), "{found:?}");
         }
     }
 

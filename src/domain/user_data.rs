@@ -1,16 +1,13 @@
-//! The user data of a new fleet: a file that cloud-init runs on each instance, and silently ignores if it does not know it.
+//! The user data of instances: what cloud-init runs when an instance boots, and silently ignores if it does not know it.
 //! <https://docs.cloud-init.io/en/latest/explanation/format/index.html>
 
 use std::io::Read as _;
-use std::path::Path;
 
 use flate2::read::GzDecoder;
 
-use crate::failure::{Failure, Kind};
-
 /// EC2's limit for user data, in bytes before Base64.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-add-user-data.html>
-const MAX_BYTES: usize = 16 * 1024;
+pub const MAX_BYTES: usize = 16 * 1024;
 
 /// How much of compressed user data is looked at.
 const MAX_UNPACKED: u64 = 1024 * 1024;
@@ -24,29 +21,14 @@ const HEADERS: [&str; 6] =
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// Reads a file, and refuses what cloud-init would ignore or could not run.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let file = path.display();
-    let data = std::fs::read(path).map_err(|error| {
-        Failure::new(Kind::Usage, format!("cannot read the user data {file}: {error}"), "correct --user-data")
-    })?;
-    if data.len() > MAX_BYTES {
-        let size = data.len();
-        let message = format!("the user data {file} is too long: {size} bytes, and EC2 accepts {MAX_BYTES}");
-        return Err(Failure::new(Kind::Usage, message, "download the rest from the script"));
-    }
-    match check(&data) {
-        Ok(()) => Ok(data),
-        Err((problem, hint)) => {
-            let message = format!("cloud-init would ignore the user data {file}: {problem}");
-            Err(Failure::new(Kind::Usage, message, hint))
-        }
-    }
-}
+/// Why cloud-init ignores user data, and how to correct it.
+pub type Problem = (&'static str, &'static str);
 
-type Problem = (&'static str, &'static str);
-
-fn check(data: &[u8]) -> Result<(), Problem> {
+/// Checks that cloud-init runs this user data.
+///
+/// # Errors
+/// Returns why it would ignore it, or could not run it.
+pub fn check(data: &[u8]) -> Result<(), Problem> {
     if !data.starts_with(&GZIP) {
         return check_text(data);
     }
