@@ -4,7 +4,6 @@
 
 use std::ffi::OsString;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -28,6 +27,7 @@ mod doctor;
 mod engine;
 mod extend;
 mod fleet;
+mod fleets;
 mod hold;
 mod images;
 mod json;
@@ -68,7 +68,7 @@ use options::{GlobalOptions, parse_duration};
     version,
     propagate_version = true,
     max_term_width = 100,
-    after_help = "Without a command, hatchery opens the dashboard."
+    after_help = "Without a command, hatchery opens the dashboard, which shows several fleets with --fleet dev,qa."
 )]
 struct Cli {
     #[command(flatten)]
@@ -253,6 +253,15 @@ impl Headless {
         }
     }
 
+    /// Whether it is about one fleet, or in the account and the Region of one.
+    fn needs_fleet(&self, options: &GlobalOptions) -> bool {
+        match self {
+            Self::OnFleet(_) | Self::Doctor { .. } => true,
+            Self::Fleet(command) => command.needs_fleet() || options.fleet.is_some(),
+            Self::Stack(_) | Self::Themes { .. } | Self::Completions { .. } | Self::Man => false,
+        }
+    }
+
     /// Whether it ends by itself when it is interrupted, because it cleans up.
     fn handles_interrupts(&self) -> bool {
         match self {
@@ -287,7 +296,7 @@ fn run(cli: Cli, console: Console) -> ExitCode {
     let config = Config::load(options.config.as_deref())
         .and_then(|config| logging::start(options.log_file.as_deref(), is_daemon).map(|()| config));
     let session = match config {
-        Ok(config) => Arc::new(Session::new(options, config, console)),
+        Ok(config) => Session::new(options, config, console),
         Err(failure) => return report(&console, &failure),
     };
     let result = match command {
@@ -352,6 +361,8 @@ async fn run_headless(command: Headless, session: &Session) -> Result<ExitCode, 
         let message = "this command changes the fleet, and --read-only is set";
         return Err(Failure::new(Kind::ReadOnly, message, "run it without --read-only"));
     }
+    let chosen = command.needs_fleet(&session.options).then(|| session.for_one_fleet()).transpose()?;
+    let session = chosen.as_ref().unwrap_or(session);
     match command {
         Headless::OnFleet(command) => return run_on_fleet(command, session).await,
         Headless::Doctor { prove: false, .. } => return doctor::run(session).await,

@@ -1,6 +1,6 @@
 //! The user's `config.toml`. Settings of a fleet are in its policy, in AWS.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use etcetera::BaseStrategy as _;
 use serde::Deserialize;
 
 use crate::domain::format::parse_duration;
-use crate::domain::text;
+use crate::domain::{FleetName, text};
 use crate::failure::{Failure, Kind};
 use crate::tui::NotifyBy;
 
@@ -35,9 +35,65 @@ pub(crate) struct Config {
     pub(crate) mouse: Option<bool>,
     /// By what the dashboard tells its user something while they look elsewhere; `auto` by default.
     pub(crate) notify: Option<NotifyBy>,
+    /// The fleets that the dashboard shows together, each with what it takes to reach it.
+    pub(crate) fleets: Vec<FleetEntry>,
     /// Keys by action id, such as `launch = "n"` or `quit = ["q", "ctrl-q"]`.
     pub(crate) keys: BTreeMap<String, Keys>,
 }
+
+/// One of several fleets, in any account and Region.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct FleetEntry {
+    /// What `--fleet` and the dashboard call it.
+    pub(crate) name: String,
+    /// The fleet's name in AWS, if that is another one, because fleets of different accounts can have the same name.
+    #[serde(default)]
+    pub(crate) fleet: Option<String>,
+    #[serde(default)]
+    pub(crate) profile: Option<String>,
+    #[serde(default)]
+    pub(crate) region: Option<String>,
+    /// Whether the dashboard marks it with a word and a coloured frame.
+    #[serde(default)]
+    pub(crate) production: bool,
+}
+
+impl FleetEntry {
+    /// Returns the fleet's name in AWS.
+    pub(crate) fn fleet_name(&self) -> &str {
+        self.fleet.as_deref().unwrap_or(&self.name)
+    }
+
+    /// Returns what is wrong with it.
+    fn problem(&self) -> Option<String> {
+        let name = &self.name;
+        if name.is_empty() || !text::is_printable(name, MAX_LABEL) || name.contains([',', ' ', ':']) {
+            return Some(format!(
+                "not a valid name of a fleet: {name:?} (1 to {MAX_LABEL} characters without spaces, commas and colons)"
+            ));
+        }
+        let empty = [("fleet", &self.fleet), ("profile", &self.profile), ("region", &self.region)];
+        if let Some((key, _)) = empty.into_iter().find(|(_, value)| value.as_deref() == Some("")) {
+            return Some(format!("the {key} of fleet {name} is empty; leave it out to use the default"));
+        }
+        let invalid = self.fleet_name().parse::<FleetName>().err()?;
+        let hint = if self.fleet.is_none() { "; give the fleet's name in AWS as fleet" } else { "" };
+        Some(format!("fleet {name}: {invalid}{hint}"))
+    }
+}
+
+/// Returns what is wrong with the fleets.
+fn problem_of(fleets: &[FleetEntry]) -> Option<String> {
+    let mut names = BTreeSet::new();
+    fleets.iter().find_map(|entry| {
+        let is_new = names.insert(&entry.name);
+        entry.problem().or_else(|| (!is_new).then(|| format!("two fleets have the name {}", entry.name)))
+    })
+}
+
+/// The longest name of a fleet in the configuration, in characters.
+const MAX_LABEL: usize = 32;
 
 /// The keys of one action: a string or a list.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -108,12 +164,17 @@ impl Config {
             Failure::new(Kind::Usage, message, "correct --config or the file's permissions")
         })?;
         let parsed: Result<Self, _> = toml::from_str(&content);
-        parsed.map(Self::without_empty).map_err(|error| {
+        let config = parsed.map_err(|error| {
             let line = error.span().map_or(1, |span| content[..span.start].matches('\n').count() + 1);
             let problem = text::sanitize(error.message());
             let message = format!("cannot parse the configuration {file}, line {line}: {problem}");
             Failure::new(Kind::Usage, message, "correct the file")
-        })
+        })?;
+        if let Some(problem) = problem_of(&config.fleets) {
+            let message = format!("the configuration {file} is not valid: {}", text::sanitize(&problem));
+            return Err(Failure::new(Kind::Usage, message, "correct the file"));
+        }
+        Ok(config.without_empty())
     }
 }
 
@@ -150,9 +211,35 @@ mod tests {
     #[case::unknown_field("theme = \"dark\"\ncolour = 1\n", "line 2")]
     #[case::refresh_too_short("refresh = \"1s\"\n", "throttle")]
     #[case::not_toml("theme = [", "line 1")]
+    #[case::fleet_without_name("[[fleets]]\nregion = \"eu-west-1\"\n", "line 1: missing field `name`")]
+    #[case::unknown_key_of_a_fleet(
+        "[[fleets]]\nname = \"dev\"\naccount = 1\n",
+        "line 3: unknown field `account`"
+    )]
+    #[case::empty_name("[[fleets]]\nname = \"\"\n", "not a valid name of a fleet: \"\"")]
+    #[case::comma("[[fleets]]\nname = \"dev,qa\"\n", "without spaces, commas")]
+    #[case::two_of_one_name(
+        "[[fleets]]\nname = \"dev\"\n[[fleets]]\nname = \"dev\"\nregion = \"x\"\n",
+        "two fleets have the name dev"
+    )]
+    #[case::name_that_aws_has_not("[[fleets]]\nname = \"Dev\"\n", "give the fleet's name in AWS as fleet")]
+    #[case::empty_profile(
+        "[[fleets]]\nname = \"dev\"\nprofile = \"\"\n",
+        "the profile of fleet dev is empty"
+    )]
     fn load_error_names_file_and_problem(#[case] content: &str, #[case] part: &str) {
         let failure = parse(content).unwrap_err();
         assert!(failure.message.contains(part) && failure.message.contains("config.toml"), "{failure}");
+    }
+
+    #[test]
+    fn fleets_are_read() {
+        let config = parse(
+            "[[fleets]]\nname = \"dev\"\n[[fleets]]\nname = \"US\"\nfleet = \"dev\"\nprofile = \"prod\"\nregion = \"us-east-1\"\nproduction = true\n",
+        );
+        let [dev, us] = &config.unwrap().fleets[..] else { panic!() };
+        assert_eq!((dev.fleet_name(), dev.production), ("dev", false));
+        assert_eq!((us.fleet_name(), us.region.as_deref(), us.production), ("dev", Some("us-east-1"), true));
     }
 
     #[test]

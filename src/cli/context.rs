@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::watch;
 
 use super::console::Console;
+use super::fleets::{self, FleetChoice};
 use super::options::GlobalOptions;
 use crate::clock::Clock;
 use crate::cloud::{self, AskCode, DynAccount, DynCloud};
@@ -47,8 +48,8 @@ pub(crate) struct Session {
     pub(crate) forwards: PortForwards,
     /// What a dashboard tells the user that it waits for.
     pub(crate) waits: watch::Sender<String>,
-    /// Set if it is not AWS, or if the user was asked for a code to connect.
-    account: OnceLock<DynAccount>,
+    /// Set if it is not AWS, or if the user was asked for a code to connect. Fleets of one profile and Region share it.
+    account: Arc<OnceLock<DynAccount>>,
     hostname: String,
     lambda_request: Option<String>,
     seed: u64,
@@ -65,7 +66,7 @@ impl Session {
             clock: Clock::system(),
             forwards: PortForwards::default(),
             waits: watch::Sender::default(),
-            account: OnceLock::new(),
+            account: Arc::default(),
             hostname,
             lambda_request: None,
             seed: rand::random(),
@@ -82,7 +83,49 @@ impl Session {
         let Platform { account, clock, console, zone, hostname, seed } = platform;
         let console = console.with_json(options.json);
         let zone = options.zone(zone);
-        Self { clock, zone, account: account.into(), hostname, seed, ..Self::new(options, config, console) }
+        let account = Arc::new(OnceLock::from(account));
+        Self { clock, zone, account, hostname, seed, ..Self::new(options, config, console) }
+    }
+
+    /// Returns a session for the fleets of a dashboard, each with its choice.
+    pub(crate) fn for_dashboard(&self) -> Result<Vec<(Self, FleetChoice)>, Failure> {
+        let mut sessions: Vec<(Self, FleetChoice)> = Vec::new();
+        for choice in fleets::choose_all(&self.options, &self.config)? {
+            let is_same =
+                |other: &FleetChoice| (&other.profile, &other.region) == (&choice.profile, &choice.region);
+            let shared =
+                sessions.iter().find(|(_, other)| is_same(other)).map(|(first, _)| first.account.clone());
+            let mut session = self.with_fleet(&choice);
+            session.account = match shared {
+                Some(account) => account,
+                // Another account, unless it is a simulated one.
+                None => Arc::new(self.account.get().cloned().map_or_else(OnceLock::new, OnceLock::from)),
+            };
+            sessions.push((session, choice));
+        }
+        Ok(sessions)
+    }
+
+    /// Returns a session for the one fleet of a command.
+    pub(crate) fn for_one_fleet(&self) -> Result<Self, Failure> {
+        Ok(self.with_fleet(&fleets::choose_one(&self.options, &self.config)?))
+    }
+
+    fn with_fleet(&self, choice: &FleetChoice) -> Self {
+        let FleetChoice { fleet, profile, region, .. } = choice.clone();
+        Self {
+            options: GlobalOptions { fleet, region, profile, ..self.options.clone() },
+            config: Config { fleet: None, profile: None, region: None, ..self.config.clone() },
+            console: Arc::clone(&self.console),
+            clock: self.clock.clone(),
+            zone: self.zone,
+            forwards: self.forwards.clone(),
+            waits: watch::Sender::default(),
+            account: Arc::clone(&self.account),
+            hostname: self.hostname.clone(),
+            lambda_request: self.lambda_request.clone(),
+            seed: self.seed,
+        }
     }
 
     /// Connects to the account. No request is sent yet.

@@ -10,33 +10,42 @@ use crate::config::Config;
 use crate::failure::{Failure, Kind};
 use crate::tui::keymap::Keymap;
 use crate::tui::locale;
-use crate::tui::{self, Connected, TuiOptions, glyphs};
+use crate::tui::{self, Connected, FleetConnection, TuiOptions, glyphs};
 
 /// Default poll interval at rest. At this rate 100 dashboards use less than a quarter of an account's request rate.
 const POLL_INTERVAL: Duration = Duration::from_mins(1);
 
-pub(crate) fn run(session: &Arc<Session>) -> Result<(), Failure> {
-    let (flags, config) = (&session.options, &session.config);
-    let mut options = tui_options(flags, config, Clock::system(), &session.owner()?)?;
-    options.region = flags.region.clone().or_else(|| config.region.clone()).unwrap_or_default();
-    options.fleet = match flags.fleet.as_ref().or(config.fleet.as_ref()) {
-        Some(name) => Some(name.parse()?),
-        None => None,
-    };
-    options.waits = Some(session.waits.subscribe());
-    let asking = session.clone();
-    let session = session.clone();
-    let connect = move || {
-        let session = session.clone();
-        async move {
-            let (account, engine) = session.quiet_engine().await?;
-            Ok(Connected { engine, account })
-        }
-    };
+pub(crate) fn run(session: &Session) -> Result<(), Failure> {
+    let general = tui_options(&session.options, &session.config, Clock::system(), &session.owner()?)?;
+    let (mut sessions, mut fleets) = (Vec::new(), Vec::new());
+    for (session, choice) in session.for_dashboard()? {
+        let mut options = general.clone();
+        options.region = choice.region.unwrap_or_default();
+        options.fleet = choice.fleet.map(|name| name.parse()).transpose()?;
+        options.label = choice.label;
+        options.production = choice.production;
+        options.waits = Some(session.waits.subscribe());
+        let session = Arc::new(session);
+        sessions.push(Arc::clone(&session));
+        let connect = move || {
+            let session = session.clone();
+            async move {
+                let (account, engine) = session.quiet_engine().await?;
+                Ok(Connected { engine, account })
+            }
+        };
+        fleets.push(FleetConnection::new(connect, options));
+    }
     block_on(async move {
         tui::terminal::check()?;
-        asking.ask_for_code().await?;
-        tui::run(connect, options).await
+        for session in &sessions {
+            match session.ask_for_code().await {
+                // Its group says why it cannot be reached, and the others can.
+                Err(failure) if sessions.len() > 1 => session.console.notice(&failure.sentence()),
+                asked => asked?,
+            }
+        }
+        tui::run_fleets(fleets).await
     })
 }
 

@@ -17,7 +17,7 @@ use crate::domain::FleetName;
 use crate::domain::audit::engine_name;
 use crate::engine::{self, Engine, LaunchRequest, RedeployRequest, RunOptions};
 use crate::failure::{Failure, Kind};
-use crate::tui::{self, Connected, ConsoleRequest, DemoInfo, NotifyBy, SimulatedConsole};
+use crate::tui::{self, Connected, ConsoleRequest, DemoInfo, FleetConnection, NotifyBy, SimulatedConsole};
 
 mod shell;
 
@@ -31,7 +31,14 @@ pub(crate) struct DemoArgs {
     /// Seed of the simulation; the same seed gives the same history
     #[arg(long, default_value_t = 1, value_name = "NUMBER")]
     seed: u64,
+    /// How many fleets, in different accounts and Regions
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=3), value_name = "NUMBER")]
+    fleets: u8,
 }
+
+/// The fleets after the first one: their names, accounts and Regions, and whether they are marked as production.
+const OTHER_FLEETS: [(&str, &str, &str, bool); 2] =
+    [("qa", "210987654321", "us-east-1", false), ("live", "345678901234", "eu-west-1", true)];
 
 /// Name of the user of the demo.
 const USER: &str = "you";
@@ -82,28 +89,53 @@ fn engine(sim: &SimCloud, clock: &Clock, fleet: &FleetName, user: &str, seed: u6
     Engine::new(sim.caller(user), clock.clone(), config)
 }
 
+/// Returns the scenarios of the fleets, with whether they are marked as production. The others have some of the first one's environments.
+fn scenarios(count: u8) -> Result<Vec<(Scenario, bool)>, Failure> {
+    let first = scenario()?;
+    let others = OTHER_FLEETS.into_iter().enumerate().map(|(index, (name, account, region, production))| {
+        let mut scenario = first.clone();
+        scenario.environments = scenario.environments.into_iter().skip(index).step_by(2 + index).collect();
+        for url in scenario.policy.values_mut() {
+            *url = url.replace(".dev.", &format!(".{name}."));
+        }
+        (scenario.fleet, scenario.account, scenario.region) = (name.into(), account.into(), region.into());
+        (scenario, production)
+    });
+    Ok(std::iter::once((first.clone(), false)).chain(others).take(usize::from(count)).collect())
+}
+
 pub(crate) fn run(args: &DemoArgs, session: &Session) -> Result<(), Failure> {
-    let (seed, speed) = (args.seed, args.speed);
-    let scenario = scenario()?;
-    let fleet = fleet(&scenario)?;
+    let speed = args.speed;
+    let scenarios = scenarios(args.fleets)?;
     dashboard::block_on(async move {
         let clock = Clock::virtual_from(Clock::system().now(), speed);
-        let sim = simulated_cloud(scenario, seed, &clock);
-        let mut options = dashboard::tui_options(&session.options, &session.config, clock.clone(), USER)?;
-        options.demo = Some(DemoInfo { about: format!("{speed} times as fast") });
-        options.refresh = Duration::from_secs(20);
-        // Its simulated hours would notify every few seconds.
-        if session.options.notify.or(session.config.notify).is_none() {
-            options.notify = NotifyBy::Off;
+        let mut fleets = Vec::new();
+        for (index, (scenario, production)) in (0..).zip(scenarios) {
+            let seed = args.seed.wrapping_add(index);
+            let fleet = fleet(&scenario)?;
+            let sim = simulated_cloud(scenario, seed, &clock);
+            let mut options = dashboard::tui_options(&session.options, &session.config, clock.clone(), USER)?;
+            options.demo = Some(DemoInfo { about: format!("{speed} times as fast") });
+            options.refresh = Duration::from_secs(20);
+            // Its simulated hours would notify every few seconds.
+            if session.options.notify.or(session.config.notify).is_none() {
+                options.notify = NotifyBy::Off;
+            }
+            options.simulated_console = Some(simulated_console(&sim, &clock));
+            options.production = production;
+            if args.fleets > 1 {
+                options.label = fleet.to_string();
+            }
+            spawn_simulation(&sim, &clock, &fleet, seed);
+            let clock = clock.clone();
+            let connect = move || {
+                let engine = engine(&sim, &clock, &fleet, USER, seed);
+                let connected = Connected { engine, account: sim.caller(USER) };
+                async move { Ok(connected) }
+            };
+            fleets.push(FleetConnection::new(connect, options));
         }
-        options.simulated_console = Some(simulated_console(&sim, &clock));
-        spawn_simulation(&sim, &clock, &fleet, seed);
-        let connect = move || {
-            let engine = engine(&sim, &clock, &fleet, USER, seed);
-            let connected = Connected { engine, account: sim.caller(USER) };
-            async move { Ok(connected) }
-        };
-        tui::run(connect, options).await
+        tui::run_fleets(fleets).await
     })
 }
 

@@ -41,6 +41,11 @@ pub(crate) enum FleetCommand {
 }
 
 impl FleetCommand {
+    /// Whether it is about the fleet of `--fleet`.
+    pub(crate) fn needs_fleet(&self) -> bool {
+        matches!(self, Self::Show | Self::Set { .. })
+    }
+
     pub(crate) fn is_write(&self) -> bool {
         match self {
             Self::Set { .. } | Self::Rm { .. } => true,

@@ -17,7 +17,7 @@ use crate::tui::{NotifyBy, Zone, locale};
 #[command(next_help_heading = "Global options")]
 #[allow(clippy::struct_excessive_bools)] // each is a flag of its own
 pub(crate) struct GlobalOptions {
-    /// Name of the fleet; optional if the Region has only one
+    /// Name of the fleet; optional if the Region has only one.
     #[arg(long, global = true, env = "HATCHERY_FLEET", value_name = "NAME")]
     pub(crate) fleet: Option<String>,
     /// AWS Region

@@ -14,7 +14,9 @@ pub(crate) mod dialog;
 pub(crate) mod environments;
 pub(crate) mod filter;
 pub(crate) mod fleet_view;
+pub(crate) mod fleets;
 pub(crate) mod form;
+pub(crate) mod groups;
 pub(crate) mod history;
 pub(crate) mod input;
 pub(crate) mod launching;
@@ -37,6 +39,7 @@ pub(crate) mod selection;
 pub(crate) mod status;
 pub(crate) mod update;
 
+pub use fleets::Fleets;
 pub use message::{
     ConsoleRequest, Copied, Effect, ForwardRequest, HoldRequest, HoldTarget, Moment, Msg, Multiplexer,
     Purpose, SaveError, SaveRequest, SavedLine,

@@ -1,4 +1,5 @@
-//! Runs the dashboard: one task waits for input, messages and deadlines, updates the model, runs the effects and draws.
+//! Runs the dashboard: one task waits for input, messages and deadlines, updates the model, runs the effects and draws. Each fleet has a
+//! connection and an engine of its own, and what comes from them is for the model of that fleet.
 
 use std::io;
 use std::sync::Arc;
@@ -13,9 +14,8 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
+use super::app::fleets::Fleets;
 use super::app::message::{ConsoleRequest, Effect, Moment, Msg, Multiplexer};
-use super::app::model::Model;
-use super::app::update::update;
 use super::events::{InputGate, read_events};
 use super::notifier::Notifier;
 use super::options::TuiOptions;
@@ -55,20 +55,36 @@ pub struct Connected {
     pub account: DynAccount,
 }
 
-/// What background tasks send to the driver.
+/// What background tasks send to the driver, with the index of the fleet.
 enum Incoming {
-    Msg(Msg),
-    Connected(Box<Connected>),
+    Msg(usize, Msg),
+    Connected(usize, Box<Connected>),
     /// Send a text to the clipboard of the terminal around the multiplexer.
-    CopyThrough(Multiplexer, String),
+    CopyThrough(usize, Multiplexer, String),
     /// Write the sequence of a notification.
     Notify(Vec<u8>),
 }
 
 type Connect = Arc<dyn Fn() -> BoxFuture<'static, Result<Connected, Failure>> + Send + Sync>;
 
-/// Shows the dashboard on the terminal until the user quits. `connect` finds the fleet and builds its engine; it is called
-/// once the first frame is drawn, and again when the user retries. A signal that ends the dashboard ends the process.
+/// One fleet of the dashboard: how it looks, and how to reach it.
+pub struct FleetConnection {
+    options: TuiOptions,
+    connect: Connect,
+}
+
+impl FleetConnection {
+    /// `connect` finds the fleet and builds its engine; it is called once the first frame is drawn, and again when the user retries.
+    pub fn new<C, F>(connect: C, options: TuiOptions) -> Self
+    where
+        C: Fn() -> F + Send + Sync + 'static,
+        F: Future<Output = Result<Connected, Failure>> + Send + 'static,
+    {
+        Self { options, connect: Arc::new(move || connect().boxed()) }
+    }
+}
+
+/// Shows the dashboard of one fleet, as [`run_fleets`] does.
 ///
 /// # Errors
 /// Returns a failure if this is not a terminal that can show the dashboard, or if the terminal fails.
@@ -77,10 +93,19 @@ where
     C: Fn() -> F + Send + Sync + 'static,
     F: Future<Output = Result<Connected, Failure>> + Send + 'static,
 {
-    let surface = CrosstermSurface::enter(options.mouse)?;
+    run_fleets(vec![FleetConnection::new(connect, options)]).await
+}
+
+/// Shows the dashboard of at least one fleet on the terminal until the user quits. What is not the fleet's own, such as the theme and the
+/// clock, is taken from the options of the first. A signal that ends the dashboard ends the process.
+///
+/// # Errors
+/// Returns a failure if this is not a terminal that can show the dashboard, or if the terminal fails.
+pub async fn run_fleets(fleets: Vec<FleetConnection>) -> Result<(), Failure> {
+    let surface = CrosstermSurface::enter(fleets.iter().all(|fleet| fleet.options.mouse))?;
     let signals = Signals::listen().map_err(|error| terminal::failure(&error))?;
     let (events, input) = read_events().map_err(|error| terminal::failure(&error))?;
-    run_until_signal(surface, (events, input), signals, connect, options).await
+    run_until_signal(surface, (events, input), signals, fleets).await
 }
 
 /// Shows the dashboard on any surface, until the user quits or `events` ends.
@@ -94,25 +119,32 @@ where
     C: Fn() -> F + Send + Sync + 'static,
     F: Future<Output = Result<Connected, Failure>> + Send + 'static,
 {
-    run_until_signal(surface, (events, InputGate::none()), Signals::none(), connect, options).await
+    run_fleets_on(surface, events, vec![FleetConnection::new(connect, options)]).await
 }
 
-async fn run_until_signal<S, E, C, F>(
+/// As [`run_on`], for at least one fleet.
+///
+/// # Errors
+/// Returns a failure if the surface fails.
+pub async fn run_fleets_on<S, E>(surface: S, events: E, fleets: Vec<FleetConnection>) -> Result<(), Failure>
+where
+    S: Surface,
+    E: Stream<Item = io::Result<Event>> + Unpin,
+{
+    run_until_signal(surface, (events, InputGate::none()), Signals::none(), fleets).await
+}
+
+async fn run_until_signal<S, E>(
     surface: S,
     (events, input): (E, InputGate),
     mut signals: Signals,
-    connect: C,
-    options: TuiOptions,
+    fleets: Vec<FleetConnection>,
 ) -> Result<(), Failure>
 where
     S: Surface,
     E: Stream<Item = io::Result<Event>> + Unpin,
-    C: Fn() -> F + Send + Sync + 'static,
-    F: Future<Output = Result<Connected, Failure>> + Send + 'static,
 {
-    let connect: Connect = Arc::new(move || connect().boxed());
-    let mut driver =
-        Driver::new(surface, input, connect, options).map_err(|error| terminal::failure(&error))?;
+    let mut driver = Driver::new(surface, input, fleets).map_err(|error| terminal::failure(&error))?;
     let ended = driver.run(events, &mut signals).await.map_err(|error| terminal::failure(&error));
     let Driver { surface, mut requests, forwards, .. } = driver;
     // Restores the terminal first, so that the user does not wait in front of a frozen screen.
@@ -138,11 +170,20 @@ where
     ended.map(|_| ())
 }
 
+/// What a fleet runs on.
+struct Link {
+    connect: Connect,
+    engine: Option<(Engine, Handle)>,
+    account: Option<DynAccount>,
+    log: Option<AbortHandle>,
+}
+
 struct Driver<S> {
     surface: S,
     input: InputGate,
-    model: Model,
-    connect: Connect,
+    fleets: Fleets,
+    /// One for each fleet, in their order.
+    links: Vec<Link>,
     started: Instant,
     sender: mpsc::Sender<Incoming>,
     receiver: mpsc::Receiver<Incoming>,
@@ -150,43 +191,44 @@ struct Driver<S> {
     tasks: JoinSet<()>,
     /// Launches, extensions, terminations and resets to finish at the end.
     requests: JoinSet<()>,
-    engine: Option<(Engine, Handle)>,
-    account: Option<DynAccount>,
     /// Kept until the dashboard ends.
     forwards: PortForwards,
-    log: Option<AbortHandle>,
     keys: Keys,
     notifier: Notifier,
     /// The user wants to suspend.
     suspending: bool,
-    /// The program that is to get the terminal.
-    handing_over: Option<ConsoleRequest>,
+    /// The program that is to get the terminal, with the index of its fleet.
+    handing_over: Option<(usize, ConsoleRequest)>,
     /// What has come while a program had the terminal.
     held: Vec<Incoming>,
     quit: bool,
 }
 
 impl<S: Surface> Driver<S> {
-    fn new(surface: S, input: InputGate, connect: Connect, options: TuiOptions) -> io::Result<Self> {
+    fn new(surface: S, input: InputGate, fleets: Vec<FleetConnection>) -> io::Result<Self> {
         let (sender, receiver) = mpsc::channel(CHANNEL_CAPACITY);
         let started = Instant::now();
         let size = surface.size()?;
-        let now = Moment::new(&options.clock, started.elapsed());
-        let notify_by = options.notify;
+        let (options, links): (Vec<_>, Vec<_>) = fleets
+            .into_iter()
+            .map(|FleetConnection { options, connect }| {
+                (options, Link { connect, engine: None, account: None, log: None })
+            })
+            .unzip();
+        let first = options.first().ok_or_else(|| io::Error::other("there is no fleet to show"))?;
+        let now = Moment::new(&first.clock, started.elapsed());
+        let notify_by = first.notify;
         Ok(Self {
             surface,
             input,
-            model: Model::new(options, size, now),
-            connect,
+            fleets: Fleets::new(options, size, now),
+            links,
             started,
             sender,
             receiver,
             tasks: JoinSet::new(),
             requests: JoinSet::new(),
-            engine: None,
-            account: None,
             forwards: PortForwards::default(),
-            log: None,
             keys: Keys::default(),
             notifier: Notifier::new(notify_by),
             suspending: false,
@@ -203,8 +245,10 @@ impl<S: Surface> Driver<S> {
         signals: &mut Signals,
     ) -> io::Result<Option<Ending>> {
         self.draw()?;
-        self.show_waits();
-        self.run_effect(Effect::Connect)?;
+        for fleet in 0..self.links.len() {
+            self.show_waits(fleet);
+            self.run_effect(fleet, Effect::Connect)?;
+        }
         let mut drawn = Instant::now();
         // Whether something changed since the last frame, which is too recent for another one.
         let mut frame_pending = false;
@@ -235,7 +279,7 @@ impl<S: Surface> Driver<S> {
                     Some(Err(_)) | None => return Ok(None),
                 },
                 Some(incoming) = self.receiver.recv() => self.receive(incoming)?,
-                () = alarm => self.update(Msg::Tick)?,
+                () = alarm => self.input(Msg::Tick)?,
                 Some(_) = self.tasks.join_next(), if !self.tasks.is_empty() => {}
                 Some(_) = self.requests.join_next(), if !self.requests.is_empty() => {}
             }
@@ -246,8 +290,8 @@ impl<S: Surface> Driver<S> {
             {
                 return Ok(Some(ending));
             }
-            if let Some(request) = self.handing_over.take()
-                && let Some(ending) = self.hand_over(request, signals).await?
+            if let Some((fleet, request)) = self.handing_over.take()
+                && let Some(ending) = self.hand_over(fleet, request, signals).await?
             {
                 return Ok(Some(ending));
             }
@@ -263,7 +307,7 @@ impl<S: Surface> Driver<S> {
     /// Restores the terminal and stops the process until it is continued. Returns the signal that ends the process instead.
     async fn suspend(&mut self, signals: &mut Signals, group: bool) -> io::Result<Option<Ending>> {
         if !signals::can_suspend() {
-            self.update(Msg::CannotSuspend)?;
+            self.input(Msg::CannotSuspend)?;
             return Ok(None);
         }
         self.surface.leave();
@@ -283,7 +327,7 @@ impl<S: Surface> Driver<S> {
     fn resume(&mut self) -> io::Result<()> {
         self.surface.resume()?;
         let size = self.surface.size()?;
-        self.update(Msg::Resize(size.width, size.height))
+        self.input(Msg::Resize(size.width, size.height))
     }
 
     /// Handles everything that is already available, up to a limit, so that a flood of log lines cannot prevent drawing.
@@ -307,20 +351,21 @@ impl<S: Surface> Driver<S> {
 
     /// Returns when the screen changes without a message.
     fn deadline(&self) -> Option<Instant> {
-        let next = self.model.next_change();
-        let clock = next.clock.map(|clock| self.model.options.clock.real(clock));
+        let next = self.fleets.next_change();
+        let clock = next.clock.map(|clock| self.fleets.active().options.clock.real(clock));
         let wait = clock.into_iter().chain(next.real).min()?;
         Some(Instant::now() + wait.max(FRAME_INTERVAL))
     }
 
     fn now(&self) -> Moment {
-        Moment::new(&self.model.options.clock, self.started.elapsed())
+        Moment::new(&self.fleets.active().options.clock, self.started.elapsed())
     }
 
     fn draw(&mut self) -> io::Result<()> {
-        self.model.set_now(self.now());
-        let mut buf = Buffer::empty(Rect::new(0, 0, self.model.size.width, self.model.size.height));
-        let cursor = view::draw(&self.model, &mut buf);
+        self.fleets.set_now(self.now());
+        let size = self.fleets.active().size;
+        let mut buf = Buffer::empty(Rect::new(0, 0, size.width, size.height));
+        let cursor = view::draw_fleets(&self.fleets, &mut buf);
         self.surface.show(buf, cursor)?;
         Ok(())
     }
@@ -339,44 +384,62 @@ impl<S: Surface> Driver<S> {
         };
         // What was typed before comes first.
         self.press_keys(true)?;
-        self.update(msg)
+        self.input(msg)
     }
 
     fn receive(&mut self, incoming: Incoming) -> io::Result<()> {
         match incoming {
-            Incoming::Msg(msg) => self.update(msg),
-            Incoming::Connected(connected) => self.start_engine(*connected),
-            Incoming::CopyThrough(multiplexer, text) => self.copy_through(multiplexer, text),
+            Incoming::Msg(fleet, msg) => self.update(fleet, msg),
+            Incoming::Connected(fleet, connected) => self.start_engine(fleet, *connected),
+            Incoming::CopyThrough(fleet, multiplexer, text) => self.copy_through(fleet, multiplexer, text),
             Incoming::Notify(sequence) => self.surface.notify(&sequence),
         }
     }
 
-    fn update(&mut self, msg: Msg) -> io::Result<()> {
-        self.model.set_now(self.now());
-        for effect in update(&mut self.model, msg) {
-            self.run_effect(effect)?;
-        }
-        Ok(())
+    /// Applies what the user does and what the terminal tells.
+    fn input(&mut self, msg: Msg) -> io::Result<()> {
+        self.fleets.set_now(self.now());
+        let effects = self.fleets.input(msg);
+        self.run_effects(effects)
     }
 
-    fn start_engine(&mut self, connected: Connected) -> io::Result<()> {
-        let options = &self.model.options;
+    /// Applies a message for a fleet.
+    fn update(&mut self, fleet: usize, msg: Msg) -> io::Result<()> {
+        self.fleets.set_now(self.now());
+        let effects = self.fleets.receive(fleet, msg);
+        self.run_effects(effects)
+    }
+
+    fn run_effects(&mut self, effects: Vec<(usize, Effect)>) -> io::Result<()> {
+        effects.into_iter().try_for_each(|(fleet, effect)| self.run_effect(fleet, effect))
+    }
+
+    fn engine(&self, fleet: usize) -> Option<&(Engine, Handle)> {
+        self.links.get(fleet)?.engine.as_ref()
+    }
+
+    fn start_engine(&mut self, index: usize, connected: Connected) -> io::Result<()> {
+        let (Some(link), Some(model)) = (self.links.get_mut(index), self.fleets.models().get(index)) else {
+            return Ok(());
+        };
+        let options = &model.options;
         let background = options.engine_enabled && !options.read_only;
         let (handle, mut events) = connected.engine.run(RunOptions { background, refresh: options.refresh });
         let fleet = connected.engine.config().fleet.clone();
         let region = connected.account.region().to_owned();
-        self.engine = Some((connected.engine, handle));
-        self.account = Some(connected.account);
+        link.engine = Some((connected.engine, handle));
+        link.account = Some(connected.account);
         let sender = self.sender.clone();
         self.tasks.spawn(async move {
             while let Some(event) = events.recv().await {
-                if sender.send(Incoming::Msg(Msg::Engine(event))).await.is_err() {
+                if sender.send(Incoming::Msg(index, Msg::Engine(event))).await.is_err() {
                     return;
                 }
             }
             let failure = Failure::new(Kind::Failed, "the engine has stopped", "restart hatchery");
-            let _ = sender.send(Incoming::Msg(Msg::Engine(engine::Event::ObserveFailed(failure)))).await;
+            let failed = Msg::Engine(engine::Event::ObserveFailed(failure));
+            let _ = sender.send(Incoming::Msg(index, failed)).await;
         });
-        self.update(Msg::Connected { fleet, region })
+        self.update(index, Msg::Connected { fleet, region })
     }
 }

@@ -66,6 +66,10 @@ pub struct TuiOptions {
     /// The AWS Region; empty until it is known.
     pub region: String,
     pub(crate) fleet: Option<FleetName>,
+    /// What the fleet is called among several; empty if that is its name.
+    pub label: String,
+    /// Whether the user marked the fleet as production.
+    pub production: bool,
     /// Disables every action that changes something.
     pub read_only: bool,
     /// Whether this process's engine takes background steps.
@@ -108,6 +112,8 @@ impl TuiOptions {
             clock,
             region: String::new(),
             fleet: None,
+            label: String::new(),
+            production: false,
             read_only: false,
             engine_enabled: true,
             demo: None,

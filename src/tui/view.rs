@@ -7,6 +7,7 @@ pub(crate) mod batch;
 pub(crate) mod chrome;
 pub(crate) mod dialogs;
 pub(crate) mod environments;
+mod fleets;
 pub(crate) mod logs;
 pub(crate) mod page;
 pub(crate) mod pool;
@@ -17,12 +18,29 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
 use super::app::dialog::Dialog;
+use super::app::fleets::Fleets;
 use super::app::model::{Model, Screen};
 use super::app::pages;
 use super::app::regions::Pane;
 
 /// Draws the dashboard; returns the position of the cursor, if a text field has the focus.
+pub fn draw_fleets(fleets: &Fleets, buf: &mut Buffer) -> Option<Position> {
+    if fleets.models().len() == 1 {
+        return draw(fleets.active(), buf);
+    }
+    draw_with(fleets.active(), buf, |buf| fleets::draw(fleets, buf))
+}
+
+/// Draws the dashboard of one fleet, as [`draw_fleets`] does.
 pub fn draw(model: &Model, buf: &mut Buffer) -> Option<Position> {
+    draw_with(model, buf, |buf| environments(model, buf))
+}
+
+fn draw_with(
+    model: &Model,
+    buf: &mut Buffer,
+    environments: impl FnOnce(&mut Buffer) -> Option<Position>,
+) -> Option<Position> {
     let styles = &model.styles;
     let regions = &model.regions;
     let screen = Rect::from((Position::ORIGIN, model.size)).intersection(buf.area);
@@ -36,7 +54,7 @@ pub fn draw(model: &Model, buf: &mut Buffer) -> Option<Position> {
             pool(model, buf);
             activity(model, buf);
             summary::draw(model, buf);
-            environments(model, buf)
+            environments(buf)
         }
         Screen::Logs(view) => logs::draw(styles, buf, regions.body, view, model.aws_now()),
         Screen::Activity(view) => activity_page::draw(model, view, buf),
@@ -67,18 +85,7 @@ pub fn draw(model: &Model, buf: &mut Buffer) -> Option<Position> {
 }
 
 fn environments(model: &Model, buf: &mut Buffer) -> Option<Position> {
-    let focused = model.pane == Pane::Environments;
-    let table = environments::EnvironmentsTable {
-        pane: &model.environments,
-        rows: model.regions.environment_rows(),
-        focused,
-        border: model.border_role(focused),
-        user: &model.options.user,
-        now: model.aws_now(),
-        databases_complete: model.databases_complete(),
-        placeholder: model.no_environments(),
-    };
-    table.draw(&model.styles, buf, model.regions.body)
+    environments::EnvironmentsTable::of(model).draw(&model.styles, buf, model.regions.body)
 }
 
 fn pool(model: &Model, buf: &mut Buffer) {
@@ -108,7 +115,7 @@ fn activity(model: &Model, buf: &mut Buffer) {
 fn dialog(model: &Model, dialog: &Dialog, buf: &mut Buffer) -> Option<Position> {
     let styles = &model.styles;
     match dialog {
-        Dialog::Launch(form) => dialogs::launch(styles, buf, form),
+        Dialog::Launch(form) => dialogs::launch(styles, buf, form, &fleets::in_fleet(model)),
         Dialog::Extend(prompt) => {
             let row = model.environments.find(&prompt.record);
             let max_lifetime = model.fleet_view.as_ref().map(|view| view.world.fleet.policy.max_lifetime);
@@ -124,7 +131,7 @@ fn dialog(model: &Model, dialog: &Dialog, buf: &mut Buffer) -> Option<Position> 
             let losses = prompt.losses(model.environments.find(&prompt.record), model.aws_now());
             dialogs::terminate(styles, buf, prompt, &model.place(), &losses)
         }
-        Dialog::Batch(prompt) => batch::draw(styles, buf, prompt, &model.place()),
+        Dialog::Batch(prompt) => batch::draw(styles, buf, prompt, &model.place(), model.labels.len() > 1),
         Dialog::Open(menu) => {
             dialogs::open(styles, buf, menu, model.environments.find(&menu.record));
             None

@@ -2,6 +2,7 @@
 
 mod documents;
 mod errors;
+mod fleets;
 mod harness;
 mod help;
 mod lag;

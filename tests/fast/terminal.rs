@@ -9,6 +9,7 @@ use crate::support::pty::{Modes, Terminal};
 
 mod consoles;
 mod end;
+mod fleets;
 mod input;
 mod kinds;
 mod notifications;

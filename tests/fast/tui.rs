@@ -1,6 +1,7 @@
 //! The dashboard: its update function, its screens and its loop.
 
 mod driver;
+mod fleets;
 mod hold;
 mod logs;
 mod main_screen;

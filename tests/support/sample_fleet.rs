@@ -307,7 +307,7 @@ pub(crate) fn type_in(model: &mut Model, text: &str) -> Vec<Effect> {
     text.chars().flat_map(|c| send(model, Msg::Key(KeyEvent::from(KeyCode::Char(c))))).collect()
 }
 
-fn key_of(name: &str) -> KeyEvent {
+pub(crate) fn key_of(name: &str) -> KeyEvent {
     let (modifiers, name) =
         name.strip_prefix("ctrl-").map_or((KeyModifiers::NONE, name), |rest| (KeyModifiers::CONTROL, rest));
     let code = match name {

@@ -20,12 +20,13 @@ use chrono::{DateTime, Utc};
 #[async_trait]
 impl Account for Caller {
     async fn identity(&self) -> Result<Identity> {
-        let arn = format!("arn:aws:sts::123456789012:assumed-role/engineer/{}", self.name);
         let operation = read("GetCallerIdentity", Bucket::Database);
-        Ok(self
-            .read(operation, |_, _| Ok(Identity { account: "123456789012".into(), arn: arn.as_str().into() }))
-            .await?
-            .value)
+        let identity = self.read(operation, |state, _| {
+            let account = state.scenario.account.as_str();
+            let arn = format!("arn:aws:sts::{account}:assumed-role/engineer/{}", self.name);
+            Ok(Identity { account: account.into(), arn: arn.as_str().into() })
+        });
+        Ok(identity.await?.value)
     }
 
     fn fleets(&self) -> Pages<'_, Fleet> {

@@ -13,6 +13,8 @@ use super::strictness::{Neighbours, Strictness};
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Scenario {
     pub region: String,
+    /// The account's number.
+    pub account: String,
     pub source_database: String,
     /// The name of the initial fleet.
     pub fleet: String,
@@ -38,6 +40,7 @@ impl Default for Scenario {
     fn default() -> Self {
         Self {
             region: "eu-west-1".into(),
+            account: "123456789012".into(),
             source_database: "integration".into(),
             fleet: "dev".into(),
             policy: BTreeMap::new(),

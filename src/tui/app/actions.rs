@@ -16,7 +16,7 @@ use super::form::Query;
 use super::log_actions;
 use super::log_view::LogView;
 use super::message::{ConsoleRequest, Effect, HoldTarget, Purpose};
-use super::model::{Connection, Model, Screen, Severity};
+use super::model::{Connection, FleetRequest, Model, Screen, Severity};
 use super::open_pages::{clear_activity_filter, is_focused, open_activity, open_pool, open_screen};
 use super::opening::open;
 use super::pages;
@@ -109,6 +109,7 @@ pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
             model.environments.descending = !model.environments.descending;
             model.filter_and_sort();
         }
+        Action::NextFleet => model.request = Some(FleetRequest::Next),
         Action::NextPane | Action::PreviousPane => next_pane(model, action == Action::NextPane),
         Action::Up | Action::Down | Action::PageUp | Action::PageDown | Action::Top | Action::Bottom => {
             navigate(model, action);
@@ -355,7 +356,10 @@ fn navigate(model: &mut Model, action: Action) {
 pub(super) fn move_in_pane(model: &mut Model, pane: Pane, by: isize) {
     let regions = model.regions;
     match pane {
-        Pane::Environments => model.environments.move_by(by, regions.environment_rows()),
+        Pane::Environments => {
+            let rest = model.environments.move_by(by, regions.environment_rows());
+            model.request = (rest != 0).then_some(FleetRequest::Move(rest));
+        }
         Pane::Pool => model.pool.move_by(by, regions.pool_rows()),
         Pane::Activity => {
             model.activity.scroll(by);

@@ -6,7 +6,7 @@ use super::dialog::launch::LaunchForm;
 use super::environments::SortBy;
 use super::form::parse_duration;
 use super::message::Effect;
-use super::model::Model;
+use super::model::{FleetRequest, Model};
 use super::regions::Pane;
 use crate::domain::format::format_exact_duration;
 use crate::tui::action::{ACTIONS, Action};
@@ -30,6 +30,7 @@ pub(super) fn run(model: &mut Model, text: &str) -> Result<Vec<Effect>, String> 
         Action::Filter => Ok(filter(model, arguments)),
         Action::Sort => sort(model, arguments),
         Action::Theme => theme(model, arguments),
+        Action::NextFleet => fleet(model, arguments),
         _ => Err(format!("{name} takes no argument")),
     }
 }
@@ -98,6 +99,13 @@ fn sort(model: &mut Model, text: &str) -> Result<Vec<Effect>, String> {
     };
     model.environments.sort = sort;
     model.filter_and_sort();
+    Ok(Vec::new())
+}
+
+fn fleet(model: &mut Model, label: &str) -> Result<Vec<Effect>, String> {
+    let found = model.labels.iter().position(|other| other == label);
+    let index = found.ok_or_else(|| format!("no fleet {label}; use one of {}", model.labels.join(", ")))?;
+    model.request = Some(FleetRequest::Show(index));
     Ok(Vec::new())
 }
 

@@ -60,6 +60,9 @@ impl Model {
         if action == Action::Suspend && cfg!(not(unix)) {
             return Some("not possible on this system");
         }
+        if action == Action::NextFleet && self.labels.len() < 2 {
+            return Some("the dashboard shows one fleet");
+        }
         let opens_page = matches!(self.screen, Screen::Main) && self.pane != Pane::Environments;
         if self.batch_action(action).is_some() || (action == Action::Details && opens_page) {
             return None;
@@ -131,8 +134,8 @@ impl Model {
 
     /// Returns the hints for the footer, in its order.
     pub(crate) fn hints(&self) -> Vec<Hint> {
-        const WITHOUT_CONNECTION: [Action; 5] =
-            [Action::Refresh, Action::Palette, Action::Help, Action::Back, Action::Quit];
+        const WITHOUT_CONNECTION: [Action; 6] =
+            [Action::Refresh, Action::NextFleet, Action::Palette, Action::Help, Action::Back, Action::Quit];
         let context = self.context();
         // On the main screen, "back" only clears the filter and the marks.
         let hides_back = matches!(self.screen, Screen::Main)
@@ -144,6 +147,7 @@ impl Model {
             .filter(|entry| entry.hint_priority > 0 && entry.contexts.contains(&context))
             .filter(|entry| entry.action != Action::Back || !hides_back)
             .filter(|entry| entry.action != Action::Filter || self.has_filter())
+            .filter(|entry| entry.action != Action::NextFleet || self.labels.len() > 1)
             .filter(|entry| connected || WITHOUT_CONNECTION.contains(&entry.action))
             .map(|entry| Hint {
                 action: entry.action,

@@ -77,14 +77,28 @@ pub(crate) struct Widest {
 
 impl Widest {
     fn of(rows: &[EnvironmentRow]) -> Self {
-        rows.iter().fold(Self::default(), |widest, row| Self {
-            name: widest.name.max(width(&row.name)),
-            owner: widest.owner.max(width(&row.owner)),
-            status: widest.status.max(row.status().len()),
-            id: widest.id.max(text::width(row.id.fleet.as_str()) + 1 + digits(row.id.number.0)),
-            has_progress: widest.has_progress || row.progress.is_some(),
-            has_cost: widest.has_cost || row.cost.is_some(),
+        rows.iter().fold(Self::default(), |widest, row| {
+            widest.max(Self {
+                name: width(&row.name),
+                owner: width(&row.owner),
+                status: row.status().len(),
+                id: text::width(row.id.fleet.as_str()) + 1 + digits(row.id.number.0),
+                has_progress: row.progress.is_some(),
+                has_cost: row.cost.is_some(),
+            })
         })
+    }
+
+    /// Returns what has room for both.
+    pub(super) fn max(self, other: Self) -> Self {
+        Self {
+            name: self.name.max(other.name),
+            owner: self.owner.max(other.owner),
+            status: self.status.max(other.status),
+            id: self.id.max(other.id),
+            has_progress: self.has_progress || other.has_progress,
+            has_cost: self.has_cost || other.has_cost,
+        }
     }
 }
 
@@ -104,7 +118,14 @@ pub(crate) struct EnvironmentsPane {
     /// All environments, by number.
     all: Vec<EnvironmentRow>,
     by_record: HashMap<RecordId, usize>,
+    /// What these rows need.
+    pub(super) own_widest: Widest,
+    /// What the columns are made for: the rows of all fleets in the table.
     pub(crate) widest: Widest,
+    /// What terms such as `fleet:qa` are compared with: the fleet's label and name, in lower case.
+    pub(super) fleet: String,
+    /// Whether such a term of the filter is of other fleets.
+    pub(super) is_other_fleet: bool,
     /// All rows in sort order, as indices of `all`, and what they are sorted by; empty after the rows changed.
     sorted: Vec<usize>,
     sorted_by: Option<(SortBy, bool)>,
@@ -180,7 +201,8 @@ impl EnvironmentsPane {
         } else {
             earlier.by_record
         };
-        self.widest = Widest::of(&rows);
+        self.own_widest = Widest::of(&rows);
+        self.widest = self.own_widest;
         self.all = rows;
         self.search.clear();
         self.sorted_by = None;
@@ -231,7 +253,8 @@ impl EnvironmentsPane {
         let wanted = (self.sort, self.descending, filter);
         if self.visible_for.as_ref() != Some(&wanted) {
             self.sort_rows();
-            self.visible = self.matching(&wanted.2);
+            self.is_other_fleet = !wanted.2.has_fleet(&self.fleet);
+            self.visible = if self.is_other_fleet { Vec::new() } else { self.matching(&wanted.2) };
             self.visible_for = Some(wanted);
         }
         self.reselect(height);
@@ -300,7 +323,16 @@ impl EnvironmentsPane {
         found
     }
 
-    pub(crate) fn move_by(&mut self, by: isize, height: usize) {
-        self.with_selection(|selection, rows| selection.move_by(by, rows, height));
+    /// Moves the selection; returns by how many rows more it was to move.
+    pub(crate) fn move_by(&mut self, by: isize, height: usize) -> isize {
+        let mut rest = 0;
+        self.with_selection(|selection, rows| rest = selection.move_by(by, rows, height));
+        rest
+    }
+
+    /// Sets the name and the label of the fleet, for the filter.
+    pub(super) fn set_fleet(&mut self, label: &str, name: &str) {
+        self.fleet = format!("{label} {name}").to_lowercase();
+        self.visible_for = None;
     }
 }

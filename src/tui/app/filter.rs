@@ -30,6 +30,9 @@ impl Field {
     }
 }
 
+/// The word before the colon of a term about the fleet, which is the same for all rows of a fleet.
+const FLEET: &str = "fleet";
+
 /// The texts of a row that a filter looks at, in lower case and in the order of [`Field::ALL`].
 #[derive(Debug, Clone)]
 pub(crate) struct SearchText([String; Field::ALL.len()]);
@@ -59,13 +62,27 @@ struct Term {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Filter {
     terms: Vec<Term>,
+    /// Terms such as `fleet:qa`.
+    fleets: Vec<Needle>,
     /// The owner to whose environments the table is limited.
     owner: Option<String>,
 }
 
 impl Filter {
     pub(crate) fn new(text: &str, owner: Option<&str>) -> Self {
-        Self { terms: text.split_whitespace().map(term).collect(), owner: owner.map(str::to_lowercase) }
+        let (mut terms, mut fleets) = (Vec::new(), Vec::new());
+        for word in text.split_whitespace() {
+            match word.split_once(':') {
+                Some((name, rest)) if name.to_lowercase() == FLEET => fleets.push(Needle::new(rest)),
+                _ => terms.push(term(word)),
+            }
+        }
+        Self { terms, fleets, owner: owner.map(str::to_lowercase) }
+    }
+
+    /// Whether environments of this fleet can match. `fleet` has its label and name in lower case.
+    pub(crate) fn has_fleet(&self, fleet: &str) -> bool {
+        self.fleets.iter().all(|needle| needle.rank(fleet).is_some())
     }
 
     /// Returns how well the row matches, which is how well its worst term does; `None` if one does not match at all.
@@ -133,6 +150,17 @@ mod tests {
         assert_eq!(Filter::new(filter, None).rank(&text), rank);
         assert_eq!(Filter::new(filter, Some("Amy")).rank(&text), rank);
         assert_eq!(Filter::new(filter, Some("sam")).rank(&text), None);
+    }
+
+    #[rstest]
+    #[case("", true)]
+    #[case("fleet:qa", true)]
+    #[case("Fleet:EU amy", true)]
+    #[case("fleet:eu fleet:qa", true)]
+    #[case("fleet:dev", false)]
+    #[case("fleet:eu fleet:dev", false)]
+    fn fleets_are_compared_with_label_and_name(#[case] filter: &str, #[case] expected: bool) {
+        assert_eq!(Filter::new(filter, None).has_fleet("qa-eu qa"), expected);
     }
 
     #[test]

@@ -155,10 +155,7 @@ pub(super) fn mouse(model: &mut Model, event: MouseEvent) -> Vec<Effect> {
 }
 
 fn click(model: &mut Model, x: u16, y: u16) -> Vec<Effect> {
-    let now = model.now.real;
-    let previous = model.last_click.replace(Click { at: now, row: y });
-    let is_double =
-        previous.is_some_and(|click| click.row == y && now.saturating_sub(click.at) <= DOUBLE_CLICK);
+    let is_double = is_double_click(model, y);
     let at = Position::new(x, y);
     if model.regions.footer.contains(at) {
         let hints = model.footer_hints();
@@ -194,15 +191,7 @@ fn click(model: &mut Model, x: u16, y: u16) -> Vec<Effect> {
     let Some(row) = row else { return Vec::new() };
     match pane {
         Pane::Environments => {
-            let index = model.environments.selection.offset + row;
-            if index >= model.environments.visible().len() {
-                return Vec::new();
-            }
-            model.environments.select(index, model.regions.environment_rows());
-            if is_double {
-                model.last_click = None;
-                return actions::run(model, Action::Details);
-            }
+            return select_environment(model, model.environments.selection.offset + row, is_double);
         }
         Pane::Pool => {
             let index = model.pool.selection.offset + row;
@@ -211,6 +200,32 @@ fn click(model: &mut Model, x: u16, y: u16) -> Vec<Effect> {
             }
         }
         Pane::Activity => {}
+    }
+    Vec::new()
+}
+
+/// Notes a click; returns whether it is the second one in the same row.
+fn is_double_click(model: &mut Model, y: u16) -> bool {
+    let now = model.now.real;
+    let previous = model.last_click.replace(Click { at: now, row: y });
+    previous.is_some_and(|click| click.row == y && now.saturating_sub(click.at) <= DOUBLE_CLICK)
+}
+
+/// Handles a click in a table with several fleets: selects an environment of this one by its index. A double-click on its row, rather than
+/// on the fleet's head, shows the details.
+pub(super) fn click_environment(model: &mut Model, index: usize, y: u16, is_row: bool) -> Vec<Effect> {
+    let is_double = is_double_click(model, y) && is_row;
+    select_environment(model, index, is_double)
+}
+
+fn select_environment(model: &mut Model, index: usize, is_double: bool) -> Vec<Effect> {
+    if index >= model.environments.visible().len() {
+        return Vec::new();
+    }
+    model.environments.select(index, model.regions.environment_rows());
+    if is_double {
+        model.last_click = None;
+        return actions::run(model, Action::Details);
     }
     Vec::new()
 }

@@ -20,7 +20,7 @@ impl Model {
             self.environments.marks.insert(record);
         }
         self.pane = Pane::Environments;
-        self.environments.move_by(1, self.regions.environment_rows());
+        super::actions::move_in_pane(self, Pane::Environments, 1);
     }
 
     /// Marks all visible environments, or removes all marks if they are.

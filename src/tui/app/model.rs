@@ -1,5 +1,6 @@
 //! The state of the dashboard.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -20,8 +21,8 @@ use super::presenter::Presenter;
 use super::regions::{Content, Pane, Regions};
 use super::rows::{EnvironmentRow, PoolPane};
 use super::selection::Selection;
-use crate::domain::health::Level;
-use crate::domain::{CloudError, EnvironmentId, Policy, RecordId};
+use crate::domain::health::{Level, Verdict};
+use crate::domain::{CloudError, EnvironmentId, FleetName, Policy, RecordId};
 use crate::engine::{NextStep, Refusal};
 use crate::failure::Failure;
 use crate::tui::action::Context;
@@ -102,6 +103,23 @@ pub(crate) struct Toast {
     pub(crate) until: Option<Duration>,
 }
 
+/// What the user asks of the dashboard as a whole, beyond this fleet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FleetRequest {
+    /// Move the selection by this many rows beyond the end of this fleet's.
+    Move(isize),
+    Next,
+    /// Show the fleet with this index.
+    Show(usize),
+}
+
+/// What the layout has room for because another fleet needs it, so that going from fleet to fleet moves nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Reserved {
+    pub(crate) lower_rows: usize,
+    pub(crate) notice: bool,
+}
+
 /// A press of the mouse button.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Click {
@@ -110,7 +128,7 @@ pub(crate) struct Click {
     pub(crate) row: u16,
 }
 
-/// Everything that the screen shows, and the state of the user's interaction.
+/// The state of one fleet, and of the user's interaction with it: everything that the screen shows if there is only one.
 #[derive(Debug, Clone)]
 pub struct Model {
     /// The options, with fleet and Region filled in once they are known.
@@ -167,8 +185,12 @@ pub struct Model {
     /// Whether notifications are sent.
     pub(crate) notifies: bool,
     pub(crate) notifications: Notifications,
+    /// The labels of all fleets of the dashboard; empty if there is only this one.
+    pub(crate) labels: Arc<[String]>,
+    pub(crate) request: Option<FleetRequest>,
+    pub(crate) reserved: Reserved,
     /// The number of tasks and log streams so far.
-    tasks: u64,
+    pub(super) tasks: u64,
 }
 
 impl Model {
@@ -211,10 +233,26 @@ impl Model {
             focused: None,
             notifies,
             notifications: Notifications::default(),
+            labels: Arc::default(),
+            request: None,
+            reserved: Reserved::default(),
             tasks: 0,
         };
+        model.name_fleet();
         model.relayout();
         model
+    }
+
+    /// Returns what the fleet is called on the screen: its label, else its name; empty until it is known.
+    pub(crate) fn label(&self) -> &str {
+        let name = self.options.fleet.as_ref().map_or("", FleetName::as_str);
+        if self.options.label.is_empty() { name } else { &self.options.label }
+    }
+
+    /// To be called after the fleet's name has changed.
+    pub(super) fn name_fleet(&mut self) {
+        let name = self.options.fleet.as_ref().map_or("", FleetName::as_str);
+        self.environments.set_fleet(&self.options.label, name);
     }
 
     /// Returns the environment that actions apply to: that of the open screen, else the selected one.
@@ -308,12 +346,17 @@ impl Model {
         self.tasks
     }
 
+    /// Shows a toast of another fleet as if it were this one's.
+    pub(super) fn receive_toast(&mut self, toast: Toast) {
+        self.toasts.retain(|other| other.task != toast.task);
+        self.toasts.push(toast);
+    }
+
     fn show_toast(&mut self, task: Option<u64>, severity: Severity, text: &str) {
-        self.toasts.retain(|toast| toast.task != task);
         let time = if severity == Severity::Error { ERROR_TOAST_TIME } else { TOAST_TIME };
         let until = Some(self.now.real + time);
         let text = crate::domain::text::sanitize(text);
-        self.toasts.push(Toast { task, severity, text, until });
+        self.receive_toast(Toast { task, severity, text, until });
     }
 }
 
@@ -322,17 +365,26 @@ impl Model {
     /// Updates the regions. To be called after a change of anything that they depend on, before a row is moved or
     /// selected.
     pub(crate) fn relayout(&mut self) {
-        let rows = self.pool.status.rows.len().max(self.activity.shown_len().min(ACTIVITY_ROWS));
+        let Reserved { lower_rows, notice } = self.needs();
+        let rows = lower_rows.max(self.reserved.lower_rows);
+        let has_notice = notice || self.reserved.notice;
         // What went wrong may name addresses and accounts, and is not for the audience.
         let presents = matches!(self.screen, Screen::Present(_));
-        let has_notice = self.last_error.is_some()
-            || self.pool.status.verdicts.iter().any(|verdict| verdict.level > Level::Info);
         self.regions.update(Content {
             size: self.size,
             has_notice: has_notice && !presents,
             toasts: if presents { 0 } else { self.toasts.len() },
             lower: matches!(self.screen, Screen::Main).then_some((rows, self.pane)),
         });
+    }
+
+    /// Returns what this fleet needs room for.
+    pub(super) fn needs(&self) -> Reserved {
+        let is_problem = |verdict: &Verdict| verdict.level > Level::Info;
+        Reserved {
+            lower_rows: self.pool.status.rows.len().max(self.activity.shown_len().min(ACTIVITY_ROWS)),
+            notice: self.last_error.is_some() || self.pool.status.verdicts.iter().any(is_problem),
+        }
     }
 
     /// Updates the regions and scrolls so that selected rows are visible and no pane has empty rows at its end.

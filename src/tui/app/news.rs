@@ -38,7 +38,7 @@ impl Model {
                 notices.push(self.expiry_notice(row, left, &ends(at)));
             }
         }
-        let fleet = self.options.fleet.as_ref().map(ToString::to_string).unwrap_or_default();
+        let fleet = self.label().to_owned();
         notices.extend(known.pool(self.pool.status.free, self.pool.status.target, &fleet));
         known.started = true;
         self.notifications = known;

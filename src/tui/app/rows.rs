@@ -243,7 +243,8 @@ impl PoolPane {
     }
 
     pub(crate) fn move_by(&mut self, by: isize, height: usize) {
-        self.selection.move_by(by, &self.status.rows, height);
+        // The pool has no neighbours to go to.
+        let _ = self.selection.move_by(by, &self.status.rows, height);
     }
 }
 

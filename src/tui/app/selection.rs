@@ -60,9 +60,16 @@ impl<K> Selection<K> {
         self.keep_in_view(rows.len(), height);
     }
 
-    /// Moves the selection by a number of rows.
-    pub(crate) fn move_by(&mut self, by: isize, rows: &(impl Rows<K> + ?Sized), height: usize) {
+    /// Moves the selection by a number of rows, at most to either end. Returns by how many rows more it was to move.
+    pub(crate) fn move_by(&mut self, by: isize, rows: &(impl Rows<K> + ?Sized), height: usize) -> isize {
+        let before = self.index.cast_signed();
         self.select(self.index.saturating_add_signed(by), rows, height);
+        if rows.len() == 0 { by } else { before.saturating_add(by).saturating_sub(self.index.cast_signed()) }
+    }
+
+    /// Returns the last known index of the selected row.
+    pub(crate) fn index(&self) -> usize {
+        self.index
     }
 
     /// Scrolls by as few rows as possible so that the selected row is visible and no empty rows are at the end.

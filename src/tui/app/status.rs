@@ -18,6 +18,7 @@ pub(crate) struct Header {
     pub(crate) account: AccountNumber,
     pub(crate) demo: Option<String>,
     pub(crate) read_only: bool,
+    pub(crate) production: bool,
     pub(crate) engine: Option<EngineStatus>,
     /// The number of environments, with `+` while not all are listed.
     pub(crate) environments: Option<String>,
@@ -80,13 +81,18 @@ pub(super) const NEW: Duration = Duration::from_secs(10);
 pub(super) const FRESH: Duration = Duration::from_mins(1);
 
 impl Model {
-    /// Says where an action takes place, such as `account 123456789012, eu-west-1`.
+    /// Says where an action takes place, such as `account 123456789012, eu-west-1`, with the fleet if there are several or it is production.
     pub(crate) fn place(&self) -> String {
         let region = &self.options.region;
-        match &self.account {
+        let place = match &self.account {
             AccountNumber::Known(account) => format!("account {account}, {region}"),
             AccountNumber::Unknown => format!("an unknown account, {region}"),
             AccountNumber::Pending => format!("{region}; the account is not known yet"),
+        };
+        match (self.labels.len(), self.options.production) {
+            (0 | 1, false) => place,
+            (_, false) => format!("fleet {}, {place}", self.label()),
+            (_, true) => format!("the production fleet {}, {place}", self.label()),
         }
     }
 
@@ -94,11 +100,12 @@ impl Model {
         let options = &self.options;
         let records_complete = self.fleet_view.as_ref().map(|view| view.world.records.complete);
         let header = Header {
-            fleet: options.fleet.as_ref().map(ToString::to_string).unwrap_or_default(),
+            fleet: self.label().to_owned(),
             region: options.region.clone(),
             account: self.account.clone(),
             demo: options.demo.as_ref().map(|demo| demo.about.clone()),
             read_only: options.read_only,
+            production: options.production,
             engine: (self.connection == Connection::Up).then(|| self.engine_status()),
             environments: records_complete.map(|complete| {
                 format!("{}{}", self.environments.all().len(), if complete { "" } else { "+" })
@@ -180,6 +187,9 @@ impl Model {
 
     /// Returns the theme role of a pane's border.
     pub(crate) fn border_role(&self, focused: bool) -> &'static str {
+        if self.options.production {
+            return "border.production";
+        }
         match (focused, &self.options.demo, self.options.read_only) {
             (true, ..) => "border.focus",
             (false, Some(_), _) => "border.demo",

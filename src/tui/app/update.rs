@@ -100,6 +100,7 @@ fn apply(model: &mut Model, msg: Msg) -> Vec<Effect> {
             model.connection = Connection::Up;
             model.options.fleet = Some(fleet);
             model.options.region = region;
+            model.name_fleet();
             return vec![Effect::ReadAccount];
         }
         Msg::Account(account) => {

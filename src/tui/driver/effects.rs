@@ -20,56 +20,57 @@ impl<S: Surface> Driver<S> {
     /// Acts on the held keys once their time is over, or `now`.
     pub(super) fn press_keys(&mut self, now: bool) -> io::Result<()> {
         let Some((mut keys, pasted)) = self.keys.take(now) else { return Ok(()) };
-        if !pasted && is_paste(&keys, false) && self.model.opens_query(keys[0]) {
-            self.update(Msg::Key(keys.remove(0)))?;
+        if !pasted && is_paste(&keys, false) && self.fleets.active().opens_query(keys[0]) {
+            self.input(Msg::Key(keys.remove(0)))?;
         }
         let text: String = keys.iter().filter_map(|key| typed_char(*key)).collect();
-        if pasted && !text.is_empty() || is_paste(&keys, self.model.takes_text()) {
+        if pasted && !text.is_empty() || is_paste(&keys, self.fleets.active().takes_text()) {
             self.keys.was_paste();
-            return self.update(Msg::Paste(text));
+            return self.input(Msg::Paste(text));
         }
         for key in keys {
-            self.update(Msg::Key(key))?;
+            self.input(Msg::Key(key))?;
         }
         Ok(())
     }
 
-    pub(super) fn run_effect(&mut self, effect: Effect) -> io::Result<()> {
+    pub(super) fn run_effect(&mut self, fleet: usize, effect: Effect) -> io::Result<()> {
         match effect {
             Effect::Quit => self.quit = true,
             Effect::Redraw => self.surface.invalidate()?,
-            Effect::Copy(text) => self.copy(text)?,
+            Effect::Copy(text) => self.copy(fleet, text)?,
             Effect::CaptureMouse(captured) => self.surface.capture_mouse(captured)?,
             Effect::Notify { title, text } => self.notify(&title, &text)?,
             Effect::Suspend => self.suspending = true,
-            Effect::HandOver(request) => self.handing_over = Some(request),
+            Effect::HandOver(request) => self.handing_over = Some((fleet, request)),
             Effect::Connect => {
-                let (connecting, sender) = ((self.connect)(), self.sender.clone());
+                let Some(link) = self.links.get(fleet) else { return Ok(()) };
+                let (connecting, sender) = ((link.connect)(), self.sender.clone());
                 self.tasks.spawn(async move {
                     let incoming = match connecting.await {
-                        Ok(connected) => Incoming::Connected(Box::new(connected)),
-                        Err(failure) => Incoming::Msg(Msg::ConnectFailed(failure)),
+                        Ok(connected) => Incoming::Connected(fleet, Box::new(connected)),
+                        Err(failure) => Incoming::Msg(fleet, Msg::ConnectFailed(failure)),
                     };
                     let _ = sender.send(incoming).await;
                 });
             }
-            Effect::ReadAccount => self.read_account(),
+            Effect::ReadAccount => self.read_account(fleet),
             Effect::Refresh => {
-                if let Some((_, handle)) = &self.engine {
+                if let Some((_, handle)) = self.engine(fleet) {
                     handle.refresh();
                 }
             }
-            Effect::ReadHistory(since) => self.read_history(since),
+            Effect::ReadHistory(since) => self.read_history(fleet, since),
             Effect::Focus(focused) => {
-                if let Some((_, handle)) = &self.engine {
+                if let Some((_, handle)) = self.engine(fleet) {
                     handle.focus(focused);
                 }
             }
-            Effect::OpenUrl(url) => self.open_url(url),
-            Effect::Forward(task, request) => self.forward(task, request),
-            Effect::SaveLog(request) => self.save_log(*request),
-            Effect::StopLogs => self.stop_logs(),
-            Effect::FollowLogs(query, generation) => self.follow_logs(query, generation),
+            Effect::OpenUrl(url) => self.open_url(fleet, url),
+            Effect::Forward(task, request) => self.forward(fleet, task, request),
+            Effect::SaveLog(request) => self.save_log(fleet, *request),
+            Effect::StopLogs => self.stop_logs(fleet),
+            Effect::FollowLogs(query, generation) => self.follow_logs(fleet, query, generation),
             Effect::Launch(..)
             | Effect::Extend(..)
             | Effect::Redeploy(..)
@@ -77,19 +78,22 @@ impl<S: Surface> Driver<S> {
             | Effect::Hold(..)
             | Effect::Release(..)
             | Effect::Terminate(..)
-            | Effect::Reset(..) => self.send_request(effect),
+            | Effect::Reset(..) => self.send_request(fleet, effect),
         }
         Ok(())
     }
 
     /// Shows what the credentials wait for.
-    pub(super) fn show_waits(&mut self) {
-        let Some(mut waits) = self.model.options.waits.clone() else { return };
+    pub(super) fn show_waits(&mut self, fleet: usize) {
+        let Some(mut waits) = self.fleets.models().get(fleet).and_then(|model| model.options.waits.clone())
+        else {
+            return;
+        };
         let sender = self.sender.clone();
         self.tasks.spawn(async move {
             while waits.changed().await.is_ok() {
                 let what = waits.borrow_and_update().clone();
-                if sender.send(Incoming::Msg(Msg::Waiting(what))).await.is_err() {
+                if sender.send(Incoming::Msg(fleet, Msg::Waiting(what))).await.is_err() {
                     return;
                 }
             }
@@ -97,29 +101,29 @@ impl<S: Surface> Driver<S> {
     }
 
     /// Reads the account's number while the dashboard is in use already.
-    fn read_account(&mut self) {
-        let Some(account) = self.account.clone() else { return };
-        let (clock, sender) = (self.model.options.clock.clone(), self.sender.clone());
+    fn read_account(&mut self, fleet: usize) {
+        let Some(account) = self.links.get(fleet).and_then(|link| link.account.clone()) else { return };
+        let (clock, sender) = (self.fleets.active().options.clock.clone(), self.sender.clone());
         self.tasks.spawn(async move {
             let number = account::number(&account, &clock).await;
-            let _ = sender.send(Incoming::Msg(Msg::Account(number))).await;
+            let _ = sender.send(Incoming::Msg(fleet, Msg::Account(number))).await;
         });
     }
 
     /// Copies a text: inside tmux to tmux, else to the terminal's clipboard.
-    fn copy(&mut self, text: String) -> io::Result<()> {
+    fn copy(&mut self, fleet: usize, text: String) -> io::Result<()> {
         if text.len() > clipboard::MAX_BYTES {
-            return self.update(Msg::Copied(text, Copied::TooLong));
+            return self.update(fleet, Msg::Copied(text, Copied::TooLong));
         }
         let Some(multiplexer) = clipboard::multiplexer() else {
             self.surface.copy(&text)?;
-            return self.update(Msg::Copied(text, Copied::Sent));
+            return self.update(fleet, Msg::Copied(text, Copied::Sent));
         };
         let sender = self.sender.clone();
         self.tasks.spawn(async move {
             let incoming = match clipboard::copy_to(multiplexer, &text).await {
-                Some(copied) => Incoming::Msg(Msg::Copied(text, copied)),
-                None => Incoming::CopyThrough(multiplexer, text),
+                Some(copied) => Incoming::Msg(fleet, Msg::Copied(text, copied)),
+                None => Incoming::CopyThrough(fleet, multiplexer, text),
             };
             let _ = sender.send(incoming).await;
         });
@@ -127,9 +131,14 @@ impl<S: Surface> Driver<S> {
     }
 
     /// Sends a text to the terminal's clipboard through a multiplexer that may not pass it on.
-    pub(super) fn copy_through(&mut self, multiplexer: Multiplexer, text: String) -> io::Result<()> {
+    pub(super) fn copy_through(
+        &mut self,
+        fleet: usize,
+        multiplexer: Multiplexer,
+        text: String,
+    ) -> io::Result<()> {
         self.surface.copy(&text)?;
-        self.update(Msg::Copied(text, Copied::SentThrough(multiplexer)))
+        self.update(fleet, Msg::Copied(text, Copied::SentThrough(multiplexer)))
     }
 
     /// Sends a notification, if it can, at once.
@@ -149,8 +158,8 @@ impl<S: Surface> Driver<S> {
     }
 
     /// Sends a user's request to the engine.
-    fn send_request(&mut self, effect: Effect) {
-        let Some((engine, _)) = &self.engine else { return };
+    fn send_request(&mut self, fleet: usize, effect: Effect) {
+        let Some((engine, _)) = self.engine(fleet) else { return };
         let (engine, sender) = (engine.clone(), self.sender.clone());
         self.requests.spawn(async move {
             let msg = match effect {
@@ -183,13 +192,13 @@ impl<S: Surface> Driver<S> {
             };
             let audit = Msg::Engine(engine::Event::AuditWriteFailed(engine.audit_failure()));
             for msg in [msg, audit] {
-                let _ = sender.send(Incoming::Msg(msg)).await;
+                let _ = sender.send(Incoming::Msg(fleet, msg)).await;
             }
         });
     }
 
-    fn read_history(&mut self, since: DateTime<Utc>) {
-        let Some((engine, _)) = &self.engine else { return };
+    fn read_history(&mut self, fleet: usize, since: DateTime<Utc>) {
+        let Some((engine, _)) = self.engine(fleet) else { return };
         let (engine, sender) = (engine.clone(), self.sender.clone());
         self.tasks.spawn(async move {
             let until = engine.cloud().time().unwrap_or_else(|| engine.clock().now());
@@ -199,44 +208,47 @@ impl<S: Surface> Driver<S> {
                 (events, reading)
             });
             let result = result.map_err(|error| Failure::cloud("cannot read the audit log", &error));
-            let _ = sender.send(Incoming::Msg(Msg::History(result))).await;
+            let _ = sender.send(Incoming::Msg(fleet, Msg::History(result))).await;
         });
     }
 
-    fn stop_logs(&mut self) {
-        if let Some(log) = self.log.take() {
+    fn stop_logs(&mut self, fleet: usize) {
+        if let Some(log) = self.links.get_mut(fleet).and_then(|link| link.log.take()) {
             log.abort();
         }
     }
 
-    fn follow_logs(&mut self, query: LogQuery, generation: u64) {
-        self.stop_logs();
-        let Some((engine, _)) = &self.engine else { return };
+    fn follow_logs(&mut self, fleet: usize, query: LogQuery, generation: u64) {
+        self.stop_logs(fleet);
+        let Some((engine, _)) = self.engine(fleet) else { return };
         let (engine, sender) = (engine.clone(), self.sender.clone());
-        self.log = Some(self.tasks.spawn(async move {
+        let following = self.tasks.spawn(async move {
             let mut items = engine.follow_logs(query);
             while let Some(item) = items.next().await {
                 let item = item.map_err(|error| Failure::cloud("cannot read the log", &error));
-                if sender.send(Incoming::Msg(Msg::Log(generation, item))).await.is_err() {
+                if sender.send(Incoming::Msg(fleet, Msg::Log(generation, item))).await.is_err() {
                     return;
                 }
             }
-            let _ = sender.send(Incoming::Msg(Msg::LogEnded(generation))).await;
-        }));
+            let _ = sender.send(Incoming::Msg(fleet, Msg::LogEnded(generation))).await;
+        });
+        if let Some(link) = self.links.get_mut(fleet) {
+            link.log = Some(following);
+        }
     }
 
-    fn forward(&mut self, task: u64, request: ForwardRequest) {
-        let Some((engine, _)) = &self.engine else { return };
+    fn forward(&mut self, fleet: usize, task: u64, request: ForwardRequest) {
+        let Some((engine, _)) = self.engine(fleet) else { return };
         let (cloud, sender, forwards) = (engine.cloud().clone(), self.sender.clone(), self.forwards.clone());
         self.tasks.spawn(async move {
             let ForwardRequest { environment, instance, path, purpose } = request;
             let url = forwards.open(&cloud, &environment, &instance, &path).await;
-            let _ = sender.send(Incoming::Msg(Msg::Forwarded(task, environment, purpose, url))).await;
+            let _ = sender.send(Incoming::Msg(fleet, Msg::Forwarded(task, environment, purpose, url))).await;
         });
     }
 
     /// Opens an HTTP URL in the browser. The URL comes from the fleet's policy, so other schemes are refused.
-    fn open_url(&mut self, url: String) {
+    fn open_url(&mut self, fleet: usize, url: String) {
         let sender = self.sender.clone();
         self.tasks.spawn(async move {
             let address = url.clone();
@@ -247,7 +259,7 @@ impl<S: Surface> Driver<S> {
                     Ok(Ok(()))
                 );
             if !opened {
-                let _ = sender.send(Incoming::Msg(Msg::OpenFailed(url))).await;
+                let _ = sender.send(Incoming::Msg(fleet, Msg::OpenFailed(url))).await;
             }
         });
     }

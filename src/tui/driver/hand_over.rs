@@ -31,13 +31,16 @@ impl<S: Surface> Driver<S> {
     /// Gives the terminal to a program until it ends. Returns the signal that ends the process instead.
     pub(super) async fn hand_over(
         &mut self,
+        fleet: usize,
         request: ConsoleRequest,
         signals: &mut Signals,
     ) -> io::Result<Option<Ending>> {
         self.input.pause().await;
         self.surface.leave();
         signals.hand_over(true);
-        let returned = match self.model.options.simulated_console.clone() {
+        let model = self.fleets.models().get(fleet);
+        let simulated = model.and_then(|model| model.options.simulated_console.clone());
+        let returned = match simulated {
             Some(console) => {
                 let running = (console.0)(request.clone());
                 self.wait_for(
@@ -51,7 +54,7 @@ impl<S: Surface> Driver<S> {
                 )
                 .await
             }
-            None => self.run_session(&request, signals).await,
+            None => self.run_session(fleet, &request, signals).await,
         };
         let result = match returned {
             Return::Closed(result) => result,
@@ -61,15 +64,15 @@ impl<S: Surface> Driver<S> {
         signals.hand_over(false);
         self.input.resume();
         self.resume()?;
-        self.update(Msg::ConsoleClosed(request, result))?;
+        self.update(fleet, Msg::ConsoleClosed(request, result))?;
         for incoming in std::mem::take(&mut self.held) {
             self.receive(incoming)?;
         }
         Ok(None)
     }
 
-    async fn run_session(&mut self, request: &ConsoleRequest, signals: &mut Signals) -> Return {
-        let Some((engine, _)) = &self.engine else { return Return::Closed(Ok(None)) };
+    async fn run_session(&mut self, fleet: usize, request: &ConsoleRequest, signals: &mut Signals) -> Return {
+        let Some((engine, _)) = self.engine(fleet) else { return Return::Closed(Ok(None)) };
         let (engine, cloud) = (engine.clone(), engine.cloud().clone());
         let ConsoleRequest { console, environment, instance } = request.clone();
         say(&format!("Connecting to {environment} (Ctrl-C cancels)"));
@@ -170,8 +173,8 @@ impl<S: Surface> Driver<S> {
     /// Applies what the engine tells, which would take more and more memory. The rest waits, because it may write to the terminal.
     fn hold(&mut self, incoming: Incoming) {
         match incoming {
-            Incoming::Msg(msg @ (Msg::Engine(_) | Msg::Log(..))) => {
-                if self.update(msg).is_err() {
+            Incoming::Msg(fleet, msg @ (Msg::Engine(_) | Msg::Log(..))) => {
+                if self.update(fleet, msg).is_err() {
                     // Neither has an effect on the terminal, which is the only cause of an error.
                     tracing::warn!("the terminal was written to while a program had it");
                 }

@@ -12,13 +12,13 @@ use crate::tui::terminal::Surface;
 
 impl<S: Surface> Driver<S> {
     /// Saves lines while the dashboard is in use, and before it ends.
-    pub(super) fn save_log(&mut self, request: SaveRequest) {
+    pub(super) fn save_log(&mut self, fleet: usize, request: SaveRequest) {
         let sender = self.sender.clone();
         self.requests.spawn(async move {
             let (task, path, lines) = (request.task, request.path.clone(), request.lines.len());
             let saved = tokio::task::spawn_blocking(move || save(&request)).await;
             let result = saved.unwrap_or_else(|error| Err(SaveError::Failed(error.to_string())));
-            let _ = sender.send(Incoming::Msg(Msg::LogSaved { task, path, lines, result })).await;
+            let _ = sender.send(Incoming::Msg(fleet, Msg::LogSaved { task, path, lines, result })).await;
         });
     }
 }

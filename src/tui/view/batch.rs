@@ -16,13 +16,21 @@ const NAME: usize = 16;
 /// The most environments that are listed at a time.
 const MAX_ROWS: usize = 12;
 
-/// Draws the prompt with the environments, as many as fit; `place` says where it acts.
-pub(crate) fn draw(styles: &Styles, buf: &mut Buffer, prompt: &BatchPrompt, place: &str) -> Option<Position> {
+/// Draws the prompt with the environments, as many as fit. `place` says where it acts, which is always said if there are several fleets.
+pub(crate) fn draw(
+    styles: &Styles,
+    buf: &mut Buffer,
+    prompt: &BatchPrompt,
+    place: &str,
+    several_fleets: bool,
+) -> Option<Position> {
     let ellipsis = styles.glyphs.ellipsis;
     let is_loss = prompt.action == BatchAction::Terminate;
     let mut head = Vec::new();
-    if is_loss {
+    if is_loss || several_fleets {
         head.push(Line::from(styles.span("text.strong", format!("In {place}."))));
+    }
+    if is_loss {
         head.push(Line::from(vec![
             styles.span("danger", "This cannot be undone. "),
             styles.span("text", "What is lost, with all data:"),

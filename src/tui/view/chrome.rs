@@ -15,14 +15,14 @@ use crate::tui::styles::Styles;
 use crate::tui::widgets::line;
 
 /// Spans that are dropped as one if there is no room.
-struct Part {
+pub(super) struct Part {
     /// The part with the lowest priority is dropped first.
     priority: u8,
     spans: Vec<Span<'static>>,
 }
 
 impl Part {
-    fn new(priority: u8, spans: Vec<Span<'static>>) -> Self {
+    pub(super) fn new(priority: u8, spans: Vec<Span<'static>>) -> Self {
         Self { priority, spans }
     }
 
@@ -44,6 +44,19 @@ const BRAND: u8 = 25;
 
 /// The digits of an account where there is little room.
 const SHORT_DIGITS: usize = 4;
+
+/// Draws a line of parts, as many as fit.
+pub(super) fn parts(
+    styles: &Styles,
+    buf: &mut Buffer,
+    area: Rect,
+    mut left: Vec<Part>,
+    mut right: Vec<Part>,
+) {
+    drop_parts(&mut left, &mut right, NARROW_GAP, usize::from(area.width));
+    line::put(buf, area, join(left, NARROW_GAP), styles.glyphs.ellipsis);
+    line::put_right(buf, area, join(right, NARROW_GAP), styles.glyphs.ellipsis);
+}
 
 /// Drops parts by priority until all fit into `room` or only one is left.
 fn drop_parts(left: &mut Vec<Part>, right: &mut Vec<Part>, gap: usize, room: usize) {
@@ -96,7 +109,7 @@ fn fitting_parts(styles: &Styles, header: &Header, gap: usize, room: usize) -> (
 }
 
 /// Returns the account in full, and in a short form whose last digits still tell two accounts apart; empty until it is known.
-fn account_texts(styles: &Styles, account: &AccountNumber) -> (String, String) {
+pub(super) fn account_texts(styles: &Styles, account: &AccountNumber) -> (String, String) {
     match account {
         AccountNumber::Pending => (String::new(), String::new()),
         AccountNumber::Unknown => ("account unknown".to_owned(), "account ?".to_owned()),
@@ -127,10 +140,18 @@ fn left_parts(styles: &Styles, header: &Header, account: &str) -> Vec<Part> {
     if header.read_only {
         parts.push(Part::new(96, vec![styles.span("badge.read-only", "READ-ONLY")]));
     }
+    if header.production {
+        parts.push(Part::new(97, vec![production(styles)]));
+    }
     if let Some(engine) = header.engine {
         parts.push(Part::new(30, engine_spans(styles, engine)));
     }
     parts
+}
+
+/// Returns the word that marks a production fleet.
+pub(super) fn production(styles: &Styles) -> Span<'static> {
+    styles.span("badge.production", "PRODUCTION")
 }
 
 fn engine_spans(styles: &Styles, engine: EngineStatus) -> Vec<Span<'static>> {

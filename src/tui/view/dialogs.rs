@@ -77,14 +77,21 @@ fn columns_of(text: &str) -> u16 {
     u16::try_from(text::width(text)).unwrap_or(u16::MAX)
 }
 
-pub(crate) fn launch(styles: &Styles, buf: &mut Buffer, launch: &LaunchForm) -> Option<Position> {
+/// Draws the form of a launch; `fleet` names the fleet in its title if there are several.
+pub(crate) fn launch(
+    styles: &Styles,
+    buf: &mut Buffer,
+    launch: &LaunchForm,
+    fleet: &str,
+) -> Option<Position> {
+    let title = format!("Launch an environment{fleet}");
     let suggestions = launch.suggestions().join("  ");
     let extras = Extras {
         suggestions: (LaunchForm::SERVICES, &suggestions),
         notes: &launch.notes(),
         key: launch.outlook.last.is_some().then_some(("ctrl-l", "as last time")),
     };
-    form(styles, buf, ("Launch an environment", "launch"), &launch.fields, launch.focus, &extras)
+    form(styles, buf, (&title, "launch"), &launch.fields, launch.focus, &extras)
 }
 
 pub(crate) fn keep(styles: &Styles, buf: &mut Buffer, keep: &KeepForm) -> Option<Position> {

@@ -10,6 +10,8 @@ use crate::domain::environment::EnvironmentState;
 use crate::tui::app::columns::{BAR, PERCENT, STATE};
 use crate::tui::app::environments::{EnvironmentsPane, SortBy};
 use crate::tui::app::filter::{Field, Filter};
+use crate::tui::app::model::Model;
+use crate::tui::app::regions::Pane;
 use crate::tui::app::rows::{EnvironmentRow, TimeLeft};
 use crate::tui::format;
 use crate::tui::styles::Styles;
@@ -24,11 +26,21 @@ const FILTER_MARGIN: u16 = 48;
 /// Environments that expire within this many minutes are highlighted.
 const EXPIRES_SOON_MINUTES: i64 = 30;
 
+/// The numbers of environments that the frame tells.
+pub(crate) struct Counts {
+    pub(crate) visible: usize,
+    pub(crate) all: usize,
+    /// Those on the screen, if there are more.
+    pub(crate) range: Option<(usize, usize)>,
+}
+
 pub(crate) struct EnvironmentsTable<'a> {
     pub(crate) pane: &'a EnvironmentsPane,
     /// The number of visible rows.
     pub(crate) rows: usize,
     pub(crate) focused: bool,
+    /// Whether the title has the number of marks, rather than the heads of the fleets.
+    pub(crate) counts_marks: bool,
     /// The theme role of the border.
     pub(crate) border: &'static str,
     /// The user, whose name is highlighted as an owner.
@@ -41,11 +53,28 @@ pub(crate) struct EnvironmentsTable<'a> {
     pub(crate) placeholder: Vec<(&'static str, String)>,
 }
 
+impl<'a> EnvironmentsTable<'a> {
+    pub(crate) fn of(model: &'a Model) -> Self {
+        let focused = model.pane == Pane::Environments;
+        Self {
+            pane: &model.environments,
+            rows: model.regions.environment_rows(),
+            focused,
+            counts_marks: model.labels.len() < 2,
+            border: model.border_role(focused),
+            user: &model.options.user,
+            now: model.aws_now(),
+            databases_complete: model.databases_complete(),
+            placeholder: model.no_environments(),
+        }
+    }
+}
+
 impl EnvironmentsTable<'_> {
     /// Draws the table; returns the position of the cursor while the filter is edited.
     pub(crate) fn draw(&self, styles: &Styles, buf: &mut Buffer, area: Rect) -> Option<Position> {
         let mut frame = Frame::new(self.title(styles), self.border);
-        frame.right = self.status(styles, area.width);
+        frame.right = self.status(styles, area.width, &self.counts());
         let status_width: usize = frame.right.iter().map(Span::width).sum();
         let inner = frame.draw(styles, buf, area);
         if self.pane.visible().len() == 0 {
@@ -56,7 +85,36 @@ impl EnvironmentsTable<'_> {
         self.pane.filter.editing.then(|| self.filter_cursor(area, status_width))
     }
 
-    fn title(&self, styles: &Styles) -> Vec<Span<'static>> {
+    fn counts(&self) -> Counts {
+        let (pane, visible) = (self.pane, self.pane.visible().len());
+        let first = pane.selection.offset + 1;
+        let range = (visible > self.rows).then(|| (first, (pane.selection.offset + self.rows).min(visible)));
+        Counts { visible, all: pane.all().len(), range }
+    }
+
+    /// Draws the titles of the columns.
+    pub(crate) fn draw_titles(&self, styles: &Styles, buf: &mut Buffer, area: Rect) {
+        let columns = self.pane.columns();
+        Table { rows: Vec::new(), columns, selected: None, focused: self.focused, header: true }
+            .draw(styles, buf, area);
+    }
+
+    /// Draws the rows from `first` on below titles that are drawn already. Only in the fleet that is active a row is selected.
+    pub(crate) fn draw_rows(
+        &self,
+        styles: &Styles,
+        buf: &mut Buffer,
+        area: Rect,
+        first: usize,
+        is_active: bool,
+    ) {
+        let selected = self.pane.selection.index().checked_sub(first).filter(|_| is_active);
+        let rows = self.cells_from(styles, area.width, first, usize::from(area.height));
+        Table { rows, columns: self.pane.columns(), selected, focused: self.focused, header: false }
+            .draw(styles, buf, area);
+    }
+
+    pub(crate) fn title(&self, styles: &Styles) -> Vec<Span<'static>> {
         let pane = self.pane;
         let mut title = vec![styles.span(if self.focused { "text.strong" } else { "text" }, "Environments")];
         if pane.sort != SortBy::Number || pane.descending {
@@ -66,16 +124,16 @@ impl EnvironmentsTable<'_> {
         if pane.mine.is_some() {
             title.push(styles.span("key", format!(" {} mine", styles.glyphs.dot)));
         }
-        if !pane.marks.is_empty() {
+        if !pane.marks.is_empty() && self.counts_marks {
             title.push(styles.span("key", format!(" {} {} marked", styles.glyphs.dot, pane.marks.len())));
         }
         title
     }
 
     /// Returns the filter, else the range of the visible rows if there are more.
-    fn status(&self, styles: &Styles, width: u16) -> Vec<Span<'static>> {
+    pub(crate) fn status(&self, styles: &Styles, width: u16, counts: &Counts) -> Vec<Span<'static>> {
         let pane = self.pane;
-        let visible = pane.visible().len();
+        let visible = counts.visible;
         let mut status = Vec::new();
         if pane.filter.editing || !pane.filter.text().is_empty() {
             status.push(styles.span("key", "/"));
@@ -84,11 +142,9 @@ impl EnvironmentsTable<'_> {
                 // For the cursor at the end of the text.
                 status.push(Span::raw(" "));
             }
-            let count = format!(" {} {visible} of {}", styles.glyphs.dash, pane.all().len());
+            let count = format!(" {} {visible} of {}", styles.glyphs.dash, counts.all);
             status.push(styles.span("text.muted", count));
-        } else if visible > self.rows {
-            let first = pane.selection.offset + 1;
-            let last = (pane.selection.offset + self.rows).min(visible);
+        } else if let Some((first, last)) = counts.range {
             status.push(styles.span("text.muted", format!("{first}-{last} of {visible}")));
         }
         status
@@ -101,7 +157,7 @@ impl EnvironmentsTable<'_> {
         text::skip(value, text::width(value).saturating_sub(room))
     }
 
-    fn filter_cursor(&self, area: Rect, status_width: usize) -> Position {
+    pub(crate) fn filter_cursor(&self, area: Rect, status_width: usize) -> Position {
         let input = &self.pane.filter.input;
         let hidden = text::width(input.value()).saturating_sub(text::width(self.visible_filter(area.width)));
         // The status ends before a space, a column of border and the corner, and starts with a slash.
@@ -127,19 +183,24 @@ impl EnvironmentsTable<'_> {
     }
 
     fn table(&self, styles: &Styles, width: u16) -> Table {
-        let (status, columns) = (self.pane.status_width(), self.pane.columns());
-        let room = usize::from(width.saturating_sub(table::PADDING));
-        let state_width = table::widths(&columns, room)[STATE];
-        let bar = state_width.saturating_sub(status + PERCENT).min(BAR);
-        let rows = self.pane.visible().skip(self.pane.selection.offset).take(self.rows);
-        let filter = self.pane.parsed_filter();
         Table {
-            rows: rows.map(|row| self.cells(styles, row, &filter, (status, bar))).collect(),
-            columns,
+            rows: self.cells_from(styles, width, self.pane.selection.offset, self.rows),
+            columns: self.pane.columns(),
             selected: self.pane.selection.visible_index(),
             focused: self.focused,
             header: true,
         }
+    }
+
+    /// Returns the cells of so many rows from `first` on.
+    fn cells_from(&self, styles: &Styles, width: u16, first: usize, count: usize) -> Vec<Vec<Line<'static>>> {
+        let (status, columns) = (self.pane.status_width(), self.pane.columns());
+        let room = usize::from(width.saturating_sub(table::PADDING));
+        let state_width = table::widths(&columns, room)[STATE];
+        let bar = state_width.saturating_sub(status + PERCENT).min(BAR);
+        let filter = self.pane.parsed_filter();
+        let rows = self.pane.visible().skip(first).take(count);
+        rows.map(|row| self.cells(styles, row, &filter, (status, bar))).collect()
     }
 
     /// Returns the cells of a row. `widths` are those of the state and of its progress bar.

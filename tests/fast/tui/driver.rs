@@ -21,16 +21,16 @@ use tokio::time::Instant;
 use crate::support::sample_fleet;
 
 #[derive(Clone, Default)]
-struct RecordingSurface {
+pub(super) struct RecordingSurface {
     frames: Arc<Mutex<Vec<(Instant, String)>>>,
 }
 
 impl RecordingSurface {
-    fn frames(&self) -> Vec<(Instant, String)> {
+    pub(super) fn frames(&self) -> Vec<(Instant, String)> {
         self.frames.lock().unwrap().clone()
     }
 
-    fn last(&self) -> String {
+    pub(super) fn last(&self) -> String {
         self.frames().pop().map(|(_, frame)| frame).unwrap_or_default()
     }
 }
@@ -54,14 +54,14 @@ impl Surface for RecordingSurface {
     }
 }
 
-type Keys = mpsc::UnboundedSender<io::Result<Event>>;
+pub(super) type Keys = mpsc::UnboundedSender<io::Result<Event>>;
 
-fn keyboard() -> (Keys, impl futures::Stream<Item = io::Result<Event>> + Unpin) {
+pub(super) fn keyboard() -> (Keys, impl futures::Stream<Item = io::Result<Event>> + Unpin) {
     let (sender, mut receiver) = mpsc::unbounded_channel();
     (sender, futures::stream::poll_fn(move |context| receiver.poll_recv(context)))
 }
 
-fn key(keys: &Keys, c: char) {
+pub(super) fn key(keys: &Keys, c: char) {
     keys.send(Ok(Event::Key(KeyEvent::from(KeyCode::Char(c))))).unwrap();
 }
 

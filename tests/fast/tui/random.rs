@@ -47,7 +47,7 @@ fn any_world() -> impl Strategy<Value = Event> {
     })
 }
 
-fn any_msg() -> impl Strategy<Value = Msg> {
+pub(super) fn any_msg() -> impl Strategy<Value = Msg> {
     let mouse = (0u16..180, 0u16..60, 0u8..3).prop_map(|(column, row, kind)| {
         let kind = match kind {
             0 => MouseEventKind::Down(MouseButton::Left),

@@ -8,13 +8,14 @@ use crate::tui::action::{ACTIONS, Action, Context, Entry};
 use crate::tui::app::form::edit;
 
 /// The commands that take arguments.
-const EXAMPLES: [&str; 6] = [
+const EXAMPLES: [&str; 7] = [
     "extend 2h",
     "pin 16:00",
     "launch checkout-fix payments=f-123 ttl=8h note=what it is for",
     "filter owner:amy state:ready",
     "sort cost desc",
     "theme dark",
+    "fleet qa",
 ];
 
 #[derive(Debug, Clone, Default)]

@@ -21,7 +21,7 @@ const MOUSE: [(&str, &str); 6] = [
 
 const FILTER: [(&str, &str); 3] = [
     ("checkout", "Any field has it, or in one word the letters in order: chfix"),
-    ("owner:amy", "The owner has it; so with name, state, service, note and id"),
+    ("owner:amy", "The owner has it; so with name, state, service, note, id and fleet"),
     ("several words", "All match; exact matches come first, each part in the sort order"),
 ];
 
