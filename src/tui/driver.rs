@@ -320,7 +320,7 @@ impl<S: Surface> Driver<S> {
     fn draw(&mut self) -> io::Result<()> {
         self.model.set_now(self.now());
         let mut buf = Buffer::empty(Rect::new(0, 0, self.model.size.width, self.model.size.height));
-        let cursor = view::draw(&self.model, &mut buf);
+        let cursor = view::draw_clickable(&mut self.model, &mut buf);
         self.surface.show(buf, cursor)?;
         Ok(())
     }

@@ -7,6 +7,7 @@ use ratatui::text::{Line, Span};
 use super::dialogs::{TERMINATE_WIDTH, keys, labelled_field, rows_from_end, without_end};
 use crate::tui::app::batch::BatchAction;
 use crate::tui::app::dialog::batch::BatchPrompt;
+use crate::tui::app::dialog::targets::Targets;
 use crate::tui::styles::Styles;
 use crate::tui::widgets::{frame, line};
 
@@ -17,7 +18,13 @@ const NAME: usize = 16;
 const MAX_ROWS: usize = 12;
 
 /// Draws the prompt with the environments, as many as fit; `place` says where it acts.
-pub(crate) fn draw(styles: &Styles, buf: &mut Buffer, prompt: &BatchPrompt, place: &str) -> Option<Position> {
+pub(crate) fn draw(
+    styles: &Styles,
+    buf: &mut Buffer,
+    out: &mut Targets,
+    prompt: &BatchPrompt,
+    place: &str,
+) -> Option<Position> {
     let ellipsis = styles.glyphs.ellipsis;
     let is_loss = prompt.action == BatchAction::Terminate;
     let mut head = Vec::new();
@@ -34,6 +41,7 @@ pub(crate) fn draw(styles: &Styles, buf: &mut Buffer, prompt: &BatchPrompt, plac
     let listed = prompt.targets.len().min(MAX_ROWS);
     let height = u16::try_from(head.len() + listed + 1).unwrap_or(u16::MAX).saturating_add(tail);
     let area = frame::dialog(styles, buf, &prompt.title(), TERMINATE_WIDTH, height);
+    out.set_area(area);
     let body = without_end(area, tail);
     let room = usize::from(body.height).saturating_sub(head.len());
     let mut lines = head;
@@ -41,7 +49,7 @@ pub(crate) fn draw(styles: &Styles, buf: &mut Buffer, prompt: &BatchPrompt, plac
     line::put_all(buf, body, lines, ellipsis);
     let verb = prompt.action.verb();
     if !prompt.takes_text() {
-        keys(styles, buf, area, &[("y", verb), ("n", "cancel")]);
+        keys(styles, buf, out, area, &[("y", verb), ("n", "cancel")]);
         return None;
     }
     let row = |from_end| Rect { height: area.height.min(1), ..rows_from_end(area, from_end) };
@@ -53,7 +61,7 @@ pub(crate) fn draw(styles: &Styles, buf: &mut Buffer, prompt: &BatchPrompt, plac
         line::put(buf, row(3), styles.span("text.strong", question), ellipsis);
     }
     let cursor = labelled_field(styles, buf, row(2), &prompt.field, true);
-    keys(styles, buf, area, &[("enter", verb), ("up down", "scroll"), ("esc", "cancel")]);
+    keys(styles, buf, out, area, &[("enter", verb), ("up down", "scroll"), ("esc", "cancel")]);
     cursor
 }
 

@@ -147,6 +147,28 @@ async fn driver_draws_nothing_while_idle() {
     running.await.unwrap().unwrap();
 }
 
+/// A fleet at rest: the dashboard draws what has changed, such as the age of what it shows, and nothing for a minute between two ages.
+#[tokio::test(start_paused = true)]
+async fn driver_draws_only_what_has_changed() {
+    let surface = RecordingSurface::default();
+    let (keys, events) = keyboard();
+    let connected = simulated("[latency]\ncall = [0.1, 0.1]\n");
+    let connect = move || std::future::ready(Ok(connected.clone()));
+    let running = tokio::spawn(run_on(surface.clone(), events, connect, sample_fleet::options()));
+    keys.send(Ok(Event::FocusLost)).unwrap();
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    let before = surface.frames().len();
+    tokio::time::sleep(Duration::from_hours(1)).await;
+    let frames = surface.frames().split_off(before);
+    let equal = frames.windows(2).filter(|pair| pair[0].1 == pair[1].1).count();
+    assert_eq!(equal, 0, "frames without a change among {}", frames.len());
+    let pauses: Vec<_> = frames.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
+    assert!(pauses.iter().any(|pause| *pause >= Duration::from_mins(1)), "{pauses:?}");
+    assert!(frames.len() <= 120, "{} frames an hour: {pauses:?}", frames.len());
+    key(&keys, 'q');
+    running.await.unwrap().unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn driver_limits_the_frame_rate() {
     let surface = RecordingSurface::default();

@@ -94,7 +94,7 @@ proptest! {
             let _ = send(&mut model, msg);
             let Size { width, height } = model.size;
             let mut buf = Buffer::empty(Rect::new(0, 0, width, height));
-            hatchery::tui::view::draw(&model, &mut buf);
+            hatchery::tui::view::draw_clickable(&mut model, &mut buf);
             let _ = model.next_change();
             for cell in &buf.content {
                 prop_assert!(!cell.symbol().chars().any(char::is_control), "{:?}", cell.symbol());
