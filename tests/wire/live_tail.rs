@@ -67,13 +67,18 @@ struct Followed<'c> {
 
 impl<'c> Followed<'c> {
     fn start(cloud: &'c AwsCloud) -> Self {
+        Self::start_with(cloud, usize::MAX)
+    }
+
+    /// Follows the log, with so many bytes of older lines.
+    fn start_with(cloud: &'c AwsCloud, older_bytes: usize) -> Self {
         let query = LogQuery {
             fleet: "dev".parse().unwrap(),
             record: RecordId::new(RECORD),
             source: None,
             since: ago(600),
         };
-        Self { items: cloud.follow(query), lines: Vec::new(), modes: Vec::new() }
+        Self { items: cloud.follow(query, older_bytes), lines: Vec::new(), modes: Vec::new() }
     }
 
     async fn next(&mut self) {
@@ -81,6 +86,12 @@ impl<'c> Followed<'c> {
             Some(Ok(LogItem::Lines(lines))) => {
                 self.lines.extend(lines.into_iter().map(|line| line.text.raw().to_owned()));
             }
+            Some(Ok(LogItem::Older { lines, left_out })) => {
+                let lines = lines.into_iter().map(|line| line.text.raw().to_owned());
+                self.lines.splice(0..0, lines);
+                self.modes.extend(left_out.map(|left_out| left_out.to_string()));
+            }
+            Some(Ok(LogItem::Paused(reason))) => self.modes.push(format!("paused: {reason}")),
             Some(Ok(LogItem::Mode(mode))) => self.modes.push(mode),
             Some(Ok(LogItem::LeftOut(LeftOut::Sampled))) => self.modes.push("sampled".to_owned()),
             Some(Ok(LogItem::LeftOut(left_out))) => self.modes.push(left_out.to_string()),
@@ -303,23 +314,151 @@ async fn stored_lines_are_read_once_it_is_possible() {
     assert!(followed.modes[0].contains("earlier lines are missing"), "{:?}", followed.modes);
 }
 
-/// At most 50 calls, of which each gives three lines here.
+/// The number of calls that have read stored lines.
+fn reads(server: &LiveTailServer) -> usize {
+    server.calls().iter().filter(|call| *call == "FilterLogEvents").count()
+}
+
+/// The newest lines are there after one read. At most 50 follow, of which each gives three lines here.
 #[tokio::test]
-async fn newest_of_many_lines_are_shown() {
+async fn newest_of_many_lines_come_first() {
     let server = LiveTailServer::start();
     let texts = ingest_burst(&server, 200, 60);
     let cloud = connect(&server).await;
     let mut followed = Followed::start(&cloud);
+    followed.next().await;
+    assert_eq!((&followed.lines[..], reads(&server)), (&texts[197..], 1));
+    // New lines do not wait for the older ones.
+    server.wait_for_session();
+    server.deliver(&[event("new", 0, "new")]);
+    let mut first_new = None;
     tokio::time::timeout(Duration::from_mins(1), async {
-        while followed.modes.last().is_none_or(|mode| mode != LIVE_TAIL) {
+        while followed.modes.len() < 2 || first_new.is_none() {
             followed.next().await;
+            let is_new = followed.lines.last().is_some_and(|line| line == "new");
+            first_new = first_new.or(is_new.then(|| followed.lines.len()));
         }
     })
     .await
     .unwrap();
+    assert!(first_new.unwrap() < 151, "{first_new:?}");
+    assert_eq!(followed.lines.split_off(150), ["new"]);
     assert_eq!(followed.lines, texts[50..]);
+    assert_eq!(followed.modes, [LIVE_TAIL, "older lines left out, because there are too many"]);
+    assert_eq!(reads(&server), 50);
+}
+
+/// Where older lines cannot be put before newer ones, they are left out.
+#[tokio::test]
+async fn older_lines_are_left_out_if_they_are_not_wanted() {
+    let server = LiveTailServer::start();
+    let texts = ingest_burst(&server, 400, 60);
+    let cloud = connect(&server).await;
+    let mut followed = Followed::start_with(&cloud, 0);
+    followed.read_until(3, LIVE_TAIL).await;
+    let known = followed.lines.len();
+    assert!(known <= 150, "{known}");
     assert_eq!(followed.modes, ["older lines left out, because there are too many", LIVE_TAIL]);
-    assert_eq!(server.calls().iter().filter(|call| *call == "FilterLogEvents").count(), 50);
+    // Polls take none of them for new ones.
+    server.end(SessionEnd::Closed);
+    server.ingest(&event("new", 0, "new"));
+    followed.read_until(known + 1, LIVE_TAIL).await;
+    assert_eq!(followed.lines[..known], texts[400 - known..]);
+    assert_eq!(followed.lines[known..], ["new"]);
+}
+
+#[tokio::test]
+async fn older_lines_end_at_their_bound_in_bytes() {
+    let server = LiveTailServer::start();
+    let texts = ingest_burst(&server, 100, 60);
+    let cloud = connect(&server).await;
+    // A line takes its text and 128 bytes, so that the third page is the last.
+    let mut followed = Followed::start_with(&cloud, 6 * 140 + 1);
+    followed.read_until(12, "older lines left out, because there are too many").await;
+    followed.read_for(Duration::from_millis(300)).await;
+    assert_eq!((&followed.lines[..], reads(&server)), (&texts[88..], 4));
+}
+
+/// Moves the clock of tokio, by which a follower waits.
+async fn advance(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn live_tail_is_tried_again_after_growing_pauses() {
+    let server = LiveTailServer::start();
+    let cloud = connect(&server).await;
+    let mut followed = Followed::start(&cloud);
+    for _ in 0..4 {
+        followed.read_until(0, LIVE_TAIL).await;
+        followed.modes.clear();
+        server.end(SessionEnd::Closed);
+    }
+    followed.read_until(0, "polling").await;
+    advance(Duration::from_mins(5)).await;
+    followed.read_until(0, LIVE_TAIL).await;
+    assert_eq!(sessions(&server), 5);
+    server.end(SessionEnd::Closed);
+    followed.read_until(0, "polling").await;
+    advance(Duration::from_mins(5)).await;
+    followed.read_for(Duration::from_secs(1)).await;
+    assert_eq!(sessions(&server), 5);
+    advance(Duration::from_mins(5)).await;
+    followed.read_until(0, LIVE_TAIL).await;
+    assert_eq!(sessions(&server), 6);
+}
+
+/// Permissions do not change by themselves, and each try is a refused call.
+#[tokio::test]
+async fn denied_live_tail_is_not_tried_again() {
+    let server = LiveTailServer::start();
+    server.refuse("AccessDeniedException");
+    let cloud = connect(&server).await;
+    let mut followed = Followed::start(&cloud);
+    followed.read_until(0, "polling").await;
+    advance(Duration::from_hours(1)).await;
+    server.ingest(&event("1", 0, "polled"));
+    followed.read_until(1, "polling").await;
+    assert_eq!(sessions(&server), 1);
+}
+
+#[tokio::test]
+async fn log_goes_on_when_there_are_credentials_again() {
+    let server = LiveTailServer::start();
+    server.refuse("LimitExceededException");
+    server.ingest(&event("1", 30, "one"));
+    let cloud = connect(&server).await;
+    let mut followed = Followed::start(&cloud);
+    followed.read_until(1, "polling").await;
+    server.refuse_reads(Some("ExpiredTokenException"));
+    followed.read_until(1, "polling").await;
+    advance(Duration::from_secs(10)).await;
+    followed.read_for(Duration::from_secs(1)).await;
+    let paused = "paused: FilterLogEvents: refused by the test (ExpiredTokenException)";
+    assert_eq!(followed.modes, ["polling", paused]);
+    // It says so once, however long it lasts.
+    for _ in 0..3 {
+        advance(Duration::from_secs(61)).await;
+        followed.read_for(Duration::from_millis(500)).await;
+    }
+    assert_eq!(followed.modes, ["polling", paused]);
+    server.refuse_reads(None);
+    server.ingest(&event("2", 5, "two"));
+    advance(Duration::from_secs(61)).await;
+    followed.read_until(2, "polling").await;
+    assert_eq!(followed.lines, ["one", "two"]);
+}
+
+#[tokio::test]
+async fn denied_reads_end_the_log() {
+    let server = LiveTailServer::start();
+    server.refuse_reads(Some("AccessDeniedException"));
+    server.refuse("AccessDeniedException");
+    let cloud = connect(&server).await;
+    let items: Vec<_> = Followed::start(&cloud).items.collect().await;
+    assert!(matches!(&items[..], [Ok(LogItem::Mode(_)), Err(_)]), "{items:?}");
 }
 
 /// A poll has at most ten calls, of which each gives three lines here.

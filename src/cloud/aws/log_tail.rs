@@ -176,7 +176,7 @@ impl AwsCloud {
     }
 }
 
-impl Follower<'_> {
+impl<'a> Follower<'a> {
     async fn next(&mut self) -> Option<Result<LogItem>> {
         loop {
             if let Some(item) = self.pending.pop_front() {
@@ -413,7 +413,7 @@ impl Follower<'_> {
         self.push_new(read.found);
     }
 
-    fn receive_older(&mut self, (pages, events): older_lines::Read<'_>, bytes: usize) {
+    fn receive_older(&mut self, (pages, events): older_lines::Read<'a>, bytes: usize) {
         self.older = None;
         let events = match events {
             Ok(events) => events,

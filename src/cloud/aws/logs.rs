@@ -174,7 +174,6 @@ fn request(cloud: &AwsCloud, group: &str, filter: Filter<'_>, since: i64) -> Fil
 ///
 /// AWS is asked for the newest events first. An endpoint that does not know the parameter returns the oldest first, as all did before June
 /// 2026.
-#[derive(Debug)]
 pub(super) struct EventPages<'a> {
     cloud: &'a AwsCloud,
     request: FilterLogEventsFluentBuilder,

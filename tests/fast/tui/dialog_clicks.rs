@@ -61,12 +61,12 @@ fn termination_needs_its_own_button() {
 fn double_click_does_not_confirm_what_it_opens() {
     let mut model = model(100, 24);
     press(&mut model, &["down", "down", "down", "down"]);
-    model.set_now(moment(1_000));
+    model.set_now(moment(10));
     click_on(&mut model, "terminate");
     assert!(has_dialog(&model, "What will be lost"));
-    model.set_now(moment(1_200));
+    model.set_now(moment(10));
     assert_eq!(click_on(&mut model, "y terminate"), []);
-    model.set_now(moment(2_000));
+    model.set_now(moment(12));
     assert!(matches!(&click_on(&mut model, "y terminate")[..], [Effect::Terminate(..)]));
 }
 
