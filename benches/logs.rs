@@ -89,3 +89,17 @@ fn append_5000_lines(bencher: Bencher<'_, '_>) {
         black_box(sample_fleet::draw(&model))
     });
 }
+
+/// A page of older lines is put before 100,000 others, without and with a filter.
+#[divan::bench(args = ["", "& t w i c e enter"])]
+fn prepend_5000_lines(bencher: Bencher<'_, '_>, keys: &str) {
+    let keys: Vec<_> = keys.split_whitespace().collect();
+    let (model, generation) = log(&keys);
+    let batch = lines(0..5_000);
+    let inputs = || (model.clone(), batch.clone());
+    bencher.with_inputs(inputs).bench_local_values(|(mut model, lines)| {
+        sample_fleet::send(&mut model, Msg::Log(generation, Ok(LogItem::Older { lines, left_out: None })));
+        black_box(sample_fleet::draw(&model));
+        model
+    });
+}

@@ -192,8 +192,9 @@ pub trait Cloud: Send + Sync {
         None
     }
 
-    /// Returns the stored log lines and then new ones until the stream is dropped. An error that a retry cannot resolve ends it.
-    fn follow(&self, query: LogQuery) -> BoxStream<'_, Result<LogItem>>;
+    /// Returns the newest stored log lines, and then new ones until the stream is dropped. Older stored lines follow page by page beside them,
+    /// up to about `older_bytes` of memory. An error that a retry cannot resolve ends the stream.
+    fn follow(&self, query: LogQuery, older_bytes: usize) -> BoxStream<'_, Result<LogItem>>;
 }
 
 /// Reads all pages. After an error the listing is incomplete and has the items of the earlier pages.

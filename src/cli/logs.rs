@@ -54,12 +54,18 @@ pub(crate) async fn run(context: &Context<'_>, args: LogsArgs) -> Result<(), Fai
         }
         return print_lines(context, &stored.lines);
     }
-    let mut items = context.engine.follow_logs(query);
+    // What was printed cannot be put behind older lines.
+    let mut items = context.engine.follow_logs(query, 0);
     while let Some(item) = items.next().await {
         match item.map_err(|error| Failure::cloud(&cannot, &error))? {
             LogItem::Lines(lines) => print_lines(context, &lines)?,
             LogItem::Mode(mode) => context.console.notice(&format!("following by {mode}")),
             LogItem::LeftOut(left_out) => context.console.notice(&format!("… {left_out}")),
+            LogItem::Older { .. } => {}
+            LogItem::Paused(reason) => {
+                let goes_on = "the log goes on after a login";
+                context.console.notice(&format!("AWS refuses the credentials ({reason}); {goes_on}"));
+            }
             LogItem::Interrupted(reason) => {
                 context.console.notice(&format!("the log was interrupted ({reason}); connecting again"));
             }

@@ -53,6 +53,7 @@ mod log_tail;
 mod logs;
 mod moto;
 mod network;
+mod older_lines;
 mod permissions;
 mod pipelines;
 mod proofs;
@@ -398,8 +399,8 @@ impl Cloud for AwsCloud {
         Some(self)
     }
 
-    fn follow(&self, query: LogQuery) -> BoxStream<'_, Result<LogItem>> {
-        self.follow(query)
+    fn follow(&self, query: LogQuery, older_bytes: usize) -> BoxStream<'_, Result<LogItem>> {
+        self.follow(query, older_bytes)
     }
 }
 

@@ -72,6 +72,13 @@ impl SeenLines {
         is_new
     }
 
+    /// The same for a stored line from before those that were read first. No other way delivers lines from before the time from which lines are
+    /// remembered.
+    #[cfg_attr(not(feature = "aws"), allow(dead_code))] // the simulated cloud reads all lines at once
+    pub(super) fn is_new_older(&mut self, line: &LogLine) -> bool {
+        line.at.timestamp_millis() < self.start || self.is_new(line)
+    }
+
     /// Forgets the lines before a time, and older ones if there are too many.
     pub(super) fn forget_before(&mut self, at: DateTime<Utc>) {
         self.start = self.start.max(at.timestamp_millis());

@@ -140,6 +140,17 @@ pub struct LogQuery {
 /// The maximum number of stored lines that one read returns.
 pub const MAX_LOG_LINES: usize = 10_000;
 
+/// The memory of a line beside its text, in bytes, roughly.
+const LINE_OVERHEAD: usize = 128;
+
+impl LogLine {
+    /// Returns the approximate memory in bytes.
+    #[must_use]
+    pub(crate) fn memory(&self) -> usize {
+        self.text.raw().len() + LINE_OVERHEAD
+    }
+}
+
 /// The stored lines of a log.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StoredLines {
@@ -165,6 +176,8 @@ pub enum LeftOut {
     Older(usize),
     /// More lines than that before those that follow.
     MoreThan(usize),
+    /// Lines before those that follow, because AWS refuses to read them.
+    Unreadable,
     /// Lines after those that were read.
     Newer,
     /// From here on AWS delivers a sample of the lines, because there are too many.
@@ -180,6 +193,7 @@ impl fmt::Display for LeftOut {
             Self::Older(count) => write!(f, "{} older lines left out", format_count(*count)),
             Self::MoreThan(0) => write!(f, "older lines left out, because there are too many"),
             Self::MoreThan(count) => write!(f, "more than {} older lines left out", format_count(*count)),
+            Self::Unreadable => write!(f, "older lines left out, because they cannot be read"),
             Self::Newer => write!(f, "newer lines left out, because there are too many"),
             Self::Sampled => {
                 write!(f, "from here on, AWS delivers only a sample of the lines, because there are too many")
@@ -194,10 +208,14 @@ impl fmt::Display for LeftOut {
 pub enum LogItem {
     /// A batch of lines, sorted by time.
     Lines(Vec<LogLine>),
+    /// A batch of lines from before all others so far, sorted by time, and what is left out before them for good.
+    Older { lines: Vec<LogLine>, left_out: Option<LeftOut> },
     /// How the following lines are read: `live tail`, or `polling` with the reason.
     Mode(String),
     /// Lines are missing here.
     LeftOut(LeftOut),
     /// The connection broke, with the reason, and is made again. The lines of the meantime follow then.
     Interrupted(String),
+    /// AWS refuses the credentials, with the reason. The log goes on once there are others, with the lines of the meantime.
+    Paused(String),
 }

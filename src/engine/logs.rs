@@ -14,9 +14,10 @@ impl Engine {
         self.cloud.logs(query).await
     }
 
-    /// Streams the log lines that exist now and those that arrive later, until the stream is dropped. An error ends the stream.
+    /// Streams the newest log lines that exist now and those that arrive later, until the stream is dropped; beside them about `older_bytes` of
+    /// older lines. An error ends the stream.
     #[must_use]
-    pub(crate) fn follow_logs(&self, query: LogQuery) -> BoxStream<'_, Result<LogItem>> {
-        self.cloud.follow(query)
+    pub(crate) fn follow_logs(&self, query: LogQuery, older_bytes: usize) -> BoxStream<'_, Result<LogItem>> {
+        self.cloud.follow(query, older_bytes)
     }
 }

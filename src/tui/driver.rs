@@ -365,7 +365,7 @@ impl<S: Surface> Driver<S> {
         self.fleets.set_now(self.now());
         let size = self.fleets.active().size;
         let mut buf = Buffer::empty(Rect::new(0, 0, size.width, size.height));
-        let cursor = view::draw_fleets(&self.fleets, &mut buf);
+        let cursor = view::draw_fleets(&mut self.fleets, &mut buf);
         self.surface.show(buf, cursor)?;
         Ok(())
     }

@@ -49,6 +49,12 @@ impl From<KeyEvent> for Key {
     }
 }
 
+impl From<Key> for KeyEvent {
+    fn from(key: Key) -> Self {
+        Self::new(key.code, key.modifiers)
+    }
+}
+
 impl Key {
     /// Returns the key for the screen: as in the configuration, or with an arrow for some keys if not `ascii`.
     pub(crate) fn label(self, ascii: bool) -> String {

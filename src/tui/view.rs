@@ -9,6 +9,7 @@ pub(crate) mod dialogs;
 pub(crate) mod environments;
 mod fleets;
 pub(crate) mod logs;
+mod menus;
 pub(crate) mod page;
 pub(crate) mod pool;
 pub(crate) mod presenter;
@@ -18,27 +19,40 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
 use super::app::dialog::Dialog;
+use super::app::dialog::targets::Targets;
 use super::app::fleets::Fleets;
 use super::app::model::{Model, Screen};
 use super::app::pages;
 use super::app::regions::Pane;
 
-/// Draws the dashboard; returns the position of the cursor, if a text field has the focus.
-pub fn draw_fleets(fleets: &Fleets, buf: &mut Buffer) -> Option<Position> {
+/// Draws the dashboard, and remembers what can be clicked in the dialog. Returns the position of the cursor, if a text field has the focus.
+pub fn draw_fleets(fleets: &mut Fleets, buf: &mut Buffer) -> Option<Position> {
     if fleets.models().len() == 1 {
-        return draw(fleets.active(), buf);
+        return draw_clickable(fleets.active_mut(), buf);
     }
-    draw_with(fleets.active(), buf, |buf| fleets::draw(fleets, buf))
+    let mut targets = Targets::of(fleets.active());
+    let cursor = draw_with(fleets.active(), buf, &mut targets, |buf| fleets::draw(fleets, buf));
+    fleets.active_mut().targets = targets;
+    cursor
+}
+
+/// Draws the dashboard of one fleet, without the places of clicks.
+pub fn draw(model: &Model, buf: &mut Buffer) -> Option<Position> {
+    draw_with(model, buf, &mut Targets::default(), |buf| environments(model, buf))
 }
 
 /// Draws the dashboard of one fleet, as [`draw_fleets`] does.
-pub fn draw(model: &Model, buf: &mut Buffer) -> Option<Position> {
-    draw_with(model, buf, |buf| environments(model, buf))
+pub fn draw_clickable(model: &mut Model, buf: &mut Buffer) -> Option<Position> {
+    let mut targets = Targets::of(model);
+    let cursor = draw_with(model, buf, &mut targets, |buf| environments(model, buf));
+    model.targets = targets;
+    cursor
 }
 
 fn draw_with(
     model: &Model,
     buf: &mut Buffer,
+    out: &mut Targets,
     environments: impl FnOnce(&mut Buffer) -> Option<Position>,
 ) -> Option<Position> {
     let styles = &model.styles;
@@ -76,7 +90,7 @@ fn draw_with(
     chrome::toasts(styles, buf, regions.toasts, &model.toasts);
     chrome::footer(styles, buf, regions.footer, model.footer_hints());
     if let Some(open) = &model.dialog {
-        cursor = dialog(model, open, buf);
+        cursor = dialog(model, open, buf, out);
     }
     if styles.glyphs.ascii {
         ascii::replace(buf);
@@ -112,38 +126,40 @@ fn activity(model: &Model, buf: &mut Buffer) {
     list.draw(&model.styles, buf, model.regions.activity);
 }
 
-fn dialog(model: &Model, dialog: &Dialog, buf: &mut Buffer) -> Option<Position> {
+fn dialog(model: &Model, dialog: &Dialog, buf: &mut Buffer, out: &mut Targets) -> Option<Position> {
     let styles = &model.styles;
     match dialog {
-        Dialog::Launch(form) => dialogs::launch(styles, buf, form, &fleets::in_fleet(model)),
+        Dialog::Launch(form) => dialogs::launch(styles, buf, out, form, &fleets::in_fleet(model)),
         Dialog::Extend(prompt) => {
             let row = model.environments.find(&prompt.record);
             let max_lifetime = model.fleet_view.as_ref().map(|view| view.world.fleet.policy.max_lifetime);
-            dialogs::extend(styles, buf, prompt, row, max_lifetime, model.aws_now())
+            dialogs::extend(styles, buf, out, prompt, row, max_lifetime, model.aws_now())
         }
-        Dialog::Keep(form) => dialogs::keep(styles, buf, form),
-        Dialog::Redeploy(form) => dialogs::redeploy(styles, buf, form),
+        Dialog::Keep(form) => dialogs::keep(styles, buf, out, form),
+        Dialog::Redeploy(form) => dialogs::redeploy(styles, buf, out, form),
         Dialog::Diff(menu) => {
-            dialogs::diff(styles, buf, menu);
+            menus::diff(styles, buf, out, menu);
             None
         }
         Dialog::Terminate(prompt) => {
             let losses = prompt.losses(model.environments.find(&prompt.record), model.aws_now());
-            dialogs::terminate(styles, buf, prompt, &model.place(), &losses)
+            dialogs::terminate(styles, buf, out, prompt, &model.place(), &losses)
         }
-        Dialog::Batch(prompt) => batch::draw(styles, buf, prompt, &model.place(), model.labels.len() > 1),
+        Dialog::Batch(prompt) => {
+            batch::draw(styles, buf, out, prompt, &model.place(), model.labels.len() > 1)
+        }
         Dialog::Open(menu) => {
-            dialogs::open(styles, buf, menu, model.environments.find(&menu.record));
+            dialogs::open(styles, buf, out, menu, model.environments.find(&menu.record));
             None
         }
-        Dialog::Palette(palette) => dialogs::palette(styles, buf, palette, model.palette_rows(palette)),
-        Dialog::Log(prompt) => dialogs::log_prompt(styles, buf, prompt),
+        Dialog::Palette(palette) => dialogs::palette(styles, buf, out, palette, model.palette_rows(palette)),
+        Dialog::Log(prompt) => dialogs::log_prompt(styles, buf, out, prompt),
         Dialog::Sources(menu) => {
-            dialogs::log_sources(styles, buf, menu);
+            menus::log_sources(styles, buf, out, menu);
             None
         }
         Dialog::Notice { title, lines } => {
-            dialogs::notice(styles, buf, title, lines);
+            dialogs::notice(styles, buf, out, title, lines);
             None
         }
     }

@@ -1,5 +1,7 @@
 //! The dashboard: its update function, its screens and its loop.
 
+mod day;
+mod dialog_clicks;
 mod driver;
 mod fleets;
 mod hold;

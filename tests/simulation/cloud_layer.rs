@@ -387,7 +387,7 @@ impl<H: Hook> Cloud for Layer<H> {
         self.inner.logs(query).await
     }
 
-    fn follow(&self, query: LogQuery) -> BoxStream<'_, Result<LogItem>> {
-        self.inner.follow(query)
+    fn follow(&self, query: LogQuery, older_bytes: usize) -> BoxStream<'_, Result<LogItem>> {
+        self.inner.follow(query, older_bytes)
     }
 }

@@ -415,7 +415,7 @@ async fn absent(cloud: &dyn Account, fleet: &Fleet) {
         since: DateTime::<Utc>::UNIX_EPOCH,
     };
     assert_eq!(cloud.logs(&query).await.unwrap(), StoredLines::default());
-    let first = tokio::time::timeout(Duration::from_secs(30), cloud.follow(query).next()).await;
+    let first = tokio::time::timeout(Duration::from_secs(30), cloud.follow(query, 0).next()).await;
     assert!(first.unwrap().unwrap().is_ok(), "following an empty log waits for lines");
     assert_eq!(InstanceState::Unknown.to_string(), "unknown");
 }

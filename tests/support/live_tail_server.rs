@@ -56,6 +56,8 @@ struct State {
     first_page_is_empty: bool,
     /// The number of calls of `FilterLogEvents` that are throttled.
     throttled_reads: usize,
+    /// The error of `FilterLogEvents`.
+    refused_reads: Option<&'static str>,
 }
 
 /// A piece of a chunked response.
@@ -133,6 +135,11 @@ impl LiveTailServer {
     /// Throttles so many calls of `FilterLogEvents`.
     pub(crate) fn throttle_reads(&self, count: usize) {
         self.state.lock().unwrap().throttled_reads = count;
+    }
+
+    /// Makes `FilterLogEvents` fail with this error code, or succeed again.
+    pub(crate) fn refuse_reads(&self, code: Option<&'static str>) {
+        self.state.lock().unwrap().refused_reads = code;
     }
 
     /// Ingests an event: `FilterLogEvents` finds it from now on. Live Tail does not deliver it.
@@ -278,6 +285,9 @@ fn filter_log_events(state: &Mutex<State>, request: &Request) -> Vec<u8> {
     if state.throttled_reads > 0 {
         state.throttled_reads -= 1;
         return error("ThrottlingException");
+    }
+    if let Some(code) = state.refused_reads {
+        return error(code);
     }
     if state.first_page_is_empty && asked["nextToken"].is_null() {
         return json_response("200 OK", &json!({ "events": [], "nextToken": "0" }));

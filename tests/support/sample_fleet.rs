@@ -335,6 +335,12 @@ pub(crate) fn draw(model: &Model) -> Buffer {
     buf
 }
 
+/// Draws the screen, so that clicks know where the parts of a dialog are.
+pub(crate) fn draw_clickable(model: &mut Model) {
+    let mut buf = Buffer::empty(Rect::new(0, 0, model.size.width, model.size.height));
+    hatchery::tui::view::draw_clickable(model, &mut buf);
+}
+
 /// Draws the screen as text.
 pub(crate) fn screen(model: &Model) -> String {
     text_of(&draw(model))

@@ -17,6 +17,9 @@ use crate::support::live_tail_server::{LiveTailServer, LogEvent, SessionEnd};
 use crate::support::moto::{Moto, REGION, credentials};
 use crate::support::running::Running;
 
+mod again;
+mod stored;
+
 const RECORD: &str = "lt-0123456789abcdef0";
 
 const LIVE_TAIL: &str = "live tail, about $0.01 a minute";
@@ -67,13 +70,18 @@ struct Followed<'c> {
 
 impl<'c> Followed<'c> {
     fn start(cloud: &'c AwsCloud) -> Self {
+        Self::start_with(cloud, usize::MAX)
+    }
+
+    /// Follows the log, with so many bytes of older lines.
+    fn start_with(cloud: &'c AwsCloud, older_bytes: usize) -> Self {
         let query = LogQuery {
             fleet: "dev".parse().unwrap(),
             record: RecordId::new(RECORD),
             source: None,
             since: ago(600),
         };
-        Self { items: cloud.follow(query), lines: Vec::new(), modes: Vec::new() }
+        Self { items: cloud.follow(query, older_bytes), lines: Vec::new(), modes: Vec::new() }
     }
 
     async fn next(&mut self) {
@@ -81,6 +89,12 @@ impl<'c> Followed<'c> {
             Some(Ok(LogItem::Lines(lines))) => {
                 self.lines.extend(lines.into_iter().map(|line| line.text.raw().to_owned()));
             }
+            Some(Ok(LogItem::Older { lines, left_out })) => {
+                let lines = lines.into_iter().map(|line| line.text.raw().to_owned());
+                self.lines.splice(0..0, lines);
+                self.modes.extend(left_out.map(|left_out| left_out.to_string()));
+            }
+            Some(Ok(LogItem::Paused(reason))) => self.modes.push(format!("paused: {reason}")),
             Some(Ok(LogItem::Mode(mode))) => self.modes.push(mode),
             Some(Ok(LogItem::LeftOut(LeftOut::Sampled))) => self.modes.push("sampled".to_owned()),
             Some(Ok(LogItem::LeftOut(left_out))) => self.modes.push(left_out.to_string()),
@@ -301,64 +315,6 @@ async fn stored_lines_are_read_once_it_is_possible() {
     followed.read_until(1, LIVE_TAIL).await;
     assert_eq!((followed.lines.len(), followed.modes.len()), (1, 2), "{:?}", followed.modes);
     assert!(followed.modes[0].contains("earlier lines are missing"), "{:?}", followed.modes);
-}
-
-/// At most 50 calls, of which each gives three lines here.
-#[tokio::test]
-async fn newest_of_many_lines_are_shown() {
-    let server = LiveTailServer::start();
-    let texts = ingest_burst(&server, 200, 60);
-    let cloud = connect(&server).await;
-    let mut followed = Followed::start(&cloud);
-    tokio::time::timeout(Duration::from_mins(1), async {
-        while followed.modes.last().is_none_or(|mode| mode != LIVE_TAIL) {
-            followed.next().await;
-        }
-    })
-    .await
-    .unwrap();
-    assert_eq!(followed.lines, texts[50..]);
-    assert_eq!(followed.modes, ["older lines left out, because there are too many", LIVE_TAIL]);
-    assert_eq!(server.calls().iter().filter(|call| *call == "FilterLogEvents").count(), 50);
-}
-
-/// A poll has at most ten calls, of which each gives three lines here.
-#[tokio::test]
-async fn poll_shows_the_newest_of_a_burst() {
-    let server = LiveTailServer::start();
-    server.refuse("LimitExceededException");
-    server.ingest(&event("1", 30, "before"));
-    let cloud = connect(&server).await;
-    let mut followed = Followed::start(&cloud);
-    followed.read_until(1, "polling").await;
-    let texts = ingest_burst(&server, 40, 5);
-    followed.read_until(31, "older lines left out, because there are too many").await;
-    assert_eq!(followed.lines[1..], texts[10..]);
-    server.ingest(&event("2", 0, "after"));
-    followed.read_until(32, "older lines left out, because there are too many").await;
-    assert_eq!(followed.lines.last().unwrap(), "after");
-}
-
-/// Where the oldest lines come first, polls go on until they have caught up.
-#[tokio::test]
-async fn polls_catch_up_where_the_oldest_lines_come_first() {
-    let server = LiveTailServer::start();
-    server.refuse("LimitExceededException");
-    server.put_oldest_first();
-    server.begin_with_an_empty_page();
-    server.ingest(&event("1", 30, "before"));
-    let cloud = connect(&server).await;
-    let mut followed = Followed::start(&cloud);
-    followed.read_until(1, "polling").await;
-    let texts = ingest_burst(&server, 70, 5);
-    tokio::time::timeout(Duration::from_mins(1), async {
-        while followed.lines.len() < 71 {
-            followed.next().await;
-        }
-    })
-    .await
-    .unwrap();
-    assert_eq!((&followed.lines[1..], &followed.modes[..]), (&texts[..], &["polling".to_owned()][..]));
 }
 
 #[rstest]

@@ -1,7 +1,8 @@
-//! Follows a log: the stored lines first, then Live Tail, or polling if Live Tail is not available.
+//! Follows a log: the newest stored lines first, then Live Tail, or polling if Live Tail is not available, with the older stored lines beside it.
 //!
 //! AWS sends an update each second, so a session that is silent is dead. A session that breaks is replaced by another one, and what was logged
-//! meanwhile is read from the stored lines. An account has 15 Live Tail sessions, each of which ends after three hours. Polling then continues.
+//! meanwhile is read from the stored lines. After some in a row polling continues, with another try of Live Tail later. An account has 15 Live
+//! Tail sessions, each of which ends after three hours. Polling then continues for good, because sessions cost money.
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CloudWatchLogs_LiveTail.html>
 
 use std::collections::VecDeque;
@@ -20,9 +21,10 @@ use tokio::time::Instant;
 
 use super::AwsCloud;
 use super::call::{Access, Bucket, call};
-use super::logs::{ReadLimits, STORED_LINES, source_of, stream_prefix};
+use super::logs::{LatestEvents, ReadLimits, source_of, stream_prefix};
+use super::older_lines::{self, Next, OlderLines};
 use crate::cloud::seen_lines::SeenLines;
-use crate::cloud::{LeftOut, LogItem, LogLine, LogQuery, Result};
+use crate::cloud::{Cloud, LeftOut, LogItem, LogLine, LogQuery, Result};
 use crate::domain::{CloudError, ErrorClass};
 
 /// What the user sees while lines come from Live Tail, with its price in most Regions.
@@ -41,6 +43,16 @@ const SERVER_BUFFER: Duration = Duration::from_secs(8);
 const MAX_BROKEN_SESSIONS: u32 = 3;
 const STABLE_SESSION: Duration = Duration::from_mins(1);
 
+/// The times after which Live Tail is tried again; the last one repeats. A stable session ends the row.
+const LIVE_TAIL_AGAIN: [Duration; 3] =
+    [Duration::from_mins(5), Duration::from_mins(10), Duration::from_mins(20)];
+
+/// The time between two tries while AWS refuses the credentials, if nothing tells that they have changed.
+const CREDENTIALS_AGAIN: Duration = Duration::from_mins(1);
+
+/// How long the newest lines are read if no older ones follow. The first page is read in any case.
+const NEWEST_LINES_TIME: Duration = Duration::from_secs(1);
+
 /// The number of updates without sampling after which a sample is over, so that a rate around the limit is not announced each second.
 const SAMPLE_END: u32 = 10;
 
@@ -57,10 +69,17 @@ const OVERLAP: TimeDelta = TimeDelta::minutes(1);
 const MAX_LATENESS: TimeDelta = TimeDelta::minutes(5);
 const DEEP_POLL: u32 = 4;
 
+const MILLISECOND: TimeDelta = TimeDelta::milliseconds(1);
+
 enum TailState {
     Start,
     Tail(Box<StartLiveTailOutput>),
-    Poll { is_delayed: bool },
+    /// Polls at a time.
+    Poll {
+        at: Instant,
+    },
+    /// AWS refuses the credentials.
+    Paused,
     End,
 }
 
@@ -69,8 +88,13 @@ struct Follower<'a> {
     query: LogQuery,
     state: TailState,
     seen: SeenLines,
-    /// Whether the stored lines were read.
+    /// Whether the newest stored lines were read.
     has_read: bool,
+    /// The memory of the older lines to read, in bytes.
+    older_bytes: usize,
+    older: Option<OlderLines<'a>>,
+    /// The time up to which lines are left to `older`, or left out.
+    floor: DateTime<Utc>,
     /// The time up to which lines were read.
     latest: DateTime<Utc>,
     /// Where a poll goes on that could not read all lines.
@@ -82,6 +106,12 @@ struct Follower<'a> {
     mode: String,
     session_started: Instant,
     broken_sessions: u32,
+    /// How often Live Tail was given up in a row.
+    given_up: usize,
+    /// Whether the credentials were refused at the last read.
+    is_paused: bool,
+    /// When to try Live Tail again.
+    live_tail_at: Option<Instant>,
     last_update: Instant,
     /// When to read the stored lines while Live Tail runs, because that has failed.
     catch_up_at: Option<Instant>,
@@ -90,9 +120,12 @@ struct Follower<'a> {
 }
 
 impl AwsCloud {
-    pub(super) fn follow(&self, query: LogQuery) -> BoxStream<'_, Result<LogItem>> {
+    pub(super) fn follow(&self, query: LogQuery, older_bytes: usize) -> BoxStream<'_, Result<LogItem>> {
         let follower = Follower {
             cloud: self,
+            older_bytes,
+            older: None,
+            floor: query.since,
             latest: query.since,
             query,
             state: TailState::Start,
@@ -104,6 +137,9 @@ impl AwsCloud {
             mode: String::new(),
             session_started: Instant::now(),
             broken_sessions: 0,
+            given_up: 0,
+            is_paused: false,
+            live_tail_at: None,
             last_update: Instant::now(),
             catch_up_at: None,
             sampled: None,
@@ -140,7 +176,7 @@ impl AwsCloud {
     }
 }
 
-impl Follower<'_> {
+impl<'a> Follower<'a> {
     async fn next(&mut self) -> Option<Result<LogItem>> {
         loop {
             if let Some(item) = self.pending.pop_front() {
@@ -149,23 +185,56 @@ impl Follower<'_> {
             match &mut self.state {
                 TailState::Start => self.start().await,
                 TailState::Tail(_) => self.tail().await,
-                TailState::Poll { is_delayed } => {
-                    if std::mem::replace(is_delayed, true) && self.resume.is_none() {
-                        let jitter = rand::rng().random_range(1.0..1.4);
-                        tokio::time::sleep(POLL_INTERVAL.mul_f64(jitter)).await;
+                TailState::Poll { at } => {
+                    let at = *at;
+                    let read = tokio::select! {
+                        biased;
+                        () = tokio::time::sleep_until(at) => None,
+                        read = next_page(&mut self.older) => Some(read),
+                    };
+                    if let Some((read, bytes)) = read {
+                        self.receive_older(read, bytes);
+                    } else if self.live_tail_at.take_if(|at| *at <= Instant::now()).is_some() {
+                        self.state = TailState::Start;
+                    } else if let Some(error) = self.poll_again().await {
+                        self.state = TailState::End;
+                        return Some(Err(error));
                     }
-                    match self.poll().await {
-                        Ok(()) => self.set_mode("polling"),
-                        Err(error) if is_passing(&error) => self.set_mode(&format!("polling; {error}")),
-                        Err(error) => {
-                            self.state = TailState::End;
-                            return Some(Err(error));
-                        }
-                    }
+                }
+                TailState::Paused => {
+                    let changed = Cloud::credentials_changed(self.cloud);
+                    // The result says only which of the two was first.
+                    let _ = tokio::time::timeout(CREDENTIALS_AGAIN, changed).await;
+                    self.state = TailState::Poll { at: Instant::now() };
                 }
                 TailState::End => return None,
             }
         }
+    }
+
+    /// Polls, and says when to do so again. Returns an error that ends the log.
+    async fn poll_again(&mut self) -> Option<CloudError> {
+        match self.poll().await {
+            Ok(()) => self.set_mode("polling"),
+            Err(error) if is_passing(&error) => self.set_mode(&format!("polling; {error}")),
+            Err(error) if is_about_credentials(&error) => {
+                if !std::mem::replace(&mut self.is_paused, true) {
+                    self.mode.clear();
+                    self.pending.push_back(LogItem::Paused(error.to_string()));
+                }
+                self.state = TailState::Paused;
+                return None;
+            }
+            Err(error) => return Some(error),
+        }
+        if std::mem::take(&mut self.is_paused) {
+            // The session broke because of the credentials, unless polling is final.
+            self.live_tail_at = self.live_tail_at.map(|_| Instant::now());
+        }
+        let interval = POLL_INTERVAL.mul_f64(rand::rng().random_range(1.0..1.4));
+        let pause = if self.resume.is_some() { Duration::ZERO } else { interval };
+        self.state = TailState::Poll { at: Instant::now() + pause };
+        None
     }
 
     /// Opens the session before it reads the stored lines, so that no line between the two is missed.
@@ -179,7 +248,14 @@ impl Follower<'_> {
                 self.polls = 0;
                 self.catch_up().await;
             }
-            Err(error) => self.fall_back(&error.to_string()),
+            Err(error) if is_about_credentials(&error) => {
+                self.live_tail_at = LIVE_TAIL_AGAIN.first().map(|pause| Instant::now() + *pause);
+                self.state = TailState::Poll { at: Instant::now() };
+            }
+            Err(error) => {
+                // Permissions do not change by themselves.
+                self.fall_back(&error.to_string(), error.is(ErrorClass::Auth));
+            }
         }
     }
 
@@ -207,23 +283,29 @@ impl Follower<'_> {
         }
     }
 
-    fn fall_back(&mut self, reason: &str) {
+    /// Polls from now on, with another try of Live Tail later unless polling is final.
+    fn fall_back(&mut self, reason: &str, is_final: bool) {
         tracing::info!(reason, "live tail is not available");
         self.end_sample();
         self.set_mode("polling");
         self.polls = 0;
-        self.state = TailState::Poll { is_delayed: false };
+        let pause = LIVE_TAIL_AGAIN.get(self.given_up).or(LIVE_TAIL_AGAIN.last());
+        self.live_tail_at = pause.filter(|_| !is_final).map(|pause| Instant::now() + *pause);
+        self.given_up += 1;
+        self.broken_sessions = 0;
+        self.state = TailState::Poll { at: Instant::now() };
     }
 
     /// Replaces a session that broke, unless sessions break again and again.
     fn reconnect(&mut self, reason: &str) {
         tracing::info!(reason, "the live tail session broke");
         if self.session_started.elapsed() >= STABLE_SESSION {
-            self.broken_sessions = 0;
+            (self.broken_sessions, self.given_up) = (0, 0);
         }
         self.broken_sessions += 1;
-        if self.broken_sessions > MAX_BROKEN_SESSIONS {
-            return self.fall_back(reason);
+        // After a pause, one session that breaks is enough.
+        if self.broken_sessions > MAX_BROKEN_SESSIONS || self.given_up > 0 {
+            return self.fall_back(reason, false);
         }
         self.end_sample();
         self.mode.clear();
@@ -234,7 +316,15 @@ impl Follower<'_> {
     async fn tail(&mut self) {
         let TailState::Tail(session) = &mut self.state else { return };
         let is_late = self.last_update.elapsed() > SERVER_BUFFER;
-        let received = tokio::time::timeout(MAX_SILENCE, session.response_stream.recv()).await;
+        // What was received in part stays in the session when an older page comes first.
+        let received = tokio::select! {
+            biased;
+            received = tokio::time::timeout(MAX_SILENCE, session.response_stream.recv()) => received,
+            (read, bytes) = next_page(&mut self.older) => {
+                self.last_update = Instant::now();
+                return self.receive_older(read, bytes);
+            }
+        };
         self.last_update = Instant::now();
         match received {
             Ok(Ok(Some(StartLiveTailResponseStream::SessionUpdate(update)))) => self.receive(&update),
@@ -245,7 +335,7 @@ impl Follower<'_> {
                     .as_service_error()
                     .is_some_and(StartLiveTailResponseStreamError::is_session_timeout_exception);
                 let reason = error.to_string();
-                return if is_over { self.fall_back(&reason) } else { self.reconnect(&reason) };
+                return if is_over { self.fall_back(&reason, true) } else { self.reconnect(&reason) };
             }
             Err(_) => return self.reconnect("no update for 5 s"),
         }
@@ -282,34 +372,81 @@ impl Follower<'_> {
     /// Reads the newest stored lines first, and later those that are new. The number of calls is bounded; if there is more, it says so, or
     /// goes on at once where the oldest lines come first.
     async fn poll(&mut self) -> Result<()> {
+        if !self.has_read {
+            return self.read_newest().await;
+        }
         let overlap = if self.polls.is_multiple_of(DEEP_POLL) { MAX_LATENESS } else { OVERLAP };
         let since = self.resume.unwrap_or_else(|| self.before_latest(overlap));
-        let limits = if self.has_read {
-            ReadLimits { events: usize::MAX, pages: POLL_PAGES, pages_to_count: 0 }
-        } else {
-            STORED_LINES
-        };
+        let limits = ReadLimits { events: usize::MAX, pages: POLL_PAGES, pages_to_count: 0 };
         let read = self.cloud.latest_lines(&self.query, since, limits).await?;
         self.polls += 1;
-        let is_first = !std::mem::replace(&mut self.has_read, true);
-        match read.left_out {
-            Some(LeftOut::Newer) => self.resume = read.found.last().map(|line| self.not_ahead(line.at)),
-            Some(left_out) => {
-                self.resume = None;
-                // Of a later poll, lines are missing only if they are newer than those that are known.
-                if is_first || read.found.first().is_some_and(|line| line.at > self.latest) {
-                    self.pending.push_back(LogItem::LeftOut(left_out));
-                }
-            }
-            None => self.resume = None,
-        }
-        self.push_new(read.found);
+        // Lines are missing only if they are newer than those that are known.
+        let is_gap = read.found.first().is_some_and(|line| line.at > self.latest);
+        self.receive_stored(read, is_gap);
         Ok(())
     }
 
-    /// Returns a time before the latest line, but not before those that were asked for.
+    async fn read_newest(&mut self) -> Result<()> {
+        let time = if self.older_bytes > 0 { Duration::ZERO } else { NEWEST_LINES_TIME };
+        let (read, older) = self.cloud.newest_lines(&self.query, time).await?;
+        self.has_read = true;
+        self.polls += 1;
+        if let Some(pages) = older {
+            self.floor = read.found.first().map_or(self.query.since, |line| self.not_ahead(line.at));
+            if self.older_bytes > 0 {
+                self.older = Some(OlderLines::after(pages, self.older_bytes, Duration::ZERO));
+            } else {
+                self.pending.push_back(LogItem::LeftOut(LeftOut::MoreThan(0)));
+            }
+        }
+        self.receive_stored(read, true);
+        Ok(())
+    }
+
+    fn receive_stored(&mut self, read: LatestEvents<LogLine>, is_gap: bool) {
+        self.resume = None;
+        match read.left_out {
+            Some(LeftOut::Newer) => self.resume = read.found.last().map(|line| self.not_ahead(line.at)),
+            Some(left_out) if is_gap => self.pending.push_back(LogItem::LeftOut(left_out)),
+            _ => {}
+        }
+        self.push_new(read.found);
+    }
+
+    fn receive_older(&mut self, (pages, events): older_lines::Read<'a>, bytes: usize) {
+        self.older = None;
+        let events = match events {
+            Ok(events) => events,
+            Err(error) if is_passing(&error) || is_about_credentials(&error) => {
+                self.older = Some(OlderLines::after(pages, bytes, POLL_INTERVAL));
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot read older lines");
+                let left_out = Some(LeftOut::Unreadable);
+                return self.pending.push_back(LogItem::Older { lines: Vec::new(), left_out });
+            }
+        };
+        if !pages.is_newest_first {
+            // The lines of this page are newer, so polls have to read on from those that are known.
+            self.floor = self.query.since;
+            self.resume = Some(self.latest);
+            self.catch_up_at = Some(Instant::now());
+            return;
+        }
+        let (item, next) = older_lines::item(&self.query, &mut self.seen, pages, &events, bytes);
+        self.pending.extend(item);
+        match next {
+            Next::More(older) => self.older = Some(older),
+            Next::LeftOut => {}
+            Next::End => self.floor = self.query.since,
+        }
+    }
+
+    /// Returns a time before the latest line, but not before those that were asked for, nor so early that it has older lines.
     fn before_latest(&self, by: TimeDelta) -> DateTime<Utc> {
-        (self.latest - by).max(self.query.since)
+        let start = if self.floor > self.query.since { self.floor + MILLISECOND } else { self.query.since };
+        (self.latest - by).max(start)
     }
 
     /// Limits the time of a line, because an instance whose clock is ahead must not hide the lines until then.
@@ -325,6 +462,19 @@ impl Follower<'_> {
             self.pending.push_back(LogItem::Lines(new));
         }
     }
+}
+
+/// Returns the next page of older lines; never if there are none to read.
+async fn next_page<'a>(older: &mut Option<OlderLines<'a>>) -> (older_lines::Read<'a>, usize) {
+    match older {
+        Some(older) => older.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether other credentials may help, as opposed to other permissions.
+fn is_about_credentials(error: &CloudError) -> bool {
+    error.is(ErrorClass::Auth) && !error.code.contains("AccessDenied")
 }
 
 /// Whether another try can succeed.

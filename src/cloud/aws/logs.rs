@@ -1,5 +1,7 @@
 //! CloudWatch Logs: reading log groups, and the stored lines of environments. The audit log is in [`super::audit_log`].
 
+use std::time::{Duration, Instant};
+
 use aws_sdk_cloudwatchlogs::operation::filter_log_events::builders::FilterLogEventsFluentBuilder;
 use aws_sdk_cloudwatchlogs::types::FilteredLogEvent;
 use chrono::{DateTime, Utc};
@@ -65,11 +67,44 @@ impl AwsCloud {
         since: DateTime<Utc>,
         limits: ReadLimits,
     ) -> Result<LatestEvents<LogLine>> {
+        let parse = |event: &FilteredLogEvent| parse_line(query, event);
+        let read = self.line_pages(query, since).read_on(Vec::new(), limits, parse).await;
+        Ok(absent(read)?.unwrap_or(LatestEvents { found: Vec::new(), left_out: None }))
+    }
+
+    /// Reads the newest lines of a query: the first page with lines, and those that follow within `time`. Where older lines remain, their
+    /// pages are returned too, unless the oldest lines come first: then this reads on as [`Self::latest_lines`] does.
+    pub(super) async fn newest_lines(
+        &self,
+        query: &LogQuery,
+        time: Duration,
+    ) -> Result<(LatestEvents<LogLine>, Option<EventPages<'_>>)> {
+        let mut pages = self.line_pages(query, query.since);
+        let parse = |event: &FilteredLogEvent| parse_line(query, event);
+        let started = Instant::now();
+        let mut found = Vec::new();
+        loop {
+            let Some(events) = absent(pages.next().await)? else {
+                return Ok((LatestEvents { found: Vec::new(), left_out: None }, None));
+            };
+            found.extend(parse_all(&events, parse));
+            let is_enough = found.len() >= STORED_LINES.events
+                || pages.calls >= STORED_LINES.pages
+                || !found.is_empty() && started.elapsed() >= time;
+            if pages.is_complete || is_enough || !pages.is_newest_first {
+                break;
+            }
+        }
+        if pages.is_newest_first && !pages.is_complete {
+            return Ok((LatestEvents { found: in_order(found, true), left_out: None }, Some(pages)));
+        }
+        Ok((pages.read_on(found, STORED_LINES, parse).await?, None))
+    }
+
+    fn line_pages(&self, query: &LogQuery, since: DateTime<Utc>) -> EventPages<'_> {
         let prefix = stream_prefix(query);
         let filter = Filter { prefix: Some(&prefix), ..Filter::default() };
-        let parse = |event: &FilteredLogEvent| parse_line(query, event);
-        let read = self.read_pages(&query.fleet.log_group(), filter, since, limits, parse).await;
-        Ok(absent(read)?.unwrap_or(LatestEvents { found: Vec::new(), left_out: None }))
+        EventPages::new(self, &query.fleet.log_group(), filter, since)
     }
 
     /// Lambda logs the start and the end of each invocation, so events show that the function runs.
@@ -98,65 +133,8 @@ impl AwsCloud {
         parse: impl Fn(&FilteredLogEvent) -> Option<T> + Send,
     ) -> Result<Vec<T>> {
         let limits = ReadLimits { events: max, pages: usize::MAX, pages_to_count: 0 };
-        Ok(self.read_pages(group, filter, since, limits, parse).await?.found)
-    }
-
-    /// Reads the latest events since a time that `parse` accepts.
-    ///
-    /// AWS is asked for the newest events first, so the read ends once there are enough. An endpoint that does not know the parameter
-    /// returns the oldest first, as all did before June 2026; then the read goes on to the end, or to the limit of its calls.
-    ///
-    /// # Errors
-    /// Returns class `NotFound` if the log group does not exist.
-    async fn read_pages<T: Send>(
-        &self,
-        group: &str,
-        filter: Filter<'_>,
-        since: DateTime<Utc>,
-        limits: ReadLimits,
-        parse: impl Fn(&FilteredLogEvent) -> Option<T> + Send,
-    ) -> Result<LatestEvents<T>> {
-        let since = since.timestamp_millis().max(EARLIEST_START);
-        let mut pager = self.filter(group, filter, since).start_from_head(false).into_paginator().send();
-        let mut found = Vec::new();
-        let mut is_newest_first = true;
-        let mut previous = i64::MAX;
-        let (mut pages, mut counted) = (0, 0);
-        let is_complete = loop {
-            let is_enough = is_newest_first && found.len() >= limits.events;
-            if pages >= limits.pages || is_enough && counted >= limits.pages_to_count {
-                break false;
-            }
-            counted += usize::from(is_enough);
-            let next = async { pager.next().await.transpose() };
-            let page = call(&self.limits, Bucket::Log, Access::Read, "FilterLogEvents", next).await;
-            // An empty page is not necessarily the last.
-            let Some(page) = page?.value else { break true };
-            pages += 1;
-            for event in page.events() {
-                let at = event.timestamp().unwrap_or_default();
-                is_newest_first &= at <= previous;
-                previous = at;
-                found.extend(parse(event).map(|parsed| (at, parsed)));
-            }
-            if page.next_token().is_none_or(str::is_empty) {
-                break true;
-            }
-        };
-        if is_newest_first {
-            found.reverse();
-        }
-        found.sort_by_key(|(at, _)| *at);
-        let surplus = found.len().saturating_sub(limits.events);
-        let left_out = match (is_complete, is_newest_first) {
-            (true, _) => (surplus > 0).then_some(LeftOut::Older(surplus)),
-            (false, true) => Some(LeftOut::MoreThan(surplus)),
-            (false, false) => Some(LeftOut::Newer),
-        };
-        Ok(LatestEvents {
-            found: found.into_iter().skip(surplus).map(|(_, parsed)| parsed).collect(),
-            left_out,
-        })
+        let mut pages = EventPages::new(self, group, filter, since);
+        Ok(pages.read_on(Vec::new(), limits, parse).await?.found)
     }
 
     /// Reads all events since a time.
@@ -169,7 +147,8 @@ impl AwsCloud {
         filter: Filter<'_>,
         since: DateTime<Utc>,
     ) -> Result<Vec<FilteredLogEvent>> {
-        let mut pager = self.filter(group, filter, since.timestamp_millis()).into_paginator().send();
+        let request = request(self, group, filter, since.timestamp_millis());
+        let mut pager = request.into_paginator().send();
         let mut events = Vec::new();
         loop {
             let next = async { pager.next().await.transpose() };
@@ -178,16 +157,121 @@ impl AwsCloud {
             events.extend(page.events.unwrap_or_default());
         }
     }
+}
 
-    fn filter(&self, group: &str, filter: Filter<'_>, since: i64) -> FilterLogEventsFluentBuilder {
-        self.logs
-            .filter_log_events()
-            .log_group_name(group)
-            .set_log_stream_names(filter.stream.map(|stream| vec![stream.to_owned()]))
-            .set_log_stream_name_prefix(filter.prefix.map(str::to_owned))
-            .set_filter_pattern(filter.pattern.map(str::to_owned))
-            .start_time(since)
+fn request(cloud: &AwsCloud, group: &str, filter: Filter<'_>, since: i64) -> FilterLogEventsFluentBuilder {
+    cloud
+        .logs
+        .filter_log_events()
+        .log_group_name(group)
+        .set_log_stream_names(filter.stream.map(|stream| vec![stream.to_owned()]))
+        .set_log_stream_name_prefix(filter.prefix.map(str::to_owned))
+        .set_filter_pattern(filter.pattern.map(str::to_owned))
+        .start_time(since)
+}
+
+/// The pages of the events since a time.
+///
+/// AWS is asked for the newest events first. An endpoint that does not know the parameter returns the oldest first, as all did before June
+/// 2026.
+pub(super) struct EventPages<'a> {
+    cloud: &'a AwsCloud,
+    request: FilterLogEventsFluentBuilder,
+    token: Option<String>,
+    /// The time of the last event.
+    previous: i64,
+    /// The number of pages that were read.
+    pub(super) calls: usize,
+    /// Whether the last page was read.
+    pub(super) is_complete: bool,
+    /// Whether no event was newer than the one before it.
+    pub(super) is_newest_first: bool,
+}
+
+impl<'a> EventPages<'a> {
+    fn new(cloud: &'a AwsCloud, group: &str, filter: Filter<'_>, since: DateTime<Utc>) -> Self {
+        let since = since.timestamp_millis().max(EARLIEST_START);
+        let request = request(cloud, group, filter, since).start_from_head(false);
+        Self {
+            cloud,
+            request,
+            token: None,
+            previous: i64::MAX,
+            calls: 0,
+            is_complete: false,
+            is_newest_first: true,
+        }
     }
+
+    /// Reads the next page, which can be empty even if it is not the last. After an error, reads the same page again.
+    ///
+    /// # Errors
+    /// Returns class `NotFound` if the log group does not exist.
+    pub(super) async fn next(&mut self) -> Result<Vec<FilteredLogEvent>> {
+        let request = self.request.clone().set_next_token(self.token.clone()).send();
+        let page =
+            call(&self.cloud.limits, Bucket::Log, Access::Read, "FilterLogEvents", request).await?.value;
+        self.calls += 1;
+        for event in page.events() {
+            let at = event.timestamp().unwrap_or_default();
+            self.is_newest_first &= at <= self.previous;
+            self.previous = at;
+        }
+        let next = page.next_token.filter(|token| !token.is_empty());
+        // A token that repeats would lead to the same page for ever.
+        self.is_complete = next.is_none() || next == self.token;
+        self.token = next;
+        Ok(page.events.unwrap_or_default())
+    }
+
+    /// Reads the latest events that `parse` accepts, of which some were found already.
+    ///
+    /// Where the newest come first, the read ends once there are enough; else it goes on to the end, or to the limit of its calls.
+    ///
+    /// # Errors
+    /// Returns class `NotFound` if the log group does not exist.
+    async fn read_on<T: Send>(
+        &mut self,
+        mut found: Vec<(i64, T)>,
+        limits: ReadLimits,
+        parse: impl Fn(&FilteredLogEvent) -> Option<T> + Send,
+    ) -> Result<LatestEvents<T>> {
+        let mut counted = 0;
+        while !self.is_complete {
+            let is_enough = self.is_newest_first && found.len() >= limits.events;
+            if self.calls >= limits.pages || is_enough && counted >= limits.pages_to_count {
+                break;
+            }
+            counted += usize::from(is_enough);
+            let events = self.next().await?;
+            found.extend(parse_all(&events, &parse));
+        }
+        let surplus = found.len().saturating_sub(limits.events);
+        let left_out = match (self.is_complete, self.is_newest_first) {
+            (true, _) => (surplus > 0).then_some(LeftOut::Older(surplus)),
+            (false, true) => Some(LeftOut::MoreThan(surplus)),
+            (false, false) => Some(LeftOut::Newer),
+        };
+        let found = in_order(found, self.is_newest_first).into_iter().skip(surplus).collect();
+        Ok(LatestEvents { found, left_out })
+    }
+}
+
+/// Parses the events that `parse` accepts, with their times.
+fn parse_all<T>(
+    events: &[FilteredLogEvent],
+    parse: impl Fn(&FilteredLogEvent) -> Option<T>,
+) -> impl Iterator<Item = (i64, T)> {
+    events.iter().filter_map(move |event| Some((event.timestamp().unwrap_or_default(), parse(event)?)))
+}
+
+/// Sorts events by time. Those of one time keep the order of the log.
+fn in_order<T>(mut found: Vec<(i64, T)>, is_newest_first: bool) -> Vec<T> {
+    if is_newest_first {
+        found.reverse();
+    }
+    found.sort_by_key(|(at, _)| *at);
+    found.into_iter().map(|(_, parsed)| parsed).collect()
 }
 
 /// Returns the prefix of the log streams of a query. Their names are `<record id>/<source>`.
@@ -202,11 +286,16 @@ pub(super) fn source_of(query: &LogQuery, stream: &str) -> Option<Untrusted> {
     wanted.then(|| source.into())
 }
 
-pub(super) fn parse_line(query: &LogQuery, event: &FilteredLogEvent) -> Option<LogLine> {
+fn parse_line(query: &LogQuery, event: &FilteredLogEvent) -> Option<LogLine> {
     Some(LogLine {
         id: event.event_id().unwrap_or_default().to_owned(),
         at: DateTime::from_timestamp_millis(event.timestamp()?)?,
         source: source_of(query, event.log_stream_name()?)?,
         text: event.message().unwrap_or_default().into(),
     })
+}
+
+/// Parses the lines of a page on which the newest come first; oldest first.
+pub(super) fn parse_older(query: &LogQuery, events: &[FilteredLogEvent]) -> Vec<LogLine> {
+    in_order(parse_all(events, |event| parse_line(query, event)).collect(), true)
 }

@@ -12,6 +12,7 @@ use super::faults::call_error;
 use super::listings::{
     Parse, attributes, parse_database, parse_fleet, parse_instance, parse_record, parse_template, readable,
 };
+use super::logs::newest_first;
 use super::mutations::{create_database, create_template, launch_instance};
 use super::operations::{
     AUDIT, CREATE_TEMPLATE, DATABASES, EC2_TAGS, INSTANCES, LOGS, RDS_TAGS, RUN, TEMPLATES, TERMINATE, read,
@@ -396,21 +397,21 @@ impl Cloud for Caller {
         Ok(StoredLines::newest_of(lines))
     }
 
-    fn follow(&self, query: LogQuery) -> BoxStream<'_, Result<LogItem>> {
+    fn follow(&self, query: LogQuery, older_bytes: usize) -> BoxStream<'_, Result<LogItem>> {
         let mode = futures::stream::once(async { Ok(LogItem::Mode("live tail".to_owned())) });
         let lines = futures::stream::unfold((query, None), move |(mut query, seen)| async move {
             let is_first = seen.is_none();
             let mut seen: SeenLines = seen.unwrap_or_default();
             loop {
-                let stored = StoredLines::newest_of(self.cloud.advanced().lines(&query));
-                let new: Vec<_> = stored.lines.into_iter().filter(|line| seen.is_new(line)).collect();
+                let mut new = self.cloud.advanced().lines(&query);
+                new.retain(|line| seen.is_new(line));
                 if let Some(last) = new.last() {
                     // Lines arrive late and out of order.
                     query.since = query.since.max(last.at - LOG_OVERLAP);
                     seen.forget_before(query.since);
-                    let left_out = stored.left_out.filter(|_| is_first).map(LogItem::LeftOut);
-                    let items = left_out.into_iter().chain([LogItem::Lines(new)]).map(Ok);
-                    return Some((futures::stream::iter(items), (query, Some(seen))));
+                    let items =
+                        if is_first { newest_first(new, older_bytes) } else { vec![LogItem::Lines(new)] };
+                    return Some((futures::stream::iter(items.into_iter().map(Ok)), (query, Some(seen))));
                 }
                 self.cloud.clock.sleep(Duration::from_secs(2)).await;
             }

@@ -9,12 +9,15 @@ use sha2::{Digest as _, Sha256};
 use super::faults::call_error;
 use super::operations::AUDIT;
 use super::state::{State, StoredLine, seconds};
-use crate::cloud::{LogLine, LogQuery, Result};
+use crate::cloud::{LeftOut, LogItem, LogLine, LogQuery, Result, StoredLines};
 use crate::domain::tags::{self, key};
 use crate::domain::{AuditEvent, ErrorClass, Phase};
 
 /// The maximum number of stored lines per log stream.
 const MAX_LINES: usize = 2_000;
+
+/// The number of lines of a page.
+const PAGE: usize = 1_000;
 
 /// The length of a time slot, in which a service logs at most one line.
 const SLOT_SECONDS: i64 = 7;
@@ -137,6 +140,27 @@ impl State {
     }
 }
 
+/// Returns the items of the stored lines, which are sorted by time: the newest page, and up to about `older_bytes` of older pages.
+pub(super) fn newest_first(mut lines: Vec<LogLine>, older_bytes: usize) -> Vec<LogItem> {
+    if older_bytes == 0 {
+        let stored = StoredLines::newest_of(lines);
+        let left_out = stored.left_out.map(LogItem::LeftOut);
+        return left_out.into_iter().chain([LogItem::Lines(stored.lines)]).collect();
+    }
+    let mut items = vec![LogItem::Lines(lines.split_off(lines.len().saturating_sub(PAGE)))];
+    let mut read = 0;
+    while !lines.is_empty() {
+        let page = lines.split_off(lines.len().saturating_sub(PAGE));
+        read += page.iter().map(LogLine::memory).sum::<usize>();
+        let left_out = (read >= older_bytes && !lines.is_empty()).then_some(LeftOut::Older(lines.len()));
+        items.push(LogItem::Older { lines: page, left_out });
+        if left_out.is_some() {
+            break;
+        }
+    }
+    items
+}
+
 /// Generates a service's lines since the environment was ready, at most one per time slot.
 fn service_lines(query: &LogQuery, source: &str, ready: DateTime<Utc>, now: DateTime<Utc>) -> Vec<LogLine> {
     let from = query.since.max(ready).max(now - MAX_AGE).timestamp() / SLOT_SECONDS;
@@ -193,7 +217,7 @@ mod tests {
     async fn follower_misses_and_repeats_no_line() {
         let (cloud, query) = cloud();
         let caller = cloud.caller("amy");
-        let mut items = caller.follow(query);
+        let mut items = caller.follow(query, 0);
         assert!(matches!(items.next().await, Some(Ok(LogItem::Mode(_)))));
         // More lines than the simulated cloud keeps, two of one time before and after the follower reads.
         for batch in 0..3 {
@@ -219,7 +243,27 @@ mod tests {
         let stored = caller.logs(&query).await.unwrap();
         let left_out = Some(LeftOut::Older(2_600));
         assert_eq!((stored.lines.len(), stored.left_out), (MAX_LOG_LINES, left_out));
-        let items: Vec<_> = caller.follow(query).skip(1).take(2).map(Result::unwrap).collect().await;
+        let items: Vec<_> = caller.follow(query, 0).skip(1).take(2).map(Result::unwrap).collect().await;
         assert_eq!(items, [LogItem::LeftOut(LeftOut::Older(2_600)), LogItem::Lines(stored.lines)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn older_lines_follow_the_newest() {
+        let (cloud, query) = cloud();
+        for line in 0..3_500 {
+            cloud.advanced().write_log("lt-1", &(line % 2).to_string(), &line.to_string());
+        }
+        let caller = cloud.caller("amy");
+        let follow = async |bytes, items| {
+            let items = caller.follow(query.clone(), bytes).skip(1).take(items);
+            items.map(Result::unwrap).collect::<Vec<_>>().await
+        };
+        let all = caller.logs(&query).await.unwrap().lines;
+        let older =
+            |from: usize, to: usize, left_out| LogItem::Older { lines: all[from..to].to_vec(), left_out };
+        let newest = LogItem::Lines(all[2_500..].to_vec());
+        let items = [newest.clone(), older(1_500, 2_500, None), older(500, 1_500, None), older(0, 500, None)];
+        assert_eq!(follow(usize::MAX, 4).await, items);
+        assert_eq!(follow(1, 2).await, [newest, older(1_500, 2_500, Some(LeftOut::Older(1_500)))]);
     }
 }

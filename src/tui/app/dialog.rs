@@ -24,6 +24,8 @@ pub(crate) mod response;
 
 mod services;
 
+pub(crate) mod targets;
+
 pub(crate) mod terminate;
 
 use ratatui::crossterm::event::KeyEvent;

@@ -53,6 +53,10 @@ impl Fleets {
         &self.models[self.active]
     }
 
+    pub(crate) fn active_mut(&mut self) -> &mut Model {
+        &mut self.models[self.active]
+    }
+
     /// Returns the index of the active fleet.
     #[must_use]
     pub fn active_index(&self) -> usize {

@@ -1,5 +1,6 @@
 //! Handles keys, pasted text and the mouse.
 
+use std::mem::discriminant;
 use std::time::Duration;
 
 use ratatui::crossterm::event::{
@@ -28,6 +29,11 @@ pub(super) fn key(model: &mut Model, event: KeyEvent) -> Vec<Effect> {
     if event.kind == KeyEventKind::Release {
         return Vec::new();
     }
+    model.last_click = None;
+    press(model, event)
+}
+
+fn press(model: &mut Model, event: KeyEvent) -> Vec<Effect> {
     // Quits in every dialog and field and under every key binding.
     if event.code == KeyCode::Char('c') && event.modifiers == KeyModifiers::CONTROL {
         return vec![Effect::Quit];
@@ -138,12 +144,7 @@ impl Model {
 
 pub(super) fn mouse(model: &mut Model, event: MouseEvent) -> Vec<Effect> {
     if model.dialog.is_some() {
-        // The lists of dialogs scroll; whatever changes something needs a key.
-        return match event.kind {
-            MouseEventKind::ScrollDown => key(model, KeyEvent::from(KeyCode::Down)),
-            MouseEventKind::ScrollUp => key(model, KeyEvent::from(KeyCode::Up)),
-            _ => Vec::new(),
-        };
+        return dialog_mouse(model, event);
     }
     match event.kind {
         MouseEventKind::Down(MouseButton::Left) => return click(model, event.column, event.row),
@@ -152,6 +153,32 @@ pub(super) fn mouse(model: &mut Model, event: MouseEvent) -> Vec<Effect> {
         _ => {}
     }
     Vec::new()
+}
+
+/// Handles the mouse while a dialog is open: a click is the key that does the same, and the wheel moves in the list under it.
+fn dialog_mouse(model: &mut Model, event: MouseEvent) -> Vec<Effect> {
+    let at = Position::new(event.column, event.row);
+    let Some(dialog) = &mut model.dialog else { return Vec::new() };
+    let is_on_list = dialog.has_list() && model.targets.contains(dialog, at);
+    let pressed = match event.kind {
+        MouseEventKind::ScrollDown if is_on_list => Some(KeyEvent::from(KeyCode::Down)),
+        MouseEventKind::ScrollUp if is_on_list => Some(KeyEvent::from(KeyCode::Up)),
+        MouseEventKind::Down(MouseButton::Left) => {
+            let (now, kind) = (model.now.real, Some(discriminant(dialog)));
+            let click = Click { at: now, row: event.row, dialog: kind };
+            let previous = model.last_click.replace(click);
+            let is_new = previous.is_some_and(|click| click.dialog != kind);
+            let is_double = previous.is_some_and(|click| now.saturating_sub(click.at) <= DOUBLE_CLICK);
+            // The second press of the double-click that has opened a dialog must not confirm it.
+            if is_new && is_double && dialog.is_destructive() {
+                return Vec::new();
+            }
+            let again = !is_new && previous.is_some_and(|click| click.row == event.row);
+            model.targets.at(dialog, at).and_then(|target| dialog.click(target, again))
+        }
+        _ => None,
+    };
+    pressed.map_or_else(Vec::new, |key| press(model, key))
 }
 
 fn click(model: &mut Model, x: u16, y: u16) -> Vec<Effect> {
@@ -207,8 +234,10 @@ fn click(model: &mut Model, x: u16, y: u16) -> Vec<Effect> {
 /// Notes a click; returns whether it is the second one in the same row.
 fn is_double_click(model: &mut Model, y: u16) -> bool {
     let now = model.now.real;
-    let previous = model.last_click.replace(Click { at: now, row: y });
-    previous.is_some_and(|click| click.row == y && now.saturating_sub(click.at) <= DOUBLE_CLICK)
+    let previous = model.last_click.replace(Click { at: now, row: y, dialog: None });
+    previous.is_some_and(|click| {
+        click.row == y && click.dialog.is_none() && now.saturating_sub(click.at) <= DOUBLE_CLICK
+    })
 }
 
 /// Handles a click in a table with several fleets: selects an environment of this one by its index. A double-click on its row, rather than

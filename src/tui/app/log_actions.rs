@@ -33,11 +33,12 @@ pub(super) fn receive(model: &mut Model, generation: u64, item: Result<LogItem, 
     match item {
         Ok(LogItem::Lines(lines)) => {
             if view.push(lines, height, width) {
-                let key = model.key_label(Action::Follow);
-                model.notify(
-                    Severity::Info,
-                    format!("paused where the bootstrap failed; {key} follows the log"),
-                );
+                explain_pause(model);
+            }
+        }
+        Ok(LogItem::Older { lines, left_out }) => {
+            if view.push_older(lines, left_out, height, width) {
+                explain_pause(model);
             }
         }
         Ok(LogItem::Mode(mode)) => {
@@ -57,8 +58,18 @@ pub(super) fn receive(model: &mut Model, generation: u64, item: Result<LogItem, 
         Ok(LogItem::Interrupted(reason)) => {
             view.status = LogStatus::Streaming(format!("reconnecting, {}", sanitize(&reason)));
         }
+        Ok(LogItem::Paused(reason)) => {
+            let mode = format!("paused until a login, {}", sanitize(&reason));
+            view.status = LogStatus::Streaming(mode.clone());
+            explain(model, &mode);
+        }
         Err(failure) => view.failure = Some(sanitize(&failure.sentence())),
     }
+}
+
+fn explain_pause(model: &mut Model) {
+    let key = model.key_label(Action::Follow);
+    model.notify(Severity::Info, format!("paused where the bootstrap failed; {key} follows the log"));
 }
 
 /// Shows a mode with its price or reason for some seconds where the title has no room for it.

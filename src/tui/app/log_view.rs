@@ -9,6 +9,8 @@ pub(crate) mod scroll;
 pub(crate) mod selection;
 pub(crate) mod times;
 
+use std::ops::Range;
+
 use chrono::{DateTime, Utc};
 
 use self::buffer::LogBuffer;
@@ -16,7 +18,7 @@ use self::entry::{EntryKind, LogEntry};
 use self::event::OpenEvent;
 use self::times::Times;
 use super::form::Query;
-use crate::cloud::LogLine;
+use crate::cloud::{LeftOut, LogLine};
 use crate::domain::RecordId;
 
 /// The width of the terminal from which the title explains how lines are delivered.
@@ -52,16 +54,16 @@ pub struct LogView {
     /// Whether the view scrolls to new lines.
     pub(crate) follow: bool,
     /// The number of the current line while `follow` is off.
-    cursor: u64,
+    cursor: i64,
     /// The number of the first visible line while `follow` is off, and its first visible row.
-    top: (u64, usize),
+    top: (i64, usize),
     /// The first visible column of the text while lines are not wrapped.
     pub(crate) column: usize,
     pub(crate) wrap: bool,
     /// Whether lines of JSON are shown as level and message.
     pub(crate) fold: bool,
     /// The line where the selection began; it ends at the cursor.
-    pub(crate) selected_from: Option<u64>,
+    pub(crate) selected_from: Option<i64>,
     pub(crate) times: Times,
     pub(crate) search: Query,
     pub(crate) filter: Query,
@@ -135,10 +137,29 @@ impl LogView {
     pub(crate) fn push(&mut self, events: Vec<LogLine>, height: usize, width: usize) -> bool {
         let first = self.buffer.end();
         self.buffer.push(events);
+        self.find_failure(first..self.buffer.end(), height, width)
+    }
+
+    /// Puts older events before all others; returns whether the cursor is now on the line with which the bootstrap failed. Else it stays on its
+    /// line, and so do the selection and, unless the window had room left, the visible lines.
+    pub(crate) fn push_older(
+        &mut self,
+        events: Vec<LogLine>,
+        left_out: Option<LeftOut>,
+        height: usize,
+        width: usize,
+    ) -> bool {
+        let end = self.buffer.first();
+        self.buffer.push_older(events, left_out);
+        self.find_failure(self.buffer.first()..end, height, width)
+    }
+
+    /// Goes to the line with which the bootstrap failed, if it is wanted and among these.
+    fn find_failure(&mut self, numbers: Range<i64>, height: usize, width: usize) -> bool {
         if !self.seeks_failure {
             return false;
         }
-        let failed = (first..self.buffer.end()).rev().find(|number| {
+        let failed = numbers.rev().find(|number| {
             self.buffer.get(*number).is_some_and(|entry| {
                 let is_bootstrap = self.buffer.source_of(entry).is_some_and(|source| **source == *BOOTSTRAP);
                 is_bootstrap && entry.text.starts_with(FAILED)

@@ -1,5 +1,6 @@
 //! The state of the dashboard.
 
+use std::mem::Discriminant;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use super::activity::ActivityPane;
 use super::activity_view::ActivityView;
 use super::batch::Batch;
 use super::dialog::Dialog;
+use super::dialog::targets::Targets;
 use super::environments::EnvironmentsPane;
 use super::fleet_view::FleetView;
 use super::form::Query;
@@ -126,6 +128,8 @@ pub(crate) struct Click {
     /// In real time.
     pub(crate) at: Duration,
     pub(crate) row: u16,
+    /// Whether it was in a dialog, and in which kind.
+    pub(crate) dialog: Option<Discriminant<Dialog>>,
 }
 
 /// The state of one fleet, and of the user's interaction with it: everything that the screen shows if there is only one.
@@ -177,7 +181,10 @@ pub struct Model {
     pub(crate) batches: Vec<Batch>,
     /// The environment to select as soon as it is listed.
     pub(crate) select_when_listed: Option<RecordId>,
+    /// The last press of the mouse button if no key has been pressed since.
     pub(crate) last_click: Option<Click>,
+    /// What can be clicked in the dialog that was drawn last.
+    pub(crate) targets: Targets,
     /// Whether the mouse is captured.
     pub(crate) mouse: bool,
     /// Whether the terminal has the focus; `None` if it has never said.
@@ -229,6 +236,7 @@ impl Model {
             batches: Vec::new(),
             select_when_listed: None,
             last_click: None,
+            targets: Targets::default(),
             mouse,
             focused: None,
             notifies,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::model::{Model, Screen};
-use super::status::{FRESH, NEW};
+use super::status::FRESH;
 use crate::tui::format::{self, TimedText};
 
 /// The shortest wait, so that a deadline in the past cannot make the driver spin.
@@ -45,8 +45,7 @@ impl Model {
         let view = self.fleet_view.as_ref()?;
         let age = view.age(self.now.clock)?;
         if age < FRESH && !self.has_data_problem() && !view.is_loading() {
-            let next = if age < NEW { NEW } else { FRESH };
-            return Some(next.saturating_sub(age));
+            return Some(FRESH.saturating_sub(age));
         }
         Some(format::age(age).valid_for)
     }

@@ -74,11 +74,8 @@ impl DataAge {
     }
 }
 
-/// Data that is younger has no age.
-pub(super) const NEW: Duration = Duration::from_secs(10);
-
-/// Data that is younger is refreshed in time, and its age is not worth a frame every few seconds.
-pub(super) const FRESH: Duration = Duration::from_mins(1);
+/// Data that is younger is refreshed in time, about once a minute, so its age is not worth a frame.
+pub(super) const FRESH: Duration = Duration::from_secs(90);
 
 impl Model {
     /// Says where an action takes place, such as `account 123456789012, eu-west-1`, with the fleet if there are several or it is production.
@@ -152,8 +149,7 @@ impl Model {
             }
             Some(age) => {
                 let age = match view.age(self.now.clock) {
-                    Some(age) if age < NEW => "now",
-                    Some(age) if age < FRESH => "<1m",
+                    Some(age) if age < FRESH => "now",
                     _ => &age,
                 };
                 DataAge::fresh(format!("{} {age}", self.styles.glyphs.refresh))

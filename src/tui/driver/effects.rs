@@ -11,6 +11,7 @@ use crate::cloud::LogQuery;
 use crate::domain::history::{MAX_EVENTS, Reading};
 use crate::engine;
 use crate::failure::Failure;
+use crate::tui::app::log_view::buffer::MAX_BYTES;
 use crate::tui::app::message::{Copied, Effect, ForwardRequest, HoldRequest, HoldTarget, Msg, Multiplexer};
 use crate::tui::notifier::Sending;
 use crate::tui::terminal::Surface;
@@ -223,7 +224,7 @@ impl<S: Surface> Driver<S> {
         let Some((engine, _)) = self.engine(fleet) else { return };
         let (engine, sender) = (engine.clone(), self.sender.clone());
         let following = self.tasks.spawn(async move {
-            let mut items = engine.follow_logs(query);
+            let mut items = engine.follow_logs(query, MAX_BYTES);
             while let Some(item) = items.next().await {
                 let item = item.map_err(|error| Failure::cloud("cannot read the log", &error));
                 if sender.send(Incoming::Msg(fleet, Msg::Log(generation, item))).await.is_err() {

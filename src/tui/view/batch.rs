@@ -7,6 +7,7 @@ use ratatui::text::{Line, Span};
 use super::dialogs::{TERMINATE_WIDTH, keys, labelled_field, rows_from_end, without_end};
 use crate::tui::app::batch::BatchAction;
 use crate::tui::app::dialog::batch::BatchPrompt;
+use crate::tui::app::dialog::targets::Targets;
 use crate::tui::styles::Styles;
 use crate::tui::widgets::{frame, line};
 
@@ -20,6 +21,7 @@ const MAX_ROWS: usize = 12;
 pub(crate) fn draw(
     styles: &Styles,
     buf: &mut Buffer,
+    out: &mut Targets,
     prompt: &BatchPrompt,
     place: &str,
     several_fleets: bool,
@@ -42,6 +44,7 @@ pub(crate) fn draw(
     let listed = prompt.targets.len().min(MAX_ROWS);
     let height = u16::try_from(head.len() + listed + 1).unwrap_or(u16::MAX).saturating_add(tail);
     let area = frame::dialog(styles, buf, &prompt.title(), TERMINATE_WIDTH, height);
+    out.set_area(area);
     let body = without_end(area, tail);
     let room = usize::from(body.height).saturating_sub(head.len());
     let mut lines = head;
@@ -49,7 +52,7 @@ pub(crate) fn draw(
     line::put_all(buf, body, lines, ellipsis);
     let verb = prompt.action.verb();
     if !prompt.takes_text() {
-        keys(styles, buf, area, &[("y", verb), ("n", "cancel")]);
+        keys(styles, buf, out, area, &[("y", verb), ("n", "cancel")]);
         return None;
     }
     let row = |from_end| Rect { height: area.height.min(1), ..rows_from_end(area, from_end) };
@@ -61,7 +64,7 @@ pub(crate) fn draw(
         line::put(buf, row(3), styles.span("text.strong", question), ellipsis);
     }
     let cursor = labelled_field(styles, buf, row(2), &prompt.field, true);
-    keys(styles, buf, area, &[("enter", verb), ("up down", "scroll"), ("esc", "cancel")]);
+    keys(styles, buf, out, area, &[("enter", verb), ("up down", "scroll"), ("esc", "cancel")]);
     cursor
 }
 

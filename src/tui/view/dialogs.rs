@@ -8,15 +8,14 @@ use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 
 use crate::tui::app::commands::PaletteRow;
-use crate::tui::app::dialog::diff::DiffMenu;
 use crate::tui::app::dialog::extend::{EXTENSIONS, ExtendPrompt};
 use crate::tui::app::dialog::keep::KeepForm;
 use crate::tui::app::dialog::launch::LaunchForm;
 use crate::tui::app::dialog::log_prompt::LogPrompt;
-use crate::tui::app::dialog::log_sources::SourceMenu;
 use crate::tui::app::dialog::open::OpenMenu;
 use crate::tui::app::dialog::palette::Palette;
 use crate::tui::app::dialog::redeploy::RedeployForm;
+use crate::tui::app::dialog::targets::{Target, Targets};
 use crate::tui::app::dialog::terminate::TerminatePrompt;
 use crate::tui::app::form::Field;
 use crate::tui::app::rows::EnvironmentRow;
@@ -32,28 +31,37 @@ const LABEL_WIDTH: u16 = 14;
 const FORM_WIDTH: u16 = 72;
 const EXTEND_WIDTH: u16 = 60;
 pub(super) const TERMINATE_WIDTH: u16 = 62;
-const PALETTE_WIDTH: u16 = 66;
-const MIN_OPEN_WIDTH: u16 = 44;
+pub(super) const PALETTE_WIDTH: u16 = 66;
+pub(super) const MIN_OPEN_WIDTH: u16 = 44;
 const MAX_OPEN_WIDTH: u16 = 90;
 const MAX_NOTICE_WIDTH: usize = 76;
 
 /// The columns before a URL in the menu.
 const URL_INDENT: usize = 14;
 
+/// What is between two suggestions.
+const SUGGESTION_GAP: &str = "  ";
+
 /// The width of the field for a custom extension.
 const CUSTOM_WIDTH: u16 = 14;
 
-/// Draws keys with their meaning on the last row.
-pub(super) fn keys(styles: &Styles, buf: &mut Buffer, area: Rect, pairs: &[(&str, &str)]) {
+/// Draws keys with their meaning on the last row, where they can be clicked.
+pub(super) fn keys(styles: &Styles, buf: &mut Buffer, out: &mut Targets, area: Rect, pairs: &[(&str, &str)]) {
     let mut line = Vec::new();
+    let last = rows_from_end(area, 1);
+    let mut used = 0;
     for (key, help) in pairs {
         if !line.is_empty() {
             line.push(Span::raw("  "));
+            used += 2;
         }
         line.push(styles.span("key", *key));
         line.push(styles.span("text.muted", format!(" {help}")));
+        let width = columns_of(key) + columns_of(help) + 1;
+        out.add_key(Rect { width, ..without_start(last, used) }.intersection(last), key);
+        used += width;
     }
-    line::put(buf, rows_from_end(area, 1), line, styles.glyphs.ellipsis);
+    line::put(buf, last, line, styles.glyphs.ellipsis);
 }
 
 /// Returns the part of the area from the `count`-th row from the end on.
@@ -81,33 +89,44 @@ fn columns_of(text: &str) -> u16 {
 pub(crate) fn launch(
     styles: &Styles,
     buf: &mut Buffer,
+    out: &mut Targets,
     launch: &LaunchForm,
     fleet: &str,
 ) -> Option<Position> {
     let title = format!("Launch an environment{fleet}");
-    let suggestions = launch.suggestions().join("  ");
+    let suggestions = launch.suggestions();
     let extras = Extras {
         suggestions: (LaunchForm::SERVICES, &suggestions),
         notes: &launch.notes(),
         key: launch.outlook.last.is_some().then_some(("ctrl-l", "as last time")),
     };
-    form(styles, buf, (&title, "launch"), &launch.fields, launch.focus, &extras)
+    form(styles, buf, out, (&title, "launch"), &launch.fields, launch.focus, &extras)
 }
 
-pub(crate) fn keep(styles: &Styles, buf: &mut Buffer, keep: &KeepForm) -> Option<Position> {
-    form(styles, buf, (&keep.title(), keep.verb()), &keep.fields, keep.focus, &Extras::default())
+pub(crate) fn keep(
+    styles: &Styles,
+    buf: &mut Buffer,
+    out: &mut Targets,
+    keep: &KeepForm,
+) -> Option<Position> {
+    form(styles, buf, out, (&keep.title(), keep.verb()), &keep.fields, keep.focus, &Extras::default())
 }
 
-pub(crate) fn log_prompt(styles: &Styles, buf: &mut Buffer, prompt: &LogPrompt) -> Option<Position> {
+pub(crate) fn log_prompt(
+    styles: &Styles,
+    buf: &mut Buffer,
+    out: &mut Targets,
+    prompt: &LogPrompt,
+) -> Option<Position> {
     let fields = std::slice::from_ref(&prompt.field);
-    form(styles, buf, (&prompt.title, prompt.verb()), fields, 0, &Extras::default())
+    form(styles, buf, out, (&prompt.title, prompt.verb()), fields, 0, &Extras::default())
 }
 
 /// What a form says beside its fields.
 #[derive(Debug, Default)]
 struct Extras<'a> {
     /// What a field can become, in place of its error.
-    suggestions: (usize, &'a str),
+    suggestions: (usize, &'a [String]),
     /// Lines below the fields.
     notes: &'a [String],
     /// A key of its own.
@@ -118,6 +137,7 @@ struct Extras<'a> {
 fn form(
     styles: &Styles,
     buf: &mut Buffer,
+    out: &mut Targets,
     (title, verb): (&str, &str),
     fields: &[Field],
     focus: usize,
@@ -126,6 +146,7 @@ fn form(
     let tall = u16::try_from(2 + 2 * fields.len()).unwrap_or(u16::MAX);
     let notes = u16::try_from(extras.notes.len()).unwrap_or(u16::MAX);
     let area = frame::dialog(styles, buf, title, FORM_WIDTH, tall + 1 + notes);
+    out.set_area(area);
     let has_error_lines = area.height >= tall;
     let (first, step) = if has_error_lines { (1, 2) } else { (0, 1) };
     let mut cursor = None;
@@ -133,14 +154,22 @@ fn form(
         let mut rows = area.rows().skip(first + index * step);
         let Some(row) = rows.next() else { break };
         let focused = focus == index;
+        out.add(row, Target::Field(index));
         let at = labelled_field(styles, buf, row, form_field, focused);
         cursor = cursor.or(at.filter(|_| focused));
         let Some(row) = rows.next().filter(|_| has_error_lines) else { continue };
         let place = without_start(row, LABEL_WIDTH);
         let (suggesting, suggestions) = extras.suggestions;
         if focused && suggesting == index && !suggestions.is_empty() {
-            let line = vec![styles.span("key", "tab "), styles.span("text.muted", suggestions)];
+            let text = suggestions.join(SUGGESTION_GAP);
+            let line = vec![styles.span("key", "tab "), styles.span("text.muted", text)];
             line::put(buf, place, line, styles.glyphs.ellipsis);
+            let mut rest = without_start(place, 4);
+            for (index, suggestion) in suggestions.iter().enumerate() {
+                let width = columns_of(suggestion).min(rest.width);
+                out.add(Rect { width, ..rest }, Target::Suggestion(index));
+                rest = without_start(rest, width + columns_of(SUGGESTION_GAP));
+            }
         } else if let Some(error) = form_field.visible_error() {
             let text = format!("{} {error}", styles.glyphs.cross);
             line::put(buf, place, styles.span("field.error", text), styles.glyphs.ellipsis);
@@ -156,7 +185,7 @@ fn form(
         pairs.extend((fields.len() > 1).then_some(("tab", "next field")));
         pairs.extend(extras.key);
         pairs.push(("esc", "cancel"));
-        keys(styles, buf, area, &pairs);
+        keys(styles, buf, out, area, &pairs);
     }
     cursor
 }
@@ -191,6 +220,7 @@ pub(super) fn labelled_field(
 pub(crate) fn extend(
     styles: &Styles,
     buf: &mut Buffer,
+    out: &mut Targets,
     prompt: &ExtendPrompt,
     row: Option<&EnvironmentRow>,
     max_lifetime: Option<Duration>,
@@ -198,15 +228,23 @@ pub(crate) fn extend(
 ) -> Option<Position> {
     let name = row.map_or_else(|| prompt.id.to_string(), |row| row.name.clone());
     let area = frame::dialog(styles, buf, &format!("Extend {name}"), EXTEND_WIDTH, 7);
+    out.set_area(area);
     let expires_at = row.and_then(|row| row.expires_at);
     let max = row.zip(max_lifetime).map(|(row, max)| row.details.record.created_at + max);
     let mut choices = Vec::new();
-    for (index, (label, _)) in EXTENSIONS.iter().enumerate() {
+    let mut rest = area.rows().nth(2).unwrap_or_default();
+    let labels = EXTENSIONS.iter().map(|(label, _)| format!(" +{label} "));
+    for (index, label) in labels.chain([" other ".to_owned()]).enumerate() {
+        if index > 0 {
+            choices.push(Span::raw(" "));
+            rest = without_start(rest, 1);
+        }
         let role = if prompt.choice == index { "selection" } else { "text" };
-        choices.push(styles.span(role, format!(" +{label} ")));
-        choices.push(Span::raw(" "));
+        let width = columns_of(&label).min(rest.width);
+        out.add(Rect { width, ..rest }, Target::Row(index));
+        rest = without_start(rest, width);
+        choices.push(styles.span(role, label));
     }
-    choices.push(styles.span(if prompt.is_custom() { "selection" } else { "text" }, " other "));
     let custom_at = choices.iter().map(Span::width).sum::<usize>() + 1;
     let result = match &prompt.custom.error {
         Some(error) if prompt.is_custom() => {
@@ -231,7 +269,7 @@ pub(crate) fn extend(
     line::put_all(buf, area, lines, styles.glyphs.ellipsis);
     if area.height > 5 {
         let pairs = [("enter", "extend"), ("tab", "next"), ("0-9", "other"), ("esc", "cancel")];
-        keys(styles, buf, area, &pairs);
+        keys(styles, buf, out, area, &pairs);
     }
     let row = area.rows().nth(2).filter(|_| prompt.is_custom())?;
     let place = without_start(row, u16::try_from(custom_at).unwrap_or(u16::MAX));
@@ -255,6 +293,7 @@ fn current_end(styles: &Styles, expires_at: Option<DateTime<Utc>>, now: DateTime
 pub(crate) fn terminate(
     styles: &Styles,
     buf: &mut Buffer,
+    out: &mut Targets,
     prompt: &TerminatePrompt,
     place: &str,
     losses: &[String],
@@ -282,9 +321,10 @@ pub(crate) fn terminate(
     let (capital, verb) = prompt.loss.verb();
     let title = format!("{capital} {} {} {}?", prompt.name, glyphs.dot, prompt.id);
     let area = frame::dialog(styles, buf, &title, TERMINATE_WIDTH, height);
+    out.set_area(area);
     line::put_all(buf, without_end(area, reserved), lines, glyphs.ellipsis);
     let Some(required) = &prompt.confirmation else {
-        keys(styles, buf, area, &[("y", verb), ("n", "cancel")]);
+        keys(styles, buf, out, area, &[("y", verb), ("n", "cancel")]);
         return None;
     };
     let question = format!("Type {required} to confirm: ");
@@ -294,12 +334,18 @@ pub(crate) fn terminate(
     let role = if prompt.is_confirmed() { "danger" } else { "field.focus" };
     let style = styles.role("field.focus").patch(styles.role(role));
     let cursor = field::draw(buf, without_start(row, used), &prompt.typed, style);
-    keys(styles, buf, area, &[("enter", verb), ("esc", "cancel")]);
+    keys(styles, buf, out, area, &[("enter", verb), ("esc", "cancel")]);
     cursor
 }
 
-pub(crate) fn redeploy(styles: &Styles, buf: &mut Buffer, form: &RedeployForm) -> Option<Position> {
+pub(crate) fn redeploy(
+    styles: &Styles,
+    buf: &mut Buffer,
+    out: &mut Targets,
+    form: &RedeployForm,
+) -> Option<Position> {
     let area = frame::dialog(styles, buf, &format!("Redeploy {}", form.name), FORM_WIDTH, 4);
+    out.set_area(area);
     let mut rows = area.rows();
     let cursor = labelled_field(styles, buf, rows.next()?, &form.services, true);
     if let Some(row) = rows.next() {
@@ -311,68 +357,28 @@ pub(crate) fn redeploy(styles: &Styles, buf: &mut Buffer, form: &RedeployForm) -
         line::put(buf, place, line, styles.glyphs.ellipsis);
     }
     if area.height > 2 {
-        keys(styles, buf, area, &[("enter", "redeploy"), ("esc", "cancel")]);
+        keys(styles, buf, out, area, &[("enter", "redeploy"), ("esc", "cancel")]);
     }
     cursor
 }
 
-/// Draws the choice of the environment to compare with.
-pub(crate) fn diff(styles: &Styles, buf: &mut Buffer, menu: &DiffMenu) {
-    let height = u16::try_from(menu.others.len()).unwrap_or(u16::MAX).clamp(1, 10) + 2;
-    let area = frame::dialog(styles, buf, &format!("Compare {} with", menu.name), PALETTE_WIDTH, height);
-    let list = if area.height > 2 { without_end(area, 2) } else { area };
-    // The list scrolls as far as needed to show the selected row.
-    let offset = (menu.index + 1).saturating_sub(usize::from(list.height));
-    for (place, (index, other)) in list.rows().zip(menu.others.iter().enumerate().skip(offset)) {
-        let (_, id, name, services) = other;
-        let spans = vec![
-            styles.span("text.strong", format!("{id:10} ")),
-            styles.span("text", format!("{name:20} ")),
-            styles.span("text.muted", services.clone()),
-        ];
-        line::put(buf, place, spans, styles.glyphs.ellipsis);
-        if index == menu.index {
-            buf.set_style(place, styles.role("selection"));
-        }
-    }
-    if area.height > 2 {
-        keys(styles, buf, area, &[("enter", "compare"), ("esc", "cancel")]);
-    }
-}
-
-/// Draws the choice of a log's sources.
-pub(crate) fn log_sources(styles: &Styles, buf: &mut Buffer, menu: &SourceMenu) {
-    let height = u16::try_from(menu.sources.len()).unwrap_or(u16::MAX).clamp(1, 10) + 2;
-    let area = frame::dialog(styles, buf, "Sources of the log", MIN_OPEN_WIDTH, height);
-    let list = if area.height > 2 { without_end(area, 2) } else { area };
-    // The list scrolls as far as needed to show the selected row.
-    let offset = (menu.index + 1).saturating_sub(usize::from(list.height));
-    for (place, (index, source)) in list.rows().zip(menu.sources.iter().enumerate().skip(offset)) {
-        let (name, colour, chosen) = source;
-        let glyph = if *chosen { styles.glyphs.full } else { styles.glyphs.empty };
-        let role = super::logs::source_role(*colour);
-        let role = if *chosen { role.as_str() } else { "text.muted" };
-        line::put(buf, place, styles.span(role, format!("{glyph} {name}")), styles.glyphs.ellipsis);
-        if index == menu.index {
-            buf.set_style(place, styles.role("selection"));
-        }
-    }
-    if area.height > 2 {
-        let pairs = [("space", "choose"), ("o", "only"), ("a", "all"), ("enter", "show")];
-        keys(styles, buf, area, &pairs);
-    }
-}
-
 /// Draws the menu of endpoints; `row` is `None` if the environment no longer exists.
-pub(crate) fn open(styles: &Styles, buf: &mut Buffer, menu: &OpenMenu, row: Option<&EnvironmentRow>) {
+pub(crate) fn open(
+    styles: &Styles,
+    buf: &mut Buffer,
+    out: &mut Targets,
+    menu: &OpenMenu,
+    row: Option<&EnvironmentRow>,
+) {
     let Some(row) = row else {
-        return notice(styles, buf, "Open", &[format!("{} no longer exists", menu.id)]);
+        return notice(styles, buf, out, "Open", &[format!("{} no longer exists", menu.id)]);
     };
     let addresses = row.addresses.iter().filter_map(|(_, address)| address.as_ref());
     let width =
         addresses.map(|address| text::width(&address.to_string())).max().unwrap_or(20) + URL_INDENT + 2;
     let width = u16::try_from(width).unwrap_or(u16::MAX).clamp(MIN_OPEN_WIDTH, MAX_OPEN_WIDTH);
     let area = frame::dialog(styles, buf, &format!("Open {}", row.name), width, 5);
+    out.set_area(area);
     for ((index, (name, address)), place) in row.addresses.iter().enumerate().zip(area.rows()) {
         let (initial, rest) = name.split_at(1);
         let address = match address {
@@ -382,22 +388,25 @@ pub(crate) fn open(styles: &Styles, buf: &mut Buffer, menu: &OpenMenu, row: Opti
         let rest = format!("{rest:width$}", width = URL_INDENT - 1);
         let spans = vec![styles.span("key", initial), styles.span("text", rest), address];
         line::put(buf, place, spans, styles.glyphs.ellipsis);
+        out.add(place, Target::Row(index));
         if index == menu.index {
             buf.set_style(place, styles.role("selection"));
         }
     }
     if area.height >= 5 {
-        keys(styles, buf, area, &[("enter", "open"), ("a/d/l", "open directly"), ("esc", "close")]);
+        keys(styles, buf, out, area, &[("enter", "open"), ("a/d/l", "open directly"), ("esc", "close")]);
     }
 }
 
 pub(crate) fn palette(
     styles: &Styles,
     buf: &mut Buffer,
+    out: &mut Targets,
     palette: &Palette,
     rows: Vec<PaletteRow>,
 ) -> Option<Position> {
     let area = frame::dialog(styles, buf, "Commands", PALETTE_WIDTH, 14);
+    out.set_area(area);
     if area.is_empty() {
         return None;
     }
@@ -431,6 +440,7 @@ pub(crate) fn palette(
         let spans = vec![styles.span(id_role, format!("{:16}", row.id)), styles.span(help_role, help)];
         line::put(buf, Rect { width: room, ..place }, spans, ellipsis);
         line::put_right(buf, place, styles.span("key", key), "");
+        out.add(place, Target::Row(index));
         if index == palette.index {
             buf.set_style(place, styles.role("selection"));
         }
@@ -439,13 +449,15 @@ pub(crate) fn palette(
 }
 
 /// Draws a text that any key closes.
-pub(crate) fn notice(styles: &Styles, buf: &mut Buffer, title: &str, lines: &[String]) {
+pub(crate) fn notice(styles: &Styles, buf: &mut Buffer, out: &mut Targets, title: &str, lines: &[String]) {
     let max = usize::from(buf.area.width.saturating_sub(8)).clamp(1, MAX_NOTICE_WIDTH);
     let lines: Vec<_> = lines.iter().flat_map(|line| text::wrap(line, max)).collect();
     let width = lines.iter().map(|line| columns_of(line)).max().unwrap_or(0).max(20);
     let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX);
     let area = frame::dialog(styles, buf, title, width, height);
+    out.set_area(area);
     let lines = lines.into_iter().map(|line| Line::from(styles.span("text", line)));
     line::put_all(buf, without_end(area, 1), lines, styles.glyphs.ellipsis);
-    keys(styles, buf, area, &[("any key", "to close")]);
+    keys(styles, buf, out, area, &[("any key", "to close")]);
+    out.add_key(area, "esc");
 }

@@ -136,7 +136,7 @@ fn status(styles: &Styles, view: &LogView, width: u16, detail: u8) -> Vec<Span<'
         parts.push(vec![styles.span("key", format!("/{needle} ")), styles.span("text.muted", count)]);
     }
     if view.buffer.dropped() > 0 && detail > 2 {
-        let count = format_count(usize::try_from(view.buffer.dropped()).unwrap_or(usize::MAX));
+        let count = format_count(view.buffer.dropped());
         parts.push(vec![styles.span("text.muted", format!("{count} older lines dropped"))]);
     }
     // Nothing is followed any more after the end.
@@ -232,8 +232,8 @@ struct Painter<'a> {
     now: DateTime<Utc>,
     gutter: usize,
     /// The current line, unless the log is followed.
-    cursor: Option<u64>,
-    selected: Option<std::ops::RangeInclusive<u64>>,
+    cursor: Option<i64>,
+    selected: Option<std::ops::RangeInclusive<i64>>,
 }
 
 impl<'a> Painter<'a> {
@@ -243,7 +243,7 @@ impl<'a> Painter<'a> {
     }
 
     /// Returns the style of the rows of the current line or a selected one.
-    fn background(&self, number: u64) -> Option<Style> {
+    fn background(&self, number: i64) -> Option<Style> {
         if self.cursor == Some(number) {
             return Some(self.styles.role("log.cursor"));
         }
@@ -317,7 +317,7 @@ impl<'a> Painter<'a> {
     }
 
     /// Returns the styles of the text by the byte at which each begins.
-    fn segments(&self, number: u64, entry: &LogEntry, shown: &str) -> Vec<(usize, Style)> {
+    fn segments(&self, number: i64, entry: &LogEntry, shown: &str) -> Vec<(usize, Style)> {
         let style = self.style(entry);
         let search = self.view.buffer.search();
         let needle = if search.is_empty() { self.view.buffer.filter() } else { search };

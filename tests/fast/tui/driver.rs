@@ -147,6 +147,27 @@ async fn driver_draws_nothing_while_idle() {
     running.await.unwrap().unwrap();
 }
 
+/// A fleet at rest, whose pool is full: observations change nothing on the screen, so that the terminal draws nothing for minutes.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_drawn_while_the_fleet_is_at_rest() {
+    let surface = RecordingSurface::default();
+    let (keys, events) = keyboard();
+    let connected = simulated("[latency]\ncall = [0.1, 0.1]\n");
+    let connect = move || std::future::ready(Ok(connected.clone()));
+    let running = tokio::spawn(run_on(surface.clone(), events, connect, sample_fleet::options()));
+    tokio::time::sleep(Duration::from_hours(3)).await;
+    let before = surface.frames().len();
+    tokio::time::sleep(Duration::from_hours(1)).await;
+    // The terminal skips a frame that equals the last one.
+    let mut drawn = surface.frames().split_off(before);
+    drawn.dedup_by(|next, last| next.1 == last.1);
+    let pauses: Vec<_> = drawn.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
+    let rests = pauses.iter().filter(|pause| **pause >= Duration::from_mins(1)).count();
+    assert!(drawn.len() <= 60 && rests >= 3, "{} frames an hour: {pauses:?}", drawn.len());
+    key(&keys, 'q');
+    running.await.unwrap().unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn driver_limits_the_frame_rate() {
     let surface = RecordingSurface::default();

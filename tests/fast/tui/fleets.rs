@@ -89,7 +89,7 @@ fn type_in(fleets: &mut Fleets, text: &str) {
 fn screen(fleets: &Fleets) -> String {
     let Size { width, height } = fleets.active().size;
     let mut buf = Buffer::empty(Rect::new(0, 0, width, height));
-    hatchery::tui::view::draw_fleets(fleets, &mut buf);
+    hatchery::tui::view::draw_fleets(&mut fleets.clone(), &mut buf);
     text_of(&buf)
 }
 
@@ -124,7 +124,7 @@ fn production_has_a_frame_of_its_own() {
     let mut fleets = fleets(80, 24);
     let frame = |fleets: &Fleets| {
         let mut buf = Buffer::empty(Rect::new(0, 0, 80, 24));
-        hatchery::tui::view::draw_fleets(fleets, &mut buf);
+        hatchery::tui::view::draw_fleets(&mut fleets.clone(), &mut buf);
         buf[(0, 1)].fg
     };
     assert_ne!(frame(&fleets), Color::Red);

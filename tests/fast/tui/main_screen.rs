@@ -12,7 +12,8 @@ use rstest::rstest;
 
 use crate::support::builders;
 use crate::support::sample_fleet::{
-    activity, draw, model, moment, now, options, press, record, screen, seeing, send, type_in, world,
+    activity, draw, draw_clickable, model, moment, now, options, press, record, screen, seeing, send,
+    type_in, world,
 };
 
 fn mouse(model: &mut Model, kind: MouseEventKind, x: u16, y: u16) -> Vec<Effect> {
@@ -275,6 +276,7 @@ fn click_closes_a_message_but_not_that_of_a_task() {
 fn wheel_moves_in_a_dialog() {
     let mut model = model(100, 30);
     press(&mut model, &["down", "down", "down", "down", ":"]);
+    draw_clickable(&mut model);
     mouse(&mut model, MouseEventKind::ScrollDown, 50, 10);
     press(&mut model, &["enter"]);
     assert!(screen(&model).contains("Extend "), "the second command: {}", screen(&model));

@@ -56,7 +56,10 @@ pub(super) fn any_msg() -> impl Strategy<Value = Msg> {
         };
         Msg::Mouse(MouseEvent { kind, column, row, modifiers: KeyModifiers::NONE })
     });
-    let log = (0u64..6).prop_map(|generation| Msg::Log(generation, Ok(LogItem::Lines(lines()))));
+    let log = (0u64..6, any::<bool>()).prop_map(|(generation, is_older)| {
+        let older = LogItem::Older { lines: lines(), left_out: None };
+        Msg::Log(generation, Ok(if is_older { older } else { LogItem::Lines(lines()) }))
+    });
     prop_oneof![
         12 => any_key().prop_map(Msg::Key),
         3 => mouse,
@@ -91,7 +94,7 @@ proptest! {
             let _ = send(&mut model, msg);
             let Size { width, height } = model.size;
             let mut buf = Buffer::empty(Rect::new(0, 0, width, height));
-            hatchery::tui::view::draw(&model, &mut buf);
+            hatchery::tui::view::draw_clickable(&mut model, &mut buf);
             let _ = model.next_change();
             for cell in &buf.content {
                 prop_assert!(!cell.symbol().chars().any(char::is_control), "{:?}", cell.symbol());

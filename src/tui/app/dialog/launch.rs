@@ -117,14 +117,16 @@ impl LaunchForm {
         }
     }
 
-    /// Completes the last word of the services by the first suggestion; returns whether there was one.
-    fn complete(&mut self) -> bool {
+    /// Whether a word of the services has been begun.
+    fn has_begun_word(&self) -> bool {
+        self.focus == Self::SERVICES && self.fields[Self::SERVICES].input.value().len() > self.last_word()
+    }
+
+    /// Completes the last word of the services by a suggestion; returns whether there was one.
+    pub(super) fn complete(&mut self, index: usize) -> bool {
         let start = self.last_word();
         let text = self.fields[Self::SERVICES].input.value();
-        if self.focus != Self::SERVICES || text.len() == start {
-            return false;
-        }
-        let Some(suggestion) = self.suggestions().into_iter().next() else { return false };
+        let Some(suggestion) = self.suggestions().into_iter().nth(index) else { return false };
         let text = format!("{}{suggestion}", &text[..start]);
         self.set(Self::SERVICES, &text);
         true
@@ -167,7 +169,7 @@ impl LaunchForm {
         self.validate();
     }
 
-    fn focus_field(&mut self, index: usize) {
+    pub(super) fn focus_field(&mut self, index: usize) {
         self.fields[self.focus].touched = true;
         self.focus = index % self.fields.len();
     }
@@ -177,7 +179,7 @@ impl LaunchForm {
         match key.code {
             KeyCode::Esc => return Response::Close,
             KeyCode::Char('l') if key.modifiers == KeyModifiers::CONTROL => return self.repeat_last(),
-            KeyCode::Tab if self.complete() => {}
+            KeyCode::Tab if self.has_begun_word() && self.complete(0) => {}
             KeyCode::Tab | KeyCode::Down => self.focus_field(self.focus + 1),
             KeyCode::BackTab | KeyCode::Up => self.focus_field(self.focus + count - 1),
             KeyCode::Enter => {

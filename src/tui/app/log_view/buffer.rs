@@ -1,6 +1,7 @@
 //! The lines of a log: a ring bounded in bytes, with the numbers of the lines that are shown and of those that match the search.
 //!
-//! A line is found by its number, which counts the lines of a log from 0, dropped ones included, or by its position among the shown ones.
+//! A line is found by its number, which counts the lines of a log from the first one that came, 0, or by its position among the shown ones. Older
+//! lines that came later have negative numbers.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -8,12 +9,15 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::entry::{EntryKind, Level, LogEntry};
-use crate::cloud::LogLine;
+use crate::cloud::{LeftOut, LogLine};
 use crate::domain::format::format_count;
 use crate::tui::text::{self, Needle};
 
 /// The size of the buffer, in bytes.
 pub(crate) const MAX_BYTES: usize = 32 * 1024 * 1024;
+
+/// The longest remark, in bytes.
+const MAX_REMARK: usize = 100;
 
 /// The maximum number of sources; further ones share the name of the last.
 const MAX_SOURCES: usize = 1_000;
@@ -27,7 +31,12 @@ const SOURCE_WIDTHS: (usize, usize) = (6, 16);
 #[derive(Debug, Clone)]
 pub(crate) struct LogBuffer {
     entries: VecDeque<LogEntry>,
-    dropped: u64,
+    /// The number of the first line.
+    first: i64,
+    /// The number of lines that were dropped because the buffer is full.
+    dropped: usize,
+    /// Whether older lines have been left out, so that no others can be put before the first line.
+    is_cut: bool,
     bytes: usize,
     max_bytes: usize,
     /// The names of the sources, sanitised, in the order in which they came.
@@ -42,11 +51,11 @@ pub(crate) struct LogBuffer {
     context: usize,
     search: Needle,
     /// The numbers of the shown lines; `None`: all.
-    shown: Option<VecDeque<u64>>,
+    shown: Option<VecDeque<i64>>,
     /// The numbers of the shown lines that match the search.
-    matches: VecDeque<u64>,
+    matches: VecDeque<i64>,
     /// The last lines that the filter hides and that are context if the next one matches.
-    before: VecDeque<u64>,
+    before: VecDeque<i64>,
     /// The number of next lines that are context of the last match.
     after: usize,
 }
@@ -60,7 +69,9 @@ impl LogBuffer {
     pub(crate) fn bounded(context: usize, max_bytes: usize) -> Self {
         Self {
             entries: VecDeque::new(),
+            first: 0,
             dropped: 0,
+            is_cut: false,
             bytes: 0,
             max_bytes,
             sources: Vec::new(),
@@ -82,13 +93,18 @@ impl LogBuffer {
     }
 
     /// Returns the number of lines that were dropped because the buffer is full.
-    pub(crate) fn dropped(&self) -> u64 {
+    pub(crate) fn dropped(&self) -> usize {
         self.dropped
     }
 
+    /// Returns the number of the first line.
+    pub(crate) fn first(&self) -> i64 {
+        self.first
+    }
+
     /// Returns the number of the next line.
-    pub(crate) fn end(&self) -> u64 {
-        self.dropped + self.entries.len() as u64
+    pub(crate) fn end(&self) -> i64 {
+        self.first.saturating_add_unsigned(self.entries.len() as u64)
     }
 
     #[cfg(test)]
@@ -100,12 +116,12 @@ impl LogBuffer {
     #[cfg(test)]
     pub(crate) fn capacity_in_bytes(&self) -> usize {
         let numbers = self.matches.capacity() + self.shown.as_ref().map_or(0, VecDeque::capacity);
-        self.entries.capacity() * size_of::<LogEntry>() + numbers * size_of::<u64>()
+        self.entries.capacity() * size_of::<LogEntry>() + numbers * size_of::<i64>()
     }
 
     /// Returns the line with a number.
-    pub(crate) fn get(&self, number: u64) -> Option<&LogEntry> {
-        self.entries.get(usize::try_from(number.checked_sub(self.dropped)?).ok()?)
+    pub(crate) fn get(&self, number: i64) -> Option<&LogEntry> {
+        self.entries.get(usize::try_from(number.checked_sub(self.first)?).ok()?)
     }
 
     /// Iterates over all lines, oldest first.
@@ -119,25 +135,67 @@ impl LogBuffer {
     /// Appends the lines of events; drops the oldest ones if the buffer is full.
     pub(crate) fn push(&mut self, events: Vec<LogLine>) {
         for event in events {
-            let source = self.source_index(event.source.raw(), || event.source.to_string());
-            let mut lines = event.text.measured_lines().peekable();
-            let mut kind = EntryKind::First;
-            let mut level = None;
-            while let Some((mut text, rest)) = lines.next() {
-                if rest > 0 {
-                    text = format!("{text} [{} more characters cut]", format_count(rest));
-                }
-                let mut entry = LogEntry::new(kind, event.at, source, &text);
-                if kind == EntryKind::First && lines.peek().is_none() {
-                    entry.fold_json(event.text.raw(), rest > 0);
-                }
-                // The lines of a stack trace have the level of the first one.
-                level = entry.level.or(level).or_else(|| Level::of_line(&text));
-                entry.level = level;
+            for entry in self.entries_of(&event) {
                 self.push_entry(entry);
-                kind = EntryKind::Next;
             }
         }
+    }
+
+    /// Puts older events before all others, as many of the newest ones as there is room for, and then a remark about what is left out there.
+    pub(crate) fn push_older(&mut self, mut events: Vec<LogLine>, left_out: Option<LeftOut>) {
+        if self.is_cut || self.dropped > 0 {
+            return;
+        }
+        let end = self.first;
+        let mut left_out = left_out.map(|left_out| left_out.to_string());
+        while let Some(event) = events.pop() {
+            let entries = self.entries_of(&event);
+            let needed: usize = entries.iter().map(LogEntry::memory).sum();
+            // A remark has room too.
+            if self.bytes + needed + LogEntry::OVERHEAD + MAX_REMARK > self.max_bytes {
+                left_out = Some("older lines left out, because there are too many".to_owned());
+                break;
+            }
+            for entry in entries.into_iter().rev() {
+                self.push_first(entry);
+            }
+        }
+        if let Some(left_out) = left_out {
+            self.is_cut = true;
+            let at = self.entries.front().map_or(DateTime::UNIX_EPOCH, |entry| entry.at);
+            self.push_first(LogEntry::new(EntryKind::Remark, at, 0, &format!("… {left_out}")));
+        }
+        self.admit_older(end);
+    }
+
+    fn push_first(&mut self, entry: LogEntry) {
+        self.bytes += entry.memory();
+        self.first -= 1;
+        self.entries.push_front(entry);
+    }
+
+    /// Returns the lines of an event.
+    fn entries_of(&mut self, event: &LogLine) -> Vec<LogEntry> {
+        let source = self.source_index(event.source.raw(), || event.source.to_string());
+        let mut entries = Vec::with_capacity(1);
+        let mut lines = event.text.measured_lines().peekable();
+        let mut kind = EntryKind::First;
+        let mut level = None;
+        while let Some((mut text, rest)) = lines.next() {
+            if rest > 0 {
+                text = format!("{text} [{} more characters cut]", format_count(rest));
+            }
+            let mut entry = LogEntry::new(kind, event.at, source, &text);
+            if kind == EntryKind::First && lines.peek().is_none() {
+                entry.fold_json(event.text.raw(), rest > 0);
+            }
+            // The lines of a stack trace have the level of the first one.
+            level = entry.level.or(level).or_else(|| Level::of_line(&text));
+            entry.level = level;
+            entries.push(entry);
+            kind = EntryKind::Next;
+        }
+        entries
     }
 
     /// Appends a remark about what the log leaves out.
@@ -154,7 +212,8 @@ impl LogBuffer {
         while self.bytes > self.max_bytes {
             let Some(entry) = self.entries.pop_front() else { break };
             self.bytes -= entry.memory();
-            let number = self.dropped;
+            let number = self.first;
+            self.first += 1;
             self.dropped += 1;
             for numbers in [&mut self.matches, &mut self.before].into_iter().chain(&mut self.shown) {
                 if numbers.front() == Some(&number) {
@@ -241,9 +300,9 @@ impl LogBuffer {
     pub(crate) fn set_search(&mut self, needle: &str) {
         let next = Needle::new(needle);
         if !self.search.is_empty() && next.implies(&self.search) {
-            let (entries, dropped) = (&self.entries, self.dropped);
+            let (entries, first) = (&self.entries, self.first);
             self.matches.retain(|number| {
-                let index = usize::try_from(number - dropped).unwrap_or(usize::MAX);
+                let index = usize::try_from(number - first).unwrap_or(usize::MAX);
                 entries.get(index).is_some_and(|entry| next.is_in(&entry.text))
             });
             self.search = next;
@@ -267,11 +326,11 @@ impl LogBuffer {
     }
 
     /// Returns the index among the matches of the first one at or after a line.
-    pub(crate) fn match_index(&self, number: u64) -> usize {
+    pub(crate) fn match_index(&self, number: i64) -> usize {
         self.matches.partition_point(|other| *other < number)
     }
 
-    pub(crate) fn match_at(&self, index: usize) -> Option<u64> {
+    pub(crate) fn match_at(&self, index: usize) -> Option<i64> {
         self.matches.get(index).copied()
     }
 
@@ -281,13 +340,49 @@ impl LogBuffer {
         self.matches.clear();
         self.before.clear();
         self.after = 0;
-        for number in self.dropped..self.end() {
+        for number in self.first..self.end() {
             self.admit(number);
         }
     }
 
+    /// Decides which lines before `end` are shown, which are new there, and which ones after it are their context, or have context among them.
+    fn admit_older(&mut self, end: i64) {
+        let known = (self.shown.take(), std::mem::take(&mut self.matches), std::mem::take(&mut self.before));
+        let known_after = std::mem::replace(&mut self.after, 0);
+        self.shown = known.0.is_some().then(VecDeque::new);
+        for number in self.first..end {
+            self.admit(number);
+        }
+        // From the first match on, or once as many lines as the context are hidden, all is as it was decided.
+        let (mut next, mut hidden) = (end, 0);
+        let mut is_settled = self.shown.is_none() || self.context == 0;
+        while !is_settled && next < self.end() {
+            self.admit(next);
+            let entry = self.get(next).filter(|entry| entry.kind != EntryKind::Remark);
+            let is_match =
+                entry.is_some_and(|entry| self.is_of_shown_source(entry) && self.is_filtered_for(entry));
+            hidden += usize::from(self.before.back() == Some(&next));
+            is_settled = is_match || hidden == self.context;
+            next += 1;
+            if is_settled && !is_match {
+                next = self.before.front().copied().unwrap_or(next);
+            }
+        }
+        for numbers in std::iter::once(&mut self.matches).chain(&mut self.shown) {
+            numbers.truncate(numbers.partition_point(|number| *number < next));
+        }
+        let later = |numbers: VecDeque<i64>| numbers.into_iter().skip_while(move |number| *number < next);
+        if let (Some(shown), Some(known)) = (&mut self.shown, known.0) {
+            shown.extend(later(known));
+        }
+        self.matches.extend(later(known.1));
+        if is_settled {
+            (self.before, self.after) = (known.2, known_after);
+        }
+    }
+
     /// Shows a line that follows on those that were decided, if it is to be shown, and the lines before that are its context.
-    fn admit(&mut self, number: u64) {
+    fn admit(&mut self, number: i64) {
         let Some(entry) = self.get(number) else { return };
         if self.shown.is_none() || entry.kind == EntryKind::Remark {
             return self.show(number);
@@ -312,7 +407,7 @@ impl LogBuffer {
         }
     }
 
-    fn show(&mut self, number: u64) {
+    fn show(&mut self, number: i64) {
         if let Some(shown) = &mut self.shown {
             // A remark can come between a line and its context.
             let at = shown.partition_point(|other| *other < number);
@@ -338,17 +433,17 @@ impl LogBuffer {
     }
 
     /// Returns the number of the line at a position; of the next line to come if there is none.
-    pub(crate) fn number_at(&self, position: usize) -> u64 {
+    pub(crate) fn number_at(&self, position: usize) -> i64 {
         match &self.shown {
-            None => (self.dropped + position as u64).min(self.end()),
+            None => self.first.saturating_add_unsigned(position as u64).min(self.end()),
             Some(shown) => shown.get(position).copied().unwrap_or_else(|| self.end()),
         }
     }
 
     /// Returns the position of the first shown line at or after a line.
-    pub(crate) fn position(&self, number: u64) -> usize {
+    pub(crate) fn position(&self, number: i64) -> usize {
         match &self.shown {
-            None => usize::try_from(number.saturating_sub(self.dropped))
+            None => usize::try_from(number.saturating_sub(self.first).max(0))
                 .unwrap_or(usize::MAX)
                 .min(self.shown_count()),
             Some(shown) => shown.partition_point(|other| *other < number),

@@ -143,7 +143,7 @@ struct Json {
 impl LogEntry {
     /// Returns the memory of an entry beside its texts, in bytes. The buffer can have half as many places more, an `Arc` counts in 16 bytes,
     /// an allocation takes up to 16, and the numbers of the visible lines and of the matches have 8 each in such a buffer.
-    const OVERHEAD: usize = size_of::<Self>() + size_of::<Self>() / 2 + 16 + 16 + 2 * 12;
+    pub(super) const OVERHEAD: usize = size_of::<Self>() + size_of::<Self>() / 2 + 16 + 16 + 2 * 12;
 
     pub(crate) fn new(kind: EntryKind, at: DateTime<Utc>, source: u16, text: &str) -> Self {
         let is_ascii = text.is_ascii();

@@ -17,7 +17,7 @@ type Place = (usize, usize);
 /// A line in the window.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct VisibleLine<'a> {
-    pub(crate) number: u64,
+    pub(crate) number: i64,
     pub(crate) entry: &'a LogEntry,
     /// The rows above the window.
     pub(crate) skipped: usize,
@@ -89,7 +89,7 @@ impl LogView {
     }
 
     /// Returns the number of the current line; `None` if there is none.
-    pub(crate) fn cursor(&self) -> Option<u64> {
+    pub(crate) fn cursor(&self) -> Option<i64> {
         let last = self.buffer.shown_count().checked_sub(1)?;
         let position = if self.follow { last } else { self.buffer.position(self.cursor).min(last) };
         Some(self.buffer.number_at(position))
@@ -227,7 +227,7 @@ impl LogView {
     }
 
     /// Goes to the first shown line at or after a number. If it is not in the window, a third of the window shows the lines before.
-    pub(crate) fn go_to(&mut self, number: u64, height: usize, width: usize) {
+    pub(crate) fn go_to(&mut self, number: i64, height: usize, width: usize) {
         let Some(last) = self.buffer.shown_count().checked_sub(1) else { return };
         let (cursor, top) = (self.buffer.position(number).min(last), self.top(height, width));
         let is_visible = self.with(cursor, top, height, width) == top;
@@ -301,7 +301,7 @@ impl LogView {
     }
 
     /// Scrolls the text so that the first match of a line is visible.
-    fn show_match(&mut self, number: u64, width: usize) {
+    fn show_match(&mut self, number: i64, width: usize) {
         let Some(entry) = self.buffer.get(number).filter(|_| !self.wrap) else { return };
         let shown = entry.shown(self.fold);
         let Some((start, end)) = text::matches(shown, self.buffer.search().as_str()).first().copied() else {

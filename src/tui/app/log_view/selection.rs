@@ -20,7 +20,7 @@ pub struct SavedLine {
 
 impl LogView {
     /// Returns the numbers of the first and last selected line; `None` if there is no selection.
-    pub(crate) fn selected(&self) -> Option<RangeInclusive<u64>> {
+    pub(crate) fn selected(&self) -> Option<RangeInclusive<i64>> {
         let (from, to) = (self.selected_from?, self.cursor()?);
         Some(from.min(to)..=from.max(to))
     }
@@ -38,7 +38,7 @@ impl LogView {
     /// Iterates over the selected lines that are shown; without a selection, over the current line.
     fn selected_lines(&self) -> impl Iterator<Item = &LogEntry> {
         let range = self.selected().or_else(|| self.cursor().map(|cursor| cursor..=cursor));
-        let (first, last) = range.map_or((1, 0), RangeInclusive::into_inner);
+        let (first, last) = range.map_or((i64::MAX, i64::MIN), RangeInclusive::into_inner);
         let position = self.buffer.position(first);
         let numbers = (position..self.buffer.shown_count()).map(|position| self.buffer.number_at(position));
         numbers.take_while(move |number| *number <= last).filter_map(|number| self.buffer.get(number))
@@ -75,12 +75,12 @@ impl LogView {
         self.event = self.cursor().and_then(|cursor| self.event_of(cursor, width));
     }
 
-    fn event_of(&self, number: u64, width: usize) -> Option<OpenEvent> {
+    fn event_of(&self, number: i64, width: usize) -> Option<OpenEvent> {
         let is_next =
-            |number: &u64| self.buffer.get(*number).is_some_and(|entry| entry.kind == EntryKind::Next);
+            |number: &i64| self.buffer.get(*number).is_some_and(|entry| entry.kind == EntryKind::Next);
         // The first line can have been dropped.
         let mut first = number;
-        while is_next(&first) && first > self.buffer.dropped() {
+        while is_next(&first) && first > self.buffer.first() {
             first -= 1;
         }
         let entry = self.buffer.get(first)?;

@@ -10,6 +10,8 @@ use super::buffer::MAX_BYTES;
 use super::*;
 use crate::tui::text;
 
+mod older;
+
 fn line(at: i64, source: &str, text: &str) -> LogLine {
     LogLine {
         id: String::new(),
@@ -45,7 +47,7 @@ fn only(view: &mut LogView, names: &[&str]) {
 }
 
 /// The numbers of the lines of a window of 10 rows.
-fn window(view: &LogView) -> Vec<u64> {
+fn window(view: &LogView) -> Vec<i64> {
     view.window(10, 80).take(10).map(|line| line.number).collect()
 }
 
@@ -59,7 +61,7 @@ fn million_lines_are_bounded() {
         view.push(lines.collect(), 10, 80);
         assert!(view.buffer.bytes() <= MAX_BYTES);
     }
-    let kept = view.buffer.entries().count() as u64;
+    let kept = view.buffer.entries().count();
     assert_eq!(view.buffer.dropped() + kept, 1_000_000);
     assert!(kept > 100_000, "{kept}");
     // What the program really holds: texts with the counts of their `Arc`s, the places of entries and numbers, at most twice as many as used.
@@ -226,6 +228,7 @@ fn failure_of_the_bootstrap_is_found_once() {
 #[derive(Debug, Clone)]
 enum Op {
     Push(Vec<(u8, String)>),
+    Older(Vec<(u8, String)>),
     Remark,
     Search(String),
     Filter(String, usize),
@@ -253,7 +256,8 @@ fn any_op() -> impl Strategy<Value = Op> {
     ];
     let needle = "[abé]{0,2}";
     prop_oneof![
-        6 => proptest::collection::vec((0u8..3, text), 1..8).prop_map(Op::Push),
+        6 => proptest::collection::vec((0u8..3, text.clone()), 1..8).prop_map(Op::Push),
+        3 => proptest::collection::vec((0u8..3, text), 1..8).prop_map(Op::Older),
         1 => Just(Op::Remark),
         2 => needle.prop_map(Op::Search),
         2 => (needle, 0usize..3).prop_map(|(needle, context)| Op::Filter(needle, context)),
@@ -280,30 +284,40 @@ fn is_of_source(view: &LogView, only: Option<&BTreeSet<u8>>, entry: &LogEntry) -
 }
 
 /// The number of lines of the chosen sources before a line.
-fn lines_before(view: &LogView, only: Option<&BTreeSet<u8>>, number: u64) -> usize {
-    let before = (view.buffer.dropped()..number).filter_map(|number| view.buffer.get(number));
+fn lines_before(view: &LogView, only: Option<&BTreeSet<u8>>, number: i64) -> usize {
+    let before = (view.buffer.first()..number).filter_map(|number| view.buffer.get(number));
     before.filter(|entry| is_of_source(view, only, entry)).count()
 }
 
 /// The numbers of the lines that are shown, by their definition.
-fn shown(view: &LogView, only: Option<&BTreeSet<u8>>, needle: &str, context: usize) -> Vec<u64> {
-    let entries: Vec<_> = (view.buffer.dropped()..).zip(view.buffer.entries()).collect();
+fn shown(view: &LogView, only: Option<&BTreeSet<u8>>, needle: &str, context: usize) -> Vec<i64> {
+    let entries: Vec<_> = (view.buffer.first()..).zip(view.buffer.entries()).collect();
     let of_source: Vec<_> = entries.iter().filter(|(_, entry)| is_of_source(view, only, entry)).collect();
     let is_match: Vec<bool> =
         of_source.iter().map(|(_, entry)| text::contains(&entry.text, needle)).collect();
     let is_shown =
         |at: usize| (at.saturating_sub(context)..=at + context).any(|near| is_match.get(near) == Some(&true));
     let remarks = entries.iter().filter(|(_, entry)| entry.kind == EntryKind::Remark);
-    let mut shown: Vec<u64> =
+    let mut shown: Vec<i64> =
         (0..of_source.len()).filter(|at| is_shown(*at)).map(|at| of_source[at].0).collect();
     shown.extend(remarks.map(|(number, _)| *number));
     shown.sort_unstable();
     shown
 }
 
+/// The texts of all lines.
+fn texts(view: &LogView) -> Vec<Arc<str>> {
+    view.buffer.entries().map(|entry| Arc::clone(&entry.text)).collect()
+}
+
+/// The number of lines before those that were known.
+fn texts_before(view: &LogView, known: &[Arc<str>]) -> usize {
+    view.buffer.entries().count() - known.len()
+}
+
 /// The number and the row of each row on an endless screen.
-fn rows(view: &LogView, shown: &[u64], width: usize) -> Vec<(u64, usize)> {
-    let rows = |number: u64| {
+fn rows(view: &LogView, shown: &[i64], width: usize) -> Vec<(i64, usize)> {
+    let rows = |number: i64| {
         let entry = view.buffer.get(number).unwrap();
         let columns = view.columns(entry, width);
         if view.wrap { text::chunks(entry.shown(view.fold), columns).len() } else { 1 }
@@ -328,6 +342,20 @@ proptest! {
                 Op::Push(lines) => {
                     let lines = lines.iter().map(|(source, text)| line(1, &source.to_string(), text));
                     view.push(lines.collect(), height, width);
+                }
+                Op::Older(lines) => {
+                    let place = |view: &LogView| {
+                        let first = view.window(height, width).next().map(|line| (line.number, line.skipped));
+                        (view.cursor(), view.selected(), view.window(height, width).count() > height, first)
+                    };
+                    let (known, texts) = (place(&view), texts(&view));
+                    let lines: Vec<_> =
+                        lines.iter().map(|(source, text)| line(1, &source.to_string(), text)).collect();
+                    view.push_older(lines, None, height, width);
+                    prop_assert_eq!(&texts[..], &self::texts(&view)[texts_before(&view, &texts)..]);
+                    let now = place(&view);
+                    prop_assert_eq!((known.0.or(now.0), known.1.or(now.1.clone())), (now.0, now.1));
+                    prop_assert!(!known.2 || known.3 == now.3, "{:?} became {:?}", known.3, now.3);
                 }
                 Op::Remark => view.buffer.remark("… lines left out"),
                 Op::Search(text) => {
@@ -365,16 +393,16 @@ proptest! {
             let numbers: Vec<_> = (0..view.buffer.shown_count()).map(|at| view.buffer.number_at(at)).collect();
             // The context of a match that was dropped can be shown still.
             let uncertain = if view.buffer.dropped() > 0 { context } else { 0 };
-            let certain = |numbers: &[u64]| {
-                let is_certain = |number: &&u64| lines_before(&view, chosen.as_ref(), **number) >= uncertain;
+            let certain = |numbers: &[i64]| {
+                let is_certain = |number: &&i64| lines_before(&view, chosen.as_ref(), **number) >= uncertain;
                 numbers.iter().filter(is_certain).copied().collect::<Vec<_>>()
             };
             prop_assert_eq!(certain(&numbers), certain(&shown), "{:?}", &op);
             let shown = numbers;
-            let is_match = |number: &u64| {
+            let is_match = |number: &i64| {
                 !needle.is_empty() && text::contains(&view.buffer.get(*number).unwrap().text, &needle)
             };
-            let matches: Vec<u64> = shown.iter().copied().filter(is_match).collect();
+            let matches: Vec<i64> = shown.iter().copied().filter(is_match).collect();
             let found: Vec<_> =
                 (0..view.buffer.match_count()).filter_map(|at| view.buffer.match_at(at)).collect();
             prop_assert_eq!(&found, &matches, "{:?}", &op);
