@@ -23,6 +23,10 @@ pub(crate) fn run(session: &Arc<Session>) -> Result<(), Failure> {
         Some(name) => Some(name.parse()?),
         None => None,
     };
+    if session.read_only_reason().is_some() {
+        options.read_only = true;
+        options.engine_enabled = false;
+    }
     options.waits = Some(session.waits.subscribe());
     let asking = session.clone();
     let session = session.clone();
@@ -36,6 +40,7 @@ pub(crate) fn run(session: &Arc<Session>) -> Result<(), Failure> {
     block_on(async move {
         tui::terminal::check()?;
         asking.ask_for_code().await?;
+        options.login = asking.login().await;
         tui::run(connect, options).await
     })
 }

@@ -36,6 +36,7 @@ pub(crate) mod rows;
 pub(crate) mod selection;
 pub(crate) mod status;
 pub(crate) mod update;
+pub(crate) mod writes;
 
 pub use message::{
     ConsoleRequest, Copied, Effect, ForwardRequest, HoldRequest, HoldTarget, Moment, Msg, Multiplexer,

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
-use super::app::message::{ConsoleRequest, Effect, Moment, Msg, Multiplexer};
+use super::app::message::{Effect, Moment, Msg, Multiplexer};
 use super::app::model::Model;
 use super::app::update::update;
 use super::events::{InputGate, read_events};
@@ -30,8 +30,10 @@ use crate::sessions::PortForwards;
 mod effects;
 mod hand_over;
 mod keys;
+mod login;
 mod save;
 
+use hand_over::Program;
 use keys::Keys;
 
 /// The shortest time between two frames: 60 frames per second.
@@ -160,7 +162,7 @@ struct Driver<S> {
     /// The user wants to suspend.
     suspending: bool,
     /// The program that is to get the terminal.
-    handing_over: Option<ConsoleRequest>,
+    handing_over: Option<Program>,
     /// What has come while a program had the terminal.
     held: Vec<Incoming>,
     quit: bool,
@@ -246,8 +248,8 @@ impl<S: Surface> Driver<S> {
             {
                 return Ok(Some(ending));
             }
-            if let Some(request) = self.handing_over.take()
-                && let Some(ending) = self.hand_over(request, signals).await?
+            if let Some(program) = self.handing_over.take()
+                && let Some(ending) = self.hand_over(program, signals).await?
             {
                 return Ok(Some(ending));
             }

@@ -48,6 +48,7 @@ pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
     match action {
         Action::Quit => return vec![Effect::Quit],
         Action::Refresh => return refresh(model),
+        Action::LogIn => return model.options.login.clone().map(Effect::LogIn).into_iter().collect(),
         Action::Theme => return next_theme(model),
         Action::Mouse => return toggle_mouse(model),
         Action::Notify => toggle_notifications(model),
@@ -242,6 +243,7 @@ fn refresh(model: &mut Model) -> Vec<Effect> {
         Connection::Connecting => Vec::new(),
         Connection::Up => {
             model.notify(Severity::Info, "refreshing");
+            model.check_writes_again();
             vec![Effect::Refresh]
         }
     }

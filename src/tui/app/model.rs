@@ -20,6 +20,7 @@ use super::presenter::Presenter;
 use super::regions::{Content, Pane, Regions};
 use super::rows::{EnvironmentRow, PoolPane};
 use super::selection::Selection;
+use super::writes::{CANNOT_CHANGE, Writes};
 use crate::domain::health::Level;
 use crate::domain::{CloudError, EnvironmentId, Policy, RecordId};
 use crate::engine::{NextStep, Refusal};
@@ -123,6 +124,7 @@ pub struct Model {
     pub(crate) now: Moment,
     pub(crate) connection: Connection,
     pub(crate) account: AccountNumber,
+    pub(crate) writes: Writes,
     pub(crate) fleet_view: Option<FleetView>,
     /// Why the last observation failed as a whole; cleared by the next one that succeeds.
     pub(crate) last_error: Option<Failure>,
@@ -185,6 +187,7 @@ impl Model {
             now,
             connection: Connection::Connecting,
             account: AccountNumber::Pending,
+            writes: Writes::default(),
             fleet_view: None,
             last_error: None,
             environments: EnvironmentsPane::default(),
@@ -260,13 +263,20 @@ impl Model {
         self.fleet_view.as_ref().and_then(|view| view.aws_now(self.now.clock)).unwrap_or(self.now.wall)
     }
 
-    /// Returns the most severe problem with its level, unless it is only informational.
+    /// Returns the most severe problem with its level, unless it is only informational, else that nothing can be changed.
     pub(crate) fn notice(&self) -> Option<(Level, String)> {
         if let Some(failure) = &self.last_error {
-            return Some((Level::Error, failure.sentence()));
+            let text = match self.login_hint() {
+                // Before the reason, which may be longer than the line.
+                Some(hint) => format!("press {hint}; {}", failure.message),
+                None => failure.sentence(),
+            };
+            return Some((Level::Error, text));
         }
-        let verdict = self.pool.status.verdicts.iter().find(|verdict| verdict.level > Level::Info)?;
-        Some((verdict.level, verdict.message.clone()))
+        if let Some(verdict) = self.pool.status.verdicts.iter().find(|verdict| verdict.level > Level::Info) {
+            return Some((verdict.level, verdict.message.clone()));
+        }
+        self.writes.refused.then(|| (Level::Info, CANNOT_CHANGE.to_owned()))
     }
 
     /// Whether every listing of databases succeeded once.
@@ -326,6 +336,7 @@ impl Model {
         // What went wrong may name addresses and accounts, and is not for the audience.
         let presents = matches!(self.screen, Screen::Present(_));
         let has_notice = self.last_error.is_some()
+            || self.writes.refused
             || self.pool.status.verdicts.iter().any(|verdict| verdict.level > Level::Info);
         self.regions.update(Content {
             size: self.size,

@@ -5,9 +5,10 @@ use std::io;
 use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 
+use super::hand_over::Program;
 use super::keys::{is_paste, typed_char};
 use super::{Driver, Incoming};
-use crate::cloud::LogQuery;
+use crate::cloud::{LogQuery, PermissionSamples};
 use crate::domain::history::{MAX_EVENTS, Reading};
 use crate::engine;
 use crate::failure::Failure;
@@ -42,7 +43,8 @@ impl<S: Surface> Driver<S> {
             Effect::CaptureMouse(captured) => self.surface.capture_mouse(captured)?,
             Effect::Notify { title, text } => self.notify(&title, &text)?,
             Effect::Suspend => self.suspending = true,
-            Effect::HandOver(request) => self.handing_over = Some(request),
+            Effect::HandOver(request) => self.handing_over = Some(Program::Console(request)),
+            Effect::LogIn(login) => self.handing_over = Some(Program::Login(login)),
             Effect::Connect => {
                 let (connecting, sender) = ((self.connect)(), self.sender.clone());
                 self.tasks.spawn(async move {
@@ -54,9 +56,15 @@ impl<S: Surface> Driver<S> {
                 });
             }
             Effect::ReadAccount => self.read_account(),
+            Effect::CheckWrites => self.check_writes(),
             Effect::Refresh => {
                 if let Some((_, handle)) = &self.engine {
                     handle.refresh();
+                }
+            }
+            Effect::SetBackground(background) => {
+                if let Some((_, handle)) = &self.engine {
+                    handle.set_background(background);
                 }
             }
             Effect::ReadHistory(since) => self.read_history(since),
@@ -103,6 +111,17 @@ impl<S: Surface> Driver<S> {
         self.tasks.spawn(async move {
             let number = account::number(&account, &clock).await;
             let _ = sender.send(Incoming::Msg(Msg::Account(number))).await;
+        });
+    }
+
+    /// Asks whether the credentials can change anything, on the resources of the latest observation.
+    fn check_writes(&mut self) {
+        let (Some(account), Some(view)) = (self.account.clone(), &self.model.fleet_view) else { return };
+        let (fleet, samples) = (view.world.fleet.clone(), PermissionSamples::of(&view.world));
+        let sender = self.sender.clone();
+        self.tasks.spawn(async move {
+            let answer = account.write_permission(&fleet, &samples).await;
+            let _ = sender.send(Incoming::Msg(Msg::WritesChecked(answer))).await;
         });
     }
 

@@ -1,4 +1,4 @@
-//! Gives the terminal to a program of an environment, and takes it back.
+//! Gives the terminal to a program, and takes it back.
 
 use std::io::{self, Write as _};
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::{Driver, Incoming};
+use crate::cloud::Login;
 use crate::domain::Outcome;
 use crate::failure::Failure;
 use crate::sessions::{Ended, ForegroundSession, SessionTarget};
@@ -17,8 +18,16 @@ use crate::tui::terminal::{self, Surface};
 /// see the plugin's words.
 const EARLY: Duration = Duration::from_secs(3);
 
+/// What gets the terminal.
+pub(super) enum Program {
+    /// A program of an environment.
+    Console(ConsoleRequest),
+    /// The AWS CLI.
+    Login(Login),
+}
+
 /// Why the dashboard gets the terminal back.
-enum Return {
+pub(super) enum Return {
     /// With what went wrong, if anything.
     Closed(Result<Option<String>, Failure>),
     /// A signal ends the process.
@@ -31,14 +40,16 @@ impl<S: Surface> Driver<S> {
     /// Gives the terminal to a program until it ends. Returns the signal that ends the process instead.
     pub(super) async fn hand_over(
         &mut self,
-        request: ConsoleRequest,
+        program: Program,
         signals: &mut Signals,
     ) -> io::Result<Option<Ending>> {
         self.input.pause().await;
         self.surface.leave();
         signals.hand_over(true);
-        let returned = match self.model.options.simulated_console.clone() {
-            Some(console) => {
+        let console = self.model.options.simulated_console.clone();
+        let returned = match (&program, console) {
+            (Program::Login(login), _) => self.run_login(login, signals).await,
+            (Program::Console(request), Some(console)) => {
                 let running = (console.0)(request.clone());
                 self.wait_for(
                     async {
@@ -51,7 +62,7 @@ impl<S: Surface> Driver<S> {
                 )
                 .await
             }
-            None => self.run_session(&request, signals).await,
+            (Program::Console(request), None) => self.run_session(request, signals).await,
         };
         let result = match returned {
             Return::Closed(result) => result,
@@ -61,7 +72,10 @@ impl<S: Surface> Driver<S> {
         signals.hand_over(false);
         self.input.resume();
         self.resume()?;
-        self.update(Msg::ConsoleClosed(request, result))?;
+        self.update(match program {
+            Program::Console(request) => Msg::ConsoleClosed(request, result),
+            Program::Login(_) => Msg::LoggedIn(result.map(drop)),
+        })?;
         for incoming in std::mem::take(&mut self.held) {
             self.receive(incoming)?;
         }
@@ -151,7 +165,11 @@ impl<S: Surface> Driver<S> {
     }
 
     /// Waits for a program that has the terminal, and keeps the model up to date meanwhile.
-    async fn wait_for(&mut self, program: impl Future<Output = Return>, signals: &mut Signals) -> Return {
+    pub(super) async fn wait_for(
+        &mut self,
+        program: impl Future<Output = Return>,
+        signals: &mut Signals,
+    ) -> Return {
         let mut program = std::pin::pin!(program);
         loop {
             tokio::select! {
@@ -201,12 +219,12 @@ fn problem(ended: &Ended) -> Option<String> {
 }
 
 /// Writes a line to the terminal. One that is gone cannot show it.
-fn say(line: &str) {
+pub(super) fn say(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// Waits for Enter.
-async fn read_line() {
+pub(super) async fn read_line() {
     let read = tokio::task::spawn_blocking(|| io::stdin().read_line(&mut String::new()));
     let _ = read.await;
 }
