@@ -11,6 +11,8 @@ mod consoles;
 mod end;
 mod input;
 mod kinds;
+mod lifecycle;
+mod login;
 mod notifications;
 mod suspend;
 

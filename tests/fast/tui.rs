@@ -1,6 +1,7 @@
 //! The dashboard: its update function, its screens and its loop.
 
 mod driver;
+mod gallery;
 mod hold;
 mod logs;
 mod main_screen;
@@ -10,3 +11,4 @@ mod presenter;
 mod random;
 mod screens;
 mod update;
+mod writes;

@@ -376,7 +376,7 @@ pub(super) fn scroll(model: &mut Model, by: isize) {
         return view.keep_in_view(model.regions.activity_page_rows());
     }
     let (height, width) = model.regions.page_size();
-    let max = pages::lines(model, width).len().saturating_sub(height);
+    let max = pages::length(model, width).saturating_sub(height);
     model.scroll = model.scroll.saturating_add_signed(by).min(max);
 }
 

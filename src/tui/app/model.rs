@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use ratatui::layout::Size;
+use strum::VariantNames as _;
 
 use super::activity::ActivityPane;
 use super::activity_view::ActivityView;
@@ -17,7 +18,7 @@ use super::log_view::LogView;
 use super::message::Moment;
 use super::notifications::Notifications;
 use super::presenter::Presenter;
-use super::regions::{Content, Pane, Regions};
+use super::regions::{Content, MIN_SIZE, Pane, Regions};
 use super::rows::{EnvironmentRow, PoolPane};
 use super::selection::Selection;
 use super::writes::{CANNOT_CHANGE, Writes};
@@ -57,7 +58,7 @@ pub(crate) enum AccountNumber {
 }
 
 /// What fills the terminal.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, strum::IntoStaticStr, strum::VariantNames)]
 pub enum Screen {
     /// Environments, pool and activity.
     Main,
@@ -220,6 +221,18 @@ impl Model {
         model
     }
 
+    /// Returns the kind of the screen, and of the dialog over it.
+    #[must_use]
+    pub fn kinds(&self) -> (&'static str, Option<&'static str>) {
+        ((&self.screen).into(), self.dialog.as_ref().map(Into::into))
+    }
+
+    /// Returns all kinds of screens and of dialogs.
+    #[must_use]
+    pub fn all_kinds() -> (&'static [&'static str], &'static [&'static str]) {
+        (Screen::VARIANTS, Dialog::VARIANTS)
+    }
+
     /// Returns the environment that actions apply to: that of the open screen, else the selected one.
     #[must_use]
     pub fn current(&self) -> Option<&EnvironmentRow> {
@@ -361,6 +374,11 @@ impl Model {
             let (height, width) = regions.page_size();
             view.keep_in_view(height, width);
         }
+    }
+
+    /// Whether nothing but a sentence about its size has room on the screen.
+    pub(crate) fn is_too_small(&self) -> bool {
+        self.size.width < MIN_SIZE.width || self.size.height < MIN_SIZE.height
     }
 
     pub(crate) fn resize(&mut self, size: Size) {
