@@ -28,6 +28,7 @@ pub(crate) mod notifications;
 pub(crate) mod open_pages;
 pub(crate) mod opening;
 pub(crate) mod pages;
+pub(crate) mod permission;
 pub(crate) mod presenter;
 pub(crate) mod presenter_actions;
 pub(crate) mod redraw;

@@ -31,10 +31,11 @@ mod effects;
 mod hand_over;
 mod keys;
 mod login;
+mod program;
 mod save;
 
-use hand_over::Program;
 use keys::Keys;
+use program::Program;
 
 /// The shortest time between two frames: 60 frames per second.
 const FRAME_INTERVAL: Duration = Duration::from_millis(16);

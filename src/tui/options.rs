@@ -67,6 +67,8 @@ pub struct TuiOptions {
     /// The AWS Region; empty until it is known.
     pub region: String,
     pub(crate) fleet: Option<FleetName>,
+    /// Whether the user marked the fleet as production.
+    pub production: bool,
     /// Disables every action that changes something.
     pub read_only: bool,
     /// Whether this process's engine takes background steps.
@@ -111,6 +113,7 @@ impl TuiOptions {
             clock,
             region: String::new(),
             fleet: None,
+            production: false,
             read_only: false,
             engine_enabled: true,
             demo: None,

@@ -138,11 +138,12 @@ async fn readme_picture_is_current(#[case] name: &str) {
     let mut demo = Demo::new().await;
     match name {
         "details" => {
+            drop(send(&mut demo.model, Msg::Resize(SIZE.width, 44)));
             demo.select("checkout");
             press(&mut demo.model, &["enter"]);
         }
         "pool" => {
-            drop(send(&mut demo.model, Msg::Resize(SIZE.width, 58)));
+            drop(send(&mut demo.model, Msg::Resize(SIZE.width, 54)));
             demo.read_history().await;
             press(&mut demo.model, &["P"]);
         }
@@ -154,6 +155,7 @@ async fn readme_picture_is_current(#[case] name: &str) {
             press(&mut demo.model, &["enter"]);
         }
         "presenter" => {
+            drop(send(&mut demo.model, Msg::Resize(100, 26)));
             demo.select("checkout");
             press(&mut demo.model, &["F"]);
         }

@@ -17,11 +17,11 @@ use super::history::History;
 use super::log_view::LogView;
 use super::message::Moment;
 use super::notifications::Notifications;
+use super::permission::{CANNOT_CHANGE, Writes};
 use super::presenter::Presenter;
 use super::regions::{Content, MIN_SIZE, Pane, Regions};
 use super::rows::{EnvironmentRow, PoolPane};
 use super::selection::Selection;
-use super::writes::{CANNOT_CHANGE, Writes};
 use crate::domain::health::Level;
 use crate::domain::{CloudError, EnvironmentId, Policy, RecordId};
 use crate::engine::{NextStep, Refusal};
@@ -179,7 +179,12 @@ impl Model {
     #[must_use]
     pub fn new(options: TuiOptions, size: Size, now: Moment) -> Self {
         let (mouse, notifies) = (options.mouse, options.notify != NotifyBy::Off);
-        let styles = Styles { theme: options.theme.clone(), glyphs: options.glyphs, zone: options.zone };
+        let styles = Styles {
+            theme: options.theme.clone(),
+            glyphs: options.glyphs,
+            zone: options.zone,
+            production: options.production,
+        };
         let mut model = Self {
             options,
             styles,

@@ -18,6 +18,7 @@ pub(crate) struct Header {
     pub(crate) account: AccountNumber,
     pub(crate) demo: Option<String>,
     pub(crate) read_only: bool,
+    pub(crate) production: bool,
     pub(crate) engine: Option<EngineStatus>,
     /// The number of environments, with `+` while not all are listed.
     pub(crate) environments: Option<String>,
@@ -99,6 +100,7 @@ impl Model {
             account: self.account.clone(),
             demo: options.demo.as_ref().map(|demo| demo.about.clone()),
             read_only: self.read_only_reason().is_some(),
+            production: options.production,
             engine: (self.connection == Connection::Up).then(|| self.engine_status()),
             environments: records_complete.map(|complete| {
                 format!("{}{}", self.environments.all().len(), if complete { "" } else { "+" })

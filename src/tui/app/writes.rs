@@ -2,21 +2,8 @@
 
 use super::message::Effect;
 use super::model::{Connection, Model, Severity};
+use super::permission::{CANNOT_CHANGE, Writes};
 use crate::cloud::Answer;
-
-/// Why keys are disabled for credentials that can only read.
-pub(crate) const CANNOT_CHANGE: &str = "read-only: your credentials cannot change things";
-
-/// What is known of the permission to change something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Writes {
-    /// AWS refuses the credentials both launches and changes.
-    pub(crate) refused: bool,
-    /// Whether AWS has granted them.
-    granted: bool,
-    /// Whether AWS is to be asked once the fleet is observed.
-    pub(super) due: bool,
-}
 
 impl Model {
     /// Returns why nothing can be changed.
@@ -31,7 +18,8 @@ impl Model {
     /// Returns the question to AWS, if it is due. Policies allow by the tags of environments, so the answer needs an observation.
     pub(super) fn write_check(&mut self) -> Option<Effect> {
         let observed = self.fleet_view.as_ref().is_some_and(|view| view.world.records.complete);
-        let due = self.writes.due && observed && self.connection == Connection::Up;
+        let due =
+            self.writes.due && observed && self.last_error.is_none() && self.connection == Connection::Up;
         if !due || self.options.read_only {
             return None;
         }

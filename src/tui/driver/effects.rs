@@ -5,8 +5,8 @@ use std::io;
 use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 
-use super::hand_over::Program;
 use super::keys::{is_paste, typed_char};
+use super::program::Program;
 use super::{Driver, Incoming};
 use crate::cloud::{LogQuery, PermissionSamples};
 use crate::domain::history::{MAX_EVENTS, Reading};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::program::Program;
 use super::{Driver, Incoming};
-use crate::cloud::Login;
 use crate::domain::Outcome;
 use crate::failure::Failure;
 use crate::sessions::{Ended, ForegroundSession, SessionTarget};
@@ -17,14 +17,6 @@ use crate::tui::terminal::{self, Surface};
 /// A session that ends so soon has hardly been used. The plugin's exit code is 0 for many failures, so only the user can tell, who has to
 /// see the plugin's words.
 const EARLY: Duration = Duration::from_secs(3);
-
-/// What gets the terminal.
-pub(super) enum Program {
-    /// A program of an environment.
-    Console(ConsoleRequest),
-    /// The AWS CLI.
-    Login(Login),
-}
 
 /// Why the dashboard gets the terminal back.
 pub(super) enum Return {

@@ -127,6 +127,9 @@ fn left_parts(styles: &Styles, header: &Header, account: &str) -> Vec<Part> {
     if header.read_only {
         parts.push(Part::new(96, vec![styles.span("badge.read-only", "READ-ONLY")]));
     }
+    if header.production {
+        parts.push(Part::new(97, vec![styles.production()]));
+    }
     if let Some(engine) = header.engine {
         parts.push(Part::new(30, engine_spans(styles, engine)));
     }

@@ -106,7 +106,7 @@ fn login_is_offered_where_the_connection_fails() {
     let mut model = blank(with_login(), 60, 15);
     send(&mut model, Msg::ConnectFailed(expired()));
     let shown = screen(&model);
-    assert!(shown.contains("press I to log in (aws sso login), r to retry, q to quit"), "{shown}");
+    assert!(shown.contains("press I to log in (aws sso login), r to retry"), "{shown}");
     assert!(shown.lines().last().unwrap().contains("I log in"), "{shown}");
     let effects = press(&mut model, &["I"]);
     let [Effect::LogIn(login)] = effects.as_slice() else { panic!("{effects:?}") };

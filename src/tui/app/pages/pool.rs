@@ -15,7 +15,7 @@ use crate::domain::health::Level;
 use crate::domain::history::{Buckets, FreeHistory, Hits};
 use crate::domain::replacement::DatabaseUsers;
 use crate::domain::text::sanitize;
-use crate::domain::{Database, DatabaseState, Number, Pool};
+use crate::domain::{Database, DatabaseState, Pool};
 use crate::tui::app::history::PoolPast;
 use crate::tui::app::model::Model;
 use crate::tui::app::rows::{PoolRow, short_name, with_hydration};
