@@ -1,6 +1,7 @@
 //! A recording of the demo, from a launch to the end of the environment, as an asciicast.
 //! <https://docs.asciinema.org/manual/asciicast/v2/>
 
+use std::fmt::Write as _;
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -30,9 +31,15 @@ const SPEED: f64 = 30.0;
 /// The largest file that a page may link to, in bytes.
 const MAX_BYTES: usize = 300_000;
 
-/// The frames with their times.
+struct Frame {
+    at: Instant,
+    cells: Buffer,
+    cursor: Option<Position>,
+}
+
+/// The frames so far.
 #[derive(Clone)]
-struct Recorder(Arc<Mutex<Vec<(Instant, Buffer, Option<Position>)>>>);
+struct Recorder(Arc<Mutex<Vec<Frame>>>);
 
 impl Surface for Recorder {
     fn size(&self) -> io::Result<Size> {
@@ -40,7 +47,7 @@ impl Surface for Recorder {
     }
 
     fn show(&mut self, drawn: Buffer, cursor: Option<Position>) -> io::Result<bool> {
-        self.0.lock().unwrap().push((Instant::now(), drawn, cursor));
+        self.0.lock().unwrap().push(Frame { at: Instant::now(), cells: drawn, cursor });
         Ok(true)
     }
 
@@ -74,7 +81,7 @@ impl User {
     /// Waits until a line has both texts.
     async fn wait_for(&self, name: &str, state: &str) {
         for _ in 0..600 {
-            let screen = self.screen.0.lock().unwrap().last().map(|(_, frame, _)| text_of(frame));
+            let screen = self.screen.0.lock().unwrap().last().map(|frame| text_of(&frame.cells));
             if screen.is_some_and(|text| text.lines().any(|line| line.contains(name) && line.contains(state)))
             {
                 return;
@@ -106,7 +113,7 @@ async fn play(user: &User) {
     sleep(Duration::from_secs(4)).await;
 }
 
-async fn record() -> Vec<(Duration, Buffer, Option<Position>)> {
+async fn record() -> Vec<Frame> {
     let clock = Clock::virtual_from(now(), SPEED);
     let sim = SimCloud::new(Scenario::demo().unwrap(), 1, clock.clone());
     let (events, schedule) = (sim.clone(), engine(&sim, &clock, "schedule"));
@@ -121,18 +128,16 @@ async fn record() -> Vec<(Duration, Buffer, Option<Position>)> {
     let (keys, mut pressed) = mpsc::unbounded_channel();
     let events = futures::stream::poll_fn(move |context| pressed.poll_recv(context));
     let user = User { keys, screen: Recorder(Arc::default()) };
-    let begun = Instant::now();
     let mut options = options(clock, "ansi");
     options.zone = chrono_tz::UTC.into();
     let running = tokio::spawn(run_on(user.screen.clone(), events, connect, options));
     play(&user).await;
     running.abort();
-    let frames = std::mem::take(&mut *user.screen.0.lock().unwrap());
-    frames.into_iter().map(|(at, frame, cursor)| (at - begun, frame, cursor)).collect()
+    std::mem::take(&mut *user.screen.0.lock().unwrap())
 }
 
 /// Returns what a terminal is sent for the frames.
-fn asciicast(frames: Vec<(Duration, Buffer, Option<Position>)>) -> String {
+fn asciicast(frames: &[Frame]) -> String {
     // Else the variable `NO_COLOR` would decide.
     force_color_output(true);
     let header = serde_json::json!({
@@ -144,33 +149,35 @@ fn asciicast(frames: Vec<(Duration, Buffer, Option<Position>)>) -> String {
         "env": { "TERM": "xterm-256color" },
     });
     let mut text = format!("{header}\n");
-    let mut last = Buffer::empty(frames[0].1.area);
-    for (at, frame, cursor) in frames {
+    let begun = frames[0].at;
+    let mut last = &Buffer::empty(frames[0].cells.area);
+    for Frame { at, cells, cursor } in frames {
         let mut bytes = Vec::new();
         let mut backend = CrosstermBackend::new(&mut bytes);
         backend.hide_cursor().unwrap();
-        backend.draw(last.diff(&frame).into_iter()).unwrap();
+        backend.draw(last.diff(cells).into_iter()).unwrap();
         if let Some(at) = cursor {
-            backend.set_cursor_position(at).unwrap();
+            backend.set_cursor_position(*at).unwrap();
             backend.show_cursor().unwrap();
         }
+        let seconds = (at.duration_since(begun).as_secs_f64() * 1_000.0).round() / 1_000.0;
         let bytes = String::from_utf8(bytes).unwrap();
-        text.push_str(&format!("{}\n", serde_json::json!([at.as_millis() as f64 / 1_000.0, "o", bytes])));
-        last = frame;
+        writeln!(text, "{}", serde_json::json!([seconds, "o", bytes])).unwrap();
+        last = cells;
     }
     text
 }
 
 #[tokio::test(start_paused = true)]
 async fn readme_recording_is_current() {
-    let recording = asciicast(record().await);
+    let recording = asciicast(&record().await);
     assert!(recording.len() < MAX_BYTES, "{} bytes", recording.len());
     assert_current("demo.cast", &recording);
 }
 
 #[tokio::test(start_paused = true)]
 async fn recording_shows_the_whole_life() {
-    let frames: Vec<_> = record().await.into_iter().map(|(_, frame, _)| text_of(&frame)).collect();
+    let frames: Vec<_> = record().await.iter().map(|frame| text_of(&frame.cells)).collect();
     let mut rest = frames.iter();
     for part in
         ["Launch an environment", "is launching on", "◐ images", "following", "Terminate", "terminating"]
