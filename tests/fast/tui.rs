@@ -10,5 +10,6 @@ mod pages;
 mod presenter;
 mod random;
 mod screens;
+mod soak;
 mod update;
 mod writes;
