@@ -1,6 +1,7 @@
 //! The memory of a dashboard that is open for a day with the log of an environment.
 
 use std::io;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hatchery::clock::Clock;
@@ -16,15 +17,17 @@ use tokio::sync::mpsc;
 
 use crate::support::sample_fleet;
 
-/// Draws into the void.
-struct Nowhere;
+/// Keeps the last frame only.
+#[derive(Clone, Default)]
+struct LastFrame(Arc<Mutex<Buffer>>);
 
-impl Surface for Nowhere {
+impl Surface for LastFrame {
     fn size(&self) -> io::Result<Size> {
         Ok(Size::new(80, 24))
     }
 
-    fn show(&mut self, _: Buffer, _: Option<Position>) -> io::Result<bool> {
+    fn show(&mut self, drawn: Buffer, _: Option<Position>) -> io::Result<bool> {
+        *self.0.lock().unwrap() = drawn;
         Ok(true)
     }
 
@@ -67,9 +70,13 @@ async fn memory_is_flat_over_a_day() {
     let connect = move || std::future::ready(Ok(connected.clone()));
     let (keys, mut pressed) = mpsc::unbounded_channel();
     let pressed = futures::stream::poll_fn(move |context| pressed.poll_recv(context));
-    let running = tokio::spawn(run_on(Nowhere, pressed, connect, sample_fleet::options()));
+    let surface = LastFrame::default();
+    let running = tokio::spawn(run_on(surface.clone(), pressed, connect, sample_fleet::options()));
     tokio::time::sleep(Duration::from_mins(1)).await;
     keys.send(Ok(Event::Key(KeyEvent::from(KeyCode::Char('L'))))).unwrap();
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    let shown = sample_fleet::text_of(&surface.0.lock().unwrap());
+    assert!(shown.contains("Logs checkout-fix") && shown.contains("following"), "{shown}");
     let mut measured = Vec::new();
     for hour in 1..=24 {
         tokio::time::sleep(Duration::from_hours(1)).await;
