@@ -116,3 +116,16 @@ fn ten_seconds_later(bencher: Bencher<'_, '_>, environments: u32) {
         sample_fleet::draw(&model)
     });
 }
+
+/// A key on the page of the pool, with one database per ten environments, to its frame.
+#[divan::bench(args = ENVIRONMENTS)]
+fn pool_page_key_to_frame(bencher: Bencher<'_, '_>, environments: u32) {
+    let mut model = model(environments);
+    press(&mut model, &["P"]);
+    let mut round = 0;
+    bencher.bench_local(|| {
+        round += 1;
+        press(&mut model, &[if round % 20 < 10 { "ctrl-d" } else { "ctrl-u" }]);
+        sample_fleet::draw(&model)
+    });
+}

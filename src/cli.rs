@@ -357,9 +357,16 @@ fn block_on(
 }
 
 async fn run_headless(command: Headless, session: &Session) -> Result<ExitCode, Failure> {
-    if session.options.read_only && command.is_write() {
-        let message = "this command changes the fleet, and --read-only is set";
-        return Err(Failure::new(Kind::ReadOnly, message, "run it without --read-only"));
+    if command.is_write()
+        && let Some(reason) = session.read_only_reason()
+    {
+        let message = format!("this command changes the fleet, and {reason}");
+        let hint = if session.options.read_only {
+            "run it without --read-only"
+        } else {
+            "use another profile, or change config.toml"
+        };
+        return Err(Failure::new(Kind::ReadOnly, message, hint));
     }
     let chosen = command.needs_fleet(&session.options).then(|| session.for_one_fleet()).transpose()?;
     let session = chosen.as_ref().unwrap_or(session);

@@ -20,6 +20,7 @@ use crate::domain::{
 mod account;
 #[cfg(feature = "aws")]
 pub mod aws;
+mod login;
 mod proofs;
 mod seen_lines;
 mod sessions;
@@ -30,6 +31,7 @@ pub use account::{
     Account, Answer, DatabaseSubnetGroup, DynAccount, Holdings, Identity, Inventory, ListingCost, Permission,
     PermissionSamples, Quota, ScheduledEngine, SourceDatabase,
 };
+pub use login::{Login, LoginKind};
 pub use proofs::{
     DatabaseProgress, ListedSnapshot, NewProofTemplate, ProofResource, Proofs, SnapshotListing,
 };

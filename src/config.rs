@@ -37,6 +37,8 @@ pub(crate) struct Config {
     pub(crate) notify: Option<NotifyBy>,
     /// The fleets that the dashboard shows together, each with what it takes to reach it.
     pub(crate) fleets: Vec<FleetEntry>,
+    /// What holds for an AWS profile, by its name.
+    pub(crate) profiles: BTreeMap<String, ProfileConfig>,
     /// Keys by action id, such as `launch = "n"` or `quit = ["q", "ctrl-q"]`.
     pub(crate) keys: BTreeMap<String, Keys>,
 }
@@ -95,6 +97,14 @@ fn problem_of(fleets: &[FleetEntry]) -> Option<String> {
 /// The longest name of a fleet in the configuration, in characters.
 const MAX_LABEL: usize = 32;
 
+/// What holds while an AWS profile is used.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(crate) struct ProfileConfig {
+    /// Whether nothing can be changed, as with `--read-only`.
+    pub(crate) read_only: bool,
+}
+
 /// The keys of one action: a string or a list.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
@@ -151,6 +161,23 @@ impl Config {
         }
     }
 
+    /// Returns the name of the AWS profile in use, as the AWS CLI chooses it after the option.
+    pub(crate) fn profile_name(
+        &self,
+        option: Option<&str>,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> String {
+        let named = option.map(str::to_owned).or_else(|| self.profile.clone());
+        let mut set = ["AWS_DEFAULT_PROFILE", "AWS_PROFILE"].into_iter().filter_map(variable);
+        let named = named.or_else(|| set.find(|name| !name.is_empty()));
+        named.unwrap_or_else(|| "default".to_owned())
+    }
+
+    /// Whether the user made the profile read-only.
+    pub(crate) fn is_read_only(&self, profile: &str) -> bool {
+        self.profiles.get(profile).is_some_and(|profile| profile.read_only)
+    }
+
     /// Reads `file`, else the default file if it exists.
     ///
     /// # Errors
@@ -199,6 +226,23 @@ mod tests {
         assert_eq!(config.theme.as_deref(), Some("dark"));
         assert_eq!(config.refresh, Some(Duration::from_mins(1)));
         assert_eq!(config.keys["quit"].all(), ["q", "ctrl-q"]);
+    }
+
+    #[rstest]
+    #[case::option(Some("prod"), &[("AWS_PROFILE", "dev")], true)]
+    #[case::other_option(Some("dev"), &[("AWS_PROFILE", "prod")], false)]
+    #[case::variable(None, &[("AWS_PROFILE", "prod")], true)]
+    #[case::empty_variable(None, &[("AWS_DEFAULT_PROFILE", ""), ("AWS_PROFILE", "prod")], true)]
+    #[case::none(None, &[], false)]
+    fn profile_can_be_read_only(
+        #[case] option: Option<&str>,
+        #[case] variables: &[(&str, &str)],
+        #[case] expected: bool,
+    ) {
+        let config = parse("[profiles.prod]\nread-only = true\n[profiles.dev]\n").unwrap();
+        let variable =
+            |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, v)| (*v).to_owned());
+        assert_eq!(config.is_read_only(&config.profile_name(option, variable)), expected);
     }
 
     #[test]

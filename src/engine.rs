@@ -254,6 +254,7 @@ pub struct Handle {
 enum Command {
     Refresh,
     Focus(bool),
+    Background(bool),
 }
 
 impl Handle {
@@ -266,6 +267,11 @@ impl Handle {
     /// Tells whether a user sees the screen. Without one, the engine observes less often.
     pub fn focus(&self, watched: bool) {
         let _ = self.commands.try_send(Command::Focus(watched));
+    }
+
+    /// Takes background steps from now on, or leaves them to other engines.
+    pub fn set_background(&self, background: bool) {
+        let _ = self.commands.try_send(Command::Background(background));
     }
 }
 

@@ -92,6 +92,12 @@ impl Failure {
         if self.hint.is_empty() { self.message.clone() } else { format!("{}; {}", self.message, self.hint) }
     }
 
+    /// Whether a login helps: the credentials are missing or have expired.
+    #[must_use]
+    pub(crate) fn asks_for_login(&self) -> bool {
+        self.kind == Kind::NotPermitted && self.hint.starts_with("log in")
+    }
+
     /// Converts an AWS error. `what` says what failed, such as `cannot list the environments`.
     #[must_use]
     pub fn cloud(what: impl fmt::Display, error: &CloudError) -> Self {
@@ -205,5 +211,7 @@ mod tests {
         let failure =
             Failure::cloud("cannot launch", &CloudError::new(ErrorClass::Auth, "RunInstances", code, "no"));
         assert!(failure.hint.contains(hint), "{}", failure.hint);
+        let needs_login = ["ExpiredToken", "SsoEnded", "LoginExpired", "CredentialsTimeout"].contains(&code);
+        assert_eq!(failure.asks_for_login(), needs_login, "{}", failure.hint);
     }
 }

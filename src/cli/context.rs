@@ -128,6 +128,18 @@ impl Session {
         }
     }
 
+    /// Returns why nothing may be changed: the option, or the configuration of the profile.
+    pub(crate) fn read_only_reason(&self) -> Option<String> {
+        if self.options.read_only {
+            return Some("--read-only is set".to_owned());
+        }
+        let variable = |name: &str| std::env::var(name).ok();
+        let profile = self.config.profile_name(self.options.profile.as_deref(), variable);
+        self.config
+            .is_read_only(&profile)
+            .then(|| format!("the configuration makes the profile {profile:?} read-only"))
+    }
+
     /// Connects to the account. No request is sent yet.
     pub(crate) async fn connect(&self) -> Result<DynAccount, Failure> {
         self.connect_with(User { ask_code: self.ask_code(), tell: self.notify() }).await
@@ -170,6 +182,19 @@ impl Session {
     #[allow(clippy::unused_async)] // same signature as with the feature
     pub(crate) async fn ask_for_code(&self) -> Result<(), Failure> {
         Ok(())
+    }
+
+    /// Returns how the user logs in, if the credentials come from a session of the AWS CLI.
+    #[cfg(feature = "aws")]
+    pub(crate) async fn login(&self) -> Option<cloud::Login> {
+        let profile = self.options.profile.as_deref().or(self.config.profile.as_deref());
+        cloud::aws::login(profile).await
+    }
+
+    #[cfg(not(feature = "aws"))]
+    #[allow(clippy::unused_async)] // same signature as with the feature
+    pub(crate) async fn login(&self) -> Option<cloud::Login> {
+        None
     }
 
     /// Returns how to ask for a code, or `None` if there is no terminal.

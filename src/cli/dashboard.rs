@@ -17,36 +17,41 @@ const POLL_INTERVAL: Duration = Duration::from_mins(1);
 
 pub(crate) fn run(session: &Session) -> Result<(), Failure> {
     let general = tui_options(&session.options, &session.config, Clock::system(), &session.owner()?)?;
-    let (mut sessions, mut fleets) = (Vec::new(), Vec::new());
-    for (session, choice) in session.for_dashboard()? {
+    let sessions: Vec<_> = session.for_dashboard()?;
+    let is_only = sessions.len() == 1;
+    let mut fleets = Vec::new();
+    for (session, choice) in sessions {
         let mut options = general.clone();
         options.region = choice.region.unwrap_or_default();
         options.fleet = choice.fleet.map(|name| name.parse()).transpose()?;
         options.label = choice.label;
         options.production = choice.production;
+        if session.read_only_reason().is_some() {
+            options.read_only = true;
+            options.engine_enabled = false;
+        }
         options.waits = Some(session.waits.subscribe());
-        let session = Arc::new(session);
-        sessions.push(Arc::clone(&session));
-        let connect = move || {
-            let session = session.clone();
-            async move {
-                let (account, engine) = session.quiet_engine().await?;
-                Ok(Connected { engine, account })
-            }
-        };
-        fleets.push(FleetConnection::new(connect, options));
+        fleets.push((Arc::new(session), options));
     }
     block_on(async move {
         tui::terminal::check()?;
-        for session in &sessions {
+        let mut connections = Vec::new();
+        for (session, mut options) in fleets {
             match session.ask_for_code().await {
                 // Its group says why it cannot be reached, and the others can.
-                Err(failure) if sessions.len() > 1 => session.console.notice(&failure.sentence()),
+                Err(failure) if !is_only => session.console.notice(&failure.sentence()),
                 asked => asked?,
             }
+            options.login = session.login().await;
+            connections.push(FleetConnection::new(move || connect(session.clone()), options));
         }
-        tui::run_fleets(fleets).await
+        tui::run_fleets(connections).await
     })
+}
+
+async fn connect(session: Arc<Session>) -> Result<Connected, Failure> {
+    let (account, engine) = session.quiet_engine().await?;
+    Ok(Connected { engine, account })
 }
 
 /// Runs the dashboard on two worker threads, so that decoding a large response does not delay a key press.

@@ -8,9 +8,10 @@ use serde::Serialize;
 
 use super::context::Session;
 use super::fleet::{checks, leftovers};
-use super::lookup::permission_samples;
 use super::{database_checks, json};
-use crate::cloud::{self, Answer, BaseTemplate, DynAccount, Inventory, Permission, Quota, ScheduledEngine};
+use crate::cloud::{
+    self, Answer, BaseTemplate, DynAccount, Inventory, Permission, PermissionSamples, Quota, ScheduledEngine,
+};
 use crate::domain::format::{format_duration, format_skew};
 use crate::domain::{Access, Fleet, Target, World, health, lifecycle};
 use crate::engine::{Engine, exposure};
@@ -284,7 +285,7 @@ fn check_listing_cost(inventory: &Result<Inventory, Failure>, findings: &mut Fin
 
 async fn check_account(account: &DynAccount, world: &World, findings: &mut Findings) {
     let fleet = &world.fleet;
-    let samples = permission_samples(world);
+    let samples = PermissionSamples::of(world);
     let (base, permissions, quotas) = join!(
         exposure::base_template_of(&**account, fleet),
         account.permissions(fleet, &samples),

@@ -1,10 +1,9 @@
-//! Which environment the user means, and on which resources permissions are tried.
+//! Which environment the user means.
 
 use chrono::{DateTime, Utc};
 use tokio::task::JoinHandle;
 
 use super::context::Context;
-use crate::cloud::PermissionSamples;
 use crate::domain::environment::{self, Lookup};
 use crate::domain::{Environment, EnvironmentId, Outcome, Record, World};
 use crate::failure::{Failure, Kind};
@@ -113,16 +112,5 @@ fn resolve_in<'w>(world: &'w World, id_or_label: &str) -> Result<&'w Record, Fai
             let message = format!("{} environments are named {id_or_label:?}: {}", ids.len(), ids.join(", "));
             Err(Failure::new(Kind::Ambiguous, message, "use an id"))
         }
-    }
-}
-
-/// Returns resources of the fleet that policies know by their tags.
-pub(crate) fn permission_samples(world: &World) -> PermissionSamples {
-    let record = world.records.iter().find(|record| record.is_environment());
-    let instance = world.instances.iter().find(|instance| !instance.state.is_ending());
-    PermissionSamples {
-        image: world.image.clone().ok().flatten(),
-        record: record.map(|record| record.id.clone()),
-        instance: instance.map(|instance| instance.id.clone()),
     }
 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::{Cloud, Pages, Proofs, Result};
 use crate::domain::text::Untrusted;
-use crate::domain::{Fleet, FleetName, Image, InstanceId, NewFleet, RecordId};
+use crate::domain::{Fleet, FleetName, Image, InstanceId, NewFleet, RecordId, World};
 
 /// A shared [`Account`].
 pub type DynAccount = Arc<dyn Account>;
@@ -126,6 +126,19 @@ pub struct PermissionSamples {
     pub instance: Option<InstanceId>,
 }
 
+impl PermissionSamples {
+    #[must_use]
+    pub fn of(world: &World) -> Self {
+        let record = world.records.iter().find(|record| record.is_environment());
+        let instance = world.instances.iter().find(|instance| !instance.state.is_ending());
+        Self {
+            image: world.image.clone().ok().flatten(),
+            record: record.map(|record| record.id.clone()),
+            instance: instance.map(|instance| instance.id.clone()),
+        }
+    }
+}
+
 /// Operations on the account for `fleet init`, `fleet set` and `doctor`.
 #[async_trait]
 pub trait Account: Cloud {
@@ -162,6 +175,10 @@ pub trait Account: Cloud {
 
     /// Checks the caller's permissions with requests that change nothing.
     async fn permissions(&self, fleet: &Fleet, samples: &PermissionSamples) -> Vec<Permission>;
+
+    /// Checks in the same way, with one request for most callers, whether the caller may launch environments or change them. It is denied
+    /// only if both are.
+    async fn write_permission(&self, fleet: &Fleet, samples: &PermissionSamples) -> Answer;
 
     /// Returns what the fleets of the Region own, and what a listing of databases costs.
     async fn inventory(&self) -> Result<Inventory>;

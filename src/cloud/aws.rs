@@ -19,14 +19,14 @@ use futures::stream::BoxStream;
 
 use self::call::{Limits, ReadDate};
 use self::checked_bases::CheckedBases;
-use self::credentials::{CredentialsCache, Profiles, Selected, Tell};
+use self::credentials::{CredentialsCache, Profiles, Selected, Tell, login_of};
 use self::digest::DueDigests;
 use self::settings::Settings;
 use self::truncation::RejectTruncated;
 use super::{
-    Account, AskCode, BaseTemplate, Cloud, DatabaseSubnetGroup, Identity, Inventory, LaunchInstance, LogItem,
-    LogQuery, Observed, Pages, Permission, PermissionSamples, Proofs, Quota, Result, ScheduledEngine,
-    SecurityGroup, SessionManager, SourceDatabase, StoredLines, Template,
+    Account, Answer, AskCode, BaseTemplate, Cloud, DatabaseSubnetGroup, Identity, Inventory, LaunchInstance,
+    LogItem, LogQuery, Login, Observed, Pages, Permission, PermissionSamples, Proofs, Quota, Result,
+    ScheduledEngine, SecurityGroup, SessionManager, SourceDatabase, StoredLines, Template,
 };
 use crate::domain::text::Untrusted;
 use crate::domain::{
@@ -80,6 +80,11 @@ pub(crate) struct ConnectOptions {
     pub ask_code: Option<AskCode>,
     /// Tells what is waited for.
     pub tell: Option<Tell>,
+}
+
+/// Returns how the user logs in to the profile, if its credentials come from a session of the AWS CLI. No request is sent to AWS.
+pub(crate) async fn login(profile: Option<&str>) -> Option<Login> {
+    login_of(Selected::new(profile, |name| std::env::var(name).ok())).await
 }
 
 /// AWS in one Region, for one caller. Clones share connections and rate limits.
@@ -448,6 +453,10 @@ impl Account for AwsCloud {
 
     async fn permissions(&self, fleet: &Fleet, samples: &PermissionSamples) -> Vec<Permission> {
         self.permissions(fleet, samples).await
+    }
+
+    async fn write_permission(&self, fleet: &Fleet, samples: &PermissionSamples) -> Answer {
+        self.write_permission(fleet, samples).await
     }
 
     async fn inventory(&self) -> Result<Inventory> {

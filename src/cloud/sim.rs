@@ -190,7 +190,7 @@ impl Caller {
         self.wait(outcome.request_time).await;
         let response = {
             let mut state = self.cloud.advanced();
-            match outcome.error {
+            match outcome.error.or_else(|| state.write_denial(&self.name, operation)) {
                 Some(error) => Err(error),
                 None if outcome.request_lost => Err(faults::no_response(operation)),
                 None => {

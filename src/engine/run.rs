@@ -249,6 +249,7 @@ impl EngineLoop {
                         self.watched = watched;
                         if returned { return true }
                     }
+                    Some(Command::Background(background)) => self.options.background = background,
                     Some(Command::Refresh) => return true,
                 },
                 () = &mut changed, if is_denied => return true,

@@ -30,6 +30,7 @@ pub(crate) mod notifications;
 pub(crate) mod open_pages;
 pub(crate) mod opening;
 pub(crate) mod pages;
+pub(crate) mod permission;
 pub(crate) mod presenter;
 pub(crate) mod presenter_actions;
 pub(crate) mod redraw;
@@ -38,6 +39,7 @@ pub(crate) mod rows;
 pub(crate) mod selection;
 pub(crate) mod status;
 pub(crate) mod update;
+pub(crate) mod writes;
 
 pub use fleets::Fleets;
 pub use message::{

@@ -15,7 +15,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::app::fleets::Fleets;
-use super::app::message::{ConsoleRequest, Effect, Moment, Msg, Multiplexer};
+use super::app::message::{Effect, Moment, Msg, Multiplexer};
 use super::events::{InputGate, read_events};
 use super::notifier::Notifier;
 use super::options::TuiOptions;
@@ -30,9 +30,12 @@ use crate::sessions::PortForwards;
 mod effects;
 mod hand_over;
 mod keys;
+mod login;
+mod program;
 mod save;
 
 use keys::Keys;
+use program::Program;
 
 /// The shortest time between two frames: 60 frames per second.
 const FRAME_INTERVAL: Duration = Duration::from_millis(16);
@@ -198,7 +201,7 @@ struct Driver<S> {
     /// The user wants to suspend.
     suspending: bool,
     /// The program that is to get the terminal, with the index of its fleet.
-    handing_over: Option<(usize, ConsoleRequest)>,
+    handing_over: Option<(usize, Program)>,
     /// What has come while a program had the terminal.
     held: Vec<Incoming>,
     quit: bool,
@@ -290,8 +293,8 @@ impl<S: Surface> Driver<S> {
             {
                 return Ok(Some(ending));
             }
-            if let Some((fleet, request)) = self.handing_over.take()
-                && let Some(ending) = self.hand_over(fleet, request, signals).await?
+            if let Some((fleet, program)) = self.handing_over.take()
+                && let Some(ending) = self.hand_over(fleet, program, signals).await?
             {
                 return Ok(Some(ending));
             }

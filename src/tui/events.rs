@@ -1,6 +1,6 @@
 //! The events of the terminal: keys, mouse, pasted text, sizes.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Thread;
@@ -64,6 +64,7 @@ pub(super) fn read_events() -> io::Result<(impl Stream<Item = io::Result<Event>>
     let paused = Arc::new(AtomicBool::new(false));
     let (idle_sender, idle) = watch::channel(false);
     let is_paused = Arc::clone(&paused);
+    let was_terminal = io::stdin().is_terminal();
     let thread = std::thread::Builder::new().name("events".to_owned()).spawn(move || {
         loop {
             while is_paused.load(Ordering::SeqCst) {
@@ -72,6 +73,10 @@ pub(super) fn read_events() -> io::Result<(impl Stream<Item = io::Result<Event>>
             }
             idle_sender.send_if_modified(std::mem::take);
             let event = match event::poll(PAUSE_INTERVAL) {
+                // crossterm takes the end of the input for a time without events, and looks again at once, for good.
+                Ok(false) if was_terminal && !io::stdin().is_terminal() => {
+                    Err(io::ErrorKind::UnexpectedEof.into())
+                }
                 Ok(false) => continue,
                 Ok(true) => event::read(),
                 Err(error) => Err(error),

@@ -14,6 +14,7 @@ use super::keymap::Keymap;
 use super::theme::{Theme, Themes};
 use super::zone::Zone;
 use crate::clock::Clock;
+use crate::cloud::Login;
 use crate::domain::FleetName;
 use crate::failure::Failure;
 
@@ -98,6 +99,8 @@ pub struct TuiOptions {
     /// Whether to capture the mouse at the start. While captured, the terminal's own text selection does not work.
     pub(crate) mouse: bool,
     pub(crate) notify: NotifyBy,
+    /// How the user logs in, if the credentials come from a session of the AWS CLI.
+    pub login: Option<Login>,
     /// What is waited for while the credentials are fetched, such as a touch of a hardware key.
     pub(crate) waits: Option<watch::Receiver<String>>,
 }
@@ -129,6 +132,7 @@ impl TuiOptions {
             zone: Zone::Local,
             mouse: true,
             notify: NotifyBy::Auto,
+            login: None,
             waits: None,
         }
     }

@@ -1,6 +1,6 @@
 //! What every view needs to turn values into styled text: theme, symbols and time zone.
 
-use ratatui::style::Style;
+use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
 use super::format;
@@ -16,18 +16,35 @@ use crate::domain::{AuditEvent, DatabaseState, Outcome};
 /// The fewest columns of an error that are worth a cut.
 const MIN_REASON: usize = 16;
 
-/// Theme, symbols and time zone.
+/// Theme, symbols and time zone, and what holds for all frames.
 #[derive(Debug, Clone)]
 pub(crate) struct Styles {
     pub(crate) theme: Theme,
     pub(crate) glyphs: Glyphs,
     pub(crate) zone: Zone,
+    /// Whether every frame shows that the fleet is marked as production.
+    pub(crate) production: bool,
 }
 
 impl Styles {
     /// Returns the style of a theme role.
     pub(crate) fn role(&self, role: &str) -> Style {
         self.theme.style(role)
+    }
+
+    /// Returns the style of a frame by its theme role.
+    pub(crate) fn frame(&self, role: &str) -> Style {
+        match (self.production, role) {
+            // The one with the focus is still to be told from the others.
+            (true, "border.focus") => self.role("border.production").add_modifier(Modifier::BOLD),
+            (true, _) => self.role("border.production"),
+            (false, role) => self.role(role),
+        }
+    }
+
+    /// Returns the word that marks a production fleet.
+    pub(crate) fn production(&self) -> Span<'static> {
+        self.span("badge.production", "PRODUCTION")
     }
 
     /// Returns a text in the style of a theme role.

@@ -16,14 +16,18 @@ pub(crate) mod presenter;
 pub(crate) mod summary;
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::{Position, Rect};
+use ratatui::layout::{Position, Rect, Size};
+use ratatui::text::Line;
 
+use super::action::Action;
 use super::app::dialog::Dialog;
 use super::app::dialog::targets::Targets;
 use super::app::fleets::Fleets;
 use super::app::model::{Model, Screen};
 use super::app::pages;
-use super::app::regions::Pane;
+use super::app::regions::{MIN_SIZE, Pane};
+use super::text;
+use super::widgets::line;
 
 /// Draws the dashboard, and remembers what can be clicked in the dialog. Returns the position of the cursor, if a text field has the focus.
 pub fn draw_fleets(fleets: &mut Fleets, buf: &mut Buffer) -> Option<Position> {
@@ -59,6 +63,10 @@ fn draw_with(
     let regions = &model.regions;
     let screen = Rect::from((Position::ORIGIN, model.size)).intersection(buf.area);
     buf.set_style(screen, styles.role("background"));
+    if model.is_too_small() {
+        too_small(model, buf, screen);
+        return None;
+    }
     chrome::header(styles, buf, regions.header, &model.header());
     if let Some((level, text)) = model.notice().filter(|_| !regions.notice.is_empty()) {
         chrome::notice(styles, buf, regions.notice, level, &text);
@@ -82,8 +90,9 @@ fn draw_with(
         | Screen::Images
         | Screen::Pool
         | Screen::Diff(_) => {
-            let lines = pages::lines(model, regions.page_size().1);
-            page::draw(styles, buf, regions.body, pages::title(model), lines, model.scroll);
+            let (height, width) = regions.page_size();
+            let visible = pages::visible(model, width, height);
+            page::draw(styles, buf, regions.body, pages::title(model), visible);
             None
         }
     };
@@ -96,6 +105,17 @@ fn draw_with(
         ascii::replace(buf);
     }
     cursor.filter(|at| buf.area.contains(*at))
+}
+
+fn too_small(model: &Model, buf: &mut Buffer, screen: Rect) {
+    let Size { width, height } = model.size;
+    let quit = model.key_label(Action::Quit);
+    let text = format!(
+        "This terminal has {width}x{height} cells, and hatchery needs {}x{}. Enlarge it, or press {quit} to quit.",
+        MIN_SIZE.width, MIN_SIZE.height
+    );
+    let lines = text::wrap(&text, usize::from(width)).into_iter().map(Line::from);
+    line::put_all(buf, screen, lines, model.styles.glyphs.ellipsis);
 }
 
 fn environments(model: &Model, buf: &mut Buffer) -> Option<Position> {

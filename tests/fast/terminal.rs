@@ -12,6 +12,8 @@ mod end;
 mod fleets;
 mod input;
 mod kinds;
+mod lifecycle;
+mod login;
 mod notifications;
 mod suspend;
 

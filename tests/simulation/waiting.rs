@@ -86,3 +86,18 @@ fn denied_step_makes_no_loop_look_often() {
         assert!((50..=90).contains(&looks), "{looks}");
     });
 }
+
+#[test]
+fn loop_leaves_its_steps_to_others_and_takes_them_again() {
+    on_paused_time(async {
+        let bed = TestBed::with_scenario(Scenario::default());
+        let (handle, _events) = run(&bed, options());
+        let has_database = || bed.sim.inspect(|state| state.databases().next().is_some());
+        handle.set_background(false);
+        bed.clock.sleep(30 * MINUTE).await;
+        assert!(!has_database());
+        handle.set_background(true);
+        bed.clock.sleep(30 * MINUTE).await;
+        assert!(has_database());
+    });
+}

@@ -7,7 +7,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use hatchery::cloud::{
-    Account, LaunchInstance, LogQuery, NewProofTemplate, SnapshotListing, StoredLines, Template, collect,
+    Account, Answer, LaunchInstance, LogQuery, NewProofTemplate, PermissionSamples, SnapshotListing,
+    StoredLines, Template, collect,
 };
 use hatchery::domain::tags::key;
 use hatchery::domain::text::Untrusted;
@@ -39,6 +40,9 @@ pub(crate) async fn check(cloud: &dyn Account, fixtures: &Fixtures) {
     proofs(cloud, fixtures, &fleet).await;
     audit(cloud, fixtures, &fleet).await;
     absent(cloud, &fleet).await;
+    // The callers of the contract may change everything.
+    let answer = cloud.write_permission(&fleet, &PermissionSamples::default()).await;
+    assert_eq!(answer, Answer::Granted);
 }
 
 fn name() -> FleetName {

@@ -2,8 +2,7 @@
 
 use super::facts::{Fact, Statement, Verdict, describe, redact};
 use super::test_bed::TestBed;
-use crate::cli::lookup::permission_samples;
-use crate::cloud::{Answer, Permission, SnapshotListing};
+use crate::cloud::{Answer, Permission, PermissionSamples, SnapshotListing};
 
 const PERMITTED: &str = "permitted";
 
@@ -21,7 +20,7 @@ const BACKUP: Statement = Statement {
 
 /// The permissions that doctor checks, one fact for each action.
 pub(super) async fn permissions(bed: &TestBed<'_>, facts: &mut Vec<Fact>) {
-    let samples = permission_samples(&bed.world);
+    let samples = PermissionSamples::of(&bed.world);
     let permissions = bed.context.account.permissions(&bed.world.fleet, &samples).await;
     for Permission { action, answer } in permissions {
         let (observed, verdict) = match answer {

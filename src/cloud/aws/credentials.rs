@@ -18,12 +18,14 @@ use crate::domain::CloudError;
 
 mod chain;
 mod error;
+mod login;
 mod process;
 mod profiles;
 mod roles;
 mod sessions;
 mod source;
 
+pub(super) use login::login_of;
 pub(super) use profiles::{Profiles, Selected};
 
 /// Tells the user what is waited for.

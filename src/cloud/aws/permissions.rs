@@ -26,6 +26,9 @@ const MISSING_TEMPLATE: &str = "lt-00000000000000000";
 /// A name that no snapshot can have: users cannot create names with this prefix.
 const MISSING_SNAPSHOT: &str = "rds:hatchery-doctor";
 
+/// Written by nothing.
+const DRY_RUN_TAG: &str = "hatchery:dry-run";
+
 const MISSING_STREAM: &str = "hatchery-doctor";
 
 const NO_ENVIRONMENT: &str = "policies allow it by the tags of environments, and there is none to try it on; run this again while one exists";
@@ -63,6 +66,25 @@ impl AwsCloud {
         .into_iter()
         .map(|(action, answer)| Permission { action, answer })
         .collect()
+    }
+
+    /// A user's request is a record, or tags on one.
+    pub(super) async fn write_permission(&self, fleet: &Fleet, samples: &PermissionSamples) -> Answer {
+        let create = self.try_create_record(fleet).await;
+        if !matches!(create, Answer::Denied(_)) {
+            return create;
+        }
+        match &samples.record {
+            Some(record) => self.try_tag(record.as_str()).await,
+            None => Answer::Unknown(NO_ENVIRONMENT.to_owned()),
+        }
+    }
+
+    async fn try_tag(&self, id: &str) -> Answer {
+        let tag = Tag::builder().key(DRY_RUN_TAG).value("").build();
+        let request = self.ec2.create_tags().dry_run(true).resources(id).tags(tag).send();
+        let result = call(&self.limits, Bucket::Tag, Access::Read, "CreateTags", request).await;
+        answer(dry_run_result(result), true)
     }
 
     /// As engines launch: from a record, with nothing else. Without one, from the base template with an image and tags.
@@ -120,16 +142,12 @@ impl AwsCloud {
 
     /// On the fleet's own template, whose tags are those of its settings.
     async fn try_tags(&self, fleet: &Fleet) -> (Answer, Answer) {
-        let tag = Tag::builder().key("hatchery:dry-run");
-        let set = self.ec2.create_tags().dry_run(true).resources(fleet.template.as_str());
-        let set = set.tags(tag.clone().value("").build()).send();
-        let remove = self.ec2.delete_tags().dry_run(true).resources(fleet.template.as_str());
-        let remove = remove.tags(tag.build()).send();
-        let (set, remove) = join!(
-            call(&self.limits, Bucket::Tag, Access::Read, "CreateTags", set),
-            call(&self.limits, Bucket::Tag, Access::Read, "DeleteTags", remove),
-        );
-        (answer(dry_run_result(set), true), answer(dry_run_result(remove), true))
+        let id = fleet.template.as_str();
+        let tag = Tag::builder().key(DRY_RUN_TAG).build();
+        let remove = self.ec2.delete_tags().dry_run(true).resources(id).tags(tag).send();
+        let (set, remove) =
+            join!(self.try_tag(id), call(&self.limits, Bucket::Tag, Access::Read, "DeleteTags", remove),);
+        (set, answer(dry_run_result(remove), true))
     }
 
     /// RDS has no dry runs, so these requests cannot succeed: one names a snapshot that cannot exist, and the other leaves out a parameter that

@@ -17,6 +17,15 @@ use crate::domain::text::Untrusted;
 use crate::domain::{Fleet, FleetName, Image, NewFleet, RecordId};
 use chrono::{DateTime, Utc};
 
+impl Caller {
+    fn write_answer(&self) -> Answer {
+        match self.cloud.advanced().write_denial(&self.name, CREATE_TEMPLATE) {
+            Some(error) => Answer::Denied(error.message),
+            None => Answer::Granted,
+        }
+    }
+}
+
 #[async_trait]
 impl Account for Caller {
     async fn identity(&self) -> Result<Identity> {
@@ -108,9 +117,14 @@ impl Account for Caller {
     }
 
     async fn permissions(&self, _: &Fleet, _: &PermissionSamples) -> Vec<Permission> {
+        let answer = self.write_answer();
         ["ec2:RunInstances", "ec2:TerminateInstances", "ec2:CreateLaunchTemplate", "rds:DeleteDBInstance"]
-            .map(|action| Permission { action, answer: Answer::Granted })
+            .map(|action| Permission { action, answer: answer.clone() })
             .into()
+    }
+
+    async fn write_permission(&self, _: &Fleet, _: &PermissionSamples) -> Answer {
+        self.write_answer()
     }
 
     /// Without holdings, because the scenario's fleet is never lost.

@@ -90,6 +90,16 @@ impl State {
     }
 }
 
+impl State {
+    /// Returns the error of a write by a caller who may only read.
+    pub(super) fn write_denial(&self, caller: &str, operation: Operation) -> Option<CloudError> {
+        let is_denied = operation.is_write && self.scenario.faults.read_only.contains(caller);
+        is_denied.then(|| {
+            call_error(ErrorClass::Auth, operation, "UnauthorizedOperation", "your role may only read")
+        })
+    }
+}
+
 pub(super) fn call_error(class: ErrorClass, operation: Operation, code: &str, message: &str) -> CloudError {
     CloudError::new(class, operation.name, code, message)
 }

@@ -177,6 +177,8 @@ pub struct Faults {
     pub zone_out_per_day: f64,
     /// The probability that a call is denied.
     pub denied: f64,
+    /// The callers whose writes are denied.
+    pub read_only: BTreeSet<String>,
     /// The number of items on a page of a listing.
     pub page: usize,
 }
@@ -205,6 +207,7 @@ impl Default for Faults {
             operator_per_day: 0.0,
             zone_out_per_day: 0.0,
             denied: 0.0,
+            read_only: BTreeSet::new(),
             page: 100,
         }
     }

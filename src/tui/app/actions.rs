@@ -48,6 +48,7 @@ pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
     match action {
         Action::Quit => return vec![Effect::Quit],
         Action::Refresh => return refresh(model),
+        Action::LogIn => return model.options.login.clone().map(Effect::LogIn).into_iter().collect(),
         Action::Theme => return next_theme(model),
         Action::Mouse => return toggle_mouse(model),
         Action::Notify => toggle_notifications(model),
@@ -243,6 +244,7 @@ fn refresh(model: &mut Model) -> Vec<Effect> {
         Connection::Connecting => Vec::new(),
         Connection::Up => {
             model.notify(Severity::Info, "refreshing");
+            model.check_writes_again();
             vec![Effect::Refresh]
         }
     }
@@ -378,7 +380,7 @@ pub(super) fn scroll(model: &mut Model, by: isize) {
         return view.keep_in_view(model.regions.activity_page_rows());
     }
     let (height, width) = model.regions.page_size();
-    let max = pages::lines(model, width).len().saturating_sub(height);
+    let max = pages::length(model, width).saturating_sub(height);
     model.scroll = model.scroll.saturating_add_signed(by).min(max);
 }
 

@@ -48,14 +48,17 @@ impl Model {
     /// Returns why an action is disabled now; `None` if it is enabled.
     pub(crate) fn disabled_reason(&self, action: Action) -> Option<&'static str> {
         let entry = action.entry();
-        if entry.mutates && self.options.read_only {
-            return Some("read-only");
+        if let Some(reason) = self.read_only_reason().filter(|_| entry.mutates) {
+            return Some(reason);
         }
         if entry.mutates && (self.connection != Connection::Up || self.fleet_view.is_none()) {
             return Some("not connected yet");
         }
         if action == Action::Filter && !self.has_filter() {
             return Some("there is nothing to filter here");
+        }
+        if action == Action::LogIn && self.options.login.is_none() {
+            return Some("the credentials come from no session of the AWS CLI");
         }
         if action == Action::Suspend && cfg!(not(unix)) {
             return Some("not possible on this system");
@@ -134,8 +137,15 @@ impl Model {
 
     /// Returns the hints for the footer, in its order.
     pub(crate) fn hints(&self) -> Vec<Hint> {
-        const WITHOUT_CONNECTION: [Action; 6] =
-            [Action::Refresh, Action::NextFleet, Action::Palette, Action::Help, Action::Back, Action::Quit];
+        const WITHOUT_CONNECTION: [Action; 7] = [
+            Action::LogIn,
+            Action::Refresh,
+            Action::NextFleet,
+            Action::Palette,
+            Action::Help,
+            Action::Back,
+            Action::Quit,
+        ];
         let context = self.context();
         // On the main screen, "back" only clears the filter and the marks.
         let hides_back = matches!(self.screen, Screen::Main)
@@ -148,6 +158,7 @@ impl Model {
             .filter(|entry| entry.action != Action::Back || !hides_back)
             .filter(|entry| entry.action != Action::Filter || self.has_filter())
             .filter(|entry| entry.action != Action::NextFleet || self.labels.len() > 1)
+            .filter(|entry| entry.action != Action::LogIn || self.login_hint().is_some())
             .filter(|entry| connected || WITHOUT_CONNECTION.contains(&entry.action))
             .map(|entry| Hint {
                 action: entry.action,

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::environments::EarlierRows;
 use super::model::Model;
+use super::pages::claimed;
 use super::rows::{
     Details, EnvironmentRow, PoolRow, PoolStatus, ResetRow, TimeLeft, old_database_of, short_name,
 };
@@ -64,6 +65,7 @@ impl Model {
         let now = self.aws_now();
         if let Some(view) = &self.fleet_view {
             self.history.derive_pool(&view.world, now, self.styles.zone);
+            self.pool.claimed = claimed(self);
         }
     }
 }

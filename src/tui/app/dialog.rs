@@ -47,7 +47,7 @@ use super::form;
 use super::rows::Addresses;
 use crate::tui::action::Context;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, strum::IntoStaticStr, strum::VariantNames)]
 pub(crate) enum Dialog {
     Launch(Box<LaunchForm>),
     Extend(ExtendPrompt),

@@ -38,6 +38,11 @@ fn press(model: &mut Model, event: KeyEvent) -> Vec<Effect> {
     if event.code == KeyCode::Char('c') && event.modifiers == KeyModifiers::CONTROL {
         return vec![Effect::Quit];
     }
+    // What a key would do cannot be seen.
+    if model.is_too_small() {
+        let action = model.options.keymap.action(model.context(), Key::from(event));
+        return if action == Some(Action::Quit) { vec![Effect::Quit] } else { Vec::new() };
+    }
     // Suspends in dialogs and fields too, unless the key types a character.
     let types = matches!(event.code, KeyCode::Char(_)) && (event.modifiers - KeyModifiers::SHIFT).is_empty();
     if !types && model.options.keymap.action(model.context(), Key::from(event)) == Some(Action::Suspend) {
@@ -143,6 +148,9 @@ impl Model {
 }
 
 pub(super) fn mouse(model: &mut Model, event: MouseEvent) -> Vec<Effect> {
+    if model.is_too_small() {
+        return Vec::new();
+    }
     if model.dialog.is_some() {
         return dialog_mouse(model, event);
     }

@@ -8,7 +8,7 @@ use ratatui::crossterm::event::{KeyEvent, MouseEvent};
 
 pub use super::log_view::selection::SavedLine;
 use crate::clock::Clock;
-use crate::cloud::{Console, LogItem, LogQuery};
+use crate::cloud::{Answer, Console, LogItem, LogQuery, Login};
 use crate::domain::history::Reading;
 use crate::domain::{AuditEvent, EnvironmentId, FleetName, InstanceId};
 use crate::engine::{
@@ -60,6 +60,8 @@ pub enum Msg {
     },
     /// The 12 digits of the AWS account, or `None` if AWS does not tell them.
     Account(Option<String>),
+    /// Whether the credentials can change anything.
+    WritesChecked(Answer),
     /// The fleet could not be reached.
     ConnectFailed(Failure),
     /// The engine reports something.
@@ -97,6 +99,8 @@ pub enum Msg {
     Forwarded(u64, EnvironmentId, Purpose, Result<String, Failure>),
     /// A program that had the terminal has ended; with what went wrong, if it ended at once or with an error.
     ConsoleClosed(ConsoleRequest, Result<Option<String>, Failure>),
+    /// The program that logs the user in has ended.
+    LoggedIn(Result<(), Failure>),
     /// This URL could not be opened in a browser.
     OpenFailed(String),
     /// What became of a text to copy.
@@ -209,6 +213,10 @@ pub enum Effect {
     Connect,
     /// Ask AWS for the number of the account.
     ReadAccount,
+    /// Ask AWS whether the credentials can change anything.
+    CheckWrites,
+    /// Let the engine take background steps, or not.
+    SetBackground(bool),
     /// Launch an environment; the result carries the task number.
     Launch(u64, LaunchRequest),
     /// Extend an environment; the result carries the task number.
@@ -231,6 +239,8 @@ pub enum Effect {
     Forward(u64, ForwardRequest),
     /// Give the terminal to a program until it ends.
     HandOver(ConsoleRequest),
+    /// Give the terminal to the program that logs the user in.
+    LogIn(Login),
     /// Copy a text to the clipboard.
     Copy(String),
     /// Replace the followed log by this one, as a stream of the given generation.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use ratatui::layout::Size;
+use strum::VariantNames as _;
 
 use super::activity::ActivityPane;
 use super::activity_view::ActivityView;
@@ -19,8 +20,9 @@ use super::history::History;
 use super::log_view::LogView;
 use super::message::Moment;
 use super::notifications::Notifications;
+use super::permission::{CANNOT_CHANGE, Writes};
 use super::presenter::Presenter;
-use super::regions::{Content, Pane, Regions};
+use super::regions::{Content, MIN_SIZE, Pane, Regions};
 use super::rows::{EnvironmentRow, PoolPane};
 use super::selection::Selection;
 use crate::domain::health::{Level, Verdict};
@@ -59,7 +61,7 @@ pub(crate) enum AccountNumber {
 }
 
 /// What fills the terminal.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, strum::IntoStaticStr, strum::VariantNames)]
 pub enum Screen {
     /// Environments, pool and activity.
     Main,
@@ -145,6 +147,7 @@ pub struct Model {
     pub(crate) now: Moment,
     pub(crate) connection: Connection,
     pub(crate) account: AccountNumber,
+    pub(crate) writes: Writes,
     pub(crate) fleet_view: Option<FleetView>,
     /// Why the last observation failed as a whole; cleared by the next one that succeeds.
     pub(crate) last_error: Option<Failure>,
@@ -205,7 +208,12 @@ impl Model {
     #[must_use]
     pub fn new(options: TuiOptions, size: Size, now: Moment) -> Self {
         let (mouse, notifies) = (options.mouse, options.notify != NotifyBy::Off);
-        let styles = Styles { theme: options.theme.clone(), glyphs: options.glyphs, zone: options.zone };
+        let styles = Styles {
+            theme: options.theme.clone(),
+            glyphs: options.glyphs,
+            zone: options.zone,
+            production: options.production,
+        };
         let mut model = Self {
             options,
             styles,
@@ -214,6 +222,7 @@ impl Model {
             now,
             connection: Connection::Connecting,
             account: AccountNumber::Pending,
+            writes: Writes::default(),
             fleet_view: None,
             last_error: None,
             environments: EnvironmentsPane::default(),
@@ -263,6 +272,18 @@ impl Model {
         self.environments.set_fleet(&self.options.label, name);
     }
 
+    /// Returns the kind of the screen, and of the dialog over it.
+    #[must_use]
+    pub fn kinds(&self) -> (&'static str, Option<&'static str>) {
+        ((&self.screen).into(), self.dialog.as_ref().map(Into::into))
+    }
+
+    /// Returns all kinds of screens and of dialogs.
+    #[must_use]
+    pub fn all_kinds() -> (&'static [&'static str], &'static [&'static str]) {
+        (Screen::VARIANTS, Dialog::VARIANTS)
+    }
+
     /// Returns the environment that actions apply to: that of the open screen, else the selected one.
     #[must_use]
     pub fn current(&self) -> Option<&EnvironmentRow> {
@@ -306,13 +327,20 @@ impl Model {
         self.fleet_view.as_ref().and_then(|view| view.aws_now(self.now.clock)).unwrap_or(self.now.wall)
     }
 
-    /// Returns the most severe problem with its level, unless it is only informational.
+    /// Returns the most severe problem with its level, unless it is only informational, else that nothing can be changed.
     pub(crate) fn notice(&self) -> Option<(Level, String)> {
         if let Some(failure) = &self.last_error {
-            return Some((Level::Error, failure.sentence()));
+            let text = match self.login_hint() {
+                // Before the reason, which may be longer than the line.
+                Some(hint) => format!("press {hint}; {}", failure.message),
+                None => failure.sentence(),
+            };
+            return Some((Level::Error, text));
         }
-        let verdict = self.pool.status.verdicts.iter().find(|verdict| verdict.level > Level::Info)?;
-        Some((verdict.level, verdict.message.clone()))
+        if let Some(verdict) = self.pool.status.verdicts.iter().find(|verdict| verdict.level > Level::Info) {
+            return Some((verdict.level, verdict.message.clone()));
+        }
+        self.writes.refused.then(|| (Level::Info, CANNOT_CHANGE.to_owned()))
     }
 
     /// Whether every listing of databases succeeded once.
@@ -391,7 +419,9 @@ impl Model {
         let is_problem = |verdict: &Verdict| verdict.level > Level::Info;
         Reserved {
             lower_rows: self.pool.status.rows.len().max(self.activity.shown_len().min(ACTIVITY_ROWS)),
-            notice: self.last_error.is_some() || self.pool.status.verdicts.iter().any(is_problem),
+            notice: self.last_error.is_some()
+                || self.writes.refused
+                || self.pool.status.verdicts.iter().any(is_problem),
         }
     }
 
@@ -410,6 +440,11 @@ impl Model {
             let (height, width) = regions.page_size();
             view.keep_in_view(height, width);
         }
+    }
+
+    /// Whether nothing but a sentence about its size has room on the screen.
+    pub(crate) fn is_too_small(&self) -> bool {
+        self.size.width < MIN_SIZE.width || self.size.height < MIN_SIZE.height
     }
 
     pub(crate) fn resize(&mut self, size: Size) {

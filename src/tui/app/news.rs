@@ -49,7 +49,7 @@ impl Model {
         let minutes = left.as_secs().div_ceil(60);
         let plural = if minutes == 1 { "" } else { "s" };
         let hint = match self.options.keymap.label(Action::Extend, false) {
-            key if key.is_empty() || self.options.read_only => String::new(),
+            key if key.is_empty() || self.read_only_reason().is_some() => String::new(),
             key => format!("; key {key} extends it"),
         };
         let kind = if left <= LAST_WARNING { NoticeKind::Alarm } else { NoticeKind::Warning };

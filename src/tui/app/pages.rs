@@ -14,16 +14,48 @@ use ratatui::text::{Line, Span};
 
 use super::model::{Model, Screen};
 
-/// Returns the lines of the open page, wrapped at `width` columns.
-pub(crate) fn lines(model: &Model, width: usize) -> Vec<Line<'static>> {
+pub(super) use pool::claimed;
+
+/// The part of a page that is on the screen.
+pub(crate) struct Visible {
+    pub(crate) lines: Vec<Line<'static>>,
+    /// The index of the first of them.
+    pub(crate) first: usize,
+    /// The number of lines of the page.
+    pub(crate) total: usize,
+}
+
+/// Returns the visible lines of the open page, wrapped at `width` columns. The page can have become shorter since the user scrolled.
+pub(crate) fn visible(model: &Model, width: usize, height: usize) -> Visible {
+    let first = |total: usize| model.scroll.min(total.saturating_sub(height));
+    if matches!(model.screen, Screen::Pool) {
+        let sections = pool::Sections::new(model, width);
+        let (total, first) = (sections.length(), first(sections.length()));
+        return Visible { lines: sections.lines(first, height), first, total };
+    }
+    let lines = lines(model, width);
+    let (total, first) = (lines.len(), first(lines.len()));
+    Visible { lines: lines.into_iter().skip(first).take(height).collect(), first, total }
+}
+
+/// Returns the number of lines of the open page.
+pub(crate) fn length(model: &Model, width: usize) -> usize {
+    match &model.screen {
+        Screen::Pool => pool::Sections::new(model, width).length(),
+        _ => lines(model, width).len(),
+    }
+}
+
+fn lines(model: &Model, width: usize) -> Vec<Line<'static>> {
     match &model.screen {
         Screen::Details(record) => details::lines(model, record, width),
         Screen::Health => health::lines(model, width),
         Screen::Images => images::lines(model, width),
         Screen::Help => help::lines(model, width),
         Screen::Diff(ids) => diff::lines(model, ids, width),
-        Screen::Pool => pool::lines(model, width),
-        Screen::Main | Screen::Logs(_) | Screen::Activity(_) | Screen::Present(_) => Vec::new(),
+        Screen::Main | Screen::Pool | Screen::Logs(_) | Screen::Activity(_) | Screen::Present(_) => {
+            Vec::new()
+        }
     }
 }
 

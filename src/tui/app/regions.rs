@@ -37,6 +37,9 @@ pub(crate) struct Regions {
     pub(crate) footer: Rect,
 }
 
+/// A smaller screen has no room for a dialog.
+pub(crate) const MIN_SIZE: Size = Size::new(40, 8);
+
 /// The most toasts that are shown at a time.
 const MAX_TOASTS: usize = 3;
 

@@ -217,6 +217,8 @@ pub(crate) struct PoolPane {
     pub(crate) status: PoolStatus,
     pub(crate) selection: Selection<Number>,
     pub(crate) history: PoolHistory,
+    /// The databases that environments have or will have, while the page of the pool is open.
+    pub(crate) claimed: Vec<PoolRow>,
 }
 
 impl Rows<Number> for Vec<PoolRow> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::model::{AccountNumber, Connection, Model, Screen};
 use crate::domain::ErrorClass;
-use crate::failure::Kind;
+use crate::failure::{Failure, Kind};
 use crate::tui::action::Action;
 
 /// Data older than this many refresh intervals is marked as stale.
@@ -101,7 +101,7 @@ impl Model {
             region: options.region.clone(),
             account: self.account.clone(),
             demo: options.demo.as_ref().map(|demo| demo.about.clone()),
-            read_only: options.read_only,
+            read_only: self.read_only_reason().is_some(),
             production: options.production,
             engine: (self.connection == Connection::Up).then(|| self.engine_status()),
             environments: records_complete.map(|complete| {
@@ -116,7 +116,7 @@ impl Model {
 
     fn engine_status(&self) -> EngineStatus {
         let fleet = self.fleet_view.as_ref().map(|view| &view.world.fleet);
-        if !self.options.engine_enabled || self.options.read_only {
+        if !self.options.engine_enabled || self.read_only_reason().is_some() {
             EngineStatus::Off
         } else if fleet.is_some_and(|fleet| fleet.policy.paused) {
             EngineStatus::Paused
@@ -158,6 +158,18 @@ impl Model {
         }
     }
 
+    /// Returns the key with which the user can log in, such as `I to log in (aws sso login)`, if that helps now.
+    pub(crate) fn login_hint(&self) -> Option<String> {
+        let failure = match &self.connection {
+            Connection::Failed(failure) => Some(failure),
+            _ => self.last_error.as_ref(),
+        };
+        let login = self.options.login.as_ref()?;
+        let key = self.options.keymap.label(Action::LogIn, false);
+        let helps = failure.is_some_and(Failure::asks_for_login) && !key.is_empty();
+        helps.then(|| format!("{key} to log in ({})", login.command()))
+    }
+
     /// Whether the header says why the latest observation failed or is incomplete.
     pub(super) fn has_data_problem(&self) -> bool {
         self.data_problem().is_some()
@@ -183,10 +195,7 @@ impl Model {
 
     /// Returns the theme role of a pane's border.
     pub(crate) fn border_role(&self, focused: bool) -> &'static str {
-        if self.options.production {
-            return "border.production";
-        }
-        match (focused, &self.options.demo, self.options.read_only) {
+        match (focused, &self.options.demo, self.read_only_reason().is_some()) {
             (true, ..) => "border.focus",
             (false, Some(_), _) => "border.demo",
             (false, None, true) => "border.read-only",
@@ -206,8 +215,9 @@ impl Model {
                     lines.push(("text", failure.hint.clone()));
                 }
                 let (retry, quit) = (key(Action::Refresh), key(Action::Quit));
+                let log_in = self.login_hint().map(|hint| format!("{hint}, ")).unwrap_or_default();
                 lines.extend(muted(""));
-                lines.extend(muted(&format!("press {retry} to retry, {quit} to quit")));
+                lines.extend(muted(&format!("press {log_in}{retry} to retry, {quit} to quit")));
                 return lines;
             }
             (Connection::Up, None) if self.last_error.is_some() => {
@@ -223,7 +233,7 @@ impl Model {
             muted("loading…")
         } else if !view.world.records.complete {
             muted("cannot list the environments")
-        } else if self.options.read_only {
+        } else if self.read_only_reason().is_some() {
             muted("no environments")
         } else {
             muted(&format!("no environments; press {} to launch one", key(Action::Launch)))

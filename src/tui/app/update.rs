@@ -21,6 +21,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
     let is_observation = matches!(msg, Msg::Engine(Event::World(_)));
     let mut effects = apply(model, msg);
     effects.extend(model.news(is_observation));
+    effects.extend(model.write_check());
     // A toast or a notice takes a row from the panes, so any message can push the selection out of view.
     model.keep_in_view();
     effects
@@ -57,6 +58,7 @@ fn apply(model: &mut Model, msg: Msg) -> Vec<Effect> {
             model.notify(Severity::Info, "cannot suspend: no shell started hatchery in this terminal");
         }
         Msg::ConsoleClosed(request, result) => console_closed(model, &request, result),
+        Msg::LoggedIn(result) => return logged_in(model, result),
         Msg::Waiting(what) => model.notify(Severity::Info, what),
         Msg::Forwarded(task, id, purpose, result) => {
             return opening::forwarded(model, task, &id, purpose, result);
@@ -101,12 +103,14 @@ fn apply(model: &mut Model, msg: Msg) -> Vec<Effect> {
             model.options.fleet = Some(fleet);
             model.options.region = region;
             model.name_fleet();
+            model.writes.due = true;
             return vec![Effect::ReadAccount];
         }
         Msg::Account(account) => {
             model.account =
                 account.map_or(AccountNumber::Unknown, |account| AccountNumber::Known(sanitize(&account)));
         }
+        Msg::WritesChecked(answer) => return model.writes_checked(&answer),
         Msg::ConnectFailed(failure) => model.connection = Connection::Failed(failure),
         Msg::Engine(event) => engine_event(model, event),
         Msg::History(result) => {
@@ -131,6 +135,26 @@ fn console_closed(model: &mut Model, request: &ConsoleRequest, result: Result<Op
     }
 }
 
+/// Connects with the new credentials.
+fn logged_in(model: &mut Model, result: Result<(), Failure>) -> Vec<Effect> {
+    if let Err(failure) = result {
+        model.notify(Severity::Error, failure.sentence());
+        return Vec::new();
+    }
+    model.notify(Severity::Done, "you are logged in");
+    match model.connection {
+        Connection::Failed(_) => {
+            model.connection = Connection::Connecting;
+            vec![Effect::Connect]
+        }
+        Connection::Connecting => Vec::new(),
+        Connection::Up => {
+            model.check_writes_again();
+            vec![Effect::Refresh]
+        }
+    }
+}
+
 fn resize(model: &mut Model, size: Size) {
     model.resize(size);
     if matches!(model.screen, Screen::Main) && !model.regions.has_lower() {
@@ -142,7 +166,11 @@ fn resize(model: &mut Model, size: Size) {
 fn engine_event(model: &mut Model, event: Event) {
     match event {
         Event::World(world) => observed(model, world),
-        Event::ObserveFailed(failure) => model.last_error = Some(failure),
+        Event::ObserveFailed(failure) => {
+            // The next ones that AWS accepts may be others.
+            model.writes.due |= failure.kind == Kind::NotPermitted;
+            model.last_error = Some(failure);
+        }
         Event::Activity(events) => {
             model.history.add(&events);
             // The pane shows the latest ones only.

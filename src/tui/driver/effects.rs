@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 use futures::StreamExt as _;
 
 use super::keys::{is_paste, typed_char};
+use super::program::Program;
 use super::{Driver, Incoming};
-use crate::cloud::LogQuery;
+use crate::cloud::{LogQuery, PermissionSamples};
 use crate::domain::history::{MAX_EVENTS, Reading};
 use crate::engine;
 use crate::failure::Failure;
@@ -43,7 +44,8 @@ impl<S: Surface> Driver<S> {
             Effect::CaptureMouse(captured) => self.surface.capture_mouse(captured)?,
             Effect::Notify { title, text } => self.notify(&title, &text)?,
             Effect::Suspend => self.suspending = true,
-            Effect::HandOver(request) => self.handing_over = Some((fleet, request)),
+            Effect::HandOver(request) => self.handing_over = Some((fleet, Program::Console(request))),
+            Effect::LogIn(login) => self.handing_over = Some((fleet, Program::Login(login))),
             Effect::Connect => {
                 let Some(link) = self.links.get(fleet) else { return Ok(()) };
                 let (connecting, sender) = ((link.connect)(), self.sender.clone());
@@ -56,9 +58,15 @@ impl<S: Surface> Driver<S> {
                 });
             }
             Effect::ReadAccount => self.read_account(fleet),
+            Effect::CheckWrites => self.check_writes(fleet),
             Effect::Refresh => {
                 if let Some((_, handle)) = self.engine(fleet) {
                     handle.refresh();
+                }
+            }
+            Effect::SetBackground(background) => {
+                if let Some((_, handle)) = self.engine(fleet) {
+                    handle.set_background(background);
                 }
             }
             Effect::ReadHistory(since) => self.read_history(fleet, since),
@@ -108,6 +116,19 @@ impl<S: Surface> Driver<S> {
         self.tasks.spawn(async move {
             let number = account::number(&account, &clock).await;
             let _ = sender.send(Incoming::Msg(fleet, Msg::Account(number))).await;
+        });
+    }
+
+    /// Asks whether the credentials can change anything, on the resources of the latest observation.
+    fn check_writes(&mut self, index: usize) {
+        let account = self.links.get(index).and_then(|link| link.account.clone());
+        let view = self.fleets.models().get(index).and_then(|model| model.fleet_view.as_ref());
+        let (Some(account), Some(view)) = (account, view) else { return };
+        let (fleet, samples) = (view.world.fleet.clone(), PermissionSamples::of(&view.world));
+        let sender = self.sender.clone();
+        self.tasks.spawn(async move {
+            let answer = account.write_permission(&fleet, &samples).await;
+            let _ = sender.send(Incoming::Msg(index, Msg::WritesChecked(answer))).await;
         });
     }
 

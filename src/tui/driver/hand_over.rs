@@ -1,10 +1,11 @@
-//! Gives the terminal to a program of an environment, and takes it back.
+//! Gives the terminal to a program, and takes it back.
 
 use std::io::{self, Write as _};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::program::Program;
 use super::{Driver, Incoming};
 use crate::domain::Outcome;
 use crate::failure::Failure;
@@ -18,7 +19,7 @@ use crate::tui::terminal::{self, Surface};
 const EARLY: Duration = Duration::from_secs(3);
 
 /// Why the dashboard gets the terminal back.
-enum Return {
+pub(super) enum Return {
     /// With what went wrong, if anything.
     Closed(Result<Option<String>, Failure>),
     /// A signal ends the process.
@@ -32,7 +33,7 @@ impl<S: Surface> Driver<S> {
     pub(super) async fn hand_over(
         &mut self,
         fleet: usize,
-        request: ConsoleRequest,
+        program: Program,
         signals: &mut Signals,
     ) -> io::Result<Option<Ending>> {
         self.input.pause().await;
@@ -40,8 +41,9 @@ impl<S: Surface> Driver<S> {
         signals.hand_over(true);
         let model = self.fleets.models().get(fleet);
         let simulated = model.and_then(|model| model.options.simulated_console.clone());
-        let returned = match simulated {
-            Some(console) => {
+        let returned = match (&program, simulated) {
+            (Program::Login(login), _) => self.run_login(login, signals).await,
+            (Program::Console(request), Some(console)) => {
                 let running = (console.0)(request.clone());
                 self.wait_for(
                     async {
@@ -54,7 +56,7 @@ impl<S: Surface> Driver<S> {
                 )
                 .await
             }
-            None => self.run_session(fleet, &request, signals).await,
+            (Program::Console(request), None) => self.run_session(fleet, request, signals).await,
         };
         let result = match returned {
             Return::Closed(result) => result,
@@ -64,7 +66,11 @@ impl<S: Surface> Driver<S> {
         signals.hand_over(false);
         self.input.resume();
         self.resume()?;
-        self.update(fleet, Msg::ConsoleClosed(request, result))?;
+        let msg = match program {
+            Program::Console(request) => Msg::ConsoleClosed(request, result),
+            Program::Login(_) => Msg::LoggedIn(result.map(drop)),
+        };
+        self.update(fleet, msg)?;
         for incoming in std::mem::take(&mut self.held) {
             self.receive(incoming)?;
         }
@@ -154,7 +160,11 @@ impl<S: Surface> Driver<S> {
     }
 
     /// Waits for a program that has the terminal, and keeps the model up to date meanwhile.
-    async fn wait_for(&mut self, program: impl Future<Output = Return>, signals: &mut Signals) -> Return {
+    pub(super) async fn wait_for(
+        &mut self,
+        program: impl Future<Output = Return>,
+        signals: &mut Signals,
+    ) -> Return {
         let mut program = std::pin::pin!(program);
         loop {
             tokio::select! {
@@ -204,12 +214,12 @@ fn problem(ended: &Ended) -> Option<String> {
 }
 
 /// Writes a line to the terminal. One that is gone cannot show it.
-fn say(line: &str) {
+pub(super) fn say(line: &str) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// Waits for Enter.
-async fn read_line() {
+pub(super) async fn read_line() {
     let read = tokio::task::spawn_blocking(|| io::stdin().read_line(&mut String::new()));
     let _ = read.await;
 }

@@ -141,17 +141,12 @@ fn left_parts(styles: &Styles, header: &Header, account: &str) -> Vec<Part> {
         parts.push(Part::new(96, vec![styles.span("badge.read-only", "READ-ONLY")]));
     }
     if header.production {
-        parts.push(Part::new(97, vec![production(styles)]));
+        parts.push(Part::new(97, vec![styles.production()]));
     }
     if let Some(engine) = header.engine {
         parts.push(Part::new(30, engine_spans(styles, engine)));
     }
     parts
-}
-
-/// Returns the word that marks a production fleet.
-pub(super) fn production(styles: &Styles) -> Span<'static> {
-    styles.span("badge.production", "PRODUCTION")
 }
 
 fn engine_spans(styles: &Styles, engine: EngineStatus) -> Vec<Span<'static>> {

@@ -111,7 +111,7 @@ impl GroupView<'_> {
         let role = if self.is_active { "text.strong" } else { "text" };
         let mut left = vec![Part::new(100, vec![styles.span(role, self.name())])];
         if header.production {
-            left.push(Part::new(90, vec![chrome::production(styles)]));
+            left.push(Part::new(90, vec![styles.production()]));
         }
         left.extend(self.place(&header.region, area.width));
         let mut right = Vec::new();

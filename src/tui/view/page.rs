@@ -2,28 +2,20 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Margin, Rect};
-use ratatui::text::{Line, Span};
+use ratatui::text::Span;
 
+use crate::tui::app::pages::Visible;
 use crate::tui::styles::Styles;
 use crate::tui::widgets::frame::Frame;
 use crate::tui::widgets::line;
 
-pub(crate) fn draw(
-    styles: &Styles,
-    buf: &mut Buffer,
-    area: Rect,
-    title: Vec<Span<'static>>,
-    lines: Vec<Line<'static>>,
-    scroll: usize,
-) {
-    let height = usize::from(area.height.saturating_sub(2));
-    // The page can have become shorter since the user scrolled.
-    let scroll = scroll.min(lines.len().saturating_sub(height));
+pub(crate) fn draw(styles: &Styles, buf: &mut Buffer, area: Rect, title: Vec<Span<'static>>, page: Visible) {
+    let Visible { lines, first, total } = page;
     let mut frame = Frame::new(title, "border.focus");
-    if lines.len() > height {
-        let last = (scroll + height).min(lines.len());
-        frame.right.push(styles.span("text.muted", format!("{}-{last} of {}", scroll + 1, lines.len())));
+    if total > lines.len() {
+        let last = first + lines.len();
+        frame.right.push(styles.span("text.muted", format!("{}-{last} of {total}", first + 1)));
     }
     let inner = frame.draw(styles, buf, area).inner(Margin::new(1, 0));
-    line::put_all(buf, inner, lines.into_iter().skip(scroll), styles.glyphs.ellipsis);
+    line::put_all(buf, inner, lines, styles.glyphs.ellipsis);
 }

@@ -33,7 +33,7 @@ impl Frame {
             return Rect::default();
         }
         let glyphs = &styles.glyphs;
-        let edge = Span::styled(glyphs.border.horizontal_top, styles.role(self.role));
+        let edge = Span::styled(glyphs.border.horizontal_top, styles.frame(self.role));
         let room = usize::from(area.width.saturating_sub(4));
         let fit = |spans| line::fit(padded(spans), room, glyphs.ellipsis);
         let (mut title, mut right, mut bottom) = (fit(self.title), fit(self.right), fit(self.bottom));
@@ -42,8 +42,10 @@ impl Frame {
         }
         // One column of border between the corner and a title.
         title.spans.insert(0, edge.clone());
-        let block =
-            Block::bordered().border_set(glyphs.border).border_style(styles.role(self.role)).title_top(title);
+        let block = Block::bordered()
+            .border_set(glyphs.border)
+            .border_style(styles.frame(self.role))
+            .title_top(title);
         let end = |line: &mut Line<'static>| {
             line.spans.push(edge.clone());
             line.clone().right_aligned()
@@ -75,5 +77,10 @@ pub(crate) fn dialog(styles: &Styles, buf: &mut Buffer, title: &str, width: u16,
     Clear.render(area, buf);
     buf.set_style(area, styles.role("background"));
     let title = vec![styles.span("text.strong", title)];
-    Frame::new(title, "border.focus").draw(styles, buf, area).inner(Margin::new(1, 0))
+    let mut frame = Frame::new(title, "border.focus");
+    if styles.production {
+        // A dialog may cover the header, which has the word too.
+        frame.bottom.push(styles.production());
+    }
+    frame.draw(styles, buf, area).inner(Margin::new(1, 0))
 }

@@ -188,3 +188,22 @@ async fn driver_limits_the_frame_rate() {
     key(&keys, 'q');
     running.await.unwrap().unwrap();
 }
+
+/// The engine of such a caller takes no steps, so that nothing is refused.
+#[tokio::test(start_paused = true)]
+async fn driver_finds_out_that_nothing_can_be_changed() {
+    let surface = RecordingSurface::default();
+    let (keys, events) = keyboard();
+    let connected = simulated("free = 1\n[faults]\nread-only = [\"amy\"]\n[policy]\nspare = \"1\"\n");
+    let connect = move || std::future::ready(Ok(connected.clone()));
+    let running = tokio::spawn(run_on(surface.clone(), events, connect, sample_fleet::options()));
+    tokio::time::sleep(Duration::from_mins(30)).await;
+    let shown = surface.last();
+    assert!(shown.contains("READ-ONLY"), "{shown}");
+    assert!(shown.contains("read-only: your credentials cannot change things"), "{shown}");
+    key(&keys, 'l');
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!surface.last().contains("Launch an environment"), "{}", surface.last());
+    drop(keys);
+    running.await.unwrap().unwrap();
+}

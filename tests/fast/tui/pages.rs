@@ -71,15 +71,21 @@ fn reading(days: i64) -> Reading {
 /// The sample fleet after the last day of its log was read, with a plan.
 fn informed(width: u16, height: u16) -> Model {
     let mut model = model(width, height);
+    inform(&mut model);
+    model
+}
+
+/// Tells a dashboard of the last day and of a plan.
+fn inform(model: &mut Model) {
     let day: Vec<_> = week().into_iter().filter(|event| event.at >= at(1_440)).collect();
-    send(&mut model, Msg::Engine(Event::Activity(day)));
-    send(&mut model, Msg::Engine(Event::AuditRead(Ok(reading(1)))));
+    send(model, Msg::Engine(Event::Activity(day)));
+    send(model, Msg::Engine(Event::AuditRead(Ok(reading(1)))));
     let refusal = Refusal {
         action: "retire-database",
         target: "hatchery-dev-14".to_owned(),
         reason: "only 0 of 1 fresh databases are free; it stays until its replacement is free".to_owned(),
     };
-    send(&mut model, Msg::Engine(Event::Refused(vec![refusal])));
+    send(model, Msg::Engine(Event::Refused(vec![refusal])));
     let next = |action, target: &str, reason: &str| NextStep {
         action,
         target: target.to_owned(),
@@ -89,8 +95,13 @@ fn informed(width: u16, height: u16) -> Model {
         next("create-database", "hatchery-dev-17", "the policy sets spare=2; 1 missing"),
         next("mark-reaping", "dev-9", "it has expired"),
     ];
-    send(&mut model, Msg::Engine(Event::Planned(steps)));
-    model
+    send(model, Msg::Engine(Event::Planned(steps)));
+}
+
+/// Tells a dashboard of the whole week.
+pub(super) fn with_history(model: &mut Model) {
+    inform(model);
+    send(model, Msg::History(Ok((week(), reading(7)))));
 }
 
 /// The page of the pool after the week was read.

@@ -229,7 +229,7 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-fn environment() -> Result<Option<Credentials>> {
+pub(super) fn environment() -> Result<Option<Credentials>> {
     keys_of(variable)
 }
 

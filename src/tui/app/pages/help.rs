@@ -49,7 +49,7 @@ pub(super) fn lines(model: &Model, width: usize) -> Vec<Line<'static>> {
             let keys = model.options.keymap.keys(entry.action);
             let keys: Vec<_> = keys.iter().map(|key| key.label(styles.glyphs.ascii)).collect();
             let keys = if keys.is_empty() { "unbound".to_owned() } else { keys.join(" ") };
-            let disabled = entry.mutates && model.options.read_only;
+            let disabled = entry.mutates && model.read_only_reason().is_some();
             let (key_role, help_role) = if disabled { ("key.off", "key.off") } else { ("key", "text") };
             let mut line = vec![styles.span(key_role, padded(&keys)), styles.span(help_role, entry.help)];
             if disabled {

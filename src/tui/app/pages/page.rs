@@ -21,11 +21,18 @@ pub(super) struct Page<'a> {
     pub(super) styles: &'a Styles,
     pub(super) width: usize,
     lines: Vec<Line<'static>>,
+    /// Whether other lines come before.
+    continues: bool,
 }
 
 impl<'a> Page<'a> {
     pub(super) fn new(styles: &'a Styles, width: usize) -> Self {
-        Self { styles, width, lines: Vec::new() }
+        Self { styles, width, lines: Vec::new(), continues: false }
+    }
+
+    /// Builds the lines that come after others.
+    pub(super) fn continued(styles: &'a Styles, width: usize) -> Self {
+        Self { continues: true, ..Self::new(styles, width) }
     }
 
     pub(super) fn into_lines(self) -> Vec<Line<'static>> {
@@ -34,7 +41,7 @@ impl<'a> Page<'a> {
 
     /// Adds a heading, after a blank line unless it is the first line.
     pub(super) fn heading(&mut self, title: &str) {
-        if !self.lines.is_empty() {
+        if !self.lines.is_empty() || self.continues {
             self.lines.push(Line::default());
         }
         self.line(self.styles.span("heading", title));
@@ -72,16 +79,22 @@ impl<'a> Page<'a> {
 
     /// Adds a table with the titles of its columns. Columns shrink and disappear as in the tables of the main screen.
     pub(super) fn table(&mut self, columns: &[Column], rows: impl IntoIterator<Item = Vec<Line<'static>>>) {
-        let widths = widths(columns, self.width);
-        let titles =
-            columns.iter().map(|column| Line::from(self.styles.span("heading", column.title))).collect();
-        self.row(columns, &widths, titles);
+        let widths = self.titles(columns);
         for row in rows {
             self.row(columns, &widths, row);
         }
     }
 
-    fn row(&mut self, columns: &[Column], widths: &[usize], cells: Vec<Line<'static>>) {
+    /// Adds the titles of a table; returns the widths of its columns.
+    pub(super) fn titles(&mut self, columns: &[Column]) -> Vec<usize> {
+        let widths = widths(columns, self.width);
+        let titles =
+            columns.iter().map(|column| Line::from(self.styles.span("heading", column.title))).collect();
+        self.row(columns, &widths, titles);
+        widths
+    }
+
+    pub(super) fn row(&mut self, columns: &[Column], widths: &[usize], cells: Vec<Line<'static>>) {
         let mut spans = Vec::new();
         for ((column, &width), cell) in
             columns.iter().zip(widths).zip(cells).filter(|((_, width), _)| **width > 0)

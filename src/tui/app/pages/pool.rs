@@ -15,7 +15,7 @@ use crate::domain::health::Level;
 use crate::domain::history::{Buckets, FreeHistory, Hits};
 use crate::domain::replacement::DatabaseUsers;
 use crate::domain::text::sanitize;
-use crate::domain::{Database, DatabaseState, Number, Pool};
+use crate::domain::{Database, DatabaseState, Pool};
 use crate::tui::app::history::PoolPast;
 use crate::tui::app::model::Model;
 use crate::tui::app::rows::{PoolRow, short_name, with_hydration};
@@ -38,18 +38,72 @@ const DAYS: [&str; 7] = ["-6", "-5", "-4", "-3", "-2", "-1", "TODAY"];
 const POOL_ACTIONS: [&str; 5] =
     ["top-up", "note-failed-restore", "forget-failed-restores", "create-database", "engine"];
 
-pub(super) fn lines(model: &Model, width: usize) -> Vec<Line<'static>> {
-    let mut page = Page::new(&model.styles, width);
-    summary(&mut page, model);
-    next(&mut page, model);
-    refused(&mut page, model);
-    databases(&mut page, model);
-    if let Some(past) = &model.history.pool {
-        free(&mut page, model, past);
-        restores(&mut page, past);
-        failures(&mut page, past);
+/// The page in three parts, because only the visible databases are worth their lines.
+pub(super) struct Sections<'a> {
+    model: &'a Model,
+    width: usize,
+    head: Vec<Line<'static>>,
+    columns: [Column; 6],
+    widths: Vec<usize>,
+    databases: Vec<&'a PoolRow>,
+    tail: Vec<Line<'static>>,
+}
+
+impl<'a> Sections<'a> {
+    pub(super) fn new(model: &'a Model, width: usize) -> Self {
+        let mut head = Page::new(&model.styles, width);
+        summary(&mut head, model);
+        next(&mut head, model);
+        refused(&mut head, model);
+        head.heading("Databases");
+        let databases: Vec<_> = model.pool.status.rows.iter().chain(&model.pool.claimed).collect();
+        let columns = columns(&databases);
+        let mut widths = Vec::new();
+        if !databases.is_empty() {
+            widths = head.titles(&columns);
+        } else if model.fleet_view.is_some() {
+            let glyph = (model.styles.glyphs.empty, "text.muted");
+            head.paragraph(glyph, "text.muted", model.no_databases());
+        }
+        let mut tail = Page::continued(&model.styles, width);
+        if let Some(past) = &model.history.pool {
+            free(&mut tail, model, past);
+            restores(&mut tail, past);
+            failures(&mut tail, past);
+        }
+        let (head, tail) = (head.into_lines(), tail.into_lines());
+        Self { model, width, head, columns, widths, databases, tail }
     }
-    page.into_lines()
+
+    pub(super) fn length(&self) -> usize {
+        self.head.len() + self.databases.len() + self.tail.len()
+    }
+
+    /// Returns the lines from one on.
+    pub(super) fn lines(self, first: usize, height: usize) -> Vec<Line<'static>> {
+        let (before, count) = (self.head.len(), self.databases.len());
+        let mut page = Page::new(&self.model.styles, self.width);
+        for line in self.head.into_iter().skip(first).take(height) {
+            page.line(line);
+        }
+        let now = self.model.aws_now();
+        let until = (first + height).saturating_sub(before).min(count);
+        let from = first.saturating_sub(before).min(until);
+        for row in &self.databases[from..until] {
+            let view = self.model.fleet_view.as_ref();
+            let database = view
+                .and_then(|view| view.world.databases.iter().find(|database| database.number == row.number));
+            let cells = cells(&page, row, database, now);
+            page.row(&self.columns, &self.widths, cells);
+        }
+        let skipped = first.saturating_sub(before + count);
+        for line in self.tail.into_iter().skip(skipped) {
+            page.line(line);
+        }
+        let mut lines = page.into_lines();
+        lines.truncate(height);
+        lines
+    }
 }
 
 fn summary(page: &mut Page<'_>, model: &Model) {
@@ -159,34 +213,22 @@ fn refused(page: &mut Page<'_>, model: &Model) {
     }
 }
 
-fn databases(page: &mut Page<'_>, model: &Model) {
-    page.heading("Databases");
-    let Some(view) = &model.fleet_view else { return };
-    let claimed = claimed(model);
-    let all = || model.pool.status.rows.iter().chain(&claimed);
-    if all().next().is_none() {
-        return page.paragraph((page.styles.glyphs.empty, "text.muted"), "text.muted", model.no_databases());
-    }
-    let now = model.aws_now();
-    let by_number: HashMap<Number, &Database> =
-        view.world.databases.iter().map(|database| (database.number, database)).collect();
-    let name = all().map(|row| text::width(&row.name)).max().unwrap_or(0).clamp(6, 24);
+fn columns(rows: &[&PoolRow]) -> [Column; 6] {
+    let name = rows.iter().map(|row| text::width(&row.name)).max().unwrap_or(0).clamp(6, 24);
     let column = |title, min, max, priority| Column { title, min, max, alignment: Alignment::Left, priority };
     let right = |column| Column { alignment: Alignment::Right, ..column };
-    let columns = [
+    [
         column("DATABASE", name.max(8), name.max(8), 6),
         column("STATE", 10, 10, 5),
         right(column("AGE", 4, 4, 3)),
         right(column("SNAPSHOT", 8, 8, 2)),
         right(column("RESTORE", 7, 8, 1)),
         column("", 8, usize::MAX, 4),
-    ];
-    let rows: Vec<_> = all().map(|row| cells(page, row, by_number.get(&row.number).copied(), now)).collect();
-    page.table(&columns, rows);
+    ]
 }
 
 /// Returns the databases that environments have or will have, which the pane of the pool only counts.
-fn claimed(model: &Model) -> Vec<PoolRow> {
+pub(crate) fn claimed(model: &Model) -> Vec<PoolRow> {
     let Some(view) = &model.fleet_view else { return Vec::new() };
     let users = DatabaseUsers::new(&view.world);
     let names: HashMap<_, _> =
