@@ -24,7 +24,7 @@ async fn newest_of_many_lines_come_first() {
         while followed.modes.len() < 2 || first_new.is_none() {
             followed.next().await;
             let is_new = followed.lines.last().is_some_and(|line| line == "new");
-            first_new = first_new.or(is_new.then(|| followed.lines.len()));
+            first_new = first_new.or(is_new.then_some(followed.lines.len()));
         }
     })
     .await
