@@ -16,6 +16,7 @@ mod interventions;
 mod listings;
 mod logs;
 mod mutations;
+mod notices;
 mod operations;
 mod past;
 mod pipelines;
@@ -29,6 +30,7 @@ mod throttle;
 mod versioned;
 
 pub use interventions::Intervention;
+pub use notices::{Delivery, SentNotice};
 pub use scenario::{Faults, Guarantee, InitialEnvironment, Latency, Scenario};
 pub use state::{Change, Entry, LaunchData, Observer, SimDatabase, SimInstance, State, Template};
 pub use strictness::{Neighbours, Strictness};

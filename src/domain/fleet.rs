@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::ids::{FleetName, ImageId, RecordId, SubnetId};
+use super::notice::{self, Notified};
 use super::policy::{Policy, Problem};
 use super::step_failure::StepFailure;
 use super::tags::{self, Tags, key, role};
@@ -52,6 +53,12 @@ pub struct Fleet {
     pub problems: Vec<Problem>,
     /// The step on the pool that AWS refuses.
     pub failed_step: Option<StepFailure>,
+    /// The last attempt to send a notice that failed.
+    pub failed_notice: Option<StepFailure>,
+    /// The time since which the pool is empty, if engines have to tell of it.
+    pub pool_empty_since: Option<DateTime<Utc>>,
+    /// The notices about the fleet that were sent.
+    pub notified: Notified,
     /// The last pass of an engine; `None` if there was none, or only of an older version.
     pub last_pass: Option<LastPass>,
 }
@@ -69,6 +76,9 @@ impl Fleet {
                 policy,
                 problems,
                 failed_step: StepFailure::parse(tags),
+                failed_notice: StepFailure::parse_tag(tags, key::FAILED_NOTICE),
+                pool_empty_since: tags::parse_time(tags, key::POOL_EMPTY_SINCE),
+                notified: notice::parse_notified(tags),
                 last_pass: LastPass::parse(tags),
             }
         })

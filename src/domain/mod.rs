@@ -25,6 +25,8 @@ pub mod ip_ranges;
 pub mod launches;
 pub mod lifecycle;
 pub mod metrics;
+pub mod notice;
+pub mod notify;
 pub mod pipeline;
 pub mod policy;
 pub mod pool;
@@ -59,6 +61,8 @@ pub use ids::{
 pub use instance::{Instance, InstanceState, Phase};
 pub use launches::{Launch, Launches};
 pub use metrics::Metrics;
+pub use notice::{Message, Notice, NoticeKind};
+pub use notify::Destination;
 pub use pipeline::{Pipeline, PipelineKind, Run, RunState};
 pub use policy::Policy;
 pub use pool::{DatabaseState, Pool};

@@ -2,6 +2,7 @@
 
 mod cases;
 mod hydration;
+mod notices;
 mod resets;
 mod stale;
 mod statuses;
@@ -195,6 +196,20 @@ fn apply(world: &mut World, step: &Step) {
             world.databases.items.push(new);
         }
         Step::RaiseNumberHint { number } => world.fleet.policy.last_number = *number,
+        Step::MarkPoolEmpty { marked } => {
+            world.fleet.pool_empty_since = marked.then(now);
+        }
+        Step::SendNotice(notice) => {
+            let at = notice.episode.unwrap_or_else(now);
+            match &notice.of {
+                Some((id, _)) => {
+                    if let Some(record) = find(world, id) {
+                        record.notified.insert(notice.kind, at);
+                    }
+                }
+                None => drop(world.fleet.notified.insert(notice.kind, at)),
+            }
+        }
         Step::RecordPass => {
             world.fleet.last_pass = Some(LastPass { at: now(), by: "engine@schedule".into() });
         }

@@ -42,6 +42,9 @@ fn world(minute: i64) -> World {
         template: RecordId::new("lt-0"),
         problems: Vec::new(),
         failed_step: None,
+        failed_notice: None,
+        pool_empty_since: None,
+        notified: crate::domain::notice::Notified::new(),
         last_pass: None,
     };
     let mut world = World::new(fleet);
