@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::ids::{FleetName, ImageId, RecordId, SubnetId};
-use super::notice::{self, Notified};
+use super::notice::PoolEmpty;
 use super::policy::{Policy, Problem};
 use super::step_failure::StepFailure;
 use super::tags::{self, Tags, key, role};
@@ -55,10 +55,8 @@ pub struct Fleet {
     pub failed_step: Option<StepFailure>,
     /// The last attempt to send a notice that failed.
     pub failed_notice: Option<StepFailure>,
-    /// The time since which the pool is empty, if engines have to tell of it.
-    pub pool_empty_since: Option<DateTime<Utc>>,
-    /// The notices about the fleet that were sent.
-    pub notified: Notified,
+    /// The mark of an empty pool, if engines have to tell of it.
+    pub pool_empty: Option<PoolEmpty>,
     /// The last pass of an engine; `None` if there was none, or only of an older version.
     pub last_pass: Option<LastPass>,
 }
@@ -77,8 +75,7 @@ impl Fleet {
                 problems,
                 failed_step: StepFailure::parse(tags),
                 failed_notice: StepFailure::parse_tag(tags, key::FAILED_NOTICE),
-                pool_empty_since: tags::parse_time(tags, key::POOL_EMPTY_SINCE),
-                notified: notice::parse_notified(tags),
+                pool_empty: PoolEmpty::parse(tags),
                 last_pass: LastPass::parse(tags),
             }
         })

@@ -1,6 +1,7 @@
 //! Notices: what a fleet tells outside of hatchery. Each is due in every engine's plan and is sent once, by the engine that claims it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -11,7 +12,7 @@ use super::ids::{EnvironmentId, RecordId};
 use super::instance::Phase;
 use super::policy::Policy;
 use super::record::Record;
-use super::tags::{self, TagChanges, Tags, key};
+use super::tags::{self, Tags, key};
 use super::text::{Untrusted, sanitize};
 use super::world::World;
 
@@ -64,7 +65,7 @@ pub fn can_expire(state: EnvironmentState) -> bool {
 
 /// Returns what to say of an expiry.
 #[must_use]
-pub fn expiry_title(name: &Untrusted, left: Duration) -> String {
+pub fn expiry_title(name: &impl fmt::Display, left: Duration) -> String {
     let minutes = left.as_secs().div_ceil(60);
     let plural = if minutes == 1 { "" } else { "s" };
     format!("{name} expires in {minutes} minute{plural}")
@@ -103,14 +104,40 @@ pub enum NoticeKind {
     PoolEmpty,
 }
 
-/// The notices that were sent, by their tags: the expiry or the episode, or the time at which it was sent.
-pub type Notified = BTreeMap<NoticeKind, DateTime<Utc>>;
+/// The notices of a record that were sent, by the part of their names after the record.
+pub type Notified = BTreeSet<Untrusted>;
 
-/// Parses the tags of a record or a fleet that remember its notices.
+/// Parses the tag of a record that remembers its notices. What a later version remembers is left out.
 #[must_use]
 pub(super) fn parse_notified(tags: &Tags) -> Notified {
-    let time = |kind: NoticeKind| Some((kind, tags::parse_time(tags, &kind.key())?));
-    NoticeKind::iter().filter_map(time).collect()
+    let words = tags.get(key::NOTIFIED).into_iter().flat_map(|value| value.split(' '));
+    words.filter(|word| NoticeKind::iter().any(|kind| kind.is_of(word))).map(Into::into).collect()
+}
+
+/// The mark of a fleet whose pool is empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolEmpty {
+    pub since: DateTime<Utc>,
+    /// Whether a notice was sent.
+    pub is_told: bool,
+}
+
+impl PoolEmpty {
+    const TOLD: &str = "told";
+
+    #[must_use]
+    pub fn parse(fleet: &Tags) -> Option<Self> {
+        let value = fleet.get(key::POOL_EMPTY)?;
+        let (since, rest) = value.split_once(' ').unwrap_or((value, ""));
+        let since = DateTime::parse_from_rfc3339(since).ok()?.to_utc();
+        Some(Self { since, is_told: rest == Self::TOLD })
+    }
+
+    #[must_use]
+    pub fn to_tag(self) -> String {
+        let since = tags::format_time(self.since);
+        if self.is_told { format!("{since} {}", Self::TOLD) } else { since }
+    }
 }
 
 impl NoticeKind {
@@ -119,14 +146,9 @@ impl NoticeKind {
         self.into()
     }
 
-    /// Returns the key of the tag that remembers a notice.
-    fn key(self) -> String {
-        format!("{}{self}", key::NOTIFIED_PREFIX)
-    }
-
-    /// Returns the change that removes the memory of a notice.
-    pub(crate) fn forget(self, changes: TagChanges) -> TagChanges {
-        changes.remove(&self.key())
+    /// Whether the part of a notice's name after the record is that of this kind.
+    fn is_of(self, name: &str) -> bool {
+        name.split('/').next() == Some(self.as_str())
     }
 }
 
@@ -149,24 +171,22 @@ impl Notice {
     #[must_use]
     pub fn name(&self) -> String {
         let of = self.of.as_ref().map_or("pool", |(record, _)| record.as_str());
+        format!("{of}/{}", self.event())
+    }
+
+    fn event(&self) -> String {
         match self.episode {
-            Some(at) => format!("{of}/{}/{}", self.kind, at.format("%Y%m%dT%H%M%SZ")),
-            None => format!("{of}/{}", self.kind),
+            Some(at) => format!("{}/{}", self.kind, at.format("%Y%m%dT%H%M%SZ")),
+            None => self.kind.to_string(),
         }
     }
 
-    /// Whether the tags remember the notice.
+    /// Returns the value of the tag that remembers the notice of an environment, with its other notices. Engines that write it at the same time
+    /// overwrite each other, which costs a look at the claims.
     #[must_use]
-    pub fn is_noted(&self, notified: &Notified) -> bool {
-        let same =
-            |at: &DateTime<Utc>| self.episode.is_none_or(|episode| episode.timestamp() == at.timestamp());
-        notified.get(&self.kind).is_some_and(same)
-    }
-
-    /// Returns the tag that remembers the notice.
-    #[must_use]
-    pub fn note(&self, now: DateTime<Utc>) -> TagChanges {
-        TagChanges::new().set_time(&self.kind.key(), self.episode.unwrap_or(now))
+    pub fn note(&self, notified: &Notified) -> String {
+        let others = notified.iter().map(Untrusted::raw).filter(|name| !self.kind.is_of(name));
+        others.map(str::to_owned).chain([self.event()]).collect::<Vec<_>>().join(" ")
     }
 
     /// Whether a record that was read again still has the event, and no memory of the notice.
@@ -180,7 +200,7 @@ impl Notice {
             }
             NoticeKind::PoolEmpty => false,
         };
-        holds && record.terminate.is_none() && !self.is_noted(&record.notified)
+        holds && record.terminate.is_none() && !record.notified.contains(&Untrusted::new(self.event()))
     }
 }
 
@@ -203,11 +223,10 @@ pub(crate) fn of_environments(
 #[must_use]
 pub(crate) fn of_pool(world: &World, now: DateTime<Utc>) -> Option<Notice> {
     let fleet = &world.fleet;
-    let since = fleet.pool_empty_since?;
+    let since = fleet.pool_empty.filter(|empty| !empty.is_told)?.since;
     let (kind, title) = (NoticeKind::PoolEmpty, pool_title(fleet.name.as_str()));
     let notice = Notice { kind, of: None, episode: Some(since), title, text: POOL_TEXT.to_owned() };
-    (since + POOL_SETTLES <= now && is_news(since, now) && !notice.is_noted(&fleet.notified))
-        .then_some(notice)
+    (since + POOL_SETTLES <= now && is_news(since, now)).then_some(notice)
 }
 
 fn is_news(at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
@@ -427,6 +446,30 @@ mod tests {
         assert!(
             slack.starts_with("&lt;!channel&gt; &amp; größer") && slack.ends_with("\na &gt; b"),
             "{slack}"
+        );
+    }
+
+    #[test]
+    fn marks_round_trip_through_their_tags() {
+        let at = DateTime::from_timestamp(1_772_442_000, 0).unwrap();
+        for is_told in [false, true] {
+            let mark = PoolEmpty { since: at, is_told };
+            assert_eq!(
+                PoolEmpty::parse(&Tags::from([(key::POOL_EMPTY.to_owned(), mark.to_tag())])),
+                Some(mark)
+            );
+        }
+        let notice = |kind, episode| {
+            let (of, title, text) = Default::default();
+            Notice { kind, of, episode, title, text }
+        };
+        let parse = |value: &str| parse_notified(&Tags::from([(key::NOTIFIED.to_owned(), value.to_owned())]));
+        let first =
+            notice(NoticeKind::FirstWarning, Some(at)).note(&parse("expires-30m/20260101T000000Z odd ready"));
+        assert_eq!(first, "ready expires-30m/20260302T090000Z");
+        assert_eq!(
+            notice(NoticeKind::Failed, None).note(&parse(&first)),
+            "expires-30m/20260302T090000Z ready failed"
         );
     }
 

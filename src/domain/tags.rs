@@ -61,10 +61,10 @@ pub mod key {
     pub const LOADING_SEEN: &str = "hatchery:loading-seen";
     /// The step on this resource that AWS refuses; see [`crate::domain::StepFailure`].
     pub const FAILED_STEP: &str = "hatchery:failed-step";
-    /// Prefix of the keys that remember the notices that were sent; see [`crate::domain::notice`].
-    pub(crate) const NOTIFIED_PREFIX: &str = "hatchery:notified.";
-    /// On fleets: the time since which the pool is empty, RFC 3339.
-    pub const POOL_EMPTY_SINCE: &str = "hatchery:pool-empty-since";
+    /// On records: the notices that were sent; see [`crate::domain::notice`].
+    pub const NOTIFIED: &str = "hatchery:notified";
+    /// On fleets: `<RFC 3339> [told]`, since when the pool is empty, and whether a notice was sent; see [`crate::domain::notice::PoolEmpty`].
+    pub const POOL_EMPTY: &str = "hatchery:pool-empty";
     /// On fleets: the failed attempt to send a notice; see [`crate::domain::StepFailure`].
     pub const FAILED_NOTICE: &str = "hatchery:failed-notice";
     /// Settings of the policy that commands and engines write by themselves.

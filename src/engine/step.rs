@@ -1,7 +1,6 @@
 //! Steps: the idempotent changes that an engine can make, and their order.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use chrono::{DateTime, Utc};
 
@@ -9,6 +8,10 @@ use crate::domain::lifecycle::{Placement, Restore};
 use crate::domain::{
     DatabaseId, EnvironmentId, InstanceId, Notice, Number, RecordId, StatusClass, TagChanges, Unreadable,
 };
+
+mod key;
+
+pub use key::Key;
 
 /// The name of [`Step::Retire`] in the audit log.
 pub(super) const RETIRE: &str = "retire-database";
@@ -484,10 +487,6 @@ impl Step {
     }
 }
 
-/// Identifies a step across plans, and orders steps.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(pub Priority, pub &'static str, pub String);
-
 impl Step {
     /// Returns the step's key, which is unique within a plan.
     #[must_use]
@@ -498,11 +497,5 @@ impl Step {
             _ => self.target(),
         };
         Key(self.priority(), self.action(), target)
-    }
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.1, self.2)
     }
 }

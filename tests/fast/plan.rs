@@ -15,6 +15,7 @@ use crate::support::worlds::some_world;
 use hatchery::domain::database::DatabaseAttributes;
 use hatchery::domain::instance::InstanceAttributes;
 use hatchery::domain::lifecycle::{self, Placement};
+use hatchery::domain::notice::PoolEmpty;
 use hatchery::domain::policy::RestoreFailures;
 use hatchery::domain::record::{LaunchFailure, Termination};
 use hatchery::domain::{
@@ -197,17 +198,14 @@ fn apply(world: &mut World, step: &Step) {
         }
         Step::RaiseNumberHint { number } => world.fleet.policy.last_number = *number,
         Step::MarkPoolEmpty { marked } => {
-            world.fleet.pool_empty_since = marked.then(now);
+            world.fleet.pool_empty = marked.then(|| PoolEmpty { since: now(), is_told: false });
         }
         Step::SendNotice(notice) => {
-            let at = notice.episode.unwrap_or_else(now);
-            match &notice.of {
-                Some((id, _)) => {
-                    if let Some(record) = find(world, id) {
-                        record.notified.insert(notice.kind, at);
-                    }
-                }
-                None => drop(world.fleet.notified.insert(notice.kind, at)),
+            if let Some(record) = notice.of.as_ref().and_then(|(id, _)| find(world, id)) {
+                let value = notice.note(&record.notified);
+                record.notified = value.split(' ').map(Into::into).collect();
+            } else if let Some(empty) = &mut world.fleet.pool_empty {
+                empty.is_told = true;
             }
         }
         Step::RecordPass => {

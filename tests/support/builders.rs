@@ -2,7 +2,7 @@
 
 #![allow(dead_code, clippy::unwrap_used)] // each binary uses its own part
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -49,8 +49,7 @@ pub(crate) fn empty_world() -> World {
             problems: Vec::new(),
             failed_step: None,
             failed_notice: None,
-            pool_empty_since: None,
-            notified: BTreeMap::new(),
+            pool_empty: None,
             last_pass: Some(LastPass { at: minutes_ago(5), by: "engine@schedule".into() }),
         },
         records: Listing::complete(Vec::new(), now()),
@@ -95,7 +94,7 @@ pub(crate) fn record(number: u32) -> Record {
         repaired_by: None,
         hold: None,
         failed_step: None,
-        notified: BTreeMap::new(),
+        notified: BTreeSet::new(),
         services: BTreeMap::from([("payments".into(), "f-123".into())]),
         deployment: None,
         note: None,

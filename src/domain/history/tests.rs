@@ -43,8 +43,7 @@ fn world(minute: i64) -> World {
         problems: Vec::new(),
         failed_step: None,
         failed_notice: None,
-        pool_empty_since: None,
-        notified: crate::domain::notice::Notified::new(),
+        pool_empty: None,
         last_pass: None,
     };
     let mut world = World::new(fleet);

@@ -30,8 +30,7 @@ fn world() -> World {
         problems: Vec::new(),
         failed_step: None,
         failed_notice: None,
-        pool_empty_since: None,
-        notified: crate::domain::notice::Notified::new(),
+        pool_empty: None,
         last_pass: None,
     };
     World { records: Listing::complete(Vec::new(), at("12:00:00")), ..World::new(fleet) }

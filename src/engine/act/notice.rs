@@ -7,10 +7,10 @@ use chrono::{DateTime, Utc};
 
 use super::{Actor, Completion, StepResult, skip_if_gone};
 use crate::cloud::{Observed, Result};
-use crate::domain::notice::{NextClaim, claim_name, failed_name, sent_name};
+use crate::domain::notice::{NextClaim, PoolEmpty, claim_name, failed_name, sent_name};
 use crate::domain::tags::key;
 use crate::domain::{
-    CloudError, Destination, ErrorClass, Fleet, Message, Notice, NoticeKind, StepFailure, TagChanges,
+    CloudError, Destination, ErrorClass, Fleet, Message, Notice, Record, StepFailure, TagChanges,
 };
 use crate::engine::fresh_read::FreshRead;
 use crate::engine::step::SEND_NOTICE;
@@ -37,36 +37,37 @@ impl Actor<'_> {
         if self.notice_failed.load(Ordering::Relaxed) {
             return Ok(Completion::skip("another notice has just failed"));
         }
-        let read = self.read_due(notice).await?;
+        let (due, read) = self.read_due(notice).await?.split();
         let now = read.now.unwrap_or(self.now);
-        if !read.value {
+        let Some(note) = due else {
             return Ok(Completion::skip("it was sent, or there is nothing to tell any more"));
-        }
+        };
         let result = match self.claim_notice(notice, now).await? {
             Turn::Mine(claim) => self.send_claimed(notice, &claim, destination, &read).await,
             Turn::Sent => Ok(Completion::skip("another engine has sent it")),
             Turn::NotMine => return Ok(Completion::skip("another engine sends it")),
         };
         if result.is_ok() {
-            self.remember(notice, now).await;
+            self.remember(notice, note).await;
         }
         self.notice_failed.fetch_or(result.is_err(), Ordering::Relaxed);
         result
     }
 
-    /// Reads again whether the notice is due.
-    async fn read_due(&self, notice: &Notice) -> Result<FreshRead<bool>> {
+    /// Reads again whether the notice is due. If so, returns the change that remembers it.
+    async fn read_due(&self, notice: &Notice) -> Result<FreshRead<Option<TagChanges>>> {
         if let Some((record, _)) = &notice.of {
-            let read = self.read_record(record).await?;
+            let (found, read) = self.read_record(record).await?.split();
             let now = read.now.unwrap_or(self.now);
-            let is_due = read.value.as_ref().is_some_and(|record| notice.is_due(record, now));
-            return Ok(read.with(is_due));
+            let due = found.filter(|record| notice.is_due(record, now));
+            let note = |record: Record| TagChanges::new().set(key::NOTIFIED, notice.note(&record.notified));
+            return Ok(read.with(due.map(note)));
         }
-        let read = self.read_fleet().await?;
-        let is_due = read.value.as_ref().is_some_and(|fleet| {
-            fleet.pool_empty_since == notice.episode && !notice.is_noted(&fleet.notified)
-        });
-        Ok(read.with(is_due))
+        let (found, read) = self.read_fleet().await?.split();
+        let empty = found.and_then(|fleet| fleet.pool_empty);
+        let due = empty.filter(|empty| Some(empty.since) == notice.episode && !empty.is_told);
+        let told = |empty| PoolEmpty { is_told: true, ..empty }.to_tag();
+        Ok(read.with(due.map(|empty| TagChanges::new().set(key::POOL_EMPTY, told(empty)))))
     }
 
     async fn read_fleet(&self) -> Result<FreshRead<Option<Fleet>>> {
@@ -102,7 +103,7 @@ impl Actor<'_> {
         notice: &Notice,
         claim: &str,
         destination: &Destination,
-        read: &FreshRead<bool>,
+        read: &FreshRead<()>,
     ) -> StepResult {
         let message = Message {
             id: notice.name(),
@@ -144,8 +145,8 @@ impl Actor<'_> {
     }
 
     /// Remembers a notice in a tag, which saves other engines the look at its claims.
-    async fn remember(&self, notice: &Notice, now: DateTime<Utc>) {
-        let (cloud, changes) = (&self.engine.cloud, notice.note(now));
+    async fn remember(&self, notice: &Notice, changes: TagChanges) {
+        let cloud = &self.engine.cloud;
         let written = match &notice.of {
             Some((record, _)) => cloud.tag_record(record, &changes).await,
             None => cloud.tag_fleet(&self.world.fleet.template, &changes).await,
@@ -158,13 +159,13 @@ impl Actor<'_> {
     /// Marks or unmarks the fleet's pool as empty.
     pub(super) async fn mark_pool_empty(&self, marked: bool) -> StepResult {
         let (found, read) = self.read_fleet().await?.split();
-        let Some(fleet) = found.filter(|fleet| fleet.pool_empty_since.is_some() != marked) else {
+        let Some(fleet) = found.filter(|fleet| fleet.pool_empty.is_some() != marked) else {
             return Ok(Completion::skip("another engine did it first, or the fleet is gone"));
         };
         let changes = if marked {
-            TagChanges::new().set_time(key::POOL_EMPTY_SINCE, self.now)
+            TagChanges::new().set(key::POOL_EMPTY, PoolEmpty { since: self.now, is_told: false }.to_tag())
         } else {
-            NoticeKind::PoolEmpty.forget(TagChanges::new().remove(key::POOL_EMPTY_SINCE))
+            TagChanges::new().remove(key::POOL_EMPTY)
         };
         let call = self.engine.cloud.tag_fleet(&fleet.template, &changes);
         match self.engine.act_while_fresh(&read, "CreateTags", call).await {

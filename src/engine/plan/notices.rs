@@ -26,7 +26,7 @@ pub(super) fn plan_pool(planner: &mut Planner<'_>, pool: &Pool<'_>) {
     }
     let wanted = Target::new(world, planner.policy, planner.now).wanted;
     let is_empty = wanted > 0 && pool.in_state(DatabaseState::Free).next().is_none();
-    match world.fleet.pool_empty_since {
+    match world.fleet.pool_empty {
         None if is_empty => planner.push(Step::MarkPoolEmpty { marked: true }, "no database is free"),
         Some(_) if !is_empty => {
             let reason = if wanted == 0 { "no database is wanted" } else { "a database is free" };

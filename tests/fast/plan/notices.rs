@@ -1,7 +1,7 @@
 //! Notices: which events are told, and when.
 
 use hatchery::domain::notice::{Notified, TAKE_OVER_AFTER};
-use hatchery::domain::{NoticeKind, Phase, StepFailure};
+use hatchery::domain::{Phase, StepFailure};
 use rstest::rstest;
 
 use super::*;
@@ -45,7 +45,7 @@ fn ready_environment_is_told_for_an_hour() {
     assert_eq!(notices(&told(|world| ready_at(world, 60))), []);
     let noted = told(|world| {
         ready_at(world, 1);
-        world.records.items[0].notified = Notified::from([(NoticeKind::Ready, minutes_ago(0))]);
+        world.records.items[0].notified = Notified::from(["ready".into()]);
     });
     assert_eq!(notices(&noted), []);
 }
@@ -86,7 +86,8 @@ fn warning_is_for_one_expiry() {
         told(|world| {
             let record = &mut world.records.items[0];
             record.expires_at = Some(minutes_ago(-expires));
-            record.notified = Notified::from([(NoticeKind::FirstWarning, minutes_ago(-notified))]);
+            let expiry = minutes_ago(-notified).format("%Y%m%dT%H%M%SZ");
+            record.notified = Notified::from([format!("expires-30m/{expiry}").into()]);
         })
     };
     assert_eq!(names(&warned(20, 20)), [""; 0]);
@@ -124,30 +125,29 @@ fn longest_lifetime_cannot_be_extended() {
 
 #[test]
 fn empty_pool_is_marked_before_it_is_told() {
-    let empty = |since: Option<i64>, notified: Option<i64>| {
+    let empty = |since: Option<i64>, is_told| {
         told(|world| {
             world.databases.items.pop();
-            world.fleet.pool_empty_since = since.map(minutes_ago);
-            world.fleet.notified =
-                notified.map(|at| (NoticeKind::PoolEmpty, minutes_ago(at))).into_iter().collect();
+            world.fleet.pool_empty = since.map(|since| PoolEmpty { since: minutes_ago(since), is_told });
         })
     };
     let steps = |world: &World| -> Vec<_> {
         let steps = actions(&planned(world)).into_iter();
         steps.filter(|(action, _)| action.contains("pool-empty") || action.contains("notice")).collect()
     };
-    assert_eq!(steps(&empty(None, None)), [("mark-pool-empty", "pool".to_owned())]);
-    assert_eq!(steps(&empty(Some(1), None)), []);
-    assert_eq!(steps(&empty(Some(2), None)), [("send-notice", "pool".to_owned())]);
-    assert_eq!(names(&empty(Some(2), Some(90))), ["pool/pool-empty/20260302T115800Z"]);
-    assert_eq!(steps(&empty(Some(2), Some(2))), []);
-    assert_eq!(steps(&empty(Some(60), None)), []);
-    let mut full = told(|world| world.fleet.pool_empty_since = Some(minutes_ago(1)));
+    assert_eq!(steps(&empty(None, false)), [("mark-pool-empty", "pool".to_owned())]);
+    assert_eq!(steps(&empty(Some(1), false)), []);
+    assert_eq!(steps(&empty(Some(2), false)), [("send-notice", "pool".to_owned())]);
+    assert_eq!(names(&empty(Some(2), false)), ["pool/pool-empty/20260302T115800Z"]);
+    assert_eq!(steps(&empty(Some(2), true)), []);
+    assert_eq!(steps(&empty(Some(60), false)), []);
+    let mut full =
+        told(|world| world.fleet.pool_empty = Some(PoolEmpty { since: minutes_ago(1), is_told: true }));
     assert_eq!(steps(&full), [("unmark-pool-empty", "pool".to_owned())]);
     full.databases.complete = false;
     assert_eq!(steps(&full), []);
     // Nothing is wanted, so nothing is missing.
-    let mut none = empty(None, None);
+    let mut none = empty(None, false);
     none.fleet.policy.spare = Spare::Fixed(0);
     assert_eq!(steps(&none), []);
 }
