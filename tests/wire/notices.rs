@@ -42,7 +42,10 @@ impl Receiver {
         }
         tokio::time::sleep(Duration::from_millis(300)).await;
         let requests = self.requests.lock().unwrap();
-        assert!(requests.iter().all(|(route, _)| route == "POST /services/T0/B0/secret-path"), "{requests:?}");
+        assert!(
+            requests.iter().all(|(route, _)| route == "POST /services/T0/B0/secret-path"),
+            "{requests:?}"
+        );
         requests.iter().map(|(_, body)| body.clone()).collect()
     }
 }
@@ -59,7 +62,8 @@ async fn ready(emulator: &Emulator, notify: &str) {
 
 /// Runs passes of eight engines at the same time.
 fn run_engines(emulator: &Emulator) {
-    let engines: Vec<_> = (0..8).map(|_| command(emulator).args(["engine", "--once"]).spawn().unwrap()).collect();
+    let engines: Vec<_> =
+        (0..8).map(|_| command(emulator).args(["engine", "--once"]).spawn().unwrap()).collect();
     for mut engine in engines {
         engine.wait().unwrap();
     }

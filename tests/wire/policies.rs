@@ -222,7 +222,8 @@ async fn notices_have_a_policy(#[case] parameter: &str, #[case] topic: &str, #[c
     let destination = if topic.is_empty() {
         let secrets = moto.secrets().await;
         // Whether the webhook answers is no matter.
-        let secret = secrets.create_secret().name("slack").secret_string("http://127.0.0.1:9/hook").send().await;
+        let secret =
+            secrets.create_secret().name("slack").secret_string("http://127.0.0.1:9/hook").send().await;
         secret.unwrap().arn.unwrap()
     } else {
         moto.sns().await.create_topic().name("news").send().await.unwrap().topic_arn.unwrap()
@@ -239,18 +240,25 @@ async fn notices_have_a_policy(#[case] parameter: &str, #[case] topic: &str, #[c
         .into_iter()
         .map(str::to_owned)
         .collect::<Vec<_>>();
-    assert!(record.iter().any(|resource| resource.contains("/hatchery/dev/notices:log-stream:lt-")), "{record:?}");
+    assert!(
+        record.iter().any(|resource| resource.contains("/hatchery/dev/notices:log-stream:lt-")),
+        "{record:?}"
+    );
     let mut requests: Vec<_> =
         record.into_iter().map(|resource| Authorization::new("logs:CreateLogStream", resource)).collect();
     requests.push(Authorization::new(action, destination));
     requests.push(Authorization::new("logs:DescribeLogStreams", logs("/hatchery/dev/notices:log-stream:")));
     let names = [&ENGINEER[..], &["hatchery-dev-notice"]].concat();
     assert_allowed(&deployment.policies, &names, &requests);
-    let notices: Vec<_> = requests.into_iter().filter(|request| !request.resource.contains("/audit")).collect();
+    let notices: Vec<_> =
+        requests.into_iter().filter(|request| !request.resource.contains("/audit")).collect();
     assert_denied(&deployment.policies, &ENGINEER, &notices);
     let others = [
         Authorization::new("sns:Publish", "arn:aws:sns:eu-west-1:123456789012:other"),
-        Authorization::new("secretsmanager:GetSecretValue", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:other-a1b2c3"),
+        Authorization::new(
+            "secretsmanager:GetSecretValue",
+            "arn:aws:secretsmanager:eu-west-1:123456789012:secret:other-a1b2c3",
+        ),
         Authorization::new("logs:DeleteLogStream", logs("/hatchery/dev/notices:log-stream:lt-1/ready/1")),
         Authorization::new("logs:CreateLogStream", logs("/hatchery/qa/notices:log-stream:lt-1/ready/1")),
     ];

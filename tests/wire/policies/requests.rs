@@ -102,7 +102,9 @@ impl Translator {
         if let Some((service, operation)) = target.rsplit_once('.') {
             let body = call.request.json();
             return match service {
-                "secretsmanager" => vec![Authorization::new(&format!("secretsmanager:{operation}"), secret(&body))],
+                "secretsmanager" => {
+                    vec![Authorization::new(&format!("secretsmanager:{operation}"), secret(&body))]
+                }
                 "AmazonSSM" => self.translate_ssm(operation, &body),
                 service if service.starts_with("Logs") => translate_logs(operation, &body),
                 _ => vec![Authorization::new(&format!("servicequotas:{operation}"), "*")],
@@ -247,7 +249,11 @@ pub(crate) fn on_session(action: &str, id: &str, of: &str) -> Authorization {
 /// The ARN of a secret, which a request may name without it.
 fn secret(body: &Value) -> String {
     let id = body["SecretId"].as_str().unwrap();
-    if id.starts_with("arn:") { id.to_owned() } else { format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{id}") }
+    if id.starts_with("arn:") {
+        id.to_owned()
+    } else {
+        format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{id}")
+    }
 }
 
 fn translate_rds(form: &Form) -> Vec<Authorization> {
