@@ -372,7 +372,7 @@ impl<H: Hook> Cloud for Layer<H> {
     }
 
     async fn claim_notice(&self, fleet: &FleetName, name: &str) -> Result<()> {
-        self.call(Access::Audit, "claim notice", name, self.inner.claim_notice(fleet, name)).await
+        self.call(Access::Write, "claim notice", name, self.inner.claim_notice(fleet, name)).await
     }
 
     async fn notice_claims(&self, fleet: &FleetName, notice: &str) -> Result<Observed<Vec<Claim>>> {
@@ -380,7 +380,7 @@ impl<H: Hook> Cloud for Layer<H> {
     }
 
     async fn send_notice(&self, destination: &Destination, message: &Message) -> Result<()> {
-        self.call(Access::Audit, "send notice", &message.id, self.inner.send_notice(destination, message))
+        self.call(Access::Write, "send notice", &message.id, self.inner.send_notice(destination, message))
             .await
     }
 

@@ -40,7 +40,7 @@ fn names(world: &World) -> Vec<String> {
 #[test]
 fn ready_environment_is_told_for_an_hour() {
     let text = "dev-1 of amy in fleet dev, until 2026-03-02 18:00 UTC";
-    let expected = ("lt-1/ready".to_owned(), "checkout is ready".to_owned(), text.to_owned());
+    let expected = ("lt-1/ready".to_owned(), "env-1 is ready".to_owned(), text.to_owned());
     assert_eq!(notices(&told(|world| ready_at(world, 59))), [expected]);
     assert_eq!(notices(&told(|world| ready_at(world, 60))), []);
     let noted = told(|world| {
@@ -62,17 +62,17 @@ fn failed_environment_is_told_with_the_reason() {
         })
     };
     let text = "dev-1 of amy in fleet dev: no room";
-    let expected = ("lt-1/failed".to_owned(), "checkout failed".to_owned(), text.to_owned());
+    let expected = ("lt-1/failed".to_owned(), "env-1 failed".to_owned(), text.to_owned());
     assert_eq!(notices(&failed(5, false)), [expected]);
     assert_eq!(notices(&failed(60, false)), []);
     assert_eq!(notices(&failed(5, true)), []);
 }
 
 #[rstest]
-#[case::first(30, "lt-1/expires-30m/20260302T123000Z", "checkout expires in 30 minutes")]
-#[case::between(6, "lt-1/expires-30m/20260302T120600Z", "checkout expires in 6 minutes")]
-#[case::last(5, "lt-1/expires-5m/20260302T120500Z", "checkout expires in 5 minutes")]
-#[case::at_the_end(1, "lt-1/expires-5m/20260302T120100Z", "checkout expires in 1 minute")]
+#[case::first(30, "lt-1/expires-30m/20260302T123000Z", "env-1 expires in 30 minutes")]
+#[case::between(6, "lt-1/expires-30m/20260302T120600Z", "env-1 expires in 6 minutes")]
+#[case::last(5, "lt-1/expires-5m/20260302T120500Z", "env-1 expires in 5 minutes")]
+#[case::at_the_end(1, "lt-1/expires-5m/20260302T120100Z", "env-1 expires in 1 minute")]
 fn expiry_is_told_twice(#[case] minutes: i64, #[case] name: &str, #[case] title: &str) {
     let world = told(|world| world.records.items[0].expires_at = Some(minutes_ago(-minutes)));
     let [(found, said, text)] = &notices(&world)[..] else { panic!("one notice") };
@@ -171,7 +171,7 @@ fn failed_notice_delays_all_notices() {
     assert_eq!((actions(&plan), plan.refused.len()), (vec![], 1));
     let refusal = &plan.refused[0];
     assert_eq!((refusal.action, refusal.target.as_str()), ("send-notice", "dev-1"));
-    let why = "checkout is ready; notices have failed once since 2026-03-02 12:00:00 UTC, and are tried again at 12:01:00 UTC: \
+    let why = "env-1 is ready; notices have failed once since 2026-03-02 12:00:00 UTC, and are tried again at 12:01:00 UTC: \
          Publish: Topic does not exist (NotFound)";
     assert_eq!(refusal.reason, why);
     assert_eq!(names(&failed("send-notice", 1)), ["lt-1/ready"]);
