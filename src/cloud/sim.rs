@@ -23,6 +23,7 @@ mod pipelines;
 mod proofs;
 mod rds;
 mod scenario;
+mod sent_notices;
 mod setup;
 mod state;
 mod strictness;
@@ -30,8 +31,8 @@ mod throttle;
 mod versioned;
 
 pub use interventions::Intervention;
-pub use notices::{Delivery, SentNotice};
 pub use scenario::{Faults, Guarantee, InitialEnvironment, Latency, Scenario};
+pub use sent_notices::{Delivery, SentNotice};
 pub use state::{Change, Entry, LaunchData, Observer, SimDatabase, SimInstance, State, Template};
 pub use strictness::{Neighbours, Strictness};
 

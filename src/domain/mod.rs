@@ -26,6 +26,8 @@ pub mod launches;
 pub mod lifecycle;
 pub mod metrics;
 pub mod notice;
+mod notice_claims;
+mod notified;
 pub mod notify;
 pub mod pipeline;
 pub mod policy;

@@ -10,7 +10,7 @@ use super::hold::Hold;
 use super::ids::{
     DatabaseId, EnvironmentId, FleetName, ImageId, InstanceId, InvalidName, Label, Number, RecordId, SubnetId,
 };
-use super::notice::{self, Notified};
+use super::notified::{Notified, parse_notified};
 use super::policy::Policy;
 use super::replaces::Replaces;
 use super::step_failure::StepFailure;
@@ -143,7 +143,7 @@ impl Record {
             repaired_by: tags.get(key::REPAIR).map(|value| parse_timed(value, template_created_at).1),
             hold: tags.get(key::HOLD).and_then(|value| Hold::parse(value)),
             failed_step: StepFailure::parse(tags),
-            notified: notice::parse_notified(tags),
+            notified: parse_notified(tags),
             services: parse_services(tags),
             deployment: tags.get(key::DEPLOYMENT).and_then(|value| Deployment::parse(value)),
             note: tags::text(tags, key::NOTE),

@@ -11,7 +11,7 @@ use crate::domain::{
 
 mod key;
 
-pub use key::Key;
+pub use key::{Key, Priority};
 
 /// The name of [`Step::Retire`] in the audit log.
 pub(super) const RETIRE: &str = "retire-database";
@@ -283,23 +283,6 @@ pub enum Resource {
     Record(RecordId),
     Instance(InstanceId),
     Database(DatabaseId),
-}
-
-/// The order of steps: those that users wait for first, deletions before creations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Priority {
-    /// A user waits for it.
-    User,
-    /// Sets or removes a mark, which is cheap and reversible.
-    Mark,
-    /// Deletes a resource.
-    Delete,
-    /// Creates a resource for the pool.
-    Create,
-    /// Updates a hint.
-    Hint,
-    /// Sends a notice, which can take seconds.
-    Notice,
 }
 
 impl Step {

@@ -192,7 +192,9 @@ impl Run {
     fn violations(&self, expected: BTreeSet<String>) -> Vec<String> {
         let sent = self.sim.inspect(|state| state.sent_notices().to_vec());
         let mut times: BTreeMap<&str, Vec<DateTime<Utc>>> = BTreeMap::new();
-        sent.iter().for_each(|sent| times.entry(&sent.message.id).or_default().push(sent.at));
+        for sent in &sent {
+            times.entry(&sent.message.id).or_default().push(sent.at);
+        }
         let mut violations = Vec::new();
         let episodes = self.episodes.lock().unwrap();
         let name = |since: &DateTime<Utc>| format!("pool/pool-empty/{}", since.format("%Y%m%dT%H%M%SZ"));

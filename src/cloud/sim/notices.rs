@@ -1,48 +1,16 @@
 //! Notices: the claims on them, and what their destination gets.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, Utc};
 
 use super::SimCloud;
 use super::faults::call_error;
 use super::operations::{CREATE_STREAM, Operation};
 use super::scenario::Guarantee;
+use super::sent_notices::{Delivery, SentNotice};
 use super::state::State;
 use crate::cloud::Result;
 use crate::domain::notice::Claim;
 use crate::domain::{Destination, ErrorClass, Message};
-
-/// A notice that its destination got.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SentNotice {
-    pub at: DateTime<Utc>,
-    /// The caller that sent it.
-    pub who: String,
-    pub destination: Destination,
-    pub message: Message,
-}
-
-/// What the destination does with notices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Delivery {
-    #[default]
-    Works,
-    /// The topic or the webhook does not exist.
-    Gone,
-    /// The caller has no permission to send to it.
-    Denied,
-    /// The notice is delivered, and the response is lost.
-    NoResponse,
-}
-
-#[derive(Default)]
-pub(super) struct SimNotices {
-    /// The log streams by `<fleet>/<name>`, with the time of their creation.
-    claims: BTreeMap<String, DateTime<Utc>>,
-    sent: Vec<SentNotice>,
-    delivery: Delivery,
-}
 
 impl SimCloud {
     /// Changes what the destination of the notices does.

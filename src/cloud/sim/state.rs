@@ -8,8 +8,8 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest as _, Sha256};
 
-use super::notices::SimNotices;
 use super::scenario::{Guarantee, Scenario};
+use super::sent_notices::SimNotices;
 use super::throttle::{Buckets, Service};
 use super::versioned::Store;
 use crate::domain::tags::{self, Tags, key};

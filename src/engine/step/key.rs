@@ -1,8 +1,23 @@
-//! The identity of a step.
+//! The identity and the order of steps.
 
 use std::fmt;
 
-use super::Priority;
+/// The order of steps: those that users wait for first, deletions before creations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Priority {
+    /// A user waits for it.
+    User,
+    /// Sets or removes a mark, which is cheap and reversible.
+    Mark,
+    /// Deletes a resource.
+    Delete,
+    /// Creates a resource for the pool.
+    Create,
+    /// Updates a hint.
+    Hint,
+    /// Sends a notice, which can take seconds.
+    Notice,
+}
 
 /// Identifies a step across plans, and orders steps.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
