@@ -53,7 +53,11 @@ impl Receiver {
 /// Creates a fleet without a pool, and a ready environment.
 async fn ready(emulator: &Emulator, notify: &str) {
     init(emulator, "dev", &["--spare", "0"]).await;
-    hatchery(emulator, &["fleet", "set", &format!("notify={notify}")]).ok();
+    // EC2 finds the new fleet a little later.
+    let setting = format!("notify={notify}");
+    while hatchery(emulator, &["fleet", "set", &setting]).code != 0 {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
     hatchery(emulator, &["launch", "checkout-fix", "--ttl", "8h"]).ok();
     let account = Account::new(emulator).await;
     account.run_engine_until("the instance runs", |state| state.active().len() == 1).await;
@@ -110,7 +114,7 @@ async fn webhook_is_told_once_by_many_engines(#[case] kind: EmulatorKind, #[case
     let text = told[0]["text"].as_str().unwrap();
     assert!(text.starts_with("checkout-fix is ready\ndev-1 of amy in fleet dev, until "), "{text}");
     let activity = hatchery(&emulator, &["activity"]).ok().out;
-    assert!(activity.contains("sent notice"), "{activity}");
+    assert!(activity.contains("send-notice    dev-1     done     checkout-fix is ready"), "{activity}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
