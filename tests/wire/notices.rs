@@ -1,6 +1,7 @@
 //! Notices through the AWS API: a topic of SNS, and a webhook whose URL is in Secrets Manager, each told once by many engines at a time.
 
 use std::io::Write as _;
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -66,8 +67,9 @@ async fn ready(emulator: &Emulator, notify: &str) {
 
 /// Runs passes of eight engines at the same time.
 fn run_engines(emulator: &Emulator) {
-    let engines: Vec<_> =
-        (0..8).map(|_| command(emulator).args(["engine", "--once"]).spawn().unwrap()).collect();
+    let engines: Vec<_> = (0..8)
+        .map(|_| command(emulator).args(["engine", "--once"]).stdout(Stdio::null()).spawn().unwrap())
+        .collect();
     for mut engine in engines {
         engine.wait().unwrap();
     }
