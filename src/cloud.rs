@@ -10,11 +10,12 @@ use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
+use crate::domain::notice::Claim;
 use crate::domain::text::Untrusted;
 use crate::domain::{
-    AuditEvent, CloudError, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image,
-    Instance, InstanceId, Launch, Listing, NewDatabase, NewRecord, Number, Pipeline, PipelineKind, Record,
-    RecordId, Snapshot, Subnet, SubnetId, TagChanges,
+    AuditEvent, CloudError, Database, DatabaseId, Destination, EnvironmentId, ErrorClass, Fleet, FleetName,
+    Image, Instance, InstanceId, Launch, Listing, Message, NewDatabase, NewRecord, Number, Pipeline,
+    PipelineKind, Record, RecordId, Snapshot, Subnet, SubnetId, TagChanges,
 };
 
 mod account;
@@ -176,6 +177,18 @@ pub trait Cloud: Send + Sync {
     /// # Errors
     /// Returns class `NotFound` if one does not exist.
     async fn security_groups(&self, ids: &[String]) -> Result<Vec<SecurityGroup>>;
+
+    /// Creates a name among the claims on notices of a fleet, which have a log group of their own.
+    ///
+    /// # Errors
+    /// Returns class `AlreadyExists` if the name exists.
+    async fn claim_notice(&self, fleet: &FleetName, name: &str) -> Result<()>;
+
+    /// Returns the claims whose names begin with the name of a notice.
+    async fn notice_claims(&self, fleet: &FleetName, notice: &str) -> Result<Observed<Vec<Claim>>>;
+
+    /// Sends a notice, once: a call whose response is lost is not repeated.
+    async fn send_notice(&self, destination: &Destination, message: &Message) -> Result<()>;
 
     /// Appends events to the audit log, which is created if it does not exist.
     async fn append_audit(&self, fleet: &FleetName, events: &[AuditEvent]) -> Result<()>;

@@ -1,4 +1,4 @@
-//! The adapter to AWS: EC2, RDS, CloudWatch Logs, Image Builder, Systems Manager, STS and Service Quotas.
+//! The adapter to AWS: EC2, RDS, CloudWatch Logs, Image Builder, Systems Manager, SNS, Secrets Manager, STS and Service Quotas.
 //!
 //! Regions and endpoints come from the SDK's default chain; credentials, profiles and sessions from `credentials`, as in the AWS CLI.
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html>
@@ -14,6 +14,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use chrono::{DateTime, Utc};
 use futures::stream::BoxStream;
 
@@ -24,15 +25,15 @@ use self::digest::DueDigests;
 use self::settings::Settings;
 use self::truncation::RejectTruncated;
 use super::{
-    Account, Answer, AskCode, BaseTemplate, Cloud, DatabaseSubnetGroup, Identity, Inventory, LaunchInstance,
-    LogItem, LogQuery, Login, Observed, Pages, Permission, PermissionSamples, Proofs, Quota, Result,
-    ScheduledEngine, SecurityGroup, SessionManager, SourceDatabase, StoredLines, Template,
+    AskCode, BaseTemplate, Cloud, LaunchInstance, LogItem, LogQuery, Login, Observed, Pages, Result,
+    SecurityGroup, SessionManager, StoredLines, Template,
 };
+use crate::domain::notice::Claim;
 use crate::domain::text::Untrusted;
 use crate::domain::{
-    AuditEvent, CloudError, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image,
-    Instance, InstanceId, Launch, NewDatabase, NewFleet, NewRecord, Number, Pipeline, PipelineKind, Record,
-    RecordId, Snapshot, Subnet, SubnetId, TagChanges,
+    AuditEvent, CloudError, Database, DatabaseId, Destination, EnvironmentId, ErrorClass, Fleet, FleetName,
+    Image, Instance, InstanceId, Launch, Message, NewDatabase, NewRecord, Number, Pipeline, PipelineKind,
+    Record, RecordId, Snapshot, Subnet, SubnetId, TagChanges,
 };
 
 mod account;
@@ -53,6 +54,7 @@ mod log_tail;
 mod logs;
 mod moto;
 mod network;
+mod notices;
 mod older_lines;
 mod permissions;
 mod pipelines;
@@ -102,6 +104,10 @@ pub struct AwsCloud {
     quotas: aws_sdk_servicequotas::Client,
     image_builder: aws_sdk_imagebuilder::Client,
     ssm: aws_sdk_ssm::Client,
+    sns: aws_sdk_sns::Client,
+    secrets: aws_sdk_secretsmanager::Client,
+    /// The connector of webhooks; `None` for the default one.
+    webhooks: Option<SharedHttpConnector>,
     limits: Arc<Limits>,
     /// The ARNs of databases from listings, because RDS needs them to change tags.
     arns: Arc<Mutex<BTreeMap<DatabaseId, String>>>,
@@ -132,6 +138,7 @@ impl AwsCloud {
             .profile_name(name)
             // Replaced below.
             .no_credentials();
+        let webhooks = Some(settings.webhook_connector()?);
         let mut loader = settings.apply(loader);
         if let Some(region) = &options.region {
             loader = loader.region(Region::new(region.clone()));
@@ -147,7 +154,7 @@ impl AwsCloud {
             config = builder.build();
         }
         let cloud = Self::with_credentials(&config, Some(Arc::new(credentials)))?;
-        Ok(Self { profile: options.profile.clone().unwrap_or_default(), ..cloud })
+        Ok(Self { profile: options.profile.clone().unwrap_or_default(), webhooks, ..cloud })
     }
 
     /// Resolves the credentials now if the user has to be asked for a code, before anything else is on the screen. Returns whether it was so.
@@ -219,6 +226,13 @@ impl AwsCloud {
             ssm: aws_sdk_ssm::Client::from_conf(
                 aws_sdk_ssm::config::Builder::from(config).interceptor(ReadDate).build(),
             ),
+            sns: aws_sdk_sns::Client::from_conf(
+                aws_sdk_sns::config::Builder::from(config).interceptor(ReadDate).build(),
+            ),
+            secrets: aws_sdk_secretsmanager::Client::from_conf(
+                aws_sdk_secretsmanager::config::Builder::from(config).interceptor(ReadDate).build(),
+            ),
+            webhooks: None,
             limits: Arc::new(Limits::new(credentials)),
             arns: Arc::default(),
             due_digests: Arc::default(),
@@ -384,6 +398,18 @@ impl Cloud for AwsCloud {
         self.security_groups(ids).await
     }
 
+    async fn claim_notice(&self, fleet: &FleetName, name: &str) -> Result<()> {
+        self.claim_notice(fleet, name).await
+    }
+
+    async fn notice_claims(&self, fleet: &FleetName, notice: &str) -> Result<Observed<Vec<Claim>>> {
+        self.notice_claims(fleet, notice).await
+    }
+
+    async fn send_notice(&self, destination: &Destination, message: &Message) -> Result<()> {
+        self.send_notice(destination, message).await
+    }
+
     async fn append_audit(&self, fleet: &FleetName, events: &[AuditEvent]) -> Result<()> {
         self.append_audit(fleet, events).await
     }
@@ -406,73 +432,6 @@ impl Cloud for AwsCloud {
 
     fn follow(&self, query: LogQuery, older_bytes: usize) -> BoxStream<'_, Result<LogItem>> {
         self.follow(query, older_bytes)
-    }
-}
-
-#[async_trait]
-impl Account for AwsCloud {
-    async fn identity(&self) -> Result<Identity> {
-        self.identity().await
-    }
-
-    fn fleets(&self) -> Pages<'_, Fleet> {
-        self.fleets()
-    }
-
-    async fn create_fleet(&self, new: &NewFleet) -> Result<RecordId> {
-        self.create_fleet(new).await
-    }
-
-    async fn source_database(&self, id: &str) -> Result<Option<SourceDatabase>> {
-        self.source_database(id).await
-    }
-
-    async fn database_subnet_group(&self, name: &str) -> Result<Option<DatabaseSubnetGroup>> {
-        self.database_subnet_group(name).await
-    }
-
-    async fn database_parameter_family(&self, name: &str) -> Result<Option<Untrusted>> {
-        self.database_parameter_family(name).await
-    }
-
-    async fn zones_offering_database(&self, source: &SourceDatabase, class: &str) -> Result<Vec<Untrusted>> {
-        self.zones_offering_database(source, class).await
-    }
-
-    async fn has_key_pair(&self, name: &str) -> Result<bool> {
-        self.has_key_pair(name).await
-    }
-
-    async fn zones_offering(&self, instance_type: &str, zones: &[Untrusted]) -> Result<Vec<Untrusted>> {
-        self.zones_offering(instance_type, zones).await
-    }
-
-    async fn dry_run_launch(&self, new: &NewFleet, image: Option<&Image>) -> Result<()> {
-        self.dry_run_launch(new, image).await
-    }
-
-    async fn permissions(&self, fleet: &Fleet, samples: &PermissionSamples) -> Vec<Permission> {
-        self.permissions(fleet, samples).await
-    }
-
-    async fn write_permission(&self, fleet: &Fleet, samples: &PermissionSamples) -> Answer {
-        self.write_permission(fleet, samples).await
-    }
-
-    async fn inventory(&self) -> Result<Inventory> {
-        self.inventory().await
-    }
-
-    async fn scheduled_engine(&self, fleet: &FleetName, since: DateTime<Utc>) -> Result<ScheduledEngine> {
-        self.scheduled_engine(fleet, since).await
-    }
-
-    async fn quotas(&self) -> Result<Vec<Quota>> {
-        self.quotas().await
-    }
-
-    fn proofs(&self) -> &dyn Proofs {
-        self
     }
 }
 

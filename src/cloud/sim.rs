@@ -16,12 +16,14 @@ mod interventions;
 mod listings;
 mod logs;
 mod mutations;
+mod notices;
 mod operations;
 mod past;
 mod pipelines;
 mod proofs;
 mod rds;
 mod scenario;
+mod sent_notices;
 mod setup;
 mod state;
 mod strictness;
@@ -30,6 +32,7 @@ mod versioned;
 
 pub use interventions::Intervention;
 pub use scenario::{Faults, Guarantee, InitialEnvironment, Latency, Scenario};
+pub use sent_notices::{Delivery, SentNotice};
 pub use state::{Change, Entry, LaunchData, Observer, SimDatabase, SimInstance, State, Template};
 pub use strictness::{Neighbours, Strictness};
 

@@ -89,6 +89,7 @@ impl AuditEvent {
             "note" => "recorded".to_owned(),
             "give" => "gave".to_owned(),
             "keep" => "kept".to_owned(),
+            "send" => "sent".to_owned(),
             _ if verb.ends_with('e') => format!("{verb}d"),
             _ => format!("{verb}ed"),
         };

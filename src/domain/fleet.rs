@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::ids::{FleetName, ImageId, RecordId, SubnetId};
+use super::notified::PoolEmpty;
 use super::policy::{Policy, Problem};
 use super::step_failure::StepFailure;
 use super::tags::{self, Tags, key, role};
@@ -52,6 +53,10 @@ pub struct Fleet {
     pub problems: Vec<Problem>,
     /// The step on the pool that AWS refuses.
     pub failed_step: Option<StepFailure>,
+    /// The last attempt to send a notice that failed.
+    pub failed_notice: Option<StepFailure>,
+    /// The mark of an empty pool, if engines have to tell of it.
+    pub pool_empty: Option<PoolEmpty>,
     /// The last pass of an engine; `None` if there was none, or only of an older version.
     pub last_pass: Option<LastPass>,
 }
@@ -69,6 +74,8 @@ impl Fleet {
                 policy,
                 problems,
                 failed_step: StepFailure::parse(tags),
+                failed_notice: StepFailure::parse_tag(tags, key::FAILED_NOTICE),
+                pool_empty: PoolEmpty::parse(tags),
                 last_pass: LastPass::parse(tags),
             }
         })

@@ -168,6 +168,12 @@ impl FleetName {
         format!("/hatchery/{self}/audit")
     }
 
+    /// Returns the name of the CloudWatch Logs group whose streams are the claims on notices.
+    #[must_use]
+    pub fn notices_group(&self) -> String {
+        format!("/hatchery/{self}/notices")
+    }
+
     /// Returns the name of the CloudWatch Logs group of the stack's Lambda function.
     #[must_use]
     pub fn function_log_group(&self) -> String {

@@ -96,6 +96,13 @@ pub fn observe_only_reason(fleet: &Fleet, version: &semver::Version) -> Option<S
     }
 }
 
+/// Whether an engine only observes because the fleet is paused. It still sends notices then.
+#[must_use]
+pub(crate) fn is_only_paused(fleet: &Fleet, version: &semver::Version) -> bool {
+    let running = Fleet { policy: Policy { paused: false, ..fleet.policy.clone() }, ..fleet.clone() };
+    fleet.policy.paused && observe_only_reason(&running, version).is_none()
+}
+
 /// The source of a restore, and where to restore it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restore {

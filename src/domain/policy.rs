@@ -1,6 +1,5 @@
 //! The fleet's policy. Each setting is a tag of the base launch template, so that all engines follow the same policy.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -12,9 +11,14 @@ use super::company_tags::CompanyTags;
 use super::format::{format_exact_duration, parse_duration};
 use super::hours::Hours;
 use super::ids::{FleetName, InvalidName, Number, SubnetId};
+use super::notify::{Destination, without_path};
 use super::spare::Spare;
 use super::tags::{self, MAX_VALUE_CHARS, Tags};
 use super::text;
+
+mod restore_failures;
+
+pub use restore_failures::RestoreFailures;
 
 /// The settings of a fleet.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,6 +73,8 @@ pub struct Policy {
     pub price_instance: Option<f64>,
     /// US dollars per hour of one database.
     pub price_database: Option<f64>,
+    /// Where engines send notices.
+    pub notify: Option<Destination>,
     /// The maximum number of databases in any state.
     pub max_databases: u32,
     /// A free database is stale once its snapshot is older than the latest one by more than this.
@@ -85,49 +91,6 @@ pub struct Policy {
     pub last_number: Number,
     /// The failed restores since the last successful one.
     pub restore_failures: RestoreFailures,
-}
-
-/// Consecutive failed restores. They are stored with the fleet, so that all engines back off together.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct RestoreFailures {
-    /// The time at which the last failure was found.
-    pub last: Option<DateTime<Utc>>,
-    /// The numbers of the failed databases. A set, because several engines can find the same failure.
-    pub numbers: BTreeSet<Number>,
-}
-
-impl RestoreFailures {
-    /// The number of consecutive failures after which the pool stops.
-    pub(crate) const BUDGET: usize = 5;
-
-    /// Returns the failures with one more.
-    #[must_use]
-    pub fn with(&self, number: Number, at: DateTime<Utc>) -> Self {
-        let mut numbers = self.numbers.clone();
-        numbers.insert(number);
-        Self { last: Some(at), numbers }
-    }
-
-    /// Returns the earliest time of the next restore: 1, 2, 4 … minutes after the last failure. `None` if no restore has failed.
-    #[must_use]
-    pub(crate) fn retry_at(&self) -> Option<DateTime<Utc>> {
-        let doublings = u32::try_from(self.numbers.len().checked_sub(1)?).unwrap_or(u32::MAX).min(6);
-        Some(self.last? + Duration::from_secs(60 << doublings))
-    }
-
-    /// Whether the pool has stopped until a user clears the setting.
-    #[must_use]
-    pub(crate) fn is_exhausted(&self) -> bool {
-        self.numbers.len() >= Self::BUDGET
-    }
-
-    /// Returns `<RFC 3339> <number> …`, or an empty string without failures.
-    #[must_use]
-    pub fn to_tag(&self) -> String {
-        let Some(last) = self.last else { return String::new() };
-        let numbers = self.numbers.iter().map(Number::to_string);
-        std::iter::once(tags::format_time(last)).chain(numbers).collect::<Vec<_>>().join(" ")
-    }
 }
 
 impl Policy {
@@ -161,6 +124,7 @@ impl Policy {
             url_logs: "http://{ip}/logs/".to_owned(),
             price_instance: None,
             price_database: None,
+            notify: None,
             max_databases: 40,
             snapshot_drift: Duration::from_hours(24),
             recycled_at: None,
@@ -336,7 +300,7 @@ macro_rules! setting {
             set: |policy, value| {
                 policy.$field = $kind::parse(value).map_err(|rule| InvalidName {
                     what: concat!("setting ", $name),
-                    value: value.to_owned(),
+                    value: if $name == "notify" { without_path(value) } else { value.to_owned() },
                     rule,
                 })?;
                 Ok(())
@@ -374,6 +338,7 @@ pub static SETTINGS: &[Setting] = &[
     setting!(Nothing, "url.logs", "URL of the log viewer", url url_logs),
     setting!(Nothing, "price.instance", "US dollars per hour of one instance", price price_instance),
     setting!(Nothing, "price.database", "US dollars per hour of one database", price price_database),
+    setting!(Nothing, "notify", "SNS topic (ARN) or secret:NAME with a webhook's URL that is told of ready, failed and expiring environments and an empty pool", notify notify),
     setting!(Creation, "max-databases", "maximum number of databases in any state", count max_databases),
     setting!(Pool, "snapshot-drift", "replace free databases whose snapshot is older than the latest one by more than this", duration snapshot_drift),
     setting!(Pool, "recycled-at", "replace free databases that were requested before this time; set by pool recycle", time recycled_at),
@@ -460,6 +425,8 @@ kind!(price: Option<f64>, |v| match v.parse::<f64>() {
     Ok(price) if (0.0..10_000.0).contains(&price) => Ok(Some(price)),
     _ => Err("use US dollars per hour, such as 0.3328"),
 }, |price| price.map(|p| p.to_string()).unwrap_or_default());
+kind!(notify: Option<Destination>, |v| if v.is_empty() { Ok(None) } else { v.parse().map(Some) },
+    |destination| destination.as_ref().map(Destination::to_string).unwrap_or_default());
 kind!(time: Option<DateTime<Utc>>, |v| match DateTime::parse_from_rfc3339(v) {
     _ if v.is_empty() => Ok(None),
     Ok(time) => Ok(Some(time.to_utc())),

@@ -10,6 +10,7 @@ use super::hold::Hold;
 use super::ids::{
     DatabaseId, EnvironmentId, FleetName, ImageId, InstanceId, InvalidName, Label, Number, RecordId, SubnetId,
 };
+use super::notified::{Notified, parse_notified};
 use super::policy::Policy;
 use super::replaces::Replaces;
 use super::step_failure::StepFailure;
@@ -90,6 +91,8 @@ pub struct Record {
     pub hold: Option<Hold>,
     /// The step on it that AWS refuses.
     pub failed_step: Option<StepFailure>,
+    /// The notices about it that were sent.
+    pub notified: Notified,
     /// Services under test and their image tags.
     pub services: BTreeMap<Untrusted, Untrusted>,
     /// The last request to deploy the services and the database anew.
@@ -145,6 +148,7 @@ impl Record {
             repaired_by: tags.get(key::REPAIR).map(|value| parse_timed(value, template_created_at).1),
             hold: tags.get(key::HOLD).and_then(|value| Hold::parse(value)),
             failed_step: StepFailure::parse(tags),
+            notified: parse_notified(tags),
             services: parse_services(tags),
             deployment: tags.get(key::DEPLOYMENT).and_then(|value| Deployment::parse(value)),
             requests: tags

@@ -104,7 +104,13 @@ impl StepFailure {
     /// Parses the tag of a resource. An invalid value is no failure, because it only delays steps.
     #[must_use]
     pub fn parse(resource: &Tags) -> Option<Self> {
-        let mut words = resource.get(key::FAILED_STEP)?.splitn(5, ' ');
+        Self::parse_tag(resource, key::FAILED_STEP)
+    }
+
+    /// Parses a tag that has the failure of something else than a step on the resource.
+    #[must_use]
+    pub(super) fn parse_tag(resource: &Tags, key: &str) -> Option<Self> {
+        let mut words = resource.get(key)?.splitn(5, ' ');
         let time = |word: &str| Some(DateTime::parse_from_rfc3339(word).ok()?.to_utc());
         Some(Self {
             since: time(words.next()?)?,

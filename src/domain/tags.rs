@@ -61,6 +61,12 @@ pub mod key {
     pub const LOADING_SEEN: &str = "hatchery:loading-seen";
     /// The step on this resource that AWS refuses; see [`crate::domain::StepFailure`].
     pub const FAILED_STEP: &str = "hatchery:failed-step";
+    /// On records: the notices that were sent; see [`crate::domain::notice`].
+    pub const NOTIFIED: &str = "hatchery:notified";
+    /// On fleets: `<RFC 3339> [told]`, since when the pool is empty, and whether a notice was sent; see [`crate::domain::notice::PoolEmpty`].
+    pub const POOL_EMPTY: &str = "hatchery:pool-empty";
+    /// On fleets: the failed attempt to send a notice; see [`crate::domain::StepFailure`].
+    pub const FAILED_NOTICE: &str = "hatchery:failed-notice";
     /// Settings of the policy that commands and engines write by themselves.
     pub(crate) const DRAINING: &str = "hatchery:draining";
     pub(crate) const PAUSED: &str = "hatchery:paused";

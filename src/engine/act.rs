@@ -24,6 +24,7 @@ use crate::domain::{
 
 mod deployment;
 mod lost_tags;
+mod notice;
 mod replacement;
 mod teardown;
 
@@ -76,6 +77,7 @@ impl Engine {
             deadline,
             last_created: Mutex::default(),
             restore_refused: AtomicBool::new(false),
+            notice_failed: AtomicBool::new(false),
         };
         let mut reports = Vec::with_capacity(steps.len());
         for group in steps.chunk_by(|a, b| a.step.priority() == b.step.priority()) {
@@ -100,6 +102,8 @@ struct Actor<'a> {
     last_created: Mutex<Option<Number>>,
     /// Whether AWS has refused a restore for the pool in this pass. It would refuse the next one too.
     restore_refused: AtomicBool,
+    /// Whether a notice has failed in this pass. The next one would most likely wait as long, and fail too.
+    notice_failed: AtomicBool,
 }
 
 impl Actor<'_> {
@@ -136,6 +140,9 @@ impl Actor<'_> {
 
     /// Writes the trace of a refused step for all engines, or removes it once the step succeeds. Returns whether the audit log needs the result.
     async fn trace(&self, step: &Step, result: &StepResult) -> bool {
+        if let Step::SendNotice(_) = step {
+            return self.trace_notice(result).await;
+        }
         let Some(resource) = step.resource() else { return *step != Step::RecordPass };
         let earlier =
             plan::failures(self.world).find(|(found, _)| *found == resource).map(|(_, found)| found);
@@ -250,6 +257,8 @@ impl Actor<'_> {
                 })
                 .await
             }
+            Step::MarkPoolEmpty { marked } => self.mark_pool_empty(*marked).await,
+            Step::SendNotice(notice) => self.send_notice(notice).await,
             Step::RecordPass => {
                 let pass = LastPass { at: self.now, by: self.engine.config.host.as_str().into() };
                 let changes = TagChanges::new().set(key::LAST_PASS, pass.to_tag());

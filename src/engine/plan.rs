@@ -7,6 +7,7 @@ use crate::engine::Refusal;
 use crate::engine::step::Step;
 
 mod environments;
+mod notices;
 mod orphans;
 mod planner;
 mod pool;
@@ -36,10 +37,22 @@ pub fn plan(world: &World, policy: &Policy, now: DateTime<Utc>) -> Plan {
     environments::plan(&mut planner, &claims);
     replacements::plan(&mut planner, &claims);
     orphans::plan(&mut planner);
-    pool::plan(&mut planner, &Pool::new(world));
+    let pool = Pool::new(world);
+    pool::plan(&mut planner, &pool);
+    notices::plan_environments(&mut planner, &claims);
+    notices::plan_pool(&mut planner, &pool);
     if world.is_complete() && world.fleet.last_pass.as_ref().is_none_or(|last| last.is_old(now)) {
         planner.push(Step::RecordPass, "the last recorded pass is old");
     }
+    let (steps, refused) = planner.finish();
+    Plan { steps, refused }
+}
+
+/// Plans what a paused fleet still tells of its environments.
+#[must_use]
+pub fn plan_notices(world: &World, policy: &Policy, now: DateTime<Utc>) -> Plan {
+    let mut planner = Planner::new(world, policy, now);
+    notices::plan_environments(&mut planner, &Environment::all_claims(world, now));
     let (steps, refused) = planner.finish();
     Plan { steps, refused }
 }

@@ -76,7 +76,7 @@ impl Engine {
         let mut world = self.observe_uncached().await?;
         self.load_launch_history(&mut world).await;
         let (plan, now) = self.plan(&world);
-        let mut report = report(&world, plan.refused, now);
+        let mut report = self.report(&world, plan.refused, now);
         if dry_run {
             let steps = plan.steps.iter().filter(|planned| planned.step != Step::RecordPass);
             report.steps = steps.map(|planned| unstarted(planned, Outcome::DryRun)).collect();
@@ -101,8 +101,18 @@ impl Engine {
             steps: Vec::new(),
             refused: vec![Refusal { action: "engine", target: world.fleet.name.to_string(), reason }],
         };
-        if let Some(reason) = lifecycle::observe_only_reason(&world.fleet, &self.config.version) {
-            return (refuse(reason), None);
+        let (fleet, version) = (&world.fleet, &self.config.version);
+        if let Some(reason) = lifecycle::observe_only_reason(fleet, version) {
+            let mut plan = refuse(reason);
+            let now = world
+                .now()
+                .filter(|_| fleet.policy.notify.is_some() && lifecycle::is_only_paused(fleet, version));
+            if let Some(now) = now {
+                let notices = plan::plan_notices(world, &fleet.policy, now);
+                plan.steps = notices.steps;
+                plan.refused.extend(notices.refused);
+            }
+            return (plan, now);
         }
         if let Some(now) = world.now() {
             return (plan::plan(world, &world.fleet.policy, now), Some(now));
@@ -112,6 +122,18 @@ impl Engine {
             None => "the responses from AWS have no time, so nothing is planned".to_owned(),
         };
         (refuse(reason), None)
+    }
+
+    /// Creates the report of a pass before its steps. A paused fleet makes no plan, even if it sends notices.
+    fn report(&self, world: &World, refused: Vec<Refusal>, planned_at: Option<DateTime<Utc>>) -> Report {
+        let is_observed = lifecycle::observe_only_reason(&world.fleet, &self.config.version).is_some();
+        Report {
+            steps: Vec::new(),
+            refused,
+            incomplete: world.incomplete(),
+            problems: world.problems().cloned().collect(),
+            metrics: Metrics::new(world, planned_at.filter(|_| !is_observed)),
+        }
     }
 
     /// Starts the run loop, which ends when the handle is dropped.
@@ -138,17 +160,6 @@ impl Engine {
         };
         tokio::spawn(engine_loop.run(queue));
         (Handle { commands }, receiver)
-    }
-}
-
-/// Creates the report of a pass before its steps.
-fn report(world: &World, refused: Vec<Refusal>, planned_at: Option<DateTime<Utc>>) -> Report {
-    Report {
-        steps: Vec::new(),
-        refused,
-        incomplete: world.incomplete(),
-        problems: world.problems().cloned().collect(),
-        metrics: Metrics::new(world, planned_at),
     }
 }
 
@@ -277,7 +288,7 @@ impl EngineLoop {
         self.changed = false;
         let (plan, now) = self.engine.plan(&world);
         // Without background steps too, a user sees why nothing happens.
-        let mut report = report(&world, plan.refused, now);
+        let mut report = self.engine.report(&world, plan.refused, now);
         self.engine.emit(Event::Refused(report.refused.clone()));
         self.engine.emit(Event::Planned(plan.steps.iter().map(next_step).collect()));
         if self.options.background {

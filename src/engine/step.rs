@@ -1,17 +1,23 @@
 //! Steps: the idempotent changes that an engine can make, and their order.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use chrono::{DateTime, Utc};
 
 use crate::domain::lifecycle::{Placement, Restore};
 use crate::domain::{
-    DatabaseId, EnvironmentId, InstanceId, Number, RecordId, StatusClass, TagChanges, Unreadable,
+    DatabaseId, EnvironmentId, InstanceId, Notice, Number, RecordId, StatusClass, TagChanges, Unreadable,
 };
+
+mod key;
+
+pub use key::{Key, Priority};
 
 /// The name of [`Step::Retire`] in the audit log.
 pub(super) const RETIRE: &str = "retire-database";
+
+/// The name of [`Step::SendNotice`] in the audit log.
+pub(super) const SEND_NOTICE: &str = "send-notice";
 
 /// One idempotent change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -204,6 +210,13 @@ pub enum Step {
         /// The highest number in use.
         number: Number,
     },
+    /// Marks or unmarks the fleet's pool as empty.
+    MarkPoolEmpty {
+        /// Whether to set or to remove the mark.
+        marked: bool,
+    },
+    /// Tells of an event outside of hatchery.
+    SendNotice(Box<Notice>),
     /// Records on the fleet that an engine runs. It is no change of the fleet, so neither reports nor the audit log have it.
     RecordPass,
 }
@@ -272,21 +285,6 @@ pub enum Resource {
     Database(DatabaseId),
 }
 
-/// The order of steps: those that users wait for first, deletions before creations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Priority {
-    /// A user waits for it.
-    User,
-    /// Sets or removes a mark, which is cheap and reversible.
-    Mark,
-    /// Deletes a resource.
-    Delete,
-    /// Creates a resource for the pool.
-    Create,
-    /// Updates a hint.
-    Hint,
-}
-
 impl Step {
     /// Returns the step's place in the order.
     #[must_use]
@@ -310,6 +308,7 @@ impl Step {
             | Self::NoteLoading { .. }
             | Self::EndReplacement { .. }
             | Self::CountFailedRestores { .. }
+            | Self::MarkPoolEmpty { .. }
             | Self::ResetFailedRestores => Priority::Mark,
             Self::TerminateInstance { .. }
             | Self::DeleteDatabase { .. }
@@ -318,6 +317,7 @@ impl Step {
             | Self::Retire { .. } => Priority::Delete,
             Self::CreateDatabase { .. } => Priority::Create,
             Self::RaiseNumberHint { .. } | Self::RecordPass => Priority::Hint,
+            Self::SendNotice(_) => Priority::Notice,
         }
     }
 
@@ -353,6 +353,9 @@ impl Step {
             // Steps of one priority run in the order of their actions: counters are cleared before new failures are counted.
             Self::ResetFailedRestores => "forget-failed-restores",
             Self::RaiseNumberHint { .. } => "move-hint",
+            Self::MarkPoolEmpty { marked: true } => "mark-pool-empty",
+            Self::MarkPoolEmpty { marked: false } => "unmark-pool-empty",
+            Self::SendNotice(_) => SEND_NOTICE,
             Self::RecordPass => "note-pass",
         }
     }
@@ -390,6 +393,11 @@ impl Step {
                 format!("number {}", numbers.iter().map(Number::to_string).collect::<Vec<_>>().join(", "))
             }
             Self::RaiseNumberHint { number } => format!("number {number}"),
+            Self::SendNotice(notice) => notice
+                .of
+                .as_ref()
+                .map_or_else(|| "pool".to_owned(), |(_, environment)| environment.to_string()),
+            Self::MarkPoolEmpty { .. } => "pool".to_owned(),
             Self::ResetFailedRestores | Self::RecordPass => "the fleet".to_owned(),
         }
     }
@@ -417,6 +425,7 @@ impl Step {
                 reason: TerminationReason::Ending(record) | TerminationReason::Surplus { record, .. },
                 ..
             } => Some(record),
+            Self::SendNotice(notice) => notice.of.as_ref().map(|(record, _)| record),
             _ => None,
         }
     }
@@ -428,6 +437,8 @@ impl Step {
     pub fn resource(&self) -> Option<Resource> {
         match self {
             Self::CreateDatabase { .. } => Some(Resource::Fleet),
+            // A destination that refuses one notice refuses all, so the fleet has a trace of them.
+            Self::SendNotice(_) => None,
             // A resource has one trace, and both may be refused at a time, so they are not on the record.
             Self::TerminateInstance { instance, .. } => Some(Resource::Instance(instance.clone())),
             Self::DeleteDatabase { environment, .. }
@@ -459,20 +470,15 @@ impl Step {
     }
 }
 
-/// Identifies a step across plans, and orders steps.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(pub Priority, pub &'static str, pub String);
-
 impl Step {
     /// Returns the step's key, which is unique within a plan.
     #[must_use]
     pub fn key(&self) -> Key {
-        Key(self.priority(), self.action(), self.target())
-    }
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.1, self.2)
+        let target = match self {
+            // An environment can have several.
+            Self::SendNotice(notice) => notice.name(),
+            _ => self.target(),
+        };
+        Key(self.priority(), self.action(), target)
     }
 }

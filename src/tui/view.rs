@@ -34,7 +34,7 @@ pub fn draw_fleets(fleets: &mut Fleets, buf: &mut Buffer) -> Option<Position> {
     if fleets.models().len() == 1 {
         return draw_clickable(fleets.active_mut(), buf);
     }
-    let mut targets = Targets::of(fleets.active());
+    let mut targets = Targets::of(fleets.active().dialog.as_ref());
     let cursor = draw_with(fleets.active(), buf, &mut targets, |buf| fleets::draw(fleets, buf));
     fleets.active_mut().targets = targets;
     cursor
@@ -47,7 +47,7 @@ pub fn draw(model: &Model, buf: &mut Buffer) -> Option<Position> {
 
 /// Draws the dashboard of one fleet, as [`draw_fleets`] does.
 pub fn draw_clickable(model: &mut Model, buf: &mut Buffer) -> Option<Position> {
-    let mut targets = Targets::of(model);
+    let mut targets = Targets::of(model.dialog.as_ref());
     let cursor = draw_with(model, buf, &mut targets, |buf| environments(model, buf));
     model.targets = targets;
     cursor

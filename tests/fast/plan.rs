@@ -2,6 +2,7 @@
 
 mod cases;
 mod hydration;
+mod notices;
 mod resets;
 mod stale;
 mod statuses;
@@ -14,6 +15,7 @@ use crate::support::worlds::some_world;
 use hatchery::domain::database::DatabaseAttributes;
 use hatchery::domain::instance::InstanceAttributes;
 use hatchery::domain::lifecycle::{self, Placement};
+use hatchery::domain::notice::PoolEmpty;
 use hatchery::domain::policy::RestoreFailures;
 use hatchery::domain::record::{LaunchFailure, Termination};
 use hatchery::domain::{
@@ -195,6 +197,17 @@ fn apply(world: &mut World, step: &Step) {
             world.databases.items.push(new);
         }
         Step::RaiseNumberHint { number } => world.fleet.policy.last_number = *number,
+        Step::MarkPoolEmpty { marked } => {
+            world.fleet.pool_empty = marked.then(|| PoolEmpty { since: now(), is_told: false });
+        }
+        Step::SendNotice(notice) => {
+            if let Some(record) = notice.of.as_ref().and_then(|(id, _)| find(world, id)) {
+                let value = notice.note(&record.notified);
+                record.notified = value.split(' ').map(Into::into).collect();
+            } else if let Some(empty) = &mut world.fleet.pool_empty {
+                empty.is_told = true;
+            }
+        }
         Step::RecordPass => {
             world.fleet.last_pass = Some(LastPass { at: now(), by: "engine@schedule".into() });
         }

@@ -8,11 +8,12 @@ use hatchery::cloud::{
     BaseTemplate, Cloud, DynCloud, LaunchInstance, LogItem, LogQuery, Observed, Page, Pages, Result,
     SecurityGroup, StoredLines, Template,
 };
+use hatchery::domain::notice::Claim;
 use hatchery::domain::text::Untrusted;
 use hatchery::domain::{
-    AuditEvent, CloudError, Database, DatabaseId, EnvironmentId, Fleet, FleetName, Image, Instance,
-    InstanceId, Launch, NewDatabase, NewRecord, Number, Pipeline, PipelineKind, Record, RecordId, Snapshot,
-    Subnet, SubnetId, TagChanges,
+    AuditEvent, CloudError, Database, DatabaseId, Destination, EnvironmentId, Fleet, FleetName, Image,
+    Instance, InstanceId, Launch, Message, NewDatabase, NewRecord, Number, Pipeline, PipelineKind, Record,
+    RecordId, Snapshot, Subnet, SubnetId, TagChanges,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -368,6 +369,19 @@ impl<H: Hook> Cloud for Layer<H> {
 
     async fn security_groups(&self, ids: &[String]) -> Result<Vec<SecurityGroup>> {
         self.call(Access::Read, "security groups", "", self.inner.security_groups(ids)).await
+    }
+
+    async fn claim_notice(&self, fleet: &FleetName, name: &str) -> Result<()> {
+        self.call(Access::Write, "claim notice", name, self.inner.claim_notice(fleet, name)).await
+    }
+
+    async fn notice_claims(&self, fleet: &FleetName, notice: &str) -> Result<Observed<Vec<Claim>>> {
+        self.call(Access::Read, "notice claims", notice, self.inner.notice_claims(fleet, notice)).await
+    }
+
+    async fn send_notice(&self, destination: &Destination, message: &Message) -> Result<()> {
+        self.call(Access::Write, "send notice", &message.id, self.inner.send_notice(destination, message))
+            .await
     }
 
     async fn append_audit(&self, fleet: &FleetName, events: &[AuditEvent]) -> Result<()> {

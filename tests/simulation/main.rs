@@ -31,6 +31,8 @@ mod launch_history;
 mod liveness;
 mod many_dashboards;
 mod mutants;
+mod notice_scripts;
+mod notices;
 mod observe;
 mod operator;
 mod operator_scripts;

@@ -101,14 +101,14 @@ fn invalid_request_is_refused_without_calls(#[case] is_valid: bool, #[case] requ
 }
 
 #[rstest]
-#[case::room_for_eleven(11, true)]
-#[case::no_room_for_twelve(12, false)]
+#[case::room_for_thirteen(13, true)]
+#[case::no_room_for_fourteen(14, false)]
 fn company_tags_limit_the_services(#[case] count: usize, #[case] is_valid: bool) {
     on_paused_time(async {
-        let tags = (0..12).map(|n| format!("k{n}=v")).collect::<Vec<_>>().join(",");
+        let tags = (0..9).map(|n| format!("k{n}=v")).collect::<Vec<_>>().join(",");
         let bed = TestBed::with_policy([("tags", tags.as_str())]);
         let result = bed.engine.launch(&LaunchRequest { services: services(count), ..checkout() }).await;
-        let refused = "12 services under test are too many; the maximum is 11";
+        let refused = "14 services under test are too many; the maximum is 13";
         assert_eq!(result.is_ok(), is_valid, "{result:?}");
         assert!(result.err().is_none_or(|failure| failure.message == refused));
         assert_eq!(bed.records().len(), usize::from(is_valid));

@@ -18,6 +18,8 @@ PARAMETERS = {
     "DatabaseSecretArn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:integration-a1b2c3",
     "EncryptionKeyArn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/0a1b2c3d-1111-2222-3333-444455556666",
     "KmsKeyArn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/0a1b2c3d-7777-8888-9999-444455556666",
+    "NotifySecretArn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:slack-a1b2c3",
+    "NotifyTopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:news",
     "SubnetIds": ["subnet-0a1b2c3d4e5f60718", "subnet-0b1b2c3d4e5f60718"],
 }
 # The property with the name of a resource, and the attributes made from the name.

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, clippy::unwrap_used)] // each binary uses its own part
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -48,6 +48,8 @@ pub(crate) fn empty_world() -> World {
             policy: policy(),
             problems: Vec::new(),
             failed_step: None,
+            failed_notice: None,
+            pool_empty: None,
             last_pass: Some(LastPass { at: minutes_ago(5), by: "engine@schedule".into() }),
         },
         records: Listing::complete(Vec::new(), now()),
@@ -92,6 +94,7 @@ pub(crate) fn record(number: u32) -> Record {
         repaired_by: None,
         hold: None,
         failed_step: None,
+        notified: BTreeSet::new(),
         services: BTreeMap::from([("payments".into(), "f-123".into())]),
         deployment: None,
         requests: Vec::new(),

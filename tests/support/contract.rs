@@ -39,6 +39,7 @@ pub(crate) async fn check(cloud: &dyn Account, fixtures: &Fixtures) {
     databases(cloud, fixtures, &fleet).await;
     proofs(cloud, fixtures, &fleet).await;
     audit(cloud, fixtures, &fleet).await;
+    notices(cloud, &fleet).await;
     absent(cloud, &fleet).await;
     // The callers of the contract may change everything.
     let answer = cloud.write_permission(&fleet, &PermissionSamples::default()).await;
@@ -379,6 +380,22 @@ async fn audit(cloud: &dyn Account, fixtures: &Fixtures, fleet: &Fleet) {
     let latest = cloud.audit(&fleet.name, since, 1).await.unwrap();
     assert_eq!(latest[0].action, "extend");
     launches(cloud, fixtures, fleet, &event).await;
+}
+
+/// A claim on a notice exists once, and is listed with the others of the notice.
+async fn notices(cloud: &dyn Account, fleet: &Fleet) {
+    let claim = async |name: &str| cloud.claim_notice(&fleet.name, name).await.map_err(|error| error.class);
+    assert_eq!(claim("lt-1/ready/1").await, Ok(()));
+    assert_eq!(claim("lt-1/ready/1").await, Err(ErrorClass::AlreadyExists));
+    let rivals = futures::future::join_all((0..8).map(|_| claim("lt-1/ready/1.sent"))).await;
+    assert_eq!(rivals.iter().filter(|claim| claim.is_ok()).count(), 1, "{rivals:?}");
+    assert_eq!((claim("lt-1/readying/1").await, claim("lt-12/ready/1").await), (Ok(()), Ok(())));
+    let listed = cloud.notice_claims(&fleet.name, "lt-1/ready").await.unwrap();
+    let mut names: Vec<_> = listed.value.iter().map(|claim| claim.name.raw()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["lt-1/ready/1", "lt-1/ready/1.sent"]);
+    let ages = listed.value.iter().map(|claim| (listed.as_of.unwrap() - claim.at).abs());
+    assert!(ages.max().unwrap() < TimeDelta::minutes(5));
 }
 
 /// Only launches that were done, however old the event and whatever else its text says.

@@ -104,6 +104,14 @@ impl Emulator {
         aws_sdk_cloudwatchlogs::Client::new(&self.config().await)
     }
 
+    pub(crate) async fn sns(&self) -> aws_sdk_sns::Client {
+        aws_sdk_sns::Client::new(&self.config().await)
+    }
+
+    pub(crate) async fn secrets(&self) -> aws_sdk_secretsmanager::Client {
+        aws_sdk_secretsmanager::Client::new(&self.config().await)
+    }
+
     /// The resources that [`Emulator::seed`] created for a fleet.
     pub(crate) fn seed_of(&self, fleet: &str) -> Seed {
         self.seeds.lock().unwrap()[fleet].clone()

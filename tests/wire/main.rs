@@ -30,6 +30,7 @@ mod lambda;
 mod lifecycle;
 mod live_tail;
 mod ministack;
+mod notices;
 mod policies;
 mod port_forward;
 mod profiles;

@@ -209,6 +209,62 @@ async fn roles_may_do_their_work() {
     assert_allowed(&deployment.policies, &READ_ONLY, &read);
 }
 
+/// Engines that send notices need the stack's policy for them, which allows no other topic or secret.
+#[rstest]
+#[case::topic("NotifyTopicArn", "arn:aws:sns:eu-west-1:123456789012:news", "sns:Publish")]
+#[case::webhook("NotifySecretArn", "", "secretsmanager:GetSecretValue")]
+#[tokio::test(flavor = "multi_thread")]
+async fn notices_have_a_policy(#[case] parameter: &str, #[case] topic: &str, #[case] action: &str) {
+    if simulator().is_none() {
+        return;
+    }
+    let moto = Moto::start();
+    let destination = if topic.is_empty() {
+        let secrets = moto.secrets().await;
+        // Whether the webhook answers is no matter.
+        let secret =
+            secrets.create_secret().name("slack").secret_string("http://127.0.0.1:9/hook").send().await;
+        secret.unwrap().arn.unwrap()
+    } else {
+        moto.sns().await.create_topic().name("news").send().await.unwrap().topic_arn.unwrap()
+    };
+    let policies = deploy_with(&moto, &json!({ parameter: destination })).await;
+    let builder = ImageBuilder::start(moto.address());
+    let mut deployment = Deployment::behind(&builder.address(), moto, policies).await;
+    deployment.run(&["engine", "--once"]).ok();
+    deployment.run(&["launch", "checkout-fix"]).ok();
+    deployment.report_ready().await;
+    deployment.authorizations();
+    deployment.run(&["engine", "--once"]);
+    let record = resources(&deployment.authorizations(), |request| request.action == "logs:CreateLogStream")
+        .into_iter()
+        .map(str::to_owned)
+        .collect::<Vec<_>>();
+    assert!(
+        record.iter().any(|resource| resource.contains("/hatchery/dev/notices:log-stream:lt-")),
+        "{record:?}"
+    );
+    let mut requests: Vec<_> =
+        record.into_iter().map(|resource| Authorization::new("logs:CreateLogStream", resource)).collect();
+    requests.push(Authorization::new(action, destination));
+    requests.push(Authorization::new("logs:DescribeLogStreams", logs("/hatchery/dev/notices:log-stream:")));
+    let names = [&ENGINEER[..], &["hatchery-dev-notice"]].concat();
+    assert_allowed(&deployment.policies, &names, &requests);
+    let notices: Vec<_> =
+        requests.into_iter().filter(|request| !request.resource.contains("/audit")).collect();
+    assert_denied(&deployment.policies, &ENGINEER, &notices);
+    let others = [
+        Authorization::new("sns:Publish", "arn:aws:sns:eu-west-1:123456789012:other"),
+        Authorization::new(
+            "secretsmanager:GetSecretValue",
+            "arn:aws:secretsmanager:eu-west-1:123456789012:secret:other-a1b2c3",
+        ),
+        Authorization::new("logs:DeleteLogStream", logs("/hatchery/dev/notices:log-stream:lt-1/ready/1")),
+        Authorization::new("logs:CreateLogStream", logs("/hatchery/qa/notices:log-stream:lt-1/ready/1")),
+    ];
+    assert_denied(&deployment.policies, &names, &others);
+}
+
 /// The resources of the requests that match.
 fn resources(requests: &[Authorization], is_match: impl Fn(&&Authorization) -> bool) -> BTreeSet<&str> {
     requests.iter().filter(is_match).map(|request| request.resource.as_str()).collect()

@@ -13,9 +13,9 @@ use crate::domain::policy::{SETTINGS, Setting};
 use crate::domain::{ErrorClass, FleetName, NewFleet, Policy, text, user_data};
 use crate::failure::{Failure, Kind};
 
-/// Settings that make no sense for a new fleet.
-const SETTINGS_WITHOUT_FLAG: [&str; 5] =
-    ["paused", "draining", "last-number", "restore-failures", "min-version"];
+/// Settings that make no sense for a new fleet, and `notify`, whose flag says how the dashboard notifies.
+const SETTINGS_WITHOUT_FLAG: [&str; 6] =
+    ["paused", "draining", "last-number", "restore-failures", "min-version", "notify"];
 
 const REQUIRED_SETTINGS: [&str; 3] = ["source-database", "database-subnet-group", "subnets"];
 

@@ -1,11 +1,18 @@
-//! The caller's identity, and the dry run of a new fleet's launch.
+//! The part of the port that only set-up and doctor need, the caller's identity, and the dry run of a new fleet's launch.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 
 use super::AwsCloud;
 use super::call::{Access, Bucket, call};
 use super::launch_templates::{LAUNCHED, profile_of, specification};
 use super::permissions::dry_run_result;
-use crate::cloud::{Identity, Result};
-use crate::domain::{Image, NewFleet};
+use crate::cloud::{
+    Account, Answer, DatabaseSubnetGroup, Identity, Inventory, Pages, Permission, PermissionSamples, Proofs,
+    Quota, Result, ScheduledEngine, SourceDatabase,
+};
+use crate::domain::text::Untrusted;
+use crate::domain::{Fleet, FleetName, Image, NewFleet, RecordId};
 
 impl AwsCloud {
     pub(super) async fn identity(&self) -> Result<Identity> {
@@ -36,5 +43,73 @@ impl AwsCloud {
             .set_security_group_ids(Some(new.security_groups.clone()))
             .set_iam_instance_profile(new.instance_profile.as_deref().map(profile_of));
         dry_run_result(call(&self.limits, Bucket::Run, Access::Read, "RunInstances", request.send()).await)
+    }
+}
+
+// As for the other part, the operations are inherent methods of the same names.
+#[async_trait]
+impl Account for AwsCloud {
+    async fn identity(&self) -> Result<Identity> {
+        self.identity().await
+    }
+
+    fn fleets(&self) -> Pages<'_, Fleet> {
+        self.fleets()
+    }
+
+    async fn create_fleet(&self, new: &NewFleet) -> Result<RecordId> {
+        self.create_fleet(new).await
+    }
+
+    async fn source_database(&self, id: &str) -> Result<Option<SourceDatabase>> {
+        self.source_database(id).await
+    }
+
+    async fn database_subnet_group(&self, name: &str) -> Result<Option<DatabaseSubnetGroup>> {
+        self.database_subnet_group(name).await
+    }
+
+    async fn database_parameter_family(&self, name: &str) -> Result<Option<Untrusted>> {
+        self.database_parameter_family(name).await
+    }
+
+    async fn zones_offering_database(&self, source: &SourceDatabase, class: &str) -> Result<Vec<Untrusted>> {
+        self.zones_offering_database(source, class).await
+    }
+
+    async fn has_key_pair(&self, name: &str) -> Result<bool> {
+        self.has_key_pair(name).await
+    }
+
+    async fn zones_offering(&self, instance_type: &str, zones: &[Untrusted]) -> Result<Vec<Untrusted>> {
+        self.zones_offering(instance_type, zones).await
+    }
+
+    async fn dry_run_launch(&self, new: &NewFleet, image: Option<&Image>) -> Result<()> {
+        self.dry_run_launch(new, image).await
+    }
+
+    async fn permissions(&self, fleet: &Fleet, samples: &PermissionSamples) -> Vec<Permission> {
+        self.permissions(fleet, samples).await
+    }
+
+    async fn write_permission(&self, fleet: &Fleet, samples: &PermissionSamples) -> Answer {
+        self.write_permission(fleet, samples).await
+    }
+
+    async fn inventory(&self) -> Result<Inventory> {
+        self.inventory().await
+    }
+
+    async fn scheduled_engine(&self, fleet: &FleetName, since: DateTime<Utc>) -> Result<ScheduledEngine> {
+        self.scheduled_engine(fleet, since).await
+    }
+
+    async fn quotas(&self) -> Result<Vec<Quota>> {
+        self.quotas().await
+    }
+
+    fn proofs(&self) -> &dyn Proofs {
+        self
     }
 }

@@ -109,7 +109,7 @@ impl AwsCloud {
         let group = fleet.audit_group();
         match self.create_log_stream(&group, stream).await {
             Err(error) if error.is(ErrorClass::NotFound) => {
-                self.create_group(fleet, &group).await?;
+                self.create_group(fleet, &group, AUDIT_RETENTION).await?;
                 self.create_log_stream(&group, stream).await
             }
             result => result,
@@ -126,7 +126,7 @@ impl AwsCloud {
     }
 
     /// Creates the log group. Its retention is set only by the process that created it, because an account may keep a group for ever.
-    async fn create_group(&self, fleet: &FleetName, group: &str) -> Result<()> {
+    pub(super) async fn create_group(&self, fleet: &FleetName, group: &str, days: i32) -> Result<()> {
         let tags = self.fleet(fleet).await?.map(|fleet| fleet.policy.company_tags).unwrap_or_default();
         // Without tags, the request needs no permission for logs:TagResource.
         let tags = (!tags.is_empty()).then(|| tags.as_tags().clone().into_iter().collect());
@@ -136,11 +136,11 @@ impl AwsCloud {
             created => created?,
         };
         let request = self.logs.put_retention_policy().log_group_name(group);
-        let request = request.retention_in_days(AUDIT_RETENTION).send();
+        let request = request.retention_in_days(days).send();
         let set = call(&self.limits, Bucket::Other, Access::Write, "PutRetentionPolicy", request).await;
         if let Err(error) = set {
             // A log that is kept for ever is better than none.
-            tracing::warn!(%error, group, "cannot set the retention of the audit log");
+            tracing::warn!(%error, group, "cannot set the retention of a log group");
         }
         Ok(())
     }

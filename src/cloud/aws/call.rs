@@ -320,6 +320,8 @@ fn class_of(code: &str, message: &str, status: u16) -> Option<ErrorClass> {
         | "AccessDenied"
         | "AccessDeniedException"
         | "AuthFailure"
+        | "AuthorizationError"
+        | "AuthorizationErrorException"
         | "ExpiredToken"
         | "ExpiredTokenException"
         | "InvalidClientTokenId"

@@ -8,7 +8,7 @@ use aws_config::imds::region::ImdsRegionProvider;
 use aws_config::profile::ProfileSet;
 use aws_config::{ConfigLoader, Region, SdkConfig};
 use aws_runtime::env_config::EnvConfigValue;
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector};
 use aws_types::os_shim_internal::Env;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use url::Url;
@@ -18,7 +18,17 @@ use crate::cloud::Result;
 use crate::domain::{CloudError, ErrorClass, text};
 
 /// The services that hatchery calls, by the ids that the variables of their endpoints are named after.
-const SERVICES: [&str; 7] = ["EC2", "RDS", "CloudWatch Logs", "STS", "Service Quotas", "imagebuilder", "SSM"];
+const SERVICES: [&str; 9] = [
+    "EC2",
+    "RDS",
+    "CloudWatch Logs",
+    "STS",
+    "Service Quotas",
+    "imagebuilder",
+    "SSM",
+    "SNS",
+    "Secrets Manager",
+];
 
 const ENDPOINT_VARIABLE: &str = "AWS_ENDPOINT_URL";
 const ENDPOINT_KEY: &str = "endpoint_url";
@@ -52,12 +62,23 @@ impl Settings {
     /// # Errors
     /// Returns class `Invalid` if the file with the certificates of authorities cannot be used.
     pub(super) fn http_client(&self) -> Result<SharedHttpClient> {
-        let bundle = self.get("AWS_CA_BUNDLE", "ca_bundle").map(|path| {
+        tls::http_client(self.bundle().as_ref()).map_err(invalid)
+    }
+
+    /// The client of webhooks, with the same certificates and proxies.
+    ///
+    /// # Errors
+    /// As [`Self::http_client`].
+    pub(super) fn webhook_connector(&self) -> Result<SharedHttpConnector> {
+        tls::connector(self.bundle().as_ref()).map_err(invalid)
+    }
+
+    fn bundle(&self) -> Option<tls::Bundle> {
+        self.get("AWS_CA_BUNDLE", "ca_bundle").map(|path| {
             let is_variable = self.env.get("AWS_CA_BUNDLE").is_ok();
             let source = if is_variable { "AWS_CA_BUNDLE" } else { "ca_bundle of the profile" };
             tls::Bundle { path: expand_home(&path, &self.env), source }
-        });
-        tls::http_client(bundle.as_ref()).map_err(invalid)
+        })
     }
 
     /// Tells the loader what it would read as a value although it is empty.

@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
-use aws_smithy_http_client::{Builder, ConnectorBuilder};
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_http_client::{Builder, Connector, ConnectorBuilder};
+use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpClient, SharedHttpConnector};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustls::{CertificateError, RootCertStore};
@@ -42,6 +43,34 @@ impl Bundle {
 /// # Errors
 /// Returns the reason why the bundle cannot be used, one sentence.
 pub(super) fn http_client(bundle: Option<&Bundle>) -> Result<SharedHttpClient, String> {
+    let context = context(bundle)?;
+    Ok(Builder::new()
+        .build_with_connector_fn(move |settings, components| build(&context, settings, components)))
+}
+
+/// The same for requests that are not the SDK's.
+///
+/// # Errors
+/// As [`http_client`].
+pub(super) fn connector(bundle: Option<&Bundle>) -> Result<SharedHttpConnector, String> {
+    Ok(SharedHttpConnector::new(build(&context(bundle)?, None, None)))
+}
+
+fn build(
+    context: &TlsContext,
+    settings: Option<&HttpConnectorSettings>,
+    components: Option<&RuntimeComponents>,
+) -> Connector {
+    let builder = ConnectorBuilder::default().tls_provider(Provider::Rustls(CryptoMode::AwsLc));
+    let mut builder = builder.tls_context(context.clone()).proxy_config(ProxyConfig::from_env());
+    builder.set_connector_settings(settings.cloned());
+    if let Some(components) = components {
+        builder.set_sleep_impl(components.sleep_impl());
+    }
+    builder.build()
+}
+
+fn context(bundle: Option<&Bundle>) -> Result<TlsContext, String> {
     let certificates = match bundle {
         Some(bundle) => bundle.read()?,
         // An endpoint without TLS needs none, so that there are none is said when a check fails.
@@ -52,16 +81,7 @@ pub(super) fn http_client(bundle: Option<&Bundle>) -> Result<SharedHttpClient, S
         store.add_pem_certificate(to_pem(certificate));
     }
     let context = TlsContext::builder().with_trust_store(store).build();
-    let context = context.map_err(|error| format!("cannot use the certificates: {error}"))?;
-    Ok(Builder::new().build_with_connector_fn(move |settings, components| {
-        let builder = ConnectorBuilder::default().tls_provider(Provider::Rustls(CryptoMode::AwsLc));
-        let mut builder = builder.tls_context(context.clone()).proxy_config(ProxyConfig::from_env());
-        builder.set_connector_settings(settings.cloned());
-        if let Some(components) = components {
-            builder.set_sleep_impl(components.sleep_impl());
-        }
-        builder.build()
-    }))
+    context.map_err(|error| format!("cannot use the certificates: {error}"))
 }
 
 /// Drops what is no certificate of an authority, such as a future kind of key: the SDK ends the process at one.

@@ -15,8 +15,8 @@ use super::listings::{
 use super::logs::newest_first;
 use super::mutations::{create_database, create_template, launch_instance};
 use super::operations::{
-    AUDIT, CREATE_TEMPLATE, DATABASES, EC2_TAGS, INSTANCES, LOGS, RDS_TAGS, RUN, TEMPLATES, TERMINATE, read,
-    write,
+    AUDIT, CREATE_STREAM, CREATE_TEMPLATE, DATABASES, EC2_TAGS, INSTANCES, LOGS, PUBLISH, RDS_TAGS, RUN,
+    STREAMS, TEMPLATES, TERMINATE, WEBHOOK, read, write,
 };
 use super::setup::{GROUP, OPEN_GROUP};
 use super::state::{LaunchData, SimDatabase, SimInstance, Template};
@@ -26,12 +26,13 @@ use crate::cloud::{
     BaseTemplate, Cloud, LaunchInstance, LogItem, LogQuery, Observed, Pages, Result, SecurityGroup,
     StoredLines,
 };
+use crate::domain::notice::Claim;
 use crate::domain::tags::key;
 use crate::domain::text::Untrusted;
 use crate::domain::{
-    AuditEvent, Database, DatabaseId, EnvironmentId, ErrorClass, Fleet, FleetName, Image, Instance,
-    InstanceId, Launch, NewDatabase, NewRecord, Number, Pipeline, PipelineKind, Purpose, Record, RecordId,
-    Snapshot, Subnet, SubnetId, TagChanges, audit,
+    AuditEvent, Database, DatabaseId, Destination, EnvironmentId, ErrorClass, Fleet, FleetName, Image,
+    Instance, InstanceId, Launch, Message, NewDatabase, NewRecord, Number, Pipeline, PipelineKind, Purpose,
+    Record, RecordId, Snapshot, Subnet, SubnetId, TagChanges, audit,
 };
 
 /// How far back new lines of a log are looked for, because they arrive late and out of order.
@@ -366,6 +367,22 @@ impl Cloud for Caller {
             }
         };
         Ok(self.read(operation, |_, _| ids.iter().map(find).collect()).await?.value)
+    }
+
+    async fn claim_notice(&self, fleet: &FleetName, name: &str) -> Result<()> {
+        let name = format!("{fleet}/{name}");
+        self.write(CREATE_STREAM, move |state, who| state.claim_notice(who, &name)).await
+    }
+
+    async fn notice_claims(&self, fleet: &FleetName, notice: &str) -> Result<Observed<Vec<Claim>>> {
+        self.read(STREAMS, |state, at| Ok(state.notice_claims(fleet.as_str(), notice, at))).await
+    }
+
+    async fn send_notice(&self, destination: &Destination, message: &Message) -> Result<()> {
+        let (destination, message) = (destination.clone(), message.clone());
+        let operation = if matches!(destination, Destination::Topic(_)) { PUBLISH } else { WEBHOOK };
+        self.write(operation, move |state, who| state.send_notice(who, &destination, &message, operation))
+            .await
     }
 
     async fn append_audit(&self, fleet: &FleetName, events: &[AuditEvent]) -> Result<()> {

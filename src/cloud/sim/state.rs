@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use sha2::{Digest as _, Sha256};
 
 use super::scenario::{Guarantee, Scenario};
+use super::sent_notices::SimNotices;
 use super::throttle::{Buckets, Service};
 use super::versioned::Store;
 use crate::domain::tags::{self, Tags, key};
@@ -206,6 +207,7 @@ pub struct State {
     /// The fleet of each audit event, and when it becomes visible.
     pub(super) audit_groups: Vec<(String, DateTime<Utc>)>,
     pub(super) logs: BTreeMap<String, VecDeque<StoredLine>>,
+    pub(super) notices: SimNotices,
     pub(super) buckets: Buckets,
     pub(super) zone_out: Option<(String, DateTime<Utc>)>,
     /// The zone without capacity for databases, until a time.
@@ -255,6 +257,7 @@ impl State {
             audit: Vec::new(),
             audit_groups: Vec::new(),
             logs: BTreeMap::new(),
+            notices: SimNotices::default(),
             buckets: Buckets::new(now),
             zone_out: None,
             database_zone_out: None,

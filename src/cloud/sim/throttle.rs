@@ -15,6 +15,8 @@ pub(super) enum Bucket {
     Change,
     Database,
     Log,
+    /// Messages to a topic or a webhook.
+    Message,
 }
 
 /// A service of AWS that can have an outage.
@@ -29,7 +31,7 @@ impl Service {
     pub(super) fn of(bucket: Bucket) -> Self {
         match bucket {
             Bucket::Database => Self::Rds,
-            Bucket::Log => Self::Logs,
+            Bucket::Log | Bucket::Message => Self::Logs,
             _ => Self::Ec2,
         }
     }
@@ -46,6 +48,7 @@ impl Bucket {
             Self::Tag => (100.0, 10.0),
             Self::Change => (50.0, 5.0),
             Self::Log => (10.0, 5.0),
+            Self::Message => (100.0, 30.0),
         }
     }
 }

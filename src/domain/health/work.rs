@@ -31,6 +31,7 @@ pub(super) fn check(world: &World, now: DateTime<Utc>, report: Report<'_>) {
     check_engine(world, now, report);
     check_restores(world, now, report);
     check_steps(world, now, report);
+    check_notices(world, now, report);
     check_environments(world, now, report);
     check_databases(world, now, report);
     for found in world.unreadable() {
@@ -79,6 +80,17 @@ fn check_restores(world: &World, now: DateTime<Utc>, report: Report<'_>) {
         );
         report(Level::Warning, "restore-refused", message);
     }
+}
+
+/// Tells of the destination of the notices, which concerns the fleet and not a resource.
+fn check_notices(world: &World, now: DateTime<Utc>, report: Report<'_>) {
+    let failure = world.fleet.failed_notice.as_ref().filter(|failure| failure.is_current(now));
+    let (Some(failure), Some(destination)) = (failure, &world.fleet.policy.notify) else { return };
+    let message = format!(
+        "a notice to {destination} was not sent: {}; correct the destination or its permissions, see: hatchery activity --since 24h",
+        words(failure)
+    );
+    report(Level::Warning, "notice-failed", message);
 }
 
 fn check_steps(world: &World, now: DateTime<Utc>, report: Report<'_>) {

@@ -42,6 +42,8 @@ fn world(minute: i64) -> World {
         template: RecordId::new("lt-0"),
         problems: Vec::new(),
         failed_step: None,
+        failed_notice: None,
+        pool_empty: None,
         last_pass: None,
     };
     let mut world = World::new(fleet);

@@ -29,6 +29,8 @@ fn world() -> World {
         policy,
         problems: Vec::new(),
         failed_step: None,
+        failed_notice: None,
+        pool_empty: None,
         last_pass: None,
     };
     World { records: Listing::complete(Vec::new(), at("12:00:00")), ..World::new(fleet) }

@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 
 use super::message::Effect;
 use super::model::{Model, Severity};
-use super::notifications::{LAST_WARNING, Notice, NoticeKind};
+use super::notifications::{Notice, NoticeKind};
 use super::rows::EnvironmentRow;
+use crate::domain::notice::{LAST_WARNING, expiry_title};
 use crate::tui::action::Action;
 use crate::tui::format;
 
@@ -46,14 +47,12 @@ impl Model {
     }
 
     fn expiry_notice(&self, row: &EnvironmentRow, left: Duration, ends: &str) -> Notice {
-        let minutes = left.as_secs().div_ceil(60);
-        let plural = if minutes == 1 { "" } else { "s" };
         let hint = match self.options.keymap.label(Action::Extend, false) {
             key if key.is_empty() || self.read_only_reason().is_some() => String::new(),
             key => format!("; key {key} extends it"),
         };
         let kind = if left <= LAST_WARNING { NoticeKind::Alarm } else { NoticeKind::Warning };
-        let title = format!("{} expires in {minutes} minute{plural}", row.name);
+        let title = expiry_title(&row.name, left);
         Notice { kind, title, text: format!("{} ends at {ends}{hint}", row.id) }
     }
 

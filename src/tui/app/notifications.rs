@@ -10,11 +10,8 @@ use super::rows::EnvironmentRow;
 use crate::domain::RecordId;
 use crate::domain::deployment::DeploymentState;
 use crate::domain::environment::EnvironmentState;
+use crate::domain::notice::{self, FIRST_WARNING, LAST_WARNING, Warning, can_expire};
 use crate::tui::format;
-
-/// How long before its expiry an environment is announced to expire.
-const FIRST_WARNING: Duration = Duration::from_mins(30);
-pub(super) const LAST_WARNING: Duration = Duration::from_mins(5);
 
 /// One thing to tell.
 #[derive(Debug)]
@@ -82,8 +79,8 @@ impl Notifications {
         }
         (self.started && self.pool_is_empty && !was_empty).then(|| Notice {
             kind: NoticeKind::Alarm,
-            title: format!("the pool of fleet {fleet} is empty"),
-            text: "a launch waits until a database is restored".to_owned(),
+            title: notice::pool_title(fleet),
+            text: notice::POOL_TEXT.to_owned(),
         })
     }
 
@@ -99,10 +96,10 @@ impl Notifications {
         let expires_at = row.expires_at.filter(|at| *at > now && can_expire(row.state))?;
         let known = self.environments.entry(row.record.clone()).or_default();
         let left = format::between(now, expires_at);
-        let due = match left {
-            _ if left <= LAST_WARNING => Warned::Last,
-            _ if left <= FIRST_WARNING => Warned::First,
-            _ => Warned::No,
+        let due = match Warning::due(left) {
+            Some(Warning::Last) => Warned::Last,
+            Some(Warning::First) => Warned::First,
+            None => Warned::No,
         };
         // Of an expiry that is new within the half hour, the user has just heard: at a launch, at an extension, or on the opened dashboard.
         let warned = known.expiries.entry(expires_at).or_insert(due.min(Warned::First));
@@ -116,11 +113,6 @@ impl Notifications {
         self.warning_at = self.warning_at.into_iter().chain(next).min();
         is_new.then_some(left)
     }
-}
-
-/// Whether an environment in this state expires at its expiry: it has not done so yet, and does not end before.
-fn can_expire(state: EnvironmentState) -> bool {
-    !matches!(state, EnvironmentState::Expired | EnvironmentState::Reaping | EnvironmentState::Terminating)
 }
 
 impl Known {

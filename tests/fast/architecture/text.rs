@@ -7,7 +7,7 @@ use syn::visit::{self, Visit};
 
 /// The structs of the domain and the port with plain text: what is validated or written by hatchery, what is sent to AWS, and names whose characters AWS
 /// restricts. Text from outside is of the type `Untrusted`, so that no code can show it as it is.
-const WITH_PLAIN_TEXT: [&str; 22] = [
+const WITH_PLAIN_TEXT: [&str; 24] = [
     "BaseTemplate",
     "CloudError",
     "ConnectOptions",
@@ -16,11 +16,13 @@ const WITH_PLAIN_TEXT: [&str; 22] = [
     "LogLine",
     "LogQuery",
     "ManagedSession",
+    "Message",
     "NewDatabase",
     "NewEnvironment",
     "NewFleet",
     "NewProofTemplate",
     "NewRecord",
+    "Notice",
     "Placement",
     "Policy",
     "Problem",

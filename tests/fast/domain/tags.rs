@@ -245,6 +245,7 @@ fn record_is_parsed_from_its_name_and_tags() {
         failure: Some(LaunchFailure { at: time("13:00:00"), reason: "no room left".into() }),
         claim: Some("c0ffee".into()),
         failed_step: None,
+        notified: std::collections::BTreeSet::new(),
         repaired_by: None,
         hold: None,
         orphan_since: Some(time("14:00:00")),

@@ -249,7 +249,7 @@ fn marks_are_of_their_fleet() {
 #[test]
 fn refresh_connects_the_failed_fleet_alone() {
     let mut fleets = fleets(100, 30);
-    assert_eq!(press(&mut fleets, &["r"]), [(0, Effect::Refresh)]);
+    assert_eq!(press(&mut fleets, &["r"]), [(0, Effect::Refresh), (0, Effect::CheckWrites)]);
     assert_eq!(press(&mut fleets, &["G", "r"]), [(2, Effect::Connect)]);
     let shown = screen(&fleets);
     assert!(shown.contains("connecting…") && !shown.contains("SSO session"), "{shown}");

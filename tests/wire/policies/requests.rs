@@ -102,6 +102,9 @@ impl Translator {
         if let Some((service, operation)) = target.rsplit_once('.') {
             let body = call.request.json();
             return match service {
+                "secretsmanager" => {
+                    vec![Authorization::new(&format!("secretsmanager:{operation}"), secret(&body))]
+                }
                 "AmazonSSM" => self.translate_ssm(operation, &body),
                 service if service.starts_with("Logs") => translate_logs(operation, &body),
                 _ => vec![Authorization::new(&format!("servicequotas:{operation}"), "*")],
@@ -112,6 +115,10 @@ impl Translator {
         match () {
             () if scope.contains("/rds/") => translate_rds(&form),
             () if scope.contains("/imagebuilder/") => vec![translate_image_builder(&call.request)],
+            () if scope.contains("/sns/") => {
+                let action = format!("sns:{}", form.get("Action"));
+                vec![Authorization::new(&action, form.get("TopicArn"))]
+            }
             () if scope.contains("/sts/") => vec![Authorization::new("sts:GetCallerIdentity", "*")],
             () => self.translate_ec2(&form, &call.response),
         }
@@ -239,6 +246,16 @@ pub(crate) fn on_session(action: &str, id: &str, of: &str) -> Authorization {
     request.with("ssm:resourceTag/aws:ssmmessages:session-id", of)
 }
 
+/// The ARN of a secret, which a request may name without it.
+fn secret(body: &Value) -> String {
+    let id = body["SecretId"].as_str().unwrap();
+    if id.starts_with("arn:") {
+        id.to_owned()
+    } else {
+        format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{id}")
+    }
+}
+
 fn translate_rds(form: &Form) -> Vec<Authorization> {
     let operation = form.get("Action");
     let action = format!("rds:{operation}");
@@ -290,6 +307,8 @@ fn translate_logs(operation: &str, body: &Value) -> Vec<Authorization> {
             logs(&format!("{group}:log-stream:{}", body["logStreamName"].as_str().unwrap()))
         }
         "FilterLogEvents" => logs(group),
+        // AWS checks it against the group, whose ARN ends with `:*` in policies.
+        "DescribeLogStreams" => logs(&format!("{group}:log-stream:")),
         "StartLiveTail" => body["logGroupIdentifiers"][0].as_str().unwrap().to_owned(),
         _ => panic!("an operation of CloudWatch Logs without a translation: {operation}"),
     };

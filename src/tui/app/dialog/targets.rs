@@ -6,7 +6,6 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent};
 use ratatui::layout::{Position, Rect};
 
 use super::Dialog;
-use crate::tui::app::model::Model;
 use crate::tui::keymap::Key;
 
 /// Something that can be clicked.
@@ -33,8 +32,8 @@ pub(crate) struct Targets {
 
 impl Targets {
     /// Returns those of the open dialog before it is drawn.
-    pub(crate) fn of(model: &Model) -> Self {
-        Self { dialog: model.dialog.as_ref().map(discriminant), ..Self::default() }
+    pub(crate) fn of(dialog: Option<&Dialog>) -> Self {
+        Self { dialog: dialog.map(discriminant), ..Self::default() }
     }
 
     pub(crate) fn set_area(&mut self, area: Rect) {
