@@ -371,7 +371,7 @@ async fn run_headless(command: Headless, session: &Session) -> Result<ExitCode, 
     let chosen = command.needs_fleet(&session.options).then(|| session.for_one_fleet()).transpose()?;
     let session = chosen.as_ref().unwrap_or(session);
     match command {
-        Headless::OnFleet(command) => return run_on_fleet(command, session).await,
+        Headless::OnFleet(command) => return Box::pin(run_on_fleet(command, session)).await,
         Headless::Doctor { prove: false, .. } => return doctor::run(session).await,
         Headless::Doctor { prove: true, with_database, yes } => {
             let mode = prove::ProveMode { with_database, yes };
