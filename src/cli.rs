@@ -322,7 +322,7 @@ pub async fn run_on(platform: Platform, arguments: impl IntoIterator<Item = OsSt
     };
     let session = Session::on(platform, options, config);
     let result = match command {
-        Some(Command::Headless(command)) => run_headless(command, &session).await,
+        Some(Command::Headless(command)) => Box::pin(run_headless(command, &session)).await,
         None | Some(Command::Demo(_)) => Err(Failure::new(Kind::Failed, "cannot open a dashboard here", "")),
     };
     result.unwrap_or_else(|failure| report(&session.console, &failure))
@@ -371,7 +371,7 @@ async fn run_headless(command: Headless, session: &Session) -> Result<ExitCode, 
     let chosen = command.needs_fleet(&session.options).then(|| session.for_one_fleet()).transpose()?;
     let session = chosen.as_ref().unwrap_or(session);
     match command {
-        Headless::OnFleet(command) => return Box::pin(run_on_fleet(command, session)).await,
+        Headless::OnFleet(command) => return run_on_fleet(command, session).await,
         Headless::Doctor { prove: false, .. } => return doctor::run(session).await,
         Headless::Doctor { prove: true, with_database, yes } => {
             let mode = prove::ProveMode { with_database, yes };
