@@ -258,7 +258,15 @@ proptest! {
             apply(&mut world, &planned.step);
         }
         let applied: BTreeSet<_> = first.steps.iter().map(|planned| planned.step.key()).collect();
+        let steps = first.steps.iter().map(|planned| &planned.step);
+        let switched: Vec<_> =
+            steps.filter(|step| matches!(step, Step::SwitchDatabase { .. })).map(Step::record).collect();
         for planned in planned(&world).steps {
+            // A switch requests another deployment, which is copied too.
+            let is_switched = switched.contains(&planned.step.record());
+            if is_switched && matches!(planned.step, Step::MirrorDeployment { .. }) {
+                continue;
+            }
             // A restore of the next number and a launch with the next attempt have other keys.
             prop_assert!(!applied.contains(&planned.step.key()), "{planned:?} again in {world:#?}");
         }
