@@ -9,8 +9,8 @@ use hatchery::domain::database::DatabaseAttributes;
 use hatchery::domain::instance::InstanceAttributes;
 use hatchery::domain::tags::key;
 use hatchery::domain::{
-    Database, DatabaseId, DatabaseState, Fleet, FleetName, Instance, InstanceId, Listing, Outcome, Policy,
-    Pool, Record, RecordId, World, lifecycle,
+    Database, DatabaseId, DatabaseState, Environment, EnvironmentState, Fleet, FleetName, Instance,
+    InstanceId, Listing, Outcome, Policy, Pool, Record, RecordId, Replacements, World, lifecycle,
 };
 use hatchery::engine::plan::{Plan, plan};
 use hatchery::engine::step::Step;
@@ -34,6 +34,8 @@ struct Waiting {
     steps: BTreeMap<(&'static str, String), DateTime<Utc>>,
     /// Since when each environment has been ending.
     ends: BTreeMap<String, DateTime<Utc>>,
+    /// Since when each replacement has been waiting for its database, or for the switch to it.
+    resets: BTreeMap<String, DateTime<Utc>>,
     /// Since when the pool has been below its target.
     pool: Option<DateTime<Utc>>,
     reported: std::collections::BTreeSet<String>,
@@ -86,6 +88,7 @@ impl Liveness {
             found.extend(waiting.ends(state, &world, &told, now));
             if !self.flaky_restores && total < self.database_quota {
                 found.extend(waiting.pool(&world, fleet, &told, now));
+                found.extend(waiting.resets(&world, &told, now));
             }
             for what in found {
                 if waiting.reported.insert(what.clone()) {
@@ -191,6 +194,37 @@ impl Waiting {
                 found.push(format!(
                     "{environment} ({}) is ending since {since}, and is still there",
                     record.id
+                ));
+            }
+        }
+        found
+    }
+
+    /// Resets that were requested hours ago, and of which nothing is said.
+    fn resets(
+        &mut self,
+        world: &World,
+        told: &BTreeMap<(String, String), Told>,
+        now: DateTime<Utc>,
+    ) -> Vec<String> {
+        let replacements = Replacements::new(world);
+        let pending = |environment: &Environment<'_>| {
+            let is_up = environment.state == EnvironmentState::Ready;
+            replacements.next(environment.record).filter(|_| is_up && environment.record.is_wanted())
+        };
+        let pending: Vec<&Record> = Environment::all(world, now).iter().filter_map(pending).collect();
+        self.resets.retain(|id, _| pending.iter().any(|record| record.id.as_str() == id));
+        let mut found = Vec::new();
+        for record in pending {
+            let since = *self.resets.entry(record.id.to_string()).or_insert(now);
+            let database = record.environment.database_id().to_string();
+            let is_told = told
+                .iter()
+                .any(|((_, target), told)| told.failed && *target == database && told.at + PATIENCE >= now);
+            if since + MAX_TIME_TO_HEAL <= now && !is_told {
+                found.push(format!(
+                    "the reset to {database} is wanted since {since}; {}",
+                    describe_plan(world, now)
                 ));
             }
         }
