@@ -9,6 +9,7 @@ pub(crate) mod card;
 pub(crate) mod columns;
 pub(crate) mod command;
 pub(crate) mod commands;
+pub(crate) mod connecting;
 pub(crate) mod derive;
 pub(crate) mod dialog;
 pub(crate) mod environments;
@@ -38,6 +39,7 @@ pub(crate) mod regions;
 pub(crate) mod rows;
 pub(crate) mod selection;
 pub(crate) mod status;
+pub(crate) mod tries;
 pub(crate) mod update;
 pub(crate) mod writes;
 

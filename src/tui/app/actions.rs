@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::command;
+use super::connecting;
 use super::dialog::Dialog;
 use super::dialog::diff::DiffMenu;
 use super::dialog::extend::ExtendPrompt;
@@ -237,10 +238,7 @@ fn still_exists(model: &mut Model, record: &RecordId, id: &EnvironmentId) -> boo
 
 fn refresh(model: &mut Model) -> Vec<Effect> {
     match model.connection {
-        Connection::Failed(_) => {
-            model.connection = Connection::Connecting;
-            vec![Effect::Connect]
-        }
+        Connection::Failed(_) => connecting::connect(model),
         Connection::Connecting => Vec::new(),
         Connection::Up => {
             model.notify(Severity::Info, "refreshing");

@@ -25,6 +25,7 @@ use super::presenter::Presenter;
 use super::regions::{Content, MIN_SIZE, Pane, Regions};
 use super::rows::{EnvironmentRow, PoolPane};
 use super::selection::Selection;
+use super::tries::Tries;
 use crate::domain::health::{Level, Verdict};
 use crate::domain::{CloudError, EnvironmentId, FleetName, Policy, RecordId};
 use crate::engine::{NextStep, Refusal};
@@ -146,6 +147,7 @@ pub struct Model {
     pub(crate) regions: Regions,
     pub(crate) now: Moment,
     pub(crate) connection: Connection,
+    pub(crate) tries: Tries,
     pub(crate) account: AccountNumber,
     pub(crate) writes: Writes,
     pub(crate) fleet_view: Option<FleetView>,
@@ -221,6 +223,7 @@ impl Model {
             regions: Regions::default(),
             now,
             connection: Connection::Connecting,
+            tries: Tries::default(),
             account: AccountNumber::Pending,
             writes: Writes::default(),
             fleet_view: None,

@@ -17,7 +17,7 @@ const TIMER_MARGIN: Duration = Duration::from_millis(5);
 pub struct NextChange {
     /// By the engine's clock: texts with a time in them, and warnings.
     pub clock: Option<Duration>,
-    /// In real time: toasts, and the next environment of presenter mode.
+    /// In real time: toasts, the next environment of presenter mode, and the next try to connect.
     pub real: Option<Duration>,
 }
 
@@ -35,6 +35,7 @@ impl Model {
             real: toasts
                 .into_iter()
                 .chain(self.cycles_at())
+                .chain(self.tries.again_at())
                 .min()
                 .map(|at| wait(at.saturating_sub(self.now.real) + TIMER_MARGIN)),
         }

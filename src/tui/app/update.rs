@@ -9,7 +9,7 @@ use super::fleet_view::FleetView;
 use super::message::{ConsoleRequest, Effect, Moment, Msg};
 use super::model::{AccountNumber, Connection, Model, Screen, Severity};
 use super::regions::Pane;
-use super::{input, log_actions, opening};
+use super::{connecting, input, log_actions, opening};
 use crate::domain::World;
 use crate::domain::text::sanitize;
 use crate::engine::{Event, Extended, Launched};
@@ -51,14 +51,14 @@ fn apply(model: &mut Model, msg: Msg) -> Vec<Effect> {
             model.focused = Some(focused);
             return vec![Effect::Focus(focused)];
         }
-        Msg::Tick => {}
+        Msg::Tick => return connecting::connect_again(model),
         Msg::OpenFailed(url) => return opening::show_url(model, url),
         Msg::Copied(text, copied) => opening::copied(model, &text, copied),
         Msg::CannotSuspend => {
             model.notify(Severity::Info, "cannot suspend: no shell started hatchery in this terminal");
         }
         Msg::ConsoleClosed(request, result) => console_closed(model, &request, result),
-        Msg::LoggedIn(result) => return logged_in(model, result),
+        Msg::LoggedIn(result) => return connecting::logged_in(model, result),
         Msg::Waiting(what) => model.notify(Severity::Info, what),
         Msg::Forwarded(task, id, purpose, result) => {
             return opening::forwarded(model, task, &id, purpose, result);
@@ -100,6 +100,7 @@ fn apply(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::Resize(width, height) => resize(model, Size::new(width, height)),
         Msg::Connected { fleet, region } => {
             model.connection = Connection::Up;
+            model.tries.succeed();
             model.options.fleet = Some(fleet);
             model.options.region = region;
             model.name_fleet();
@@ -111,7 +112,7 @@ fn apply(model: &mut Model, msg: Msg) -> Vec<Effect> {
                 account.map_or(AccountNumber::Unknown, |account| AccountNumber::Known(sanitize(&account)));
         }
         Msg::WritesChecked(answer) => return model.writes_checked(&answer),
-        Msg::ConnectFailed(failure) => model.connection = Connection::Failed(failure),
+        Msg::ConnectFailed(failure) => connecting::failed(model, failure),
         Msg::Engine(event) => engine_event(model, event),
         Msg::History(result) => {
             model.history.receive_week(result);
@@ -132,26 +133,6 @@ fn console_closed(model: &mut Model, request: &ConsoleRequest, result: Result<Op
             model.notify(Severity::Error, format!("the {console} on {environment} {words}"));
         }
         Err(failure) => model.notify(Severity::Error, failure.sentence()),
-    }
-}
-
-/// Connects with the new credentials.
-fn logged_in(model: &mut Model, result: Result<(), Failure>) -> Vec<Effect> {
-    if let Err(failure) = result {
-        model.notify(Severity::Error, failure.sentence());
-        return Vec::new();
-    }
-    model.notify(Severity::Done, "you are logged in");
-    match model.connection {
-        Connection::Failed(_) => {
-            model.connection = Connection::Connecting;
-            vec![Effect::Connect]
-        }
-        Connection::Connecting => Vec::new(),
-        Connection::Up => {
-            model.check_writes_again();
-            vec![Effect::Refresh]
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use hatchery::failure::{Failure, Kind};
 use hatchery::tui::app::{Effect, Model, Msg};
 use rstest::rstest;
 
-use crate::support::sample_fleet::{blank, model, options, press, screen, seeing, send, world};
+use crate::support::sample_fleet::{blank, model, moment, options, press, screen, seeing, send, world};
 
 const REASON: &str = "read-only: your credentials cannot change things";
 
@@ -113,6 +113,34 @@ fn login_is_offered_where_the_connection_fails() {
     assert_eq!(login.to_string(), "aws sso login --profile work");
     assert_eq!(send(&mut model, Msg::LoggedIn(Ok(()))), [Effect::Connect]);
     assert!(screen(&model).contains("you are logged in"));
+}
+
+/// A login in another terminal, for example, or the VPN.
+#[rstest]
+#[case::logged_out(with_login(), expired(), true)]
+#[case::away(options(), Failure::new(Kind::Unreachable, "AWS cannot be reached", ""), true)]
+#[case::no_login(options(), expired(), false)]
+#[case::denied(with_login(), Failure::new(Kind::NotPermitted, "denied", "ask your administrator"), false)]
+fn failed_connection_that_may_pass_is_tried_again(
+    #[case] options: hatchery::tui::TuiOptions,
+    #[case] failure: Failure,
+    #[case] again: bool,
+) {
+    let mut model = blank(options, 80, 24);
+    let mut tries = Vec::new();
+    send(&mut model, Msg::ConnectFailed(failure.clone()));
+    for second in 0..200 {
+        model.set_now(moment(second));
+        if send(&mut model, Msg::Tick) == [Effect::Connect] {
+            assert!(model.next_change().real.is_none(), "one try at a time");
+            assert!(screen(&model).contains(&failure.message[..10]), "the failure stays");
+            tries.push(second);
+            send(&mut model, Msg::ConnectFailed(failure.clone()));
+        }
+    }
+    assert_eq!(tries, if again { vec![5, 15, 35, 75, 135, 195] } else { Vec::new() });
+    assert_eq!(press(&mut model, &["r"]), [Effect::Connect]);
+    assert!(press(&mut model, &["r"]).is_empty() && send(&mut model, Msg::Tick).is_empty());
 }
 
 #[test]
