@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use hatchery::cloud::sim::State;
+use hatchery::domain::tags::key;
 
 use crate::invariants::InvariantChecker;
 
@@ -38,6 +39,15 @@ impl InvariantChecker {
 
     pub(crate) fn released(&mut self, id: &str) {
         self.held.remove(id);
+    }
+
+    /// A hold is lost with its tag or its record, which a person can remove by hand.
+    pub(crate) fn update_lost_hold(&mut self, state: &State, id: &str) {
+        let Some((name, _)) = self.ownership.templates.get(id) else { return };
+        if !state.templates().any(|(own, template)| own == id && template.tags.contains_key(key::HOLD)) {
+            self.held.remove(id);
+            self.held.remove(&name.replace('/', "-"));
+        }
     }
 
     pub(crate) fn is_held(&self, id: &str, now: DateTime<Utc>) -> bool {

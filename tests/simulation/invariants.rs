@@ -127,6 +127,11 @@ impl InvariantChecker {
 
     /// Checks every invariant that a change may violate.
     pub(crate) fn check(&mut self, state: &State, who: &str, change: &Change) {
+        if let Change::Template(id) | Change::Tags(id) = change
+            && !is_engine(who)
+        {
+            self.update_lost_hold(state, id);
+        }
         match change {
             Change::Instance(id) => self.instance(state, who, id),
             Change::Database(id) => self.database(state, who, id),
