@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use super::Engine;
 use crate::cloud::{Observed, Result};
 use crate::domain::{CloudError, ErrorClass};
+use crate::failure::{Failure, Kind};
 
 /// How long a re-read authorises a destructive change.
 ///
@@ -15,7 +16,7 @@ use crate::domain::{CloudError, ErrorClass};
 /// that read.
 pub(super) const READ_TTL: Duration = Duration::from_secs(5);
 
-/// How long a re-read of the fleet authorises a restore under a new number.
+/// How long a re-read of the fleet authorises a restore under a new number, and an observation a claim.
 ///
 /// A number that was free at the read cannot have been used and released again within this time, because a restore takes longer than that.
 pub(super) const CREATE_TTL: Duration = Duration::from_mins(1);
@@ -72,8 +73,25 @@ impl Engine {
         self.act_within(READ_TTL, read, operation, call).await
     }
 
-    /// Runs `call` if the read is younger than `ttl`, else returns `None`. Age is the larger of monotonic and wall time, because the
-    /// monotonic clock stops while a laptop is suspended.
+    /// Returns the age of a read: the larger of monotonic and wall time, because the monotonic clock stops while a laptop is suspended.
+    fn age<R>(&self, read: &FreshRead<R>) -> Duration {
+        let wall = (self.clock.now() - read.started_wall).to_std().unwrap_or_default();
+        wall.max(self.clock.elapsed().saturating_sub(read.started))
+    }
+
+    /// Checks that an observation which began at `read` may authorise a claim. Meanwhile the policy can have changed.
+    ///
+    /// # Errors
+    /// Returns `Throttled` if it took longer than [`CREATE_TTL`].
+    pub(super) fn check_age(&self, read: &FreshRead<()>, cannot: &str) -> Result<(), Failure> {
+        if self.age(read) <= CREATE_TTL {
+            return Ok(());
+        }
+        let message = format!("{cannot}: AWS took longer than a minute to show the fleet");
+        Err(Failure::new(Kind::Throttled, message, "try again"))
+    }
+
+    /// Runs `call` if the read is younger than `ttl`, else returns `None`.
     ///
     /// # Errors
     /// Returns the errors of the call, and class `Unknown` if it does not respond before the read expires.
@@ -84,9 +102,7 @@ impl Engine {
         operation: &'static str,
         call: impl Future<Output = Result<T>>,
     ) -> Result<Option<T>> {
-        let wall = (self.clock.now() - read.started_wall).to_std().unwrap_or_default();
-        let age = wall.max(self.clock.elapsed().saturating_sub(read.started));
-        let Some(left) = ttl.checked_sub(age) else { return Ok(None) };
+        let Some(left) = ttl.checked_sub(self.age(read)) else { return Ok(None) };
         match tokio::time::timeout(self.clock.real(left), call).await {
             Ok(result) => result.map(Some),
             Err(_) => Err(CloudError::new(

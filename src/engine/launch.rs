@@ -85,12 +85,14 @@ impl Engine {
     }
 
     async fn try_observe_for(&self, request: &LaunchRequest) -> Result<World, Failure> {
+        let begun = self.fresh();
         let world = self.observe_uncached().await?;
         self.launch_context(&world)?;
         let policy = &world.fleet.policy;
         check_ttl(request.ttl.unwrap_or(policy.ttl), policy)?;
         check_services(request, &policy.company_tags)?;
         self.check_network(&world.fleet).await?;
+        self.check_age(&begun, "cannot launch")?;
         Ok(world)
     }
 

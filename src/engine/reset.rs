@@ -78,8 +78,10 @@ impl Engine {
     /// Observes the fleet, and checks that it allows claims.
     async fn observe_for_reset(&self, what: &str) -> Result<World, Failure> {
         self.repeat_throttled(|| async {
+            let begun = self.fresh();
             let world = self.observe_uncached().await?;
             self.check_claims_allowed(&world, what)?;
+            self.check_age(&begun, what)?;
             Ok(world)
         })
         .await

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hatchery::cloud::SecurityGroup;
-use hatchery::domain::{ErrorClass, NewFleet, Policy};
+use hatchery::domain::{ErrorClass, NewFleet, Policy, TagChanges};
 use hatchery::engine::exposure::{exposed_groups, refusal};
 use hatchery::engine::{Engine, EngineConfig, LaunchRequest};
 use hatchery::failure::Kind;
@@ -151,5 +151,35 @@ fn launch_into_an_open_security_group_is_refused() {
         assert_eq!(failure.kind, Kind::Refused);
         assert!(failure.message.starts_with("cannot launch: security group sg-0open ("), "{failure}");
         assert!(bed.records().is_empty());
+    });
+}
+
+/// Where a listing takes long, or the computer was suspended meanwhile, the policy may be another one when the launch can begin.
+#[rstest]
+#[case::launch("subnets", false)]
+#[case::check_of_the_network("security groups", false)]
+#[case::reset("subnets", true)]
+fn claim_after_a_long_observation_follows_the_policy_of_now(
+    #[case] operation: &'static str,
+    #[case] is_reset: bool,
+) {
+    on_paused_time(async {
+        let bed = TestBed::with_policy([("spare", "2")]);
+        let launched = bed.launch().await.unwrap();
+        bed.run_other_engine(60).await;
+        let (cloud, clock) = (bed.caller(), bed.clock.clone());
+        let fleet = cloud.fleet(&dev()).await.unwrap().unwrap();
+        bed.script.before(operation, async move {
+            clock.sleep(Duration::from_mins(2)).await;
+            let changes = TagChanges::new().set("hatchery:paused", "true");
+            cloud.tag_fleet(&fleet.template, &changes).await.unwrap();
+        });
+        let failure = if is_reset {
+            bed.engine.reset(&launched.environment).await.unwrap_err()
+        } else {
+            bed.launch().await.unwrap_err()
+        };
+        assert!(failure.message.ends_with("the fleet is paused"), "{failure}");
+        assert_eq!(bed.records(), [launched.environment]);
     });
 }

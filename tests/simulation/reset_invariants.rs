@@ -17,6 +17,11 @@ pub(crate) fn names_other(database: &str, tags: &Tags) -> bool {
     tags.get(key::DATABASE).is_some_and(|named| named != database) && !tags.contains_key(key::REPLACES)
 }
 
+/// Whether two switches were requested at the same time, neither by users who saw the other one. The later request may win in the end.
+fn is_race(first: Option<DateTime<Utc>>, second: Option<DateTime<Utc>>) -> bool {
+    first.zip(second).is_some_and(|(first, second)| second - first < TimeDelta::minutes(1))
+}
+
 /// Whether an environment's record names this database.
 fn is_user(tags: &Tags, database: &str) -> bool {
     tags.get(key::DATABASE).is_some_and(|named| named == database) && !tags.contains_key(key::REPLACES)
@@ -68,7 +73,7 @@ impl InvariantChecker {
         if named.last().is_some_and(|(last, _)| last == database) {
             return;
         }
-        let is_back = named.iter().any(|(earlier, _)| earlier == database);
+        let is_back = named.windows(2).any(|pair| pair[0].0 == *database && !is_race(pair[0].1, pair[1].1));
         named.push((database.clone(), deployment.map(|deployment| deployment.at)));
         if is_back {
             self.violation(state, "I2", format!("{who} let {id} go back to {database}"));
