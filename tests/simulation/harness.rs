@@ -196,7 +196,7 @@ impl Simulation {
         let mut left = vec!["not checked yet".to_owned()];
         while !left.is_empty() && self.clock.now() < end && !self.is_caught() {
             self.clock.sleep(Duration::from_mins(20)).await;
-            left = self.sim.inspect(|state| leftovers(state, "dev", self.spare));
+            left = self.sim.inspect(|state| leftovers(state, "dev", Some(self.spare)));
         }
         self.check_idle_requests().await;
         engines.iter().for_each(tokio::task::JoinHandle::abort);

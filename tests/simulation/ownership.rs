@@ -122,8 +122,9 @@ impl Ownership {
     }
 }
 
-/// I7: after users stop and faults end, only the spare databases are left. Returns everything else.
-pub(crate) fn leftovers(state: &State, fleet: &str, spare: usize) -> Vec<String> {
+/// I7: after users stop and faults end, only the spare databases are left, any number of them if the pool is sized by demand. Returns everything
+/// else.
+pub(crate) fn leftovers(state: &State, fleet: &str, spare: Option<usize>) -> Vec<String> {
     let mut left = Vec::new();
     let prefix = format!("hatchery/{fleet}/");
     let records = |name: &str, tags: &Tags| name.starts_with(&prefix) && is_template(fleet, name, tags);
@@ -145,7 +146,9 @@ pub(crate) fn leftovers(state: &State, fleet: &str, spare: usize) -> Vec<String>
     let free = databases.iter().filter(|(_, database)| {
         database.status == "available" && !database.tags.contains_key(key::ENVIRONMENT)
     });
-    if free.count() != spare || databases.len() != spare {
+    let free = free.count();
+    let spare = spare.unwrap_or(free);
+    if free != spare || databases.len() != spare {
         left.extend(
             databases
                 .iter()

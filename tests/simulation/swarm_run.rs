@@ -263,9 +263,7 @@ impl SwarmSimulation {
             let checker = self.checker.lock().unwrap();
             let mut left = Vec::new();
             for fleet in &self.swarm.fleets {
-                // The target of a demand-sized pool depends on the time.
-                let spare = fleet.spare.unwrap_or_else(|| free_databases(state, fleet.name));
-                left.extend(leftovers(state, fleet.name, spare));
+                left.extend(leftovers(state, fleet.name, fleet.spare));
             }
             left.extend(checker.ownership.leaks(state));
             if !left.is_empty() {
@@ -279,10 +277,4 @@ impl SwarmSimulation {
             left
         })
     }
-}
-
-fn free_databases(state: &hatchery::cloud::sim::State, fleet: &str) -> usize {
-    use hatchery::domain::tags::key;
-    let own = state.databases().filter(|(id, own)| crate::ownership::is_pool(fleet, id, &own.tags));
-    own.filter(|(_, own)| own.status == "available" && !own.tags.contains_key(key::ENVIRONMENT)).count()
 }
