@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use futures::{FutureExt as _, StreamExt as _};
 
 use super::fresh_read::{CREATE_TTL, FreshRead};
+use super::launch::CROWD_DELAY;
 use super::plan::{self, Planned};
 use super::step::{Orphan, Priority, Resource, Step, TerminationReason};
 use super::{Engine, StepReport};
@@ -364,7 +365,8 @@ impl Actor<'_> {
         };
         let mut used = plan::used_numbers(self.world);
         used.extend(self.engine.recent_restores.numbers(self.engine.clock.elapsed()));
-        if used.len() >= policy.max_databases as usize {
+        let room = (policy.max_databases as usize).saturating_sub(used.len());
+        if room == 0 {
             return Ok(Completion::skip("max-databases is reached by restores that are not listed yet"));
         }
         if let Some(misread) = self.engine.misread(self.world).await?.first() {
@@ -375,8 +377,14 @@ impl Actor<'_> {
         let previous = Number(number.0.saturating_sub(1));
         let visible = self.world.databases.iter().any(|database| database.number == previous);
         if !visible && *self.last_created() != Some(previous) {
+            if room == 1 {
+                // That database may need the room, and a read may not show it yet.
+                self.engine.clock.sleep(CROWD_DELAY).await;
+            }
             match cloud.database(fleet, previous).await {
-                Ok(found) if found.value.as_ref().is_some_and(|found| found.environment.is_none()) => {
+                Ok(found)
+                    if found.value.as_ref().is_some_and(|found| room == 1 || found.environment.is_none()) =>
+                {
                     return Ok(Completion::skip("another engine has just created one"));
                 }
                 Err(error) if !error.is(ErrorClass::Unreadable) => return Err(error),

@@ -21,6 +21,7 @@ mod claim;
 mod context;
 
 pub(super) use attempt::AttemptOutcome;
+pub(super) use claim::CROWD_DELAY;
 
 pub(super) use context::{Claim, ClaimContext};
 
