@@ -24,7 +24,7 @@ pub(crate) mod widgets;
 pub(crate) mod zone;
 
 pub(crate) use app::message::ConsoleRequest;
-pub use driver::{Connected, FleetConnection, run, run_fleets};
+pub use driver::{Connected, FleetConnection, run_fleets};
 pub use options::{DemoInfo, TuiOptions};
 pub(crate) use options::{NotifyBy, SimulatedConsole};
 pub use zone::Zone;

@@ -70,6 +70,14 @@ impl StepFailure {
         if self.count == 1 { "once".to_owned() } else { format!("{} times", self.count) }
     }
 
+    /// Says since when the step fails and when it is tried again. The subjects of both parts come with their verbs, such as `it has` and `is`.
+    #[must_use]
+    pub(crate) fn pause(&self, has: &str, is: &str) -> String {
+        let (times, since) = (self.times(), self.since.format("%F %T UTC"));
+        let next = self.retry_at().format("%T UTC");
+        format!("{has} failed {times} since {since}, and {is} tried again at {next}: {}", self.error)
+    }
+
     /// Whether the step is still tried. A failure that no engine has repeated for long is over.
     #[must_use]
     pub fn is_current(&self, now: DateTime<Utc>) -> bool {

@@ -87,18 +87,6 @@ impl FleetConnection {
     }
 }
 
-/// Shows the dashboard of one fleet, as [`run_fleets`] does.
-///
-/// # Errors
-/// Returns a failure if this is not a terminal that can show the dashboard, or if the terminal fails.
-pub async fn run<C, F>(connect: C, options: TuiOptions) -> Result<(), Failure>
-where
-    C: Fn() -> F + Send + Sync + 'static,
-    F: Future<Output = Result<Connected, Failure>> + Send + 'static,
-{
-    run_fleets(vec![FleetConnection::new(connect, options)]).await
-}
-
 /// Shows the dashboard of at least one fleet on the terminal until the user quits. What is not the fleet's own, such as the theme and the
 /// clock, is taken from the options of the first. A signal that ends the dashboard ends the process.
 ///

@@ -9,14 +9,14 @@ use hatchery::clock::Clock;
 use hatchery::cloud::LogItem;
 use hatchery::cloud::sim::{Scenario, SimCloud};
 use hatchery::domain::history::Reading;
-use hatchery::engine::{Engine, EngineConfig, Event, NextStep};
+use hatchery::engine::{Engine, Event, NextStep};
 use hatchery::tui::app::{Effect, Model, Moment, Msg};
 use hatchery::tui::{DemoInfo, TuiOptions};
 use ratatui::layout::Size;
 use ratatui::style::Color;
 use rstest::rstest;
 
-use crate::support::sample_fleet::{dev, draw, press, send, type_in};
+use crate::support::sample_fleet::{dev, draw, engine, press, send, type_in};
 use crate::support::svg;
 
 mod recording;
@@ -30,18 +30,6 @@ const BACKGROUND: Color = Color::Rgb(0x16, 0x18, 0x1d);
 /// When the demo of the pictures takes place.
 fn now() -> DateTime<Utc> {
     "2026-03-03T10:02:00Z".parse().unwrap()
-}
-
-fn engine(sim: &SimCloud, clock: &Clock, user: &str) -> Engine {
-    let config = EngineConfig {
-        fleet: dev(),
-        user: user.to_owned(),
-        request: None,
-        host: format!("engine@{user}"),
-        seed: 1,
-        version: semver::Version::new(0, 1, 0),
-    };
-    Engine::new(sim.caller(user), clock.clone(), config)
 }
 
 fn options(clock: Clock, theme: &str) -> TuiOptions {

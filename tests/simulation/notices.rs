@@ -26,7 +26,7 @@ const TOPIC: &str = "arn:aws:sns:eu-west-1:123456789012:news";
 struct Conditions {
     /// The probability that an engine dies at a call of a notice.
     kill: f64,
-    /// Whether claims exclude nobody.
+    /// Whether several engines can claim the same notice.
     shared_claims: bool,
     /// Whether no engine can take an abandoned claim over.
     no_take_over: bool,

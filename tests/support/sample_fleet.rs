@@ -8,15 +8,16 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use hatchery::clock::Clock;
 use hatchery::cloud::LogLine;
+use hatchery::cloud::sim::SimCloud;
 use hatchery::domain::instance::parse_timeline;
 use hatchery::domain::{
     AuditEvent, CloudError, Database, ErrorClass, Fleet, FleetName, Image, ImageId, Instance, InstanceId,
     InstanceState, LastPass, Listing, Outcome, Phase, Pipeline, PipelineKind, Policy, Record, RecordId, Run,
     RunState, Snapshot, SnapshotId, SubnetId, Termination, World,
 };
-use hatchery::engine::Event;
-use hatchery::tui::TuiOptions;
+use hatchery::engine::{Engine, EngineConfig, Event};
 use hatchery::tui::app::{Effect, Model, Moment, Msg, update};
+use hatchery::tui::{Connected, TuiOptions};
 use ratatui::buffer::Buffer;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::layout::{Rect, Size};
@@ -33,6 +34,24 @@ fn ago(minutes: i64) -> DateTime<Utc> {
 
 pub(crate) fn dev() -> FleetName {
     builders::fleet_name()
+}
+
+/// Returns the engine of a user in a simulated account.
+pub(crate) fn engine(sim: &SimCloud, clock: &Clock, user: &str) -> Engine {
+    let config = EngineConfig {
+        fleet: dev(),
+        user: user.to_owned(),
+        request: None,
+        host: format!("engine@{user}"),
+        seed: 1,
+        version: semver::Version::new(0, 1, 0),
+    };
+    Engine::new(sim.caller(user), clock.clone(), config)
+}
+
+/// Returns the connection of a user's dashboard to a simulated account.
+pub(crate) fn connected(sim: &SimCloud, clock: &Clock, user: &str) -> Connected {
+    Connected { engine: engine(sim, clock, user), account: sim.caller(user) }
 }
 
 pub(crate) fn fleet() -> Fleet {

@@ -103,6 +103,15 @@ impl<'c> Followed<'c> {
         }
     }
 
+    /// Breaks so many sessions in a row, each as soon as it is announced.
+    async fn break_sessions(&mut self, server: &LiveTailServer, count: usize) {
+        for _ in 0..count {
+            self.read_until(0, LIVE_TAIL).await;
+            self.modes.clear();
+            server.end(SessionEnd::Closed);
+        }
+    }
+
     /// Reads until there are so many lines and this mode was the last that was announced.
     async fn read_until(&mut self, lines: usize, mode: &str) {
         let wanted = async {
@@ -264,11 +273,7 @@ async fn sessions_that_break_again_and_again_end_in_polling() {
     let server = LiveTailServer::start();
     let cloud = connect(&server).await;
     let mut followed = Followed::start(&cloud);
-    for _ in 0..4 {
-        followed.read_until(0, LIVE_TAIL).await;
-        followed.modes.clear();
-        server.end(SessionEnd::Closed);
-    }
+    followed.break_sessions(&server, 4).await;
     server.ingest(&event("1", 0, "polled"));
     followed.read_until(1, "polling").await;
     assert_eq!(sessions(&server), 4);

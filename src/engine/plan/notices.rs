@@ -50,12 +50,7 @@ impl Planner<'_> {
         if let Some(failure) =
             failure.filter(|failure| failure.action == SEND_NOTICE && self.now < failure.retry_at())
         {
-            let (times, since, next) =
-                (failure.times(), failure.since.format("%F %T UTC"), failure.retry_at().format("%T UTC"));
-            let why = format!(
-                "{reason}; notices have failed {times} since {since}, and are tried again at {next}: {}",
-                failure.error
-            );
+            let why = format!("{reason}; {}", failure.pause("notices have", "are"));
             return self.refuse(step.action(), step.target(), why);
         }
         self.push(step, reason);

@@ -57,11 +57,7 @@ impl<'w> Planner<'w> {
     /// Returns why a step must wait, if AWS has refused it and its pause is not over.
     pub(super) fn pause_of(&self, step: &Step) -> Option<String> {
         let failure = self.failures.get(&step.resource()?)?;
-        (failure.action == step.action()).then(|| {
-            let (times, since, next) =
-                (failure.times(), failure.since.format("%F %T UTC"), failure.retry_at().format("%T UTC"));
-            format!("it has failed {times} since {since}, and is tried again at {next}: {}", failure.error)
-        })
+        (failure.action == step.action()).then(|| failure.pause("it has", "is"))
     }
 
     /// Plans a step, or refuses it while it must wait for the next try.

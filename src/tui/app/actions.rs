@@ -237,15 +237,10 @@ fn still_exists(model: &mut Model, record: &RecordId, id: &EnvironmentId) -> boo
 }
 
 fn refresh(model: &mut Model) -> Vec<Effect> {
-    match model.connection {
-        Connection::Failed(_) => connecting::connect(model),
-        Connection::Connecting => Vec::new(),
-        Connection::Up => {
-            model.notify(Severity::Info, "refreshing");
-            model.check_writes_again();
-            vec![Effect::Refresh]
-        }
+    if model.connection == Connection::Up {
+        model.notify(Severity::Info, "refreshing");
     }
+    connecting::refresh(model)
 }
 
 fn next_theme(model: &mut Model) -> Vec<Effect> {

@@ -5,7 +5,7 @@ use super::model::{Connection, Model, Severity};
 use crate::failure::{Failure, Kind};
 
 /// Connects because the user asks for it.
-pub(super) fn connect(model: &mut Model) -> Vec<Effect> {
+fn connect(model: &mut Model) -> Vec<Effect> {
     model.connection = Connection::Connecting;
     if model.tries.begin() { vec![Effect::Connect] } else { Vec::new() }
 }
@@ -32,6 +32,11 @@ pub(super) fn logged_in(model: &mut Model, result: Result<(), Failure>) -> Vec<E
         return Vec::new();
     }
     model.notify(Severity::Done, "you are logged in");
+    refresh(model)
+}
+
+/// Connects, or observes the fleet at once if there is a connection.
+pub(super) fn refresh(model: &mut Model) -> Vec<Effect> {
     match model.connection {
         Connection::Failed(_) => connect(model),
         Connection::Connecting => Vec::new(),

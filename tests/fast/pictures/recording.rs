@@ -9,7 +9,6 @@ use std::time::Duration;
 use hatchery::clock::Clock;
 use hatchery::cloud::sim::{Scenario, SimCloud};
 use hatchery::engine::RunOptions;
-use hatchery::tui::Connected;
 use hatchery::tui::driver::run_on;
 use hatchery::tui::terminal::Surface;
 use ratatui::backend::{Backend as _, CrosstermBackend};
@@ -20,8 +19,8 @@ use ratatui::layout::{Position, Size};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
-use super::{assert_current, engine, now, options};
-use crate::support::sample_fleet::text_of;
+use super::{assert_current, now, options};
+use crate::support::sample_fleet::{connected, engine, text_of};
 
 const SIZE: Size = Size::new(110, 28);
 
@@ -123,7 +122,7 @@ async fn record() -> Vec<Frame> {
             schedule.run(RunOptions { background: true, refresh: Duration::from_mins(1) });
         while events.recv().await.is_some() {}
     });
-    let connected = Connected { engine: engine(&sim, &clock, "you"), account: sim.caller("you") };
+    let connected = connected(&sim, &clock, "you");
     let connect = move || std::future::ready(Ok(connected.clone()));
     let (keys, mut pressed) = mpsc::unbounded_channel();
     let events = futures::stream::poll_fn(move |context| pressed.poll_recv(context));

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use hatchery::failure::Failure;
-use hatchery::tui::{self, Connected};
+use hatchery::tui::{self, Connected, FleetConnection};
 use rstest::rstest;
 
 use super::{SET, UNSET, send_signal};
@@ -74,7 +74,9 @@ where
     F: Future<Output = Result<Connected, Failure>> + Send + 'static,
 {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    if let Err(failure) = runtime.block_on(tui::run(connect, sample_fleet::options())) {
+    if let Err(failure) =
+        runtime.block_on(tui::run_fleets(vec![FleetConnection::new(connect, sample_fleet::options())]))
+    {
         eprintln!("hatchery: {}", failure.sentence());
     }
     runtime.shutdown_background();

@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use hatchery::clock::Clock;
 use hatchery::cloud::sim::{Scenario, SimCloud};
 use hatchery::cloud::{Login, LoginKind};
-use hatchery::engine::{Engine, EngineConfig};
 use hatchery::failure::{Failure, Kind};
-use hatchery::tui::{self, Connected};
+use hatchery::tui::{self, Connected, FleetConnection};
 use rstest::rstest;
 
 use super::{SET, UNSET, send_signal};
@@ -29,15 +28,7 @@ fn connect(logged_in: &Path) -> Result<Connected, Failure> {
     }
     let clock = Clock::system();
     let sim = SimCloud::new(Scenario::demo().unwrap(), 1, clock.clone());
-    let config = EngineConfig {
-        fleet: sample_fleet::dev(),
-        user: "amy".to_owned(),
-        request: None,
-        host: "engine@amy".to_owned(),
-        seed: 1,
-        version: semver::Version::new(0, 1, 0),
-    };
-    Ok(Connected { engine: Engine::new(sim.caller("amy"), clock, config), account: sim.caller("amy") })
+    Ok(sample_fleet::connected(&sim, &clock, "amy"))
 }
 
 #[test]
@@ -49,7 +40,7 @@ fn dashboard_of_an_expired_session() {
     options.read_only = true;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let connect = move || std::future::ready(connect(&logged_in));
-    runtime.block_on(tui::run(connect, options)).unwrap();
+    runtime.block_on(tui::run_fleets(vec![FleetConnection::new(connect, options)])).unwrap();
     runtime.shutdown_background();
 }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use hatchery::clock::Clock;
 use hatchery::cloud::sim::{Scenario, SimCloud};
-use hatchery::engine::{Engine, EngineConfig};
 use hatchery::failure::{Failure, Kind};
 use hatchery::tui::Connected;
 use hatchery::tui::driver::run_on;
@@ -85,15 +84,7 @@ async fn driver_draws_before_it_is_connected() {
 fn simulated(scenario: &str) -> Connected {
     let clock = Clock::virtual_from(sample_fleet::now(), 1.0);
     let sim = SimCloud::new(Scenario::parse(scenario).unwrap(), 1, clock.clone());
-    let config = EngineConfig {
-        fleet: sample_fleet::dev(),
-        user: "amy".to_owned(),
-        request: None,
-        host: "engine@amy".to_owned(),
-        seed: 1,
-        version: semver::Version::new(0, 1, 0),
-    };
-    Connected { engine: Engine::new(sim.caller("amy"), clock, config), account: sim.caller("amy") }
+    sample_fleet::connected(&sim, &clock, "amy")
 }
 
 #[rstest]

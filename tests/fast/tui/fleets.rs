@@ -6,7 +6,7 @@ use std::time::Duration;
 use hatchery::clock::Clock;
 use hatchery::cloud::sim::{Scenario, SimCloud};
 use hatchery::domain::{CloudError, ErrorClass, FleetName, World};
-use hatchery::engine::{Engine, EngineConfig, Event};
+use hatchery::engine::Event;
 use hatchery::failure::{Failure, Kind};
 use hatchery::tui::app::{Effect, Fleets, Msg, Screen};
 use hatchery::tui::driver::run_fleets_on;
@@ -21,7 +21,7 @@ use rstest::rstest;
 
 use super::driver::{RecordingSurface, key, keyboard};
 use super::random::any_msg;
-use crate::support::sample_fleet::{self, dev, key_of, moment, options, record, text_of};
+use crate::support::sample_fleet::{self, key_of, moment, options, record, text_of};
 
 fn named(name: &str) -> FleetName {
     name.parse().unwrap()
@@ -423,15 +423,7 @@ fn account(number: &str) -> Connected {
     );
     let clock = Clock::virtual_from(sample_fleet::now(), 1.0);
     let sim = SimCloud::new(Scenario::parse(&scenario).unwrap(), 1, clock.clone());
-    let config = EngineConfig {
-        fleet: dev(),
-        user: "amy".to_owned(),
-        request: None,
-        host: "engine@amy".to_owned(),
-        seed: 1,
-        version: semver::Version::new(0, 1, 0),
-    };
-    Connected { engine: Engine::new(sim.caller("amy"), clock, config), account: sim.caller("amy") }
+    sample_fleet::connected(&sim, &clock, "amy")
 }
 
 fn connection(label: &str, connected: &Connected) -> FleetConnection {

@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use hatchery::clock::Clock;
 use hatchery::cloud::sim::{Scenario, SimCloud};
-use hatchery::engine::{Engine, EngineConfig};
-use hatchery::tui::Connected;
 use hatchery::tui::driver::run_on;
 use hatchery::tui::terminal::Surface;
 use ratatui::buffer::Buffer;
@@ -57,16 +55,7 @@ async fn memory_is_flat_over_a_day() {
     sim.limit_history(0);
     let events = sim.clone();
     tokio::spawn(async move { events.run_events().await });
-    let config = EngineConfig {
-        fleet: sample_fleet::dev(),
-        user: "pwong".to_owned(),
-        request: None,
-        host: "engine@pwong".to_owned(),
-        seed: 1,
-        version: semver::Version::new(0, 1, 0),
-    };
-    let connected =
-        Connected { engine: Engine::new(sim.caller("pwong"), clock, config), account: sim.caller("pwong") };
+    let connected = sample_fleet::connected(&sim, &clock, "pwong");
     let connect = move || std::future::ready(Ok(connected.clone()));
     let (keys, mut pressed) = mpsc::unbounded_channel();
     let pressed = futures::stream::poll_fn(move |context| pressed.poll_recv(context));

@@ -14,11 +14,7 @@ async fn live_tail_is_tried_again_after_growing_pauses() {
     let server = LiveTailServer::start();
     let cloud = connect(&server).await;
     let mut followed = Followed::start(&cloud);
-    for _ in 0..4 {
-        followed.read_until(0, LIVE_TAIL).await;
-        followed.modes.clear();
-        server.end(SessionEnd::Closed);
-    }
+    followed.break_sessions(&server, 4).await;
     followed.read_until(0, "polling").await;
     advance(Duration::from_mins(5)).await;
     followed.read_until(0, LIVE_TAIL).await;
