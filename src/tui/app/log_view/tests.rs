@@ -353,9 +353,12 @@ proptest! {
                         lines.iter().map(|(source, text)| line(1, &source.to_string(), text)).collect();
                     view.push_older(lines, None, height, width);
                     prop_assert_eq!(&texts[..], &self::texts(&view)[texts_before(&view, &texts)..]);
-                    let now = place(&view);
-                    prop_assert_eq!((known.0.or(now.0), known.1.or(now.1.clone())), (now.0, now.1));
-                    prop_assert!(!known.2 || known.3 == now.3, "{:?} became {:?}", known.3, now.3);
+                    // The end of a followed log changes where the context of an older match reaches a known line.
+                    if !view.follow {
+                        let now = place(&view);
+                        prop_assert_eq!((known.0.or(now.0), known.1.or(now.1.clone())), (now.0, now.1));
+                        prop_assert!(!known.2 || known.3 == now.3, "{:?} became {:?}", known.3, now.3);
+                    }
                 }
                 Op::Remark => view.buffer.remark("… lines left out"),
                 Op::Search(text) => {
@@ -387,7 +390,8 @@ proptest! {
                 Op::Resize(new_height, new_width) => (height, width) = (new_height, new_width),
             }
             view.keep_in_view(height, width);
-            prop_assert!(view.buffer.bytes() <= max_bytes.max(4_000));
+            // The source of the first older event for which there is no room is known all the same.
+            prop_assert!(view.buffer.bytes() <= max_bytes.max(4_000) + 300);
             let context = if filtered.0.is_empty() { 0 } else { filtered.1 };
             let shown = shown(&view, chosen.as_ref(), &filtered.0, context);
             let numbers: Vec<_> = (0..view.buffer.shown_count()).map(|at| view.buffer.number_at(at)).collect();
@@ -417,7 +421,9 @@ proptest! {
             prop_assert!(top <= end, "{:?}: {} rows below the end", &op, top - end.min(top));
             prop_assert!(!view.follow || top == end, "{:?}", &op);
             let cursor = view.cursor().unwrap();
-            if !view.follow {
+            if view.follow {
+                prop_assert_eq!(Some(&cursor), shown.last(), "{:?}", &op);
+            } else {
                 let last = (top + height).min(rows.len());
                 prop_assert!(rows[top..last].iter().any(|row| row.0 == cursor), "{:?}: no cursor", &op);
             }
