@@ -149,6 +149,7 @@ impl LogView {
         height: usize,
         width: usize,
     ) -> bool {
+        self.settle(height, width);
         let end = self.buffer.first();
         self.buffer.push_older(events, left_out);
         self.find_failure(self.buffer.first()..end, height, width)

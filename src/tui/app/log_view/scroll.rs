@@ -106,6 +106,14 @@ impl LogView {
         self.follow = false;
     }
 
+    /// Moves a cursor and a window whose lines are not shown to the shown lines that stand for them. Otherwise they would jump back as soon as
+    /// their lines are shown.
+    pub(super) fn settle(&mut self, height: usize, width: usize) {
+        if !self.follow && self.buffer.shown_count() > 0 {
+            self.put(self.cursor_position(), self.top(height, width));
+        }
+    }
+
     /// Scrolls as little as needed to have a line in the window, as a whole or, if it is higher, from its start.
     fn with(&self, cursor: usize, top: Place, height: usize, width: usize) -> Place {
         let needed = self.rows(cursor, width);

@@ -46,6 +46,17 @@ fn context_crosses_the_first_known_line() {
 }
 
 #[test]
+fn cursor_whose_line_is_hidden_does_not_jump_to_it() {
+    let mut view = empty();
+    view.toggle_follow(10, 80);
+    filter(&mut view, "match");
+    view.push((0..6).map(|n| line(n, "a", if n == 5 { "match" } else { "no" })).collect(), 10, 80);
+    assert_eq!(view.cursor(), Some(3));
+    view.push_older(vec![line(0, "a", "match")], None, 10, 80);
+    assert_eq!((window(&view), view.cursor()), (vec![-1, 0, 1, 3, 4, 5], Some(3)));
+}
+
+#[test]
 fn older_lines_beyond_the_bound_are_left_out() {
     let mut view = empty();
     view.buffer = LogBuffer::bounded(0, 10_000);
