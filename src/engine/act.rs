@@ -1,14 +1,12 @@
 //! Takes steps. Each re-reads its target before a destructive change, and a failed step does not stop the others.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures::{FutureExt as _, StreamExt as _};
 
-use super::fresh_read::{CREATE_TTL, FreshRead};
-use super::launch::CROWD_DELAY;
+use super::fresh_read::FreshRead;
 use super::plan::{self, Planned};
 use super::step::{Orphan, Priority, Resource, Step, TerminationReason};
 use super::{Engine, StepReport};
@@ -27,6 +25,7 @@ mod deployment;
 mod lost_tags;
 mod notice;
 mod replacement;
+mod restores;
 mod teardown;
 
 /// How many steps of one priority run at the same time.
@@ -76,7 +75,6 @@ impl Engine {
             policy,
             now,
             deadline,
-            last_created: Mutex::default(),
             restore_refused: AtomicBool::new(false),
             notice_failed: AtomicBool::new(false),
         };
@@ -99,8 +97,6 @@ struct Actor<'a> {
     now: DateTime<Utc>,
     /// No step starts after this time of the engine's clock.
     deadline: Option<Duration>,
-    /// The number of the last database that this pass has created for the pool.
-    last_created: Mutex<Option<Number>>,
     /// Whether AWS has refused a restore for the pool in this pass. It would refuse the next one too.
     restore_refused: AtomicBool,
     /// Whether a notice has failed in this pass. The next one would most likely wait as long, and fail too.
@@ -316,95 +312,6 @@ impl Actor<'_> {
                 cloud.tag_record(id, &changes).await
             }
         })
-    }
-
-    async fn create_claimed(
-        &self,
-        record: &RecordId,
-        environment: &EnvironmentId,
-        restore: &Restore,
-    ) -> StepResult {
-        let read = self.read_record(record).await?;
-        if !read.value.as_ref().is_some_and(Record::is_wanted) {
-            return Ok(Completion::skip("its environment is ending or gone"));
-        }
-        let claim = (environment.clone(), record.clone());
-        self.restore(&read, environment.number, Some(&claim), restore, read.now).await
-    }
-
-    async fn restore<T>(
-        &self,
-        read: &FreshRead<T>,
-        number: Number,
-        claim: Option<&(EnvironmentId, RecordId)>,
-        restore: &Restore,
-        now: Option<DateTime<Utc>>,
-    ) -> StepResult {
-        // The observation may be older than it seems, because a call can hang for hours.
-        let now = now.unwrap_or(self.now);
-        let call = self.engine.restore_database(&self.world.fleet, number, claim, restore, now);
-        let result = self.engine.act_within(CREATE_TTL, read, "RestoreDBInstanceFromDBSnapshot", call).await;
-        match result {
-            Ok(Some(zone)) => Ok(Completion::Done(format!("from {} in {zone}", restore.snapshot.id))),
-            Ok(None) => Ok(Completion::from_fresh(None)),
-            Err(error) if error.is(ErrorClass::AlreadyExists) => {
-                Ok(Completion::skip("another engine created it first"))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn create_database(&self, number: Number, restore: &Restore) -> StepResult {
-        let (cloud, fleet) = (&self.engine.cloud, &self.world.fleet.name);
-        // Re-read `last-number`: after a suspend the listing is stale, and the number may have been used and released meanwhile.
-        let current_fleet = async { Ok(Observed { value: cloud.fleet(fleet).await?, as_of: None }) };
-        let (found, read) = self.engine.read_fresh(current_fleet).await?.split();
-        let Some(policy) = found.map(|found| found.policy).filter(|policy| policy.last_number < number)
-        else {
-            return Ok(Completion::skip("its number was used meanwhile, or the fleet is gone"));
-        };
-        let mut used = plan::used_numbers(self.world);
-        used.extend(self.engine.recent_restores.numbers(self.engine.clock.elapsed()));
-        let room = (policy.max_databases as usize).saturating_sub(used.len());
-        if room == 0 {
-            return Ok(Completion::skip("max-databases is reached by restores that are not listed yet"));
-        }
-        if let Some(misread) = self.engine.misread(self.world).await?.first() {
-            let missed = format!("the listing has missed the tags of number {misread}");
-            return Ok(Completion::skip(format!("{missed}; the next pass looks again")));
-        }
-        // If the previous number is used but not visible, another engine has most likely just created that database.
-        let previous = Number(number.0.saturating_sub(1));
-        let visible = self.world.databases.iter().any(|database| database.number == previous);
-        if !visible && *self.last_created() != Some(previous) {
-            if room == 1 {
-                // That database may need the room, and a read may not show it yet.
-                self.engine.clock.sleep(CROWD_DELAY).await;
-            }
-            match cloud.database(fleet, previous).await {
-                Ok(found)
-                    if found.value.as_ref().is_some_and(|found| room == 1 || found.environment.is_none()) =>
-                {
-                    return Ok(Completion::skip("another engine has just created one"));
-                }
-                Err(error) if !error.is(ErrorClass::Unreadable) => return Err(error),
-                // It does not exist, is claimed, or is a namesake.
-                Ok(_) | Err(_) => {}
-            }
-        }
-        let seen = cloud.database(fleet, number).await?;
-        if seen.value.is_some() {
-            return Ok(Completion::skip("another engine created it first"));
-        }
-        let done = self.restore(&read, number, None, restore, seen.as_of).await?;
-        if matches!(done, Completion::Done(_)) {
-            *self.last_created() = Some(number);
-        }
-        Ok(done)
-    }
-
-    fn last_created(&self) -> MutexGuard<'_, Option<Number>> {
-        self.last_created.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn launch_instance(

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use hatchery::cloud::sim::Scenario;
-use hatchery::domain::{ErrorClass, Outcome};
+use hatchery::domain::{ErrorClass, Outcome, TagChanges};
 
 use crate::setup::{dev, on_paused_time};
+use crate::steps::restore_database;
 use crate::test_bed::{ALWAYS, TestBed, error};
 
 #[test]
@@ -66,6 +67,28 @@ fn restores_that_listings_do_not_show_yet_count() {
         assert_eq!(created().await, [Outcome::Done, Outcome::Skipped]);
         bed.script.hide([6]);
         assert_eq!(created().await, [Outcome::Skipped]);
+        assert_eq!(bed.sim.inspect(|state| state.databases().count()), 2);
+    });
+}
+
+#[test]
+fn restore_within_the_ceiling_waits_for_all_lower_numbers() {
+    on_paused_time(async {
+        let settings = [("spare", "2"), ("max-databases", "2")];
+        let policy = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let bed = TestBed::with_scenario(Scenario { policy, ..Scenario::default() });
+        // Two others have restored at the same time. The next number, 9, does not follow theirs.
+        let cloud = bed.caller();
+        for number in [6, 7] {
+            restore_database(&cloud, number, false).await;
+        }
+        let fleet = cloud.fleet(&dev()).await.unwrap().unwrap();
+        cloud.tag_fleet(&fleet.template, &TagChanges::new().set("hatchery:last-number", "8")).await.unwrap();
+        bed.clock.sleep(Duration::from_mins(1)).await;
+        bed.script.hide([6, 7]);
+        let (action, outcome, detail) = bed.run_pass().await.remove(0);
+        assert_eq!((action, outcome), ("create-database", Outcome::Skipped));
+        assert_eq!(detail, "max-databases is reached by restores that are not listed yet");
         assert_eq!(bed.sim.inspect(|state| state.databases().count()), 2);
     });
 }
