@@ -15,6 +15,7 @@ mod ls;
 mod rm;
 mod set;
 mod show;
+mod test_notice;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum FleetCommand {
@@ -36,6 +37,8 @@ pub(crate) enum FleetCommand {
         #[arg(long)]
         yes: bool,
     },
+    /// Send a test notice to the destination of the setting notify
+    TestNotice,
     /// Create a fleet
     Init(Box<init::InitArgs>),
 }
@@ -43,12 +46,12 @@ pub(crate) enum FleetCommand {
 impl FleetCommand {
     /// Whether it is about the fleet of `--fleet`.
     pub(crate) fn needs_fleet(&self) -> bool {
-        matches!(self, Self::Show | Self::Set { .. })
+        matches!(self, Self::Show | Self::Set { .. } | Self::TestNotice)
     }
 
     pub(crate) fn is_write(&self) -> bool {
         match self {
-            Self::Set { .. } | Self::Rm { .. } => true,
+            Self::Set { .. } | Self::Rm { .. } | Self::TestNotice => true,
             Self::Init(args) => !args.dry_run,
             Self::Ls | Self::Show => false,
         }
@@ -71,6 +74,10 @@ pub(crate) async fn run(command: FleetCommand, session: &Session) -> Result<(), 
             let account = session.connect().await?;
             let fleet = read(session, &account, &name).await?;
             rm::run(session, &account, &fleet, yes).await
+        }
+        FleetCommand::TestNotice => {
+            let (account, fleet) = connect(session).await?;
+            test_notice::run(session, &account, &fleet).await
         }
         FleetCommand::Init(args) => init::run(&args, session).await,
     }

@@ -30,7 +30,7 @@ mod themes;
 mod version;
 
 pub(crate) use deployments::{diff, redeployed};
-pub(crate) use fleets::{changed_settings, created_fleet, fleet, fleets, removed_fleet};
+pub(crate) use fleets::{changed_settings, created_fleet, fleet, fleets, removed_fleet, test_notice};
 pub(crate) use reset::{ResetBody, reset};
 pub(crate) use themes::{theme, themes};
 pub(crate) use version::VERSION;

@@ -9,6 +9,7 @@ mod lag;
 mod outcomes;
 mod prove;
 mod redeploy;
+mod test_notice;
 mod text;
 mod themes;
 mod wait;

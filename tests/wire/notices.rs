@@ -96,6 +96,10 @@ async fn topic_is_told_once_by_many_engines() {
     assert_eq!(told[0]["Subject"], "hatchery: checkout-fix is ready");
     let message = told[0]["Message"].as_str().unwrap();
     assert!(message.starts_with("checkout-fix is ready\ndev-1 of amy in fleet dev, until "), "{message}");
+    let test = hatchery(&emulator, &["fleet", "test-notice"]).ok();
+    assert_eq!(test.out, format!("{topic} has accepted a test notice. See whether it has arrived.\n"));
+    let told = receiver.bodies(2).await;
+    assert_eq!(told[1]["Subject"], "hatchery: test notice of fleet dev");
 }
 
 #[rstest]
@@ -148,4 +152,6 @@ async fn missing_topic_and_secret_say_so() {
     ready(&emulator, "arn:aws:sns:eu-west-1:123456789012:gone").await;
     let failed = hatchery(&emulator, &["engine", "--once"]);
     assert!(failed.err.contains("cannot send notice dev-1: Publish"), "{failed:#?}");
+    hatchery(&emulator, &["fleet", "test-notice"])
+        .fails(3, &["cannot send a notice to arn:aws:sns:eu-west-1:123456789012:gone", "fleet set notify="]);
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::version::VERSION;
 use crate::cloud::Holdings;
 use crate::domain::policy::SETTINGS;
-use crate::domain::{Fleet, FleetName};
+use crate::domain::{Destination, Fleet, FleetName};
 
 /// Document of `hatchery fleet ls`.
 pub(crate) fn fleets(region: &str, fleets: &[Fleet], leftovers: &[Holdings]) -> Value {
@@ -33,6 +33,11 @@ pub(crate) fn fleets(region: &str, fleets: &[Fleet], leftovers: &[Holdings]) -> 
 /// Document of `hatchery fleet rm`.
 pub(crate) fn removed_fleet(name: &FleetName) -> Value {
     json!({ "version": VERSION, "fleet": name, "removed": true })
+}
+
+/// Document of `hatchery fleet test-notice`.
+pub(crate) fn test_notice(fleet: &FleetName, destination: &Destination) -> Value {
+    json!({ "version": VERSION, "fleet": fleet, "destination": destination.to_string() })
 }
 
 /// Document of `hatchery fleet show`.
