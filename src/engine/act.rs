@@ -80,8 +80,7 @@ impl Engine {
         };
         let mut reports = Vec::with_capacity(steps.len());
         for group in steps.chunk_by(|a, b| a.step.priority() == b.step.priority()) {
-            // Databases are created one by one, because the result of each decides whether the next is still needed.
-            let in_flight = if group[0].step.priority() == Priority::Create { 1 } else { MAX_IN_FLIGHT };
+            let in_flight = if actor.is_one_by_one(&group[0].step) { 1 } else { MAX_IN_FLIGHT };
             let taken: Vec<_> = group.iter().map(|planned| actor.report(planned).boxed()).collect();
             reports.extend(futures::stream::iter(taken).buffered(in_flight).collect::<Vec<_>>().await);
         }
@@ -104,6 +103,14 @@ struct Actor<'a> {
 }
 
 impl Actor<'_> {
+    /// Whether the result of each such step decides whether the next one is taken: of restores for the pool, and of notices after one has failed.
+    fn is_one_by_one(&self, step: &Step) -> bool {
+        match step {
+            Step::SendNotice(_) => self.world.fleet.failed_notice.is_some(),
+            _ => step.priority() == Priority::Create,
+        }
+    }
+
     async fn report(&self, planned: &Planned) -> StepReport {
         let step = &planned.step;
         let is_late = self.deadline.is_some_and(|deadline| self.engine.clock.elapsed() >= deadline);

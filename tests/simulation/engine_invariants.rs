@@ -79,6 +79,16 @@ fn is_refusal(call: &Call, error: &CloudError) -> bool {
     is_change && matches!(error.class, Auth | Capacity | Invalid | NotFound | Quota)
 }
 
+/// Whether a change needs no line of its own in the audit log: the trace of a repeated failure, the record of a pass, and the claim and the memory of
+/// a notice, which is logged itself.
+fn is_bookkeeping(call: &Call) -> bool {
+    const KEYS: [&str; 4] =
+        ["hatchery:failed-step", "hatchery:failed-notice", "hatchery:last-pass", "hatchery:notified"];
+    let changed = call.target.split_once(' ').map_or("", |(_, changed)| changed);
+    let key = changed.trim_start_matches(['+', '-']).split('=').next().unwrap_or_default();
+    call.operation == "claim notice" || KEYS.contains(&key)
+}
+
 #[async_trait]
 impl Hook for EngineInvariants {
     async fn before(&self, call: &Call) {
@@ -104,11 +114,7 @@ impl Hook for EngineInvariants {
         let changed = error.is_none_or(|error| error.is(ErrorClass::Unknown));
         let mut seen = self.seen.lock().unwrap();
         match call.access {
-            // The trace of a repeated failure is not logged again, and the record of a pass not at all.
-            Access::Write
-                if ["hatchery:failed-step", "hatchery:last-pass"]
-                    .iter()
-                    .any(|key| call.target.ends_with(key)) => {}
+            Access::Write if is_bookkeeping(call) => {}
             Access::Write | Access::Delete if changed => {
                 seen.unlogged.push(format!("{} {}", call.operation, call.target));
             }

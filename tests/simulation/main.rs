@@ -49,6 +49,7 @@ mod reset_scripts;
 mod setup;
 mod steps;
 mod swarm;
+mod swarm_notices;
 mod swarm_run;
 mod test_bed;
 mod users;

@@ -76,6 +76,7 @@ pub(crate) enum Hazard {
     Weeks,
     // Later ones, which are drawn apart, so that the histories of the others stay as they are.
     Holds,
+    Notices,
 }
 
 impl Hazard {
@@ -205,6 +206,9 @@ impl SwarmFleet {
         .into();
         if hazards.contains_key(&Hazard::Hours) {
             policy.insert("hours".into(), "Mon-Fri 07:00-19:00 Europe/Berlin".into());
+        }
+        if hazards.contains_key(&Hazard::Notices) {
+            policy.insert("notify".into(), "arn:aws:sns:eu-west-1:123456789012:news".into());
         }
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // at most 30
         let engines = engines as u64;

@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use hatchery::clock::Clock;
-use hatchery::cloud::sim::{Intervention, SimCloud};
+use hatchery::cloud::sim::{Delivery, Intervention, SimCloud};
 use hatchery::domain::policy::Setting;
 use hatchery::domain::{FleetName, Policy, Tags};
 use rand::{RngExt as _, SeedableRng as _};
@@ -25,6 +25,7 @@ use crate::ownership::leftovers;
 use crate::people::Person;
 use crate::setup::{new_fleet, run_events};
 use crate::swarm::{Hazard, Swarm, SwarmFleet};
+use crate::swarm_notices;
 
 /// How often liveness is checked.
 const SAMPLE: Duration = Duration::from_mins(10);
@@ -75,6 +76,13 @@ impl SwarmSimulation {
         }
         people.push(tokio::spawn(self.operator().operate()));
         people.push(tokio::spawn(self.operator().administer()));
+        if self.swarm.has(Hazard::Notices) {
+            people.push(tokio::spawn(swarm_notices::disturb(
+                self.seed,
+                self.sim.clone(),
+                self.clock.clone(),
+            )));
+        }
         let mut liveness = Liveness::new(&fleets, NEW);
         let has = |hazard| self.swarm.has(hazard);
         liveness.flaky_restores = has(Hazard::FailedRestores) || has(Hazard::HangingRestores);
@@ -85,6 +93,7 @@ impl SwarmSimulation {
 
         // People stop and faults end, so the fleets must converge to their idle state (I7).
         self.sim.clear_faults();
+        self.sim.set_delivery(Delivery::Works);
         self.fault_switch.turn_off();
         let end = self.clock.now() + MAX_TIME_TO_IDLE;
         let mut left = vec!["not checked yet".to_owned()];
@@ -97,7 +106,8 @@ impl SwarmSimulation {
         events.abort();
         let violations = self.checker.lock().unwrap().violations.clone();
         let left = left.into_iter().map(|left| format!("I7: not idle: {left}"));
-        let violations = violations.into_iter().chain(left).collect();
+        let repeated = swarm_notices::repeated(&self.sim, &self.swarm);
+        let violations = violations.into_iter().chain(left).chain(repeated).collect();
         let launched = *self.launched.lock().unwrap();
         SimulationResult::collect(self.seed, self.config, &self.sim, launched, &self.fault_switch, violations)
     }
