@@ -46,8 +46,8 @@ const AFTER_CHANGE: Duration = Duration::from_secs(2);
 /// The maximum delay after failures.
 const MAX_BACKOFF: Duration = Duration::from_mins(5);
 
-/// How long an engine leaves an action alone that it has no permission for.
-const DENIED_PAUSE: Duration = Duration::from_mins(15);
+/// How long an engine leaves an action alone that it has no permission for, unless its user refreshes or logs in anew.
+const DENIED_PAUSE: Duration = Duration::from_hours(1);
 
 /// How long a completed step is not repeated although the plan still contains it, because reads lag.
 const VISIBILITY_DELAY: Duration = Duration::from_secs(30);
@@ -261,9 +261,15 @@ impl EngineLoop {
                         if returned { return true }
                     }
                     Some(Command::Background(background)) => self.options.background = background,
-                    Some(Command::Refresh) => return true,
+                    Some(Command::Refresh) => {
+                        self.denied.clear();
+                        return true;
+                    }
                 },
-                () = &mut changed, if is_denied => return true,
+                () = &mut changed, if is_denied => {
+                    self.denied.clear();
+                    return true;
+                }
             }
         }
     }

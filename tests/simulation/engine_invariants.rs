@@ -82,8 +82,13 @@ fn is_refusal(call: &Call, error: &CloudError) -> bool {
 /// Whether a change needs no line of its own in the audit log: the trace of a repeated failure, the record of a pass, and the claim and the memory of
 /// a notice, which is logged itself.
 fn is_bookkeeping(call: &Call) -> bool {
-    const KEYS: [&str; 4] =
-        ["hatchery:failed-step", "hatchery:failed-notice", "hatchery:last-pass", "hatchery:notified"];
+    const KEYS: [&str; 5] = [
+        "hatchery:failed-step",
+        "hatchery:failed-notice",
+        "hatchery:last-pass",
+        "hatchery:notified",
+        "hatchery:pool-empty",
+    ];
     let changed = call.target.split_once(' ').map_or("", |(_, changed)| changed);
     let key = changed.trim_start_matches(['+', '-']).split('=').next().unwrap_or_default();
     call.operation == "claim notice" || KEYS.contains(&key)

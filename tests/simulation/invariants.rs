@@ -169,7 +169,9 @@ impl InvariantChecker {
             return;
         }
         let fleet = fleet_of(who);
-        if self.refusals.is_too_many(fleet, who, operation, now) {
+        // Missing permissions are those of one caller, so each engine finds out by itself.
+        let among = if error.is(ErrorClass::Auth) { who } else { fleet };
+        if self.refusals.is_too_many(among, who, operation, now) {
             let what =
                 format!("{fleet}: {MAX_REFUSALS} refusals of {operation:?} within an hour, such as {error}");
             self.report(format!("I10 at {}: {what}", now.format("%F %T")));

@@ -15,7 +15,7 @@ struct Refusal {
     at: DateTime<Utc>,
 }
 
-/// The refusals of the last hour, by fleet and operation.
+/// The refusals of the last hour, by fleet or engine, and operation.
 #[derive(Default)]
 pub(crate) struct RefusalCounts(BTreeMap<(String, &'static str), VecDeque<Refusal>>);
 
@@ -23,12 +23,12 @@ impl RefusalCounts {
     /// Counts a refusal. Returns whether the engines have been refused too often, and then begins anew.
     pub(crate) fn is_too_many(
         &mut self,
-        fleet: &str,
+        among: &str,
         who: &str,
         operation: &'static str,
         now: DateTime<Utc>,
     ) -> bool {
-        let refusals = self.0.entry((fleet.to_owned(), operation)).or_default();
+        let refusals = self.0.entry((among.to_owned(), operation)).or_default();
         let is_next_zone = operation == "create database"
             && refusals.back().is_some_and(|last| last.who == who && last.at + ZONES_OF_A_TRY >= now);
         if is_next_zone {

@@ -167,3 +167,19 @@ fn record_of_a_namesake_is_deleted() {
         assert!(bed.database(&id).is_some(), "the database of the stranger stays");
     });
 }
+
+#[test]
+fn action_without_permission_waits_for_an_hour_or_a_refresh() {
+    on_paused_time(async {
+        let bed = TestBed::with_scenario(Scenario::default());
+        bed.script.fail("create database", ALWAYS, error(ErrorClass::Auth));
+        let (handle, _events) = run(&bed, options());
+        bed.clock.sleep(Duration::from_mins(50)).await;
+        assert_eq!(bed.script.count("create database"), 1);
+        handle.refresh();
+        bed.clock.sleep(Duration::from_mins(50)).await;
+        assert_eq!(bed.script.count("create database"), 2);
+        bed.clock.sleep(Duration::from_mins(20)).await;
+        assert_eq!(bed.script.count("create database"), 3);
+    });
+}

@@ -10,9 +10,10 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::swarm::{Hazard, Swarm};
 
-/// Faults for which a notice can be told twice: the engine that told it is gone, does not know that it did, or was away for longer than a claim
-/// holds.
-const CAUSES: [Hazard; 4] = [Hazard::Crashes, Hazard::LostResponses, Hazard::Outages, Hazard::Throttling];
+/// Faults for which a notice can be told twice: the request arrives twice, or the engine that told it is gone, does not know that it did, or was
+/// away for longer than a claim holds.
+const CAUSES: [Hazard; 5] =
+    [Hazard::Duplicates, Hazard::Crashes, Hazard::LostResponses, Hazard::Outages, Hazard::Throttling];
 
 /// Makes the destination fail for some hours now and then, until it is dropped.
 pub(crate) async fn disturb(seed: u64, sim: SimCloud, clock: Clock) {

@@ -184,6 +184,8 @@ impl Actor<'_> {
             }
             Err(error) => {
                 let Some((failure, is_news)) = notice_failure(earlier, error, self.now) else { return true };
+                // It may have been sent.
+                let is_news = is_news || error.is(ErrorClass::Unknown);
                 (TagChanges::new().set(key::FAILED_NOTICE, failure.to_tag()), is_news)
             }
             Ok(_) => return true,
