@@ -37,7 +37,7 @@ pub fn placement(policy: &Policy, attempt: u32) -> Option<Placement> {
 #[must_use]
 pub(crate) fn is_over(record: &Record, policy: &Policy, now: DateTime<Utc>) -> bool {
     let has_failed = record.failure.is_some() && record.held(now).is_none();
-    record.replaces.is_none() && (has_failed || record.ends_at(policy) <= now)
+    record.replaces().is_none() && (has_failed || record.ends_at(policy) <= now)
 }
 
 /// Whether a record's environment must be torn down: a user asked for it, or its time and its grace are over.

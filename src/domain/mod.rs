@@ -36,7 +36,6 @@ pub mod progress;
 pub mod proof;
 pub mod record;
 pub mod replacement;
-pub mod replaces;
 pub mod spare;
 pub mod step_failure;
 pub mod tags;
@@ -70,9 +69,10 @@ pub use pipeline::{Pipeline, PipelineKind, Run, RunState};
 pub use policy::Policy;
 pub use pool::{DatabaseState, Pool};
 pub use proof::Proof;
-pub use record::{LaunchFailure, NewEnvironment, NewRecord, Purpose, Record, Termination};
+pub use record::{
+    LaunchFailure, NewEnvironment, NewRecord, Purpose, Record, RecordKind, Replaces, Termination,
+};
 pub use replacement::{Place, Replacements};
-pub use replaces::Replaces;
 pub use spare::Spare;
 pub use step_failure::StepFailure;
 pub use tags::{TagChanges, Tags};

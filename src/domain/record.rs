@@ -4,34 +4,27 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use super::company_tags::CompanyTags;
 use super::deployment::Deployment;
 use super::hold::Hold;
-use super::ids::{
-    DatabaseId, EnvironmentId, FleetName, ImageId, InstanceId, InvalidName, Label, Number, RecordId, SubnetId,
-};
+use super::ids::{EnvironmentId, FleetName, InstanceId, Number, RecordId};
 use super::notified::{Notified, parse_notified};
 use super::policy::Policy;
-use super::replaces::Replaces;
 use super::step_failure::StepFailure;
 use super::tags::{self, TagChanges, Tags, key, role};
 use super::text::Untrusted;
 use super::unreadable::{Parsed, Unreadable, UnreadableKind};
 
-/// The number of an instance's tags that are neither the company's nor a service's: those of [`NewRecord::identity_tags`], those that its
-/// bootstrap writes, `deployment` and `orphan-since`.
-const INSTANCE_TAGS: usize = 15;
+mod changes;
+mod kind;
+mod new_record;
+mod services;
 
-/// Returns the maximum number of services under test. Each has two tags on the instance, for its image tag and its digest.
-#[must_use]
-pub(crate) fn max_services(company_tags: &CompanyTags) -> usize {
-    (tags::MAX_TAGS - INSTANCE_TAGS).saturating_sub(company_tags.len()) / 2
-}
+pub use kind::{RecordKind, Replaces};
+pub use new_record::{NewEnvironment, NewRecord, Purpose};
+pub(crate) use services::max_services;
+pub use services::{parse_service, parse_services};
 
 pub(crate) const MAX_NOTE_CHARS: usize = 200;
-
-/// How many Lambda requests a record knows.
-const MAX_REQUESTS: usize = 6;
 
 /// A request to terminate an environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,10 +65,7 @@ pub struct Record {
     pub attempt: u32,
     /// The launched instance; `None` until an engine has recorded it.
     pub instance: Option<InstanceId>,
-    /// Whether the record only claims a database that leaves the pool.
-    pub retirement: bool,
-    /// The environment for which the record only claims another database; `None` for other records.
-    pub replaces: Option<Replaces>,
+    pub kind: RecordKind,
     /// The number of the database that the environment uses; `None` if the tag is missing or invalid. It is the record's own number until a
     /// reset; see [`crate::domain::Replacements::current`].
     pub database: Option<Number>,
@@ -114,16 +104,9 @@ impl Record {
         tags: &Tags,
     ) -> Parsed<Self> {
         let number = fleet.record_number(template_name)?;
-        let retirement = tags::belongs(tags, fleet.as_str(), role::RETIREMENT);
-        // An engine that does not know replacements takes one for an environment that has lost its role.
-        let is_environment = tags::belongs(tags, fleet.as_str(), role::ENVIRONMENT);
-        let is_replacement = tags::belongs(tags, fleet.as_str(), role::REPLACEMENT)
-            || (is_environment && tags.contains_key(key::REPLACES));
-        if !retirement && !is_environment && !is_replacement {
+        let Some(kind) = RecordKind::parse(tags, fleet, number) else {
             return Some(Err(Unreadable::new(UnreadableKind::Record, id.as_str(), fleet, number, tags)));
-        }
-        let replaces = tags.get(key::REPLACES).map(String::as_str);
-        let replaces = is_replacement.then(|| Replaces::parse(replaces, fleet, number));
+        };
         let environment = fleet.environment(number);
         let extensions = parse_extensions(tags);
         let latest_extension = extensions.values().max().copied();
@@ -139,8 +122,7 @@ impl Record {
             terminate: tags.get(key::TERMINATE).map(|value| Termination::parse(value, template_created_at)),
             attempt: tags.get(key::ATTEMPT).and_then(|value| value.parse().ok()).unwrap_or(0),
             instance: tags.get(key::INSTANCE).map(InstanceId::new),
-            retirement,
-            replaces,
+            kind,
             database: tags.get(key::DATABASE).and_then(|id| fleet.database_number(id)),
             failure: tags.get(key::FAILURE).map(|value| LaunchFailure::parse(value, template_created_at)),
             claim: tags::text(tags, key::CLAIM),
@@ -173,7 +155,7 @@ impl Record {
     /// Whether it only keeps a database for the inspection of a user.
     #[must_use]
     pub fn holds_database(&self) -> bool {
-        self.retirement && self.hold.is_some() && self.terminate.is_none()
+        self.is_retirement() && self.hold.is_some() && self.terminate.is_none()
     }
 
     /// Returns the number of both the environment and its database.
@@ -185,7 +167,28 @@ impl Record {
     /// Whether it is an environment's, and not only a claim on a database.
     #[must_use]
     pub fn is_environment(&self) -> bool {
-        !self.retirement && self.replaces.is_none()
+        self.kind == RecordKind::Environment
+    }
+
+    /// Whether it only claims a database that leaves the pool.
+    #[must_use]
+    pub fn is_retirement(&self) -> bool {
+        self.kind == RecordKind::Retirement
+    }
+
+    /// Returns the environment that it claims another database for; `None` for a record that is no replacement.
+    #[must_use]
+    pub fn replaces(&self) -> Option<&Replaces> {
+        match &self.kind {
+            RecordKind::Replacement(replaces) => Some(replaces),
+            RecordKind::Environment | RecordKind::Retirement => None,
+        }
+    }
+
+    /// Whether it claims another database for the environment with this record.
+    #[must_use]
+    pub(crate) fn is_replacement_for(&self, environment: &RecordId) -> bool {
+        self.replaces().is_some_and(|replaces| replaces.record == *environment)
     }
 
     /// Returns the number of the database that its tag names, or its own.
@@ -198,7 +201,7 @@ impl Record {
     /// database gets none any more.
     #[must_use]
     pub(crate) fn reserves_database(&self) -> bool {
-        !self.retirement && self.database_number() == self.number()
+        !self.is_retirement() && self.database_number() == self.number()
     }
 
     /// Returns the change that gives the instance the tags that its launch gave it, as they are now.
@@ -267,208 +270,9 @@ fn parse_timed(value: &str, fallback: DateTime<Utc>) -> (DateTime<Utc>, Untruste
     tags::parse_timed(value).unwrap_or_else(|| (fallback, value.into()))
 }
 
-/// A record to create: a claim on a database, with everything that an engine needs to continue the launch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewRecord {
-    /// The environment; its number is also that of the database to claim.
-    pub environment: EnvironmentId,
-    /// The name of the user or engine that creates it.
-    pub owner: String,
-    pub created_at: DateTime<Utc>,
-    /// A nonce by which an engine recognises its own record after a lost response.
-    pub claim: String,
-    pub company_tags: CompanyTags,
-    pub purpose: Purpose,
-}
-
-/// The purpose of a claim on a database.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Purpose {
-    /// An environment uses the database.
-    Launch(Box<NewEnvironment>),
-    /// The database leaves the pool. The claim prevents launches from claiming it while it is being deleted.
-    Retire {
-        /// The reason, stored as the record's note.
-        reason: String,
-    },
-    /// A user inspects the database. It leaves the pool once the hold has ended, because people may have changed it.
-    Hold(Hold),
-    /// An environment that exists gets the database instead of its own.
-    Replace(Replaces),
-}
-
-/// The parameters of a launch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewEnvironment {
-    pub name: Label,
-    pub expires_at: DateTime<Utc>,
-    /// Services under test and their image tags.
-    pub services: BTreeMap<String, String>,
-    /// Free text of the owner.
-    pub note: Option<String>,
-    pub image: ImageId,
-    /// The image's name of its root device.
-    pub root_device: Option<String>,
-    /// A subnet in the Availability Zone of the database.
-    pub subnet: SubnetId,
-}
-
-impl NewRecord {
-    /// Returns the identity tags: those of the record and, through its launch data, of the instance and its volumes.
-    #[must_use]
-    pub fn identity_tags(&self) -> Tags {
-        let environment = &self.environment;
-        let mut tags = self.company_tags.as_tags().clone();
-        tags.extend(
-            [
-                (key::FLEET, environment.fleet.to_string()),
-                (key::ENVIRONMENT, environment.to_string()),
-                (key::OWNER, self.owner.clone()),
-                (key::DATABASE, environment.database_id().to_string()),
-                (key::CREATED_AT, tags::format_time(self.created_at)),
-            ]
-            .map(|(key, value)| (key.to_owned(), value)),
-        );
-        match &self.purpose {
-            Purpose::Launch(new) => {
-                tags.insert(key::ROLE.to_owned(), role::ENVIRONMENT.to_owned());
-                tags.insert(key::NAME.to_owned(), new.name.to_string());
-                tags.insert(key::EXPIRES_AT.to_owned(), tags::format_time(new.expires_at));
-                let services = new.services.iter();
-                tags.extend(
-                    services.map(|(name, tag)| (format!("{}{name}", key::SERVICE_PREFIX), tag.clone())),
-                );
-            }
-            Purpose::Retire { .. } | Purpose::Hold(_) => {
-                tags.insert(key::ROLE.to_owned(), role::RETIREMENT.to_owned());
-            }
-            Purpose::Replace(_) => {
-                tags.insert(key::ROLE.to_owned(), role::REPLACEMENT.to_owned());
-            }
-        }
-        tags
-    }
-
-    /// Returns all tags of the record.
-    #[must_use]
-    pub fn tags(&self) -> Tags {
-        let mut tags = self.identity_tags();
-        tags.insert(key::CLAIM.to_owned(), self.claim.clone());
-        match &self.purpose {
-            Purpose::Launch(new) => {
-                tags.extend(new.note.iter().map(|note| (key::NOTE.to_owned(), note.clone())));
-            }
-            Purpose::Retire { reason } => {
-                let termination = Termination { at: self.created_at, by: self.owner.as_str().into() };
-                tags.insert(key::TERMINATE.to_owned(), termination.to_tag());
-                tags.insert(key::NOTE.to_owned(), reason.clone());
-            }
-            Purpose::Hold(hold) => {
-                tags.insert(key::HOLD.to_owned(), hold.to_tag());
-                tags.insert(key::EXPIRES_AT.to_owned(), tags::format_time(hold.until));
-                tags.insert(key::NOTE.to_owned(), format!("{} held it", hold.by.raw()));
-            }
-            Purpose::Replace(replaces) => {
-                tags.insert(key::REPLACES.to_owned(), replaces.to_tag());
-            }
-        }
-        tags
-    }
-}
-
-/// Changes to a record.
-impl TagChanges {
-    #[must_use]
-    pub fn expire_at(at: DateTime<Utc>) -> Self {
-        Self::new().set_time(key::EXPIRES_AT, at)
-    }
-
-    /// Extends a record. `nonce` is of this extension alone. Earlier extensions are removed, because this one covers them.
-    #[must_use]
-    pub fn extend(record: &Record, at: DateTime<Utc>, nonce: &str) -> Self {
-        let mut changes = Self::expire_at(at).set_time(&format!("{}{nonce}", key::EXTENSION_PREFIX), at);
-        let covered = record.extensions.iter().filter(|(_, earlier)| **earlier <= at);
-        changes.remove.extend(covered.map(|(nonce, _)| format!("{}{}", key::EXTENSION_PREFIX, nonce.raw())));
-        changes
-    }
-
-    /// Adds the id of the Lambda request that makes the changes, and forgets the oldest ones: a tag has room for six UUIDs.
-    #[must_use]
-    pub fn request(self, record: &Record, id: &str) -> Self {
-        let earlier = &record.requests[record.requests.len().saturating_sub(MAX_REQUESTS - 1)..];
-        let ids: Vec<_> = earlier.iter().map(Untrusted::raw).chain([id]).collect();
-        self.set(key::REQUESTS, ids.join(" "))
-    }
-
-    #[must_use]
-    pub fn hold(self, hold: &Hold) -> Self {
-        self.set(key::HOLD, hold.to_tag())
-    }
-
-    /// Marks an expired or failed environment in the first sweep.
-    #[must_use]
-    pub fn reaping_since(at: DateTime<Utc>) -> Self {
-        Self::new().set_time(key::REAPING_SINCE, at)
-    }
-
-    /// Marks the environment as failed permanently.
-    #[must_use]
-    pub fn fail(failure: &LaunchFailure) -> Self {
-        Self::new().set(key::FAILURE, failure.to_tag())
-    }
-
-    /// Keeps a broken environment until its expiry, because a user repairs it.
-    #[must_use]
-    pub fn repair(self, at: DateTime<Utc>, user: &str) -> Self {
-        self.set(key::REPAIR, tags::format_timed(at, user)).remove(key::FAILURE).remove(key::ORPHAN_SINCE)
-    }
-
-    #[must_use]
-    pub fn terminate(termination: &Termination) -> Self {
-        Self::new().set(key::TERMINATE, termination.to_tag())
-    }
-
-    /// Makes an environment use another database, and requests the deployment of it.
-    #[must_use]
-    pub fn use_database(database: &DatabaseId, deployment: &Deployment) -> Self {
-        Self::new().set(key::DATABASE, database.as_str()).set(key::DEPLOYMENT, deployment.to_tag())
-    }
-}
-
-/// Parses `SERVICE=IMAGE_TAG`.
-///
-/// # Errors
-/// Returns an error unless the service is a Kubernetes name and the tag is valid in a container registry.
-pub fn parse_service(text: &str) -> Result<(String, String), InvalidName> {
-    let invalid = |rule| InvalidName { what: "service", value: text.to_owned(), rule };
-    let (name, tag) = text.split_once('=').ok_or(invalid("use SERVICE=IMAGE_TAG, such as payments=f-123"))?;
-    let is_name = (1..=40).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        && !name.starts_with('-')
-        && !name.ends_with('-');
-    if !is_name {
-        return Err(invalid("a service is 1 to 40 lower-case letters, digits and hyphens"));
-    }
-    let is_tag = (1..=128).contains(&tag.len())
-        && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-        && !tag.starts_with(['.', '-']);
-    if !is_tag {
-        return Err(invalid("an image tag is 1 to 128 letters, digits, dots, underscores and hyphens"));
-    }
-    Ok((name.to_owned(), tag.to_owned()))
-}
-
 fn parse_extensions(tags: &Tags) -> BTreeMap<Untrusted, DateTime<Utc>> {
     tags.range(key::EXTENSION_PREFIX.to_owned()..)
         .map_while(|(key, _)| Some((key, key.strip_prefix(key::EXTENSION_PREFIX)?)))
         .filter_map(|(key, nonce)| Some((nonce.into(), tags::parse_time(tags, key)?)))
-        .collect()
-}
-
-/// Returns the services under test and their image tags.
-#[must_use]
-pub fn parse_services(tags: &Tags) -> BTreeMap<Untrusted, Untrusted> {
-    tags.range(key::SERVICE_PREFIX.to_owned()..)
-        .map_while(|(key, tag)| Some((key.strip_prefix(key::SERVICE_PREFIX)?.into(), tag.as_str().into())))
         .collect()
 }

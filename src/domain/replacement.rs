@@ -42,7 +42,7 @@ impl<'w> Replacements<'w> {
     pub(crate) fn of(records: impl Iterator<Item = &'w Record>) -> Self {
         let mut all: BTreeMap<&RecordId, Vec<&Record>> = BTreeMap::new();
         for record in records {
-            if let Some(replaces) = &record.replaces {
+            if let Some(replaces) = record.replaces() {
                 all.entry(&replaces.record).or_default().push(record);
             }
         }
@@ -124,7 +124,7 @@ pub struct DatabaseUsers<'w>(BTreeMap<Number, &'w EnvironmentId>);
 impl<'w> DatabaseUsers<'w> {
     #[must_use]
     pub fn new(world: &'w World) -> Self {
-        let replaces = |record: &'w Record| Some((record.number(), &record.replaces.as_ref()?.environment));
+        let replaces = |record: &'w Record| Some((record.number(), &record.replaces()?.environment));
         Self(world.records.iter().filter_map(replaces).collect())
     }
 

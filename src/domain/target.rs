@@ -169,7 +169,7 @@ fn launches_since_history(launches: &Launches, world: &World, now: DateTime<Utc>
     if !world.records.complete || now - until > RECORD_LIFETIME {
         return (0, until);
     }
-    let is_launch = |record: &&Record| !record.retirement && record.created_at >= until;
+    let is_launch = |record: &&Record| !record.is_retirement() && record.created_at >= until;
     (world.records.iter().filter(is_launch).count(), now)
 }
 

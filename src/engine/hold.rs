@@ -89,7 +89,7 @@ impl Engine {
         for _ in 0..MAX_CLAIMS {
             let found = self.retry(|| self.cloud.find_record(id)).await;
             match found.map_err(|error| Failure::cloud(what, &error))?.value {
-                Some(record) if record.retirement => {
+                Some(record) if record.is_retirement() => {
                     let cap = (record.created_at + fleet.policy.max_lifetime).trunc_subsecs(0);
                     if cap <= now {
                         let max = format_exact_duration(fleet.policy.max_lifetime);
@@ -166,7 +166,7 @@ impl Engine {
         let found = self.retry(|| self.cloud.find_record(id)).await;
         let found = found.map_err(|error| Failure::cloud(what, &error))?;
         let now = time_of(&found, what);
-        let record = found.value.filter(|record| record.retirement && record.hold.is_some());
+        let record = found.value.filter(|record| record.is_retirement() && record.hold.is_some());
         let record = record.ok_or_else(|| {
             let message = format!("no user holds {}", id.database_id());
             Failure::new(Kind::NotFound, message, "see the databases with: hatchery pool")

@@ -35,9 +35,7 @@ impl Engine {
         fleet: &FleetName,
         switch: &Switch,
     ) -> Result<Switched> {
-        let is_for = |found: &Record| {
-            found.is_wanted() && found.replaces.as_ref().is_some_and(|found| found.record == switch.record)
-        };
+        let is_for = |found: &Record| found.is_wanted() && found.is_replacement_for(&switch.record);
         let started = self.fresh();
         let Some(replacement) = self.cloud.record(fleet, &switch.replacement).await?.value.filter(is_for)
         else {

@@ -103,9 +103,7 @@ impl Engine {
         let records: Vec<Record> = records.into_iter().filter_map(Template::record).collect();
         let own = records.iter().find(|found| found.id == claim.record);
         let is_new = |found: &&Record| world.records.iter().all(|known| known.id != found.id);
-        let is_rival = |found: &&Record| {
-            found.is_wanted() && found.replaces.as_ref().is_some_and(|found| found.record == record.id)
-        };
+        let is_rival = |found: &&Record| found.is_wanted() && found.is_replacement_for(&record.id);
         let mut rivals = records.iter().filter(is_new).filter(is_rival);
         let Some(first) = rivals.find(|found| own.is_some_and(|own| order(found) < order(own))) else {
             return Ok(claim);

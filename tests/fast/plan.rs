@@ -20,7 +20,7 @@ use hatchery::domain::policy::RestoreFailures;
 use hatchery::domain::record::{LaunchFailure, Termination};
 use hatchery::domain::{
     Database, DatabaseId, Deployment, Instance, InstanceId, InstanceState, LastPass, Number, Record,
-    RecordId, Spare, TagChanges, Tags, Target, World,
+    RecordId, RecordKind, Spare, TagChanges, Tags, Target, World,
 };
 use hatchery::engine::plan::{self, Plan, plan};
 use hatchery::engine::step::{Orphan, Priority, Step, TerminationReason};
@@ -179,7 +179,7 @@ fn apply(world: &mut World, step: &Step) {
         Step::Retire { environment, .. } => {
             let mut retirement = record(environment.number.0);
             retirement.id = RecordId::new(format!("lt-{}-retired", environment.number));
-            retirement.retirement = true;
+            retirement.kind = RecordKind::Retirement;
             retirement.expires_at = None;
             retirement.instance = None;
             retirement.terminate = Some(Termination { at: now(), by: "engine".into() });
@@ -371,7 +371,7 @@ proptest! {
             _ => None,
         }).collect();
         let used: BTreeSet<_> = world.databases.iter().map(|d| d.number)
-            .chain(world.records.iter().filter(|r| !r.retirement && !uses_another(r)).map(Record::number)).collect();
+            .chain(world.records.iter().filter(|r| !r.is_retirement() && !uses_another(r)).map(Record::number)).collect();
         if !created.is_empty() {
             prop_assert!(used.len() + created.len() <= world.fleet.policy.max_databases as usize);
             prop_assert!(created.iter().all(|number| !used.contains(number) && *number > world.fleet.policy.last_number));

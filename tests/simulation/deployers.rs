@@ -79,7 +79,7 @@ impl Deployer {
 
     async fn act(&mut self) {
         let Ok(world) = self.engine.observe().await else { return };
-        let records: Vec<_> = world.records.iter().filter(|record| !record.retirement).collect();
+        let records: Vec<_> = world.records.iter().filter(|record| !record.is_retirement()).collect();
         if records.is_empty() {
             return;
         }

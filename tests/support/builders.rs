@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use hatchery::domain::{
     AuditEvent, Database, EnvironmentId, Fleet, FleetName, Hydration, Image, ImageId, Instance, InstanceId,
     InstanceState, LastPass, Launch, Launches, Listing, Number, Outcome, Phase, Policy, Record, RecordId,
-    Snapshot, SnapshotId, Subnet, SubnetId, World,
+    RecordKind, Snapshot, SnapshotId, Subnet, SubnetId, World,
 };
 
 pub(crate) fn now() -> DateTime<Utc> {
@@ -85,8 +85,7 @@ pub(crate) fn record(number: u32) -> Record {
         terminate: None,
         attempt: 0,
         instance: Some(InstanceId::new(format!("i-{number}"))),
-        retirement: false,
-        replaces: None,
+        kind: RecordKind::Environment,
         database: Some(Number(number)),
         failure: None,
         claim: Some("c0ffee".into()),

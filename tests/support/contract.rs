@@ -165,7 +165,7 @@ async fn records(cloud: &dyn Account, fixtures: &Fixtures, fleet: &Fleet) {
         record.note.as_ref().map(hatchery::domain::text::Untrusted::raw),
         Some("a note, with a comma")
     );
-    assert!(!record.retirement && record.is_wanted());
+    assert!(record.is_environment() && record.is_wanted());
     assert_eq!(cloud.find_record(&new.environment).await.unwrap().value, Some(record));
 
     let changes = TagChanges::reaping_since(fixtures.now);
@@ -190,7 +190,7 @@ async fn records(cloud: &dyn Account, fixtures: &Fixtures, fleet: &Fleet) {
     assert!(listed.iter().any(|template| matches!(template, Template::Fleet(own) if own.name == fleet.name)));
     let records: Vec<_> = listed.items.into_iter().filter_map(Template::record).collect();
     assert_eq!(records.len(), 2);
-    assert!(records.iter().any(|record| record.retirement && record.terminate.is_some()));
+    assert!(records.iter().any(|record| record.is_retirement() && record.terminate.is_some()));
     cloud.delete_record(&retired).await.unwrap();
     cloud.delete_record(&retired).await.unwrap();
     cloud.delete_record(&id).await.unwrap();

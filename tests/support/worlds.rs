@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use hatchery::domain::record::{LaunchFailure, Termination};
 use hatchery::domain::{
     CloudError, Database, Deployment, ErrorClass, Hydration, Instance, InstanceId, InstanceState, Launches,
-    Number, Phase, Record, RecordId, Replaces, Spare, Unreadable, UnreadableKind, World,
+    Number, Phase, Record, RecordId, RecordKind, Replaces, Spare, Unreadable, UnreadableKind, World,
 };
 use proptest::prelude::*;
 
@@ -45,7 +45,7 @@ prop_compose! {
             orphan_since,
             attempt,
             instance: has_instance.then(|| InstanceId::new(format!("i-{number}"))),
-            retirement,
+            kind: if retirement { RecordKind::Retirement } else { RecordKind::Environment },
             ..record(number)
         }
     }
@@ -182,8 +182,8 @@ fn reset(world: &mut World, number: Number, is_used: bool) {
     let Some(record) = world.records.items.iter_mut().find(|record| record.number() == number) else {
         return;
     };
-    (record.retirement, record.expires_at, record.instance) = (false, None, None);
-    record.replaces = Some(replaces);
+    (record.expires_at, record.instance) = (None, None);
+    record.kind = RecordKind::Replacement(replaces);
     world.instances.items.retain(|instance| instance.environment.number != number);
     for database in world.databases.items.iter_mut().filter(|found| found.number == number) {
         database.record = database.environment.as_ref().map(|_| RecordId::new(format!("lt-{}", number.0)));

@@ -26,7 +26,7 @@ impl Leftovers {
         let marks = marks.chain(world.instances.iter().map(|instance| instance.orphan_since));
         let marks = marks.chain(world.databases.iter().map(|database| database.orphan_since));
         let overdue = world.records.iter().filter(|record| {
-            let has_end = record.replaces.is_none() || record.terminate.is_some();
+            let has_end = record.replaces().is_none() || record.terminate.is_some();
             has_end && lifecycle::ends_at(record, policy) + LATE_AFTER <= now
         });
         world.is_complete().then(|| Self {

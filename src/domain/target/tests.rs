@@ -7,6 +7,7 @@ use super::super::fleet::Fleet;
 use super::super::hydration::Hydration;
 use super::super::ids::{FleetName, Number, RecordId};
 use super::super::launches::Launch;
+use super::super::record::RecordKind;
 use super::super::world::Listing;
 use super::*;
 
@@ -133,7 +134,7 @@ fn records_count_launches_after_the_history() {
     let history = launches_with([10]);
     let mut world = world();
     let mut retirement = record(4, at("12:10:00"));
-    retirement.retirement = true;
+    retirement.kind = RecordKind::Retirement;
     world.records.items.extend([
         record(1, at("11:59:59")),
         record(2, at("12:00:00")),

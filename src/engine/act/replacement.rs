@@ -79,7 +79,7 @@ impl Actor<'_> {
         else {
             return Ok(Completion::skip("it is ending or gone"));
         };
-        let Some(replaces) = &found.replaces else { return Ok(Completion::skip("it is no replacement")) };
+        let Some(replaces) = found.replaces() else { return Ok(Completion::skip("it is no replacement")) };
         let database = cloud.database(fleet, found.number()).await?.value;
         let is_broken = found.failure.is_some()
             || database.as_ref().is_some_and(|database| {
@@ -131,7 +131,7 @@ impl Actor<'_> {
         let Some(found) = self.read_record(record).await?.value else {
             return Ok(Completion::skip("it is gone"));
         };
-        let Some(replaces) = &found.replaces else { return Ok(Completion::skip("it is no replacement")) };
+        let Some(replaces) = found.replaces() else { return Ok(Completion::skip("it is no replacement")) };
         let (user, read) = self.read_user(replaces).await?.split();
         let Some(now) = read.now else { return Ok(Completion::skip("the response has no time")) };
         let uses = |user: &Record| {
@@ -168,9 +168,7 @@ impl Actor<'_> {
             return Ok(Completion::skip("its environment is gone"));
         };
         let current = fleet.environment(user.database_number());
-        let claims = |found: &Record| {
-            found.terminate.is_none() && found.replaces.as_ref().is_some_and(|found| found.record == *record)
-        };
+        let claims = |found: &Record| found.terminate.is_none() && found.is_replacement_for(record);
         if !cloud.find_record(&current).await?.value.as_ref().is_some_and(claims) {
             return Ok(Completion::skip("no replacement claims the database that it uses"));
         }

@@ -111,10 +111,10 @@ impl Actor<'_> {
             Err(why) => return Ok(Completion::skip(why)),
         };
         // Numbers can be used again, ids of records are not. A retirement has no tag on its database, and while it exists, its number is taken.
-        if !found.retirement && database.record.as_ref().is_some_and(|owner| owner != record) {
+        if !found.is_retirement() && database.record.as_ref().is_some_and(|owner| owner != record) {
             return Ok(Completion::skip("it belongs to a later environment with the same number"));
         }
-        let read = match &found.replaces {
+        let read = match found.replaces() {
             None => read,
             Some(replaces) => match self.read_released(replaces, &found).await? {
                 Ok(read) => read,

@@ -352,7 +352,7 @@ impl Engine {
 
 /// Whether the number of a record counts towards the ceiling.
 fn may_have_database(record: &Record) -> bool {
-    record.retirement || record.reserves_database()
+    record.is_retirement() || record.reserves_database()
 }
 
 fn no_room(what: &str, ceiling: usize) -> Failure {

@@ -15,7 +15,7 @@ pub(crate) const ADOPT_AFTER: Duration = Duration::from_mins(1);
 pub(crate) const UNTAGGED_WAIT: Duration = Duration::from_mins(5);
 
 pub(super) fn plan(planner: &mut Planner<'_>, claims: &[Environment<'_>]) {
-    for claim in claims.iter().filter(|claim| claim.record.replaces.is_none()) {
+    for claim in claims.iter().filter(|claim| claim.record.replaces().is_none()) {
         planner.claim(claim);
     }
 }
@@ -48,11 +48,12 @@ impl Planner<'_> {
                     Step::UnmarkReaping { record: record.id.clone(), environment: environment.clone() };
                 self.push(step, "it was extended during grace");
             }
-            if let (Some(hold), true) = (record.held(self.now), record.failure.is_some() || record.retirement)
+            if let (Some(hold), true) =
+                (record.held(self.now), record.failure.is_some() || record.is_retirement())
             {
                 let until = hold.until.format("%F %T UTC");
                 let reason = format!("{} holds it until {until}: {}", hold.by, hold.why);
-                let target = if record.retirement {
+                let target = if record.is_retirement() {
                     environment.database_id().to_string()
                 } else {
                     environment.to_string()
@@ -93,10 +94,10 @@ impl Planner<'_> {
         let record = claim.record;
         let environment = &record.environment;
         let reason = match (&record.terminate, &record.failure) {
-            _ if let Some(replaces) = &record.replaces => {
+            _ if let Some(replaces) = record.replaces() => {
                 format!("{} does not use it", replaces.environment)
             }
-            _ if record.retirement => {
+            _ if record.is_retirement() => {
                 record.note.as_ref().map_or_else(|| "it leaves the pool".to_owned(), ToString::to_string)
             }
             (Some(termination), _) => format!("{} requested it", termination.by),

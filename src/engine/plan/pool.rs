@@ -180,7 +180,7 @@ fn needs_room(planner: &Planner<'_>, failures: &RestoreFailures) -> bool {
     let can_restore = !failures.is_exhausted()
         && failures.retry_at().is_none_or(|at| at <= planner.now)
         && Restore::of_number(world, world.next_number()).is_ok();
-    let is_ending = |record: &Record| record.retirement && record.hold.is_none();
+    let is_ending = |record: &Record| record.is_retirement() && record.hold.is_none();
     can_restore
         && used_numbers(world).len() >= planner.policy.max_databases as usize
         && !world.records.iter().any(is_ending)

@@ -14,14 +14,14 @@ use crate::engine::step::{Orphan, ReplacementEnd, Step};
 pub(in crate::engine) const SWITCH_RACE: Duration = Duration::from_mins(1);
 
 pub(super) fn plan(planner: &mut Planner<'_>, claims: &[Environment<'_>]) {
-    if claims.iter().all(|claim| claim.record.replaces.is_none()) {
+    if claims.iter().all(|claim| claim.record.replaces().is_none()) {
         return;
     }
     let environments = claims.iter().filter(|claim| claim.record.is_environment());
     let users: HashMap<&RecordId, &Environment<'_>> =
         environments.map(|environment| (&environment.record.id, environment)).collect();
     for claim in claims {
-        if let Some(replaces) = &claim.record.replaces {
+        if let Some(replaces) = claim.record.replaces() {
             planner.replacement(claim, users.get(&replaces.record).copied());
         }
     }
@@ -89,7 +89,7 @@ impl Planner<'_> {
     /// A replacement whose environment is not listed ends in a later sweep.
     fn orphaned_replacement(&mut self, claim: &Environment<'_>, is_used: bool) {
         let record = claim.record;
-        let Some(replaces) = &record.replaces else { return };
+        let Some(replaces) = record.replaces() else { return };
         let unreadable = self.world.unreadable_numbers(UnreadableKind::Record);
         if is_used || unreadable.contains(&replaces.environment.number) || !self.world.is_complete() {
             return;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use hatchery::domain::environment::{find, is_instance_of};
 use hatchery::domain::{
     Access, Address, Database, DatabaseState, Endpoint, Environment, EnvironmentState, Instance, InstanceId,
-    InstanceState, LaunchFailure, Lookup, Number, Phase, Pool, Record, RecordId, Termination, World,
+    InstanceState, LaunchFailure, Lookup, Number, Phase, Pool, Record, RecordId, RecordKind, Termination,
+    World,
 };
 
 use proptest::prelude::*;
@@ -59,7 +60,7 @@ fn state_combines_record_instance_and_database() {
 fn environments_are_sorted_without_retirements() {
     let mut world = of_size(3);
     world.records.items.reverse();
-    world.records.items[1].retirement = true;
+    world.records.items[1].kind = RecordKind::Retirement;
     let numbers = |all: Vec<Environment>| all.iter().map(|one| one.id().number.0).collect::<Vec<_>>();
     assert_eq!(numbers(Environment::all(&world, now())), [1, 3]);
     assert_eq!(numbers(Environment::all_claims(&world, now())), [1, 2, 3]);
@@ -150,7 +151,10 @@ fn problems_are_sentences() {
         problems(|record, _, _| record.expires_at = None),
         "its expiry tag is not valid, so it expires at the fleet's max-lifetime"
     );
-    assert_eq!(problems(|record, _, _| (record.expires_at, record.retirement) = (None, true)), "");
+    assert_eq!(
+        problems(|record, _, _| (record.expires_at, record.kind) = (None, RecordKind::Retirement)),
+        ""
+    );
     let mut world = of_size(1);
     world.instances.items.push(Instance { id: InstanceId::new("i-1b"), ..instance(1) });
     assert_eq!(Environment::all(&world, now())[0].problems(), ["surplus instances: 1"]);
@@ -238,7 +242,7 @@ fn find_takes_an_id_or_a_unique_label() {
     records[2].name = "twin".into();
     records[3].name = "twin".into();
     let mut retirement = record(5);
-    retirement.retirement = true;
+    retirement.kind = RecordKind::Retirement;
     records.push(retirement);
     let records = &world.records.items;
     assert_eq!(find(&world, "dev-1"), Lookup::Found(&records[0]), "an id wins over a name");

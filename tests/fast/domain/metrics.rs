@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hatchery::domain::metrics::{FleetMetrics, Metrics};
-use hatchery::domain::{CloudError, ErrorClass, Launch, Launches, World};
+use hatchery::domain::{CloudError, ErrorClass, Launch, Launches, RecordKind, World};
 
 use crate::support::worlds::*;
 
@@ -42,7 +42,7 @@ fn oldest_overdue_environment_counts() {
     world.records.items[0].expires_at = Some(minutes_ago(10) - grace);
     world.records.items[1].expires_at = Some(minutes_ago(25) - grace);
     // Retirements are no environments.
-    world.records.items[2].retirement = true;
+    world.records.items[2].kind = RecordKind::Retirement;
     world.records.items[2].expires_at = Some(minutes_ago(900));
     let fleet = fleet_of(&world);
     assert_eq!((fleet.overdue, fleet.environments), (25 * 60, 2));

@@ -11,8 +11,8 @@ use hatchery::domain::tags::{self, key, role};
 use hatchery::domain::text::Untrusted;
 use hatchery::domain::{
     CompanyTags, Database, DatabaseId, Fleet, Instance, InstanceId, Label, LaunchFailure, NewDatabase,
-    NewEnvironment, NewFleet, NewRecord, Number, Phase, Policy, Purpose, Record, RecordId, Replaces,
-    Snapshot, SnapshotId, StatusClass, SubnetId, TagChanges, Tags, Termination,
+    NewEnvironment, NewFleet, NewRecord, Number, Phase, Policy, Purpose, Record, RecordId, RecordKind,
+    Replaces, Snapshot, SnapshotId, StatusClass, SubnetId, TagChanges, Tags, Termination,
 };
 
 use crate::support::worlds::*;
@@ -239,8 +239,7 @@ fn record_is_parsed_from_its_name_and_tags() {
         terminate: Some(Termination { at: time("12:00:00"), by: "bob".into() }),
         attempt: 2,
         instance: Some(InstanceId::new("i-7")),
-        retirement: false,
-        replaces: None,
+        kind: RecordKind::Environment,
         database: None,
         failure: Some(LaunchFailure { at: time("13:00:00"), reason: "no room left".into() }),
         claim: Some("c0ffee".into()),
@@ -270,7 +269,7 @@ fn record_is_parsed_from_its_name_and_tags() {
 fn record_with_invalid_tags_is_kept() {
     let bare = tags_of([(key::FLEET, "dev"), (key::ROLE, role::RETIREMENT), (key::TERMINATE, "soon")]);
     let bare = parse_record("hatchery/dev/7", &bare).unwrap();
-    assert!(bare.retirement);
+    assert!(bare.is_retirement());
     assert_eq!((bare.name.raw(), bare.owner.raw()), ("dev-7", "unknown"));
     assert_eq!((bare.created_at, bare.attempt), (time("08:59:00"), 0));
     assert_eq!(bare.terminate, Some(Termination { at: time("08:59:00"), by: "soon".into() }));
@@ -339,19 +338,19 @@ fn replacement_names_its_environment() {
     let replaces = Replaces { record: RecordId::new("lt-3"), environment: id(3) };
     let new = new_record(Purpose::Replace(replaces.clone()));
     let read = parse_record("hatchery/dev/7", &new.tags()).unwrap();
-    assert_eq!((read.replaces.as_ref(), read.database), (Some(&replaces), Some(Number(7))));
-    assert!(!read.is_environment() && !read.retirement && read.is_wanted());
+    assert_eq!((read.replaces(), read.database), (Some(&replaces), Some(Number(7))));
+    assert!(read.is_wanted());
     // An engine that does not know the role takes it for lost.
     let mut tags = new.tags();
     tags.insert(key::ROLE.into(), role::ENVIRONMENT.into());
-    assert_eq!(parse_record("hatchery/dev/7", &tags).unwrap().replaces, Some(replaces));
+    assert_eq!(parse_record("hatchery/dev/7", &tags).unwrap().replaces(), Some(&replaces));
     // One whose tag is lost or invalid is for no environment.
     for value in [None, Some("lt-3"), Some("lt-3 devx-3"), Some("lt-3 dev-x")] {
         let mut tags = new.tags();
         tags.remove(key::REPLACES);
         tags.extend(value.map(|value| (key::REPLACES.to_owned(), value.to_owned())));
         let read = parse_record("hatchery/dev/7", &tags).unwrap();
-        assert_eq!(read.replaces.unwrap().record, RecordId::new(""), "{value:?}");
+        assert_eq!(read.replaces().unwrap().record, RecordId::new(""), "{value:?}");
     }
     let mut tags = new.tags();
     tags.remove(key::ROLE);
@@ -364,7 +363,7 @@ fn retirement_requests_its_termination() {
     let new = new_record(Purpose::Retire { reason: "stale".into() });
     take_company_tags(&mut new.tags());
     let read = parse_record("hatchery/dev/7", &new.tags()).unwrap();
-    assert!(read.retirement && !read.is_wanted());
+    assert!(read.is_retirement() && !read.is_wanted());
     assert_eq!(read.terminate, Some(Termination { at: time("09:00:00"), by: "amy".into() }));
     assert_eq!((read.note.as_ref().map(Untrusted::raw), read.expires_at), (Some("stale"), None));
 }

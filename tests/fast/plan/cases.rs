@@ -122,7 +122,8 @@ fn unused_database_returns_to_the_pool() {
 fn retirement_passes_its_reason_on() {
     let mut world = one_environment();
     let record = &mut world.records.items[0];
-    (record.retirement, record.expires_at, record.note) = (true, None, Some("it is stale".into()));
+    record.kind = RecordKind::Retirement;
+    (record.expires_at, record.note) = (None, Some("it is stale".into()));
     record.terminate = Some(Termination { at: minutes_ago(1), by: "engine@host".into() });
     world.instances.items.clear();
     assert_eq!(planned(&world).steps[0].reason, "it is stale");
@@ -267,7 +268,7 @@ fn claimed_numbers_count_towards_the_ceiling() {
     let why = "2 databases are in use or reserved, and max-databases is 2";
     assert!(refused.iter().any(|refusal| refusal.reason == why), "{refused:?}");
     // The database of a retirement is gone; its record goes next.
-    record.retirement = true;
+    record.kind = RecordKind::Retirement;
     world.records.items.push(record);
     assert!(actions(&planned(&world)).contains(&("create-database", "hatchery-dev-3".to_owned())));
 }

@@ -3,7 +3,7 @@
 use rstest::rstest;
 
 use super::*;
-use hatchery::domain::{Replaces, Rollout, RolloutState};
+use hatchery::domain::{RecordKind, Replaces, Rollout, RolloutState};
 
 /// The ready environment `dev-1` with its database, and a replacement for it with the number 9, created half an hour ago, whose database is
 /// bound and usable.
@@ -27,7 +27,7 @@ fn replacement(number: u32, minutes: i64) -> Record {
         created_at: minutes_ago(minutes),
         expires_at: None,
         instance: None,
-        replaces: Some(replaces),
+        kind: RecordKind::Replacement(replaces),
         ..record(number)
     }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use hatchery::domain::{
-    Deployment, Environment, InstanceState, LaunchFailure, Phase, Replaces, Rollout, RolloutState, World,
+    Deployment, Environment, InstanceState, LaunchFailure, Phase, RecordKind, Replaces, Rollout,
+    RolloutState, World,
 };
 use hatchery::engine::Event;
 use hatchery::tui::app::{Effect, Model, Msg};
@@ -144,7 +145,7 @@ fn reset_fails() {
     let user = fleet.records.items[4].clone();
     let mut replacement = record(40, "dev-40", "amy", 1, 0);
     (replacement.expires_at, replacement.instance) = (None, None);
-    replacement.replaces = Some(Replaces { record: user.id, environment: user.environment });
+    replacement.kind = RecordKind::Replacement(Replaces { record: user.id, environment: user.environment });
     fleet.records.items.push(replacement);
     assert_eq!(titles(observe(&mut model, &fleet)), [""; 0]);
     fleet.records.items[7].failure = Some(LaunchFailure { at: now(), reason: "the quota is reached".into() });

@@ -6,7 +6,7 @@ use crate::support::sample_fleet::{
     self, blank, dev, lines, model, moment, options, press, record, screen, seeing, send, type_in, world,
 };
 use hatchery::cloud::{Console, LogItem};
-use hatchery::domain::{Access, Deployment, Number, RecordId, Rollout, RolloutState};
+use hatchery::domain::{Access, Deployment, Number, RecordId, RecordKind, Replaces, Rollout, RolloutState};
 use hatchery::engine::{Event, Extended, Launched, RedeployRequest, Redeployed};
 use hatchery::failure::{Failure, Kind};
 use hatchery::tui::TuiOptions;
@@ -107,8 +107,7 @@ fn reset_in_progress_is_shown_and_disables_another() {
     let user = next.records.items.iter().find(|record| record.name == "checkout-fix").unwrap().clone();
     let mut replacement = record(40, "dev-40", "amy", 1, 0);
     (replacement.expires_at, replacement.instance) = (None, None);
-    replacement.replaces =
-        Some(hatchery::domain::Replaces { record: user.id, environment: user.environment });
+    replacement.kind = RecordKind::Replacement(Replaces { record: user.id, environment: user.environment });
     next.records.items.push(replacement);
     send(&mut model, Msg::Engine(Event::World(Arc::new(next))));
     press(&mut model, &["down", "down", "down", "down"]);
