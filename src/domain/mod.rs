@@ -26,8 +26,6 @@ pub mod launches;
 pub mod lifecycle;
 pub mod metrics;
 pub mod notice;
-mod notice_claims;
-mod notified;
 pub mod notify;
 pub mod pipeline;
 pub mod policy;

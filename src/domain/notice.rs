@@ -8,12 +8,17 @@ use chrono::{DateTime, Utc};
 use super::environment::{Environment, EnvironmentState};
 use super::ids::{EnvironmentId, RecordId};
 use super::instance::Phase;
-pub use super::notice_claims::{Claim, NextClaim, TAKE_OVER_AFTER, claim_name, failed_name, sent_name};
-pub use super::notified::{NoticeKind, Notified, PoolEmpty};
 use super::policy::Policy;
 use super::record::Record;
 use super::text::{Untrusted, sanitize};
 use super::world::World;
+
+mod claims;
+mod sent;
+
+pub use claims::{Claim, NextClaim, TAKE_OVER_AFTER, claim_name, failed_name, sent_name};
+pub(in crate::domain) use sent::parse_notified;
+pub use sent::{NoticeKind, Notified, PoolEmpty};
 
 /// How long before its expiry an environment is announced to expire.
 pub const FIRST_WARNING: Duration = Duration::from_mins(30);
@@ -259,7 +264,6 @@ impl Message {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::notified::parse_notified;
     use crate::domain::tags::{Tags, key};
 
     #[test]

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::deployment::Deployment;
 use super::hold::Hold;
 use super::ids::{EnvironmentId, FleetName, InstanceId, Number, RecordId};
-use super::notified::{Notified, parse_notified};
+use super::notice::{Notified, parse_notified};
 use super::policy::Policy;
 use super::step_failure::StepFailure;
 use super::tags::{self, TagChanges, Tags, key, role};

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use strum::IntoEnumIterator as _;
 
-use super::tags::{self, Tags, key};
-use super::text::Untrusted;
+use crate::domain::tags::{self, Tags, key};
+use crate::domain::text::Untrusted;
 
 /// The kind of an event. Its word is in the name of the claim and in the key of the tag.
 #[derive(
@@ -38,7 +38,7 @@ pub type Notified = BTreeSet<Untrusted>;
 
 /// Parses the tag of a record that remembers its notices. What a later version remembers is left out.
 #[must_use]
-pub(super) fn parse_notified(tags: &Tags) -> Notified {
+pub(in crate::domain) fn parse_notified(tags: &Tags) -> Notified {
     let words = tags.get(key::NOTIFIED).into_iter().flat_map(|value| value.split(' '));
     words.filter(|word| NoticeKind::iter().any(|kind| kind.is_of(word))).map(Into::into).collect()
 }

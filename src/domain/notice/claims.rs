@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::text::Untrusted;
+use crate::domain::text::Untrusted;
 
 /// How long after a claim another engine may claim the notice again, unless it was sent. An engine sends within half of this time or not at all.
 pub const TAKE_OVER_AFTER: Duration = Duration::from_mins(2);
