@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::addresses::open;
 use super::command;
 use super::connecting;
 use super::dialog::Dialog;
@@ -18,8 +19,7 @@ use super::log_actions;
 use super::log_view::LogView;
 use super::message::{ConsoleRequest, Effect, HoldTarget, Purpose};
 use super::model::{Connection, FleetRequest, Model, Screen, Severity};
-use super::open_pages::{clear_activity_filter, is_focused, open_activity, open_pool, open_screen};
-use super::opening::open;
+use super::navigation::{clear_activity_filter, is_focused, open_activity, open_pool, open_screen};
 use super::pages;
 use super::presenter::Presenter;
 use super::regions::Pane;

@@ -9,7 +9,7 @@ use super::fleet_view::FleetView;
 use super::message::{ConsoleRequest, Effect, Moment, Msg};
 use super::model::{AccountNumber, Connection, Model, Screen, Severity};
 use super::regions::Pane;
-use super::{connecting, input, log_actions, opening};
+use super::{addresses, connecting, input, log_actions};
 use crate::domain::World;
 use crate::domain::text::sanitize;
 use crate::engine::{Event, Extended, Launched};
@@ -52,8 +52,8 @@ fn apply(model: &mut Model, msg: Msg) -> Vec<Effect> {
             return vec![Effect::Focus(focused)];
         }
         Msg::Tick => return connecting::connect_again(model),
-        Msg::OpenFailed(url) => return opening::show_url(model, url),
-        Msg::Copied(text, copied) => opening::copied(model, &text, copied),
+        Msg::OpenFailed(url) => return addresses::show_url(model, url),
+        Msg::Copied(text, copied) => addresses::copied(model, &text, copied),
         Msg::CannotSuspend => {
             model.notify(Severity::Info, "cannot suspend: no shell started hatchery in this terminal");
         }
@@ -61,7 +61,7 @@ fn apply(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::LoggedIn(result) => return connecting::logged_in(model, result),
         Msg::Waiting(what) => model.notify(Severity::Info, what),
         Msg::Forwarded(task, id, purpose, result) => {
-            return opening::forwarded(model, task, &id, purpose, result);
+            return addresses::forwarded(model, task, &id, purpose, result);
         }
         Msg::Launched(task, result) => return launched(model, task, result),
         Msg::Extended(task, result) => return extended(model, task, result),

@@ -1,4 +1,4 @@
-//! Opens screens, and requests what they show.
+//! Goes to another screen, and requests what it shows.
 
 use super::activity_view::ActivityView;
 use super::message::Effect;
