@@ -8,7 +8,7 @@ use super::confirm::confirm;
 use super::context::Context;
 use super::json;
 use super::lookup::resolve;
-use super::wait::POLL_INTERVAL;
+use super::wait::wait_until;
 use crate::domain::format::format_duration;
 use crate::domain::progress::Estimates;
 use crate::domain::{Environment, RolloutState, World};
@@ -50,40 +50,25 @@ enum Progress {
 
 async fn wait_until_done(context: &Context<'_>, started: &ResetStarted) -> Result<(), Failure> {
     let id = &started.environment;
-    let hint = format!("see: hatchery logs {id}");
-    let clock = context.engine.clock();
-    let begun = clock.elapsed();
+    let failed = |why: String| Failure::new(Kind::Failed, why, format!("see: hatchery logs {id}"));
     let mut last = String::new();
-    while clock.elapsed().saturating_sub(begun) < MAX_WAIT {
-        let progress = match context.observe_completely().await {
-            Ok((world, now)) => progress(&world, started, now),
-            Err(failure) if failure.is_temporary => Progress::Waiting(failure.message),
-            Err(failure) => {
-                let message = format!("{id} is being reset, but cannot be watched: {}", failure.message);
-                return Err(Failure { message, ..failure });
-            }
-        };
-        match progress {
-            Progress::Done => {
-                context.console.progress("", None);
-                if context.console.is_json() {
-                    return context.console.print_json(&json::reset(context.fleet(), started, true));
-                }
-                return context.console.print(&format!("{id} uses {}.\n", started.database));
-            }
-            Progress::Failed(why) => {
-                return Err(Failure::new(Kind::Failed, format!("{id} was not reset: {why}"), hint));
-            }
-            Progress::Waiting(text) => {
-                let is_new = text != last;
-                context.console.progress(&text, is_new.then_some(text.as_str()));
-                last = text;
-            }
+    let is_done = |world: &World, now| match progress(world, started, now) {
+        Progress::Done => Ok(true),
+        Progress::Failed(why) => Err(failed(format!("{id} was not reset: {why}"))),
+        Progress::Waiting(text) => {
+            context.console.progress(&text, (text != last).then_some(text.as_str()));
+            last = text;
+            Ok(false)
         }
-        clock.sleep(POLL_INTERVAL).await;
+    };
+    if !wait_until(context, id, "is being reset", MAX_WAIT, is_done).await? {
+        return Err(failed(format!("{id} is not reset after {}", format_duration(MAX_WAIT))));
     }
-    let message = format!("{id} is not reset after {}", format_duration(MAX_WAIT));
-    Err(Failure::new(Kind::Failed, message, hint))
+    context.console.progress("", None);
+    if context.console.is_json() {
+        return context.console.print_json(&json::reset(context.fleet(), started, true));
+    }
+    context.console.print(&format!("{id} uses {}.\n", started.database))
 }
 
 fn progress(world: &World, started: &ResetStarted, now: DateTime<Utc>) -> Progress {

@@ -8,7 +8,7 @@ use super::context::Context;
 use crate::domain::{EnvironmentId, World};
 use crate::failure::Failure;
 
-pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// The longest pause after errors that pass, such as throttling.
 const MAX_POLL_INTERVAL: Duration = Duration::from_mins(1);
 

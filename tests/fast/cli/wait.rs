@@ -1,4 +1,4 @@
-//! `launch --wait` goes on over errors that pass, and ends on others.
+//! `--wait` goes on over errors that pass, and ends on others.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -26,6 +26,22 @@ async fn wait_survives_an_unavailable_service() {
     let run = run.await.ok();
     assert!(run.out.contains("is ready"), "{run:#?}");
     // One line for the failure, not one for each try.
+    assert_eq!(run.err.matches("still waiting").count(), 1, "{run:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn reset_survives_an_unavailable_service() {
+    let account = TestAccount::new(FLEET);
+    account.run(&["launch", "checkout", "--wait"]).await.ok();
+    let outage = async {
+        account.clock.sleep(Duration::from_secs(12)).await;
+        account.sim.change_faults(|faults| faults.unavailable = 1.0);
+        account.clock.sleep(Duration::from_secs(90)).await;
+        account.sim.clear_faults();
+    };
+    let (run, ()) = futures::join!(account.run(&["reset", "checkout", "--yes", "--wait"]), outage);
+    let run = run.ok();
+    assert!(run.out.contains(" uses hatchery-dev-"), "{run:#?}");
     assert_eq!(run.err.matches("still waiting").count(), 1, "{run:#?}");
 }
 
