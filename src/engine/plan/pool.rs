@@ -33,9 +33,11 @@ pub(super) fn plan(planner: &mut Planner<'_>, pool: &Pool<'_>) {
     let failures = failures(planner, pool, &stuck);
     let returning = unusable(planner, pool);
     let missing = (target.wanted as usize).saturating_sub(free.len() + creating.len() + returning);
-    stale(planner, pool, free.len(), &target, missing > 0 && needs_room(planner, &failures));
+    let used = used_numbers(planner.world).len();
+    let needs_room = missing > 0 && needs_room(planner, &failures, used);
+    stale(planner, pool, free.len(), &target, needs_room);
     surplus(planner, &free, creating.len() + returning, &target);
-    top_up(planner, missing, &failures, &target);
+    top_up(planner, missing, used, &failures, &target);
 }
 
 /// The hint is never lowered.
@@ -175,14 +177,14 @@ fn stale(planner: &mut Planner<'_>, pool: &Pool<'_>, free: usize, target: &Targe
 }
 
 /// Whether the ceiling alone prevents the next restore, and no deletion makes room for it.
-fn needs_room(planner: &Planner<'_>, failures: &RestoreFailures) -> bool {
+fn needs_room(planner: &Planner<'_>, failures: &RestoreFailures, used: usize) -> bool {
     let world = planner.world;
     let can_restore = !failures.is_exhausted()
         && failures.retry_at().is_none_or(|at| at <= planner.now)
         && Restore::of_number(world, world.next_number()).is_ok();
     let is_ending = |record: &Record| record.is_retirement() && record.hold.is_none();
     can_restore
-        && used_numbers(world).len() >= planner.policy.max_databases as usize
+        && used >= planner.policy.max_databases as usize
         && !world.records.iter().any(is_ending)
         && !world.databases.iter().any(|database| database.status_class() == StatusClass::Deleting)
 }
@@ -203,7 +205,14 @@ fn surplus(planner: &mut Planner<'_>, free: &[&Database], creating: usize, targe
     }
 }
 
-fn top_up(planner: &mut Planner<'_>, missing: usize, failures: &RestoreFailures, target: &Target) {
+/// Restores what is missing, as far as the ceiling leaves room. `used` is the number of [`used_numbers`].
+fn top_up(
+    planner: &mut Planner<'_>,
+    missing: usize,
+    used: usize,
+    failures: &RestoreFailures,
+    target: &Target,
+) {
     if missing == 0 {
         return;
     }
@@ -218,7 +227,6 @@ fn top_up(planner: &mut Planner<'_>, missing: usize, failures: &RestoreFailures,
         let reason = format!("a restore failed; the next one starts at {}", at.format("%T UTC"));
         return planner.refuse("create-database", "pool", reason);
     }
-    let used = used_numbers(planner.world).len();
     let ceiling = planner.policy.max_databases as usize;
     let room = ceiling.saturating_sub(used);
     if room < missing {
