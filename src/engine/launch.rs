@@ -38,14 +38,14 @@ impl Engine {
         check_note(request)?;
         // No fleet allows more, so no call is needed to refuse them.
         check_services(request, &CompanyTags::default())?;
-        let world = self.observe_for(request).await?;
-        let context = self.launch_context(&world)?;
+        let context = self.observe_for(request).await?;
+        let world = &context.world;
         let ttl = request.ttl.unwrap_or(world.fleet.policy.ttl);
         // Tags have a resolution of one second.
         let expires_at = context.now.trunc_subsecs(0) + ttl;
         let purpose = |zone: Option<&str>| purpose(&context, request, zone, expires_at);
         let claim_context =
-            ClaimContext { world: &world, now: context.now, what: "cannot launch", purpose: &purpose };
+            ClaimContext { world, now: context.now, what: "cannot launch", purpose: &purpose };
         let claim = match self.claim(&claim_context).await {
             Ok(claim) => claim,
             Err(failure) => {
@@ -60,14 +60,14 @@ impl Engine {
             }
         };
         self.register_own_request(&claim.record);
-        let instance = if claim.bound { self.launch_claimed(&world, &claim).await } else { Ok(None) };
+        let instance = if claim.bound { self.launch_claimed(world, &claim).await } else { Ok(None) };
         let database = claim.environment.database_id();
         let (outcome, detail) = match &instance {
             Ok(Some(id)) => (Outcome::Done, format!("{id} with {database}")),
             Ok(None) => (Outcome::Unknown, format!("no instance yet, with {database}")),
             Err(failure) => (Outcome::Failed, failure.message.clone()),
         };
-        let found = Found::new(&world, claim.environment.number);
+        let found = Found::new(world, claim.environment.number);
         let target = claim.environment.to_string();
         let reason = format!("as {}", request.name);
         self.log_claim(Launch::ACTION, &target, &reason, found, outcome, detail).await;
@@ -81,40 +81,37 @@ impl Engine {
     }
 
     /// Observes the fleet, and checks that it allows the launch.
-    async fn observe_for(&self, request: &LaunchRequest) -> Result<World, Failure> {
+    async fn observe_for(&self, request: &LaunchRequest) -> Result<LaunchContext, Failure> {
         self.repeat_throttled(|| self.try_observe_for(request)).await
     }
 
-    async fn try_observe_for(&self, request: &LaunchRequest) -> Result<World, Failure> {
+    async fn try_observe_for(&self, request: &LaunchRequest) -> Result<LaunchContext, Failure> {
         let begun = self.fresh();
-        let world = self.observe_uncached().await?;
-        self.launch_context(&world)?;
-        let policy = &world.fleet.policy;
+        let context = self.launch_context(self.observe_uncached().await?)?;
+        let fleet = &context.world.fleet;
+        let policy = &fleet.policy;
         check_ttl(request.ttl.unwrap_or(policy.ttl), policy)?;
         check_services(request, &policy.company_tags)?;
-        self.check_network(&world.fleet).await?;
+        self.check_network(fleet).await?;
         self.check_age(&begun, "cannot launch")?;
-        Ok(world)
+        Ok(context)
     }
 
-    fn launch_context<'a>(&self, world: &'a World) -> Result<LaunchContext<'a>, Failure> {
+    fn launch_context(&self, world: World) -> Result<LaunchContext, Failure> {
         let cannot = "cannot launch";
-        self.check_claims_allowed(world, cannot)?;
+        self.check_claims_allowed(&world, cannot)?;
         let now = world.now().unwrap_or_else(|| self.clock.now());
         let policy = &world.fleet.policy;
-        let subnets = world.subnets.as_ref().map_err(|error| Failure::cloud(cannot, error))?;
-        let image = world.image.as_ref().map_err(|error| Failure::cloud(cannot, error))?.clone().ok_or_else(
-            || {
-                let message =
-                    format!("{cannot}: no available image is tagged hatchery:image={}", policy.image_tag);
-                Failure::new(
-                    Kind::NotFound,
-                    message,
-                    "build one with: hatchery images bake service, or correct the fleet's setting image-tag",
-                )
-            },
-        )?;
-        Ok(LaunchContext { image, subnets, now })
+        let subnets = world.subnets.clone().map_err(|error| Failure::cloud(cannot, &error))?;
+        let image = world.image.clone().map_err(|error| Failure::cloud(cannot, &error))?;
+        let image = image.ok_or_else(|| {
+            let message =
+                format!("{cannot}: no available image is tagged hatchery:image={}", policy.image_tag);
+            let hint =
+                "build one with: hatchery images bake service, or correct the fleet's setting image-tag";
+            Failure::new(Kind::NotFound, message, hint)
+        })?;
+        Ok(LaunchContext { world, image, subnets, now })
     }
 
     /// Whether the fleet allows claims on databases now. `cannot` begins the error message.
@@ -179,7 +176,7 @@ impl Engine {
 
 /// Returns the purpose of the record of a launch, with a subnet in the zone of its database if there is one.
 fn purpose(
-    context: &LaunchContext<'_>,
+    context: &LaunchContext,
     request: &LaunchRequest,
     zone: Option<&str>,
     expires_at: DateTime<Utc>,

@@ -5,9 +5,10 @@ use chrono::{DateTime, Utc};
 use crate::domain::{EnvironmentId, Image, Purpose, RecordId, Subnet, World};
 
 /// Everything that a launch needs to know, from one observation.
-pub(super) struct LaunchContext<'a> {
+pub(super) struct LaunchContext {
+    pub(super) world: World,
     pub(super) image: Image,
-    pub(super) subnets: &'a [Subnet],
+    pub(super) subnets: Vec<Subnet>,
     pub(super) now: DateTime<Utc>,
 }
 
