@@ -1,5 +1,6 @@
 //! The page of the audit log: all events that were read, filtered, newest first.
 
+use super::filter::split_term;
 use super::form::Query;
 use crate::domain::AuditEvent;
 use crate::domain::history::AuditLog;
@@ -7,9 +8,16 @@ use crate::domain::history::AuditLog;
 /// Separates the searchable texts of an event. Sanitised texts do not contain it.
 const SEPARATOR: char = '\u{1}';
 
-/// The prefixes of terms that search one text of an event, in the order of the texts.
-const FIELDS: [&[&str]; 5] =
-    [&["who:", "actor:"], &["action:"], &["target:"], &["result:", "outcome:"], &["why:"]];
+/// The names of the texts of an event, each with the index of its text.
+const FIELDS: [(&str, usize); 7] = [
+    ("who", 0),
+    ("actor", 0),
+    ("action", 1),
+    ("target", 2),
+    ("result", 3),
+    ("outcome", 3),
+    ("why", 4),
+];
 
 /// The page's filter, selection and scroll position.
 #[derive(Debug, Clone, Default)]
@@ -107,12 +115,10 @@ fn searchable(event: &AuditEvent) -> String {
 
 /// Whether a term, which may name one of the texts, is in an event's texts.
 fn matches(texts: &str, term: &str) -> bool {
-    for (index, prefixes) in FIELDS.iter().enumerate() {
-        if let Some(rest) = prefixes.iter().find_map(|prefix| term.strip_prefix(prefix)) {
-            return texts.split(SEPARATOR).nth(index).is_some_and(|text| text.contains(rest));
-        }
+    match split_term(term, &FIELDS) {
+        Some((index, text)) => texts.split(SEPARATOR).nth(index).is_some_and(|found| found.contains(text)),
+        None => texts.contains(term),
     }
-    texts.contains(term)
 }
 
 #[cfg(test)]

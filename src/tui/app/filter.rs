@@ -15,23 +15,25 @@ pub(crate) enum Field {
 }
 
 impl Field {
-    const ALL: [Self; 6] = [Self::Name, Self::Owner, Self::State, Self::Service, Self::Note, Self::Id];
-
-    /// Returns the word before the colon.
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Name => "name",
-            Self::Owner => "owner",
-            Self::State => "state",
-            Self::Service => "service",
-            Self::Note => "note",
-            Self::Id => "id",
-        }
-    }
+    const ALL: [(&str, Self); 6] = [
+        ("name", Self::Name),
+        ("owner", Self::Owner),
+        ("state", Self::State),
+        ("service", Self::Service),
+        ("note", Self::Note),
+        ("id", Self::Id),
+    ];
 }
 
-/// The word before the colon of a term about the fleet, which is the same for all rows of a fleet.
-const FLEET: &str = "fleet";
+/// The fleet, which is the same for all rows of a fleet.
+const FLEET: [(&str, ()); 1] = [("fleet", ())];
+
+/// Splits a term such as `owner:amy` into the field with this name and the text to find in it; `None` if it names no field.
+pub(super) fn split_term<'t, F: Copy>(term: &'t str, fields: &[(&str, F)]) -> Option<(F, &'t str)> {
+    let (name, text) = term.split_once(':')?;
+    let (_, field) = fields.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+    Some((*field, text))
+}
 
 /// The texts of a row that a filter looks at, in lower case and in the order of [`Field::ALL`].
 #[derive(Debug, Clone)]
@@ -72,10 +74,15 @@ impl Filter {
     pub(crate) fn new(text: &str, owner: Option<&str>) -> Self {
         let (mut terms, mut fleets) = (Vec::new(), Vec::new());
         for word in text.split_whitespace() {
-            match word.split_once(':') {
-                Some((name, rest)) if name.to_lowercase() == FLEET => fleets.push(Needle::new(rest)),
-                _ => terms.push(term(word)),
+            if let Some(((), text)) = split_term(word, &FLEET) {
+                fleets.push(Needle::new(text));
+                continue;
             }
+            let (field, text) = match split_term(word, &Field::ALL) {
+                Some((field, text)) => (Some(field), text),
+                None => (None, word),
+            };
+            terms.push(Term { field, needle: Needle::new(text) });
         }
         Self { terms, fleets, owner: owner.map(str::to_lowercase) }
     }
@@ -112,17 +119,6 @@ impl Filter {
             }
         }
         joined
-    }
-}
-
-fn term(word: &str) -> Term {
-    let field = word.split_once(':').and_then(|(name, rest)| {
-        let field = Field::ALL.into_iter().find(|field| field.as_str() == name.to_lowercase())?;
-        Some((field, rest))
-    });
-    match field {
-        Some((field, rest)) => Term { field: Some(field), needle: Needle::new(rest) },
-        None => Term { field: None, needle: Needle::new(word) },
     }
 }
 
