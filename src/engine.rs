@@ -45,6 +45,8 @@ pub mod run;
 pub mod step;
 mod terminate;
 
+pub(crate) use fresh_read::READ_LAG;
+pub(crate) use launch::VISIBLE_WITHIN;
 pub(crate) use look_again::{Notify, look_again};
 pub use recycle::Recycled;
 pub use redeploy::{RedeployRequest, format_changes};

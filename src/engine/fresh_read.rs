@@ -10,6 +10,9 @@ use crate::cloud::{Observed, Result};
 use crate::domain::{CloudError, ErrorClass};
 use crate::failure::{Failure, Kind};
 
+/// How late a read may show a write. The delays of the engine are made for it, and `doctor --prove` measures it.
+pub(crate) const READ_LAG: Duration = Duration::from_secs(10);
+
 /// How long a re-read authorises a destructive change.
 ///
 /// An extension is confirmed only after this time has passed since its write, so an engine that read before the write can no longer act on

@@ -21,6 +21,7 @@ mod claim;
 mod context;
 
 pub(super) use attempt::AttemptOutcome;
+pub(crate) use attempt::VISIBLE_WITHIN;
 pub(super) use claim::CROWD_DELAY;
 
 pub(super) use context::{Claim, ClaimContext};

@@ -8,10 +8,8 @@ use super::test_bed::TestBed;
 use crate::cloud::ProofResource;
 use crate::domain::proof::{DATABASES, key};
 use crate::domain::{CloudError, DatabaseId, ErrorClass, Proof, TagChanges};
+use crate::engine::READ_LAG;
 use crate::failure::Failure;
-
-/// How long a request whose response is unknown may take to show in listings.
-const VISIBLE_AFTER: Duration = Duration::from_secs(10);
 
 /// Between two tries to remove what is left.
 const RETRY_DELAY: Duration = Duration::from_secs(2);
@@ -66,7 +64,7 @@ pub(super) async fn remove_all(bed: &TestBed<'_>) -> Vec<(String, String)> {
         let is_busy = left.iter().any(|(_, error)| error.code.starts_with(BUSY_CODE));
         let limit = if is_busy { DELETABLE_AFTER } else { RETRIES_FOR };
         let may_help = left.iter().any(|(_, error)| error.class.is_temporary()) && waited < limit;
-        let is_unsure = bed.created.resources().is_unsure() && waited < VISIBLE_AFTER;
+        let is_unsure = bed.created.resources().is_unsure() && waited < READ_LAG;
         if !is_unsure && !may_help {
             return left.into_iter().map(|(name, error)| (name, describe(&error))).collect();
         }

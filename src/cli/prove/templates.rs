@@ -8,6 +8,7 @@ use super::facts::{Fact, Statement, Verdict, describe, seconds};
 use super::test_bed::TestBed;
 use crate::cloud::Result;
 use crate::domain::{ErrorClass, RecordId};
+use crate::engine::{READ_LAG, VISIBLE_WITHIN};
 
 /// The number of concurrent requests for one name.
 const RIVALS: usize = 8;
@@ -17,12 +18,6 @@ pub(super) const SAMPLES: usize = 3;
 
 /// Longer than the engine waits for a record that EC2 does not find.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// How long the engine waits for a new record; see `engine::launch::attempt`.
-const USABLE_WITHIN: Duration = Duration::from_secs(14);
-
-/// The lag of reads for which the engine is made, half of the delay that `engine::launch::claim` waits.
-const READ_LAG: Duration = Duration::from_secs(10);
 
 const CLAIM: Statement = Statement {
     id: "unique-name",
@@ -126,7 +121,7 @@ pub(super) async fn lag(bed: &TestBed<'_>, facts: &mut Vec<Fact>) {
         }
     }
     let of = |lag: fn(&Sample) -> &Lag| samples.iter().map(lag).collect::<Vec<_>>();
-    facts.push(judge_lags(USABLE, &of(|sample| &sample.usable), USABLE_WITHIN));
+    facts.push(judge_lags(USABLE, &of(|sample| &sample.usable), VISIBLE_WITHIN));
     facts.push(judge_lags(LISTED, &of(|sample| &sample.listed), READ_LAG));
     facts.push(judge_lags(FENCED, &of(|sample| &sample.fenced), READ_LAG));
 }
@@ -236,7 +231,7 @@ mod tests {
     #[test]
     fn slow_template_differs() {
         let lag = |tenths: u64| -> Lag { Ok(Some(Duration::from_millis(tenths * 100))) };
-        let judge = |lags: &[&Lag]| judge_lags(USABLE, lags, USABLE_WITHIN);
+        let judge = |lags: &[&Lag]| judge_lags(USABLE, lags, VISIBLE_WITHIN);
         let fact = judge(&[&lag(0), &lag(140)]);
         assert_eq!((fact.verdict.as_str(), fact.observed.as_str()), ("holds", "after 0.0 s, after 14.0 s"));
         assert!(judge(&[&lag(0), &lag(141)]).differs() && judge(&[&Ok(None)]).differs());

@@ -14,8 +14,12 @@ use crate::domain::{
 };
 use crate::engine::Engine;
 
-/// The delays before the reads that must all miss a record before it is taken for deleted. Reads lag by up to ten seconds.
+/// The delays before the reads that must all miss a record before it is taken for deleted.
 const VISIBLE_AFTER: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(8)];
+
+/// How long a launch waits for EC2 to find a new record.
+pub(crate) const VISIBLE_WITHIN: Duration =
+    VISIBLE_AFTER[0].saturating_add(VISIBLE_AFTER[1]).saturating_add(VISIBLE_AFTER[2]);
 
 /// The outcome of one attempt to launch the instance.
 pub(in crate::engine) enum AttemptOutcome {

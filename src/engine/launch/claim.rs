@@ -15,7 +15,7 @@ use crate::domain::{
     StatusClass, TagChanges, Termination, World,
 };
 use crate::engine::Engine;
-use crate::engine::fresh_read::CREATE_TTL;
+use crate::engine::fresh_read::{CREATE_TTL, READ_LAG};
 use crate::engine::retry::MAX_TRIES;
 use crate::failure::{Failure, Kind};
 
@@ -25,8 +25,8 @@ const MAX_CLAIMS: u32 = 64;
 /// The maximum number of times that the window for the next number is doubled after collisions.
 const MAX_DOUBLINGS: u32 = 7;
 
-/// How long a launch or a restore on a crowded fleet waits until it counts the databases again: twice the lag of reads.
-pub(in crate::engine) const CROWD_DELAY: Duration = Duration::from_secs(20);
+/// How long a launch or a restore on a crowded fleet waits until it counts the databases again.
+pub(in crate::engine) const CROWD_DELAY: Duration = READ_LAG.saturating_mul(2);
 
 /// The age until which a launch may delete its own record. Later, other engines may have continued the launch: they
 /// take over after a minute.
