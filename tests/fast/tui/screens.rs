@@ -1,4 +1,5 @@
-//! Snapshots of every screen, drawn from the sample fleet.
+//! States of screens and dialogs that the gallery does not show, drawn from the sample fleet.
+
 use std::sync::Arc;
 
 use crate::support::sample_fleet;
@@ -9,19 +10,10 @@ use hatchery::cloud::{LeftOut, LogItem, LogLine};
 use hatchery::domain::{Deployment, Listing, Rollout, RolloutState, Spare, World};
 use hatchery::engine::{Event, Refusal};
 use hatchery::failure::{Failure, Kind};
-use hatchery::tui::app::{Effect, Model, Msg};
+use hatchery::tui::app::{Effect, Msg};
 use hatchery::tui::{DemoInfo, glyphs};
 use insta::assert_snapshot;
 use rstest::rstest;
-
-#[rstest]
-#[case(60, 15)]
-#[case(80, 24)]
-#[case(120, 30)]
-#[case(160, 45)]
-fn main_screen(#[case] width: u16, #[case] height: u16) {
-    assert_snapshot!(format!("main_{width}x{height}"), screen(&model(width, height)));
-}
 
 /// The account is whole where nothing more important is dropped for it.
 #[rstest]
@@ -59,7 +51,6 @@ fn account_is_sanitized() {
 
 #[test]
 fn connection_states() {
-    assert_snapshot!("connecting", screen(&blank(options(), 80, 24)));
     let mut model = blank(options(), 80, 24);
     let failure = Failure::new(
         Kind::NotPermitted,
@@ -147,10 +138,9 @@ fn pool_history() {
 }
 
 #[test]
-fn launch_form() {
+fn errors_of_the_launch_form() {
     let mut model = model(80, 24);
     press(&mut model, &["l"]);
-    assert_snapshot!("launch", screen(&model));
     type_in(&mut model, "voucher fix");
     press(&mut model, &["tab"]);
     type_in(&mut model, "30d");
@@ -160,99 +150,41 @@ fn launch_form() {
 }
 
 #[test]
-fn forms_fit_a_small_screen() {
-    let mut model = model(60, 15);
-    press(&mut model, &["l"]);
-    type_in(&mut model, "voucher fix");
-    assert_snapshot!("launch_60x15", screen(&model));
-    press(&mut model, &["esc", "down", "e"]);
-    assert_snapshot!("extend_60x15", screen(&model));
-    press(&mut model, &["esc", "tab", "tab"]);
-    assert_snapshot!("activity_60x15", screen(&model));
-}
-
-#[test]
-fn extend_prompt() {
+fn extension_is_capped() {
     let mut model = model(80, 24);
     press(&mut model, &["down", "down", "down", "down", "e"]);
-    assert_snapshot!("extend", screen(&model));
     type_in(&mut model, "200h");
     assert_snapshot!("extend_capped", screen(&model));
 }
 
 #[test]
-fn terminate_prompts() {
+fn name_to_terminate_is_typed() {
     let mut model = model(80, 24);
-    press(&mut model, &["down", "down", "down", "down", "x"]);
-    assert_snapshot!("terminate_own", screen(&model));
-    press(&mut model, &["n", "down", "x"]);
+    press(&mut model, &["down", "down", "down", "down", "down", "x"]);
     type_in(&mut model, "kyc-re");
     assert_snapshot!("terminate_other", screen(&model));
-    let mut small = sample_fleet::model(60, 15);
-    press(&mut small, &["down", "down", "x"]);
-    assert_snapshot!("terminate_other_60x15", screen(&small));
 }
 
 #[test]
-fn details() {
-    let mut model = model(100, 45);
-    press(&mut model, &["down", "down", "down", "down", "enter"]);
-    assert_snapshot!("details", screen(&model));
-    let mut failed = sample_fleet::model(80, 24);
-    press(&mut failed, &["down", "down", "enter"]);
-    assert_snapshot!("details_failed", screen(&failed));
-}
-
-/// The sample fleet, in which the instance of `checkout-fix` deploys anew.
-fn deploying(width: u16, height: u16) -> Model {
-    let mut world = sample_fleet::world();
+fn redeploy_says_what_it_changes() {
+    let mut world = world();
     let at = sample_fleet::now() - chrono::TimeDelta::seconds(50);
     world.records.items[4].deployment = Some(Deployment { at, by: "amy".into() });
     let detail = "waiting for deployment.apps/payments".into();
     world.instances.items[4].rollout = Some(Rollout { request: at, state: RolloutState::Running, detail });
-    let mut model = sample_fleet::seeing(sample_fleet::options(), world, width, height);
-    press(&mut model, &["down", "down", "down", "down"]);
-    model
-}
-
-#[rstest]
-#[case::small("redeploy_small", 60, 15)]
-#[case::standard("redeploy", 80, 24)]
-fn redeploy(#[case] name: &str, #[case] width: u16, #[case] height: u16) {
-    let mut model = deploying(width, height);
-    press(&mut model, &["u"]);
+    let mut model = seeing(options(), world, 80, 24);
+    press(&mut model, &["down", "down", "down", "down", "u"]);
     type_in(&mut model, "4");
-    assert_snapshot!(name, screen(&model));
+    assert_snapshot!("redeploy", screen(&model));
 }
 
 #[test]
-fn deployment_in_the_details() {
-    let mut model = deploying(100, 24);
-    press(&mut model, &["enter"]);
-    assert_snapshot!("details_deploying", screen(&model));
-}
-
-#[rstest]
-#[case::small("small", 60, 15)]
-#[case::standard("standard", 80, 24)]
-#[case::wide("wide", 160, 45)]
-fn comparison(#[case] name: &str, #[case] width: u16, #[case] height: u16) {
-    let mut model = deploying(width, height);
-    press(&mut model, &["="]);
-    assert_snapshot!(format!("diff_menu_{name}"), screen(&model));
-    press(&mut model, &["down", "down", "down", "down", "enter"]);
-    assert_snapshot!(format!("diff_{name}"), screen(&model));
-}
-
-#[test]
-fn help_and_palette() {
+fn whole_help_and_palette() {
     let mut model = model(100, 100);
     press(&mut model, &["?"]);
     assert_snapshot!("help", screen(&model));
     press(&mut model, &["esc", ":"]);
     assert_snapshot!("palette", screen(&model));
-    type_in(&mut model, "term");
-    assert_snapshot!("palette_typed", screen(&model));
 }
 
 #[test]
@@ -268,29 +200,15 @@ fn health() {
     assert_snapshot!("health", screen(&model));
 }
 
-#[rstest]
-#[case::standard("images", 100, 20)]
-#[case::small("images_small", 60, 15)]
-fn images(#[case] name: &str, #[case] width: u16, #[case] height: u16) {
-    let mut model = model(width, height);
-    press(&mut model, &["i"]);
-    assert_snapshot!(name, screen(&model));
-}
-
-fn logs(width: u16, height: u16) -> Model {
-    let mut model = model(width, height);
+#[test]
+fn log_search() {
+    let mut model = model(100, 24);
     press(&mut model, &["down", "down", "down", "down"]);
     let effects = press(&mut model, &["L"]);
     let Some(Effect::FollowLogs(_, generation)) = effects.last() else { panic!("{effects:?}") };
-    send(&mut model, Msg::Log(*generation, Ok(LogItem::Mode("live tail".to_owned()))));
-    send(&mut model, Msg::Log(*generation, Ok(LogItem::Lines(lines()))));
-    model
-}
-
-#[test]
-fn log() {
-    let mut model = logs(100, 24);
-    assert_snapshot!("logs", screen(&model));
+    let generation = *generation;
+    send(&mut model, Msg::Log(generation, Ok(LogItem::Mode("live tail".to_owned()))));
+    send(&mut model, Msg::Log(generation, Ok(LogItem::Lines(lines()))));
     press(&mut model, &["/"]);
     type_in(&mut model, "voucher");
     assert_snapshot!("logs_searching", screen(&model));
@@ -298,7 +216,6 @@ fn log() {
     assert_snapshot!("logs_search_wrapped", screen(&model));
     press(&mut model, &["tab", "tab"]);
     assert_snapshot!("logs_one_source", screen(&model));
-    assert_snapshot!("logs_60x15", screen(&logs(60, 15)));
 }
 
 /// Where the title has no room, a toast has the price, and that lines are missing.
@@ -345,12 +262,10 @@ fn log_says_what_it_leaves_out_and_when_it_ends() {
 }
 
 #[test]
-fn filter() {
+fn filter_without_a_match() {
     let mut model = model(100, 24);
     press(&mut model, &["/"]);
-    type_in(&mut model, "amy");
-    assert_snapshot!("filter", screen(&model));
-    type_in(&mut model, "zzz");
+    type_in(&mut model, "amyzzz");
     press(&mut model, &["enter"]);
     assert_snapshot!("filter_none", screen(&model));
 }
@@ -359,10 +274,9 @@ fn filter() {
 fn url_is_shown_without_a_browser() {
     let mut model = model(80, 24);
     press(&mut model, &["down", "down", "down", "down", "O"]);
-    assert_snapshot!("open_menu", screen(&model));
     let effects = press(&mut model, &["enter"]);
     let [Effect::OpenUrl(url)] = effects.as_slice() else { panic!("{effects:?}") };
     let effects = send(&mut model, Msg::OpenFailed(url.clone()));
     assert_eq!(effects, [Effect::Copy(url.clone())]);
-    assert_snapshot!("no_browser", screen(&model));
+    assert!(screen(&model).contains(url.as_str()), "{}", screen(&model));
 }
