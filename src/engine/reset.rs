@@ -2,18 +2,19 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::Engine;
 use super::audit::outcome_of;
 use super::extend::check_not_ending;
 use super::launch::{Claim, ClaimContext, Found};
-use super::replaced::{Switch, Switched};
 use super::retry::{MAX_TRIES, RETRY_DELAY};
-use super::{Engine, Failure, Kind};
+use super::switch::{Switch, Switched};
 use crate::cloud::{Template, collect};
 use crate::domain::replacement::order;
 use crate::domain::{
     DatabaseId, Environment, EnvironmentId, Launch, Outcome, Policy, Purpose, Record, RecordId, Replaces,
     RolloutState, TagChanges, Termination, World, lifecycle,
 };
+use crate::failure::{Failure, Kind};
 
 /// How long a deployment keeps a reset waiting. An instance that has not answered by then does not work on it.
 const DEPLOYMENT_LIMIT: TimeDelta = TimeDelta::hours(1);

@@ -8,8 +8,8 @@ use super::{
 use crate::domain::replacement::check_rolled_out;
 use crate::domain::{Replaces, StatusClass, Termination};
 use crate::engine::plan::SWITCH_RACE;
-use crate::engine::replaced::{Switch, Switched};
 use crate::engine::step::ReplacementEnd;
+use crate::engine::switch::{Switch, Switched};
 
 impl Actor<'_> {
     pub(super) async fn switch(

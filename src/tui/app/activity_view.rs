@@ -9,15 +9,8 @@ use crate::domain::history::AuditLog;
 const SEPARATOR: char = '\u{1}';
 
 /// The names of the texts of an event, each with the index of its text.
-const FIELDS: [(&str, usize); 7] = [
-    ("who", 0),
-    ("actor", 0),
-    ("action", 1),
-    ("target", 2),
-    ("result", 3),
-    ("outcome", 3),
-    ("why", 4),
-];
+const FIELDS: [(&str, usize); 7] =
+    [("who", 0), ("actor", 0), ("action", 1), ("target", 2), ("result", 3), ("outcome", 3), ("why", 4)];
 
 /// The page's filter, selection and scroll position.
 #[derive(Debug, Clone, Default)]
