@@ -36,6 +36,7 @@ pub(crate) mod presenter_actions;
 pub(crate) mod read_only;
 pub(crate) mod redraw;
 pub(crate) mod regions;
+pub(crate) mod responses;
 pub(crate) mod rows;
 pub(crate) mod selection;
 pub(crate) mod status;

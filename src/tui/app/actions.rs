@@ -1,9 +1,8 @@
-//! Runs actions, and what dialogs respond.
+//! Runs actions.
 
 use std::time::Duration;
 
 use super::addresses::open;
-use super::command;
 use super::connecting;
 use super::dialog::Dialog;
 use super::dialog::diff::DiffMenu;
@@ -12,7 +11,6 @@ use super::dialog::keep::KeepForm;
 use super::dialog::open::{OpenMenu, no_address};
 use super::dialog::palette::Palette;
 use super::dialog::redeploy::RedeployForm;
-use super::dialog::response::Response;
 use super::dialog::terminate::{Loss, TerminatePrompt};
 use super::form::Query;
 use super::log_actions;
@@ -25,9 +23,7 @@ use super::presenter::Presenter;
 use super::regions::Pane;
 use super::rows::EnvironmentRow;
 use crate::cloud::{Console, LogQuery};
-use crate::domain::format::format_exact_duration;
 use crate::domain::record::max_services;
-use crate::domain::{EnvironmentId, RecordId};
 use crate::tui::action::Action;
 
 /// How far back a log is read.
@@ -137,103 +133,6 @@ pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
         | Action::Right => return log_actions::run(model, action),
     }
     Vec::new()
-}
-
-/// Does what a dialog responded; puts the dialog back if it stays open.
-pub(super) fn respond(model: &mut Model, dialog: Dialog, response: Response) -> Vec<Effect> {
-    match response {
-        Response::KeepOpen => {
-            model.dialog = Some(dialog);
-            Vec::new()
-        }
-        Response::Notify(text) => {
-            model.dialog = Some(dialog);
-            model.notify(Severity::Info, text);
-            Vec::new()
-        }
-        Response::Close => Vec::new(),
-        Response::Launch(request) => {
-            let task = model.start_task(format!("launching {}", request.name));
-            vec![Effect::Launch(task, request)]
-        }
-        Response::Extend(record, id, by) => {
-            if !still_exists(model, &record, &id) {
-                return Vec::new();
-            }
-            let task = model.start_task(format!("extending {id} by {}", format_exact_duration(by)));
-            vec![Effect::Extend(task, id, by)]
-        }
-        Response::Pin(record, id, until) => {
-            if !still_exists(model, &record, &id) {
-                return Vec::new();
-            }
-            let task = model.start_task(format!("keeping {id} for longer"));
-            vec![Effect::Pin(task, id, until)]
-        }
-        Response::Hold(record, request) => {
-            if let (Some(record), HoldTarget::Environment(id)) = (record, &request.target)
-                && !still_exists(model, &record, id)
-            {
-                return Vec::new();
-            }
-            let task = model.start_task(format!("holding {}", request.target));
-            vec![Effect::Hold(task, request)]
-        }
-        Response::Redeploy(record, id, request) => {
-            if !still_exists(model, &record, &id) {
-                return Vec::new();
-            }
-            let task = model.start_task(format!("requesting a deployment to {id}"));
-            vec![Effect::Redeploy(task, id, request)]
-        }
-        Response::Diff(first, second) => open_screen(model, Screen::Diff(Box::new((first, second)))),
-        Response::Terminate(record, id) => {
-            if !still_exists(model, &record, &id) {
-                return Vec::new();
-            }
-            let task = model.start_task(format!("terminating {id}"));
-            vec![Effect::Terminate(task, id)]
-        }
-        Response::Reset(record, id) => {
-            if !still_exists(model, &record, &id) {
-                return Vec::new();
-            }
-            let task = model.start_task(format!("resetting {id}"));
-            vec![Effect::Reset(task, id)]
-        }
-        Response::Open(id, address) => open(model, id, address, Purpose::Open),
-        Response::SaveLog { path, replace } => log_actions::save(model, path, replace),
-        Response::GoToTime(at) => {
-            log_actions::go_to_time(model, at);
-            Vec::new()
-        }
-        Response::ShowSources(only) => {
-            log_actions::show_sources(model, only);
-            Vec::new()
-        }
-        Response::Run(action) => run(model, action),
-        Response::Many(action, requests) => model.start_batch(action, requests),
-        Response::Command(text) => match command::run(model, &text) {
-            Ok(effects) => effects,
-            Err(error) => {
-                if let Dialog::Palette(mut palette) = dialog {
-                    palette.error = Some(error);
-                    model.dialog = Some(Dialog::Palette(palette));
-                }
-                Vec::new()
-            }
-        },
-    }
-}
-
-/// Whether the environment of a confirmed dialog still exists; if not, says so. The same id with another record is another
-/// environment.
-fn still_exists(model: &mut Model, record: &RecordId, id: &EnvironmentId) -> bool {
-    let exists = model.environments.find(record).is_some();
-    if !exists {
-        model.notify(Severity::Error, format!("too late: {id} no longer exists"));
-    }
-    exists
 }
 
 fn refresh(model: &mut Model) -> Vec<Effect> {

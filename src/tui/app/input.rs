@@ -16,6 +16,7 @@ use super::log_actions;
 use super::message::Effect;
 use super::model::{Click, Model, Screen, Severity};
 use super::regions::Pane;
+use super::responses;
 use crate::tui::action::Action;
 use crate::tui::keymap::Key;
 
@@ -54,7 +55,7 @@ fn press(model: &mut Model, event: KeyEvent) -> Vec<Effect> {
             _ => None,
         };
         let response = dialog.key(event, model.context(), row.map(|row| &row.addresses));
-        return actions::respond(model, dialog, response);
+        return responses::respond(model, dialog, response);
     }
     if model.environments.filter.editing {
         filter_key(model, event);

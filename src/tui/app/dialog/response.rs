@@ -10,7 +10,7 @@ use crate::domain::{Address, EnvironmentId, RecordId};
 use crate::engine::{LaunchRequest, RedeployRequest};
 use crate::tui::action::Action;
 use crate::tui::app::batch::BatchAction;
-use crate::tui::app::message::HoldRequest;
+use crate::tui::app::message::{HoldRequest, HoldTarget};
 
 #[derive(Debug)]
 pub(crate) enum Response {
@@ -52,4 +52,21 @@ pub(crate) enum Response {
     Run(Action),
     /// Run a command with its arguments, and close the dialog unless they are wrong.
     Command(String),
+}
+
+impl Response {
+    /// Returns the environment that the response changes, and its record; `None` if there is not exactly one.
+    pub(crate) fn environment(&self) -> Option<(&RecordId, &EnvironmentId)> {
+        match self {
+            Self::Extend(record, id, _)
+            | Self::Pin(record, id, _)
+            | Self::Redeploy(record, id, _)
+            | Self::Terminate(record, id)
+            | Self::Reset(record, id) => Some((record, id)),
+            Self::Hold(Some(record), HoldRequest { target: HoldTarget::Environment(id), .. }) => {
+                Some((record, id))
+            }
+            _ => None,
+        }
+    }
 }
