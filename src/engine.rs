@@ -271,7 +271,7 @@ impl Engine {
     /// Observes the fleet once, without the launch history. Listings that fail are incomplete.
     ///
     /// # Errors
-    /// Returns an error if the fleet cannot be read or, after several looks, does not exist.
+    /// Returns an error if the fleet cannot be read or, after several reads, does not exist.
     pub async fn observe(&self) -> Result<World, Failure> {
         self.observe_with(|_| {}).await
     }

@@ -140,7 +140,7 @@ fn seconds(id: &EnvironmentId, lifetime: Duration, left: TimeDelta) -> Result<u3
 }
 
 async fn remove(context: &Context<'_>, env: &str) -> Result<(), Failure> {
-    // An id needs no look at AWS, where the environment may be gone.
+    // An id needs no read from AWS, where the environment may be gone.
     let id = match env.parse::<EnvironmentId>() {
         Ok(id) => id,
         Err(_) => super::lookup::resolve(context, env).await?.environment,

@@ -62,7 +62,7 @@ pub(crate) fn audit_session(
     })
 }
 
-/// Returns `Err` if there is no such environment, and `Ok(Err)` for what another look does not change. A missing fleet is such a failure,
+/// Returns `Err` if there is no such environment, and `Ok(Err)` for what another read does not change. A missing fleet is such a failure,
 /// because an observation looks for it several times.
 async fn observe_once(
     context: &Context<'_>,

@@ -12,12 +12,12 @@ const POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// The longest pause after errors that pass, such as throttling.
 const MAX_POLL_INTERVAL: Duration = Duration::from_mins(1);
 
-/// Returns the pause before the next look after this many temporary failures in a row.
+/// Returns the pause before the next observation after this many temporary failures in a row.
 fn pause_after(failures: u32) -> Duration {
     (POLL_INTERVAL * 2_u32.pow(failures.min(4))).min(MAX_POLL_INTERVAL)
 }
 
-/// Looks at complete observations until `is_done` returns `true`. Returns `false` if it has not after `max`. `what` says what was requested, such
+/// Observes the fleet completely until `is_done` returns `true`. Returns `false` if it has not after `max`. `what` says what was requested, such
 /// as `is launched`.
 pub(super) async fn wait_until(
     context: &Context<'_>,

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use super::tags;
 use super::text::Untrusted;
 
-/// How long an instance may take to begin with a deployment. It looks every 15 seconds, and may still work on an earlier request.
+/// How long an instance may take to begin with a deployment. It reads its tags every 15 seconds, and may still work on an earlier request.
 const MAX_TIME_TO_BEGIN: Duration = Duration::from_mins(15);
 
 /// How long an instance may take to end a deployment: it waits up to 40 minutes for another database, and 15 for a workload.

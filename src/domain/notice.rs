@@ -106,7 +106,7 @@ impl Notice {
     }
 
     /// Returns the value of the tag that remembers the notice of an environment, with its other notices. Engines that write it at the same time
-    /// overwrite each other, which costs a look at the claims.
+    /// overwrite each other, which costs a read of the claims.
     #[must_use]
     pub fn note(&self, notified: &Notified) -> String {
         let others = notified.iter().map(Untrusted::raw).filter(|name| !self.kind.is_of(name));

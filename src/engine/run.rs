@@ -35,8 +35,8 @@ const MAX_WAITING: Duration = Duration::from_hours(1);
 /// The observation interval while the dashboard is in the background.
 const UNWATCHED_INTERVAL: Duration = Duration::from_mins(3);
 
-/// The maximum factor by which throttling lengthens the interval, and the longest interval that it leads to. Several looks per hour must be left
-/// for a fleet of which each second look is throttled.
+/// The maximum factor by which throttling lengthens the interval, and the longest interval that it leads to. Several observations per hour must
+/// remain for a fleet of which each second one is throttled.
 const MAX_SLOWDOWN: f64 = 8.0;
 const MAX_SLOWED_INTERVAL: Duration = Duration::from_mins(10);
 
@@ -391,7 +391,7 @@ impl EngineLoop {
         };
         let interval =
             interval.mul_f64(self.slowdown).min(MAX_SLOWED_INTERVAL.max(interval)).mul_f64(randomness);
-        // A step that is due needs a look that works.
+        // A step that is due needs an observation that succeeds.
         let due = if is_hindered { None } else { self.next_due() };
         interval.min(due.unwrap_or(interval)).max(Duration::from_millis(500))
     }

@@ -26,150 +26,71 @@ pub enum Step {
     ClaimDatabase {
         /// The record that holds the claim; `None` if only an instance is left, which may have used the database.
         record: Option<RecordId>,
-        /// The claiming environment.
         environment: EnvironmentId,
     },
     /// Restores the database of an environment that claimed a number without a database.
-    CreateClaimed {
-        /// The record that holds the claim.
-        record: RecordId,
-        /// The claiming environment.
-        environment: EnvironmentId,
-        /// The snapshot and the zone.
-        restore: Restore,
-    },
+    CreateClaimed { record: RecordId, environment: EnvironmentId, restore: Restore },
     /// Continues a launch: requests the instance of a record.
     LaunchInstance {
-        /// The record to launch from.
         record: RecordId,
-        /// The record's environment.
         environment: EnvironmentId,
         /// The number of failed attempts.
         attempt: u32,
-        /// The placement of this attempt.
         placement: Placement,
     },
     /// Writes the instance on the record, so that no engine launches another one.
-    RecordInstance {
-        /// The changed record.
-        record: RecordId,
-        /// The record's environment.
-        environment: EnvironmentId,
-        /// The record's instance.
-        instance: InstanceId,
-    },
+    RecordInstance { record: RecordId, environment: EnvironmentId, instance: InstanceId },
     /// Copies the record's expiry to the instance, for its dead man's switch.
-    MirrorExpiry {
-        /// The instance's environment.
-        environment: EnvironmentId,
-        /// The changed instance.
-        instance: InstanceId,
-        /// The record's expiry.
-        expires_at: DateTime<Utc>,
-    },
+    MirrorExpiry { environment: EnvironmentId, instance: InstanceId, expires_at: DateTime<Utc> },
     /// Copies the record's database, its services and its last request to deploy to the instance.
-    MirrorDeployment {
-        /// The record with the request.
-        record: RecordId,
-        /// The record's environment.
-        environment: EnvironmentId,
-        /// The changed instance.
-        instance: InstanceId,
-    },
+    MirrorDeployment { record: RecordId, environment: EnvironmentId, instance: InstanceId },
     /// Marks an environment as failed for good.
-    GiveUp {
-        /// The changed record.
-        record: RecordId,
-        /// The record's environment.
-        environment: EnvironmentId,
-    },
+    GiveUp { record: RecordId, environment: EnvironmentId },
     /// Marks an environment whose time is over: the first of two sweeps.
-    MarkReaping {
-        /// The changed record.
-        record: RecordId,
-        /// The record's environment.
-        environment: EnvironmentId,
-    },
+    MarkReaping { record: RecordId, environment: EnvironmentId },
     /// Removes the mark of the first sweep, because the environment was extended.
-    UnmarkReaping {
-        /// The changed record.
-        record: RecordId,
-        /// The record's environment.
-        environment: EnvironmentId,
-    },
+    UnmarkReaping { record: RecordId, environment: EnvironmentId },
     /// Marks or unmarks an orphan.
     Orphan {
-        /// The resource.
         what: Orphan,
         /// Whether to set or to remove the mark.
         marked: bool,
     },
     /// Marks or unmarks a database that was usable and is not.
     Unusable {
-        /// The database.
         database: DatabaseId,
         /// Whether to set or to remove the mark.
         marked: bool,
     },
     /// Records that RDS loads the volume of a database, so that the end of the loading can be told from a database without reports.
-    NoteLoading {
-        /// The database.
-        database: DatabaseId,
-    },
+    NoteLoading { database: DatabaseId },
     /// Starts a stopped database.
-    StartDatabase {
-        /// The stopped database.
-        database: DatabaseId,
-    },
+    StartDatabase { database: DatabaseId },
     /// Restores the tags without which a resource is unreadable.
     RestoreTags {
         /// The resource and its lost tags.
         what: Unreadable,
     },
     /// Terminates an instance.
-    TerminateInstance {
-        /// The instance's environment.
-        environment: EnvironmentId,
-        /// The instance to terminate.
-        instance: InstanceId,
-        /// Why it may be terminated.
-        reason: TerminationReason,
-    },
+    TerminateInstance { environment: EnvironmentId, instance: InstanceId, reason: TerminationReason },
     /// Deletes the database of an ending environment.
-    DeleteDatabase {
-        /// The environment's record.
-        record: RecordId,
-        /// The ending environment.
-        environment: EnvironmentId,
-    },
+    DeleteDatabase { record: RecordId, environment: EnvironmentId },
     /// Deletes the record of an ending environment once its instance and database are gone.
-    DeleteRecord {
-        /// The record to delete.
-        record: RecordId,
-        /// The ending environment.
-        environment: EnvironmentId,
-    },
+    DeleteRecord { record: RecordId, environment: EnvironmentId },
     /// Makes an environment use the database that its reset has claimed.
     SwitchDatabase {
-        /// The environment's record.
         record: RecordId,
         environment: EnvironmentId,
         /// The record that claims the new database.
         replacement: RecordId,
         /// The number of the database that it uses now.
         from: Number,
-        /// The instance that is told.
         instance: InstanceId,
     },
     /// Deletes the database of an environment's own number, because it uses another one.
-    DeleteReplaced {
-        /// The environment's record.
-        record: RecordId,
-        environment: EnvironmentId,
-    },
+    DeleteReplaced { record: RecordId, environment: EnvironmentId },
     /// Requests the end of a replacement that its environment does not use, or no longer.
     EndReplacement {
-        /// The replacement.
         record: RecordId,
         /// The environment id with the number of the replacement.
         environment: EnvironmentId,
@@ -177,7 +98,6 @@ pub enum Step {
     },
     /// Takes the end of a replacement back, because its environment uses the database.
     KeepReplacement {
-        /// The replacement.
         record: RecordId,
         /// The environment id with the number of the replacement.
         environment: EnvironmentId,
@@ -190,26 +110,13 @@ pub enum Step {
         status: StatusClass,
     },
     /// Adds failed restores to the fleet's count, all in one change, because changes of one tag at the same time overwrite each other.
-    CountFailedRestores {
-        /// The numbers of the failed databases.
-        numbers: BTreeSet<Number>,
-    },
+    CountFailedRestores { numbers: BTreeSet<Number> },
     /// Clears the fleet's count of failed restores, because a later restore succeeded.
     ResetFailedRestores,
     /// Restores a database for the pool.
-    CreateDatabase {
-        /// The number of the new database.
-        number: Number,
-        /// The identifier of the new database.
-        database: DatabaseId,
-        /// The snapshot and the zone.
-        restore: Restore,
-    },
+    CreateDatabase { number: Number, database: DatabaseId, restore: Restore },
     /// Raises the fleet's hint of the highest used number.
-    RaiseNumberHint {
-        /// The highest number in use.
-        number: Number,
-    },
+    RaiseNumberHint { number: Number },
     /// Marks or unmarks the fleet's pool as empty.
     MarkPoolEmpty {
         /// Whether to set or to remove the mark.
@@ -230,7 +137,6 @@ pub enum TerminationReason {
     Surplus {
         /// The record of both instances.
         record: RecordId,
-        /// The instance that stays.
         keep: InstanceId,
     },
     /// It has no record.

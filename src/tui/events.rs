@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 /// The capacity of the channel. The thread waits when it is full.
 const CAPACITY: usize = 1_024;
 
-/// How often the thread looks whether it is to pause.
+/// How often the thread checks whether it is to pause.
 const PAUSE_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How long the thread may take to pause. It does not while its channel is full.
@@ -73,7 +73,7 @@ pub(super) fn read_events() -> io::Result<(impl Stream<Item = io::Result<Event>>
             }
             idle_sender.send_if_modified(std::mem::take);
             let event = match event::poll(PAUSE_INTERVAL) {
-                // crossterm takes the end of the input for a time without events, and looks again at once, for good.
+                // At the end of the input, crossterm reports no event, and does so at once, so the loop would spin.
                 Ok(false) if was_terminal && !io::stdin().is_terminal() => {
                     Err(io::ErrorKind::UnexpectedEof.into())
                 }

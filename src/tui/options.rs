@@ -38,7 +38,7 @@ impl fmt::Debug for SimulatedConsole {
     }
 }
 
-/// By what the user is told something while they look elsewhere.
+/// How the user is notified while they look elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, strum::EnumString, strum::VariantNames)]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]

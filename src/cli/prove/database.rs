@@ -85,11 +85,11 @@ const WATCH: Duration = Duration::from_hours(1);
 const APPEARS_WITHIN: Duration = Duration::from_mins(1);
 const GONE_WITHIN: Duration = Duration::from_mins(30);
 
-/// How many looks at a usable database must show no storage operation until the watch ends.
-const QUIET_LOOKS: u32 = 4;
+/// How many reads of a usable database must show no storage operation until the watch ends.
+const QUIET_READS: u32 = 4;
 
-/// How many looks at the storage are printed: the first ones and the last one tell the course.
-const MAX_LOOKS: usize = 6;
+/// How many states of the storage are printed: the first ones and the last one show the course.
+const MAX_STATES: usize = 6;
 
 /// What RDS showed from a time on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,7 +176,7 @@ async fn has_room(bed: &TestBed<'_>) -> Result<(), String> {
     if is_full { Err("the quota of DB instances is reached".to_owned()) } else { Ok(()) }
 }
 
-/// Waits for the first look at a database.
+/// Waits for the first read that shows a database.
 async fn appear(bed: &TestBed<'_>, id: &DatabaseId) -> Result<DatabaseProgress, String> {
     let begun = bed.elapsed();
     loop {
@@ -206,7 +206,7 @@ async fn watch(bed: &TestBed<'_>, id: &DatabaseId, begun: Duration) -> Result<Ve
                 if looks.last().is_none_or(|last| last.progress != progress) {
                     looks.push(Look { after, progress });
                 }
-                if quiet >= QUIET_LOOKS || matches!(class, StatusClass::Failed | StatusClass::Deleting) {
+                if quiet >= QUIET_READS || matches!(class, StatusClass::Failed | StatusClass::Deleting) {
                     return Ok(looks);
                 }
             }
@@ -291,8 +291,8 @@ fn judge_storage(looks: &[Look]) -> Fact {
     if observed.is_empty() {
         return STORAGE.not_tried("RDS showed no storage operation");
     }
-    if observed.len() > MAX_LOOKS {
-        observed.splice(MAX_LOOKS - 1..observed.len() - 1, ["…".to_owned()]);
+    if observed.len() > MAX_STATES {
+        observed.splice(MAX_STATES - 1..observed.len() - 1, ["…".to_owned()]);
     }
     STORAGE.observed(observed.join(", "), Verdict::of(holds))
 }

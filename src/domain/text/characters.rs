@@ -16,11 +16,11 @@ pub(super) enum Kind {
     Base,
     /// On the character before it.
     Mark,
-    /// As [`Kind::Mark`], and only after an emoji, whose look it chooses.
+    /// As [`Kind::Mark`], and only after an emoji, whose appearance it chooses.
     EmojiVariation,
     /// As one space.
     Space,
-    /// Never. Control characters have no look.
+    /// Never. Control characters have no appearance.
     Control,
     /// Never. Terminals show nothing, something of a width of their own, or other text in another order.
     Hidden,
@@ -57,7 +57,7 @@ pub(super) fn is_pictograph(c: char) -> bool {
     CodePointSetData::new::<ExtendedPictographic>().contains(c) && Kind::of(c) == Kind::Base
 }
 
-/// Whether the character has a look as an emoji, as digits have in keycaps.
+/// Whether the character has an appearance as an emoji, as digits have in keycaps.
 pub(super) fn is_emoji(c: char) -> bool {
     CodePointSetData::new::<Emoji>().contains(c)
 }

@@ -144,7 +144,7 @@ impl Actor<'_> {
         }
     }
 
-    /// Remembers a notice in a tag, which saves other engines the look at its claims.
+    /// Remembers a notice in a tag, which saves other engines the read of its claims.
     async fn remember(&self, notice: &Notice, changes: TagChanges) {
         let cloud = &self.engine.cloud;
         let written = match &notice.of {

@@ -290,7 +290,7 @@ impl Derivation<'_> {
     }
 }
 
-/// Returns the place in the pool: first what is free or will be, then what needs a look, then the rest.
+/// Returns the place in the pool: first what is free or will be, then what needs attention, then the rest.
 fn pool_order(state: DatabaseState) -> u8 {
     match state {
         DatabaseState::Free => 0,

@@ -35,7 +35,7 @@ pub(super) fn split_term<'t, F: Copy>(term: &'t str, fields: &[(&str, F)]) -> Op
     Some((*field, text))
 }
 
-/// The texts of a row that a filter looks at, in lower case and in the order of [`Field::ALL`].
+/// The texts of a row that a filter searches, in lower case and in the order of [`Field::ALL`].
 #[derive(Debug, Clone)]
 pub(crate) struct SearchText([String; Field::ALL.len()]);
 
