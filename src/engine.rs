@@ -229,13 +229,13 @@ impl Engine {
         }
     }
 
-    /// Returns this engine with a user to tell why a request takes longer.
+    /// Returns this engine with a way to tell the user why a request takes longer.
     #[must_use]
     pub(crate) fn with_notify(self, notify: Notify) -> Self {
         Self { notify: Some(notify), ..self }
     }
 
-    /// As the function [`look_again()`], and tells the user of this engine.
+    /// As the function [`look_again()`], with a message to the user of this engine.
     pub(crate) async fn look_again<T, F>(&self, look: impl FnMut() -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, Failure>>,

@@ -7,7 +7,7 @@ use crate::domain::{CloudError, ErrorClass, InvalidName};
 /// Kind of a failure. Decides the exit code and the `code` in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// Any failure that has no kind of its own.
+    /// Any other failure.
     Failed,
     /// The command line, the configuration or a value is not valid.
     Usage,

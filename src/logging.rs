@@ -56,7 +56,7 @@ pub(crate) fn start(file: Option<&Path>, stderr: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Rejects the SDK's traces, whatever the filter says, because they contain whole responses, some of which are secret.
+/// Rejects the SDK's traces, regardless of the filter, because they contain whole responses, some of which are secret.
 fn is_harmless(metadata: &Metadata<'_>) -> bool {
     *metadata.level() != Level::TRACE || !metadata.target().starts_with("aws_")
 }

@@ -46,7 +46,7 @@ pub(crate) struct Session {
     pub(crate) zone: Zone,
     /// To be closed before the process ends.
     pub(crate) forwards: PortForwards,
-    /// What a dashboard tells the user that it waits for.
+    /// What a dashboard says that it waits for.
     pub(crate) waits: watch::Sender<String>,
     /// Set if it is not AWS, or if the user was asked for a code to connect. Fleets of one profile and Region share it.
     account: Arc<OnceLock<DynAccount>>,

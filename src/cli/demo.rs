@@ -58,7 +58,7 @@ const LABELS: [&str; 10] = [
 ];
 const SERVICES: [&str; 8] = ["payments", "kyc", "search", "catalog", "gateway", "billing", "auth", "reports"];
 
-/// Number of environments from which on colleagues launch no more.
+/// The number of environments at which colleagues stop launching.
 const MAX_ENVIRONMENTS: usize = 11;
 
 fn parse_speed(text: &str) -> Result<f64, String> {

@@ -26,7 +26,7 @@ const MAX_SKEW: TimeDelta = TimeDelta::minutes(1);
 /// Longer than the usual intervals of the stack's schedule.
 const SCHEDULE_TOLERANCE: TimeDelta = TimeDelta::hours(1);
 
-/// The share of a quota from which on the next launches may fail.
+/// The used share of a quota above which the next launches may fail.
 const NEARLY: f64 = 0.9;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -134,7 +134,7 @@ async fn check_all(session: &Session, findings: &mut Findings) -> Result<(), Fai
         }
         Err(error) => {
             findings.error("credentials", &Failure::cloud("cannot read the caller's identity", &error));
-            // AWS also tells its time when it refuses, and a wrong clock may be why.
+            // A refusal also has AWS's time, and a wrong clock may be its cause.
             if let Some(now) = account.time() {
                 check_clock(session.clock.now(), now, findings);
             }

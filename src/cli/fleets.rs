@@ -60,7 +60,7 @@ pub(crate) fn choose_one(flags: &GlobalOptions, config: &Config) -> Result<Fleet
 fn split(names: &str) -> Result<Vec<&str>, Failure> {
     let list: Vec<_> = names.split(',').map(str::trim).collect();
     let hint = "use names such as --fleet dev,qa";
-    // A single empty name has a message of its own.
+    // A single empty name has another message.
     if list.len() > 1 && list.iter().any(|name| name.is_empty()) {
         return Err(Failure::new(Kind::Usage, format!("a name is missing in the fleets {names:?}"), hint));
     }

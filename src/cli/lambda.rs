@@ -77,7 +77,7 @@ impl Request {
         })
     }
 
-    /// The name in the audit log. Lambda does not tell the function who invoked it.
+    /// The name in the audit log, as the caller states it.
     fn owner(&self) -> Option<&String> {
         match self {
             Self::Launch(fields) => fields.owner.as_ref(),

@@ -49,7 +49,7 @@ pub(crate) async fn find_target(context: &Context<'_>, id_or_label: &str) -> Res
     Ok(FoundTarget { target, expires_at: record.ends_at(&world.fleet.policy), now })
 }
 
-/// Writes a session to the audit log, while the session goes on.
+/// Writes a session to the audit log while it is open.
 pub(crate) fn audit_session(
     context: &Context<'_>,
     action: &'static str,

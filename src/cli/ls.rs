@@ -19,7 +19,7 @@ pub(crate) async fn run(context: &Context<'_>) -> Result<(), Failure> {
         .map(|environment| row(environment, &world, &estimates, now))
         .collect();
     let headings = ["ID", "NAME", "OWNER", "STATE", "LEFT", "DATABASE", "SERVICES", "COST"];
-    // A list cannot tell an empty fleet from a launch that reads do not show yet.
+    // An empty list is either an empty fleet or a launch that reads do not show yet.
     let placeholder = "There are no environments, or AWS does not show a new one yet. Launch one with: hatchery launch NAME";
     context.console.print(&table::render(&headings, rows, placeholder))
 }

@@ -17,7 +17,7 @@ pub(super) struct SeenLines {
     /// Milliseconds since the epoch, and a hash of the id.
     ids: BTreeSet<(i64, u64)>,
     counts: BTreeMap<LineKey, Counts>,
-    /// The time in milliseconds from which lines are remembered.
+    /// Lines before this time, in milliseconds, are not remembered.
     start: i64,
     /// The number of the Live Tail session.
     session: u32,

@@ -62,7 +62,7 @@ impl Engine {
         self.cloud.time().unwrap_or_else(|| self.clock.now())
     }
 
-    /// Adds the Lambda request to a reason. Lambda does not tell the function who invoked it; `CloudTrail` does, by this id.
+    /// Adds the Lambda request to a reason, because only `CloudTrail` knows who invoked the function, by this id.
     /// <https://docs.aws.amazon.com/lambda/latest/dg/logging-using-cloudtrail.html>
     fn with_request(&self, reason: &str) -> String {
         match &self.config.request {

@@ -240,7 +240,7 @@ impl Engine {
         Ok((record.ok_or_else(|| no_such_environment(id))?, now))
     }
 
-    /// Refuses to keep a failed environment of which nothing is left to repair.
+    /// Refuses to keep a failed environment if nothing of it is left to repair.
     async fn check_repairable(&self, record: &Record, what: &str) -> Result<(), Failure> {
         let Some(failure) = &record.failure else { return Ok(()) };
         let parts = self.parts(record).await.map_err(|error| Failure::cloud(what, &error))?;

@@ -77,7 +77,7 @@ impl Engine {
         time_of(&read, what)
     }
 
-    /// Claims the database by a record of its own, or changes the retirement that claims it already.
+    /// Claims the database by a new record, or changes the retirement that claims it already.
     async fn claim_for_hold(
         &self,
         id: &EnvironmentId,

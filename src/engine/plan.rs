@@ -48,7 +48,7 @@ pub fn plan(world: &World, policy: &Policy, now: DateTime<Utc>) -> Plan {
     Plan { steps, refused }
 }
 
-/// Plans what a paused fleet still tells of its environments.
+/// Plans the notices of environments, which a paused fleet sends too.
 #[must_use]
 pub fn plan_notices(world: &World, policy: &Policy, now: DateTime<Utc>) -> Plan {
     let mut planner = Planner::new(world, policy, now);

@@ -88,7 +88,7 @@ impl Engine {
         .await
     }
 
-    /// Claims a database by a replacement. If another reset of the environment has done so first, gives the claim up.
+    /// Claims a database by a replacement. If another reset of the environment has done so first, releases the claim.
     async fn claim_for_reset(
         &self,
         world: &World,

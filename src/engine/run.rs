@@ -64,7 +64,7 @@ impl Engine {
         self.pass(dry_run, None).await
     }
 
-    /// Runs one pass of which no step starts after `time`. The report has those steps as skipped; the next pass takes them.
+    /// Runs one pass that starts no step after `time`. The report lists the others as skipped; the next pass takes them.
     ///
     /// # Errors
     /// As [`Self::once`].
@@ -408,7 +408,7 @@ impl EngineLoop {
         self.denied.get(action).is_some_and(|until| elapsed < *until)
     }
 
-    /// Returns how long the user has waited, unless that is too long to go on observing often.
+    /// Returns how long the user has waited; `None` if that is too long to keep observing often.
     fn time_waited(&mut self, world: &World) -> Option<Duration> {
         let elapsed = self.engine.clock.elapsed();
         let waited = self.engine.time_waited(world);

@@ -62,7 +62,7 @@ pub enum Step {
         /// Whether to set or to remove the mark.
         marked: bool,
     },
-    /// Records that RDS loads the volume of a database, so that the end of the loading can be told from a database without reports.
+    /// Records that RDS loads the volume of a database, so that a loaded database can be distinguished from one without reports.
     NoteLoading { database: DatabaseId },
     /// Starts a stopped database.
     StartDatabase { database: DatabaseId },
@@ -89,7 +89,7 @@ pub enum Step {
     },
     /// Deletes the database of an environment's own number, because it uses another one.
     DeleteReplaced { record: RecordId, environment: EnvironmentId },
-    /// Requests the end of a replacement that its environment does not use, or no longer.
+    /// Requests the end of a replacement that its environment does not use.
     EndReplacement {
         record: RecordId,
         /// The environment id with the number of the replacement.
@@ -122,7 +122,7 @@ pub enum Step {
         /// Whether to set or to remove the mark.
         marked: bool,
     },
-    /// Tells of an event outside of hatchery.
+    /// Sends a notice to the policy's destination.
     SendNotice(Box<Notice>),
     /// Records on the fleet that an engine runs. It is no change of the fleet, so neither reports nor the audit log have it.
     RecordPass,
@@ -182,7 +182,7 @@ impl Orphan {
     }
 }
 
-/// The resource that a step changes and that can hold a tag about it.
+/// The resource that a step changes and that can have its trace.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Resource {
     Fleet,
@@ -338,7 +338,7 @@ impl Step {
 }
 
 impl Step {
-    /// Returns the resource whose tag tells all engines that AWS refuses the step; `None` if there is none.
+    /// Returns the resource whose tag has the trace of a refused step; `None` if there is none.
     #[must_use]
     pub fn resource(&self) -> Option<Resource> {
         match self {

@@ -60,7 +60,7 @@ impl Engine {
         if user.database_number() != switch.from {
             return Ok(Switched::Skipped("it uses another database now"));
         }
-        // The instance tells requests apart by their time.
+        // The instance distinguishes requests by their time.
         let deployment = Deployment { at: next_time(&user, None, now), by: replacement.owner.clone() };
         let database = fleet.database_id(replacement.number());
         let changes = TagChanges::use_database(&database, &deployment);

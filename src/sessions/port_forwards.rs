@@ -33,7 +33,7 @@ pub(crate) enum Destination {
 #[derive(Clone)]
 pub(crate) struct PortForwards {
     forwards: Arc<Mutex<BTreeMap<(InstanceId, Destination), PortForward>>>,
-    /// Whether no forward may start any more.
+    /// Whether new forwards are refused.
     closed: watch::Sender<bool>,
 }
 
@@ -83,7 +83,7 @@ impl PortForwards {
         local: Option<u16>,
     ) -> Result<u16, Failure> {
         let (forwards, cloud) = (self.clone(), cloud.clone());
-        // A task of its own, because a caller that is dropped half-way must not leave a session behind.
+        // A separate task, because a caller that is dropped half-way must not leave a session behind.
         let opening =
             tokio::spawn(async move { forwards.find_or_start(cloud, target, destination, local).await });
         opening.await.unwrap_or_else(|_| Err(closed()))

@@ -9,7 +9,7 @@ use crate::cloud::DynAccount;
 const DELAYS: [Duration; 4] =
     [Duration::from_secs(2), Duration::from_secs(10), Duration::from_mins(1), Duration::from_mins(5)];
 
-/// Returns the account's number, or `None` if AWS does not tell it. Without the permission it is not asked again.
+/// Returns the account's number, or `None` if AWS does not return it. Without the permission it is not asked again.
 pub(super) async fn number(account: &DynAccount, clock: &Clock) -> Option<String> {
     let mut delays = DELAYS.into_iter();
     loop {

@@ -142,7 +142,7 @@ const MAIN: &[Context] = &[Context::Main];
 const LOGS: &[Context] = &[Context::Logs];
 const ONE: &[Context] = &[Context::Main, Context::Details];
 const PAGES: &[Context] = &[Context::Main, Context::Activity, Context::Page];
-/// All but the log, which has many keys of its own.
+/// All screens but the log, which has its own keys.
 const SCREENS: &[Context] = &[Context::Main, Context::Details, Context::Activity, Context::Page];
 const PRESENTER: &[Context] = &[Context::Presenter];
 /// All but presenter mode, which has no key that starts something.

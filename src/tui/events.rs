@@ -35,7 +35,7 @@ impl InputGate {
         Self(None)
     }
 
-    /// Waits until no event is read any more.
+    /// Waits until the thread has stopped reading.
     pub(super) async fn pause(&mut self) {
         if let Some(reader) = &mut self.0 {
             reader.paused.store(true, Ordering::SeqCst);
@@ -52,7 +52,7 @@ impl InputGate {
     }
 }
 
-/// Reads the events on a thread of its own, which ends with the process.
+/// Reads the events on a separate thread, which ends with the process.
 ///
 /// crossterm's `EventStream` wakes a thread for each event, so that keys which come together would arrive apart. Its feature `use-dev-tty`
 /// is needed, too: without it, input beyond 1,024 bytes, or at the same time as a new size, waits for the next key.

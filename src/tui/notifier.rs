@@ -44,7 +44,7 @@ pub(super) struct Notifier {
 pub(super) enum Sending {
     /// To be written to the terminal.
     Sequence(Vec<u8>),
-    /// Returns what is to be written to the terminal, if anything.
+    /// Returns the sequence to write to the terminal, if there is one.
     Later(BoxFuture<'static, Option<Vec<u8>>>),
 }
 

@@ -1,6 +1,6 @@
 //! Signals to the dashboard.
 //!
-//! A thread of its own receives them, so that they act while a write blocks because the terminal is not read.
+//! A separate thread receives them, so that they act while a write blocks because the terminal is not read.
 
 #[cfg(unix)]
 pub(super) use unix::{Ending, Signals, can_suspend, suspend};
@@ -15,7 +15,7 @@ pub(super) enum Request {
     End(Ending),
     /// Stop the process until it is continued.
     Suspend,
-    /// The process goes on after it was stopped.
+    /// The process continues after it was stopped.
     Continue,
     /// Ctrl-C, while a program has the terminal.
     Interrupt,

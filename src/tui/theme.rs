@@ -1,4 +1,4 @@
-//! Themes map roles such as `state.ready` to styles. A role without a style of its own takes that of its longest styled
+//! Themes map roles such as `state.ready` to styles. A role without a style takes that of its longest styled
 //! prefix: `state.ready`, then `state`, then `text`.
 
 use std::collections::BTreeMap;

@@ -8,7 +8,7 @@ use crate::cloud::Console;
 use crate::domain::Record;
 use crate::domain::text::sanitize;
 
-/// What the commands tell about an environment.
+/// What the commands print about an environment.
 #[derive(Debug, Clone)]
 pub(crate) struct SimulatedHost {
     pub(crate) user: String,

@@ -96,7 +96,7 @@ async fn confirm(
     session.console.confirm(&question, name.as_str(), &format!("fleet {name} was not removed")).await
 }
 
-/// Stops launches and restores. Every engine follows, so that an interrupted removal goes on, and can be taken back with `fleet set`.
+/// Stops launches and restores by every engine, so that an interrupted removal continues; `fleet set` takes it back.
 async fn drain(session: &Session, account: &DynAccount, fleet: &Fleet) -> Result<(), Failure> {
     let changes = TagChanges::new().set(key::DRAINING, "true").set(key::SPARE, "0").remove(key::PAUSED);
     let written = account.tag_fleet(&fleet.template, &changes).await;

@@ -11,7 +11,7 @@ use yaml_rust2::{Yaml, YamlEmitter, YamlLoader};
 use super::access::{ClusterAccess, TLS_SERVER_NAME, server};
 use crate::failure::{Failure, Kind};
 
-/// A kubeconfig file, and what is to be written to it. No other program writes it meanwhile.
+/// A kubeconfig file that is locked against other programs, and its next content.
 pub(crate) struct KubeconfigFile {
     path: PathBuf,
     root: Hash,

@@ -39,7 +39,7 @@ impl TestBed<'_> {
         lifecycle::observe_only_reason(&self.world.fleet, &self.context.engine.config().version)
     }
 
-    /// Returns a template like those of records; `claim` tells rivals for one name apart.
+    /// Returns a template like those of records; `claim` distinguishes rivals for one name.
     pub(super) fn new_template(&self, purpose: &str, claim: &str) -> NewProofTemplate {
         let policy = &self.world.fleet.policy;
         NewProofTemplate {

@@ -47,7 +47,7 @@ const STABLE_SESSION: Duration = Duration::from_mins(1);
 const LIVE_TAIL_AGAIN: [Duration; 3] =
     [Duration::from_mins(5), Duration::from_mins(10), Duration::from_mins(20)];
 
-/// The time between two tries while AWS refuses the credentials, if nothing tells that they have changed.
+/// The time between two tries while AWS refuses the credentials, unless they are known to have changed.
 const CREDENTIALS_AGAIN: Duration = Duration::from_mins(1);
 
 /// How long the newest lines are read if no older ones follow. The first page is read in any case.

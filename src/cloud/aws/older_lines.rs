@@ -15,7 +15,7 @@ pub(super) type Read<'a> = (EventPages<'a>, Result<Vec<FilteredLogEvent>>);
 /// What follows after a page.
 pub(super) enum Next<'a> {
     More(OlderLines<'a>),
-    /// Older lines are left out, for good.
+    /// Older lines are left out, and are not read later.
     LeftOut,
     /// All lines were read.
     End,

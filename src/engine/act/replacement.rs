@@ -53,7 +53,7 @@ impl Actor<'_> {
         let cloud = &self.engine.cloud;
         let (named, read) = self.engine.read_fresh(cloud.find_record(&replaces.environment)).await?.split();
         let named = named.filter(|found| found.id == replaces.record);
-        // No record has an empty id, which stands for a tag that cannot be parsed.
+        // No record has an empty id; it means that the tag cannot be parsed.
         if replaces.record.as_str().is_empty() {
             return Ok(read.with(named));
         }

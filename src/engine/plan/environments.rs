@@ -271,7 +271,7 @@ impl Planner<'_> {
         false
     }
 
-    /// Marks what is gone or broken, and gives the environment up in a later sweep, unless a user repairs it.
+    /// Marks what is gone or broken, and fails the environment in a later sweep, unless a user repairs it.
     fn broken_parts(&mut self, claim: &Environment<'_>) {
         let record = claim.record;
         let what = Orphan::Record(record.id.clone(), record.environment.clone());

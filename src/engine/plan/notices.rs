@@ -1,4 +1,4 @@
-//! The notices' part of the plan: what the fleet tells outside of hatchery, if its policy says where.
+//! The notices' part of the plan: events to send to the destination of the policy, if there is one.
 
 use super::planner::Planner;
 use crate::domain::notice;
@@ -6,7 +6,7 @@ use crate::domain::policy::Problem;
 use crate::domain::{DatabaseState, Environment, Notice, Pool, Target};
 use crate::engine::step::{SEND_NOTICE, Step};
 
-/// Plans the notices of environments. They are no change of the fleet, so they go on while it is paused.
+/// Plans the notices of environments. They are no change of the fleet, so a paused one sends them too.
 pub(super) fn plan_environments(planner: &mut Planner<'_>, claims: &[Environment<'_>]) {
     if planner.policy.notify.is_some() {
         let notices = notice::of_environments(claims, planner.policy, planner.now);

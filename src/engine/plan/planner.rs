@@ -87,7 +87,7 @@ impl<'w> Planner<'w> {
         }
     }
 
-    /// Whether the record of an environment names a database that is not of its own number.
+    /// Whether the record of another environment names the database with this number.
     pub(super) fn is_named(&self, number: Number) -> bool {
         let mut environments = self.world.records.iter().filter(|record| record.is_environment());
         self.named.contains(&number)

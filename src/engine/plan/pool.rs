@@ -51,7 +51,7 @@ fn raise_hint(planner: &mut Planner<'_>) {
     }
 }
 
-/// Marks the databases of which RDS reports for the first time that it loads them.
+/// Marks the databases for which RDS reports loading for the first time.
 fn note_loading(planner: &mut Planner<'_>) {
     for database in &planner.world.databases {
         if let (Hydration::Loading(percent), false, true) =

@@ -1,4 +1,4 @@
-//! The replacements' part of the plan: restores for resets, the switch to the new database, and the end of what is not used any more.
+//! The replacements' part of the plan: restores for resets, the switch to the new database, and the end of unused ones.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -159,7 +159,7 @@ impl Fleets {
         model.focus_pane(pane);
     }
 
-    /// To be called after every message: does what the active fleet asks of the dashboard, and takes what the others tell the user.
+    /// To be called after every message: handles the active fleet's request to the dashboard, and shows the toasts of the others.
     fn settle(&mut self) {
         if self.models.len() < 2 {
             return;
@@ -238,7 +238,7 @@ impl Fleets {
         self.models.iter().position(|model| !model.environments.is_other_fleet).unwrap_or(0)
     }
 
-    /// Shows what the other fleets tell the user among what the active one tells.
+    /// Shows the toasts of the other fleets among those of the active one.
     fn take_toasts(&mut self) {
         let (before, rest) = self.models.split_at_mut(self.active);
         let Some((active, after)) = rest.split_first_mut() else { return };
@@ -249,7 +249,7 @@ impl Fleets {
                 }
                 active.receive_toast(toast);
             }
-            // No other dialog opens by itself, and fleets are left only while there is none.
+            // No other dialog opens by itself, and the active fleet changes only without a dialog.
             let Some(Dialog::Notice { title, lines }) = model.dialog.take() else { continue };
             if active.dialog.is_none() {
                 let title = format!("{}: {title}", model.label());

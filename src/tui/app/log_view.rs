@@ -21,7 +21,7 @@ use super::form::Query;
 use crate::cloud::{LeftOut, LogLine};
 use crate::domain::RecordId;
 
-/// The width of the terminal from which the title explains how lines are delivered.
+/// The minimum width of a terminal whose title explains how lines are delivered.
 pub(crate) const EXPLAINED_WIDTH: u16 = 90;
 
 /// The columns of the time with a space.

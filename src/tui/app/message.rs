@@ -58,7 +58,7 @@ pub enum Msg {
         /// The AWS Region.
         region: String,
     },
-    /// The 12 digits of the AWS account, or `None` if AWS does not tell them.
+    /// The 12 digits of the AWS account, or `None` if AWS does not return them.
     Account(Option<String>),
     /// Whether the credentials can change anything.
     WritesChecked(Answer),

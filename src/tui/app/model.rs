@@ -55,7 +55,7 @@ pub(crate) enum Connection {
 pub(crate) enum AccountNumber {
     /// Not read yet.
     Pending,
-    /// AWS does not tell it, for example without the permission.
+    /// AWS does not return it, for example without the permission.
     Unknown,
     /// 12 digits.
     Known(String),

@@ -43,7 +43,7 @@ pub(crate) const MIN_SIZE: Size = Size::new(40, 8);
 /// The most toasts that are shown at a time.
 const MAX_TOASTS: usize = 3;
 
-/// The width of the screen from which on there is a summary, and the greatest width of that.
+/// The minimum width of a screen with a summary, and the maximum width of the summary.
 const SUMMARY_FROM: u16 = 140;
 const MAX_SUMMARY: u16 = 76;
 

@@ -10,6 +10,6 @@ pub(crate) struct Writes {
     pub(crate) refused: bool,
     /// Whether AWS has granted them.
     pub(super) granted: bool,
-    /// Whether AWS is to be asked once the fleet is observed.
+    /// Whether to ask AWS once the fleet is observed.
     pub(super) due: bool,
 }

@@ -40,7 +40,7 @@ impl Keys {
         self.held.push(key);
     }
 
-    /// Returns when the held keys are to be acted on.
+    /// Returns when to act on the held keys.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let (first, last) = (self.first?, self.last?);
         Some(if self.follows_paste(first) { first } else { (last + PAUSE).min(first + MAX_HOLD) })

@@ -71,7 +71,7 @@ pub(super) fn write(bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Restores the terminal, if its modes are set. Ignores errors because no further fallback exists, and never waits long: the
-/// terminal may not be read any more.
+/// terminal may no longer be read.
 pub(crate) fn restore() {
     if !SET.swap(false, Ordering::SeqCst) {
         return;

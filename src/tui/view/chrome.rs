@@ -108,7 +108,7 @@ fn fitting_parts(styles: &Styles, header: &Header, gap: usize, room: usize) -> (
     (left, right)
 }
 
-/// Returns the account in full, and in a short form whose last digits still tell two accounts apart; empty until it is known.
+/// Returns the account in full, and in a short form whose last digits still distinguish two accounts; empty until it is known.
 pub(super) fn account_texts(styles: &Styles, account: &AccountNumber) -> (String, String) {
     match account {
         AccountNumber::Pending => (String::new(), String::new()),

@@ -17,7 +17,7 @@ use crate::tui::widgets::line;
 /// The columns left of the text of a group: where the rows have their names.
 const INDENT: u16 = 3;
 
-/// The width from which on a head has the whole number of the account.
+/// The minimum width of a head with the whole number of the account.
 const WIDE: u16 = 100;
 
 /// Draws the table with the groups of all fleets; returns the position of the cursor while the filter is edited.

@@ -139,7 +139,7 @@ fn status(styles: &Styles, view: &LogView, width: u16, detail: u8) -> Vec<Span<'
         let count = format_count(view.buffer.dropped());
         parts.push(vec![styles.span("text.muted", format!("{count} older lines dropped"))]);
     }
-    // Nothing is followed any more after the end.
+    // After the end, nothing is followed.
     let is_over = view.follow && (view.status == LogStatus::Ended || view.failure.is_some());
     if detail > 0 || is_over {
         parts.push(vec![match &view.failure {

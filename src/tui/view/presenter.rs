@@ -30,7 +30,7 @@ const PERCENT: usize = 5;
 const MAX_NOTE: usize = 3;
 const MAX_LINK: usize = 3;
 
-/// The size of a card from which on it has wide margins.
+/// The minimum size of a card with wide margins.
 const SPACIOUS: (u16, u16) = (100, 30);
 
 pub(crate) fn draw(model: &Model, presenter: &Presenter, buf: &mut Buffer) {

@@ -381,7 +381,7 @@ impl LogBuffer {
         }
     }
 
-    /// Shows a line that follows on those that were decided, if it is to be shown, and the lines before that are its context.
+    /// Decides whether to show the line after those that were decided, and shows the lines before it that are its context.
     fn admit(&mut self, number: i64) {
         let Some(entry) = self.get(number) else { return };
         if self.shown.is_none() || entry.kind == EntryKind::Remark {

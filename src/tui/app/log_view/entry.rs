@@ -150,7 +150,7 @@ impl LogEntry {
         Self { at, text: text.into(), json: None, source, kind, level: None, is_ascii }
     }
 
-    /// Reads level and message if the event `raw`, of which this is the only line, is a JSON object.
+    /// Reads level and message if `raw`, an event of this line only, is a JSON object.
     pub(crate) fn fold_json(&mut self, raw: &str, is_cut: bool) {
         let trimmed = raw.trim();
         if !(trimmed.starts_with('{') && trimmed.ends_with('}')) {

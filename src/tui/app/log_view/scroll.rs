@@ -124,7 +124,7 @@ impl LogView {
         if needed > height {
             return (cursor, 0);
         }
-        // The place for which the line is the last one in the window.
+        // The position at which the line is the last one in the window.
         top.max(self.above(cursor + 1, height, width))
     }
 }

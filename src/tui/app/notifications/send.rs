@@ -1,4 +1,4 @@
-//! Tells the user the news: as toasts, and outside the dashboard while they look at something else.
+//! Notifies the user: by toasts, and outside the dashboard while they look at something else.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::tui::format;
 const MAX_AT_ONCE: usize = 3;
 
 impl Model {
-    /// Returns what the user is to be told now: after an observation all news, else the warnings that are due.
+    /// Returns the effects that notify the user: after an observation of all news, else of the warnings that are due.
     pub(super) fn news(&mut self, is_observation: bool) -> Vec<Effect> {
         let Some(view) = &self.fleet_view else { return Vec::new() };
         // A part that is not listed yet would make every environment look as if it had no instance, or the pool empty.

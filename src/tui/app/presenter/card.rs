@@ -11,7 +11,7 @@ use crate::domain::text::{Untrusted, sanitize};
 use crate::tui::format;
 
 impl Model {
-    /// Returns what presenter mode says about the environment; `None` if there is none to show.
+    /// Returns the card of the shown environment; `None` if there is none.
     pub(crate) fn card(&self) -> Option<Card<'_>> {
         let row = self.current()?;
         let digests = row.details.instance.as_ref().map(|instance| &instance.digests);
