@@ -272,7 +272,7 @@ impl Session {
         self.look_again(|| self.find_fleet_once(account)).await
     }
 
-    /// As the function [`look_again()`], and tells the user of this session.
+    /// As the function [`look_again()`], with a message to the user of this session.
     pub(crate) async fn look_again<T, F>(&self, look: impl FnMut() -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, Failure>>,

@@ -141,7 +141,7 @@ async fn check_all(session: &Session, findings: &mut Findings) -> Result<(), Fai
             return Ok(());
         }
     }
-    // Listed once, because RDS lists all DB instances of the account, whatever is looked for.
+    // Listed once for all checks, because RDS lists all DB instances of the account.
     let inventory = leftovers::inventory(&account).await;
     check_leftovers(&account, &inventory, findings).await;
     let fleet = match session.find_fleet(&account).await {
@@ -343,7 +343,7 @@ async fn check_base_template(
     }
 }
 
-/// Checks what this computer needs to reach the environments. Only a warning, because an engine needs none of it.
+/// Checks what this computer needs to reach the environments. Only warns, because an engine does not need it.
 async fn check_access(fleet: &Fleet, findings: &mut Findings) {
     if fleet.policy.access == Access::Vpn {
         return;

@@ -29,7 +29,7 @@ pub struct SourceDatabase {
     pub engine: Untrusted,
     /// The engine's version, such as `17.6`.
     pub engine_version: Untrusted,
-    /// The DB cluster of which it is a member.
+    /// The DB cluster that it belongs to.
     pub cluster: Option<Untrusted>,
     /// The name of its DB parameter group.
     pub parameter_group: Option<Untrusted>,

@@ -72,7 +72,7 @@ pub trait Proofs: Send + Sync {
     /// Returns class `NotFound` if and only if EC2 finds no such template.
     async fn dry_run_template(&self, id: &RecordId) -> Result<()>;
 
-    /// Lists the launch templates whose names begin with [`TEMPLATES`](crate::domain::proof::TEMPLATES), whatever their tags.
+    /// Lists the launch templates whose names begin with [`TEMPLATES`](crate::domain::proof::TEMPLATES), regardless of their tags.
     async fn proof_templates(&self) -> Result<Vec<ProofResource<RecordId>>>;
 
     /// Restores a database as [`Cloud::create_database`](super::Cloud::create_database), with another identifier and other tags.

@@ -49,7 +49,7 @@ pub struct Ports {
 pub enum SessionRequest {
     /// A port forward to the instance.
     Ports(Ports),
-    /// A port forward from this port to the API server of the instance's cluster, which has an address of its own.
+    /// A port forward from this port to the API server of the instance's cluster.
     Kubernetes(u16),
     /// A program in the user's terminal.
     Console(Console),

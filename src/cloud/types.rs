@@ -174,7 +174,7 @@ impl StoredLines {
 pub enum LeftOut {
     /// So many lines before those that follow.
     Older(usize),
-    /// More lines than that before those that follow.
+    /// More than this number of lines before those that follow.
     MoreThan(usize),
     /// Lines before those that follow, because AWS refuses to read them.
     Unreadable,

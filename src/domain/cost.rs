@@ -34,7 +34,7 @@ pub fn of_environment(environment: &Environment<'_>, policy: &Policy, now: DateT
     if policy.price_instance.is_none() && policy.price_database.is_none() {
         return None;
     }
-    // An ending instance costs nothing per hour any more, but its accrued cost remains.
+    // An ending instance no longer costs anything per hour, but its accrued cost remains.
     let instance = environment.instance.map(|i| (i.launched_at, !i.state.is_ending()));
     let database = environment.database.map(|_| (environment.record.created_at, true));
     // While a reset is in progress, the environment has two.

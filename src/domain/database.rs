@@ -134,7 +134,7 @@ impl Database {
         }))
     }
 
-    /// Classifies the status. A database without a creation time has never been usable, whatever it is busy with.
+    /// Classifies the status. A database without a creation time has never been usable, regardless of its status.
     #[must_use]
     pub fn status_class(&self) -> StatusClass {
         match StatusClass::from_status(self.status.raw()) {

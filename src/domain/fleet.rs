@@ -55,7 +55,7 @@ pub struct Fleet {
     pub failed_step: Option<StepFailure>,
     /// The last attempt to send a notice that failed.
     pub failed_notice: Option<StepFailure>,
-    /// The mark of an empty pool, if engines have to tell of it.
+    /// The mark of an empty pool, from which engines send a notice.
     pub pool_empty: Option<PoolEmpty>,
     /// The last pass of an engine; `None` if there was none, or only of an older version.
     pub last_pass: Option<LastPass>,

@@ -85,7 +85,7 @@ fn units(duration: Duration) -> [(u64, char); 4] {
     ]
 }
 
-/// Leaves out units of which there are none.
+/// Leaves out units whose number is zero.
 fn join(units: &[(u64, char)]) -> String {
     let parts: Vec<_> =
         units.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}")).collect();

@@ -1,4 +1,4 @@
-//! What the audit log, the listings and the instances' timelines tell about a fleet's past.
+//! A fleet's past, derived from the audit log, the listings and the instances' timelines.
 //!
 //! Everything is a pure function of events that were read, and says where they tell nothing. The work is linear in the number of events, but for
 //! sorting.

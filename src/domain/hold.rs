@@ -1,4 +1,4 @@
-//! Holds: what has failed is kept for inspection until a time of its own.
+//! Holds: failed environments and databases that are kept for inspection until a time.
 
 use chrono::{DateTime, Utc};
 

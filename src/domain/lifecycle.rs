@@ -33,7 +33,7 @@ pub fn placement(policy: &Policy, attempt: u32) -> Option<Placement> {
     placements.nth(attempt as usize)
 }
 
-/// Whether a record's environment is past its expiry, or failed and not held. A replacement has no time of its own: it ends on request.
+/// Whether a record's environment is past its expiry, or failed and not held. A replacement has no expiry: it ends on request.
 #[must_use]
 pub(crate) fn is_over(record: &Record, policy: &Policy, now: DateTime<Utc>) -> bool {
     let has_failed = record.failure.is_some() && record.held(now).is_none();
@@ -46,7 +46,7 @@ pub fn is_ending(record: &Record, policy: &Policy, now: DateTime<Utc>) -> bool {
     record.terminate.is_some() || (is_over(record, policy, now) && is_grace_over(record, policy, now))
 }
 
-/// Returns the time from which an environment is to be torn down, if engines run: at once on request, else after its grace.
+/// Returns the time at which engines may tear an environment down: at once on request, else after its grace.
 #[must_use]
 pub fn ends_at(record: &Record, policy: &Policy) -> DateTime<Utc> {
     if let Some(termination) = &record.terminate {

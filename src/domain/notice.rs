@@ -1,4 +1,5 @@
-//! Notices: what a fleet tells outside of hatchery. Each is due in every engine's plan and is sent once, by the engine that claims it.
+//! Notices: the events that a fleet sends to the destination of its setting `notify`. Each is due in every engine's plan and is sent once, by the
+//! engine that claims it.
 
 use std::fmt;
 use std::time::Duration;
@@ -24,7 +25,7 @@ pub use sent::{NoticeKind, Notified, PoolEmpty};
 pub const FIRST_WARNING: Duration = Duration::from_mins(30);
 pub const LAST_WARNING: Duration = Duration::from_mins(5);
 
-/// How long something is news. Without an end, an engine would tell of every environment once `notify` is set.
+/// How long an event is news. Without an end, engines would send every past event once `notify` is set.
 const NEWS_FOR: Duration = Duration::from_hours(1);
 
 /// How long the pool must be empty. By then all engines see the same mark, although reads lag, and a database that was taken and given back is
@@ -76,13 +77,13 @@ pub fn pool_title(fleet: &str) -> String {
 
 pub(crate) const POOL_TEXT: &str = "a launch waits until a database is restored";
 
-/// One event to tell.
+/// One event to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
     pub kind: NoticeKind,
     /// The environment and its record; `None` for the pool.
     pub of: Option<(RecordId, EnvironmentId)>,
-    /// The expiry, or the beginning of the time in which the pool is empty. What happens once to a record has none.
+    /// The expiry, or the time since which the pool is empty; `None` for an event that happens once to a record.
     pub episode: Option<DateTime<Utc>>,
     /// What happened, sanitised.
     pub title: String,

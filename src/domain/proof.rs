@@ -53,7 +53,7 @@ pub struct Proof {
 }
 
 impl Proof {
-    /// Creates the run of a caller; `seed` tells it from others.
+    /// Creates the run of a caller; `seed` distinguishes it from others.
     #[must_use]
     pub fn new(fleet: FleetName, caller: &str, at: DateTime<Utc>, seed: u64) -> Self {
         let run = hex::encode(&Sha256::digest(format!("{fleet} {caller} {at} {seed}"))[..4]);

@@ -198,7 +198,7 @@ impl Record {
     }
 
     /// Whether its number counts as that of a database, also while that does not exist yet. The number of an environment that uses another
-    /// database gets none any more.
+    /// database gets no new one.
     #[must_use]
     pub(crate) fn reserves_database(&self) -> bool {
         !self.is_retirement() && self.database_number() == self.number()

@@ -78,7 +78,7 @@ pub mod key {
     pub const SETTINGS: &str = "hatchery:settings";
     /// On databases: the record that claimed it.
     pub const RECORD: &str = "hatchery:record";
-    /// `<RFC 3339> <user>`: the user repairs the environment, so that no engine gives it up before its expiry.
+    /// `<RFC 3339> <user>`: the user repairs the environment, so that no engine fails it before its expiry.
     pub const REPAIR: &str = "hatchery:repair";
     /// On records, and copied to their instances: `<RFC 3339> <user>`, the last request to run the services and the database that the tags name
     /// now; see [`crate::domain::Deployment`].

@@ -26,7 +26,7 @@ pub struct Unreadable {
     pub id: Untrusted,
     /// The number in its name.
     pub number: Number,
-    /// The tags that make it readable again; empty for a namesake, which has none of the tags that only hatchery writes.
+    /// The tags that make it readable again; empty for a namesake, which lacks all tags that only hatchery writes.
     pub lost: Tags,
 }
 
@@ -39,7 +39,7 @@ impl Unreadable {
         tags: &Tags,
     ) -> Self {
         let has = |key: &str| tags.contains_key(key);
-        // No namesake has tags of hatchery, and a resource of another fleet is none of this one.
+        // A namesake has no tags of hatchery, and a resource of another fleet names that fleet.
         let is_ours = tags.keys().any(|key| key.starts_with(key::PREFIX))
             && tags.get(key::FLEET).is_none_or(|owner| owner == fleet.as_str());
         let is_environment = [key::EXPIRES_AT, key::NAME, key::INSTANCE].into_iter().any(has);

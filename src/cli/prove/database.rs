@@ -1,4 +1,4 @@
-//! What a database shows while it is restored, changed and deleted: up to an hour with a database of its own.
+//! What a database shows while it is restored, changed and deleted. Takes up to an hour, and creates a database for it.
 
 use std::time::Duration;
 

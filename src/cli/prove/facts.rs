@@ -11,9 +11,9 @@ use crate::domain::CloudError;
 pub(super) enum Verdict {
     /// AWS does what hatchery relies on.
     Holds,
-    /// AWS does something that hatchery is not made for.
+    /// AWS does something that hatchery does not handle.
     Differs,
-    /// With the reason why nothing was found out.
+    /// With the reason.
     NotTried(String),
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Statement {
     /// A stable name for scripts.
     pub(super) id: &'static str,
     pub(super) fact: &'static str,
-    /// The answers for which hatchery is made. Where AWS's documentation leaves more than one open, all of them.
+    /// The answers that hatchery relies on: all that AWS's documentation allows.
     pub(super) expected: &'static str,
 }
 

@@ -80,7 +80,7 @@ fn judge_claim(results: &[Result<RecordId>]) -> Fact {
     }
 }
 
-/// What became of one template.
+/// What one template showed.
 struct Sample {
     usable: Lag,
     listed: Lag,

@@ -54,7 +54,7 @@ fn problems(data: &RequestLaunchTemplateData) -> Vec<String> {
     if data.security_groups.as_ref().is_some_and(|groups| !groups.is_empty()) {
         problems.push("it names security groups by name; use their ids".to_owned());
     }
-    // Each instance needs an interface and addresses of its own.
+    // An interface or an address of the template could belong to one instance only.
     let is_fixed =
         |interface: &aws_sdk_ec2::types::LaunchTemplateInstanceNetworkInterfaceSpecificationRequest| {
             interface.network_interface_id.is_some() || interface.private_ip_address.is_some()

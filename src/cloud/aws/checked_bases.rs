@@ -8,7 +8,7 @@ use aws_sdk_ec2::types::ResponseLaunchTemplateData;
 
 use crate::domain::RecordId;
 
-/// How long a launch copies the base template that it has checked, however many claims it tries.
+/// How long a launch copies the base template that it has checked, for all claims that it tries.
 const MAX_AGE: Duration = Duration::from_secs(30);
 
 /// The launch data of base templates, and when it was read.

@@ -97,7 +97,7 @@ struct Follower<'a> {
     floor: DateTime<Utc>,
     /// The time up to which lines were read.
     latest: DateTime<Utc>,
-    /// Where a poll goes on that could not read all lines.
+    /// Where the next poll continues if one could not read all lines.
     resume: Option<DateTime<Utc>>,
     /// The number of polls since the last session began.
     polls: u32,

@@ -224,7 +224,7 @@ impl<'a> EventPages<'a> {
         Ok(page.events.unwrap_or_default())
     }
 
-    /// Reads the latest events that `parse` accepts, of which some were found already.
+    /// Reads the latest events that `parse` accepts, in addition to those found already.
     ///
     /// Where the newest come first, the read ends once there are enough; else it goes on to the end, or to the limit of its calls.
     ///

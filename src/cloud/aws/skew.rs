@@ -1,4 +1,4 @@
-//! Refusals because of the clock of this computer: AWS takes a signature for some minutes only.
+//! Refusals because of the clock of this computer: AWS accepts a signature for some minutes only.
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>
 
 use std::time::SystemTime;

@@ -23,7 +23,7 @@ pub(super) const CLOUD: &str = "cloud";
 /// The name of the operator in the history.
 const OPERATOR: &str = "operator";
 
-/// Returns the tags with the digests of the images under test, whose hash stands for their content.
+/// Returns the tags with the digests of the images under test: hashes of their names.
 pub(super) fn digests(tags: &Tags) -> Tags {
     let services = tags.iter().filter_map(|(key, tag)| Some((key.strip_prefix(key::SERVICE_PREFIX)?, tag)));
     let digest = |service, tag| format!("sha256:{}", hex::encode(Sha256::digest(format!("{service}:{tag}"))));

@@ -165,7 +165,7 @@ impl State {
         }
     }
 
-    /// Changes the status of a database, whatever it was.
+    /// Changes the status of a database regardless of the present one.
     pub(super) fn enter_status(&mut self, id: &str, status: &str, who: &str) -> bool {
         let exists = self.databases.change(id, self.now, |database| {
             status.clone_into(&mut database.status);

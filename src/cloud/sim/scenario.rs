@@ -25,7 +25,7 @@ pub struct Scenario {
     pub free: u32,
     /// The initial number of databases that are being restored.
     pub creating: u32,
-    /// How many days of earlier launches the audit log tells of.
+    /// How many days of earlier launches the audit log has.
     pub days_of_history: u32,
     /// Whether the account has resources that only resemble the fleet's: with its name but not its tags, and, like copies of tagged resources,
     /// with its tags but not its name.

@@ -18,7 +18,7 @@ use crate::domain::world::World;
 /// Four passes of the stack's schedule at its slowest, and the interval at which a pass is recorded.
 const NO_ENGINE_AFTER: TimeDelta = TimeDelta::minutes(40);
 
-/// A teardown takes minutes, of which the deletion of the database is most.
+/// A teardown takes minutes, most of them for the deletion of the database.
 pub(super) const LATE_AFTER: TimeDelta = TimeDelta::minutes(30);
 
 /// Any engine continues a launch after a minute.
@@ -41,7 +41,7 @@ pub(super) fn check(world: &World, now: DateTime<Utc>, report: Report<'_>) {
 
 fn check_engine(world: &World, now: DateTime<Utc>, report: Report<'_>) {
     let fleet = &world.fleet;
-    // Engines then only observe, which has a verdict of its own.
+    // Engines then only observe, which is another verdict.
     if fleet.policy.paused || fleet.problems.iter().any(|problem| problem.stops == Scope::Engine) {
         return;
     }

@@ -29,7 +29,7 @@ pub struct Buckets {
 }
 
 impl Buckets {
-    /// Returns the periods of which the last one contains `now`. They begin at multiples of their length.
+    /// Returns the periods up to the one that contains `now`. They begin at multiples of their length.
     #[must_use]
     pub fn until(now: DateTime<Utc>, step: TimeDelta, count: usize) -> Self {
         let seconds = step.num_seconds().max(1);
@@ -51,7 +51,7 @@ impl Buckets {
 pub struct FreeHistory {
     /// The lowest number in each period; `None` where the log does not tell.
     pub lowest: Vec<Option<usize>>,
-    /// The databases that are not counted, because the log does not tell when they were free.
+    /// The databases that are not counted, because the log does not have the time in which they were free.
     pub unsure: usize,
 }
 
@@ -147,7 +147,7 @@ fn lives(events: &[AuditEvent], world: &World, read_since: DateTime<Utc>) -> Vec
     let mut lives: Vec<Life> = lives.into_values().flatten().collect();
     let listed_at = world.databases.as_of.unwrap_or(DateTime::<Utc>::MAX_UTC);
     for life in &mut lives {
-        // It is gone, and the log does not tell since when.
+        // It is gone, and the log does not have the time of its end.
         let is_gone = !life.listed && life.left.is_none();
         if is_gone && life.requested.is_none_or(|at| at <= listed_at - LISTED_AFTER) {
             life.ready = None;
@@ -201,7 +201,7 @@ fn leave(life: &mut Life, event: &AuditEvent, leaving: &Leaving, read_since: Dat
     }
 }
 
-/// Adds what the listings tell of the databases that exist.
+/// Adds the listed databases.
 fn add_listed(lives: &mut HashMap<Number, Vec<Life>>, world: &World) {
     let as_of = world.databases.as_of.unwrap_or_default();
     let claims: HashMap<Number, DateTime<Utc>> =

@@ -75,7 +75,7 @@ fn index(phase: Phase) -> Option<usize> {
     Phase::PATH[..COUNT].iter().position(|found| *found == phase)
 }
 
-/// Returns the phases of a timeline that have ended, with their durations. A phase that the bootstrap left out has none.
+/// Returns the phases of a timeline that have ended, with their durations. A phase that the bootstrap left out is missing.
 #[must_use]
 pub fn durations(timeline: &BTreeMap<Phase, u64>) -> Vec<(Phase, Duration)> {
     let starts: Vec<_> =

@@ -1,4 +1,4 @@
-//! Claims on notices, by which each is sent by one engine.
+//! Claims on notices. They decide which engine sends a notice.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

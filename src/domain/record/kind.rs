@@ -19,7 +19,7 @@ impl RecordKind {
     pub(super) fn parse(tags: &Tags, fleet: &FleetName, own: Number) -> Option<Self> {
         let has_role = |role| tags::belongs(tags, fleet.as_str(), role);
         let replaces = tags.get(key::REPLACES).map(String::as_str);
-        // An engine that does not know replacements takes one for an environment that has lost its role.
+        // An older engine does not know the role of replacements, and overwrites it by that of environments.
         if has_role(role::REPLACEMENT) || has_role(role::ENVIRONMENT) && replaces.is_some() {
             return Some(Self::Replacement(Replaces::parse(replaces, fleet, own)));
         }
@@ -44,7 +44,7 @@ impl Replaces {
         format!("{} {}", self.record.as_str(), self.environment)
     }
 
-    /// Parses the value of a tag. An invalid one names no environment of the fleet, so `own`, the record's id, stands for it.
+    /// Parses the value of a tag. An invalid one names no environment of the fleet; the result then has the id with the number `own`, and no record.
     #[must_use]
     pub(crate) fn parse(value: Option<&str>, fleet: &FleetName, own: Number) -> Self {
         let parsed = value.and_then(|value| {

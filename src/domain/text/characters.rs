@@ -12,7 +12,7 @@ pub(super) const JOINER: char = '\u{200d}';
 /// How a character is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// In columns of its own.
+    /// In its own columns.
     Base,
     /// On the character before it.
     Mark,
