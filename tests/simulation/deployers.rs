@@ -15,6 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::engine_invariants::ResetHandle;
 use crate::invariants::SharedChecker;
 use crate::mutants::Mutant;
+use crate::users::{self, time_limit};
 
 const SERVICES: [&str; 4] = ["auth", "catalog", "payments", "search"];
 
@@ -64,10 +65,8 @@ impl Deployer {
     pub(crate) async fn run(mut self) {
         loop {
             self.clock.sleep(Duration::from_secs_f64(self.random.random_range(60.0..2_400.0))).await;
-            // One action in ten is cut off, as by a crash.
-            let crashes = self.crashes && self.random.random_bool(0.1);
-            let limit = if crashes { self.random.random_range(0.1..20.0) } else { 20_000.0 };
-            let done = tokio::time::timeout(Duration::from_secs_f64(limit), self.act()).await;
+            let limit = time_limit(&mut self.random, self.crashes);
+            let done = tokio::time::timeout(limit, self.act()).await;
             if done.is_ok() {
                 self.reset_handle.finish();
                 self.partner_reset.finish();
@@ -122,14 +121,6 @@ impl Deployer {
     }
 
     async fn extend(&self, id: &EnvironmentId, by: Duration) {
-        let record = self.partner.cloud().find_record(id).await.ok().and_then(|seen| seen.value);
-        let Some(record) = record else { return };
-        if let Ok(done) = self.partner.extend(id, by).await {
-            let who = self.partner.config().user.clone();
-            let checker = Arc::clone(&self.checker);
-            self.sim.inspect(|state| {
-                checker.lock().unwrap().extended(state, &who, record.id.as_str(), done.expires_at);
-            });
-        }
+        users::extend(&self.partner, id, by, &self.sim, &self.checker).await;
     }
 }

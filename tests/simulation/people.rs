@@ -16,6 +16,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::engine_invariants::ResetHandle;
 use crate::invariants::SharedChecker;
 use crate::setup::request;
+use crate::users::{self, time_limit};
 
 #[allow(clippy::struct_excessive_bools)] // hazards of the swarm, each on or off
 pub(crate) struct Person {
@@ -50,14 +51,12 @@ impl Person {
     pub(crate) async fn run(mut self) {
         loop {
             self.clock.sleep(self.pace.mul_f64(self.random.random_range(0.05..2.0))).await;
-            // One action in ten is cut off, as by a crash.
-            let crashes = self.crashes && self.random.random_bool(0.1);
-            let limit = if crashes { self.random.random_range(0.1..20.0) } else { 20_000.0 };
+            let limit = time_limit(&mut self.random, self.crashes);
             let actions = async {
                 self.act().await;
                 Box::pin(self.reset()).await;
             };
-            let done = tokio::time::timeout(Duration::from_secs_f64(limit), actions).await;
+            let done = tokio::time::timeout(limit, actions).await;
             if done.is_ok() {
                 self.reset_handle.finish();
                 self.partner_reset.finish();
@@ -210,14 +209,6 @@ impl Person {
     }
 
     async fn extend(&self, engine: &Engine, id: &EnvironmentId, by: Duration) {
-        let record = engine.cloud().find_record(id).await.ok().and_then(|seen| seen.value);
-        let Some(record) = record else { return };
-        if let Ok(done) = engine.extend(id, by).await {
-            let who = engine.config().user.clone();
-            let checker = Arc::clone(&self.checker);
-            self.sim.inspect(|state| {
-                checker.lock().unwrap().extended(state, &who, record.id.as_str(), done.expires_at);
-            });
-        }
+        users::extend(engine, id, by, &self.sim, &self.checker).await;
     }
 }

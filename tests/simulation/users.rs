@@ -33,18 +33,40 @@ pub(crate) struct User {
     pub(crate) environments: Vec<EnvironmentId>,
 }
 
+/// Returns how long the next actions of a user may take. With `crashes`, one time in ten they are cut off, as by a crash.
+pub(crate) fn time_limit(random: &mut ChaCha8Rng, crashes: bool) -> Duration {
+    let crashes = crashes && random.random_bool(0.1);
+    Duration::from_secs_f64(if crashes { random.random_range(0.1..20.0) } else { 20_000.0 })
+}
+
+/// Extends an environment, and tells the checker the confirmed expiry.
+pub(crate) async fn extend(
+    engine: &Engine,
+    id: &EnvironmentId,
+    by: Duration,
+    sim: &SimCloud,
+    checker: &SharedChecker,
+) {
+    let record = engine.cloud().find_record(id).await.ok().and_then(|seen| seen.value);
+    let Some(record) = record else { return };
+    if let Ok(done) = engine.extend(id, by).await {
+        let who = &engine.config().user;
+        sim.inspect(|state| {
+            checker.lock().unwrap().extended(state, who, record.id.as_str(), done.expires_at);
+        });
+    }
+}
+
 impl User {
     pub(crate) async fn run(mut self) {
         loop {
             self.true_clock.sleep(Duration::from_secs_f64(self.random.random_range(60.0..9_000.0))).await;
-            // One action in ten is cut off, as by a crash.
-            let crashes = self.hostile && self.random.random_bool(0.1);
-            let time_limit = if crashes { self.random.random_range(0.1..20.0) } else { 20_000.0 };
+            let limit = time_limit(&mut self.random, self.hostile);
             let actions = async {
                 self.act().await;
                 self.reset().await;
             };
-            let done = tokio::time::timeout(Duration::from_secs_f64(time_limit), actions).await;
+            let done = tokio::time::timeout(limit, actions).await;
             if done.is_ok() {
                 self.reset_handle.finish();
             }
@@ -125,15 +147,7 @@ impl User {
 
     async fn extend(&mut self, id: &EnvironmentId) {
         let by = Duration::from_secs(self.random.random_range(600..7_200));
-        let record = self.engine.cloud().find_record(id).await.ok().and_then(|seen| seen.value);
-        let Some(record) = record else { return };
-        if let Ok(done) = self.engine.extend(id, by).await {
-            let who = self.engine.config().user.clone();
-            let checker = Arc::clone(&self.checker);
-            self.sim.inspect(|state| {
-                checker.lock().unwrap().extended(state, &who, record.id.as_str(), done.expires_at);
-            });
-        }
+        extend(&self.engine, id, by, &self.sim, &self.checker).await;
     }
 
     /// Extends an environment in the last seconds of its grace period.
