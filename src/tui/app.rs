@@ -2,14 +2,13 @@
 //! time in and runs the returned effects.
 
 pub(crate) mod actions;
-pub(crate) mod activity;
+pub(crate) mod activity_pane;
 pub(crate) mod activity_view;
 pub(crate) mod addresses;
+pub(crate) mod availability;
 pub(crate) mod batch;
-pub(crate) mod card;
 pub(crate) mod columns;
 pub(crate) mod command;
-pub(crate) mod commands;
 pub(crate) mod connecting;
 pub(crate) mod derive;
 pub(crate) mod dialog;
@@ -28,11 +27,9 @@ pub(crate) mod marks;
 pub(crate) mod message;
 pub(crate) mod model;
 pub(crate) mod navigation;
-pub(crate) mod news;
 pub(crate) mod notifications;
 pub(crate) mod pages;
 pub(crate) mod presenter;
-pub(crate) mod presenter_actions;
 pub(crate) mod read_only;
 pub(crate) mod redraw;
 pub(crate) mod regions;
@@ -40,7 +37,6 @@ pub(crate) mod responses;
 pub(crate) mod rows;
 pub(crate) mod selection;
 pub(crate) mod status;
-pub(crate) mod tries;
 pub(crate) mod update;
 pub(crate) mod writes;
 

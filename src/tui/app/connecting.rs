@@ -4,6 +4,8 @@ use super::message::Effect;
 use super::model::{Connection, Model, Severity};
 use crate::failure::{Failure, Kind};
 
+pub(crate) mod tries;
+
 /// Connects because the user asks for it.
 fn connect(model: &mut Model) -> Vec<Effect> {
     model.connection = Connection::Connecting;

@@ -13,6 +13,8 @@ use crate::domain::environment::EnvironmentState;
 use crate::domain::notice::{self, FIRST_WARNING, LAST_WARNING, Warning, can_expire};
 use crate::tui::format;
 
+mod send;
+
 /// One thing to tell.
 #[derive(Debug)]
 pub(super) struct Notice {

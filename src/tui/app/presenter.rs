@@ -8,6 +8,9 @@ use super::rows::EnvironmentRow;
 use crate::domain::RecordId;
 use crate::domain::environment::EnvironmentState;
 
+mod actions;
+pub(crate) mod card;
+
 /// How long each environment is shown while they take turns. In real time, because people read it.
 pub(crate) const CYCLE_TIME: Duration = Duration::from_secs(15);
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ratatui::layout::Size;
 
-use super::activity::MAX_EVENTS;
+use super::activity_pane::MAX_EVENTS;
 use super::fleet_view::FleetView;
 use super::message::{ConsoleRequest, Effect, Moment, Msg};
 use super::model::{AccountNumber, Connection, Model, Screen, Severity};

@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Margin, Rect};
 
-use crate::tui::app::activity::ActivityPane;
+use crate::tui::app::activity_pane::ActivityPane;
 use crate::tui::styles::Styles;
 use crate::tui::widgets::frame::Frame;
 use crate::tui::widgets::{line, table};

@@ -7,7 +7,7 @@ use ratatui::layout::{Margin, Rect};
 use ratatui::text::{Line, Span};
 
 use crate::domain::health::Level;
-use crate::tui::app::commands::Hint;
+use crate::tui::app::availability::Hint;
 use crate::tui::app::model::{AccountNumber, Severity, Toast};
 use crate::tui::app::status::{EngineStatus, Header};
 use crate::tui::format;

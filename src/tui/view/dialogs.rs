@@ -7,7 +7,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 
-use crate::tui::app::commands::PaletteRow;
+use crate::tui::app::availability::PaletteRow;
 use crate::tui::app::dialog::extend::{EXTENSIONS, ExtendPrompt};
 use crate::tui::app::dialog::keep::KeepForm;
 use crate::tui::app::dialog::launch::LaunchForm;

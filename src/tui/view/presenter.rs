@@ -5,8 +5,8 @@ use ratatui::layout::{Constraint, Layout, Margin, Rect};
 use ratatui::text::{Line, Span};
 
 use crate::domain::format::format_duration;
-use crate::tui::app::card::{Card, Link};
 use crate::tui::app::model::Model;
+use crate::tui::app::presenter::card::{Card, Link};
 use crate::tui::app::presenter::{CYCLE_TIME, Presenter};
 use crate::tui::styles::Styles;
 use crate::tui::text;

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::message::Effect;
-use super::model::{Model, Severity};
-use super::notifications::{Notice, NoticeKind};
-use super::rows::EnvironmentRow;
+use super::{Notice, NoticeKind};
 use crate::domain::notice::{LAST_WARNING, expiry_title};
 use crate::tui::action::Action;
+use crate::tui::app::message::Effect;
+use crate::tui::app::model::{Model, Severity};
+use crate::tui::app::rows::EnvironmentRow;
 use crate::tui::format;
 
 /// More notifications at once, as after a suspended laptop wakes, become one.
@@ -17,7 +17,7 @@ const MAX_AT_ONCE: usize = 3;
 
 impl Model {
     /// Returns the effects that notify the user: after an observation of all news, else of the warnings that are due.
-    pub(super) fn news(&mut self, is_observation: bool) -> Vec<Effect> {
+    pub(in crate::tui::app) fn news(&mut self, is_observation: bool) -> Vec<Effect> {
         let Some(view) = &self.fleet_view else { return Vec::new() };
         // A part that is not listed yet would make every environment look as if it had no instance, or the pool empty.
         if !view.world.is_complete() && !self.notifications.started {
@@ -80,7 +80,7 @@ impl Model {
     }
 
     /// Returns the time until the next warning, in AWS's time.
-    pub(super) fn next_warning(&self) -> Option<Duration> {
+    pub(in crate::tui::app) fn next_warning(&self) -> Option<Duration> {
         Some(format::between(self.aws_now(), self.notifications.warning_at?))
     }
 }

@@ -2,12 +2,12 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::model::Model;
-use super::rows::{EnvironmentRow, TimeLeft};
 use crate::domain::Address;
 use crate::domain::environment::EnvironmentState;
 use crate::domain::format::short_digest;
 use crate::domain::text::{Untrusted, sanitize};
+use crate::tui::app::model::Model;
+use crate::tui::app::rows::{EnvironmentRow, TimeLeft};
 use crate::tui::format;
 
 impl Model {
