@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use chrono::{DateTime, TimeDelta, Utc};
 use hatchery::cloud::sim::{Change, SimInstance, State};
 use hatchery::domain::tags::{self, Tags, key};
-use hatchery::domain::{CloudError, EnvironmentId, Policy};
+use hatchery::domain::{CloudError, EnvironmentId, ErrorClass, Policy};
 
 use crate::alive::Alive;
 use crate::deployments::Deployments;
