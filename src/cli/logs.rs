@@ -10,6 +10,7 @@ use super::json;
 use super::lookup::resolve;
 use super::options::parse_duration;
 use crate::cloud::{LogItem, LogLine, LogQuery};
+use crate::domain::format::format_lines;
 use crate::domain::text;
 use crate::failure::{Failure, Kind};
 use crate::tui::{self, Zone};
@@ -87,10 +88,32 @@ fn format_line(line: &LogLine, zone: Zone) -> String {
     let mut head = format!("{} {:<12} ", zone.format_full(line.at), line.source);
     let indentation = " ".repeat(tui::text::width(&head));
     let mut text = String::new();
-    for part in line.text.lines() {
+    for (part, _) in format_lines(&line.text) {
         text.push_str(format!("{head}{part}").trim_end());
         text.push('\n');
         head.clone_from(&indentation);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+
+    #[test]
+    fn long_line_is_cut_in_text_and_whole_in_json() {
+        let text = format!("boom\n{}", "x".repeat(5_234));
+        let line = LogLine {
+            id: "1".to_owned(),
+            at: DateTime::UNIX_EPOCH,
+            source: "app".into(),
+            text: text.as_str().into(),
+        };
+        let shown = format_line(&line, chrono_tz::UTC.into());
+        assert!(shown.ends_with("xxx… [1,234 more characters cut]\n"), "{shown}");
+        let document = json::log_line(&line);
+        assert_eq!(document["text"], text);
+    }
 }

@@ -75,6 +75,15 @@ pub(crate) fn format_count(count: usize) -> String {
     formatted
 }
 
+/// Iterates over the sanitised lines of a text, and tells which are cut. A line that is cut says by how much.
+pub(crate) fn format_lines(text: &Untrusted) -> impl Iterator<Item = (String, bool)> {
+    text.measured_lines().map(|(line, rest)| match rest {
+        0 => (line, false),
+        1 => (format!("{line} [1 more character cut]"), true),
+        rest => (format!("{line} [{} more characters cut]", format_count(rest)), true),
+    })
+}
+
 fn units(duration: Duration) -> [(u64, char); 4] {
     let seconds = duration.as_secs();
     [
@@ -167,5 +176,18 @@ mod tests {
             let unit = match seconds { DAY.. => HOUR, HOUR.. => MINUTE, _ => 1 };
             prop_assert_eq!(parsed, seconds / unit * unit);
         }
+    }
+
+    /// Characters that are not shown do not count before the cut, and tabs do as what they become.
+    #[rstest]
+    #[case::whole(&"x".repeat(4_000), "")]
+    #[case::long(&"x".repeat(5_234), "… [1,234 more characters cut]")]
+    #[case::one_more(&format!("{}\r\nb", "é".repeat(4_001)), "… [1 more character cut]")]
+    #[case::tabs(&"\t".repeat(1_001), "… [4 more characters cut]")]
+    #[case::colours(&format!("{}{}", "\u{1b}[31m".repeat(1_000), "x".repeat(4_000)), "")]
+    fn cut_line_says_so(#[case] text: &str, #[case] end: &str) {
+        let line = format_lines(&text.into()).next().unwrap().0;
+        let (kept, rest) = line.split_at(line.char_indices().nth(4_000).map_or(line.len(), |(at, _)| at));
+        assert_eq!((kept.chars().count(), rest), (4_000, end));
     }
 }

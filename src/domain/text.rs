@@ -47,21 +47,18 @@ impl Untrusted {
         sanitize(&self.0).is_empty()
     }
 
-    /// Iterates over the sanitised lines of the text, at least one. A line ends with a line feed, a carriage return or both; one at the
-    /// end of the text begins no other line. A tab becomes four blanks, so that a stack trace stays indented.
-    pub fn lines(&self) -> impl Iterator<Item = String> {
-        self.measured_lines().map(|(line, _)| line)
-    }
-
-    /// Iterates like [`lines`](Self::lines), with the number of characters by which each line is longer than what is shown of it.
+    /// Iterates over the sanitised lines of the text, at least one, each with the number of characters that are cut from it. A line ends
+    /// with a line feed, a carriage return or both; one at the end of the text begins no other line. A tab becomes four blanks, so that a
+    /// stack trace stays indented.
     pub(crate) fn measured_lines(&self) -> impl Iterator<Item = (String, usize)> {
         let text = self.0.strip_suffix('\n').unwrap_or(&self.0);
         let text = text.strip_suffix('\r').unwrap_or(text);
         text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r')).map(|line| {
-            let shown = if line.contains('\t') { sanitize(&line.replace('\t', TAB)) } else { sanitize(line) };
-            let is_cut = line.len() > MAX_LINE_CHARS && shown.ends_with('…');
-            let rest = if is_cut { line.chars().count().saturating_sub(MAX_LINE_CHARS) } else { 0 };
-            (shown, rest)
+            if line.contains('\t') {
+                sanitize_and_count(&line.replace('\t', TAB))
+            } else {
+                sanitize_and_count(line)
+            }
         })
     }
 }
@@ -113,15 +110,20 @@ impl PartialEq<&str> for Untrusted {
 /// [`MAX_LINE_CHARS`].
 #[must_use]
 pub(crate) fn sanitize(text: &str) -> String {
+    sanitize_and_count(text).0
+}
+
+/// Sanitises as [`sanitize`], and returns the number of characters behind the cut.
+fn sanitize_and_count(text: &str) -> (String, usize) {
     if text.len() <= MAX_LINE_CHARS && text.bytes().all(|b| matches!(b, b' '..=b'~')) {
-        return text.to_owned();
+        return (text.to_owned(), 0);
     }
     let mut line = Line::default();
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
         if line.count >= MAX_LINE_CHARS {
             line.cut();
-            break;
+            return (line.text, 1 + chars.count());
         }
         if matches!(c, '\u{1b}' | '\u{9b}') {
             skip_sequence(c, &mut chars);
@@ -129,7 +131,7 @@ pub(crate) fn sanitize(text: &str) -> String {
             line.push(c, chars.peek().copied());
         }
     }
-    line.text
+    (line.text, 0)
 }
 
 /// Whether a value has at most `max_chars` characters, and is shown as it is.

@@ -96,7 +96,7 @@ fn untrusted_text_is_shown_sanitized() {
 #[case::carriage_returns("a\r\nb\rc\r\n", &["a", "b", "c"])]
 #[case::sequence("a\u{1b}]0;title\nb\u{1b}[2J", &["a", "b"])]
 fn untrusted_text_has_lines(#[case] text: &str, #[case] lines: &[&str]) {
-    assert_eq!(Untrusted::from(text).lines().collect::<Vec<_>>(), lines);
+    assert_eq!(Untrusted::from(text).measured_lines().map(|(line, _)| line).collect::<Vec<_>>(), lines);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 
 use super::entry::{EntryKind, Level, LogEntry};
 use crate::cloud::{LeftOut, LogLine};
-use crate::domain::format::format_count;
+use crate::domain::format::format_lines;
 use crate::tui::text::{self, Needle};
 
 /// The size of the buffer, in bytes.
@@ -178,16 +178,13 @@ impl LogBuffer {
     fn entries_of(&mut self, event: &LogLine) -> Vec<LogEntry> {
         let source = self.source_index(event.source.raw(), || event.source.to_string());
         let mut entries = Vec::with_capacity(1);
-        let mut lines = event.text.measured_lines().peekable();
+        let mut lines = format_lines(&event.text).peekable();
         let mut kind = EntryKind::First;
         let mut level = None;
-        while let Some((mut text, rest)) = lines.next() {
-            if rest > 0 {
-                text = format!("{text} [{} more characters cut]", format_count(rest));
-            }
+        while let Some((text, is_cut)) = lines.next() {
             let mut entry = LogEntry::new(kind, event.at, source, &text);
             if kind == EntryKind::First && lines.peek().is_none() {
-                entry.fold_json(event.text.raw(), rest > 0);
+                entry.fold_json(event.text.raw(), is_cut);
             }
             // The lines of a stack trace have the level of the first one.
             level = entry.level.or(level).or_else(|| Level::of_line(&text));

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::domain::format::format_lines;
 use crate::domain::text::Untrusted;
 use crate::tui::text;
 
@@ -30,7 +31,7 @@ impl OpenEvent {
     pub(super) fn pretty(json: &str) -> Option<Vec<String>> {
         let value: serde_json::Value = serde_json::from_str(json).ok()?;
         let pretty = Untrusted::new(serde_json::to_string_pretty(&value).ok()?);
-        Some(pretty.lines().collect())
+        Some(format_lines(&pretty).map(|(line, _)| line).collect())
     }
 
     fn wrapped(&self, width: usize) -> Vec<String> {
