@@ -277,7 +277,14 @@ impl Headless {
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let console = Console::stdio(wants_json(&arguments));
-    match Cli::try_parse_from(&arguments) {
+    let parsed = Cli::try_parse_from(&arguments);
+    // Not for help and version. The parser does not name the variable.
+    if parsed.as_ref().map_or_else(clap::Error::use_stderr, |_| true)
+        && let Err(failure) = options::check_environment()
+    {
+        return report(&console, &failure);
+    }
+    match parsed {
         Ok(cli) => run(cli, console),
         Err(error) if error.use_stderr() && console.is_json() => report(&console, &usage_failure(&error)),
         // Also prints help and version.

@@ -13,7 +13,7 @@ use tracing_subscriber::prelude::*;
 use crate::failure::{Failure, Kind};
 
 /// Environment variable with the filter, in the syntax of [`EnvFilter`].
-const FILTER_VARIABLE: &str = "HATCHERY_LOG";
+pub(crate) const FILTER_VARIABLE: &str = "HATCHERY_LOG";
 
 /// Starts the log. A file whose name ends in `.json` gets one JSON object per line. Without a file, and without `stderr`,
 /// nothing is logged.

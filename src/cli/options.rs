@@ -8,8 +8,9 @@ use clap::{Args, Parser as _};
 use strum::VariantNames as _;
 
 use crate::config::{self, Config};
-use crate::domain::format;
+use crate::domain::{format, text};
 use crate::failure::{Failure, Kind};
+use crate::logging::FILTER_VARIABLE;
 use crate::tui::theme::{Theme, Themes};
 use crate::tui::{NotifyBy, Zone, locale};
 
@@ -102,14 +103,36 @@ impl GlobalOptions {
     /// Options of a process that is started without arguments: `HATCHERY_FLEET` and defaults.
     ///
     /// # Errors
-    /// Returns [`Kind::Usage`] if `HATCHERY_FLEET` is not valid Unicode.
+    /// Returns [`Kind::Usage`] if one of hatchery's variables is not UTF-8.
     #[cfg_attr(not(feature = "aws"), allow(dead_code))]
     pub(crate) fn from_env() -> Result<Self, Failure> {
+        check_environment()?;
         match OptionsOnly::try_parse_from(["hatchery", "--json"]) {
             Ok(parsed) => Ok(parsed.options),
             Err(error) => Err(Failure::new(Kind::Usage, error.to_string(), "correct HATCHERY_FLEET")),
         }
     }
+}
+
+/// The variables of the environment that hatchery reads, and what each can be set to.
+const VARIABLES: [(&str, &str); 3] = [
+    ("HATCHERY_FLEET", "the name of a fleet"),
+    ("HATCHERY_OWNER", "1 to 64 printable characters"),
+    (FILTER_VARIABLE, "a level or a target with its level, such as hatchery=debug"),
+];
+
+/// Refuses variables that are not text.
+///
+/// # Errors
+/// Returns [`Kind::Usage`] if one of hatchery's variables is not UTF-8.
+pub(crate) fn check_environment() -> Result<(), Failure> {
+    for (name, example) in VARIABLES {
+        if let Some(value) = std::env::var_os(name).filter(|value| value.to_str().is_none()) {
+            let message = format!("{name} is not UTF-8: {:?}", text::sanitize(&value.to_string_lossy()));
+            return Err(Failure::new(Kind::Usage, message, format!("set it to {example}, or unset it")));
+        }
+    }
+    Ok(())
 }
 
 fn notify_by() -> impl TypedValueParser<Value = NotifyBy> {

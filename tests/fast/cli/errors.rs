@@ -9,7 +9,7 @@ use hatchery::failure::Failure;
 use rstest::rstest;
 
 use super::documents::FLEET;
-use super::harness::{TestAccount, run_binary};
+use super::harness::{TestAccount, run_binary, run_binary_with};
 
 /// Runs command lines that must fail, and returns their transcripts.
 async fn transcripts(account: &TestAccount, command_lines: &[&[&str]]) -> String {
@@ -319,6 +319,26 @@ fn usage_errors_of_the_binary() {
     .map(|arguments| run_binary(arguments, home.path()).transcript())
     .concat();
     insta::assert_snapshot!(text);
+}
+
+/// Neither the parser's words, nor a name that was not set.
+#[cfg(unix)]
+#[rstest]
+#[case("HATCHERY_FLEET", "set it to the name of a fleet, or unset it")]
+#[case("HATCHERY_OWNER", "set it to 1 to 64 printable characters, or unset it")]
+#[case("HATCHERY_LOG", "such as hatchery=debug, or unset it")]
+fn variable_that_is_not_utf8_is_named(#[case] name: &str, #[case] hint: &str) {
+    use std::os::unix::ffi::OsStrExt as _;
+    let home = tempfile::tempdir().unwrap();
+    let value = std::ffi::OsStr::from_bytes(b"d\xff\x1b[31mv");
+    for arguments in [&["ls"][..], &["ls", "--json"], &["demo"], &["lunch"]] {
+        let run = run_binary_with(arguments, home.path(), &[(name, value)]);
+        assert_eq!(run.code, ExitCode::from(2), "{run:#?}");
+        assert!(run.err.starts_with(&format!("hatchery: {name} is not UTF-8: \"d�v\"; ")), "{run:#?}");
+        assert!(run.err.contains(hint) && run.err.lines().count() == 1, "{run:#?}");
+        assert_eq!(run.out.contains("\"code\":\"usage\""), arguments.contains(&"--json"), "{run:#?}");
+    }
+    run_binary_with(&["--help"], home.path(), &[(name, value)]).ok();
 }
 
 #[cfg(not(feature = "aws"))]

@@ -1,6 +1,6 @@
 //! Runs the command line in process on a simulated cloud, and the built binary without any cloud.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
@@ -134,12 +134,18 @@ impl TestAccount {
 
 /// Runs the built binary in a clean environment, without a terminal, 100 columns wide.
 pub(crate) fn run_binary(arguments: &[&str], home: &Path) -> Run {
+    run_binary_with(arguments, home, &[])
+}
+
+/// As [`run_binary`], with these environment variables.
+pub(crate) fn run_binary_with(arguments: &[&str], home: &Path, variables: &[(&str, &OsStr)]) -> Run {
     let output = Command::new(env!("CARGO_BIN_EXE_hatchery"))
         .args(arguments)
         .env_clear()
         .envs([("COLUMNS", "100"), ("HATCHERY_OWNER", "amy")])
         .env("HOME", home)
         .env("XDG_CONFIG_HOME", home)
+        .envs(variables.iter().copied())
         .stdin(Stdio::null())
         .output()
         .unwrap();
