@@ -12,6 +12,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
 use tokio::sync::Mutex;
 
+use self::error::is_refusal_of_credentials;
 use self::source::{Source, Stamp, UserSource};
 use crate::cloud::{AskCode, Result};
 use crate::domain::CloudError;
@@ -52,21 +53,6 @@ const LOOK_AT_FILES: Duration = Duration::from_secs(2);
 /// How long a resolution may take before the user is told what it waits for, and how often.
 const SILENT_FOR: Duration = Duration::from_secs(3);
 const TELL_AGAIN: Duration = Duration::from_secs(15);
-
-/// The codes with which AWS refuses credentials, not an action.
-const REFUSALS: [&str; 10] = [
-    "AuthFailure",
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "InvalidAccessKeyId",
-    "InvalidClientTokenId",
-    "InvalidSignatureException",
-    // EC2's code for expired credentials, and for a wrong clock.
-    "RequestExpired",
-    "SignatureDoesNotMatch",
-    "TokenRefreshRequired",
-    "UnrecognizedClientException",
-];
 
 /// The credentials of one caller.
 pub(super) struct CredentialsCache {
@@ -172,7 +158,7 @@ impl CredentialsCache {
 
     /// Takes notice of an error of a call that was made with these credentials.
     pub(super) async fn note(&self, used: &Credentials, error: &CloudError) {
-        if !REFUSALS.contains(&error.code.as_str()) {
+        if !is_refusal_of_credentials(&error.code) {
             return;
         }
         let mut state = self.state.lock().await;

@@ -11,6 +11,9 @@ use crate::domain::{CloudError, ErrorClass};
 /// From which error on the clock explains a refusal. AWS takes five minutes, and the SDK corrects what it measures from four on.
 const MIN_SKEW: TimeDelta = TimeDelta::minutes(4);
 
+/// The code of a refusal that the clock explains.
+pub(super) const CLOCK_SKEW: &str = "ClockSkew";
+
 /// Explains a refusal by the clock if it is off. `date` is the time of AWS's answer.
 pub(super) fn explain(error: CloudError, date: Option<DateTime<Utc>>) -> CloudError {
     match date {
@@ -25,7 +28,7 @@ fn explain_at(error: CloudError, date: DateTime<Utc>, local: DateTime<Utc>) -> C
         return error;
     }
     let message = format!("{}, so that AWS refuses its requests as {}", format_skew(skew), error.code);
-    CloudError::new(ErrorClass::Auth, error.operation, "ClockSkew", message)
+    CloudError::new(ErrorClass::Auth, error.operation, CLOCK_SKEW, message)
 }
 
 /// Whether a wrong clock can be the reason of a refusal.

@@ -6,14 +6,34 @@ use crate::cloud::aws::foreign;
 use crate::domain::{CloudError, ErrorClass};
 
 /// The operation of these errors, until the call is known that needs the credentials.
-const OPERATION: &str = "GetCredentials";
+pub(super) const OPERATION: &str = "GetCredentials";
 
 /// The maximum length of a text from outside in characters, because a process or a service can print anything.
 const MAX_REASON: usize = 300;
 
+/// The codes with which AWS refuses credentials.
+const REFUSALS: [&str; 10] = [
+    "AuthFailure",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    // EC2's code for expired credentials, and for a wrong clock.
+    "RequestExpired",
+    "SignatureDoesNotMatch",
+    "TokenRefreshRequired",
+    "UnrecognizedClientException",
+];
+
 /// Credentials that cannot be had until the user does something about it.
 pub(super) fn auth(code: &str, message: impl AsRef<str>) -> CloudError {
     CloudError::new(ErrorClass::Auth, OPERATION, code, message)
+}
+
+/// Whether AWS refuses the credentials with this code, not an action.
+pub(super) fn is_refusal_of_credentials(code: &str) -> bool {
+    REFUSALS.contains(&code)
 }
 
 /// A mistake in the user's files or environment variables.
@@ -29,10 +49,16 @@ pub(super) fn unreachable(service: &str, reason: &str) -> CloudError {
 }
 
 /// Returns the error of a service that a proxy or a certificate keeps from being reached.
-pub(super) fn kept_away(service: &str, error: &(dyn Error + 'static)) -> Option<CloudError> {
+pub(super) fn connection(service: &str, error: &(dyn Error + 'static)) -> Option<CloudError> {
     let (code, message) = foreign::connection(error)?;
-    let message = format!("{service}, which issues the credentials, cannot be reached: {message}");
-    Some(CloudError::new(ErrorClass::Transient, OPERATION, code, message))
+    Some(kept_away(service, CloudError::new(ErrorClass::Transient, OPERATION, code, message)))
+}
+
+/// Names the service that an error keeps from being reached.
+pub(super) fn kept_away(service: &str, error: CloudError) -> CloudError {
+    let reason = if error.code == "Unreachable" { String::new() } else { format!(": {}", error.message) };
+    let message = format!("{service}, which issues the credentials, cannot be reached{reason}");
+    CloudError { message, ..error }
 }
 
 /// Returns the causes of an error, without its own text, which says only that there was an error.

@@ -10,8 +10,11 @@ use aws_sdk_sts::Client;
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 
 use super::chain::{Role, WebIdentity};
-use super::error::{auth, is_network, kept_away, reason, root, shorten, unreachable};
+use super::error::{OPERATION, auth, is_refusal_of_credentials, kept_away};
 use crate::cloud::Result;
+use crate::cloud::aws::classification::{Access, classify};
+use crate::cloud::aws::date::ReadDate;
+use crate::cloud::aws::skew::CLOCK_SKEW;
 use crate::domain::{CloudError, ErrorClass};
 
 const STS: &str = "the AWS service STS";
@@ -26,7 +29,7 @@ pub(super) async fn assume(
     let config = config.to_builder().credentials_provider(SharedCredentialsProvider::new(source)).build();
     let with_code = code.is_some();
     let seconds = role.duration.map(|duration| i32::try_from(duration.as_secs()).unwrap_or(i32::MAX));
-    let request = Client::new(&config)
+    let request = client(&config)
         .assume_role()
         .role_arn(&role.arn)
         .role_session_name(session_name(role.session_name.as_deref()))
@@ -46,13 +49,17 @@ pub(super) async fn by_token(config: &SdkConfig, identity: &WebIdentity) -> Resu
     let token = tokio::fs::read_to_string(token_file).await.map_err(|error| {
         auth("WebIdentityToken", format!("cannot read the web identity token file {token_file}: {error}"))
     })?;
-    let request = Client::new(config)
+    let request = client(config)
         .assume_role_with_web_identity()
         .role_arn(role_arn)
         .role_session_name(session_name(identity.session_name.as_deref()))
         .web_identity_token(token.trim());
     let answer = request.send().await.map_err(|error| failed(&error, "WebIdentityToken", role_arn))?;
     credentials(answer.credentials.as_ref(), role_arn)
+}
+
+fn client(config: &SdkConfig) -> Client {
+    Client::from_conf(aws_sdk_sts::config::Builder::from(config).interceptor(ReadDate).build())
 }
 
 fn session_name(configured: Option<&str>) -> String {
@@ -73,34 +80,23 @@ fn credentials(found: Option<&aws_sdk_sts::types::Credentials>, arn: &str) -> Re
     ))
 }
 
+/// Classifies an error as for every other call, and says that it is about the role. `refused` is the code of a refusal that is not about the
+/// credentials with which the role is assumed.
 fn failed<E>(error: &SdkError<E>, refused: &str, arn: &str) -> CloudError
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
-    let SdkError::ServiceError(service) = error else {
-        if let Some(error) = kept_away(STS, error) {
-            return error;
+    let found = classify(OPERATION, Access::Read, error);
+    let cannot = format!("cannot assume the role {arn}: {}", found.message);
+    let refusal = format!("AWS refuses to let you assume the role {arn}: {}", found.message);
+    match found.class {
+        ErrorClass::Transient => kept_away(STS, found),
+        ErrorClass::Throttled => CloudError { message: refusal, ..found },
+        ErrorClass::Auth if found.code == CLOCK_SKEW => CloudError { message: cannot, ..found },
+        ErrorClass::Auth if is_refusal_of_credentials(&found.code) => {
+            CloudError { message: refusal, ..found }
         }
-        let causes = reason(error);
-        let text = format!("{error}: {causes}");
-        if is_network(&text) || matches!(error, SdkError::TimeoutError(_) | SdkError::ResponseError(_)) {
-            return unreachable(STS, &root(error));
-        }
-        return auth("CredentialsFailed", format!("cannot assume the role {arn}: {}", shorten(&causes)));
-    };
-    let (code, status) = (service.err().code().unwrap_or_default(), service.raw().status().as_u16());
-    let said = service.err().message().unwrap_or("the service gave no reason");
-    let message = format!("AWS refuses to let you assume the role {arn}: {}", shorten(said));
-    match code {
-        "ExpiredToken"
-        | "ExpiredTokenException"
-        | "InvalidClientTokenId"
-        | "SignatureDoesNotMatch"
-        | "RequestExpired" => auth(code, message),
-        "Throttling" | "ThrottlingException" | "RequestThrottled" => {
-            CloudError { class: ErrorClass::Throttled, ..auth(code, message) }
-        }
-        _ if status >= 500 => unreachable(STS, said),
-        _ => auth(refused, message),
+        _ if error.as_service_error().is_some() => auth(refused, refusal),
+        _ => auth("CredentialsFailed", cannot),
     }
 }

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use sha1::{Digest as _, Sha1};
 
 use super::chain::Sso;
-use super::error::{auth, is_network, kept_away, reason, shorten, unreachable};
+use super::error::{auth, connection, is_network, reason, shorten, unreachable};
 use crate::cloud::Result;
 use crate::domain::CloudError;
 
@@ -64,7 +64,7 @@ pub(super) async fn sso(config: &SdkConfig, profile: &str, sso: &Sso) -> Result<
     let found = provider.build().provide_credentials().await;
     found.map_err(|error| {
         let service = format!("IAM Identity Center (SSO) in {}", sso.region);
-        if let Some(error) = kept_away(&service, &error) {
+        if let Some(error) = connection(&service, &error) {
             return error;
         }
         let reason = reason(&error);
@@ -94,10 +94,9 @@ pub(super) async fn sso(config: &SdkConfig, profile: &str, sso: &Sso) -> Result<
 /// Gets the credentials of a session of `aws login`.
 pub(super) async fn login(config: &SdkConfig, profile: &str, session: &str) -> Result<Credentials> {
     let provider = LoginCredentialsProvider::builder(session).configure(&provider_config(config)).build();
-    provider
-        .provide_credentials()
-        .await
-        .map_err(|error| kept_away(SIGN_IN, &error).unwrap_or_else(|| login_failed(profile, &reason(&error))))
+    provider.provide_credentials().await.map_err(|error| {
+        connection(SIGN_IN, &error).unwrap_or_else(|| login_failed(profile, &reason(&error)))
+    })
 }
 
 fn login_failed(profile: &str, reason: &str) -> CloudError {

@@ -13,7 +13,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 
 use super::chain::{Base, Chain, Role, WebIdentity};
-use super::error::{auth, invalid, is_network, kept_away, reason, shorten, unreachable};
+use super::error::{auth, connection, invalid, is_network, reason, shorten, unreachable};
 use super::profiles::{Choice, Profiles, Selected, paths};
 use super::{process, roles, sessions};
 use crate::cloud::{AskCode, Result};
@@ -255,7 +255,7 @@ async fn provide(service: &str, provider: &impl ProvideCredentials) -> Result<Cr
     let found = tokio::time::timeout(TIMEOUT, provider.provide_credentials()).await;
     let found = found.unwrap_or_else(|_| Err(CredentialsError::provider_timed_out(TIMEOUT)));
     found.map_err(|error| {
-        if let Some(error) = kept_away(service, &error) {
+        if let Some(error) = connection(service, &error) {
             return error;
         }
         let reason = reason(&error);
