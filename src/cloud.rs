@@ -22,6 +22,7 @@ mod account;
 #[cfg(feature = "aws")]
 pub mod aws;
 mod login;
+mod profile;
 mod proofs;
 mod seen_lines;
 mod sessions;
@@ -33,6 +34,7 @@ pub use account::{
     PermissionSamples, Quota, ScheduledEngine, SourceDatabase,
 };
 pub use login::{Login, LoginKind};
+pub(crate) use profile::{profile_in_environment, variable};
 pub use proofs::{
     DatabaseProgress, ListedSnapshot, NewProofTemplate, ProofResource, Proofs, SnapshotListing,
 };

@@ -7,6 +7,7 @@ use std::time::Duration;
 use etcetera::BaseStrategy as _;
 use serde::Deserialize;
 
+use crate::cloud;
 use crate::domain::format::parse_duration;
 use crate::domain::{FleetName, text};
 use crate::failure::{Failure, Kind};
@@ -168,8 +169,7 @@ impl Config {
         variable: impl Fn(&str) -> Option<String>,
     ) -> String {
         let named = option.map(str::to_owned).or_else(|| self.profile.clone());
-        let mut set = ["AWS_DEFAULT_PROFILE", "AWS_PROFILE"].into_iter().filter_map(variable);
-        let named = named.or_else(|| set.find(|name| !name.is_empty()));
+        let named = named.or_else(|| Some(cloud::profile_in_environment(variable)?.1));
         named.unwrap_or_else(|| "default".to_owned())
     }
 
@@ -232,7 +232,8 @@ mod tests {
     #[case::option(Some("prod"), &[("AWS_PROFILE", "dev")], true)]
     #[case::other_option(Some("dev"), &[("AWS_PROFILE", "prod")], false)]
     #[case::variable(None, &[("AWS_PROFILE", "prod")], true)]
-    #[case::empty_variable(None, &[("AWS_DEFAULT_PROFILE", ""), ("AWS_PROFILE", "prod")], true)]
+    #[case::older_variable(None, &[("AWS_DEFAULT_PROFILE", "prod")], true)]
+    #[case::newer_variable(None, &[("AWS_DEFAULT_PROFILE", "dev"), ("AWS_PROFILE", "prod")], true)]
     #[case::none(None, &[], false)]
     fn profile_can_be_read_only(
         #[case] option: Option<&str>,

@@ -141,6 +141,7 @@ fn auth_hint(code: &str) -> &'static str {
     match code {
         "NoCredentials" => "log in (for example: aws sso login, or aws login) or set AWS_PROFILE",
         "NoSuchProfile" => "correct --profile, AWS_PROFILE or the profile in hatchery's config.toml",
+        "EmptyProfile" => "unset it, or set it to the name of a profile",
         "InvalidProfile" => "correct the profile in ~/.aws/config",
         "HalfAKeyPair" => "set both, or unset both to use a profile",
         "SsoLoggedOut" | "SsoExpired" | "SsoEnded" => "log in with: aws sso login, and the same --profile",
@@ -199,6 +200,7 @@ mod tests {
     #[case("ExpiredToken", "log in again")]
     #[case("CredentialsFailed", "get-caller-identity")]
     #[case("NoSuchProfile", "--profile")]
+    #[case("EmptyProfile", "unset it")]
     #[case("RoleRefused", "mfa_serial")]
     #[case("MfaNoTerminal", "export-credentials")]
     #[case("MfaExpired", "start hatchery again")]

@@ -133,8 +133,7 @@ impl Session {
         if self.options.read_only {
             return Some("--read-only is set".to_owned());
         }
-        let variable = |name: &str| std::env::var(name).ok();
-        let profile = self.config.profile_name(self.options.profile.as_deref(), variable);
+        let profile = self.config.profile_name(self.options.profile.as_deref(), cloud::variable);
         self.config
             .is_read_only(&profile)
             .then(|| format!("the configuration makes the profile {profile:?} read-only"))

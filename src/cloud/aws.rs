@@ -27,7 +27,7 @@ use self::settings::Settings;
 use self::truncation::RejectTruncated;
 use super::{
     AskCode, BaseTemplate, Cloud, LaunchInstance, LogItem, LogQuery, Login, Observed, Pages, Result,
-    SecurityGroup, SessionManager, StoredLines, Template,
+    SecurityGroup, SessionManager, StoredLines, Template, variable,
 };
 use crate::domain::notice::Claim;
 use crate::domain::text::Untrusted;
@@ -89,7 +89,7 @@ pub(crate) struct ConnectOptions {
 
 /// Returns how the user logs in to the profile, if its credentials come from a session of the AWS CLI. No request is sent to AWS.
 pub(crate) async fn login(profile: Option<&str>) -> Option<Login> {
-    login_of(Selected::new(profile, |name| std::env::var(name).ok())).await
+    login_of(Selected::new(profile, variable)).await
 }
 
 /// AWS in one Region, for one caller. Clones share connections and rate limits.
@@ -130,7 +130,7 @@ impl AwsCloud {
             .operation_attempt_timeout(ATTEMPT_TIMEOUT)
             .operation_timeout(CALL_TIMEOUT)
             .build();
-        let selected = Selected::new(options.profile.as_deref(), |name| std::env::var(name).ok());
+        let selected = Selected::new(options.profile.as_deref(), variable);
         let (files, name, sections) = Profiles::read(selected.clone()).await?.into_sdk();
         let settings = Settings::new(sections);
         let loader = aws_config::defaults(BehaviorVersion::latest())
@@ -142,10 +142,10 @@ impl AwsCloud {
             // Replaced below.
             .no_credentials();
         let webhooks = Some(settings.webhook_connector()?);
-        let mut loader = settings.apply(loader);
-        if let Some(region) = &options.region {
-            loader = loader.region(Region::new(region.clone()));
-        }
+        let loader = match &options.region {
+            Some(region) => loader.region(Region::new(region.clone())),
+            None => settings.with_region(loader)?,
+        };
         let mut config = settings.with_endpoints(loader.load().await)?;
         // As in the AWS CLI, the option does not apply to the services that issue the credentials.
         let (ask, tell) = (options.ask_code.clone(), options.tell.clone());

@@ -161,6 +161,16 @@ impl Terminal {
         }
     }
 
+    /// Waits up to a minute until this holds.
+    #[track_caller]
+    pub(crate) fn wait_until(&self, holds: impl Fn(&Self) -> bool) {
+        let begun = Instant::now();
+        while !holds(self) {
+            assert!(begun.elapsed() < Duration::from_mins(1), "the screen is still:\n{}", self.text());
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+    }
+
     #[track_caller]
     pub(crate) fn wait_for_within(&self, text: &str, timeout: Duration) {
         let begun = Instant::now();

@@ -1,5 +1,8 @@
 //! Every way in which credentials cannot be had is told with its own reason, and exit code 4. What comes back is taken.
 
+use std::os::unix::fs::PermissionsExt as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use rstest::rstest;
@@ -51,6 +54,10 @@ impl User {
 
     /// Writes the token of the SSO session, which expires after this number of minutes.
     fn log_in(&self, token: &str, minutes: i64) {
+        self.write(&format!("sso/cache/{TOKEN_FILE}"), &Self::token(token, minutes));
+    }
+
+    fn token(token: &str, minutes: i64) -> String {
         let at = |minutes| {
             let at = chrono::DateTime::<chrono::Utc>::from(SystemTime::now())
                 + chrono::TimeDelta::minutes(minutes);
@@ -61,7 +68,7 @@ impl User {
             "expiresAt": at(minutes), "clientId": "c", "clientSecret": "x", "refreshToken": "r",
             "registrationExpiresAt": at(100_000),
         });
-        self.write(&format!("sso/cache/{TOKEN_FILE}"), &token.to_string());
+        token.to_string()
     }
 
     /// The environment, without keys.
@@ -255,12 +262,13 @@ async fn slow_credentials_are_waited_for_and_told() {
     .await;
 }
 
-/// Starts a proxy in front of moto that refuses a key with `ExpiredToken`.
-fn refusing(moto: &Moto, key: &'static str) -> String {
+/// Starts a proxy in front of moto that refuses a key with `ExpiredToken`, from the moment when `has_expired`.
+fn refusing(moto: &Moto, key: &'static str, has_expired: &Arc<AtomicBool>) -> String {
     use std::io::Write as _;
-    let upstream = moto.address();
+    let (upstream, has_expired) = (moto.address(), Arc::clone(has_expired));
     let address = crate::support::http::serve(move |request, mut client| {
-        let answer = if request.header("authorization").contains(key) {
+        let is_refused = request.header("authorization").contains(key) && has_expired.load(Ordering::Relaxed);
+        let answer = if is_refused {
             let error = "<Error><Code>ExpiredToken</Code><Message>The security token included in the request is expired</Message></Error>";
             let body = if request.header("authorization").contains("/ec2/") {
                 format!("<Response><Errors>{error}</Errors><RequestID>0</RequestID></Response>")
@@ -290,7 +298,7 @@ fn keys(id: &str) -> String {
 async fn rotated_keys_are_taken_by_the_dashboard(#[case] by_key: bool) {
     let user = User::new().await;
     user.write("credentials", &keys("ASIAOLD"));
-    let url = refusing(&user.moto, "ASIAOLD");
+    let url = refusing(&user.moto, "ASIAOLD", &Arc::new(AtomicBool::new(true)));
     let recorder = Recorder::start(url.trim_start_matches("http://").to_owned());
     let env = user.env(recorder.url());
     let credentials = user.home.path().join(".aws/credentials");
@@ -334,4 +342,93 @@ async fn engine_takes_a_new_login_by_itself() {
     }
     engine.kill().unwrap();
     engine.wait().unwrap();
+}
+
+/// Writes the program `aws` of a user who logs in with a browser, and returns its folder.
+fn login_program(user: &User) -> String {
+    let folder = user.home.path().join("bin");
+    std::fs::create_dir(&folder).unwrap();
+    let cache = "$HOME/.aws/sso/cache";
+    let script = format!(
+        "#!/bin/sh\necho \"opening a browser: $*\"\nread answer\n/bin/cp \"$HOME/.aws/new-token\" \"{cache}/{TOKEN_FILE}\"\n"
+    );
+    let program = folder.join("aws");
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    folder.to_string_lossy().into_owned()
+}
+
+/// The session ends while the dashboard is open, with a filter, a selected environment and its page.
+#[tokio::test(flavor = "multi_thread")]
+async fn dashboard_goes_on_after_a_login() {
+    let user = User::new().await;
+    user.write("config", &SSO.replace("[profile sso]", "[default]"));
+    user.log_in("good", 60);
+    for name in ["first-fix", "second-fix", "other"] {
+        user.run(&["launch", name, "--fleet", "dev"], &[]).ok();
+    }
+    let has_expired = Arc::new(AtomicBool::new(false));
+    let mut env = user.env(&refusing(&user.moto, "ASIASSO", &has_expired));
+    env.push(("PATH".to_owned(), login_program(&user)));
+    run_blocking(move || {
+        let mut terminal = Terminal::start(&["--no-engine", "--fleet", "dev"], &env, (110, 30));
+        terminal.wait_for("second-fix");
+        terminal.send_keys("/fix\r");
+        terminal.wait_until_gone("other");
+        let selected = |terminal: &Terminal| terminal.reversed_rows().concat();
+        terminal.send_keys("g");
+        let first = selected(&terminal);
+        terminal.send_keys("j");
+        terminal.wait_until(|terminal| selected(terminal) != first);
+        let row = selected(&terminal);
+        let name = ["first-fix", "second-fix"].into_iter().find(|name| row.contains(name)).unwrap();
+        terminal.send_keys("\r");
+        terminal.wait_for("Expected end");
+
+        has_expired.store(true, Ordering::Relaxed);
+        user.log_in("old", -5);
+        terminal.send_keys("r");
+        terminal.wait_for("has expired, and AWS did not renew it");
+        terminal.wait_for("press I to log in (aws sso login)");
+        assert!(terminal.text().contains("Expected end"), "the page stays: {}", terminal.text());
+
+        user.write("new-token", &User::token("good", 60));
+        terminal.send_keys("I");
+        terminal.wait_for("opening a browser: sso login --profile=default");
+        assert!(!terminal.modes().alternate_screen, "{}", terminal.text());
+        has_expired.store(false, Ordering::Relaxed);
+        terminal.send_keys("\n");
+        terminal.wait_for("you are logged in");
+        terminal.wait_until_gone("press I to log in");
+        assert!(
+            terminal.text().contains("Expected end") && terminal.text().contains(name),
+            "{}",
+            terminal.text()
+        );
+        terminal.send_keys("\u{1b}");
+        terminal.wait_until_gone("Expected end");
+        terminal.wait_until(|terminal| selected(terminal).contains(name));
+        assert!(!terminal.text().contains("other"), "the filter stays: {}", terminal.text());
+        terminal.send_keys("q");
+        assert_eq!(terminal.wait_for_exit(), 0);
+    })
+    .await;
+}
+
+/// As in the AWS CLI, a token in the environment goes before the keys of a profile, unless an option names the profile.
+#[tokio::test(flavor = "multi_thread")]
+async fn web_identity_goes_before_keys_of_a_profile() {
+    let user = User::new().await;
+    user.write("config", &format!("[default]\nregion = eu-west-1\n{KEYS}"));
+    user.write("token", "a.b.c");
+    let token = user.home.path().join(".aws/token");
+    let variables = [
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", token.to_str().unwrap()),
+        ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/pod"),
+    ];
+    user.run(&["ls", "--fleet", "dev"], &variables).fails(4, &["role/pod", "WebIdentityToken"]);
+    assert!(user.issuer.requests().pop().unwrap().contains("Action=AssumeRoleWithWebIdentity"));
+    user.run(&["ls", "--fleet", "dev"], &variables[..1]).fails(4, &["AWS_ROLE_ARN is not"]);
+    user.run(&["ls", "--fleet", "dev", "--profile", "default"], &variables).ok();
+    user.run(&["ls", "--fleet", "dev"], &[("AWS_WEB_IDENTITY_TOKEN_FILE", "")]).ok();
 }

@@ -8,6 +8,7 @@ use std::process::Command;
 use crate::support::account::init;
 use crate::support::binary::{Run, command};
 use crate::support::moto::Moto;
+use crate::support::recorder::Recorder;
 
 /// The variables that decide how AWS is reached, and as whom.
 const DECISIVE: &str = "AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_CA_BUNDLE AWS_CONFIG_FILE AWS_ENDPOINT_URL \
@@ -116,30 +117,83 @@ async fn no_configuration_makes_it_panic() {
     }
 }
 
-/// The variables that the AWS CLI takes as unset, and hatchery's own.
+/// What becomes of an empty variable.
+#[derive(Debug, Clone, Copy)]
+enum Empty {
+    /// It is as if it were not set.
+    Unset,
+    /// It is refused with this exit code, and with this in the sentence.
+    Refused(i32, &'static str),
+}
+use Empty::{Refused, Unset};
+
+/// As version 2.36 of the AWS CLI takes them, beside a profile with everything; and hatchery's own.
+const EMPTY: [(&str, Empty); 28] = [
+    ("AWS_PROFILE", Refused(4, "AWS_PROFILE is set, but empty")),
+    ("AWS_DEFAULT_PROFILE", Refused(4, "AWS_DEFAULT_PROFILE is set, but empty")),
+    (
+        "AWS_REGION",
+        Refused(2, "AWS_REGION is set, but empty: set it to a Region such as eu-west-1, or unset it"),
+    ),
+    ("AWS_DEFAULT_REGION", Refused(2, "AWS_DEFAULT_REGION is set, but empty")),
+    ("AWS_CA_BUNDLE", Refused(2, "AWS_CA_BUNDLE is set, but empty: set it to a PEM file")),
+    // A file of no name is no file, and the default one is not read.
+    ("AWS_CONFIG_FILE", Refused(2, "no Region is set")),
+    ("AWS_SHARED_CREDENTIALS_FILE", Refused(4, "there are no credentials")),
+    ("AWS_ACCESS_KEY_ID", Unset),
+    ("AWS_SECRET_ACCESS_KEY", Unset),
+    ("AWS_SESSION_TOKEN", Unset),
+    ("AWS_SECURITY_TOKEN", Unset),
+    ("AWS_ENDPOINT_URL", Unset),
+    ("AWS_ENDPOINT_URL_EC2", Unset),
+    ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", Unset),
+    ("AWS_WEB_IDENTITY_TOKEN_FILE", Unset),
+    ("AWS_ROLE_ARN", Unset),
+    ("AWS_ROLE_SESSION_NAME", Unset),
+    ("AWS_CONTAINER_CREDENTIALS_FULL_URI", Unset),
+    ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", Unset),
+    ("AWS_EC2_METADATA_DISABLED", Unset),
+    ("AWS_LOGIN_CACHE_DIRECTORY", Unset),
+    ("AWS_USE_FIPS_ENDPOINT", Unset),
+    ("AWS_USE_DUALSTACK_ENDPOINT", Unset),
+    ("HTTPS_PROXY", Unset),
+    ("NO_PROXY", Unset),
+    ("HATCHERY_FLEET", Unset),
+    ("HATCHERY_LOG", Unset),
+    ("HATCHERY_OWNER", Unset),
+];
+
 #[tokio::test(flavor = "multi_thread")]
-async fn empty_variables_are_none() {
+async fn empty_variables_are_taken_as_by_the_aws_cli() {
     let moto = Moto::start();
     init(&moto, "dev", &["--spare", "0"]).await;
-    let config = tempfile::NamedTempFile::new().unwrap();
-    let text = format!("[default]\nregion = eu-west-1\nendpoint_url = {}\n", moto.url());
-    std::fs::write(config.path(), text).unwrap();
-    let empty = [
-        "AWS_ENDPOINT_URL",
-        "AWS_ENDPOINT_URL_EC2",
-        "AWS_PROFILE",
-        "AWS_REGION",
-        "AWS_DEFAULT_REGION",
-        "AWS_CA_BUNDLE",
-        "AWS_SESSION_TOKEN",
-        "AWS_MAX_ATTEMPTS",
-        "AWS_RETRY_MODE",
-        "HATCHERY_FLEET",
-        "HATCHERY_LOG",
-    ];
-    let mut all = command(&moto);
-    all.envs(empty.map(|name| (name, ""))).env("AWS_CONFIG_FILE", config.path());
-    run(&mut all).ok();
+    let recorder = Recorder::start(moto.address());
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join(".aws")).unwrap();
+    let config = format!("[default]\nregion = eu-west-1\nendpoint_url = {}\n", recorder.url());
+    std::fs::write(home.path().join(".aws/config"), config).unwrap();
+    let keys = "[default]\naws_access_key_id = AKIAFILE\naws_secret_access_key = not-a-secret\n";
+    std::fs::write(home.path().join(".aws/credentials"), keys).unwrap();
+    let complaints: Vec<_> = EMPTY
+        .iter()
+        .filter_map(|(name, expected)| {
+            let mut command = command(&moto);
+            command.env_clear().env("HOME", home.path()).env("AWS_EC2_METADATA_DISABLED", "true");
+            let run = run(command.env(name, ""));
+            let signatures: Vec<_> =
+                recorder.take().iter().map(|call| call.request.header("authorization").to_owned()).collect();
+            let is_right = match expected {
+                Refused(code, part) => run.code == *code && run.err.contains(part) && signatures.is_empty(),
+                Unset => {
+                    let is_of_profile =
+                        |header: &String| header.contains("AKIAFILE/") && header.contains("/eu-west-1/");
+                    run.code == 0 && !signatures.is_empty() && signatures.iter().all(is_of_profile)
+                }
+            };
+            (!is_right).then(|| format!("{name}: {expected:?}, {run:#?}, {signatures:?}"))
+        })
+        .collect();
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,6 +203,15 @@ async fn mistakes_are_named() {
     with("AWS_ENDPOINT_URL", "localhost:4566")
         .fails(2, &["AWS_ENDPOINT_URL", "https://", "\"localhost:4566\""]);
     with("AWS_ENDPOINT_URL_EC2", "nonsense").fails(2, &["the endpoint of EC2", "\"nonsense\""]);
+    let not_text = OsString::from_vec(vec![0xff, b'a']);
+    for (name, code, part) in [
+        ("AWS_PROFILE", 4, "the profile \"�a\", which AWS_PROFILE names, is not in"),
+        ("AWS_REGION", 2, "not a valid Region"),
+        ("AWS_ACCESS_KEY_ID", 4, "the access key"),
+        ("HATCHERY_FLEET", 2, "HATCHERY_FLEET is not UTF-8"),
+    ] {
+        run(command(&moto).env(name, &not_text)).fails(code, &[part]);
+    }
     with("AWS_ACCESS_KEY_ID", "a\u{1b}b").fails(4, &["the access key", "copy the credentials"]);
     with("AWS_SESSION_TOKEN", "a\nb").fails(4, &["session token", "copy the credentials"]);
     let broken = |content: &[u8]| {

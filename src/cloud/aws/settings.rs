@@ -1,5 +1,5 @@
-//! What the environment and the user's profile say of Region, endpoints and certificates. An empty value is none, as in the AWS CLI; the
-//! SDK takes it for a value, and ends the process at an empty endpoint.
+//! What the environment and the user's profile say of Region, endpoints and certificates. As in the AWS CLI, an empty endpoint is none, and
+//! an empty Region or bundle of certificates is a mistake. The SDK ends the process at an empty endpoint.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use url::Url;
 
 use super::tls;
-use crate::cloud::Result;
+use crate::cloud::{Result, variable};
 use crate::domain::{CloudError, ErrorClass, text};
 
 /// The services that hatchery calls, by the ids that the variables of their endpoints are named after.
@@ -33,7 +33,10 @@ const SERVICES: [&str; 9] = [
 const ENDPOINT_VARIABLE: &str = "AWS_ENDPOINT_URL";
 const ENDPOINT_KEY: &str = "endpoint_url";
 
-/// The environment and the profile, without empty values.
+const REGION_VARIABLES: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
+const BUNDLE_VARIABLE: &str = "AWS_CA_BUNDLE";
+
+/// The environment and the profile. Only variables whose empty value is a mistake can be empty.
 #[derive(Debug)]
 pub(super) struct Settings {
     env: Env,
@@ -52,17 +55,32 @@ impl Settings {
         of_env.or_else(|| self.sections.get(key).map(str::to_owned)).filter(|value| !value.is_empty())
     }
 
-    fn region(&self) -> Option<String> {
-        let of_env = self.env.get("AWS_REGION").or_else(|_| self.env.get("AWS_DEFAULT_REGION")).ok();
-        of_env.or_else(|| self.sections.get("region").map(str::to_owned)).filter(|region| !region.is_empty())
+    /// Returns the first of these that is set, and what it was set by. `example` says what it is set to.
+    ///
+    /// # Errors
+    /// Returns class `Invalid` if it is empty.
+    fn find(&self, variables: &[&'static str], key: &str, example: &str) -> Result<Option<(String, String)>> {
+        let of_env = variables.iter().find_map(|name| Some(((*name).to_owned(), self.env.get(name).ok()?)));
+        let of_profile = || Some((format!("{key} of the profile"), self.sections.get(key)?.to_owned()));
+        match of_env.or_else(of_profile) {
+            Some((source, value)) if value.trim().is_empty() => {
+                Err(invalid(format!("{source} is set, but empty: set it to {example}, or unset it")))
+            }
+            found => Ok(found),
+        }
+    }
+
+    fn region(&self) -> Result<Option<String>> {
+        let found = self.find(&REGION_VARIABLES, "region", "a Region such as eu-west-1")?;
+        Ok(found.map(|(_, region)| region))
     }
 
     /// The client of all requests, those for credentials included.
     ///
     /// # Errors
-    /// Returns class `Invalid` if the file with the certificates of authorities cannot be used.
+    /// Returns class `Invalid` if the file with the certificates of authorities cannot be used or has no name.
     pub(super) fn http_client(&self) -> Result<SharedHttpClient> {
-        tls::http_client(self.bundle().as_ref()).map_err(invalid)
+        tls::http_client(self.bundle()?.as_ref()).map_err(invalid)
     }
 
     /// The client of webhooks, with the same certificates and proxies.
@@ -70,24 +88,24 @@ impl Settings {
     /// # Errors
     /// As [`Self::http_client`].
     pub(super) fn webhook_connector(&self) -> Result<SharedHttpConnector> {
-        tls::connector(self.bundle().as_ref()).map_err(invalid)
+        tls::connector(self.bundle()?.as_ref()).map_err(invalid)
     }
 
-    fn bundle(&self) -> Option<tls::Bundle> {
-        self.get("AWS_CA_BUNDLE", "ca_bundle").map(|path| {
-            let is_variable = self.env.get("AWS_CA_BUNDLE").is_ok();
-            let source = if is_variable { "AWS_CA_BUNDLE" } else { "ca_bundle of the profile" };
-            tls::Bundle { path: expand_home(&path, &self.env), source }
-        })
+    fn bundle(&self) -> Result<Option<tls::Bundle>> {
+        let found = self.find(&[BUNDLE_VARIABLE], "ca_bundle", "a PEM file with certificates")?;
+        Ok(found.map(|(source, path)| tls::Bundle { path: expand_home(&path, &self.env), source }))
     }
 
-    /// Tells the loader what it would read as a value although it is empty.
-    pub(super) fn apply(&self, loader: ConfigLoader) -> ConfigLoader {
-        match self.region() {
+    /// Tells the loader the Region.
+    ///
+    /// # Errors
+    /// Returns class `Invalid` if it is empty.
+    pub(super) fn with_region(&self, loader: ConfigLoader) -> Result<ConfigLoader> {
+        Ok(match self.region()? {
             Some(region) => loader.region(Region::new(region)),
             // The last one of the SDK's chain.
             None => loader.region(ImdsRegionProvider::builder().build()),
-        }
+        })
     }
 
     /// Replaces the endpoints, which the SDK takes as they are.
@@ -145,12 +163,15 @@ impl LoadServiceConfig for Endpoints {
     }
 }
 
-/// The variables that have a value. What is not Unicode is none of AWS's.
+/// The variables that are set. An empty value counts only where it is a mistake.
 fn variables() -> HashMap<String, String> {
-    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-        Some((name.into_string().ok()?, value.into_string().ok()?))
-    };
-    std::env::vars_os().filter_map(text).filter(|(_, value)| !value.is_empty()).collect()
+    let set = std::env::vars_os().filter_map(|(name, _)| {
+        let name = name.into_string().ok()?;
+        let value = variable(&name)?;
+        Some((name, value))
+    });
+    let can_be_empty = |name: &str| REGION_VARIABLES.contains(&name) || name == BUNDLE_VARIABLE;
+    set.filter(|(name, value)| !value.is_empty() || can_be_empty(name)).collect()
 }
 
 /// Rejects an endpoint that no request can be sent to. `what` names it in the error.
@@ -221,19 +242,47 @@ mod tests {
         assert_eq!(texts(&found), [Some("http://all"), Some("http://ec2"), Some("http://all")]);
         let ignored = [("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")];
         assert_eq!(endpoints(settings(&ignored, config).await), [None, None, None]);
-        let empty = "[default]\nendpoint_url =\nregion =\nca_bundle =\n";
-        let settings = settings(&[], empty).await;
-        assert_eq!((settings.region(), settings.get("AWS_CA_BUNDLE", "ca_bundle")), (None, None));
-        assert_eq!(endpoints(settings), [None, None, None]);
+        assert_eq!(endpoints(settings(&[], "[default]\nendpoint_url =\n").await), [None, None, None]);
     }
 
     #[tokio::test]
     async fn environment_beats_the_profile() {
         let config = "[default]\nregion = eu-west-1\nca_bundle = ~/ca.pem\n";
         let settings = settings(&[("AWS_DEFAULT_REGION", "eu-north-1")], config).await;
-        assert_eq!(settings.region().as_deref(), Some("eu-north-1"));
-        assert_eq!(settings.get("AWS_CA_BUNDLE", "ca_bundle").as_deref(), Some("~/ca.pem"));
-        assert!(expand_home("~/ca.pem", &settings.env).is_absolute());
+        assert_eq!(settings.region().unwrap().as_deref(), Some("eu-north-1"));
+        let bundle = settings.bundle().unwrap().unwrap();
+        assert!(bundle.path.is_absolute() && bundle.source == "ca_bundle of the profile", "{bundle:?}");
+    }
+
+    /// As the AWS CLI refuses them, where another place has a value too.
+    #[rstest]
+    #[case::region(&[("AWS_REGION", ""), ("AWS_DEFAULT_REGION", "eu-north-1")], "AWS_REGION is set, but empty")]
+    #[case::older_region(&[("AWS_DEFAULT_REGION", "")], "AWS_DEFAULT_REGION is set, but empty")]
+    #[case::profile(&[], "region of the profile is set, but empty")]
+    #[tokio::test]
+    async fn empty_region_is_refused(#[case] variables: &[(&str, &str)], #[case] part: &str) {
+        let settings = settings(variables, "[default]\nregion =\n").await;
+        let error = settings.region().unwrap_err();
+        assert!(error.message.contains(part), "{error}");
+    }
+
+    #[tokio::test]
+    async fn older_variable_of_the_region_may_be_empty() {
+        let variables = [("AWS_REGION", "eu-north-1"), ("AWS_DEFAULT_REGION", "")];
+        assert_eq!(settings(&variables, "").await.region().unwrap().as_deref(), Some("eu-north-1"));
+    }
+
+    #[rstest]
+    #[case(&[("AWS_CA_BUNDLE", "")], "[default]\nca_bundle = ~/ca.pem\n", "AWS_CA_BUNDLE is set, but empty")]
+    #[case(&[], "[default]\nca_bundle =\n", "ca_bundle of the profile is set, but empty")]
+    #[tokio::test]
+    async fn empty_bundle_is_refused(
+        #[case] variables: &[(&str, &str)],
+        #[case] config: &str,
+        #[case] part: &str,
+    ) {
+        let error = settings(variables, config).await.bundle().unwrap_err();
+        assert!(error.message.contains(part), "{error}");
     }
 
     #[rstest]

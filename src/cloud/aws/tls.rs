@@ -21,7 +21,7 @@ use rustls_pki_types::pem::PemObject as _;
 pub(super) struct Bundle {
     pub(super) path: PathBuf,
     /// The setting that names it.
-    pub(super) source: &'static str,
+    pub(super) source: String,
 }
 
 impl Bundle {
@@ -150,14 +150,14 @@ mod tests {
         let read = |content: &str| {
             let path = folder.path().join("ca.pem");
             std::fs::write(&path, content).unwrap();
-            Bundle { path, source: "AWS_CA_BUNDLE" }.read().unwrap_err()
+            Bundle { path, source: "AWS_CA_BUNDLE".to_owned() }.read().unwrap_err()
         };
         let broken = "-----BEGIN CERTIFICATE-----\nbm90IG9uZQ==\n-----END CERTIFICATE-----\n";
         for content in ["", "not PEM", broken, "-----BEGIN CERTIFICATE-----\n"] {
             assert!(read(content).contains("no certificate"), "{content}");
         }
         let path = folder.path().join("none");
-        let missing = Bundle { path, source: "AWS_CA_BUNDLE" }.read().unwrap_err();
+        let missing = Bundle { path, source: "AWS_CA_BUNDLE".to_owned() }.read().unwrap_err();
         assert!(missing.contains("AWS_CA_BUNDLE"), "{missing}");
     }
 }

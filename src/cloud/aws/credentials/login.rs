@@ -2,16 +2,21 @@
 
 use super::chain::{Base, Chain};
 use super::profiles::{Choice, Profiles, Selected};
-use super::source::environment;
+use super::source::{environment, has_web_identity};
 use crate::cloud::{Login, LoginKind};
 
 /// Returns the command that logs the user in; `None` if the credentials come from elsewhere, or if the files cannot be read.
 pub(in crate::cloud::aws) async fn login_of(selected: Selected) -> Option<Login> {
-    if selected.by != Choice::Option && !matches!(environment(), Ok(None)) {
+    let is_option = selected.by == Choice::Option;
+    if !is_option && !matches!(environment(), Ok(None)) {
         return None;
     }
     let profiles = Profiles::read(selected).await.ok()?;
-    of_chain(&Chain::resolve(&profiles).ok()??)
+    let chain = Chain::resolve(&profiles).ok()??;
+    if !is_option && chain.roles.is_empty() && has_web_identity() {
+        return None;
+    }
+    of_chain(&chain)
 }
 
 fn of_chain(chain: &Chain) -> Option<Login> {

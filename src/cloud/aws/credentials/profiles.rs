@@ -12,7 +12,7 @@ use aws_types::os_shim_internal::{Env, Fs};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::error::{auth, invalid, root};
-use crate::cloud::Result;
+use crate::cloud::{Result, profile_in_environment};
 
 /// What the SDK does not accept in a name, and the percent sign.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
@@ -38,8 +38,8 @@ pub(in crate::cloud::aws) struct Selected {
 pub(super) enum Choice {
     /// `--profile` or hatchery's configuration, which override keys in the environment.
     Option,
-    /// `AWS_PROFILE` or `AWS_DEFAULT_PROFILE`, which do not.
-    Environment,
+    /// This variable of the environment, which does not.
+    Environment(&'static str),
     /// Nothing: it is the default profile.
     Default,
 }
@@ -53,12 +53,8 @@ impl Selected {
         if let Some(name) = option {
             return Self { name: name.to_owned(), by: Choice::Option };
         }
-        let named = ["AWS_DEFAULT_PROFILE", "AWS_PROFILE"]
-            .into_iter()
-            .filter_map(variable)
-            .find(|name| !name.is_empty());
-        match named {
-            Some(name) => Self { name, by: Choice::Environment },
+        match profile_in_environment(variable) {
+            Some((variable, name)) => Self { name, by: Choice::Environment(variable) },
             None => Self { name: "default".to_owned(), by: Choice::Default },
         }
     }
@@ -166,6 +162,14 @@ impl Profiles {
 
     fn missing(&self) -> crate::domain::CloudError {
         let Selected { name, by } = &self.selected;
+        if let Choice::Environment(variable) = by
+            && name.is_empty()
+        {
+            return auth(
+                "EmptyProfile",
+                format!("{variable} is set, but empty, and no profile has an empty name"),
+            );
+        }
         let mut names: Vec<_> = self.sections.profiles().map(decode).collect();
         names.sort();
         let known = match names.len() {
@@ -173,7 +177,10 @@ impl Profiles {
             count if count > MAX_NAMES => format!("there are {}, …", names[..MAX_NAMES].join(", ")),
             _ => format!("there are {}", names.join(", ")),
         };
-        let by = if *by == Choice::Environment { ", which AWS_PROFILE names," } else { "" };
+        let by = match by {
+            Choice::Environment(variable) => format!(", which {variable} names,"),
+            Choice::Option | Choice::Default => String::new(),
+        };
         auth(
             "NoSuchProfile",
             format!("the profile {name:?}{by} is not in ~/.aws/config or ~/.aws/credentials; {known}"),
@@ -316,9 +323,11 @@ mod tests {
 
     #[rstest]
     #[case::option(Some("x"), &[("AWS_PROFILE", "y")], "x", Choice::Option)]
-    #[case::variable(None, &[("AWS_PROFILE", "y")], "y", Choice::Environment)]
-    #[case::older_variable(None, &[("AWS_PROFILE", "y"), ("AWS_DEFAULT_PROFILE", "z")], "z", Choice::Environment)]
-    #[case::empty(None, &[("AWS_PROFILE", "")], "default", Choice::Default)]
+    #[case::variable(None, &[("AWS_PROFILE", "y")], "y", Choice::Environment("AWS_PROFILE"))]
+    #[case::older(None, &[("AWS_DEFAULT_PROFILE", "z")], "z", Choice::Environment("AWS_DEFAULT_PROFILE"))]
+    #[case::both(None, &[("AWS_PROFILE", "y"), ("AWS_DEFAULT_PROFILE", "z")], "y", Choice::Environment("AWS_PROFILE"))]
+    #[case::empty(None, &[("AWS_PROFILE", ""), ("AWS_DEFAULT_PROFILE", "z")], "", Choice::Environment("AWS_PROFILE"))]
+    #[case::other_is_empty(None, &[("AWS_PROFILE", "y"), ("AWS_DEFAULT_PROFILE", "")], "y", Choice::Environment("AWS_PROFILE"))]
     #[case::none(None, &[], "default", Choice::Default)]
     fn profile_is_chosen_as_in_the_aws_cli(
         #[case] option: Option<&str>,

@@ -16,7 +16,7 @@ use super::chain::{Base, Chain, Role, WebIdentity};
 use super::error::{auth, connection, invalid, is_network, reason, shorten, unreachable};
 use super::profiles::{Choice, Profiles, Selected, paths};
 use super::{process, roles, sessions};
-use crate::cloud::{AskCode, Result};
+use crate::cloud::{self, AskCode, Result};
 
 /// The timeout of what answers without the user.
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -112,18 +112,18 @@ impl UserSource {
         {
             return Ok(keys);
         }
-        if let Some(chain) = Chain::resolve(&profiles)? {
-            return self.follow(&chain).await;
-        }
+        let chain = Chain::resolve(&profiles)?;
+        let assumes_roles = chain.as_ref().is_some_and(|chain| !chain.roles.is_empty());
         if self.selected.by != Choice::Option
-            && let (Some(token_file), Some(role_arn)) =
-                (variable("AWS_WEB_IDENTITY_TOKEN_FILE"), variable("AWS_ROLE_ARN"))
+            && !assumes_roles
+            && let Some(identity) = web_identity(variable)?
         {
-            let session_name = variable("AWS_ROLE_SESSION_NAME");
-            let identity = WebIdentity { role_arn, token_file, session_name };
             return within(roles::by_token(&self.config, &identity)).await;
         }
-        self.of_the_computer().await
+        match chain {
+            Some(chain) => self.follow(&chain).await,
+            None => self.of_the_computer().await,
+        }
     }
 
     /// Whether a code of the user's device is needed.
@@ -226,11 +226,24 @@ fn instance() -> ImdsCredentialsProvider {
 }
 
 fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
+    cloud::variable(name).filter(|value| !value.is_empty())
 }
 
 pub(super) fn environment() -> Result<Option<Credentials>> {
     keys_of(variable)
+}
+
+/// Whether the environment has a web identity token, which goes before a profile that assumes no role.
+pub(super) fn has_web_identity() -> bool {
+    !matches!(web_identity(variable), Ok(None))
+}
+
+fn web_identity(variable: impl Fn(&str) -> Option<String>) -> Result<Option<WebIdentity>> {
+    let Some(token_file) = variable("AWS_WEB_IDENTITY_TOKEN_FILE") else { return Ok(None) };
+    let Some(role_arn) = variable("AWS_ROLE_ARN") else {
+        return Err(auth("HalfAKeyPair", "AWS_WEB_IDENTITY_TOKEN_FILE is set, but AWS_ROLE_ARN is not"));
+    };
+    Ok(Some(WebIdentity { role_arn, token_file, session_name: variable("AWS_ROLE_SESSION_NAME") }))
 }
 
 /// Returns the keys in the environment. As in the AWS CLI, half a pair is an error and not a reason to use another account.
