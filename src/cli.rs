@@ -142,6 +142,12 @@ enum OnFleet {
         #[command(subcommand)]
         command: Option<images::ImagesCommand>,
     },
+    /// List the services with images in the registry, or the newest image tags of one
+    Services {
+        /// Service whose newest image tags to list
+        #[arg(long, value_name = "SERVICE")]
+        tags: Option<String>,
+    },
     /// Launch an environment
     Launch(launch::LaunchArgs),
     /// Postpone the expiry of an environment
@@ -242,6 +248,7 @@ impl Headless {
             Self::OnFleet(
                 OnFleet::Ls
                 | OnFleet::Activity { .. }
+                | OnFleet::Services { .. }
                 | OnFleet::Diff { .. }
                 | OnFleet::Logs(_)
                 | OnFleet::Open(_),
@@ -405,6 +412,7 @@ async fn run_on_fleet(command: OnFleet, session: &Session) -> Result<ExitCode, F
         OnFleet::Pool { command: Some(pool::PoolCommand::Recycle) } => pool::recycle(&context).await,
         OnFleet::Activity { since } => activity::run(&context, since).await,
         OnFleet::Images { command } => images::run(&context, command.as_ref()).await,
+        OnFleet::Services { tags } => services::run(&context, tags.as_deref()).await,
         OnFleet::Launch(args) => launch::run(&context, args).await,
         OnFleet::Extend { env, by } => extend::run(&context, &env, by).await,
         OnFleet::Redeploy(args) => redeploy::run(&context, args).await,

@@ -14,8 +14,8 @@ use crate::domain::notice::Claim;
 use crate::domain::text::Untrusted;
 use crate::domain::{
     AuditEvent, CloudError, Database, DatabaseId, Destination, EnvironmentId, ErrorClass, Fleet, FleetName,
-    Image, Instance, InstanceId, Launch, Listing, Message, NewDatabase, NewRecord, Number, Pipeline,
-    PipelineKind, Record, RecordId, Snapshot, Subnet, SubnetId, TagChanges,
+    Image, ImageTags, Instance, InstanceId, Launch, Listing, Message, NewDatabase, NewRecord, Number,
+    Pipeline, PipelineKind, Record, RecordId, Registry, Snapshot, Subnet, SubnetId, TagChanges,
 };
 
 mod account;
@@ -99,6 +99,15 @@ pub trait Cloud: Send + Sync {
     /// # Errors
     /// Returns class `NotFound` if the fleet has no such pipeline.
     async fn start_pipeline(&self, fleet: &FleetName, kind: PipelineKind) -> Result<Untrusted>;
+
+    /// Returns the names of the registry's repositories, those of other paths included. A registry may be in another Region and account.
+    async fn repositories(&self, registry: &Registry) -> Result<Vec<Untrusted>>;
+
+    /// Returns the newest tags of a service's images.
+    ///
+    /// # Errors
+    /// Returns class `NotFound` if the service has no repository.
+    async fn image_tags(&self, registry: &Registry, service: &str) -> Result<ImageTags>;
 
     /// Returns the subnets with these ids.
     ///

@@ -26,12 +26,14 @@ use crate::stack::Parameter;
 mod deployments;
 mod fleets;
 mod reset;
+mod services;
 mod themes;
 mod version;
 
 pub(crate) use deployments::{diff, redeployed};
 pub(crate) use fleets::{changed_settings, created_fleet, fleet, fleets, removed_fleet, test_notice};
 pub(crate) use reset::{ResetBody, reset};
+pub(crate) use services::{image_tags, services};
 pub(crate) use themes::{theme, themes};
 pub(crate) use version::VERSION;
 

@@ -1,4 +1,4 @@
-//! The adapter to AWS: EC2, RDS, CloudWatch Logs, Image Builder, Systems Manager, SNS, Secrets Manager, STS and Service Quotas.
+//! The adapter to AWS: EC2, RDS, CloudWatch Logs, Image Builder, ECR, Systems Manager, SNS, Secrets Manager, STS and Service Quotas.
 //!
 //! Regions and endpoints come from the SDK's default chain; credentials, profiles and sessions from `credentials`, as in the AWS CLI.
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html>
@@ -33,8 +33,8 @@ use crate::domain::notice::Claim;
 use crate::domain::text::Untrusted;
 use crate::domain::{
     AuditEvent, CloudError, Database, DatabaseId, Destination, EnvironmentId, ErrorClass, Fleet, FleetName,
-    Image, Instance, InstanceId, Launch, Message, NewDatabase, NewRecord, Number, Pipeline, PipelineKind,
-    Record, RecordId, Snapshot, Subnet, SubnetId, TagChanges,
+    Image, ImageTags, Instance, InstanceId, Launch, Message, NewDatabase, NewRecord, Number, Pipeline,
+    PipelineKind, Record, RecordId, Registry, Snapshot, Subnet, SubnetId, TagChanges,
 };
 
 mod account;
@@ -63,6 +63,7 @@ mod permissions;
 mod pipelines;
 mod proofs;
 mod quotas;
+mod registry;
 mod sessions;
 mod settings;
 mod skew;
@@ -106,6 +107,7 @@ pub struct AwsCloud {
     sts: aws_sdk_sts::Client,
     quotas: aws_sdk_servicequotas::Client,
     image_builder: aws_sdk_imagebuilder::Client,
+    ecr: aws_sdk_ecr::Client,
     ssm: aws_sdk_ssm::Client,
     sns: aws_sdk_sns::Client,
     secrets: aws_sdk_secretsmanager::Client,
@@ -226,6 +228,9 @@ impl AwsCloud {
             image_builder: aws_sdk_imagebuilder::Client::from_conf(
                 aws_sdk_imagebuilder::config::Builder::from(config).interceptor(ReadDate).build(),
             ),
+            ecr: aws_sdk_ecr::Client::from_conf(
+                aws_sdk_ecr::config::Builder::from(config).interceptor(ReadDate).build(),
+            ),
             ssm: aws_sdk_ssm::Client::from_conf(
                 aws_sdk_ssm::config::Builder::from(config).interceptor(ReadDate).build(),
             ),
@@ -319,6 +324,14 @@ impl Cloud for AwsCloud {
 
     async fn start_pipeline(&self, fleet: &FleetName, kind: PipelineKind) -> Result<Untrusted> {
         self.start_pipeline(fleet, kind).await
+    }
+
+    async fn repositories(&self, registry: &Registry) -> Result<Vec<Untrusted>> {
+        self.repositories(registry).await
+    }
+
+    async fn image_tags(&self, registry: &Registry, service: &str) -> Result<ImageTags> {
+        self.image_tags(registry, service).await
     }
 
     async fn subnets(&self, ids: &[SubnetId]) -> Result<Vec<Subnet>> {

@@ -22,6 +22,7 @@ mod past;
 mod pipelines;
 mod proofs;
 mod rds;
+mod registry;
 mod scenario;
 mod sent_notices;
 mod setup;

@@ -7,7 +7,7 @@ use super::tags::{MAX_VALUE_CHARS, Tags};
 
 const FORM: &str = "use KEY=VALUE with commas between the tags, such as team=payments,cost-center=42";
 const TOO_MANY: &str =
-    "use at most 9 tags, because AWS allows 50 on a resource and hatchery needs the others";
+    "use at most 8 tags, because AWS allows 50 on a resource and hatchery needs the others";
 const TOO_LONG: &str = "use up to 256 characters in all, because the setting is stored as the value of a tag";
 const KEY: &str = "a key is 1 to 127 of the characters A-Z a-z 0-9 _ . : + - @, because EC2 allows no others in the metadata of instances";
 const VALUE: &str = "a value consists of the characters A-Z a-z 0-9 _ . : / = + - @ and spaces";
@@ -21,7 +21,7 @@ pub struct CompanyTags(Tags);
 
 impl CompanyTags {
     /// The maximum number of tags. The fleet's own template has the most other tags: one per setting, its name and its role.
-    pub(crate) const MAX: usize = 9;
+    pub(crate) const MAX: usize = 8;
 
     #[must_use]
     pub fn as_tags(&self) -> &Tags {

@@ -70,6 +70,12 @@ impl CloudError {
         Self { class, operation, code: sanitize(&code.into()), message: sanitize(message.as_ref()) }
     }
 
+    /// Whether the caller lacks the permission, rather than valid credentials.
+    #[must_use]
+    pub(crate) fn is_denial(&self) -> bool {
+        matches!(self.code.as_str(), "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException")
+    }
+
     #[must_use]
     pub fn is(&self, class: ErrorClass) -> bool {
         self.class == class

@@ -33,6 +33,7 @@ pub mod pool;
 pub mod progress;
 pub mod proof;
 pub mod record;
+pub mod registry;
 pub mod replacement;
 pub mod spare;
 pub mod step_failure;
@@ -70,6 +71,7 @@ pub use proof::Proof;
 pub use record::{
     LaunchFailure, NewEnvironment, NewRecord, Purpose, Record, RecordKind, Replaces, Termination,
 };
+pub use registry::{ImageTag, ImageTags, Registry};
 pub use replacement::{Place, Replacements};
 pub use spare::Spare;
 pub use step_failure::StepFailure;

@@ -12,6 +12,7 @@ use super::format::{format_exact_duration, parse_duration};
 use super::hours::Hours;
 use super::ids::{FleetName, InvalidName, Number, SubnetId};
 use super::notify::{Destination, without_path};
+use super::registry::Registry;
 use super::spare::Spare;
 use super::tags::{self, MAX_VALUE_CHARS, Tags};
 use super::text;
@@ -53,6 +54,8 @@ pub struct Policy {
     pub database_iam_auth: bool,
     /// The value of the tag `hatchery:image` on the fleet's images.
     pub image_tag: String,
+    /// Where the images of the services are.
+    pub registry: Option<Registry>,
     /// The subnets of the instances.
     pub subnets: Vec<SubnetId>,
     /// Instance types to try, in order, if AWS lacks capacity for the base template's type.
@@ -114,6 +117,7 @@ impl Policy {
             database_parameter_group: None,
             database_iam_auth: false,
             image_tag: fleet.to_string(),
+            registry: None,
             subnets: Vec::new(),
             fallback_instance_types: Vec::new(),
             allow_public: Vec::new(),
@@ -328,6 +332,7 @@ pub static SETTINGS: &[Setting] = &[
     setting!(Creation, "database-parameter-group", "DB parameter group of the pool's databases", maybe_word database_parameter_group),
     setting!(Creation, "database-iam-auth", "true lets services log in to the databases with tokens of IAM roles", flag database_iam_auth),
     setting!(Launches, "image-tag", "value of the tag hatchery:image on the fleet's images", word image_tag),
+    setting!(Nothing, "registry", "ECR registry and path of the services' images, whose tags are suggested", registry registry),
     setting!(Creation, "subnets", "subnets of the instances", subnets subnets),
     setting!(Launches, "fallback-instance-types", "instance types to try, in order, if AWS lacks capacity", words fallback_instance_types),
     setting!(Launches, "allow-public", "security groups that may admit the whole internet", words allow_public),
@@ -427,6 +432,8 @@ kind!(price: Option<f64>, |v| match v.parse::<f64>() {
 }, |price| price.map(|p| p.to_string()).unwrap_or_default());
 kind!(notify: Option<Destination>, |v| if v.is_empty() { Ok(None) } else { v.parse().map(Some) },
     |destination| destination.as_ref().map(Destination::to_string).unwrap_or_default());
+kind!(registry: Option<Registry>, |v| if v.is_empty() { Ok(None) } else { v.parse().map(Some) },
+    |registry| registry.as_ref().map(Registry::to_string).unwrap_or_default());
 kind!(time: Option<DateTime<Utc>>, |v| match DateTime::parse_from_rfc3339(v) {
     _ if v.is_empty() => Ok(None),
     Ok(time) => Ok(Some(time.to_utc())),

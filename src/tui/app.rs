@@ -33,6 +33,8 @@ pub(crate) mod presenter;
 pub(crate) mod read_only;
 pub(crate) mod redraw;
 pub(crate) mod regions;
+pub(crate) mod registry;
+pub(crate) mod registry_answers;
 pub(crate) mod responses;
 pub(crate) mod rows;
 pub(crate) mod selection;

@@ -36,7 +36,11 @@ fn tag_reader(sim: &SimCloud) -> TagReader {
 #[tokio::test(start_paused = true)]
 async fn simulation_fulfils_the_contract() {
     let clock = clock();
-    let sim = SimCloud::new(Scenario::default(), 1, clock.clone());
+    let sim = SimCloud::new(
+        Scenario { services: vec!["payments".to_owned()], ..Scenario::default() },
+        1,
+        clock.clone(),
+    );
     let fixtures = Fixtures {
         subnets: vec!["subnet-0a".into(), "subnet-0b".into(), "subnet-0c".into()],
         security_group: "sg-0a1".into(),
@@ -153,4 +157,26 @@ fn history_is_independent_of_the_runtime() {
     };
     assert_eq!(history(7), history(7));
     assert_ne!(history(7), history(8));
+}
+
+#[tokio::test(start_paused = true)]
+async fn services_get_new_images() {
+    let sim = SimCloud::new(Scenario::demo().unwrap(), 1, clock());
+    let cloud = sim.caller("amy");
+    let fleet = cloud.fleet(&dev()).await.unwrap().unwrap();
+    let registry = fleet.policy.registry.unwrap();
+    let services = registry.services(&cloud.repositories(&registry).await.unwrap());
+    assert!(services.contains(&"payments".to_owned()) && services.len() > 6, "{services:?}");
+    let before = cloud.image_tags(&registry, "payments").await.unwrap();
+    tokio::time::sleep(Duration::from_hours(12)).await;
+    let after = cloud.image_tags(&registry, "payments").await.unwrap();
+    assert!(after.valid().count() == after.tags.len() && after.tags.len() > 20, "{after:?}");
+    assert_eq!(after.tags[4..10], before.tags[..6], "four were pushed in twelve hours");
+    let missing = cloud.image_tags(&registry, "missing").await.unwrap_err();
+    assert_eq!(missing.class, ErrorClass::NotFound);
+    sim.change_faults(|faults| faults.registry_denied = true);
+    let denied = cloud.image_tags(&registry, "payments").await.unwrap_err();
+    assert_eq!((denied.class, denied.code.as_str()), (ErrorClass::Auth, "AccessDeniedException"));
+    assert!(cloud.repositories(&registry).await.is_err());
+    assert!(cloud.fleet(&dev()).await.is_ok(), "only the registry refuses");
 }

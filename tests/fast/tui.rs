@@ -12,6 +12,7 @@ mod notifications;
 mod pages;
 mod presenter;
 mod random;
+mod registry;
 mod screens;
 mod soak;
 mod update;

@@ -12,8 +12,8 @@ use hatchery::domain::notice::Claim;
 use hatchery::domain::text::Untrusted;
 use hatchery::domain::{
     AuditEvent, CloudError, Database, DatabaseId, Destination, EnvironmentId, Fleet, FleetName, Image,
-    Instance, InstanceId, Launch, Message, NewDatabase, NewRecord, Number, Pipeline, PipelineKind, Record,
-    RecordId, Snapshot, Subnet, SubnetId, TagChanges,
+    ImageTags, Instance, InstanceId, Launch, Message, NewDatabase, NewRecord, Number, Pipeline, PipelineKind,
+    Record, RecordId, Registry, Snapshot, Subnet, SubnetId, TagChanges,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -250,6 +250,14 @@ impl<H: Hook> Cloud for Layer<H> {
 
     async fn start_pipeline(&self, fleet: &FleetName, kind: PipelineKind) -> Result<Untrusted> {
         self.inner.start_pipeline(fleet, kind).await
+    }
+
+    async fn repositories(&self, registry: &Registry) -> Result<Vec<Untrusted>> {
+        self.inner.repositories(registry).await
+    }
+
+    async fn image_tags(&self, registry: &Registry, service: &str) -> Result<ImageTags> {
+        self.inner.image_tags(registry, service).await
     }
 
     async fn subnets(&self, ids: &[SubnetId]) -> Result<Vec<Subnet>> {

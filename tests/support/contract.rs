@@ -14,8 +14,8 @@ use hatchery::domain::tags::key;
 use hatchery::domain::text::Untrusted;
 use hatchery::domain::{
     AuditEvent, CompanyTags, ErrorClass, Fleet, FleetName, InstanceState, NewDatabase, NewEnvironment,
-    NewFleet, NewRecord, Number, Outcome, Policy, Proof, Purpose, RecordId, Spare, SubnetId, TagChanges,
-    Tags,
+    NewFleet, NewRecord, Number, Outcome, Policy, Proof, Purpose, RecordId, Registry, Spare, SubnetId,
+    TagChanges, Tags,
 };
 
 /// The resources that the account must have.
@@ -29,6 +29,9 @@ pub(crate) struct Fixtures {
     pub(crate) tags_of: TagReader,
 }
 
+/// Where the account has images of the service `payments`, and of no other.
+const REGISTRY: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/services";
+
 pub(crate) type TagReader = Box<dyn Fn(String) -> BoxFuture<'static, Vec<Tags>> + Send + Sync>;
 
 /// Checks the whole contract.
@@ -40,6 +43,7 @@ pub(crate) async fn check(cloud: &dyn Account, fixtures: &Fixtures) {
     proofs(cloud, fixtures, &fleet).await;
     audit(cloud, fixtures, &fleet).await;
     notices(cloud, &fleet).await;
+    images(cloud).await;
     absent(cloud, &fleet).await;
     // The callers of the contract may change everything.
     let answer = cloud.write_permission(&fleet, &PermissionSamples::default()).await;
@@ -128,6 +132,17 @@ async fn fleets(cloud: &dyn Account, fixtures: &Fixtures) -> Fleet {
     assert!(subnets.iter().all(|subnet| subnet.vpc == group.vpc && group.zones.contains(&subnet.zone)));
     assert_eq!(cloud.database_subnet_group("missing").await.unwrap(), None);
     fleet
+}
+
+async fn images(cloud: &dyn Account) {
+    let registry: Registry = REGISTRY.parse().unwrap();
+    let repositories = cloud.repositories(&registry).await.unwrap();
+    assert_eq!(registry.services(&repositories), ["payments"]);
+    let found = cloud.image_tags(&registry, "payments").await.unwrap();
+    assert!(found.valid().count() >= 2 && !found.is_partial, "{found:?}");
+    assert!(found.tags.is_sorted_by(|tag, next| tag.pushed_at >= next.pushed_at), "{found:?}");
+    let missing = cloud.image_tags(&registry, "missing").await.unwrap_err();
+    assert_eq!((missing.class, missing.operation), (ErrorClass::NotFound, "DescribeImages"));
 }
 
 async fn new_record(cloud: &dyn Account, fixtures: &Fixtures, number: u32, claim: &str) -> NewRecord {

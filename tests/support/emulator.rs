@@ -112,6 +112,25 @@ impl Emulator {
         aws_sdk_secretsmanager::Client::new(&self.config().await)
     }
 
+    /// Creates a repository with an image for each of these tags.
+    pub(crate) async fn push_images(&self, repository: &str, tags: &[&str]) {
+        let ecr = aws_sdk_ecr::Client::new(&self.config().await);
+        ecr.create_repository().repository_name(repository).send().await.unwrap();
+        let kind = "application/vnd.oci.image.manifest.v1+json";
+        for tag in tags {
+            let manifest = serde_json::json!({
+                "schemaVersion": 2, "mediaType": kind, "config": { "digest": format!("sha256:{tag}") }, "layers": [],
+            });
+            let request = ecr.put_image().repository_name(repository).image_tag(*tag);
+            request
+                .image_manifest(manifest.to_string())
+                .image_manifest_media_type(kind)
+                .send()
+                .await
+                .unwrap();
+        }
+    }
+
     /// The resources that [`Emulator::seed`] created for a fleet.
     pub(crate) fn seed_of(&self, fleet: &str) -> Seed {
         self.seeds.lock().unwrap()[fleet].clone()

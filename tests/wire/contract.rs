@@ -64,6 +64,7 @@ fn pair(key: Option<&str>, value: Option<&str>) -> (String, String) {
 async fn aws_adapter_fulfils_the_contract(#[case] kind: EmulatorKind) {
     let emulator = kind.start();
     let seed = emulator.seed("dev").await;
+    emulator.push_images("services/payments", &["f-1", "f-2"]).await;
     let fixtures = Fixtures {
         subnets: seed.subnets,
         security_group: seed.security_group,

@@ -37,6 +37,7 @@ mod port_forward;
 mod profiles;
 mod prove;
 mod refusals;
+mod registry;
 mod removal;
 mod sessions;
 mod stack;

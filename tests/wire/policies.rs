@@ -200,12 +200,23 @@ async fn roles_may_do_their_work() {
     }
     assert_allowed(&deployment.policies, &ENGINEER, &written);
 
-    for arguments in
-        [&["ls"][..], &["pool"], &["activity"], &["images"], &["fleet", "show"], &["fleet", "ls"]]
-    {
+    deployment.moto.push_images("services/payments", &["f-123"]).await;
+    for arguments in [
+        &["ls"][..],
+        &["pool"],
+        &["activity"],
+        &["images"],
+        &["services"],
+        &["services", "--tags", "payments"],
+        &["fleet", "show"],
+        &["fleet", "ls"],
+    ] {
         deployment.run(arguments).ok();
     }
     let read = deployment.authorizations();
+    for action in ["ecr:DescribeRepositories", "ecr:DescribeImages"] {
+        assert!(read.iter().any(|request| request.action == action), "{action} is sent");
+    }
     assert_allowed(&deployment.policies, &READ_ONLY, &read);
 }
 
@@ -410,6 +421,11 @@ async fn attempts_outside_the_fleet_are_denied() {
         Authorization::new("rds:DeleteDBInstance", rds("db:hatchery-dev-1")),
         Authorization::new("imagebuilder:StartImagePipelineExecution", pipeline("hatchery-dev-service")),
         Authorization::new("logs:PutLogEvents", logs("/hatchery/dev/audit:log-stream:2026-03-02")),
+        Authorization::new("ecr:DescribeImages", "arn:aws:ecr:eu-west-1:123456789012:repository/other"),
+        Authorization::new("ecr:DescribeImages", "arn:aws:ecr:eu-west-1:210987654321:repository/services/a"),
+        Authorization::new("ecr:DescribeImages", "arn:aws:ecr:us-east-1:123456789012:repository/services/a"),
+        Authorization::new("ecr:BatchGetImage", "arn:aws:ecr:eu-west-1:123456789012:repository/services/a"),
+        Authorization::new("ecr:PutImage", "arn:aws:ecr:eu-west-1:123456789012:repository/services/a"),
     ];
     assert_denied(&deployment.policies, &READ_ONLY, &read_only);
 

@@ -220,14 +220,10 @@ fn answer(result: Result<()>, is_real: bool) -> Answer {
         Ok(()) => Answer::Granted,
         // The resource does not exist, so the permission check has passed.
         Err(error) if error.is(ErrorClass::NotFound) => Answer::Granted,
-        Err(error) if is_denial(&error) && is_real => Answer::Denied(error.message),
-        Err(error) if is_denial(&error) => Answer::Unknown(NO_ENVIRONMENT.to_owned()),
+        Err(error) if error.is_denial() && is_real => Answer::Denied(error.message),
+        Err(error) if error.is_denial() => Answer::Unknown(NO_ENVIRONMENT.to_owned()),
         Err(error) => Answer::Unknown(error.to_string()),
     }
-}
-
-fn is_denial(error: &CloudError) -> bool {
-    matches!(error.code.as_str(), "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException")
 }
 
 #[cfg(test)]

@@ -15,8 +15,8 @@ use super::listings::{
 use super::logs::newest_first;
 use super::mutations::{create_database, create_template, launch_instance};
 use super::operations::{
-    AUDIT, CREATE_STREAM, CREATE_TEMPLATE, DATABASES, EC2_TAGS, INSTANCES, LOGS, PUBLISH, RDS_TAGS, RUN,
-    STREAMS, TEMPLATES, TERMINATE, WEBHOOK, read, write,
+    AUDIT, CREATE_STREAM, CREATE_TEMPLATE, DATABASES, EC2_TAGS, IMAGE_TAGS, INSTANCES, LOGS, PUBLISH,
+    RDS_TAGS, REPOSITORIES, RUN, STREAMS, TEMPLATES, TERMINATE, WEBHOOK, read, write,
 };
 use super::setup::{GROUP, OPEN_GROUP};
 use super::state::{LaunchData, SimDatabase, SimInstance, Template};
@@ -31,8 +31,8 @@ use crate::domain::tags::key;
 use crate::domain::text::Untrusted;
 use crate::domain::{
     AuditEvent, Database, DatabaseId, Destination, EnvironmentId, ErrorClass, Fleet, FleetName, Image,
-    Instance, InstanceId, Launch, Message, NewDatabase, NewRecord, Number, Pipeline, PipelineKind, Purpose,
-    Record, RecordId, Snapshot, Subnet, SubnetId, TagChanges, audit,
+    ImageTags, Instance, InstanceId, Launch, Message, NewDatabase, NewRecord, Number, Pipeline, PipelineKind,
+    Purpose, Record, RecordId, Registry, Snapshot, Subnet, SubnetId, TagChanges, audit,
 };
 
 /// How far back new lines of a log are looked for, because they arrive late and out of order.
@@ -99,6 +99,14 @@ impl Cloud for Caller {
     async fn start_pipeline(&self, _: &FleetName, kind: PipelineKind) -> Result<Untrusted> {
         let operation = write("StartImagePipelineExecution", Bucket::Change);
         self.write(operation, move |state, _| Ok(state.start_run(kind).into())).await
+    }
+
+    async fn repositories(&self, registry: &Registry) -> Result<Vec<Untrusted>> {
+        Ok(self.read(REPOSITORIES, |state, _| state.repositories(registry)).await?.value)
+    }
+
+    async fn image_tags(&self, registry: &Registry, service: &str) -> Result<ImageTags> {
+        Ok(self.read(IMAGE_TAGS, |state, _| state.image_tags(registry, service)).await?.value)
     }
 
     async fn subnets(&self, ids: &[SubnetId]) -> Result<Vec<Subnet>> {

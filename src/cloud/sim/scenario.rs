@@ -27,6 +27,8 @@ pub struct Scenario {
     pub creating: u32,
     /// How many days of earlier launches the audit log has.
     pub days_of_history: u32,
+    /// Services with a repository in the registry, besides those of the environments.
+    pub services: Vec<String>,
     /// Whether the account has resources that only resemble the fleet's: with its name but not its tags, and, like copies of tagged resources,
     /// with its tags but not its name.
     pub decoys: bool,
@@ -48,6 +50,7 @@ impl Default for Scenario {
             free: 0,
             creating: 0,
             days_of_history: 0,
+            services: Vec::new(),
             decoys: false,
             latency: Latency::default(),
             faults: Faults::default(),
@@ -179,6 +182,8 @@ pub struct Faults {
     pub denied: f64,
     /// The callers whose writes are denied.
     pub read_only: BTreeSet<String>,
+    /// Whether the registry refuses to list repositories and image tags.
+    pub registry_denied: bool,
     /// The number of items on a page of a listing.
     pub page: usize,
 }
@@ -208,6 +213,7 @@ impl Default for Faults {
             zone_out_per_day: 0.0,
             denied: 0.0,
             read_only: BTreeSet::new(),
+            registry_denied: false,
             page: 100,
         }
     }

@@ -15,6 +15,8 @@ pub(super) enum Bucket {
     Change,
     Database,
     Log,
+    /// ECR.
+    Registry,
     /// Messages to a topic or a webhook.
     Message,
 }
@@ -41,8 +43,8 @@ impl Bucket {
     /// Returns the burst size and the refill rate per second.
     fn size(self) -> (f64, f64) {
         match self {
-            // RDS publishes no figures, so those of EC2's Describe* are assumed.
-            Self::Describe | Self::Database => (100.0, 20.0),
+            // RDS publishes no figures, so those of EC2's Describe* are assumed. ECR's are higher.
+            Self::Describe | Self::Database | Self::Registry => (100.0, 20.0),
             Self::Run => (5.0, 2.0),
             Self::Terminate => (100.0, 5.0),
             Self::Tag => (100.0, 10.0),

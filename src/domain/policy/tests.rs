@@ -30,6 +30,7 @@ fn settings_round_trip_through_tags() {
         ("database-subnet-group", "private"),
         ("database-security-groups", "sg-1 sg-2"),
         ("database-parameter-group", "tuned"),
+        ("registry", "123456789012.dkr.ecr.eu-west-1.amazonaws.com/acme"),
         ("subnets", "subnet-1, subnet-2"),
         ("allow-public", "sg-9"),
         ("access", "ssm"),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::domain::company_tags::CompanyTags;
 use crate::domain::ids::InvalidName;
+use crate::domain::registry::{is_image_tag, is_service};
 use crate::domain::tags::{self, Tags, key};
 use crate::domain::text::Untrusted;
 
@@ -24,17 +25,10 @@ pub(crate) fn max_services(company_tags: &CompanyTags) -> usize {
 pub fn parse_service(text: &str) -> Result<(String, String), InvalidName> {
     let invalid = |rule| InvalidName { what: "service", value: text.to_owned(), rule };
     let (name, tag) = text.split_once('=').ok_or(invalid("use SERVICE=IMAGE_TAG, such as payments=f-123"))?;
-    let is_name = (1..=40).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        && !name.starts_with('-')
-        && !name.ends_with('-');
-    if !is_name {
+    if !is_service(name) {
         return Err(invalid("a service is 1 to 40 lower-case letters, digits and hyphens"));
     }
-    let is_tag = (1..=128).contains(&tag.len())
-        && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-        && !tag.starts_with(['.', '-']);
-    if !is_tag {
+    if !is_image_tag(tag) {
         return Err(invalid("an image tag is 1 to 128 letters, digits, dots, underscores and hyphens"));
     }
     Ok((name.to_owned(), tag.to_owned()))

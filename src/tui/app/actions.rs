@@ -287,7 +287,8 @@ fn run_on_environment(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Redeploy => {
             if let Some(view) = &model.fleet_view {
                 let max = max_services(&view.world.fleet.policy.company_tags);
-                model.dialog = Some(Dialog::Redeploy(Box::new(RedeployForm::new(&row, max))));
+                let form = RedeployForm::new(&row, max, model.suggestions(view));
+                model.dialog = Some(Dialog::Redeploy(Box::new(form)));
             }
         }
         Action::Diff => match DiffMenu::new(&row, model.environments.visible()) {

@@ -22,7 +22,7 @@ pub(crate) mod redeploy;
 
 pub(crate) mod response;
 
-mod services;
+pub(crate) mod services;
 
 pub(crate) mod targets;
 
@@ -42,6 +42,7 @@ use self::open::OpenMenu;
 use self::palette::Palette;
 use self::redeploy::RedeployForm;
 use self::response::Response;
+use self::services::Suggestions;
 use self::terminate::TerminatePrompt;
 use super::form;
 use super::rows::Addresses;
@@ -104,6 +105,24 @@ impl Dialog {
             | Self::Diff(_)
             | Self::Sources(_)
             | Self::Notice { .. } => {}
+        }
+    }
+
+    /// Returns what a form for services suggests.
+    pub(crate) fn suggestions(&mut self) -> Option<&mut Suggestions> {
+        match self {
+            Self::Launch(form) => Some(&mut form.outlook.services),
+            Self::Redeploy(form) => Some(&mut form.suggestions),
+            _ => None,
+        }
+    }
+
+    /// Returns the service whose tag is being typed.
+    pub(crate) fn typed_service(&self) -> Option<String> {
+        match self {
+            Self::Launch(form) => form.typed_service(),
+            Self::Redeploy(form) => form.typed_service(),
+            _ => None,
         }
     }
 

@@ -1,9 +1,11 @@
 //! What the launch form knows about the fleet.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::dialog::launch::{LaunchForm, Outlook};
+use super::dialog::services::Suggestions;
+use super::fleet_view::FleetView;
 use super::model::Model;
 use crate::domain::format::format_exact_duration;
 use crate::domain::{DatabaseState, Phase, Record};
@@ -13,20 +15,33 @@ impl Model {
     pub(super) fn launch_form(&self) -> Option<LaunchForm> {
         let view = self.fleet_view.as_ref()?;
         let policy = &view.world.fleet.policy;
-        let mut records: Vec<&Record> =
-            view.world.records.iter().filter(|record| record.is_environment()).collect();
-        records.sort_by_key(|record| std::cmp::Reverse(record.created_at));
-        let last = records.iter().find(|record| record.owner == self.options.user);
+        let last = newest_first(view).into_iter().find(|record| record.owner == self.options.user);
         let has_price = policy.price_instance.is_some() || policy.price_database.is_some();
         let outlook = Outlook {
-            known: known_services(&records),
-            last: last.map(|record| fields_of(record)),
+            services: self.suggestions(view),
+            last: last.map(fields_of),
             per_hour: has_price.then(|| {
                 policy.price_instance.unwrap_or_default() + policy.price_database.unwrap_or_default()
             }),
             duration: self.launch_duration(),
         };
         Some(LaunchForm::new(&view.world.fleet, outlook))
+    }
+
+    /// Returns the services and tags of the fleet's environments, and behind them those that the registry has told.
+    pub(super) fn suggestions(&self, view: &FleetView) -> Suggestions {
+        let mut suggestions = Suggestions::default();
+        let records = newest_first(view);
+        let services: BTreeSet<_> =
+            records.iter().flat_map(|record| record.services.keys()).map(ToString::to_string).collect();
+        suggestions.add_services(&services);
+        for (service, tag) in records.iter().flat_map(|record| &record.services) {
+            suggestions.add_tags(&service.to_string(), &[tag.to_string()]);
+        }
+        if let Some(registry) = &view.world.fleet.policy.registry {
+            self.registry.add_to(&mut suggestions, registry);
+        }
+        suggestions
     }
 
     /// Says whether a database is there, and how long the launch takes.
@@ -48,17 +63,12 @@ impl Model {
     }
 }
 
-/// Returns the services of these records, each with its tags in the order of the records.
-fn known_services(records: &[&Record]) -> BTreeMap<String, Vec<String>> {
-    let mut known: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (service, tag) in records.iter().flat_map(|record| &record.services) {
-        let tags = known.entry(service.to_string()).or_default();
-        let tag = tag.to_string();
-        if !tags.contains(&tag) {
-            tags.push(tag);
-        }
-    }
-    known
+/// Returns the records of environments.
+fn newest_first(view: &FleetView) -> Vec<&Record> {
+    let mut records: Vec<&Record> =
+        view.world.records.iter().filter(|record| record.is_environment()).collect();
+    records.sort_by_key(|record| std::cmp::Reverse(record.created_at));
+    records
 }
 
 /// Returns the time to live, the services and the note of a record as text.

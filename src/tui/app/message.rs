@@ -10,7 +10,8 @@ pub use super::log_view::selection::SavedLine;
 use crate::clock::Clock;
 use crate::cloud::{Answer, Console, LogItem, LogQuery, Login};
 use crate::domain::history::Reading;
-use crate::domain::{AuditEvent, EnvironmentId, FleetName, InstanceId};
+use crate::domain::text::Untrusted;
+use crate::domain::{AuditEvent, CloudError, EnvironmentId, FleetName, ImageTags, InstanceId, Registry};
 use crate::engine::{
     Event, Extended, LaunchRequest, Launched, RedeployRequest, Redeployed, ResetStarted, Terminating,
 };
@@ -84,6 +85,10 @@ pub enum Msg {
     Log(u64, Result<LogItem, Failure>),
     /// The log stream of this generation ended.
     LogEnded(u64),
+    /// The repositories of a registry.
+    ServicesListed(Registry, Result<Vec<Untrusted>, CloudError>),
+    /// The newest image tags of a service in a registry.
+    ImageTagsListed(Registry, String, Result<ImageTags, CloudError>),
     /// The last days of the audit log, with the period that they cover.
     History(Result<(Vec<AuditEvent>, Reading), Failure>),
     /// What became of the request, by its task number, to save so many lines to a file.
@@ -247,6 +252,10 @@ pub enum Effect {
     FollowLogs(LogQuery, u64),
     /// Stop following the log.
     StopLogs,
+    /// List the repositories of a registry.
+    ListServices(Registry),
+    /// List the newest image tags of a service in a registry.
+    ListImageTags(Registry, String),
     /// Read the audit log since a time.
     ReadHistory(DateTime<Utc>),
     /// Save lines of the log to a file.

@@ -23,6 +23,7 @@ use super::message::Moment;
 use super::notifications::Notifications;
 use super::presenter::Presenter;
 use super::regions::{Content, MIN_SIZE, Pane, Regions};
+use super::registry_answers::RegistryAnswers;
 use super::rows::{EnvironmentRow, PoolPane};
 use super::selection::Selection;
 use super::writes::{CANNOT_CHANGE, Writes};
@@ -157,6 +158,7 @@ pub struct Model {
     pub(crate) pool: PoolPane,
     pub(crate) activity: ActivityPane,
     pub(crate) history: History,
+    pub(crate) registry: RegistryAnswers,
     /// The policy from which the rows were derived.
     pub(crate) rows_policy: Option<Policy>,
     /// When the rows must be derived again, by the engine's clock.
@@ -232,6 +234,7 @@ impl Model {
             pool: PoolPane::default(),
             activity: ActivityPane::default(),
             history: History::default(),
+            registry: RegistryAnswers::default(),
             rows_policy: None,
             rows_expire_at: None,
             refusals: Vec::new(),

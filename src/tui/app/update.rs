@@ -22,6 +22,7 @@ pub fn update(model: &mut Model, msg: Msg) -> Vec<Effect> {
     let mut effects = apply(model, msg);
     effects.extend(model.news(is_observation));
     effects.extend(model.write_check());
+    effects.extend(model.registry_questions());
     // A toast or a notice takes a row from the panes, so any message can push the selection out of view.
     model.keep_in_view();
     effects
@@ -114,6 +115,10 @@ fn apply(model: &mut Model, msg: Msg) -> Vec<Effect> {
         Msg::WritesChecked(answer) => return model.writes_checked(&answer),
         Msg::ConnectFailed(failure) => connecting::failed(model, failure),
         Msg::Engine(event) => engine_event(model, event),
+        Msg::ServicesListed(registry, result) => model.services_listed(&registry, result),
+        Msg::ImageTagsListed(registry, service, result) => {
+            model.image_tags_listed(&registry, service, result);
+        }
         Msg::History(result) => {
             model.history.receive_week(result);
             history_changed(model);

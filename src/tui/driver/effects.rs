@@ -9,6 +9,7 @@ use super::keys::{is_paste, typed_char};
 use super::program::Program;
 use super::{Driver, Incoming};
 use crate::cloud::{LogQuery, PermissionSamples};
+use crate::domain::Registry;
 use crate::domain::history::{MAX_EVENTS, Reading};
 use crate::engine;
 use crate::failure::Failure;
@@ -69,6 +70,8 @@ impl<S: Surface> Driver<S> {
                     handle.set_background(background);
                 }
             }
+            Effect::ListServices(registry) => self.list_services(fleet, registry),
+            Effect::ListImageTags(registry, service) => self.list_image_tags(fleet, registry, service),
             Effect::ReadHistory(since) => self.read_history(fleet, since),
             Effect::Focus(focused) => {
                 if let Some((_, handle)) = self.engine(fleet) {
@@ -231,6 +234,24 @@ impl<S: Surface> Driver<S> {
             });
             let result = result.map_err(|error| Failure::cloud("cannot read the audit log", &error));
             let _ = sender.send(Incoming::Msg(fleet, Msg::History(result))).await;
+        });
+    }
+
+    fn list_services(&mut self, fleet: usize, registry: Registry) {
+        let Some((engine, _)) = self.engine(fleet) else { return };
+        let (cloud, sender) = (engine.cloud().clone(), self.sender.clone());
+        self.tasks.spawn(async move {
+            let listed = cloud.repositories(&registry).await;
+            let _ = sender.send(Incoming::Msg(fleet, Msg::ServicesListed(registry, listed))).await;
+        });
+    }
+
+    fn list_image_tags(&mut self, fleet: usize, registry: Registry, service: String) {
+        let Some((engine, _)) = self.engine(fleet) else { return };
+        let (cloud, sender) = (engine.cloud().clone(), self.sender.clone());
+        self.tasks.spawn(async move {
+            let listed = cloud.image_tags(&registry, &service).await;
+            let _ = sender.send(Incoming::Msg(fleet, Msg::ImageTagsListed(registry, service, listed))).await;
         });
     }
 

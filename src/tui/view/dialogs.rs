@@ -161,15 +161,7 @@ fn form(
         let place = without_start(row, LABEL_WIDTH);
         let (suggesting, suggestions) = extras.suggestions;
         if focused && suggesting == index && !suggestions.is_empty() {
-            let text = suggestions.join(SUGGESTION_GAP);
-            let line = vec![styles.span("key", "tab "), styles.span("text.muted", text)];
-            line::put(buf, place, line, styles.glyphs.ellipsis);
-            let mut rest = without_start(place, 4);
-            for (index, suggestion) in suggestions.iter().enumerate() {
-                let width = columns_of(suggestion).min(rest.width);
-                out.add(Rect { width, ..rest }, Target::Suggestion(index));
-                rest = without_start(rest, width + columns_of(SUGGESTION_GAP));
-            }
+            put_suggestions(styles, buf, out, place, suggestions);
         } else if let Some(error) = form_field.visible_error() {
             let text = format!("{} {error}", styles.glyphs.cross);
             line::put(buf, place, styles.span("field.error", text), styles.glyphs.ellipsis);
@@ -188,6 +180,25 @@ fn form(
         keys(styles, buf, out, area, &pairs);
     }
     cursor
+}
+
+/// Draws suggestions, which can be clicked.
+fn put_suggestions(
+    styles: &Styles,
+    buf: &mut Buffer,
+    out: &mut Targets,
+    place: Rect,
+    suggestions: &[String],
+) {
+    let text = suggestions.join(SUGGESTION_GAP);
+    let line = vec![styles.span("key", "tab "), styles.span("text.muted", text)];
+    line::put(buf, place, line, styles.glyphs.ellipsis);
+    let mut rest = without_start(place, 4);
+    for (index, suggestion) in suggestions.iter().enumerate() {
+        let width = columns_of(suggestion).min(rest.width);
+        out.add(Rect { width, ..rest }, Target::Suggestion(index));
+        rest = without_start(rest, width + columns_of(SUGGESTION_GAP));
+    }
 }
 
 /// Draws a label and its field; returns the position of the cursor.
@@ -355,6 +366,15 @@ pub(crate) fn redeploy(
             None => styles.span("text.muted", form.preview().unwrap_or_default()),
         };
         line::put(buf, place, line, styles.glyphs.ellipsis);
+    }
+    if let Some(row) = rows.next().filter(|row| row.bottom() < area.bottom()) {
+        let suggestions = form.suggestions();
+        if suggestions.is_empty() {
+            let note = form.suggestions.note.clone().unwrap_or_default();
+            line::put(buf, row, styles.span("text.muted", note), styles.glyphs.ellipsis);
+        } else {
+            put_suggestions(styles, buf, out, without_start(row, LABEL_WIDTH), &suggestions);
+        }
     }
     if area.height > 2 {
         keys(styles, buf, out, area, &[("enter", "redeploy"), ("esc", "cancel")]);

@@ -63,6 +63,37 @@ async fn ls_document_without_environments() {
     assert_document!("ls_empty", account.run(&["ls", "--json"]).await);
 }
 
+/// The fleet of [`FLEET`] with a registry.
+const REGISTRY: &str = "[policy]\nregistry = \"123456789012.dkr.ecr.eu-west-1.amazonaws.com/services\"";
+
+#[tokio::test(start_paused = true)]
+async fn services_documents() {
+    let account = TestAccount::new(&FLEET.replace("[policy]", REGISTRY));
+    assert_document!("services", account.run(&["services", "--json"]).await);
+    let run = account.run(&["services", "--tags", "payments", "--json"]).await.ok();
+    let mut document: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+    let tags = document["tags"].as_array_mut().unwrap();
+    assert!(tags.len() > 10, "{tags:?}");
+    tags.truncate(2);
+    insta::assert_snapshot!("services_tags", serde_json::to_string_pretty(&document).unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn services_as_text_and_their_errors() {
+    let account = TestAccount::new(&FLEET.replace("[policy]", REGISTRY));
+    assert_eq!(account.run(&["services"]).await.ok().out, "SERVICE\npayments\n");
+    let tags = account.run(&["services", "--tags", "payments"]).await.ok().out;
+    insta::assert_snapshot!("services_tags_text", tags.lines().take(4).collect::<Vec<_>>().join("\n"));
+    let mut errors = String::new();
+    for service in ["missing", "../payments", "a=b"] {
+        errors.push_str(&account.run(&["services", "--tags", service]).await.err);
+    }
+    account.sim.change_faults(|faults| faults.registry_denied = true);
+    errors.push_str(&account.run(&["services"]).await.err);
+    errors.push_str(&TestAccount::new(FLEET).run(&["services"]).await.err);
+    insta::assert_snapshot!("services_errors", errors);
+}
+
 #[tokio::test(start_paused = true)]
 async fn pool_document() {
     let account = TestAccount::new(FLEET);

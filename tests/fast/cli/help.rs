@@ -7,12 +7,13 @@ use rstest::rstest;
 
 use super::harness::run_binary;
 
-const COMMANDS: [&str; 26] = [
+const COMMANDS: [&str; 27] = [
     "demo",
     "ls",
     "pool",
     "activity",
     "images",
+    "services",
     "launch",
     "extend",
     "redeploy",

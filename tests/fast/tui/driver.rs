@@ -198,3 +198,32 @@ async fn driver_finds_out_that_nothing_can_be_changed() {
     drop(keys);
     running.await.unwrap().unwrap();
 }
+
+/// Keys do not wait for the registry, and its answer comes to the open form.
+#[tokio::test(start_paused = true)]
+async fn form_shows_what_the_registry_answers() {
+    let surface = RecordingSurface::default();
+    let (keys, events) = keyboard();
+    let registry = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/services";
+    let connected = simulated(&format!(
+        "services = [\"payments\"]\n[latency]\ncall = [5.0, 5.0]\n[policy]\nspare = \"0\"\nregistry = \"{registry}\"\n"
+    ));
+    let connect = move || std::future::ready(Ok(connected.clone()));
+    let running = tokio::spawn(run_on(surface.clone(), events, connect, sample_fleet::options()));
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    key(&keys, 'l');
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for code in [KeyCode::Char('x'), KeyCode::Tab, KeyCode::Tab, KeyCode::Char('p')] {
+        keys.send(Ok(Event::Key(KeyEvent::from(code)))).unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let shown = surface.last();
+    assert!(shown.contains("Launch an environment") && !shown.contains("payments="), "{shown}");
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    assert!(surface.last().contains("tab payments="), "{}", surface.last());
+    keys.send(Ok(Event::Key(KeyEvent::from(KeyCode::Tab)))).unwrap();
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    assert!(surface.last().contains("payments=pr-"), "{}", surface.last());
+    drop(keys);
+    running.await.unwrap().unwrap();
+}

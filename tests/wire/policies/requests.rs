@@ -106,6 +106,9 @@ impl Translator {
                     vec![Authorization::new(&format!("secretsmanager:{operation}"), secret(&body))]
                 }
                 "AmazonSSM" => self.translate_ssm(operation, &body),
+                service if service.starts_with("AmazonEC2ContainerRegistry") => {
+                    vec![Authorization::new(&format!("ecr:{operation}"), repository(&body))]
+                }
                 service if service.starts_with("Logs") => translate_logs(operation, &body),
                 _ => vec![Authorization::new(&format!("servicequotas:{operation}"), "*")],
             };
@@ -254,6 +257,12 @@ fn secret(body: &Value) -> String {
     } else {
         format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{id}")
     }
+}
+
+/// The ARN of a repository. AWS checks a list of all against `repository/*`.
+fn repository(body: &Value) -> String {
+    let name = body["repositoryName"].as_str().unwrap_or("*");
+    format!("arn:aws:ecr:{REGION}:{}:repository/{name}", body["registryId"].as_str().unwrap_or(ACCOUNT))
 }
 
 fn translate_rds(form: &Form) -> Vec<Authorization> {

@@ -1,12 +1,12 @@
 //! The form to launch an environment.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use tui_input::Input;
 
 use super::response::Response;
-use super::services::parse_services;
+use super::services::{Suggestions, has_begun_word, parse_services, typed_service};
 use crate::domain::format::format_exact_duration;
 use crate::domain::record::{MAX_NOTE_CHARS, max_services};
 use crate::domain::{Fleet, FleetName, Label};
@@ -34,8 +34,8 @@ pub(crate) struct LaunchForm {
 /// What the form says about a launch besides its fields.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Outlook {
-    /// The services of the fleet's environments, each with its tags, newest first.
-    pub(crate) known: BTreeMap<String, Vec<String>>,
+    /// What the services can become.
+    pub(crate) services: Suggestions,
     /// The time to live, services and note of the user's last launch.
     pub(crate) last: Option<[String; 3]>,
     /// US dollars per hour.
@@ -89,46 +89,33 @@ impl LaunchForm {
             let total = format::dollars(per_hour * ttl.as_secs_f64() / 3_600.0);
             format!("Costs about {total} in {}.", format_exact_duration(ttl))
         });
-        price.into_iter().chain([self.outlook.duration.clone()]).filter(|note| !note.is_empty()).collect()
+        let notes = price.into_iter().chain([self.outlook.duration.clone()]).filter(|note| !note.is_empty());
+        // Its line is there before there is something to say, so that the form does not grow while it is used.
+        notes.chain(self.outlook.services.note.clone()).collect()
     }
 
-    /// Returns where the last word of the services starts.
-    fn last_word(&self) -> usize {
-        let text = self.fields[Self::SERVICES].input.value();
-        text.rfind([' ', ',']).map_or(0, |at| at + 1)
+    /// Returns the field of services, if it has the focus.
+    fn services(&self) -> Option<&Input> {
+        (self.focus == Self::SERVICES).then_some(&self.fields[Self::SERVICES].input)
     }
 
-    /// Returns what the last word of the services can become, if they have the focus.
+    /// Returns what the word at the cursor can become, if the services have the focus.
     pub(crate) fn suggestions(&self) -> Vec<String> {
-        if self.focus != Self::SERVICES {
-            return Vec::new();
-        }
-        let word = &self.fields[Self::SERVICES].input.value()[self.last_word()..];
-        match word.split_once('=') {
-            None => {
-                let known = self.outlook.known.keys().filter(|service| service.starts_with(word));
-                known.map(|service| format!("{service}=")).collect()
-            }
-            Some((service, tag)) => {
-                let tags = self.outlook.known.get(service).into_iter().flatten();
-                let fitting = tags.filter(|known| known.starts_with(tag) && *known != tag);
-                fitting.map(|tag| format!("{service}={tag}")).collect()
-            }
-        }
+        self.services().map(|input| self.outlook.services.find(input)).unwrap_or_default()
     }
 
-    /// Whether a word of the services has been begun.
-    fn has_begun_word(&self) -> bool {
-        self.focus == Self::SERVICES && self.fields[Self::SERVICES].input.value().len() > self.last_word()
+    /// Returns the service whose tag is being typed.
+    pub(super) fn typed_service(&self) -> Option<String> {
+        self.services().and_then(typed_service)
     }
 
-    /// Completes the last word of the services by a suggestion; returns whether there was one.
+    /// Completes the word at the cursor by a suggestion; returns whether there was one.
     pub(super) fn complete(&mut self, index: usize) -> bool {
-        let start = self.last_word();
-        let text = self.fields[Self::SERVICES].input.value();
-        let Some(suggestion) = self.suggestions().into_iter().nth(index) else { return false };
-        let text = format!("{}{suggestion}", &text[..start]);
-        self.set(Self::SERVICES, &text);
+        let completed = self.services().and_then(|input| self.outlook.services.complete(input, index));
+        let Some(completed) = completed else { return false };
+        self.fields[Self::SERVICES].input = completed;
+        self.fields[Self::SERVICES].touched = true;
+        self.validate();
         true
     }
 
@@ -179,7 +166,7 @@ impl LaunchForm {
         match key.code {
             KeyCode::Esc => return Response::Close,
             KeyCode::Char('l') if key.modifiers == KeyModifiers::CONTROL => return self.repeat_last(),
-            KeyCode::Tab if self.has_begun_word() && self.complete(0) => {}
+            KeyCode::Tab if self.services().is_some_and(has_begun_word) && self.complete(0) => {}
             KeyCode::Tab | KeyCode::Down => self.focus_field(self.focus + 1),
             KeyCode::BackTab | KeyCode::Up => self.focus_field(self.focus + count - 1),
             KeyCode::Enter => {

@@ -6,7 +6,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent};
 use tui_input::Input;
 
 use super::response::Response;
-use super::services::parse_services;
+use super::services::{Suggestions, has_begun_word, parse_services, typed_service};
 use crate::domain::text::Untrusted;
 use crate::domain::{EnvironmentId, RecordId};
 use crate::engine::{RedeployRequest, format_changes};
@@ -20,6 +20,7 @@ pub(crate) struct RedeployForm {
     pub(crate) name: String,
     /// The services with their image tags. One that the user removes is no longer under test.
     pub(crate) services: Field,
+    pub(crate) suggestions: Suggestions,
     /// The services when the form was opened.
     before: BTreeMap<Untrusted, Untrusted>,
     max_services: usize,
@@ -27,7 +28,7 @@ pub(crate) struct RedeployForm {
 
 impl RedeployForm {
     /// Returns a form with the environment's services.
-    pub(crate) fn new(row: &EnvironmentRow, max_services: usize) -> Self {
+    pub(crate) fn new(row: &EnvironmentRow, max_services: usize, suggestions: Suggestions) -> Self {
         let before = row.details.record.services.clone();
         let text: Vec<_> = before.iter().map(|(name, tag)| format!("{name}={tag}")).collect();
         let mut services = Field::new("Services", "payments=f-123 kyc=pr-77");
@@ -38,6 +39,7 @@ impl RedeployForm {
             id: row.id.clone(),
             name: row.name.clone(),
             services,
+            suggestions,
             before,
             max_services,
         };
@@ -47,6 +49,24 @@ impl RedeployForm {
 
     pub(super) fn validate(&mut self) {
         self.services.error = parse_services(self.services.text(), self.max_services).err();
+    }
+
+    /// Returns what the word at the cursor can become.
+    pub(crate) fn suggestions(&self) -> Vec<String> {
+        self.suggestions.find(&self.services.input)
+    }
+
+    /// Returns the service whose tag is being typed.
+    pub(super) fn typed_service(&self) -> Option<String> {
+        typed_service(&self.services.input)
+    }
+
+    /// Completes the word at the cursor by a suggestion, if there is one.
+    pub(super) fn complete(&mut self, index: usize) {
+        if let Some(completed) = self.suggestions.complete(&self.services.input, index) {
+            self.services.input = completed;
+            self.validate();
+        }
     }
 
     /// Returns the request if the text is valid: what differs from the services when the form was opened, so that a change of another user
@@ -77,6 +97,7 @@ impl RedeployForm {
                     return Response::Redeploy(self.record.clone(), self.id.clone(), request);
                 }
             }
+            KeyCode::Tab if has_begun_word(&self.services.input) => self.complete(0),
             _ => {
                 edit(&mut self.services.input, key);
                 self.validate();

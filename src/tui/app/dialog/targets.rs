@@ -95,8 +95,12 @@ impl Dialog {
                 return None;
             }
             Target::Suggestion(index) => {
-                if let Self::Launch(form) = self {
-                    form.complete(index);
+                match self {
+                    Self::Launch(form) => {
+                        form.complete(index);
+                    }
+                    Self::Redeploy(form) => form.complete(index),
+                    _ => {}
                 }
                 return None;
             }
