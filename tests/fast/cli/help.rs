@@ -53,6 +53,7 @@ fn output(arguments: &[&str]) -> String {
 #[case::activity("activity")]
 #[case::images("images")]
 #[case::images_bake("images bake")]
+#[case::services("services")]
 #[case::launch("launch")]
 #[case::extend("extend")]
 #[case::pin("pin")]

@@ -1,7 +1,7 @@
 //! What the forms suggest from the registry: late, refused, hostile and repeated answers.
 
 use hatchery::domain::text::Untrusted;
-use hatchery::domain::{CloudError, ErrorClass, ImageTag, ImageTags, Registry, World};
+use hatchery::domain::{CloudError, ErrorClass, ImageTag, ImageTags, Registry, Rollout, RolloutState, World};
 use hatchery::engine::Event;
 use hatchery::tui::app::{Effect, Model, Msg};
 use insta::assert_snapshot;
@@ -54,11 +54,6 @@ fn launch(model: &mut Model) -> Vec<Effect> {
     effects
 }
 
-/// Types like `type_in`; returns the effects of all keys.
-fn typed(model: &mut Model, text: &str) -> Vec<Effect> {
-    text.chars().flat_map(|c| press(model, &[&c.to_string()])).collect()
-}
-
 fn suggested(model: &Model) -> Vec<String> {
     let screen = screen(model);
     let line = screen.lines().find_map(|line| line.split_once(" tab ").map(|(_, rest)| rest.to_owned()));
@@ -71,16 +66,20 @@ fn form_asks_once_for_services_and_tags() {
     let mut model = model();
     assert_eq!(launch(&mut model), [Effect::ListServices(registry())]);
     let tags_of = |service: &str| Effect::ListImageTags(registry(), service.to_owned());
-    assert_eq!(typed(&mut model, "payments"), []);
-    assert_eq!(typed(&mut model, "=f-"), [tags_of("payments")]);
-    assert_eq!(typed(&mut model, " Kyc=a kyc=b"), [tags_of("kyc")], "a name that is no service is not sent");
+    assert_eq!(type_in(&mut model, "payments"), []);
+    assert_eq!(type_in(&mut model, "=f-"), [tags_of("payments")]);
+    assert_eq!(
+        type_in(&mut model, " Kyc=a kyc=b"),
+        [tags_of("kyc")],
+        "a name that is no service is not sent"
+    );
 }
 
 #[test]
 fn fleet_without_a_registry_asks_nothing() {
     let mut model = seeing(options(), world(), 80, 24);
     assert_eq!(launch(&mut model), []);
-    assert_eq!(typed(&mut model, "payments="), []);
+    assert_eq!(type_in(&mut model, "payments="), []);
 }
 
 #[test]
@@ -91,15 +90,15 @@ fn late_answer_comes_behind_the_history() {
     let history = suggested(&model);
     assert_eq!(history[0], "payments=f-123");
     let before = screen(&model);
-    send(&mut model, listed("payments", &["main-1", "f-123", "f-122"]));
-    let expected = [&history[..], &["payments=main-1".to_owned(), "payments=f-122".to_owned()]].concat();
+    send(&mut model, listed("payments", &["main-1", "f-123"]));
+    let expected = [&history[..], &["payments=main-1".to_owned()]].concat();
     assert_eq!(suggested(&model), expected);
     let row = |screen: &str| screen.lines().position(|line| line.contains("payments=f-123"));
     assert_eq!(row(&before), row(&screen(&model)), "nothing moves");
     assert_snapshot!("launch_registry", screen(&model));
     // A later answer moves none of those that are shown.
-    send(&mut model, listed("payments", &["f-200", "main-1"]));
-    assert_eq!(suggested(&model), [&expected[..], &["payments=f-200".to_owned()]].concat());
+    send(&mut model, listed("payments", &["f-9", "main-1"]));
+    assert_eq!(suggested(&model), [&expected[..], &["payments=f-9".to_owned()]].concat());
     type_in(&mut model, "ma");
     assert_eq!(suggested(&model), ["payments=main-1"]);
     press(&mut model, &["tab"]);
@@ -181,24 +180,24 @@ fn answers_are_used_for_minutes() {
     press(&mut model, &["esc"]);
     model.set_now(moment(4 * 60));
     assert_eq!(launch(&mut model), []);
-    assert_eq!(typed(&mut model, "payments=m"), []);
+    assert_eq!(type_in(&mut model, "payments=m"), []);
     assert_eq!(suggested(&model), ["payments=main-1"]);
     press(&mut model, &["esc"]);
     model.set_now(moment(6 * 60));
     assert_eq!(launch(&mut model), [Effect::ListServices(registry())]);
-    assert_eq!(typed(&mut model, "payments=m").len(), 1);
+    assert_eq!(type_in(&mut model, "payments=m").len(), 1);
 }
 
 #[test]
 fn failed_question_is_asked_again_soon() {
     let mut model = model();
     launch(&mut model);
-    assert_eq!(typed(&mut model, "payments=").len(), 1);
+    assert_eq!(type_in(&mut model, "payments=").len(), 1);
     let error = CloudError::new(ErrorClass::Transient, "DescribeImages", "Timeout", "no response in time");
     send(&mut model, Msg::ImageTagsListed(registry(), "payments".to_owned(), Err(error)));
-    assert_eq!(typed(&mut model, "f"), []);
+    assert_eq!(type_in(&mut model, "f"), []);
     model.set_now(moment(40));
-    assert_eq!(typed(&mut model, "-"), [Effect::ListImageTags(registry(), "payments".to_owned())]);
+    assert_eq!(type_in(&mut model, "-"), [Effect::ListImageTags(registry(), "payments".to_owned())]);
 }
 
 #[test]
@@ -226,7 +225,11 @@ fn answer_without_a_form_is_kept() {
 
 #[test]
 fn redeploy_form_suggests_the_tag_at_the_cursor() {
-    let mut model = model();
+    let mut world = world_with(&registry());
+    let request = now() - chrono::TimeDelta::minutes(5);
+    world.instances.items[4].rollout =
+        Some(Rollout { request, state: RolloutState::Done, detail: "".into() });
+    let mut model = seeing(options(), world, 80, 24);
     let effects = press(&mut model, &["down", "down", "down", "down", "u"]);
     assert!(effects.contains(&Effect::ListServices(registry())), "{effects:?}");
     assert_eq!(effects.len(), 2, "and the tags of the service at the cursor: {effects:?}");
@@ -237,7 +240,7 @@ fn redeploy_form_suggests_the_tag_at_the_cursor() {
     press(&mut model, &["left", "right"]);
     assert_eq!(suggested(&model), Vec::<String>::new(), "the cursor is in another word");
     press(&mut model, &["left"; 3]);
-    assert_eq!(suggested(&model), ["payments=x-2", "payments=x-1"]);
+    assert_eq!(suggested(&model), ["payments=x-2", "payments=x-1"], "{}", screen(&model));
     assert_snapshot!("redeploy_registry", screen(&model));
     press(&mut model, &["tab"]);
     let effects = press(&mut model, &["enter"]);
