@@ -13,7 +13,7 @@ use super::databases::rds_tags;
 use super::launch_templates::{LAUNCHED, specification};
 use crate::cloud::{Answer, Permission, PermissionSamples, Result};
 use crate::domain::tags::{key, role};
-use crate::domain::{CloudError, ErrorClass, Fleet, Number, Tags};
+use crate::domain::{ErrorClass, Fleet, Number, Tags};
 
 /// The error code of a successful dry run.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/CommonParameters.html>
@@ -231,6 +231,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::domain::CloudError;
 
     #[rstest]
     #[case("DryRunOperation", ErrorClass::Invalid, true, "granted")]
