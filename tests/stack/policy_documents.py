@@ -20,6 +20,7 @@ PARAMETERS = {
     "KmsKeyArn": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/0a1b2c3d-7777-8888-9999-444455556666",
     "NotifySecretArn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:slack-a1b2c3",
     "NotifyTopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:news",
+    "Registry": f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/services",
     "SubnetIds": ["subnet-0a1b2c3d4e5f60718", "subnet-0b1b2c3d4e5f60718"],
 }
 # The property with the name of a resource, and the attributes made from the name.
