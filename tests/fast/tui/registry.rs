@@ -211,6 +211,10 @@ fn answer_of_an_earlier_registry_is_ignored() {
     assert!(asked.iter().all(|effect| effects.contains(effect)), "{effects:?}");
     send(&mut model, listed("audit", &["main-1"]));
     assert_eq!(suggested(&model), Vec::<String>::new());
+    press(&mut model, &["esc"]);
+    launch(&mut model);
+    type_in(&mut model, "audit=");
+    assert_eq!(suggested(&model), Vec::<String>::new(), "nor later");
 }
 
 #[test]
