@@ -46,8 +46,9 @@ const AFTER_CHANGE: Duration = Duration::from_secs(2);
 /// The maximum delay after failures.
 const MAX_BACKOFF: Duration = Duration::from_mins(5);
 
-/// How long an engine leaves an action alone that it has no permission for, unless its user refreshes or logs in anew.
-const DENIED_PAUSE: Duration = Duration::from_hours(1);
+/// How long an engine leaves an action alone that it has no permission for, unless its user refreshes or logs in anew: at first, and at most. Each
+/// refusal doubles it.
+const DENIED_PAUSES: [Duration; 2] = [Duration::from_mins(15), Duration::from_hours(1)];
 
 /// How long a completed step is not repeated although the plan still contains it, because reads lag.
 const VISIBILITY_DELAY: Duration = Duration::from_secs(30);
@@ -198,8 +199,8 @@ struct EngineLoop {
     options: RunOptions,
     watched: bool,
     scheduled: BTreeMap<Key, Scheduled>,
-    /// Until when this engine leaves actions alone that it has no permission for.
-    denied: BTreeMap<&'static str, Duration>,
+    /// Until when this engine leaves actions alone that it has no permission for, and how long the last pause is.
+    denied: BTreeMap<&'static str, (Duration, Duration)>,
     failures: u32,
     /// The factor by which throttling lengthens the interval.
     slowdown: f64,
@@ -350,7 +351,14 @@ impl EngineLoop {
         for (planned, report) in due.iter().zip(&reports) {
             if report.error == Some(ErrorClass::Auth) {
                 // Another engine may have the permission.
-                self.denied.insert(report.action, elapsed + DENIED_PAUSE);
+                if !self.is_denied(report.action, elapsed) {
+                    let [first, most] = DENIED_PAUSES;
+                    let earlier = self.denied.get(report.action);
+                    let pause = earlier.map_or(first, |(_, pause)| (*pause * 2).min(most));
+                    self.denied.insert(report.action, (elapsed + pause, pause));
+                }
+            } else if report.outcome == Outcome::Done {
+                self.denied.remove(report.action);
             }
             let Some(scheduled) = self.scheduled.get_mut(&planned.step.key()) else { continue };
             // A skipped step was done by another engine, which this engine does not see yet.
@@ -405,7 +413,7 @@ impl EngineLoop {
     }
 
     fn is_denied(&self, action: &str, elapsed: Duration) -> bool {
-        self.denied.get(action).is_some_and(|until| elapsed < *until)
+        self.denied.get(action).is_some_and(|(until, _)| elapsed < *until)
     }
 
     /// Returns how long the user has waited; `None` if that is too long to keep observing often.

@@ -168,12 +168,11 @@ impl InvariantChecker {
         if !who.contains("host-") {
             return;
         }
-        let fleet = fleet_of(who);
         // Missing permissions are those of one caller, so each engine finds out by itself.
-        let among = if error.is(ErrorClass::Auth) { who } else { fleet };
+        let among = if error.is(ErrorClass::Auth) { who } else { fleet_of(who) };
         if self.refusals.is_too_many(among, who, operation, now) {
             let what =
-                format!("{fleet}: {MAX_REFUSALS} refusals of {operation:?} within an hour, such as {error}");
+                format!("{among}: {MAX_REFUSALS} refusals of {operation:?} within an hour, such as {error}");
             self.report(format!("I10 at {}: {what}", now.format("%F %T")));
         }
     }

@@ -73,10 +73,14 @@ fn answer(partition: &Partition, request: &Request) -> Vec<u8> {
     let ec2 = |name: &str, list: &str, items: String| {
         let mut body = format!("<{name}Response xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\">");
         write!(body, "<requestId>r</requestId><{list}>{items}</{list}>").unwrap();
-        next.iter().for_each(|next| write!(body, "<nextToken>{next}</nextToken>").unwrap());
+        if let Some(next) = &next {
+            write!(body, "<nextToken>{next}</nextToken>").unwrap();
+        }
         body + &format!("</{name}Response>")
     };
     let body = match asked["Action"].as_str() {
+        // The adapter asks whether the endpoint is moto.
+        name @ "DescribeTags" => ec2(name, "tagSet", String::new()),
         name @ "DescribeLaunchTemplates" => ec2(name, "launchTemplates", items(template)),
         name @ "DescribeInstances" => {
             // A reservation has the instances of one launch.
