@@ -67,6 +67,9 @@ impl Engine {
             partial(&world);
         }
         drop(parts);
+        if let Some(failure) = needs_login(&world) {
+            return Err(failure);
+        }
         if found.is_none() && world.records.problem.is_none() {
             // Its tags were missing from the listing, or it is gone.
             world.fleet = self.read_fleet().await?;
@@ -179,6 +182,14 @@ fn split_templates(page: Page<Template>, found: &mut Option<Fleet>) -> Page<Reco
         }
         records
     })
+}
+
+/// Returns the failure of a listing that a login ends. Other failures of a listing leave the rest of the world to be seen.
+fn needs_login(world: &World) -> Option<Failure> {
+    let problems = [&world.records.problem, &world.instances.problem, &world.databases.problem];
+    let cannot = format!("cannot observe the fleet {}", world.fleet.name);
+    let mut failures = problems.into_iter().flatten().map(|problem| Failure::cloud(&cannot, problem));
+    failures.find(Failure::asks_for_login)
 }
 
 fn same_sources(a: &Fleet, b: &Fleet) -> bool {

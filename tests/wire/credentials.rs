@@ -5,6 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::provider::error::CredentialsError;
+use futures::StreamExt as _;
+use hatchery::cloud::Cloud as _;
+use hatchery::cloud::aws::AwsCloud;
 use rstest::rstest;
 
 use crate::support::account::init;
@@ -388,8 +393,7 @@ async fn dashboard_goes_on_after_a_login() {
         has_expired.store(true, Ordering::Relaxed);
         user.log_in("old", -5);
         terminal.send_keys("r");
-        terminal.wait_for("has expired, and AWS did not renew it");
-        terminal.wait_for("press I to log in (aws sso login)");
+        terminal.wait_for("press I to log in (aws sso login); cannot observe the fleet dev");
         assert!(terminal.text().contains("Expected end"), "the page stays: {}", terminal.text());
 
         user.write("new-token", &User::token("good", 60));
@@ -431,4 +435,21 @@ async fn web_identity_goes_before_keys_of_a_profile() {
     user.run(&["ls", "--fleet", "dev"], &variables[..1]).fails(4, &["AWS_ROLE_ARN is not"]);
     user.run(&["ls", "--fleet", "dev", "--profile", "default"], &variables).ok();
     user.run(&["ls", "--fleet", "dev"], &[("AWS_WEB_IDENTITY_TOKEN_FILE", "")]).ok();
+}
+
+/// Where there are no credentials, no request is sent, and the SDK's paginators do not end the listing.
+#[tokio::test]
+async fn listings_without_credentials_end() {
+    let none = aws_credential_types::credential_fn::provide_credentials_fn(async || {
+        Err(CredentialsError::not_loaded("there are none"))
+    });
+    let config = aws_config::defaults(BehaviorVersion::latest()).region(Region::new("eu-west-1"));
+    let cloud = AwsCloud::with_config(&config.credentials_provider(none).load().await).unwrap();
+    let fleet = "dev".parse().unwrap();
+    let ends = [
+        cloud.templates(&fleet).take(3).count().await,
+        cloud.instances(&fleet).take(3).count().await,
+        cloud.databases(&fleet).take(3).count().await,
+    ];
+    assert_eq!(ends, [1, 1, 1]);
 }

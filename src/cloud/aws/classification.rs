@@ -49,6 +49,9 @@ where
             skew::explain(refusal, date_of(service.raw()))
         }
         SdkError::TimeoutError(_) => CloudError::new(lost, operation, "Timeout", "no response in time"),
+        SdkError::DispatchFailure(_) if let Some(reason) = credentials_problem(error) => {
+            CloudError { operation, ..reason.clone() }
+        }
         SdkError::DispatchFailure(_) if is_credentials_error(&chain) => CloudError::new(
             ErrorClass::Auth,
             operation,
@@ -112,6 +115,18 @@ fn is_unsent(failure: &DispatchFailure) -> bool {
     let is_header =
         |error: &ConnectorError| foreign::causes(error).to_ascii_lowercase().contains("header value");
     failure.is_user() || failure.is_other() && failure.as_connector_error().is_some_and(is_header)
+}
+
+/// Returns the reason why [`super::credentials`] has none, if the SDK asked for them during the call.
+fn credentials_problem<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a CloudError> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(reason) = error.downcast_ref() {
+            return Some(reason);
+        }
+        next = error.source();
+    }
+    None
 }
 
 fn is_credentials_error(chain: &str) -> bool {

@@ -23,14 +23,16 @@ impl AwsCloud {
     /// <https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_Filter.html>
     pub(super) fn list_db_instances(&self) -> Pages<'_, DbInstance> {
         let pager = self.rds.describe_db_instances().max_records(PAGE).into_paginator().send();
-        let pages = futures::stream::unfold(pager, move |mut pager| async move {
+        let pages = futures::stream::unfold(Some(pager), move |pager| async move {
+            let mut pager = pager?;
             let next = async { pager.next().await.transpose() };
             match call(&self.limits, Bucket::Database, Access::Read, "DescribeDBInstances", next).await {
                 Ok(Observed { value: None, .. }) => None,
                 Ok(Observed { value: Some(page), as_of }) => {
-                    Some((Ok(Page::new(page.db_instances.unwrap_or_default(), as_of)), pager))
+                    Some((Ok(Page::new(page.db_instances.unwrap_or_default(), as_of)), Some(pager)))
                 }
-                Err(error) => Some((Err(error), pager)),
+                // Without credentials, the pager is not asked, and would not end the listing.
+                Err(error) => Some((Err(error), None)),
             }
         });
         pages.boxed()

@@ -36,7 +36,8 @@ impl AwsCloud {
             .max_results(PAGE)
             .into_paginator()
             .send();
-        let pages = futures::stream::unfold(pager, move |mut pager| async move {
+        let pages = futures::stream::unfold(Some(pager), move |pager| async move {
+            let mut pager = pager?;
             let next = async { pager.next().await.transpose() };
             match call(&self.limits, Bucket::Describe, Access::Read, "DescribeInstances", next).await {
                 Ok(Observed { value: None, .. }) => None,
@@ -44,9 +45,10 @@ impl AwsCloud {
                     let reservations = page.reservations.unwrap_or_default();
                     let value =
                         reservations.into_iter().flat_map(|r| r.instances.unwrap_or_default()).collect();
-                    Some((Ok(Page::new(value, as_of)), pager))
+                    Some((Ok(Page::new(value, as_of)), Some(pager)))
                 }
-                Err(error) => Some((Err(error), pager)),
+                // Without credentials, the pager is not asked, and would not end the listing.
+                Err(error) => Some((Err(error), None)),
             }
         });
         pages.boxed()

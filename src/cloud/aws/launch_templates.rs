@@ -48,16 +48,18 @@ impl AwsCloud {
             .max_results(PAGE)
             .into_paginator()
             .send();
-        let pages = futures::stream::unfold(pager, move |mut pager| async move {
+        let pages = futures::stream::unfold(Some(pager), move |pager| async move {
+            let mut pager = pager?;
             let next = async { pager.next().await.transpose() };
             let page =
                 call(&self.limits, Bucket::Describe, Access::Read, "DescribeLaunchTemplates", next).await;
             match page {
                 Ok(Observed { value: None, .. }) => None,
                 Ok(Observed { value: Some(page), as_of }) => {
-                    Some((Ok(Page::new(page.launch_templates.unwrap_or_default(), as_of)), pager))
+                    Some((Ok(Page::new(page.launch_templates.unwrap_or_default(), as_of)), Some(pager)))
                 }
-                Err(error) => Some((Err(error), pager)),
+                // Without credentials, the pager is not asked, and would not end the listing.
+                Err(error) => Some((Err(error), None)),
             }
         });
         pages.boxed()
