@@ -10,6 +10,7 @@ use hatchery::domain::{CloudError, EnvironmentId, ErrorClass, Policy};
 
 use crate::alive::Alive;
 use crate::deployments::Deployments;
+use crate::lost::LostDatabases;
 use crate::ownership::{Ownership, find_record, fleet_of, is_pool, record_name};
 use crate::refusal_counts::{MAX_REFUSALS, RefusalCounts};
 use crate::reset_invariants::{Switches, names_other};
@@ -22,9 +23,6 @@ const EXTENSION_RACE: TimeDelta = TimeDelta::seconds(15);
 /// How long an engine may still create databases under an earlier ceiling: listings are stale by up to two minutes, and a read authorises a
 /// restore for a minute.
 const CEILING_RACE: TimeDelta = TimeDelta::minutes(5);
-
-/// How long a database must be lost before its environment may be given up.
-const LOST_FOR: TimeDelta = TimeDelta::minutes(10);
 
 /// When a record was marked for reaping, and when the mark was removed.
 #[derive(Clone, Copy)]
@@ -73,8 +71,7 @@ pub(crate) struct InvariantChecker {
     deleting: BTreeSet<String>,
     /// Records whose instance was ready.
     ready: BTreeSet<String>,
-    /// Since when a database is terminal, ending or gone.
-    lost_since: BTreeMap<String, DateTime<Utc>>,
+    lost: LostDatabases,
     /// Databases that were terminal, or whose restore took more than two hours.
     failed: BTreeSet<String>,
     creating_since: BTreeMap<String, DateTime<Utc>>,
@@ -335,15 +332,15 @@ impl InvariantChecker {
             self.used.remove(id);
             self.known_databases.remove(id);
             self.ownership.forget(id);
-            self.lost_since.entry(id.to_owned()).or_insert(now);
+            self.lost.lose(id, now);
             self.held.remove(id);
             return;
         };
         let is_lost = is_terminal(&database.status) || database.status == "deleting";
         if is_lost {
-            self.lost_since.entry(id.to_owned()).or_insert(now);
+            self.lost.lose(id, now);
         } else {
-            self.lost_since.remove(id);
+            self.lost.recover(id, now);
         }
         match database.status.as_str() {
             "creating" => {
@@ -455,7 +452,7 @@ impl InvariantChecker {
             |instance: &SimInstance| find_record(instance) == Some(record) && !instance.state.is_ending();
         let own = template.name.replace('/', "-");
         let database = template.tags.get(key::DATABASE).cloned().unwrap_or(own);
-        let is_lost = self.lost_since.get(&database).is_some_and(|since| *since + LOST_FOR <= state.now());
+        let is_lost = self.lost.is_lost_for_good(&database, state.now());
         if state.instances().any(|(_, instance)| alive(instance)) && !is_lost {
             let reason = &template.tags[key::FAILURE];
             let what = format!("{who} gave up {record} ({}), which serves: {reason}", template.name);

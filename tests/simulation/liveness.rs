@@ -140,7 +140,10 @@ impl Waiting {
         let wanted = changes.filter(|planned| {
             // The true world has no launch history.
             fleet.spare.is_some()
-                || !matches!(planned.step, Step::CreateDatabase { .. } | Step::Retire { .. })
+                || !matches!(
+                    planned.step,
+                    Step::CreateDatabase { .. } | Step::Retire { .. } | Step::MarkPoolEmpty { .. }
+                )
         });
         let keys: Vec<_> = wanted.map(|planned| (planned.step.action(), planned.step.target())).collect();
         self.steps.retain(|key, _| keys.contains(key));

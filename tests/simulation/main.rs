@@ -29,6 +29,7 @@ mod latency;
 mod launch;
 mod launch_history;
 mod liveness;
+mod lost;
 mod many_dashboards;
 mod mutants;
 mod notice_scripts;

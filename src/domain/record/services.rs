@@ -8,8 +8,8 @@ use crate::domain::registry::{is_image_tag, is_service};
 use crate::domain::tags::{self, Tags, key};
 use crate::domain::text::Untrusted;
 
-/// The number of an instance's tags that are neither the company's nor a service's: those of [`NewRecord::identity_tags`], those that its
-/// bootstrap writes, `deployment` and `orphan-since`.
+/// The number of an instance's tags that are neither the company's nor a service's: those of [`identity_tags`](super::NewRecord::identity_tags), those
+/// that its bootstrap writes, `deployment` and `orphan-since`.
 const INSTANCE_TAGS: usize = 15;
 
 /// Returns the maximum number of services under test. Each has two tags on the instance, for its image tag and its digest.
