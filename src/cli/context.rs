@@ -415,6 +415,7 @@ async fn aws(options: &GlobalOptions, config: &Config, user: User) -> Result<clo
         let message = format!("cannot connect: {}", error.message);
         let hint = match error.code.as_str() {
             "InvalidSetting" => "correct it",
+            "EmptySetting" => "set it to a value, or unset it",
             _ => "to try hatchery without AWS, run: hatchery demo",
         };
         Failure::new(Kind::Usage, message, hint)

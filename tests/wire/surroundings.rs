@@ -131,12 +131,9 @@ use Empty::{Refused, Unset};
 const EMPTY: [(&str, Empty); 28] = [
     ("AWS_PROFILE", Refused(4, "AWS_PROFILE is set, but empty")),
     ("AWS_DEFAULT_PROFILE", Refused(4, "AWS_DEFAULT_PROFILE is set, but empty")),
-    (
-        "AWS_REGION",
-        Refused(2, "AWS_REGION is set, but empty: set it to a Region such as eu-west-1, or unset it"),
-    ),
+    ("AWS_REGION", Refused(2, "AWS_REGION is set, but empty; set it to a value, or unset it")),
     ("AWS_DEFAULT_REGION", Refused(2, "AWS_DEFAULT_REGION is set, but empty")),
-    ("AWS_CA_BUNDLE", Refused(2, "AWS_CA_BUNDLE is set, but empty: set it to a PEM file")),
+    ("AWS_CA_BUNDLE", Refused(2, "AWS_CA_BUNDLE is set, but empty; set it")),
     // A file of no name is no file, and the default one is not read.
     ("AWS_CONFIG_FILE", Refused(2, "no Region is set")),
     ("AWS_SHARED_CREDENTIALS_FILE", Refused(4, "there are no credentials")),

@@ -40,7 +40,9 @@ async fn bundle_replaces_the_certificates_of_the_system() {
     through(&[("AWS_CONFIG_FILE", &config)]).ok();
     let both = [("AWS_CONFIG_FILE", config.as_path()), ("AWS_CA_BUNDLE", &other.authority())];
     through(&both).fails(1, &unknown);
-    through(&[("AWS_CONFIG_FILE", &config), ("AWS_CA_BUNDLE", Path::new(""))]).ok();
+    // As there, an empty one is no way to say that the profile's does not count.
+    through(&[("AWS_CONFIG_FILE", &config), ("AWS_CA_BUNDLE", Path::new(""))])
+        .fails(2, &["AWS_CA_BUNDLE is set, but empty"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,14 +71,15 @@ async fn proxy_that_opens_tls_is_trusted_for_every_request() {
     let text = "[profile role]\nregion = eu-west-1\nrole_arn = arn:aws:iam::123456789012:role/dev\nsource_profile = keys\n\n\
         [profile keys]\naws_access_key_id = testing\naws_secret_access_key = testing\n";
     std::fs::write(&config, text).unwrap();
-    let ls = |bundle: &Path| {
+    let ls = |bundle: Option<&Path>| {
         let mut command = command(&moto);
         command.env_remove("AWS_ENDPOINT_URL").env("HTTPS_PROXY", proxy.proxy_url());
-        command.env("AWS_CONFIG_FILE", &config).env("AWS_CA_BUNDLE", bundle);
+        command.env("AWS_CONFIG_FILE", &config);
+        command.envs(bundle.map(|bundle| ("AWS_CA_BUNDLE", bundle)));
         run(command.args(["--profile", "role"]))
     };
-    ls(&proxy.authority()).ok();
-    ls(Path::new("")).fails(1, &["certificate", "issuer is unknown", "AWS_CA_BUNDLE"]);
+    ls(Some(&proxy.authority())).ok();
+    ls(None).fails(1, &["certificate", "issuer is unknown", "AWS_CA_BUNDLE"]);
 }
 
 #[rstest]

@@ -55,23 +55,24 @@ impl Settings {
         of_env.or_else(|| self.sections.get(key).map(str::to_owned)).filter(|value| !value.is_empty())
     }
 
-    /// Returns the first of these that is set, and what it was set by. `example` says what it is set to.
+    /// Returns the first of these that is set, and what it was set by.
     ///
     /// # Errors
     /// Returns class `Invalid` if it is empty.
-    fn find(&self, variables: &[&'static str], key: &str, example: &str) -> Result<Option<(String, String)>> {
+    fn find(&self, variables: &[&'static str], key: &str) -> Result<Option<(String, String)>> {
         let of_env = variables.iter().find_map(|name| Some(((*name).to_owned(), self.env.get(name).ok()?)));
         let of_profile = || Some((format!("{key} of the profile"), self.sections.get(key)?.to_owned()));
         match of_env.or_else(of_profile) {
             Some((source, value)) if value.trim().is_empty() => {
-                Err(invalid(format!("{source} is set, but empty: set it to {example}, or unset it")))
+                let message = format!("{source} is set, but empty");
+                Err(CloudError::new(ErrorClass::Invalid, "Connect", "EmptySetting", message))
             }
             found => Ok(found),
         }
     }
 
     fn region(&self) -> Result<Option<String>> {
-        let found = self.find(&REGION_VARIABLES, "region", "a Region such as eu-west-1")?;
+        let found = self.find(&REGION_VARIABLES, "region")?;
         Ok(found.map(|(_, region)| region))
     }
 
@@ -92,7 +93,7 @@ impl Settings {
     }
 
     fn bundle(&self) -> Result<Option<tls::Bundle>> {
-        let found = self.find(&[BUNDLE_VARIABLE], "ca_bundle", "a PEM file with certificates")?;
+        let found = self.find(&[BUNDLE_VARIABLE], "ca_bundle")?;
         Ok(found.map(|(source, path)| tls::Bundle { path: expand_home(&path, &self.env), source }))
     }
 
