@@ -105,7 +105,7 @@ fn invalid_request_is_refused_without_calls(#[case] is_valid: bool, #[case] requ
 #[case::no_room_for_fourteen(14, false)]
 fn company_tags_limit_the_services(#[case] count: usize, #[case] is_valid: bool) {
     on_paused_time(async {
-        let tags = (0..9).map(|n| format!("k{n}=v")).collect::<Vec<_>>().join(",");
+        let tags = (0..8).map(|n| format!("k{n}=v")).collect::<Vec<_>>().join(",");
         let bed = TestBed::with_policy([("tags", tags.as_str())]);
         let result = bed.engine.launch(&LaunchRequest { services: services(count), ..checkout() }).await;
         let refused = "14 services under test are too many; the maximum is 13";
