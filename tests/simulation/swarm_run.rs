@@ -20,6 +20,7 @@ use crate::deployers::Deployer;
 use crate::harness::{NEW, ProcessFactory, SimulationConfig, SimulationResult, run_engine};
 use crate::invariants::{MAX_TIME_TO_IDLE, SharedChecker};
 use crate::liveness::{Liveness, describe_plan, true_world};
+use crate::mutants::Mutant;
 use crate::operator::{ADMINISTRATOR, Operator, fleet_template};
 use crate::ownership::leftovers;
 use crate::people::Person;
@@ -47,6 +48,10 @@ pub(crate) struct SwarmSimulation {
 impl SwarmSimulation {
     pub(crate) fn new(seed: u64, config: SimulationConfig) -> Self {
         let mut swarm = Swarm::draw(seed);
+        // Only a hold shows an engine that ignores holds.
+        if matches!(config.mutant, Some(Mutant::IgnoreHolds | Mutant::EndlessHolds)) {
+            swarm.hazards.entry(Hazard::Holds).or_insert(0.5);
+        }
         swarm.scenario.faults.broken.extend(config.mutant.and_then(crate::mutants::Mutant::broken_guarantee));
         let clock = Clock::virtual_from("2026-03-02T06:00:00Z".parse().unwrap(), 1.0);
         let sim = SimCloud::new(swarm.scenario.clone(), seed, clock.clone());
