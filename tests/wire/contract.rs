@@ -11,7 +11,7 @@ use hatchery::cloud::aws::AwsCloud;
 use hatchery::domain::{ErrorClass, Tags};
 use rstest::rstest;
 
-pub(crate) async fn connect(endpoint_url: &str) -> AwsCloud {
+async fn connect(endpoint_url: &str) -> AwsCloud {
     let config = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(REGION))
         .endpoint_url(endpoint_url)

@@ -31,7 +31,6 @@ mod lifecycle;
 mod live_tail;
 mod ministack;
 mod notices;
-mod pages;
 mod policies;
 mod port_forward;
 mod profiles;
