@@ -13,8 +13,7 @@ const OPERATOR: &str = "operator";
 
 /// A test bed with this many free databases, which are two hours old, and the same target.
 fn pool(free: u32) -> TestBed {
-    let policy = [("spare".to_owned(), free.to_string())].into();
-    TestBed::with_scenario(Scenario { free, policy, ..Scenario::default() })
+    TestBed::with_databases(free, [("spare", free.to_string().as_str())])
 }
 
 /// A test bed with a ready environment and a full pool.

@@ -52,9 +52,7 @@ fn incomplete_listing_stops_the_plan() {
 #[test]
 fn restores_that_listings_do_not_show_yet_count() {
     on_paused_time(async {
-        let settings = [("spare", "2"), ("max-databases", "2")];
-        let policy = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        let bed = TestBed::with_scenario(Scenario { policy, ..Scenario::default() });
+        let bed = TestBed::with_databases(0, [("spare", "2"), ("max-databases", "2")]);
         let created = async || {
             let steps = bed.run_pass().await;
             let restores = steps.into_iter().filter(|(action, ..)| *action == "create-database");
@@ -74,9 +72,7 @@ fn restores_that_listings_do_not_show_yet_count() {
 #[test]
 fn restore_within_the_ceiling_waits_for_all_lower_numbers() {
     on_paused_time(async {
-        let settings = [("spare", "2"), ("max-databases", "2")];
-        let policy = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        let bed = TestBed::with_scenario(Scenario { policy, ..Scenario::default() });
+        let bed = TestBed::with_databases(0, [("spare", "2"), ("max-databases", "2")]);
         // Two others have restored at the same time. The next number, 9, does not follow theirs.
         let cloud = bed.caller();
         for number in [6, 7] {

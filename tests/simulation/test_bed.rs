@@ -127,8 +127,13 @@ impl TestBed {
 
     /// Like [`Self::new`], with policy settings.
     pub(crate) fn with_policy<const N: usize>(settings: [(&str, &str); N]) -> Self {
+        Self::with_databases(1, settings)
+    }
+
+    /// An account with this many free databases, and policy settings.
+    pub(crate) fn with_databases<const N: usize>(free: u32, settings: [(&str, &str); N]) -> Self {
         let policy = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        Self::with_scenario(Scenario { free: 1, policy, ..Scenario::default() })
+        Self::with_scenario(Scenario { free, policy, ..Scenario::default() })
     }
 
     pub(crate) fn with_scenario(scenario: Scenario) -> Self {

@@ -117,7 +117,7 @@ async fn no_configuration_makes_it_panic() {
     }
 }
 
-/// What becomes of an empty variable.
+/// How an empty variable is taken.
 #[derive(Debug, Clone, Copy)]
 enum Empty {
     /// It is as if it were not set.

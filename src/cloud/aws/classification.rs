@@ -119,14 +119,7 @@ fn is_unsent(failure: &DispatchFailure) -> bool {
 
 /// Returns the reason why [`super::credentials`] has none, if the SDK asked for them during the call.
 fn credentials_problem<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a CloudError> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(reason) = error.downcast_ref() {
-            return Some(reason);
-        }
-        next = error.source();
-    }
-    None
+    std::iter::successors(Some(error), |&error| error.source()).find_map(|error| error.downcast_ref())
 }
 
 fn is_credentials_error(chain: &str) -> bool {

@@ -23,17 +23,12 @@ impl AwsCloud {
     /// <https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_Filter.html>
     pub(super) fn list_db_instances(&self) -> Pages<'_, DbInstance> {
         let pager = self.rds.describe_db_instances().max_records(PAGE).into_paginator().send();
-        let pages = futures::stream::unfold(Some(pager), move |pager| async move {
-            let mut pager = pager?;
+        // The first error ends the stream. The pager alone would not: without credentials, it is not asked.
+        let pages = futures::stream::try_unfold(pager, move |mut pager| async move {
             let next = async { pager.next().await.transpose() };
-            match call(&self.limits, Bucket::Database, Access::Read, "DescribeDBInstances", next).await {
-                Ok(Observed { value: None, .. }) => None,
-                Ok(Observed { value: Some(page), as_of }) => {
-                    Some((Ok(Page::new(page.db_instances.unwrap_or_default(), as_of)), Some(pager)))
-                }
-                // Without credentials, the pager is not asked, and would not end the listing.
-                Err(error) => Some((Err(error), None)),
-            }
+            let Observed { value, as_of } =
+                call(&self.limits, Bucket::Database, Access::Read, "DescribeDBInstances", next).await?;
+            Ok(value.map(|page| (Page::new(page.db_instances.unwrap_or_default(), as_of), pager)))
         });
         pages.boxed()
     }

@@ -36,20 +36,16 @@ impl AwsCloud {
             .max_results(PAGE)
             .into_paginator()
             .send();
-        let pages = futures::stream::unfold(Some(pager), move |pager| async move {
-            let mut pager = pager?;
+        // The first error ends the stream. The pager alone would not: without credentials, it is not asked.
+        let pages = futures::stream::try_unfold(pager, move |mut pager| async move {
             let next = async { pager.next().await.transpose() };
-            match call(&self.limits, Bucket::Describe, Access::Read, "DescribeInstances", next).await {
-                Ok(Observed { value: None, .. }) => None,
-                Ok(Observed { value: Some(page), as_of }) => {
-                    let reservations = page.reservations.unwrap_or_default();
-                    let value =
-                        reservations.into_iter().flat_map(|r| r.instances.unwrap_or_default()).collect();
-                    Some((Ok(Page::new(value, as_of)), Some(pager)))
-                }
-                // Without credentials, the pager is not asked, and would not end the listing.
-                Err(error) => Some((Err(error), None)),
-            }
+            let Observed { value, as_of } =
+                call(&self.limits, Bucket::Describe, Access::Read, "DescribeInstances", next).await?;
+            Ok(value.map(|page| {
+                let reservations = page.reservations.unwrap_or_default().into_iter();
+                let instances = reservations.flat_map(|r| r.instances.unwrap_or_default()).collect();
+                (Page::new(instances, as_of), pager)
+            }))
         });
         pages.boxed()
     }

@@ -48,19 +48,12 @@ impl AwsCloud {
             .max_results(PAGE)
             .into_paginator()
             .send();
-        let pages = futures::stream::unfold(Some(pager), move |pager| async move {
-            let mut pager = pager?;
+        // The first error ends the stream. The pager alone would not: without credentials, it is not asked.
+        let pages = futures::stream::try_unfold(pager, move |mut pager| async move {
             let next = async { pager.next().await.transpose() };
-            let page =
-                call(&self.limits, Bucket::Describe, Access::Read, "DescribeLaunchTemplates", next).await;
-            match page {
-                Ok(Observed { value: None, .. }) => None,
-                Ok(Observed { value: Some(page), as_of }) => {
-                    Some((Ok(Page::new(page.launch_templates.unwrap_or_default(), as_of)), Some(pager)))
-                }
-                // Without credentials, the pager is not asked, and would not end the listing.
-                Err(error) => Some((Err(error), None)),
-            }
+            let Observed { value, as_of } =
+                call(&self.limits, Bucket::Describe, Access::Read, "DescribeLaunchTemplates", next).await?;
+            Ok(value.map(|page| (Page::new(page.launch_templates.unwrap_or_default(), as_of), pager)))
         });
         pages.boxed()
     }

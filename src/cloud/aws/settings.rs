@@ -14,7 +14,7 @@ use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use url::Url;
 
 use super::tls;
-use crate::cloud::{Result, variable};
+use crate::cloud::Result;
 use crate::domain::{CloudError, ErrorClass, text};
 
 /// The services that hatchery calls, by the ids that the variables of their endpoints are named after.
@@ -166,11 +166,8 @@ impl LoadServiceConfig for Endpoints {
 
 /// The variables that are set. An empty value counts only where it is a mistake.
 fn variables() -> HashMap<String, String> {
-    let set = std::env::vars_os().filter_map(|(name, _)| {
-        let name = name.into_string().ok()?;
-        let value = variable(&name)?;
-        Some((name, value))
-    });
+    let set = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())));
     let can_be_empty = |name: &str| REGION_VARIABLES.contains(&name) || name == BUNDLE_VARIABLE;
     set.filter(|(name, value)| !value.is_empty() || can_be_empty(name)).collect()
 }

@@ -71,23 +71,23 @@ impl Actor<'_> {
             let missed = format!("the listing has missed the tags of number {misread}");
             return Ok(Completion::skip(format!("{missed}; the next pass looks again")));
         }
-        let unlisted: Vec<_> = (1..=MAX_UNLISTED)
+        let previous = Number(number.0.saturating_sub(1));
+        let mut unlisted: Vec<_> = (1..=MAX_UNLISTED)
             .filter_map(|back| Some(Number(number.0.checked_sub(back)?)))
             .filter(|before| !used.contains(before))
             .collect();
         if unlisted.len() >= room {
             // They may need the whole room, and a read may not show them yet.
             self.engine.clock.sleep(CROWD_DELAY).await;
-            let restored = self.restored(&unlisted).await?;
-            if restored.len() >= room {
-                return Ok(Completion::skip("max-databases is reached by restores that are not listed yet"));
-            }
+        } else {
+            unlisted.retain(|before| *before == previous);
+        }
+        let restored = self.restored(&unlisted).await?;
+        if restored.len() >= room {
+            return Ok(Completion::skip("max-databases is reached by restores that are not listed yet"));
         }
         // Two engines that see the same lack restore one database, not two.
-        let previous = Number(number.0.saturating_sub(1));
-        if unlisted.contains(&previous)
-            && self.restored(&[previous]).await?.iter().any(|found| found.environment.is_none())
-        {
+        if restored.iter().any(|found| found.number == previous && found.environment.is_none()) {
             return Ok(Completion::skip("another engine has just created one"));
         }
         let seen = cloud.database(fleet, number).await?;

@@ -1,6 +1,7 @@
 //! What the launch form knows about the fleet.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::dialog::launch::{LaunchForm, Outlook};
@@ -15,7 +16,8 @@ impl Model {
     pub(super) fn launch_form(&self) -> Option<LaunchForm> {
         let view = self.fleet_view.as_ref()?;
         let policy = &view.world.fleet.policy;
-        let last = newest_first(view).into_iter().find(|record| record.owner == self.options.user);
+        let own = environments(view).filter(|record| record.owner == self.options.user);
+        let last = own.min_by_key(|record| Reverse(record.created_at));
         let has_price = policy.price_instance.is_some() || policy.price_database.is_some();
         let outlook = Outlook {
             services: self.suggestions(view),
@@ -30,13 +32,16 @@ impl Model {
 
     /// Returns the services and tags of the fleet's environments, and behind them those that the registry has told.
     pub(super) fn suggestions(&self, view: &FleetView) -> Suggestions {
-        let mut suggestions = Suggestions::default();
-        let records = newest_first(view);
-        let services: BTreeSet<_> =
-            records.iter().flat_map(|record| record.services.keys()).map(ToString::to_string).collect();
-        suggestions.add_services(&services);
+        let mut records: Vec<&Record> = environments(view).collect();
+        records.sort_by_key(|record| Reverse(record.created_at));
+        let mut tags: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (service, tag) in records.iter().flat_map(|record| &record.services) {
-            suggestions.add_tags(&service.to_string(), &[tag.to_string()]);
+            tags.entry(service.to_string()).or_default().push(tag.to_string());
+        }
+        let mut suggestions = Suggestions::default();
+        suggestions.add_services(tags.keys());
+        for (service, tags) in &tags {
+            suggestions.add_tags(service, tags);
         }
         if let Some(registry) = &view.world.fleet.policy.registry {
             self.registry.add_to(&mut suggestions, registry);
@@ -63,12 +68,9 @@ impl Model {
     }
 }
 
-/// Returns the records of environments.
-fn newest_first(view: &FleetView) -> Vec<&Record> {
-    let mut records: Vec<&Record> =
-        view.world.records.iter().filter(|record| record.is_environment()).collect();
-    records.sort_by_key(|record| std::cmp::Reverse(record.created_at));
-    records
+/// Iterates over the records of environments.
+fn environments(view: &FleetView) -> impl Iterator<Item = &Record> {
+    view.world.records.iter().filter(|record| record.is_environment())
 }
 
 /// Returns the time to live, the services and the note of a record as text.

@@ -8,10 +8,11 @@ use crate::domain::{CloudError, ImageTags, Registry};
 impl Model {
     /// Returns the questions to the registry that the open form needs, and tells the form what is missing.
     pub(super) fn registry_questions(&mut self) -> Vec<Effect> {
-        let registry = self.fleet_view.as_ref().and_then(|view| view.world.fleet.policy.registry.clone());
-        let (Some(dialog), Some(registry)) = (&mut self.dialog, registry) else { return Vec::new() };
+        let Some(dialog) = &mut self.dialog else { return Vec::new() };
         let typed = dialog.typed_service();
         let Some(suggestions) = dialog.suggestions() else { return Vec::new() };
+        let registry = self.fleet_view.as_ref().and_then(|view| view.world.fleet.policy.registry.clone());
+        let Some(registry) = registry else { return Vec::new() };
         self.registry.choose(&registry);
         suggestions.note = Some(self.registry.note(typed.as_deref()));
         let mut effects = Vec::new();
