@@ -45,6 +45,7 @@ pub mod run;
 pub mod step;
 mod switch;
 mod terminate;
+mod undo;
 
 pub(crate) use fresh_read::READ_LAG;
 pub(crate) use launch::VISIBLE_WITHIN;
@@ -104,6 +105,21 @@ pub struct Extended {
     pub expires_at: DateTime<Utc>,
     /// Whether the policy's `max-lifetime` made it shorter than requested.
     pub capped: bool,
+    /// What takes it back; `None` if it cannot be.
+    pub undo: Option<ExtensionUndo>,
+}
+
+/// What takes back an extension of an environment that was neither in grace nor broken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExtensionUndo {
+    pub environment: EnvironmentId,
+    pub record: RecordId,
+    /// The rest of the key of the extension's tag.
+    pub nonce: String,
+    /// The expiry of the extension.
+    pub expires_at: DateTime<Utc>,
+    /// The expiry before it.
+    pub earlier: DateTime<Utc>,
 }
 
 /// A confirmed request to deploy anew, which the instance takes within seconds.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 
 use super::audit::{format_until, outcome_of};
-use super::{Engine, Extended};
+use super::{Engine, Extended, ExtensionUndo};
 use crate::cloud::{Observed, Result};
 use crate::domain::environment::is_instance_of;
 use crate::domain::format::format_exact_duration;
@@ -22,7 +22,7 @@ use crate::failure::{Failure, Kind};
 pub(super) const GRACE_READ_BACK: Duration = Duration::from_secs(25);
 
 /// An expiry this close counts as grace, because an engine may mark the environment at any moment.
-const NEAR_EXPIRY: Duration = Duration::from_mins(1);
+pub(super) const NEAR_EXPIRY: Duration = Duration::from_mins(1);
 
 /// How often the change is read back until the write is visible, and the time between two reads.
 pub(super) const MAX_READ_BACKS: u32 = 6;
@@ -130,13 +130,14 @@ impl Engine {
         let policy = self.look_again(|| self.policy_of(id, &what)).await?;
         check_not_ending(&record, &policy, now, &what)?;
         if let Some(expires_at) = record.expires_at.filter(|_| self.has_changed(&record)) {
-            return Ok(Extended { environment: id.clone(), expires_at, capped: false });
+            return Ok(Extended { environment: id.clone(), expires_at, capped: false, undo: None });
         }
         let terms = self.terms(wish, &record, &policy, now, &what).await?;
 
         let near = record.expires_at.is_none_or(|at| at <= now + NEAR_EXPIRY);
         let in_grace = record.reaping_since.is_some() || record.failure.is_some() || near;
-        let mut changes = TagChanges::extend(&record, terms.expires_at, &self.nonce());
+        let nonce = self.nonce();
+        let mut changes = TagChanges::extend(&record, terms.expires_at, &nonce);
         if in_grace {
             changes = changes.remove(key::REAPING_SINCE);
         }
@@ -148,6 +149,7 @@ impl Engine {
         {
             changes = changes.repair(now, &self.config.user);
         }
+        let repairs = changes.set.contains_key(key::REPAIR);
         let changes = self.with_request_id(changes, &record);
         let written = self.retry(|| self.cloud.tag_record(&record.id, &changes)).await;
         let (action, target, reason) = (wish.action(), id.to_string(), wish.reason());
@@ -161,7 +163,17 @@ impl Engine {
         let confirmed = self.read_back(&record, &terms, in_grace, wish).await;
         let (outcome, detail) = outcome_of(&confirmed, format_until);
         self.log_request(action, &target, &reason, outcome, detail).await;
-        confirmed.map(|until| Extended { environment: id.clone(), expires_at: until, capped: terms.capped })
+        let expires_at = confirmed?;
+        let can_be_undone = !in_grace && !repairs && terms.hold.is_none();
+        let earlier = record.expires_at.filter(|at| can_be_undone && *at < terms.expires_at);
+        let undo = earlier.map(|earlier| ExtensionUndo {
+            environment: id.clone(),
+            record: record.id,
+            nonce,
+            expires_at: terms.expires_at,
+            earlier,
+        });
+        Ok(Extended { environment: id.clone(), expires_at, capped: terms.capped, undo })
     }
 
     async fn terms(
@@ -252,7 +264,12 @@ impl Engine {
     }
 
     /// Copies the expiry to the instances, for their dead man's switches. If this fails, the next pass of any engine repeats it.
-    async fn mirror_expiry(&self, id: &EnvironmentId, instances: &[Instance], expires_at: DateTime<Utc>) {
+    pub(super) async fn mirror_expiry(
+        &self,
+        id: &EnvironmentId,
+        instances: &[Instance],
+        expires_at: DateTime<Utc>,
+    ) {
         let changes = TagChanges::expire_at(expires_at);
         for instance in instances {
             if let Err(error) = self.cloud.tag_instance(&instance.id, &changes).await {
@@ -261,8 +278,8 @@ impl Engine {
         }
     }
 
-    /// Confirms that the environment is kept until the new expiry, or until a later one of another user, before any engine began to reap it. Returns
-    /// until when it is kept or held. Reads lag writes, so a read that does not show the write is repeated.
+    /// Confirms that the environment is kept until the new expiry, or until a later one of another user, before any engine began to reap it. Returns the
+    /// new expiry, or until when it is held. Reads lag writes, so a read that does not show the write is repeated.
     async fn read_back(
         &self,
         record: &Record,
@@ -314,10 +331,9 @@ impl Engine {
                 if !in_grace || self.parts(&current).await.map_err(unconfirmed)?.contains(terms.parts) {
                     instances.retain(|instance| !instance.state.is_ending());
                     self.mirror_expiry(id, &instances, until).await;
-                    return Ok(current
-                        .hold
-                        .filter(|_| terms.hold.is_some())
-                        .map_or(until, |hold| hold.until));
+                    // Only a user's own extension is confirmed, because that of another user can be taken back.
+                    let hold = current.hold.filter(|_| terms.hold.is_some());
+                    return Ok(hold.map_or(terms.expires_at, |hold| hold.until));
                 }
                 last = "its instance or its database is gone";
             }

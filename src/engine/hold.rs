@@ -45,7 +45,7 @@ impl Engine {
         let held = self.claim_for_hold(id, &fleet, &hold, now, &what).await;
         let (outcome, detail) = outcome_of(&held, format_until);
         self.log_request("hold", database.as_str(), why, outcome, detail).await;
-        Ok(Extended { environment: id.clone(), expires_at: held?, capped })
+        Ok(Extended { environment: id.clone(), expires_at: held?, capped, undo: None })
     }
 
     /// Ends the hold of a database. Any engine then deletes it.

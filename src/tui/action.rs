@@ -5,6 +5,7 @@
 pub(crate) enum Action {
     Launch,
     Extend,
+    Undo,
     Pin,
     Hold,
     Release,
@@ -182,6 +183,7 @@ pub(crate) static ACTIONS: &[Entry] = {
     &[
         entry(Action::Launch, "launch", &["l"], "launch", "Launch an environment", Environment, MAIN).mutates().hint(90),
         entry(Action::Extend, "extend", &["e"], "extend", "Extend the environment, or keep one that is being reaped", Environment, ONE).mutates().hint(70),
+        entry(Action::Undo, "undo", &["z"], "undo", "Undo your last extension, within five minutes", Environment, ONE).mutates().hint(71),
         entry(Action::Pin, "pin", &["p"], "keep until…", "Keep the environment until a time of the day, such as for a demo", Environment, ONE).mutates(),
         entry(Action::Hold, "hold", &["H"], "hold", "Hold the failed environment, or the database selected in the pool, for inspection", Environment, ONE).mutates(),
         entry(Action::Release, "release", &["R"], "release", "End a hold; a database is deleted then", Environment, ONE).mutates(),

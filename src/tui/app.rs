@@ -20,6 +20,7 @@ pub(crate) mod form;
 pub(crate) mod groups;
 pub(crate) mod history;
 pub(crate) mod input;
+pub(crate) mod last_extensions;
 pub(crate) mod launching;
 pub(crate) mod log_actions;
 pub(crate) mod log_view;
@@ -39,6 +40,7 @@ pub(crate) mod responses;
 pub(crate) mod rows;
 pub(crate) mod selection;
 pub(crate) mod status;
+pub(crate) mod undo;
 pub(crate) mod update;
 pub(crate) mod writes;
 

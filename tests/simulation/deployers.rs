@@ -121,6 +121,6 @@ impl Deployer {
     }
 
     async fn extend(&self, id: &EnvironmentId, by: Duration) {
-        users::extend(&self.partner, id, by, &self.sim, &self.checker).await;
+        let _ = users::extend(&self.partner, id, by, &self.sim, &self.checker).await;
     }
 }

@@ -162,7 +162,7 @@ fn later_of_two_extensions_at_once_counts() {
         });
         let amys = extend(&bed, &launched, HOUR).await.unwrap().expires_at;
         let bobs = receiver.await.unwrap();
-        assert_eq!((amys, bobs), (launched.expires_at + 2 * HOUR, launched.expires_at + 2 * HOUR));
+        assert_eq!((amys, bobs), (launched.expires_at + HOUR, launched.expires_at + 2 * HOUR));
         let read = bed.caller().find_record(&launched.environment).await.unwrap().value.unwrap();
         assert_eq!((read.expires_at, read.extensions.len()), (Some(bobs), 2));
         bed.run_other_engine(1).await;
@@ -170,6 +170,78 @@ fn later_of_two_extensions_at_once_counts() {
         // The next extension covers both.
         let capped = extend(&bed, &launched, Duration::from_secs(1)).await;
         assert_eq!(capped.unwrap_err().kind, Kind::Refused);
+    });
+}
+
+#[test]
+fn extension_is_undone() {
+    on_paused_time(async {
+        let (bed, launched) = bed().await;
+        let first = extend(&bed, &launched, HOUR / 2).await.unwrap();
+        let second = extend(&bed, &launched, HOUR).await.unwrap();
+        let back = bed.engine.undo_extension(&second.undo.unwrap()).await.unwrap();
+        assert_eq!(back, first.expires_at);
+        assert_eq!(bed.expiry(&launched.environment), Some(back));
+        let read = bed.caller().find_record(&launched.environment).await.unwrap().value.unwrap();
+        assert_eq!((read.expires_at, read.extensions.len()), (Some(back), 1));
+        assert_eq!(bed.active_instances()[0].1[key::EXPIRES_AT], "2026-03-02T11:30:00Z");
+        let [event] = &bed.audit("undo-extension")[..] else { panic!() };
+        assert_eq!(event.reason.raw(), "back to 2026-03-02 11:30:00 UTC");
+        // The first one was covered by the second.
+        let failure = bed.engine.undo_extension(&first.undo.unwrap()).await.unwrap_err();
+        assert_eq!(failure.kind, Kind::NotFound, "{failure}");
+    });
+}
+
+/// Only the own extension is taken back, even if that of another user is later and was confirmed at the same time.
+#[test]
+fn undo_keeps_the_extension_of_another_user() {
+    on_paused_time(async {
+        let (bed, launched) = bed().await;
+        let (other, id) = (bed.other_engine(), launched.environment.clone());
+        bed.script.before("tag record", async move {
+            other.extend(&id, HOUR).await.unwrap();
+        });
+        let amys = extend(&bed, &launched, 2 * HOUR).await.unwrap();
+        let back = bed.engine.undo_extension(&amys.undo.unwrap()).await.unwrap();
+        assert_eq!(back, launched.expires_at + HOUR);
+        let read = bed.caller().find_record(&launched.environment).await.unwrap().value.unwrap();
+        assert_eq!(read.expires_at, Some(back));
+    });
+}
+
+#[test]
+fn extension_that_others_built_on_is_not_undone() {
+    on_paused_time(async {
+        let (bed, launched) = bed().await;
+        let undo = extend(&bed, &launched, HOUR / 2).await.unwrap().undo.unwrap();
+        bed.other_engine().extend(&launched.environment, HOUR).await.unwrap();
+        let failure = bed.engine.undo_extension(&undo).await.unwrap_err();
+        assert_eq!(failure.kind, Kind::Refused);
+        assert!(failure.message.contains("it was extended again"), "{failure}");
+    });
+}
+
+#[test]
+fn extension_that_saved_an_environment_is_not_undone() {
+    on_paused_time(async {
+        let (bed, launched) = bed().await;
+        sleep_until(&bed, &launched, -30).await;
+        assert_eq!(extend(&bed, &launched, HOUR).await.unwrap().undo, None, "it would expire at once");
+
+        let (bed, launched) = self::bed().await;
+        sleep_until(&bed, &launched, -120).await;
+        let undo = extend(&bed, &launched, HOUR).await.unwrap().undo.unwrap();
+        bed.clock.sleep(Duration::from_secs(90)).await;
+        let failure = bed.engine.undo_extension(&undo).await.unwrap_err();
+        assert_eq!(failure.kind, Kind::Refused);
+        assert!(failure.message.contains("it would expire at once"), "{failure}");
+
+        let (bed, launched) = self::bed().await;
+        let undo = extend(&bed, &launched, HOUR).await.unwrap().undo.unwrap();
+        bed.other_engine().terminate(&launched.environment).await.unwrap();
+        let failure = bed.engine.undo_extension(&undo).await.unwrap_err();
+        assert_eq!(failure.kind, Kind::TooLate);
     });
 }
 

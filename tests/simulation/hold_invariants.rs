@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use hatchery::cloud::sim::State;
 use hatchery::domain::tags::key;
+use hatchery::engine::ExtensionUndo;
 
 use crate::invariants::InvariantChecker;
 
@@ -21,8 +22,20 @@ impl InvariantChecker {
 
     /// Whatever was confirmed to one user also holds if less is confirmed to another.
     pub(crate) fn raise_confirmed(&mut self, record: &str, expires_at: DateTime<Utc>) {
-        let latest = self.confirmed.entry(record.to_owned()).or_insert(expires_at);
-        *latest = expires_at.max(*latest);
+        self.confirmed.entry(record.to_owned()).or_default().push(expires_at);
+    }
+
+    /// I4: a user who undoes an extension has what they had before; what was confirmed to others stays.
+    pub(crate) fn undone(&mut self, extension: &ExtensionUndo) {
+        let Some(confirmed) = self.confirmed.get_mut(extension.record.as_str()) else { return };
+        if let Some(own) = confirmed.iter_mut().find(|at| **at == extension.expires_at) {
+            *own = extension.earlier;
+        }
+    }
+
+    /// Returns the latest expiry that was confirmed to any user.
+    pub(crate) fn latest_confirmed(&self, record: &str) -> Option<DateTime<Utc>> {
+        self.confirmed.get(record)?.iter().max().copied()
     }
 
     /// I4: a held environment is not ended even if it has failed.

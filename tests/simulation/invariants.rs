@@ -46,8 +46,8 @@ struct Rules {
 pub(crate) struct InvariantChecker {
     /// The time from which outdated engines must only observe.
     pub(crate) outdated_from: Option<DateTime<Utc>>,
-    /// The latest expiry confirmed to any user, by record.
-    pub(crate) confirmed: BTreeMap<String, DateTime<Utc>>,
+    /// The expiries confirmed to users, by record.
+    pub(crate) confirmed: BTreeMap<String, Vec<DateTime<Utc>>>,
     /// The time of the confirmation of each launch, by record.
     pub(crate) launched: BTreeMap<String, DateTime<Utc>>,
     pub(crate) ownership: Ownership,
@@ -273,7 +273,7 @@ impl InvariantChecker {
                 self.lost_expiry.insert(id.to_owned());
             }
             Some(written) if self.lost_expiry.contains(id) => {
-                self.confirmed.insert(id.to_owned(), written);
+                self.confirmed.insert(id.to_owned(), vec![written]);
             }
             Some(_) => {}
         }
@@ -418,7 +418,7 @@ impl InvariantChecker {
             return;
         }
         let now = state.now();
-        let confirmed = self.confirmed.get(record).copied();
+        let confirmed = self.latest_confirmed(record);
         let expiry = confirmed.or_else(|| tags::parse_time(tags, key::EXPIRES_AT));
         let failed = tags.contains_key(key::FAILURE) && !self.is_held(record, now);
         let over = failed || expiry.is_none_or(|at| at <= now);

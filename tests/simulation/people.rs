@@ -8,7 +8,7 @@ use hatchery::clock::Clock;
 use hatchery::cloud::sim::SimCloud;
 use hatchery::domain::environment::{self, Lookup};
 use hatchery::domain::{EnvironmentId, World};
-use hatchery::engine::Engine;
+use hatchery::engine::{Engine, ExtensionUndo};
 use hatchery::failure::Kind;
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
@@ -39,6 +39,12 @@ pub(crate) struct Person {
     pub(crate) foreign: bool,
     /// Whether they hold environments and databases.
     pub(crate) holds: bool,
+    /// Whether they undo extensions.
+    pub(crate) undoes: bool,
+    /// Draws what they undo, apart from the other draws.
+    pub(crate) undone: ChaCha8Rng,
+    /// What they have extended in the current actions.
+    pub(crate) extensions: Mutex<Vec<ExtensionUndo>>,
     /// Whether two act on one environment at once.
     pub(crate) two_on_one: bool,
     /// Their own environments.
@@ -55,6 +61,7 @@ impl Person {
             let actions = async {
                 self.act().await;
                 Box::pin(self.reset()).await;
+                Box::pin(self.undo()).await;
             };
             let done = tokio::time::timeout(limit, actions).await;
             if done.is_ok() {
@@ -126,6 +133,20 @@ impl Person {
             drop(futures::join!(self.engine.reset(&id), self.partner.reset(&id)));
         } else {
             drop(self.engine.reset(&id).await);
+        }
+    }
+
+    /// Undoes some of what they have just extended, at once or minutes later.
+    async fn undo(&mut self) {
+        let extensions = std::mem::take(&mut *self.extensions.lock().unwrap());
+        for extension in extensions {
+            if !self.undoes || self.undone.random_bool(0.4) {
+                continue;
+            }
+            self.clock.sleep(Duration::from_secs_f64(self.undone.random_range(0.0..300.0))).await;
+            // From the request on, the environment may end earlier, whatever the answer is.
+            self.checker.lock().unwrap().undone(&extension);
+            let _ = self.engine.undo_extension(&extension).await;
         }
     }
 
@@ -209,6 +230,7 @@ impl Person {
     }
 
     async fn extend(&self, engine: &Engine, id: &EnvironmentId, by: Duration) {
-        users::extend(engine, id, by, &self.sim, &self.checker).await;
+        let extended = users::extend(engine, id, by, &self.sim, &self.checker).await;
+        self.extensions.lock().unwrap().extend(extended);
     }
 }

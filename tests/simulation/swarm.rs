@@ -77,6 +77,7 @@ pub(crate) enum Hazard {
     // Later ones, which are drawn apart, so that the histories of the others stay as they are.
     Holds,
     Notices,
+    Undone,
 }
 
 impl Hazard {

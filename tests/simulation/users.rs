@@ -10,7 +10,7 @@ use hatchery::clock::Clock;
 use hatchery::cloud::sim::SimCloud;
 use hatchery::cloud::{Template, collect};
 use hatchery::domain::EnvironmentId;
-use hatchery::engine::{Engine, LaunchRequest};
+use hatchery::engine::{Engine, ExtensionUndo, LaunchRequest};
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 
@@ -39,22 +39,21 @@ pub(crate) fn time_limit(random: &mut ChaCha8Rng, crashes: bool) -> Duration {
     Duration::from_secs_f64(if crashes { random.random_range(0.1..20.0) } else { 20_000.0 })
 }
 
-/// Extends an environment, and tells the checker the confirmed expiry.
+/// Extends an environment, and tells the checker the confirmed expiry. Returns what undoes it.
 pub(crate) async fn extend(
     engine: &Engine,
     id: &EnvironmentId,
     by: Duration,
     sim: &SimCloud,
     checker: &SharedChecker,
-) {
-    let record = engine.cloud().find_record(id).await.ok().and_then(|seen| seen.value);
-    let Some(record) = record else { return };
-    if let Ok(done) = engine.extend(id, by).await {
-        let who = &engine.config().user;
-        sim.inspect(|state| {
-            checker.lock().unwrap().extended(state, who, record.id.as_str(), done.expires_at);
-        });
-    }
+) -> Option<ExtensionUndo> {
+    let record = engine.cloud().find_record(id).await.ok().and_then(|seen| seen.value)?;
+    let done = engine.extend(id, by).await.ok()?;
+    let who = &engine.config().user;
+    sim.inspect(|state| {
+        checker.lock().unwrap().extended(state, who, record.id.as_str(), done.expires_at);
+    });
+    done.undo
 }
 
 impl User {
@@ -147,7 +146,7 @@ impl User {
 
     async fn extend(&mut self, id: &EnvironmentId) {
         let by = Duration::from_secs(self.random.random_range(600..7_200));
-        extend(&self.engine, id, by, &self.sim, &self.checker).await;
+        let _ = extend(&self.engine, id, by, &self.sim, &self.checker).await;
     }
 
     /// Extends an environment in the last seconds of its grace period.

@@ -27,6 +27,15 @@ impl TagChanges {
         changes
     }
 
+    /// Takes back the extension `nonce`. The expiry before it is written as an extension of its own, whose key ends in `new_nonce`, because the extension
+    /// has removed those that it covers.
+    #[must_use]
+    pub fn undo_extension(nonce: &str, earlier: DateTime<Utc>, new_nonce: &str) -> Self {
+        Self::expire_at(earlier)
+            .set_time(&format!("{}{new_nonce}", key::EXTENSION_PREFIX), earlier)
+            .remove(&format!("{}{nonce}", key::EXTENSION_PREFIX))
+    }
+
     /// Adds the id of the Lambda request that makes the changes, and forgets the oldest ones: a tag has room for six UUIDs.
     #[must_use]
     pub fn request(self, record: &Record, id: &str) -> Self {

@@ -63,6 +63,7 @@ pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Details if is_focused(model, Pane::Pool) => return open_pool(model),
         Action::Details if is_focused(model, Pane::Activity) => return open_activity(model),
         Action::Back => return back(model),
+        Action::Undo => return model.undo(),
         Action::Hold | Action::Release => return hold_or_release(model, action),
         Action::Extend
         | Action::Pin

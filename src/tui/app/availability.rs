@@ -60,6 +60,9 @@ impl Model {
         if action == Action::LogIn && self.options.login.is_none() {
             return Some("the credentials come from no session of the AWS CLI");
         }
+        if action == Action::Undo && !self.can_undo() {
+            return Some("you extended nothing in the last five minutes");
+        }
         if action == Action::Suspend && cfg!(not(unix)) {
             return Some("not possible on this system");
         }
@@ -158,6 +161,7 @@ impl Model {
             .filter(|entry| entry.action != Action::Back || !hides_back)
             .filter(|entry| entry.action != Action::Filter || self.has_filter())
             .filter(|entry| entry.action != Action::NextFleet || self.labels.len() > 1)
+            .filter(|entry| entry.action != Action::Undo || self.can_undo())
             .filter(|entry| entry.action != Action::LogIn || self.login_hint().is_some())
             .filter(|entry| connected || WITHOUT_CONNECTION.contains(&entry.action))
             .map(|entry| Hint {

@@ -20,6 +20,22 @@ impl BatchAction {
             Self::Terminate => "terminate",
         }
     }
+
+    pub(super) fn doing(self) -> &'static str {
+        match self {
+            Self::Extend => "extending",
+            Self::Pin => "keeping",
+            Self::Terminate => "terminating",
+        }
+    }
+
+    pub(super) fn done(self) -> &'static str {
+        match self {
+            Self::Extend => "extended",
+            Self::Pin => "kept",
+            Self::Terminate => "terminated",
+        }
+    }
 }
 
 /// The requests of one action on several environments.
@@ -27,7 +43,8 @@ impl BatchAction {
 pub(crate) struct Batch {
     /// The task with the toast.
     pub(crate) toast: u64,
-    action: BatchAction,
+    /// What its summary begins with, such as "extended".
+    done: &'static str,
     /// The tasks without a result.
     tasks: HashSet<u64>,
     count: usize,
@@ -37,8 +54,8 @@ pub(crate) struct Batch {
 
 impl Batch {
     /// `failed` is what has failed already, one sentence for each environment.
-    pub(crate) fn new(toast: u64, action: BatchAction, tasks: HashSet<u64>, failed: Vec<String>) -> Self {
-        Self { toast, action, count: tasks.len() + failed.len(), tasks, failed }
+    pub(crate) fn new(toast: u64, done: &'static str, tasks: HashSet<u64>, failed: Vec<String>) -> Self {
+        Self { toast, done, count: tasks.len() + failed.len(), tasks, failed }
     }
 
     pub(crate) fn has(&self, task: u64) -> bool {
@@ -59,12 +76,7 @@ impl Batch {
 
     /// Says what was done and how many failed.
     pub(crate) fn summary(&self) -> String {
-        let verb = match self.action {
-            BatchAction::Extend => "extended",
-            BatchAction::Pin => "kept",
-            BatchAction::Terminate => "terminated",
-        };
-        let succeeded = format!("{verb} {}", counted(self.count - self.failed.len()));
+        let succeeded = format!("{} {}", self.done, counted(self.count - self.failed.len()));
         match self.failed.len() {
             0 => succeeded,
             failed => format!("{succeeded}; {failed} failed"),

@@ -78,14 +78,9 @@ impl Model {
                 _ => {}
             }
         }
-        let doing = match action {
-            BatchAction::Extend => "extending",
-            BatchAction::Pin => "keeping",
-            BatchAction::Terminate => "terminating",
-        };
-        let toast = self.start_task(format!("{doing} {}", counted(tasks.len())));
+        let toast = self.start_task(format!("{} {}", action.doing(), counted(tasks.len())));
         self.environments.marks.clear();
-        let batch = Batch::new(toast, action, tasks, failed);
+        let batch = Batch::new(toast, action.done(), tasks, failed);
         if batch.is_finished() {
             self.report(batch);
         } else {

@@ -13,7 +13,8 @@ use crate::domain::history::Reading;
 use crate::domain::text::Untrusted;
 use crate::domain::{AuditEvent, CloudError, EnvironmentId, FleetName, ImageTags, InstanceId, Registry};
 use crate::engine::{
-    Event, Extended, LaunchRequest, Launched, RedeployRequest, Redeployed, ResetStarted, Terminating,
+    Event, Extended, ExtensionUndo, LaunchRequest, Launched, RedeployRequest, Redeployed, ResetStarted,
+    Terminating,
 };
 use crate::failure::Failure;
 use crate::tui::zone::Zone;
@@ -71,6 +72,8 @@ pub enum Msg {
     Launched(u64, Result<Launched, Failure>),
     /// The result of the extension with this task number.
     Extended(u64, Result<Extended, Failure>),
+    /// The result of the request, by its task number, to take an extension back: the expiry that the environment has then.
+    ExtensionUndone(u64, EnvironmentId, Result<DateTime<Utc>, Failure>),
     /// The result of the hold with this task number.
     Held(u64, HoldTarget, Result<Extended, Failure>),
     /// The result of the release with this task number.
@@ -228,6 +231,8 @@ pub enum Effect {
     Extend(u64, EnvironmentId, Duration),
     /// Keep an environment until a time; the result carries the task number.
     Pin(u64, EnvironmentId, DateTime<Utc>),
+    /// Take an extension back; the result carries the task number.
+    UndoExtension(u64, ExtensionUndo),
     /// Hold an environment or a database; the result carries the task number.
     Hold(u64, HoldRequest),
     /// End a hold; the result carries the task number.

@@ -18,6 +18,7 @@ use super::environments::EnvironmentsPane;
 use super::fleet_view::FleetView;
 use super::form::Query;
 use super::history::History;
+use super::last_extensions::LastExtensions;
 use super::log_view::LogView;
 use super::message::Moment;
 use super::notifications::Notifications;
@@ -186,6 +187,7 @@ pub struct Model {
     pub(crate) toasts: Vec<Toast>,
     /// Actions on several environments, until all their results are there.
     pub(crate) batches: Vec<Batch>,
+    pub(crate) last_extensions: LastExtensions,
     /// The environment to select as soon as it is listed.
     pub(crate) select_when_listed: Option<RecordId>,
     /// The last press of the mouse button if no key has been pressed since.
@@ -249,6 +251,7 @@ impl Model {
             dialog: None,
             toasts: Vec::new(),
             batches: Vec::new(),
+            last_extensions: LastExtensions::default(),
             select_when_listed: None,
             last_click: None,
             targets: Targets::default(),

@@ -66,6 +66,13 @@ fn apply(model: &mut Model, msg: Msg) -> Vec<Effect> {
         }
         Msg::Launched(task, result) => return launched(model, task, result),
         Msg::Extended(task, result) => return extended(model, task, result),
+        Msg::ExtensionUndone(task, id, result) => {
+            let result = result.map(|at| {
+                let at = format::short_date_time(at, model.aws_now(), model.styles.zone);
+                format!("{id} expires at {at} again")
+            });
+            return finish(model, task, result);
+        }
         Msg::Held(task, target, result) => {
             let result = result.map(|held| format!("{target} is held until {}", until(model, &held)));
             return finish(model, task, result);
@@ -223,8 +230,12 @@ fn launched(model: &mut Model, task: u64, result: Result<Launched, Failure>) -> 
 }
 
 fn extended(model: &mut Model, task: u64, result: Result<Extended, Failure>) -> Vec<Effect> {
-    let result =
-        result.map(|extended| format!("{} extended to {}", extended.environment, until(model, &extended)));
+    let result = result.map(|mut extended| {
+        if let Some(extension) = extended.undo.take() {
+            model.remember_extension(task, extension);
+        }
+        format!("{} extended to {}", extended.environment, until(model, &extended))
+    });
     finish(model, task, result)
 }
 

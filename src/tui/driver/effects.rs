@@ -87,6 +87,7 @@ impl<S: Surface> Driver<S> {
             | Effect::Extend(..)
             | Effect::Redeploy(..)
             | Effect::Pin(..)
+            | Effect::UndoExtension(..)
             | Effect::Hold(..)
             | Effect::Release(..)
             | Effect::Terminate(..)
@@ -191,6 +192,10 @@ impl<S: Surface> Driver<S> {
                 Effect::Launch(token, request) => Msg::Launched(token, engine.launch(&request).await),
                 Effect::Extend(token, id, by) => Msg::Extended(token, engine.extend(&id, by).await),
                 Effect::Pin(token, id, until) => Msg::Extended(token, engine.pin(&id, until).await),
+                Effect::UndoExtension(token, extension) => {
+                    let result = engine.undo_extension(&extension).await;
+                    Msg::ExtensionUndone(token, extension.environment, result)
+                }
                 Effect::Hold(token, HoldRequest { target, by, why }) => {
                     let result = match &target {
                         HoldTarget::Environment(id) => engine.hold(id, by, &why).await,

@@ -376,6 +376,7 @@ fn is_action(effect: &Effect) -> bool {
         Effect::Launch(..)
             | Effect::Extend(..)
             | Effect::Pin(..)
+            | Effect::UndoExtension(..)
             | Effect::Hold(..)
             | Effect::Release(..)
             | Effect::Redeploy(..)

@@ -27,7 +27,7 @@ fn hold_asks_for_a_time_and_a_reason() {
     };
     let [Effect::Hold(task, sent)] = &press(&mut model, &["enter"])[..] else { panic!() };
     assert_eq!(*sent, request);
-    let held = Extended { environment: id, expires_at: now(), capped: true };
+    let held = Extended { environment: id, expires_at: now(), capped: true, undo: None };
     let _ = send(&mut model, Msg::Held(*task, request.target, Ok(held)));
     assert!(screen(&model).contains("is held until"), "{}", screen(&model));
     assert!(screen(&model).contains("max-lifetime"));

@@ -2,8 +2,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hatchery::domain::{Outcome, Phase, World};
-use hatchery::engine::{Event, Extended, Terminating};
+use chrono::TimeDelta;
+use hatchery::domain::{Outcome, Phase, RecordId, World};
+use hatchery::engine::{Event, Extended, ExtensionUndo, Terminating};
 use hatchery::failure::{Failure, Kind};
 use hatchery::tui::app::{Effect, Model, Msg};
 use insta::assert_snapshot;
@@ -116,7 +117,7 @@ fn marked_environments_are_extended_together() {
     };
     assert_eq!((one.to_string().as_str(), other.to_string().as_str()), ("dev-11", "dev-12"));
     assert_eq!(*by, Duration::from_hours(2));
-    let extended = Extended { environment: one.clone(), expires_at: now(), capped: false };
+    let extended = Extended { environment: one.clone(), expires_at: now(), capped: false, undo: None };
     send(&mut model, Msg::Extended(*first, Ok(extended)));
     assert!(screen(&model).contains("extending 2 environments…"), "{}", screen(&model));
     let failure = Failure::new(Kind::TooLate, "cannot extend dev-12: it is ending", "");
@@ -126,6 +127,37 @@ fn marked_environments_are_extended_together() {
     assert!(shown.contains("cannot extend dev-12: it is ending"), "{shown}");
     press(&mut model, &["x"]);
     assert!(!screen(&model).contains(" · 2 marked"), "the marks are used up");
+}
+
+#[test]
+fn extensions_of_marked_environments_are_undone_together() {
+    let mut model = marked(100, 24);
+    let effects = press(&mut model, &["e", "enter"]);
+    assert_eq!(effects.len(), 2);
+    for effect in &effects {
+        let Effect::Extend(task, id, _) = effect else { panic!("{effect:?}") };
+        let undo = ExtensionUndo {
+            environment: id.clone(),
+            record: RecordId::new("lt-1"),
+            nonce: String::new(),
+            expires_at: now() + TimeDelta::hours(4),
+            earlier: now(),
+        };
+        let extended = Extended {
+            environment: id.clone(),
+            expires_at: undo.expires_at,
+            capped: false,
+            undo: Some(undo),
+        };
+        send(&mut model, Msg::Extended(*task, Ok(extended)));
+    }
+    let effects = press(&mut model, &["z"]);
+    for effect in &effects {
+        let Effect::UndoExtension(task, undo) = effect else { panic!("{effect:?}") };
+        send(&mut model, Msg::ExtensionUndone(*task, undo.environment.clone(), Ok(now())));
+    }
+    assert_eq!(effects.len(), 2);
+    assert!(screen(&model).contains("undid the extensions of 2 environments"), "{}", screen(&model));
 }
 
 #[test]

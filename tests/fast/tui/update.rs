@@ -5,9 +5,12 @@ use std::time::Duration;
 use crate::support::sample_fleet::{
     self, blank, dev, lines, model, moment, options, press, record, screen, seeing, send, type_in, world,
 };
+use chrono::TimeDelta;
 use hatchery::cloud::{Console, LogItem};
-use hatchery::domain::{Access, Deployment, Number, RecordId, RecordKind, Replaces, Rollout, RolloutState};
-use hatchery::engine::{Event, Extended, Launched, RedeployRequest, Redeployed};
+use hatchery::domain::{
+    Access, Deployment, EnvironmentId, Number, RecordId, RecordKind, Replaces, Rollout, RolloutState,
+};
+use hatchery::engine::{Event, Extended, ExtensionUndo, Launched, RedeployRequest, Redeployed};
 use hatchery::failure::{Failure, Kind};
 use hatchery::tui::TuiOptions;
 use hatchery::tui::app::{Effect, ForwardRequest, Model, Msg, Purpose, Screen};
@@ -141,13 +144,43 @@ fn extension_result_is_shown() {
     let effects = press(&mut model, &["e", "right", "enter"]);
     let [Effect::Extend(token, id, by)] = effects.as_slice() else { panic!("{effects:?}") };
     assert_eq!(*by, Duration::from_hours(8));
-    let extended = Extended { environment: id.clone(), expires_at: sample_fleet::now(), capped: true };
+    let extended =
+        Extended { environment: id.clone(), expires_at: sample_fleet::now(), capped: true, undo: None };
     send(&mut model, Msg::Extended(*token, Ok(extended)));
     assert!(screen(&model).contains("dev-12 extended to 12:04, the fleet's max-lifetime"));
     let effects = press(&mut model, &["e", "enter"]);
     let [Effect::Extend(token, ..)] = effects.as_slice() else { panic!("{effects:?}") };
     send(&mut model, Msg::Extended(*token, Err(Failure::new(Kind::TooLate, "dev-12 is being reaped", ""))));
     assert!(screen(&model).contains("too late: dev-12 is being reaped"));
+}
+
+fn extended(id: &EnvironmentId) -> Extended {
+    let (expires_at, earlier) = (sample_fleet::now() + TimeDelta::hours(8), sample_fleet::now());
+    let (environment, record) = (id.clone(), RecordId::new("lt-12"));
+    let undo = ExtensionUndo { environment, record, nonce: "a".into(), expires_at, earlier };
+    Extended { environment: id.clone(), expires_at, capped: false, undo: Some(undo) }
+}
+
+#[test]
+fn extension_is_undone_for_five_minutes() {
+    let mut model = model(160, 24);
+    press(&mut model, &["down", "down", "down", "down"]);
+    press(&mut model, &["z"]);
+    assert!(screen(&model).contains("undo: you extended nothing in the last five minutes"));
+    assert!(!screen(&model).contains("z undo"));
+    let [Effect::Extend(task, id, _)] = &press(&mut model, &["e", "enter"])[..] else { panic!() };
+    send(&mut model, Msg::Extended(*task, Ok(extended(id))));
+    assert!(screen(&model).contains("z undo"), "{}", screen(&model));
+    let [Effect::UndoExtension(task, undo)] = &press(&mut model, &["z"])[..] else { panic!() };
+    assert_eq!((&undo.environment, undo.nonce.as_str()), (id, "a"));
+    send(&mut model, Msg::ExtensionUndone(*task, id.clone(), Ok(sample_fleet::now())));
+    assert!(screen(&model).contains("dev-12 expires at 12:04 again"), "{}", screen(&model));
+    assert!(press(&mut model, &["z"]).is_empty(), "once");
+
+    let [Effect::Extend(task, id, _)] = &press(&mut model, &["e", "enter"])[..] else { panic!() };
+    send(&mut model, Msg::Extended(*task, Ok(extended(id))));
+    model.set_now(sample_fleet::moment(1_000));
+    assert!(press(&mut model, &["z"]).is_empty(), "too late");
 }
 
 /// A model in which `checkout-fix` can deploy anew, and is selected.
