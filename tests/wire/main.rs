@@ -31,6 +31,7 @@ mod lifecycle;
 mod live_tail;
 mod ministack;
 mod notices;
+mod pages;
 mod policies;
 mod port_forward;
 mod profiles;
