@@ -3,10 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+use compact_str::{CompactString, format_compact};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::text::sanitize;
+use super::text::sanitized;
 
 /// A name that AWS or the fleet's naming scheme would reject.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,11 +26,11 @@ macro_rules! opaque_id {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
-        pub struct $name(String);
+        pub struct $name(CompactString);
 
         impl $name {
             /// Wraps an id from a response of AWS, without validation.
-            pub fn new(id: impl Into<String>) -> Self {
+            pub fn new(id: impl Into<CompactString>) -> Self {
                 Self(id.into())
             }
 
@@ -41,7 +42,7 @@ macro_rules! opaque_id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(&sanitize(&self.0))
+                f.pad(&sanitized(&self.0))
             }
         }
     };
@@ -113,7 +114,7 @@ impl fmt::Display for Number {
 /// <https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html>
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct FleetName(String);
+pub struct FleetName(CompactString);
 
 impl FleetName {
     #[must_use]
@@ -196,7 +197,7 @@ impl FromStr for FleetName {
             && !text.ends_with('-')
             && !text.contains("--");
         if is_valid && text.len() <= 30 {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             Err(InvalidName {
                 what: "fleet name",
@@ -217,7 +218,7 @@ impl TryFrom<String> for FleetName {
 
 impl From<FleetName> for String {
     fn from(name: FleetName) -> Self {
-        name.0
+        name.0.into()
     }
 }
 
@@ -265,7 +266,7 @@ impl FromStr for EnvironmentId {
 
 impl fmt::Display for EnvironmentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&format!("{}-{}", self.fleet, self.number))
+        f.pad(&format_compact!("{}-{}", self.fleet, self.number))
     }
 }
 

@@ -2,10 +2,12 @@
 
 mod characters;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::iter::Peekable;
 use std::str::Chars;
 
+use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 
 use characters::{JOINER, Kind, is_emoji, is_pictograph};
@@ -28,10 +30,10 @@ const TAB: &str = "    ";
 /// Text from outside, unchanged. It is shown sanitised, on one line; only [`raw`](Self::raw) returns it as it is.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Untrusted(String);
+pub struct Untrusted(CompactString);
 
 impl Untrusted {
-    pub fn new(text: impl Into<String>) -> Self {
+    pub fn new(text: impl Into<CompactString>) -> Self {
         Self(text.into())
     }
 
@@ -44,7 +46,7 @@ impl Untrusted {
     /// Whether nothing of it is shown.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        sanitize(&self.0).is_empty()
+        sanitized(&self.0).is_empty()
     }
 
     /// Iterates over the sanitised lines of the text, at least one, each with the number of characters that are cut from it. A line ends
@@ -65,25 +67,25 @@ impl Untrusted {
 
 impl fmt::Display for Untrusted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&sanitize(&self.0))
+        f.pad(&sanitized(&self.0))
     }
 }
 
 impl fmt::Debug for Untrusted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&sanitize(&self.0), f)
+        fmt::Debug::fmt(&sanitized(&self.0), f)
     }
 }
 
 impl From<String> for Untrusted {
     fn from(text: String) -> Self {
-        Self(text)
+        Self(text.into())
     }
 }
 
 impl From<&str> for Untrusted {
     fn from(text: &str) -> Self {
-        Self(text.to_owned())
+        Self(text.into())
     }
 }
 
@@ -113,9 +115,19 @@ pub(crate) fn sanitize(text: &str) -> String {
     sanitize_and_count(text).0
 }
 
+/// Sanitises as [`sanitize`], without a copy of a text that stays as it is.
+pub(super) fn sanitized(text: &str) -> Cow<'_, str> {
+    if is_plain(text) { Cow::Borrowed(text) } else { Cow::Owned(sanitize(text)) }
+}
+
+/// Whether a text is a short line of printable ASCII, as most are.
+fn is_plain(text: &str) -> bool {
+    text.len() <= MAX_LINE_CHARS && text.bytes().all(|b| matches!(b, b' '..=b'~'))
+}
+
 /// Sanitises as [`sanitize`], and returns the number of characters behind the cut.
 fn sanitize_and_count(text: &str) -> (String, usize) {
-    if text.len() <= MAX_LINE_CHARS && text.bytes().all(|b| matches!(b, b' '..=b'~')) {
+    if is_plain(text) {
         return (text.to_owned(), 0);
     }
     let mut line = Line::default();

@@ -1,5 +1,6 @@
 //! What engines do not get done, why, and what helps.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -10,6 +11,7 @@ use crate::domain::format::format_duration;
 use crate::domain::lifecycle;
 use crate::domain::policy::Scope;
 use crate::domain::pool::{DatabaseState, Pool};
+use crate::domain::record::Record;
 use crate::domain::step_failure::StepFailure;
 use crate::domain::tags::{key, role};
 use crate::domain::unreadable::{Unreadable, UnreadableKind};
@@ -94,22 +96,18 @@ fn check_notices(world: &World, now: DateTime<Utc>, report: Report<'_>) {
 }
 
 fn check_steps(world: &World, now: DateTime<Utc>, report: Report<'_>) {
-    let records = world.records.iter();
-    let of_records = records.map(|found| (found.environment.to_string(), &found.failed_step));
-    let databases = world.databases.iter();
-    let of_databases = databases.map(|found| (found.id.to_string(), &found.failed_step));
-    let instances = world.instances.iter();
-    let of_instances = instances.map(|found| (found.environment.to_string(), &found.failed_step));
-    for (target, failure) in of_records.chain(of_databases).chain(of_instances) {
-        if let Some(failure) = failure.as_ref().filter(|failure| failure.is_current(now)) {
-            let message = format!(
-                "AWS refuses {} for {target}: {}; correct the cause, see all tries with: hatchery activity --since 24h",
-                failure.action,
-                words(failure)
-            );
-            report(Level::Warning, "step-failing", message);
-        }
-    }
+    let mut check = |target: &dyn Display, failure: &Option<StepFailure>| {
+        let Some(failure) = failure.as_ref().filter(|failure| failure.is_current(now)) else { return };
+        let message = format!(
+            "AWS refuses {} for {target}: {}; correct the cause, see all tries with: hatchery activity --since 24h",
+            failure.action,
+            words(failure)
+        );
+        report(Level::Warning, "step-failing", message);
+    };
+    world.records.iter().for_each(|found| check(&found.environment, &found.failed_step));
+    world.databases.iter().for_each(|found| check(&found.id, &found.failed_step));
+    world.instances.iter().for_each(|found| check(&found.environment, &found.failed_step));
 }
 
 /// Returns AWS's words, since when, and the time of the next try.
@@ -125,20 +123,25 @@ fn words(failure: &StepFailure) -> String {
 
 fn check_environments(world: &World, now: DateTime<Utc>, report: Report<'_>) {
     let policy = &world.fleet.policy;
+    let is_late = |record: &Record| lifecycle::ends_at(record, policy) + LATE_AFTER <= now;
+    let waits = |record: &Record| record.instance.is_none() && record.created_at + STUCK_AFTER <= now;
+    // In a healthy fleet there is none, and most of the cost is that of finding the instances.
+    let mut records = world.records.iter().filter(|record| record.is_environment());
+    if !records.any(|record| is_late(record) || waits(record)) {
+        return;
+    }
     for environment in Environment::all(world, now) {
         let (record, id) = (environment.record, environment.id());
-        let ends_at = lifecycle::ends_at(record, policy);
-        if ends_at + LATE_AFTER <= now {
+        if is_late(record) {
             let message = format!(
                 "{id} of {} was to end {} ago and still stands; see why with: hatchery pool, and end it with: hatchery engine --once",
                 record.owner,
-                age(ends_at, now)
+                age(lifecycle::ends_at(record, policy), now)
             );
             report(Level::Warning, "reaping-late", message);
         } else if environment.instance.is_none()
-            && record.instance.is_none()
+            && waits(record)
             && record.is_wanted()
-            && record.created_at + STUCK_AFTER <= now
             && world.instances.complete
         {
             let message = format!(

@@ -1,5 +1,6 @@
 //! Derives the rows from the world: after each observation, and again when the first text with a time in it expires.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -42,13 +43,11 @@ impl Model {
             clock: self.now.clock,
             expires_at: None,
         };
-        let policy = &view.world.fleet.policy;
-        let same_policy = self.rows_policy.as_ref() == Some(policy);
+        let rows_of = self.rows_of.replace(Arc::clone(&view.world));
+        let same_world = rows_of.as_ref().is_some_and(|world| Arc::ptr_eq(world, &view.world));
+        let same_policy = rows_of.is_some_and(|world| world.fleet.policy == view.world.fleet.policy);
         let mut earlier = self.environments.take_rows(same_policy);
-        let environments = derivation.environments(&mut earlier);
-        if !same_policy {
-            self.rows_policy = Some(policy.clone());
-        }
+        let environments = derivation.environments(&mut earlier, same_world);
         let pool = derivation.pool();
         self.rows_expire_at = derivation.expires_at;
         self.environments.set_rows(environments, earlier);
@@ -103,29 +102,35 @@ impl Derivation<'_> {
         self.timed_on(COARSE_GRID, format::coarse_age(format::between(since, self.now)))
     }
 
-    /// Returns the rows; those of unchanged environments are taken from the earlier ones, because most of the cost is that of copies.
-    fn environments(&mut self, earlier: &mut EarlierRows) -> Vec<EnvironmentRow> {
+    /// Returns the rows; those of unchanged environments are taken from the earlier ones, because most of the cost is that of copies. With
+    /// `same_world` none has changed.
+    fn environments(&mut self, earlier: &mut EarlierRows, same_world: bool) -> Vec<EnvironmentRow> {
         let (world, estimates, now) = (self.world, self.estimates, self.now);
         Environment::all(world, now)
             .into_iter()
             .enumerate()
             .map(|(index, environment)| {
                 let progress = estimates.environment(&environment, now);
-                match earlier.take(index, &environment.record.id).filter(|row| row.is_of(&environment)) {
-                    Some(row) => self.updated_row(row, &environment, progress),
-                    None => self.environment_row(&environment, progress),
+                // A reset moves with the time.
+                let is_same = same_world && environment.reset.is_none();
+                match earlier.take(index, &environment.record.id) {
+                    Some(mut row) if is_same || row.is_of(&environment) => {
+                        self.update_row(&mut row, &environment, progress);
+                        row
+                    }
+                    _ => self.environment_row(&environment, progress),
                 }
             })
             .collect()
     }
 
     /// Sets what changes without a change of record, instance and databases.
-    fn updated_row(
+    fn update_row(
         &mut self,
-        mut row: EnvironmentRow,
+        row: &mut EnvironmentRow,
         environment: &Environment<'_>,
         progress: Option<Progress>,
-    ) -> EnvironmentRow {
+    ) {
         let (policy, is_loading) = (&self.world.fleet.policy, self.is_loading(environment));
         row.state = environment.state;
         row.phase = environment.phase();
@@ -136,7 +141,6 @@ impl Derivation<'_> {
         row.cost = self.cost(environment);
         row.problems = environment.problems();
         row.failed_reset = environment.failed_reset.cloned();
-        row
     }
 
     fn has_all_parts(&self) -> bool {

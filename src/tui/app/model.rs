@@ -29,7 +29,7 @@ use super::rows::{EnvironmentRow, PoolPane};
 use super::selection::Selection;
 use super::writes::{CANNOT_CHANGE, Writes};
 use crate::domain::health::{Level, Verdict};
-use crate::domain::{CloudError, EnvironmentId, FleetName, Policy, RecordId};
+use crate::domain::{CloudError, EnvironmentId, FleetName, RecordId, World};
 use crate::engine::{NextStep, Refusal};
 use crate::failure::Failure;
 use crate::tui::action::Context;
@@ -160,8 +160,8 @@ pub struct Model {
     pub(crate) activity: ActivityPane,
     pub(crate) history: History,
     pub(crate) registry: RegistryAnswers,
-    /// The policy from which the rows were derived.
-    pub(crate) rows_policy: Option<Policy>,
+    /// The world from which the rows were derived.
+    pub(crate) rows_of: Option<Arc<World>>,
     /// When the rows must be derived again, by the engine's clock.
     pub(crate) rows_expire_at: Option<Duration>,
     /// The steps that the engine refused in its last pass.
@@ -237,7 +237,7 @@ impl Model {
             activity: ActivityPane::default(),
             history: History::default(),
             registry: RegistryAnswers::default(),
-            rows_policy: None,
+            rows_of: None,
             rows_expire_at: None,
             refusals: Vec::new(),
             next_steps: Vec::new(),

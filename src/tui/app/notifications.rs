@@ -87,7 +87,11 @@ impl Notifications {
     }
 
     /// Returns the news about an environment.
-    pub(super) fn environment(&mut self, row: &EnvironmentRow, ends: &str) -> Vec<Notice> {
+    pub(super) fn environment(
+        &mut self,
+        row: &EnvironmentRow,
+        ends: impl Fn(DateTime<Utc>) -> String,
+    ) -> Vec<Notice> {
         let known = self.environments.entry(row.record.clone()).or_default();
         let news = known.follow(row, ends);
         if self.started { news } else { Vec::new() }
@@ -119,7 +123,7 @@ impl Notifications {
 
 impl Known {
     /// Compares an environment with what is known, and knows it then.
-    fn follow(&mut self, row: &EnvironmentRow, ends: &str) -> Vec<Notice> {
+    fn follow(&mut self, row: &EnvironmentRow, ends: impl Fn(DateTime<Utc>) -> String) -> Vec<Notice> {
         let mut news = Vec::new();
         let (name, id) = (&row.name, &row.id);
         let was = self.stage;
@@ -136,7 +140,7 @@ impl Known {
         let done = |title: String| Notice {
             kind: NoticeKind::Done,
             title,
-            text: if ends.is_empty() { id.to_string() } else { format!("{id} until {ends}") },
+            text: row.expires_at.map_or_else(|| id.to_string(), |at| format!("{id} until {}", ends(at))),
         };
         let failed = |title: String, why: &str| Notice {
             kind: NoticeKind::Alarm,

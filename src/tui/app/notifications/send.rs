@@ -34,7 +34,7 @@ impl Model {
         let zone = self.styles.zone;
         let ends = |at: DateTime<Utc>| format::short_date_time(at, now, zone);
         for row in self.environments.all().iter().filter(|row| row.owner == self.options.user) {
-            notices.extend(known.environment(row, &row.expires_at.map(ends).unwrap_or_default()));
+            notices.extend(known.environment(row, ends));
             if let (Some(left), Some(at)) = (known.expiry(row, now), row.expires_at) {
                 notices.push(self.expiry_notice(row, left, &ends(at)));
             }
