@@ -13,6 +13,8 @@ mod database;
 mod facts;
 mod reads;
 mod report;
+mod rivals;
+mod streams;
 mod tag_value;
 mod templates;
 mod test_bed;
@@ -79,6 +81,7 @@ async fn experiment(bed: &TestBed<'_>, mode: ProveMode, facts: &mut Vec<Fact>) {
     reads::permissions(bed, facts).await;
     reads::snapshots(bed, facts).await;
     tag_value::run(bed, facts).await;
+    streams::claim(bed, facts).await;
     templates::claim(bed, facts).await;
     templates::lag(bed, facts).await;
     if mode.with_database {
@@ -126,6 +129,7 @@ async fn plan(bed: &TestBed<'_>, leftovers: &Resources, mode: ProveMode) -> Vec<
             "- {TEMPLATES} launch templates named hatchery-proof/{}/…, which are free; instances are only launched in dry runs",
             fleet.name
         ),
+        format!("- a log group /hatchery-proof/{}/… with one stream, which costs nothing", fleet.name),
         "- for a moment one tag on a free database of the pool, if there is one, which costs nothing"
             .to_owned(),
     ];

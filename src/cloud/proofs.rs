@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::Result;
 use crate::domain::text::Untrusted;
-use crate::domain::{DatabaseId, ImageId, NewDatabase, RecordId, SnapshotId, SubnetId, Tags};
+use crate::domain::{DatabaseId, ImageId, LogGroupName, NewDatabase, RecordId, SnapshotId, SubnetId, Tags};
 
 /// A resource of a run, or with a tag of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +74,21 @@ pub trait Proofs: Send + Sync {
 
     /// Lists the launch templates whose names begin with [`TEMPLATES`](crate::domain::proof::TEMPLATES), regardless of their tags.
     async fn proof_templates(&self) -> Result<Vec<ProofResource<RecordId>>>;
+
+    /// Creates a log group.
+    async fn create_proof_group(&self, name: &LogGroupName, tags: &Tags) -> Result<()>;
+
+    /// Creates a log stream by one request, as claims on notices.
+    ///
+    /// # Errors
+    /// Returns class `AlreadyExists` if the name is in use.
+    async fn create_proof_stream(&self, group: &LogGroupName, name: &str) -> Result<()>;
+
+    /// Deletes a log group with its streams, if it exists.
+    async fn delete_proof_group(&self, name: &LogGroupName) -> Result<()>;
+
+    /// Lists the log groups whose names begin with [`GROUPS`](crate::domain::proof::GROUPS), by their names.
+    async fn proof_groups(&self) -> Result<Vec<ProofResource<LogGroupName>>>;
 
     /// Restores a database as [`Cloud::create_database`](super::Cloud::create_database), with another identifier and other tags.
     async fn restore_proof_database(&self, id: &DatabaseId, tags: &Tags, new: &NewDatabase) -> Result<()>;

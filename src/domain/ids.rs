@@ -69,6 +69,10 @@ opaque_id! {
     SnapshotId
 }
 opaque_id! {
+    /// The name of a log group, such as `/hatchery-proof/dev/1f2e3d4c`.
+    LogGroupName
+}
+opaque_id! {
     /// The identifier of an RDS instance, such as `hatchery-dev-12`.
     DatabaseId
 }

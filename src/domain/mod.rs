@@ -56,8 +56,8 @@ pub use hold::Hold;
 pub use hours::Hours;
 pub use hydration::Hydration;
 pub use ids::{
-    DatabaseId, EnvironmentId, FleetName, ImageId, InstanceId, InvalidName, Label, Number, RecordId,
-    SnapshotId, SubnetId,
+    DatabaseId, EnvironmentId, FleetName, ImageId, InstanceId, InvalidName, Label, LogGroupName, Number,
+    RecordId, SnapshotId, SubnetId,
 };
 pub use instance::{Instance, InstanceState, Phase};
 pub use launches::{Launch, Launches};

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use sha2::{Digest as _, Sha256};
 
 use super::company_tags::CompanyTags;
-use super::ids::{DatabaseId, FleetName};
+use super::ids::{DatabaseId, FleetName, LogGroupName};
 use super::tags::{self, Tags};
 
 /// The prefix of the names of launch templates.
@@ -15,6 +15,9 @@ pub const TEMPLATES: &str = "hatchery-proof/";
 
 /// The prefix of the identifiers of databases, which allow no slash.
 pub const DATABASES: &str = "hatchery-proof-";
+
+/// The prefix of the names of log groups.
+pub const GROUPS: &str = "/hatchery-proof/";
 
 /// Keys of tags.
 pub mod key {
@@ -71,6 +74,12 @@ impl Proof {
     #[must_use]
     pub fn database_id(&self, purpose: &str) -> DatabaseId {
         DatabaseId::new(format!("{DATABASES}{}-{}-{purpose}", self.fleet, self.run))
+    }
+
+    /// Returns the name of the log group: `/hatchery-proof/<fleet>/<run>`.
+    #[must_use]
+    pub fn log_group(&self) -> LogGroupName {
+        LogGroupName::new(format!("{GROUPS}{}/{}", self.fleet, self.run))
     }
 
     /// Returns the tags of what the run creates, with those of the company.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::created::{Resources, database_text, tag_text, template_text};
+use super::created::{Resources, database_text, group_text, tag_text, template_text};
 use super::facts::describe;
 use super::test_bed::TestBed;
 use crate::cloud::ProofResource;
@@ -25,10 +25,18 @@ const DATABASE_RETRY: Duration = Duration::from_secs(10);
 
 /// Finds what killed runs have left behind: only what has the name and the tags of a run, of the same caller or long ago.
 pub(super) async fn find_leftovers(bed: &TestBed<'_>) -> Result<Resources, Failure> {
-    let (templates, databases) =
-        futures::join!(bed.proofs().proof_templates(), bed.proofs().proof_databases());
+    let (templates, databases, groups) = futures::join!(
+        bed.proofs().proof_templates(),
+        bed.proofs().proof_databases(),
+        bed.proofs().proof_groups()
+    );
     let cannot = |error| Failure::cloud("cannot look for what earlier runs left behind", &error);
     let may = |proof: Option<Proof>| proof.is_some_and(|found| bed.proof.may_clean_up(&found));
+    let groups = match groups {
+        // Without the permission to list them, the caller has hardly created one.
+        Err(error) if error.is_denial() => Vec::new(),
+        groups => groups.map_err(cannot)?,
+    };
     let mut found = Resources::default();
     for ProofResource { id, name, tags } in templates.map_err(cannot)? {
         if may(Proof::parse(&tags)) {
@@ -42,6 +50,8 @@ pub(super) async fn find_leftovers(bed: &TestBed<'_>) -> Result<Resources, Failu
             found.tagged.insert(id);
         }
     }
+    let groups = groups.into_iter().filter(|group| may(Proof::parse(&group.tags)));
+    found.groups.extend(groups.map(|group| group.id));
     Ok(found)
 }
 
@@ -83,7 +93,7 @@ async fn pass(bed: &TestBed<'_>) -> Vec<(String, CloudError)> {
     let resources = bed.created.resources();
     // While a request may still be processed, what it makes is removed again.
     let is_unsure = resources.is_unsure();
-    let Resources { templates, databases, tagged, .. } = resources;
+    let Resources { templates, databases, groups, tagged, .. } = resources;
     let mut left = Vec::new();
     for id in tagged {
         match untag(bed, &id).await {
@@ -96,6 +106,13 @@ async fn pass(bed: &TestBed<'_>) -> Vec<(String, CloudError)> {
         match bed.context.engine.retry(|| bed.context.account.delete_record(&id)).await {
             Ok(()) => bed.created.remove_template(&id),
             Err(error) => left.push((template_text(&name), error)),
+        }
+    }
+    for name in groups {
+        match bed.context.engine.retry(|| bed.proofs().delete_proof_group(&name)).await {
+            Ok(()) if is_unsure => {}
+            Ok(()) => bed.created.remove_group(&name),
+            Err(error) => left.push((group_text(&name), error)),
         }
     }
     for id in databases {

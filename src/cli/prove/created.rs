@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::domain::proof::key;
-use crate::domain::{CloudError, DatabaseId, ErrorClass, RecordId};
+use crate::domain::{CloudError, DatabaseId, ErrorClass, LogGroupName, RecordId};
 
 /// What exists because of this run, or was left behind by an earlier one.
 #[derive(Default)]
@@ -15,6 +15,7 @@ pub(super) struct Resources {
     /// Names by id.
     pub(super) templates: BTreeMap<RecordId, String>,
     pub(super) databases: BTreeSet<DatabaseId>,
+    pub(super) groups: BTreeSet<LogGroupName>,
     /// Databases of the pool with the tag [`key::VALUE`].
     pub(super) tagged: BTreeSet<DatabaseId>,
     /// Whether a request is being sent whose response is not known yet.
@@ -32,7 +33,8 @@ impl Resources {
     pub(super) fn names(&self) -> Vec<String> {
         let templates = self.templates.values().map(|name| template_text(name));
         let databases = self.databases.iter().map(database_text);
-        templates.chain(databases).chain(self.tagged.iter().map(tag_text)).collect()
+        let groups = self.groups.iter().map(group_text);
+        templates.chain(databases).chain(groups).chain(self.tagged.iter().map(tag_text)).collect()
     }
 }
 
@@ -69,6 +71,14 @@ impl Created {
         self.lock().databases.remove(id);
     }
 
+    pub(super) fn add_group(&self, name: LogGroupName) {
+        self.lock().groups.insert(name);
+    }
+
+    pub(super) fn remove_group(&self, name: &LogGroupName) {
+        self.lock().groups.remove(name);
+    }
+
     pub(super) fn add_tagged(&self, id: DatabaseId) {
         self.lock().tagged.insert(id);
     }
@@ -93,6 +103,10 @@ pub(super) fn template_text(name: &str) -> String {
 
 pub(super) fn database_text(id: &DatabaseId) -> String {
     format!("database {id}")
+}
+
+pub(super) fn group_text(name: &LogGroupName) -> String {
+    format!("log group {name}")
 }
 
 pub(super) fn tag_text(id: &DatabaseId) -> String {

@@ -1,17 +1,16 @@
 //! What the claim protocol relies on: the names of launch templates are unique at every instant, and how late EC2 sees a new or a deleted one.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::future::{join, join_all};
 
 use super::facts::{Fact, Statement, Verdict, describe, seconds};
+use super::rivals::{self, RIVALS};
 use super::test_bed::TestBed;
 use crate::cloud::Result;
 use crate::domain::{ErrorClass, RecordId};
 use crate::engine::{READ_LAG, VISIBLE_WITHIN};
-
-/// The number of concurrent requests for one name.
-const RIVALS: usize = 8;
 
 /// How many templates the lags are measured with, because a lag differs from one time to the next.
 pub(super) const SAMPLES: usize = 3;
@@ -61,23 +60,10 @@ pub(super) async fn claim(bed: &TestBed<'_>, facts: &mut Vec<Fact>) {
 }
 
 fn judge_claim(results: &[Result<RecordId>]) -> Fact {
-    let mut created: Vec<_> = results.iter().flatten().collect();
-    created.sort_unstable();
-    created.dedup();
+    // EC2 returns the same template for identical requests.
+    let created: BTreeSet<_> = results.iter().flatten().collect();
     let errors: Vec<_> = results.iter().filter_map(|result| result.as_ref().err()).collect();
-    let refused = errors.iter().filter(|error| error.is(ErrorClass::AlreadyExists)).count();
-    let others: Vec<_> = errors.iter().filter(|error| !error.is(ErrorClass::AlreadyExists)).collect();
-    let observed = format!("{} created, {refused} refused", created.len());
-    let observed = match others.first() {
-        Some(error) => format!("{observed}, {} failed ({})", others.len(), error.code),
-        None => observed,
-    };
-    let could_be_more = others.iter().any(|error| error.is(ErrorClass::Unknown));
-    match created.len() {
-        1 if refused > 0 && !could_be_more => CLAIM.observed(observed, Verdict::Holds),
-        0 | 1 if !others.is_empty() => CLAIM.not_tried(observed),
-        _ => CLAIM.observed(observed, Verdict::Differs),
-    }
+    rivals::judge(CLAIM, created.len(), &errors)
 }
 
 /// What one template showed.

@@ -30,25 +30,25 @@ const POST: &str = "PostWebhook";
 const READ_SECRET: &str = "GetSecretValue";
 
 impl AwsCloud {
+    pub(super) async fn claim_notice(&self, fleet: &FleetName, name: &str) -> Result<()> {
+        let group = fleet.notices_group();
+        match self.create_stream_once(&group, name).await {
+            Err(error) if error.is(ErrorClass::NotFound) => {
+                self.create_group(fleet, &group, RETENTION).await?;
+                self.create_stream_once(&group, name).await
+            }
+            result => result,
+        }
+    }
+
     /// Creates a log stream, whose name is unique in its group. The SDK does not repeat the request: after a lost response, its repetition would
     /// find the stream and take it for another engine's.
     /// <https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_CreateLogStream.html>
-    pub(super) async fn claim_notice(&self, fleet: &FleetName, name: &str) -> Result<()> {
-        let group = fleet.notices_group();
-        let create = || {
-            let request = self.logs.create_log_stream().log_group_name(&group).log_stream_name(name);
-            let once = aws_sdk_cloudwatchlogs::config::Builder::new().retry_config(RetryConfig::disabled());
-            let request = request.customize().config_override(once).send();
-            call(&self.limits, Bucket::Other, Access::Write, "CreateLogStream", request)
-        };
-        let created = match create().await {
-            Err(error) if error.is(ErrorClass::NotFound) => {
-                self.create_group(fleet, &group, RETENTION).await?;
-                create().await
-            }
-            result => result,
-        };
-        created.map(|_| ())
+    pub(super) async fn create_stream_once(&self, group: &str, name: &str) -> Result<()> {
+        let request = self.logs.create_log_stream().log_group_name(group).log_stream_name(name);
+        let once = aws_sdk_cloudwatchlogs::config::Builder::new().retry_config(RetryConfig::disabled());
+        let request = request.customize().config_override(once).send();
+        call(&self.limits, Bucket::Other, Access::Write, "CreateLogStream", request).await.map(|_| ())
     }
 
     pub(super) async fn notice_claims(

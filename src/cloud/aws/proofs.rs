@@ -16,7 +16,9 @@ use super::permissions::dry_run_result;
 use crate::cloud::{
     DatabaseProgress, ListedSnapshot, NewProofTemplate, ProofResource, Proofs, Result, SnapshotListing,
 };
-use crate::domain::{CloudError, DatabaseId, ErrorClass, NewDatabase, RecordId, SnapshotId, Tags, proof};
+use crate::domain::{
+    CloudError, DatabaseId, ErrorClass, LogGroupName, NewDatabase, RecordId, SnapshotId, Tags, proof,
+};
 
 #[async_trait]
 impl Proofs for AwsCloud {
@@ -49,6 +51,46 @@ impl Proofs for AwsCloud {
             })
         };
         Ok(templates.iter().filter_map(resource).collect())
+    }
+
+    async fn create_proof_group(&self, name: &LogGroupName, tags: &Tags) -> Result<()> {
+        let tags = tags.clone().into_iter().collect();
+        let request = self.logs.create_log_group().log_group_name(name.as_str()).set_tags(Some(tags)).send();
+        call(&self.limits, Bucket::Other, Access::Write, "CreateLogGroup", request).await.map(|_| ())
+    }
+
+    async fn create_proof_stream(&self, group: &LogGroupName, name: &str) -> Result<()> {
+        self.create_stream_once(group.as_str(), name).await
+    }
+
+    async fn delete_proof_group(&self, name: &LogGroupName) -> Result<()> {
+        let request = self.logs.delete_log_group().log_group_name(name.as_str()).send();
+        match call(&self.limits, Bucket::Other, Access::Write, "DeleteLogGroup", request).await {
+            Err(error) if !error.is(ErrorClass::NotFound) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    async fn proof_groups(&self) -> Result<Vec<ProofResource<LogGroupName>>> {
+        let request = self.logs.describe_log_groups().log_group_name_prefix(proof::GROUPS);
+        let pages = request.into_paginator().items().send().collect::<std::result::Result<Vec<_>, _>>();
+        let groups = call(&self.limits, Bucket::Log, Access::Read, "DescribeLogGroups", pages).await?.value;
+        let mut found = Vec::new();
+        for group in groups {
+            let (Some(name), Some(arn)) = (group.log_group_name(), group.arn()) else { continue };
+            // The ARN of a group ends so, and this operation takes it without.
+            // https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_LogGroup.html
+            let arn = arn.strip_suffix(":*").unwrap_or(arn);
+            let request = self.logs.list_tags_for_resource().resource_arn(arn).send();
+            let listed = call(&self.limits, Bucket::Log, Access::Read, "ListTagsForResource", request).await;
+            let tags = match listed {
+                // It was deleted meanwhile.
+                Err(error) if error.is(ErrorClass::NotFound) => continue,
+                listed => listed?.value.tags.unwrap_or_default().into_iter().collect(),
+            };
+            found.push(ProofResource { id: LogGroupName::new(name), name: name.to_owned(), tags });
+        }
+        Ok(found)
     }
 
     async fn restore_proof_database(&self, id: &DatabaseId, tags: &Tags, new: &NewDatabase) -> Result<()> {

@@ -26,6 +26,11 @@ impl State {
         &self.notices.sent
     }
 
+    /// Returns the names of the log groups that `hatchery doctor --prove` has created.
+    pub fn proof_groups(&self) -> impl Iterator<Item = &str> {
+        self.notices.proof_groups.keys().map(String::as_str)
+    }
+
     /// Creates a log stream. Names are unique without lag.
     pub(super) fn claim_notice(&mut self, who: &str, name: &str) -> Result<()> {
         if self.notices.claims.contains_key(name) && !self.breaks(Guarantee::UniqueNames) {

@@ -5,14 +5,17 @@ use async_trait::async_trait;
 use super::Caller;
 use super::faults::call_error;
 use super::mutations::{check_visible, create_database, create_template};
-use super::operations::{CREATE_TEMPLATE, DATABASES, RUN, TEMPLATES, read, write};
+use super::operations::{
+    CREATE_GROUP, CREATE_STREAM, CREATE_TEMPLATE, DATABASES, DELETE_GROUP, GROUPS, RUN, TEMPLATES, read,
+    write,
+};
 use super::state::{LaunchData, Template};
 use super::throttle::Bucket;
 use crate::cloud::{
     BaseTemplate, DatabaseProgress, ListedSnapshot, NewProofTemplate, ProofResource, Proofs, Result,
     SnapshotListing,
 };
-use crate::domain::{DatabaseId, ErrorClass, NewDatabase, RecordId, Tags, proof};
+use crate::domain::{DatabaseId, ErrorClass, LogGroupName, NewDatabase, RecordId, Tags, proof};
 
 #[async_trait]
 impl Proofs for Caller {
@@ -58,6 +61,47 @@ impl Proofs for Caller {
                 tags: template.tags.clone(),
             };
             Ok(own.map(resource).collect())
+        });
+        Ok(found.await?.value)
+    }
+
+    async fn create_proof_group(&self, name: &LogGroupName, tags: &Tags) -> Result<()> {
+        let (name, tags) = (name.to_string(), tags.clone());
+        self.write(CREATE_GROUP, move |state, who| {
+            state.record(who, || format!("created the log group {name}"));
+            state.notices.proof_groups.insert(name.clone(), tags.clone());
+            Ok(())
+        })
+        .await
+    }
+
+    async fn create_proof_stream(&self, group: &LogGroupName, name: &str) -> Result<()> {
+        let name = format!("{group}/{name}");
+        self.write(CREATE_STREAM, move |state, who| state.claim_notice(who, &name)).await
+    }
+
+    async fn delete_proof_group(&self, name: &LogGroupName) -> Result<()> {
+        let name = name.to_string();
+        self.write(DELETE_GROUP, move |state, who| {
+            if state.notices.proof_groups.remove(&name).is_some() {
+                let prefix = format!("{name}/");
+                state.notices.claims.retain(|stream, _| !stream.starts_with(&prefix));
+                state.record(who, || format!("the log group {name} is deleted"));
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn proof_groups(&self) -> Result<Vec<ProofResource<LogGroupName>>> {
+        let found = self.read(GROUPS, |state, _| {
+            let groups = state.notices.proof_groups.iter();
+            let resource = |(name, tags): (&String, &Tags)| ProofResource {
+                id: LogGroupName::new(name),
+                name: name.clone(),
+                tags: tags.clone(),
+            };
+            Ok(groups.map(resource).collect())
         });
         Ok(found.await?.value)
     }

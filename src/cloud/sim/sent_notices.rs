@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::{Destination, Message};
+use crate::domain::{Destination, Message, Tags};
 
 /// A notice that its destination got.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub enum Delivery {
 pub(super) struct SimNotices {
     /// The log streams by `<fleet>/<name>`, with the time of their creation.
     pub(super) claims: BTreeMap<String, DateTime<Utc>>,
+    /// The tags of the log groups that `hatchery doctor --prove` has created.
+    pub(super) proof_groups: BTreeMap<String, Tags>,
     pub(super) sent: Vec<SentNotice>,
     pub(super) delivery: Delivery,
 }

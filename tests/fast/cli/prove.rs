@@ -22,7 +22,9 @@ fn traces(sim: &SimCloud) -> Vec<String> {
             let is_tagged = database.tags.contains_key("hatchery-proof:value");
             if is_tagged { format!("hatchery-proof on {id}") } else { id.to_owned() }
         });
-        templates.chain(databases).filter(|name| name.starts_with("hatchery-proof")).collect()
+        let groups = state.proof_groups().map(str::to_owned);
+        let all = templates.chain(databases).chain(groups);
+        all.filter(|name| name.trim_start_matches('/').starts_with("hatchery-proof")).collect()
     })
 }
 
@@ -61,6 +63,7 @@ async fn document_of_a_calm_account() {
     assert_eq!(document["version"], 1);
     assert_eq!((&document["leftovers"], &document["left"]), (&0.into(), &0.into()));
     assert_eq!(fact(&document, "unique-name"), ("holds", "1 created, 7 refused"));
+    assert_eq!(fact(&document, "unique-stream"), ("holds", "1 created, 7 refused"));
     assert_eq!(fact(&document, "permission ec2:RunInstances"), ("holds", "permitted"));
     assert!(document["facts"].as_array().unwrap().iter().all(|fact| fact["id"] != "deletion"));
 }
@@ -91,6 +94,7 @@ async fn difference_fails_the_command() {
     let run = account.run(&[&PROVE[..], &["--json"]].concat()).await;
     assert_eq!(run.code, ExitCode::FAILURE, "{run:#?}");
     assert_eq!(fact(&document(&run), "unique-name"), ("differs", "8 created, 0 refused"));
+    assert_eq!(fact(&document(&run), "unique-stream"), ("differs", "8 created, 0 refused"));
     assert_eq!(traces(&account.sim), Vec::<String>::new());
 
     let slow = TestAccount::new(&format!("{FLEET}\n[strictness]\nwrite-lag = 3.0\ninitialization = true\n"));
@@ -128,7 +132,10 @@ async fn next_run_removes_what_a_killed_one_left() {
         // A request on its way is processed.
         account.clock.sleep(Duration::from_secs(1)).await;
         let left = traces(&account.sim);
-        seen.extend(left.iter().map(|name| name.split('-').next_back().unwrap().to_owned()));
+        seen.extend(left.iter().map(|name| match name.strip_prefix('/') {
+            Some(_) => "group".to_owned(),
+            None => name.split('-').next_back().unwrap().to_owned(),
+        }));
         let records = account.run(&["ls", "--json"]).await.ok().out;
         assert!(!records.contains("proof"), "{records}");
         let run = account.run(&PROVE).await;
@@ -137,9 +144,13 @@ async fn next_run_removes_what_a_killed_one_left() {
             let said = format!("removed what an earlier run left behind: launch template {name}\n");
             assert!(run.err.contains(&said), "{said} in {run:#?}");
         }
+        for name in left.iter().filter(|name| name.starts_with('/')) {
+            let said = format!("removed what an earlier run left behind: log group {name}\n");
+            assert!(run.err.contains(&said), "{said} in {run:#?}");
+        }
     }
     let seen: Vec<_> = seen.iter().map(String::as_str).collect();
-    assert_eq!(seen, ["1", "2", "3", "9", "claim", "first"], "each kind of trace was left once");
+    assert_eq!(seen, ["1", "2", "3", "9", "claim", "first", "group"], "each kind of trace was left once");
 }
 
 #[tokio::test(start_paused = true)]
