@@ -11,7 +11,9 @@ use std::sync::Arc;
 use divan::Bencher;
 use hatchery::domain::World;
 use hatchery::engine::Event;
-use hatchery::tui::app::{Model, Msg};
+use hatchery::tui::app::{Fleets, Model, Msg};
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Rect, Size};
 use sample_fleet::{moment, options, press, seeing, send, type_in};
 
 const ENVIRONMENTS: [u32; 3] = [100, 1_000, 10_000];
@@ -115,6 +117,47 @@ fn ten_seconds_later(bencher: Bencher<'_, '_>, environments: u32) {
         model.set_now(moment(seconds));
         sample_fleet::draw(&model)
     });
+}
+
+/// Three fleets in one table, of which the middle one is active.
+fn fleets(environments: u32) -> Fleets {
+    let mut fleets = Fleets::new(vec![options(); 3], Size::new(160, 45), moment(0));
+    for (index, name) in ["dev", "live", "qa"].into_iter().enumerate() {
+        let (fleet, region) = (name.parse().unwrap(), "eu-west-1".to_owned());
+        fleets.receive(index, Msg::Connected { fleet, region });
+        fleets.receive(index, Msg::Engine(Event::World(Arc::new(world(environments / 3)))));
+    }
+    fleets.input(Msg::Key(sample_fleet::key_of("f")));
+    fleets
+}
+
+/// A key in a dashboard with three fleets that have these environments together.
+#[divan::bench(args = ENVIRONMENTS)]
+fn key_among_fleets_to_frame(bencher: Bencher<'_, '_>, environments: u32) {
+    let mut fleets = fleets(environments);
+    bencher.bench_local(|| {
+        fleets.input(Msg::Key(sample_fleet::key_of("down")));
+        draw_fleets(&mut fleets)
+    });
+}
+
+/// An observation of one of three fleets, in which nothing has changed.
+#[divan::bench(args = ENVIRONMENTS)]
+fn refresh_among_fleets_to_frame(bencher: Bencher<'_, '_>, environments: u32) {
+    let mut fleets = fleets(environments);
+    let worlds = [Arc::new(world(environments / 3)), Arc::new(world(environments / 3))];
+    let mut round = 0;
+    bencher.bench_local(|| {
+        round += 1;
+        fleets.receive(0, Msg::Engine(Event::World(worlds[round % 2].clone())));
+        draw_fleets(&mut fleets)
+    });
+}
+
+fn draw_fleets(fleets: &mut Fleets) -> Buffer {
+    let mut buf = Buffer::empty(Rect::new(0, 0, 160, 45));
+    hatchery::tui::view::draw_fleets(fleets, &mut buf);
+    buf
 }
 
 /// A key on the page of the pool, with one database per ten environments, to its frame.
