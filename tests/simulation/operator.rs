@@ -230,7 +230,7 @@ impl Operator {
         let key = keys[self.random.random_range(0..keys.len())];
         let before = self.sim.inspect(|state| tag(state, &id, key))?;
         let remove = Intervention::Tag(id.clone(), key.to_owned(), None);
-        let restore = Intervention::Tag(id, key.to_owned(), Some(before));
+        let restore = Intervention::RestoreTag(id, key.to_owned(), before);
         // A record without its tags is unreadable, so that what depends on it stays until they are written again.
         let comes_back = hazard == Hazard::LostRecordTags || self.random.random_bool(0.3);
         Some((remove, comes_back.then_some((hours, restore))))

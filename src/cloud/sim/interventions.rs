@@ -23,6 +23,8 @@ pub enum Intervention {
     SetStatus(String, &'static str),
     /// Sets a tag, or removes it.
     Tag(String, String, Option<String>),
+    /// Writes a lost tag again, unless it has a value.
+    RestoreTag(String, String, String),
     /// Deletes an instance, a database or a launch template.
     Delete(String),
     /// Creates a database with this id and without tags.
@@ -63,6 +65,9 @@ impl State {
                 self.databases.get(id).is_some_and(is_possible) && self.enter_status(id, status, who)
             }
             Intervention::Tag(id, key, value) => self.tag_by_hand(who, id, key, value.as_deref()),
+            Intervention::RestoreTag(id, key, value) => {
+                self.tag_of(id, key).is_none() && self.tag_by_hand(who, id, key, Some(value))
+            }
             Intervention::Delete(id) => self.delete_by_hand(who, id),
             Intervention::CreateDatabase(id) => {
                 self.databases.get(id).is_none() && {
@@ -155,6 +160,14 @@ impl State {
             self.changed(who, &Change::Tags(id.to_owned()));
         }
         exists && changed
+    }
+
+    /// Returns a tag of an instance, a launch template or a database.
+    fn tag_of(&self, id: &str, key: &str) -> Option<&String> {
+        let instance = self.instances.get(id).map(|instance| &instance.tags);
+        let template = self.templates.get(id).map(|template| &template.tags);
+        let database = self.databases.get(id).map(|database| &database.tags);
+        instance.or(template).or(database)?.get(key)
     }
 
     fn delete_by_hand(&mut self, who: &str, id: &str) -> bool {
