@@ -47,8 +47,8 @@ const AFTER_CHANGE: Duration = Duration::from_secs(2);
 const MAX_BACKOFF: Duration = Duration::from_mins(5);
 
 /// How long an engine leaves an action alone that it has no permission for, unless its user refreshes or logs in anew: at first, and at most. Each
-/// refusal doubles it.
-const DENIED_PAUSES: [Duration; 2] = [Duration::from_mins(15), Duration::from_hours(1)];
+/// refusal doubles it. At most, because a step that is wanted is tried or reported each hour.
+const DENIED_PAUSES: [Duration; 2] = [Duration::from_mins(15), Duration::from_mins(45)];
 
 /// How long a completed step is not repeated although the plan still contains it, because reads lag.
 const VISIBILITY_DELAY: Duration = Duration::from_secs(30);

@@ -356,6 +356,9 @@ pub(crate) async fn run_engine(mut factory: ProcessFactory, loops: bool, mut ran
     let true_clock = factory.true_clock.clone();
     let (checker, fleet) = (Arc::clone(&factory.checker), factory.fleet.clone());
     let alive = |is_alive| checker.lock().unwrap().alive.set(fleet.as_str(), is_alive, true_clock.now());
+    if !loops {
+        checker.lock().unwrap().refusals.add_scheduled_engine(fleet.as_str());
+    }
     loop {
         let schedule = if hostile {
             CrashSchedule::after(random.random_range(1..5_000))

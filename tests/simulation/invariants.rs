@@ -12,7 +12,7 @@ use crate::alive::Alive;
 use crate::deployments::Deployments;
 use crate::lost::LostDatabases;
 use crate::ownership::{Ownership, find_record, fleet_of, is_pool, record_name};
-use crate::refusal_counts::{MAX_REFUSALS, RefusalCounts};
+use crate::refusal_counts::RefusalCounts;
 use crate::reset_invariants::{Switches, names_other};
 use crate::swarm::is_reported;
 
@@ -78,7 +78,7 @@ pub(crate) struct InvariantChecker {
     /// Until when users were told that a record or a database is held.
     pub(crate) held: BTreeMap<String, DateTime<Utc>>,
     /// The refused changes of each fleet's engines within the last hour, by operation.
-    refusals: RefusalCounts,
+    pub(crate) refusals: RefusalCounts,
     pub(crate) deployments: Deployments,
     pub(crate) violations: Vec<String>,
 }
@@ -167,9 +167,8 @@ impl InvariantChecker {
         }
         // Missing permissions are those of one caller, so each engine finds out by itself.
         let among = if error.is(ErrorClass::Auth) { who } else { fleet_of(who) };
-        if self.refusals.is_too_many(among, who, operation, now) {
-            let what =
-                format!("{among}: {MAX_REFUSALS} refusals of {operation:?} within an hour, such as {error}");
+        if let Some(count) = self.refusals.too_many(among, who, operation, now) {
+            let what = format!("{among}: {count} refusals of {operation:?} within an hour, such as {error}");
             self.report(format!("I10 at {}: {what}", now.format("%F %T")));
         }
     }

@@ -125,14 +125,11 @@ impl Cloud for Caller {
 
     async fn record(&self, fleet: &FleetName, id: &RecordId) -> Result<Observed<Option<Record>>> {
         self.read(TEMPLATES, |state, at| {
-            if state.lacks_tags() {
-                return Ok(None);
-            }
+            let seen = state.see_tags();
             let found = state.templates.at(id.as_str(), at);
-            readable(
-                TEMPLATES,
-                found.and_then(|template| parse_record(fleet, id.as_str(), template, &template.tags)),
-            )
+            let parse =
+                |template: &Template| parse_record(fleet, id.as_str(), template, seen(&template.tags));
+            readable(TEMPLATES, found.and_then(parse))
         })
         .await
     }
@@ -140,12 +137,10 @@ impl Cloud for Caller {
     async fn find_record(&self, environment: &EnvironmentId) -> Result<Observed<Option<Record>>> {
         let name = environment.record_name();
         self.read(TEMPLATES, |state, at| {
-            if state.lacks_tags() {
-                return Ok(None);
-            }
+            let seen = state.see_tags();
             let found = state.templates.page("", at).find(|(_, template)| template.name == name);
             let parse = |(id, template): (&str, &Template)| {
-                parse_record(&environment.fleet, id, template, &template.tags)
+                parse_record(&environment.fleet, id, template, seen(&template.tags))
             };
             readable(TEMPLATES, found.and_then(parse))
         })
@@ -168,11 +163,9 @@ impl Cloud for Caller {
 
     async fn instance(&self, fleet: &FleetName, id: &InstanceId) -> Result<Observed<Option<Instance>>> {
         self.read(INSTANCES, |state, at| {
-            if state.lacks_tags() {
-                return Ok(None);
-            }
+            let seen = state.see_tags();
             let found = state.instances.at(id.as_str(), at);
-            Ok(found.and_then(|instance| parse_instance(fleet, id.as_str(), instance, &instance.tags)))
+            Ok(found.and_then(|instance| parse_instance(fleet, id.as_str(), instance, seen(&instance.tags))))
         })
         .await
     }
@@ -180,14 +173,13 @@ impl Cloud for Caller {
     async fn instances_of(&self, environment: &EnvironmentId) -> Result<Observed<Vec<Instance>>> {
         let wanted = environment.to_string();
         self.read(INSTANCES, |state, at| {
-            if state.lacks_tags() {
-                return Ok(Vec::new());
-            }
+            let seen = state.see_tags();
             let all = state.instances.page("", at);
             let matching = all.filter(|(_, instance)| instance.environment() == Some(wanted.as_str()));
-            Ok(matching
-                .filter_map(|(id, instance)| parse_instance(&environment.fleet, id, instance, &instance.tags))
-                .collect())
+            let parse = |(id, instance): (&str, &SimInstance)| {
+                parse_instance(&environment.fleet, id, instance, seen(&instance.tags))
+            };
+            Ok(matching.filter_map(parse).collect())
         })
         .await
     }
@@ -195,11 +187,10 @@ impl Cloud for Caller {
     async fn database(&self, fleet: &FleetName, number: Number) -> Result<Observed<Option<Database>>> {
         let id = fleet.database_id(number);
         self.read(DATABASES, |state, at| {
-            if state.lacks_tags() {
-                return Ok(None);
-            }
+            let seen = state.see_tags();
             let parse = |database: &SimDatabase| {
-                parse_database(fleet, id.as_str(), database, &database.tags, state.loaded(database, at))
+                let loaded = state.loaded(database, at);
+                parse_database(fleet, id.as_str(), database, seen(&database.tags), loaded)
             };
             readable(DATABASES, state.databases.at(id.as_str(), at).and_then(parse))
         })

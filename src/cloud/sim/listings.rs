@@ -91,13 +91,15 @@ impl State {
         untagged
     }
 
-    /// Samples whether a read by id or by name lacks the tags, so that the resource does not seem to be the fleet's.
-    pub(super) fn lacks_tags(&mut self) -> bool {
+    /// Samples whether a read by id or by name lacks the tags, so that the resource does not seem to be the fleet's. Returns what the read sees of the
+    /// tags.
+    pub(super) fn see_tags(&mut self) -> impl Fn(&Tags) -> &Tags + use<> {
+        static NO_TAGS: Tags = Tags::new();
         let lacks = self.strict_chance(self.scenario.strictness.missing_tags_by_id);
         if lacks {
             self.count_fault("missing tags by id");
         }
-        lacks
+        move |tags| if lacks { &NO_TAGS } else { tags }
     }
 }
 
