@@ -34,6 +34,8 @@ struct Script {
 
 struct Rule {
     operation: &'static str,
+    /// How many calls succeed first.
+    after: usize,
     times: usize,
     failure: Failure,
 }
@@ -48,12 +50,18 @@ pub(crate) fn error(class: ErrorClass) -> CloudError {
 impl FaultScript {
     /// Fails the next calls of an operation, `times` in all, without applying them.
     pub(crate) fn fail(&self, operation: &'static str, times: usize, error: CloudError) {
-        self.add(Rule { operation, times, failure: Failure::NotApplied(error) });
+        self.add(Rule { operation, after: 0, times, failure: Failure::NotApplied(error) });
+    }
+
+    /// Fails the second page of the next listing.
+    pub(crate) fn fail_second_page(&self, listing: &'static str, error: CloudError) {
+        self.add(Rule { operation: listing, after: 1, times: 1, failure: Failure::NotApplied(error) });
     }
 
     /// Applies the next calls of an operation, `times` in all, and loses their responses.
     pub(crate) fn lose_response(&self, operation: &'static str, times: usize) {
-        self.add(Rule { operation, times, failure: Failure::ResponseLost(error(ErrorClass::Unknown)) });
+        let failure = Failure::ResponseLost(error(ErrorClass::Unknown));
+        self.add(Rule { operation, after: 0, times, failure });
     }
 
     /// Runs a future right before the next call of an operation.
@@ -106,6 +114,10 @@ impl Hook for FaultScript {
         let mut script = self.0.lock().unwrap();
         script.calls.push(call.clone());
         let rule = script.rules.iter_mut().find(|rule| rule.operation == call.operation && rule.times > 0)?;
+        if rule.after > 0 {
+            rule.after -= 1;
+            return None;
+        }
         rule.times = rule.times.saturating_sub(1);
         Some(rule.failure.clone())
     }
