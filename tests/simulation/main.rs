@@ -55,6 +55,7 @@ mod swarm;
 mod swarm_notices;
 mod swarm_run;
 mod test_bed;
+mod undo;
 mod users;
 mod waiting;
 

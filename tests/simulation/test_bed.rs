@@ -30,6 +30,8 @@ struct Script {
     interventions: Vec<(&'static str, BoxFuture<'static, ()>)>,
     /// The databases that listings do not show.
     hidden: Vec<Number>,
+    /// How many reads show an earlier version of a record, and the version.
+    stale: (usize, Option<Record>),
 }
 
 struct Rule {
@@ -74,6 +76,11 @@ impl FaultScript {
         self.0.lock().unwrap().hidden = databases.map(Number).into();
     }
 
+    /// Makes the next reads of a record show an earlier version, because reads lag writes.
+    pub(crate) fn lag(&self, reads: usize, earlier: Option<Record>) {
+        self.0.lock().unwrap().stale = (reads, earlier);
+    }
+
     fn add(&self, rule: Rule) {
         self.0.lock().unwrap().rules.push(rule);
     }
@@ -108,6 +115,15 @@ impl Hook for FaultScript {
             page
         };
         pages.map(move |page| page.map(show)).boxed()
+    }
+
+    fn record(&self, _: &RecordId, seen: Option<Record>) -> Option<Record> {
+        let (reads, earlier) = &mut self.0.lock().unwrap().stale;
+        if *reads == 0 {
+            return seen;
+        }
+        *reads -= 1;
+        earlier.clone()
     }
 
     fn failure(&self, call: &Call) -> Option<Failure> {
