@@ -4,29 +4,29 @@ use std::time::Duration;
 
 use hatchery::cloud::sim::Intervention;
 use hatchery::domain::tags::key;
-use hatchery::domain::{EnvironmentId, ErrorClass, LaunchFailure, Outcome, TagChanges, Termination};
+use hatchery::domain::{EnvironmentId, ErrorClass, LaunchFailure, Outcome, Record, TagChanges, Termination};
 use hatchery::engine::{Extended, Launched};
 use hatchery::failure::{Failure, Kind};
 use rstest::rstest;
 
-use crate::setup::on_paused_time;
+use crate::setup::{dev, on_paused_time};
 use crate::test_bed::{ALWAYS, TestBed, error};
 
-const HOUR: Duration = Duration::from_hours(1);
+pub(crate) const HOUR: Duration = Duration::from_hours(1);
 
 /// A test bed with an environment that expires in three hours.
-async fn bed() -> (TestBed, Launched) {
+pub(crate) async fn bed() -> (TestBed, Launched) {
     let bed = TestBed::with_policy([("ttl", "3h"), ("max-lifetime", "5h")]);
     let launched = bed.launch().await.unwrap();
     (bed, launched)
 }
 
-async fn extend(bed: &TestBed, launched: &Launched, by: Duration) -> Result<Extended, Failure> {
+pub(crate) async fn extend(bed: &TestBed, launched: &Launched, by: Duration) -> Result<Extended, Failure> {
     bed.engine.extend(&launched.environment, by).await
 }
 
 /// Sleeps until this many seconds after the expiry; negative means before.
-async fn sleep_until(bed: &TestBed, launched: &Launched, seconds: i64) {
+pub(crate) async fn sleep_until(bed: &TestBed, launched: &Launched, seconds: i64) {
     let left = launched.expires_at + chrono::TimeDelta::seconds(seconds) - bed.clock.now();
     bed.clock.sleep(left.to_std().unwrap()).await;
 }
@@ -40,6 +40,7 @@ fn extend_adds_to_the_expiry_and_tags_the_instance() {
         assert_eq!(extended.expires_at, launched.expires_at + HOUR);
         assert!(!extended.capped);
         assert_eq!(bed.clock.elapsed(), begun, "far from the expiry, no read-back is needed");
+        assert_eq!(bed.script.count("instance of"), 0, "far from the expiry, no engine has ended a part");
         assert_eq!(bed.expiry(&launched.environment), Some(extended.expires_at));
         assert_eq!(bed.active_instances()[0].1[key::EXPIRES_AT], "2026-03-02T12:00:00Z");
         let [event] = &bed.audit("extend")[..] else { panic!() };
@@ -67,6 +68,16 @@ fn extend_is_capped_by_max_lifetime() {
         let (bed, launched) = bed().await;
         assert!(extend(&bed, &launched, Duration::MAX).await.unwrap().capped);
     });
+    // A lower maximum shortens no environment.
+    on_paused_time(async {
+        let (bed, launched) = bed().await;
+        let cloud = bed.caller();
+        let fleet = cloud.fleet(&dev()).await.unwrap().unwrap();
+        let changes = TagChanges::new().set("hatchery:max-lifetime", "2h");
+        cloud.tag_fleet(&fleet.template, &changes).await.unwrap();
+        assert_extend_fails(&bed, &launched, Kind::Refused, "max-lifetime of 2h").await;
+        assert_eq!(bed.expiry(&launched.environment), Some(launched.expires_at));
+    });
 }
 
 #[test]
@@ -74,7 +85,7 @@ fn extend_of_unreadable_expiry_counts_from_now() {
     on_paused_time(async {
         let (bed, launched) = bed().await;
         bed.tag_record(&launched.record, &TagChanges::new().set(key::EXPIRES_AT, "soon")).await;
-        bed.clock.sleep(Duration::from_mins(30)).await;
+        bed.clock.sleep(Duration::from_mins(30) + Duration::from_millis(700)).await;
         let extended = extend(&bed, &launched, HOUR).await.unwrap();
         assert_eq!(extended.expires_at.to_rfc3339(), "2026-03-02T09:30:00+00:00");
     });
@@ -108,6 +119,53 @@ fn extend_near_the_expiry_waits_for_the_read_back(
     });
 }
 
+/// An engine may be about to end it, however far its expiry is.
+#[rstest]
+fn extend_of_a_failed_or_marked_one_is_read_back(#[values(key::FAILURE, key::REAPING_SINCE)] mark: &str) {
+    on_paused_time(async {
+        let (bed, launched) = bed().await;
+        let (at, begun) = (bed.clock.now(), bed.clock.elapsed());
+        let changes = match mark {
+            key::FAILURE => TagChanges::fail(&LaunchFailure { at, reason: "no room".into() }),
+            _ => TagChanges::reaping_since(at),
+        };
+        bed.tag_record(&launched.record, &changes).await;
+        let extended = extend(&bed, &launched, HOUR).await.unwrap();
+        assert_eq!(bed.clock.elapsed().saturating_sub(begun).as_secs(), 25);
+        assert_eq!(extended.undo, None);
+        assert!(!bed.record(&launched.environment).unwrap().contains_key(mark));
+    });
+}
+
+#[rstest]
+#[case(5, true, None)]
+#[case(6, true, Some("an engine is reaping it"))]
+#[case(5, false, None)]
+#[case(6, false, Some("the environment is gone"))]
+fn extend_waits_until_reads_show_it(
+    #[case] reads: usize,
+    #[case] is_visible: bool,
+    #[case] why: Option<&str>,
+) {
+    on_paused_time(async {
+        let (bed, launched) = bed().await;
+        let earlier = read(&bed, &launched).await;
+        bed.script.lag(reads, is_visible.then_some(earlier));
+        if let Some(why) = why {
+            return assert_extend_fails(&bed, &launched, Kind::TooLate, why).await;
+        }
+        let begun = bed.clock.elapsed();
+        let extended = extend(&bed, &launched, HOUR).await.unwrap();
+        assert_eq!(extended.expires_at, launched.expires_at + HOUR);
+        assert_eq!(bed.clock.elapsed().saturating_sub(begun).as_secs(), 10);
+    });
+}
+
+/// Returns the environment's record.
+pub(crate) async fn read(bed: &TestBed, launched: &Launched) -> Record {
+    bed.caller().find_record(&launched.environment).await.unwrap().value.unwrap()
+}
+
 async fn assert_extend_fails(bed: &TestBed, launched: &Launched, kind: Kind, why: &str) {
     let failure = extend(bed, launched, HOUR).await.unwrap_err();
     assert_eq!(failure.kind, kind, "{failure}");
@@ -128,6 +186,13 @@ fn extend_of_an_ending_environment_is_refused() {
         let failure = LaunchFailure { at: bed.clock.now(), reason: "no room".into() };
         bed.tag_record(&launched.record, &TagChanges::fail(&failure)).await;
         assert_extend_fails(&bed, &launched, Kind::TooLate, "it has failed: no room").await;
+    });
+    on_paused_time(async {
+        let (bed, launched) = bed().await;
+        bed.caller().delete_database(&launched.database).await.unwrap();
+        let failure = LaunchFailure { at: bed.clock.now(), reason: "no database".into() };
+        bed.tag_record(&launched.record, &TagChanges::fail(&failure)).await;
+        assert_extend_fails(&bed, &launched, Kind::TooLate, "it has failed: no database").await;
     });
     on_paused_time(async {
         let (bed, launched) = bed().await;
@@ -163,85 +228,12 @@ fn later_of_two_extensions_at_once_counts() {
         let amys = extend(&bed, &launched, HOUR).await.unwrap().expires_at;
         let bobs = receiver.await.unwrap();
         assert_eq!((amys, bobs), (launched.expires_at + HOUR, launched.expires_at + 2 * HOUR));
-        let read = bed.caller().find_record(&launched.environment).await.unwrap().value.unwrap();
+        let read = read(&bed, &launched).await;
         assert_eq!((read.expires_at, read.extensions.len()), (Some(bobs), 2));
-        bed.run_other_engine(1).await;
         assert_eq!(bed.active_instances()[0].1[key::EXPIRES_AT], "2026-03-02T13:00:00Z");
         // The next extension covers both.
         let capped = extend(&bed, &launched, Duration::from_secs(1)).await;
         assert_eq!(capped.unwrap_err().kind, Kind::Refused);
-    });
-}
-
-#[test]
-fn extension_is_undone() {
-    on_paused_time(async {
-        let (bed, launched) = bed().await;
-        let first = extend(&bed, &launched, HOUR / 2).await.unwrap();
-        let second = extend(&bed, &launched, HOUR).await.unwrap();
-        let back = bed.engine.undo_extension(&second.undo.unwrap()).await.unwrap();
-        assert_eq!(back, first.expires_at);
-        assert_eq!(bed.expiry(&launched.environment), Some(back));
-        let read = bed.caller().find_record(&launched.environment).await.unwrap().value.unwrap();
-        assert_eq!((read.expires_at, read.extensions.len()), (Some(back), 1));
-        assert_eq!(bed.active_instances()[0].1[key::EXPIRES_AT], "2026-03-02T11:30:00Z");
-        let [event] = &bed.audit("undo-extension")[..] else { panic!() };
-        assert_eq!(event.reason.raw(), "back to 2026-03-02 11:30:00 UTC");
-        // The first one was covered by the second.
-        let failure = bed.engine.undo_extension(&first.undo.unwrap()).await.unwrap_err();
-        assert_eq!(failure.kind, Kind::NotFound, "{failure}");
-    });
-}
-
-/// Only the own extension is taken back, even if that of another user is later and was confirmed at the same time.
-#[test]
-fn undo_keeps_the_extension_of_another_user() {
-    on_paused_time(async {
-        let (bed, launched) = bed().await;
-        let (other, id) = (bed.other_engine(), launched.environment.clone());
-        bed.script.before("tag record", async move {
-            other.extend(&id, HOUR).await.unwrap();
-        });
-        let amys = extend(&bed, &launched, 2 * HOUR).await.unwrap();
-        let back = bed.engine.undo_extension(&amys.undo.unwrap()).await.unwrap();
-        assert_eq!(back, launched.expires_at + HOUR);
-        let read = bed.caller().find_record(&launched.environment).await.unwrap().value.unwrap();
-        assert_eq!(read.expires_at, Some(back));
-    });
-}
-
-#[test]
-fn extension_that_others_built_on_is_not_undone() {
-    on_paused_time(async {
-        let (bed, launched) = bed().await;
-        let undo = extend(&bed, &launched, HOUR / 2).await.unwrap().undo.unwrap();
-        bed.other_engine().extend(&launched.environment, HOUR).await.unwrap();
-        let failure = bed.engine.undo_extension(&undo).await.unwrap_err();
-        assert_eq!(failure.kind, Kind::Refused);
-        assert!(failure.message.contains("it was extended again"), "{failure}");
-    });
-}
-
-#[test]
-fn extension_that_saved_an_environment_is_not_undone() {
-    on_paused_time(async {
-        let (bed, launched) = bed().await;
-        sleep_until(&bed, &launched, -30).await;
-        assert_eq!(extend(&bed, &launched, HOUR).await.unwrap().undo, None, "it would expire at once");
-
-        let (bed, launched) = self::bed().await;
-        sleep_until(&bed, &launched, -120).await;
-        let undo = extend(&bed, &launched, HOUR).await.unwrap().undo.unwrap();
-        bed.clock.sleep(Duration::from_secs(90)).await;
-        let failure = bed.engine.undo_extension(&undo).await.unwrap_err();
-        assert_eq!(failure.kind, Kind::Refused);
-        assert!(failure.message.contains("it would expire at once"), "{failure}");
-
-        let (bed, launched) = self::bed().await;
-        let undo = extend(&bed, &launched, HOUR).await.unwrap().undo.unwrap();
-        bed.other_engine().terminate(&launched.environment).await.unwrap();
-        let failure = bed.engine.undo_extension(&undo).await.unwrap_err();
-        assert_eq!(failure.kind, Kind::TooLate);
     });
 }
 
@@ -251,7 +243,7 @@ fn extension_covers_earlier_ones() {
         let (bed, launched) = bed().await;
         extend(&bed, &launched, HOUR / 2).await.unwrap();
         extend(&bed, &launched, HOUR / 2).await.unwrap();
-        let read = bed.caller().find_record(&launched.environment).await.unwrap().value.unwrap();
+        let read = read(&bed, &launched).await;
         assert_eq!((read.expires_at, read.extensions.len()), (Some(launched.expires_at + HOUR), 1));
     });
 }
@@ -271,6 +263,19 @@ fn broken_environment_is_kept_for_repairs() {
         // It works, so nothing is left to repair.
         bed.run_other_engine(1).await;
         assert!(!bed.record(&launched.environment).unwrap().contains_key(key::REPAIR));
+    });
+}
+
+#[test]
+fn environment_with_a_lost_part_is_kept_for_repairs() {
+    on_paused_time(async {
+        let (bed, launched) = bed().await;
+        let mark = TagChanges::new().set_time(key::ORPHAN_SINCE, bed.clock.now());
+        bed.tag_record(&launched.record, &mark).await;
+        let kept = extend(&bed, &launched, HOUR).await.unwrap();
+        assert_eq!((kept.expires_at, kept.undo), (launched.expires_at + HOUR, None));
+        let tags = bed.record(&launched.environment).unwrap();
+        assert!(tags[key::REPAIR].ends_with(" amy") && !tags.contains_key(key::ORPHAN_SINCE), "{tags:?}");
     });
 }
 
@@ -314,6 +319,12 @@ fn extend_that_loses_a_race_is_not_confirmed() {
         let changes = TagChanges::terminate(&termination);
         let failure = fail_extend_during(&bed, &launched, bed.tag_record(&launched.record, &changes)).await;
         assert!(failure.message.contains("its termination was requested"), "{failure}");
+    });
+    on_paused_time(async {
+        let (bed, launched) = bed().await;
+        let changes = TagChanges::reaping_since(bed.clock.now());
+        let failure = fail_extend_during(&bed, &launched, bed.tag_record(&launched.record, &changes)).await;
+        assert!(failure.message.contains("an engine is reaping it"), "{failure}");
     });
     on_paused_time(async {
         let (bed, launched) = bed().await;

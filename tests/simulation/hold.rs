@@ -7,6 +7,7 @@ use hatchery::domain::tags::key;
 use hatchery::domain::{Hold, LaunchFailure, Outcome, TagChanges, Termination};
 use hatchery::engine::Launched;
 use hatchery::failure::Kind;
+use rstest::rstest;
 
 use crate::setup::{dev, on_paused_time};
 use crate::test_bed::TestBed;
@@ -77,6 +78,69 @@ fn hold_is_capped_and_the_later_of_two_counts() {
 }
 
 #[test]
+fn hold_that_ends_before_the_expiry_keeps_the_expiry() {
+    on_paused_time(async {
+        let bed = TestBed::with_policy([("ttl", "3h")]);
+        let launched = bed.launch().await.unwrap();
+        bed.clock.sleep(Duration::from_millis(700)).await;
+        let held = bed.engine.hold(&launched.environment, HOUR, "look").await.unwrap();
+        let stored = Hold::parse(&bed.record(&launched.environment).unwrap()[key::HOLD]).unwrap();
+        assert_eq!(held.expires_at, launched.expires_at - 2 * HOUR);
+        assert_eq!((stored.until, held.undo), (held.expires_at, None));
+        assert_eq!(bed.expiry(&launched.environment), Some(launched.expires_at));
+        // A hold is ended by its release, not by an undo.
+        let longer = bed.engine.hold(&launched.environment, 4 * HOUR, "look").await.unwrap();
+        assert_eq!((longer.expires_at, longer.undo), (launched.expires_at + HOUR, None));
+    });
+}
+
+#[rstest]
+#[case::instance(true, false, None)]
+#[case::database(false, true, None)]
+#[case::both(true, true, Some("nothing is left of it to inspect"))]
+fn hold_keeps_what_is_left(#[case] ended: bool, #[case] deleted: bool, #[case] refusal: Option<&str>) {
+    on_paused_time(async {
+        let (bed, launched) = failed().await;
+        let cloud = bed.caller();
+        if ended {
+            cloud.terminate_instance(launched.instance.as_ref().unwrap()).await.unwrap();
+        }
+        if deleted {
+            cloud.delete_database(&launched.database).await.unwrap();
+        }
+        let held = bed.engine.hold(&launched.environment, HOUR, "why?").await;
+        let failure = held.as_ref().err().map(|failure| (failure.kind, failure.message.clone()));
+        let expected =
+            refusal.map(|why| (Kind::TooLate, format!("cannot hold {}: {why}", launched.environment)));
+        assert_eq!(failure, expected);
+    });
+}
+
+#[test]
+fn hold_that_loses_a_race_is_not_confirmed() {
+    on_paused_time(async {
+        let (bed, launched) = failed().await;
+        let (cloud, instance) = (bed.caller(), launched.instance.clone().unwrap());
+        bed.script.before("record", async move { cloud.terminate_instance(&instance).await.unwrap() });
+        let failure = bed.engine.hold(&launched.environment, HOUR, "why?").await.unwrap_err();
+        assert_eq!(failure.kind, Kind::TooLate);
+        assert!(failure.message.ends_with("its instance is shutting down"), "{failure}");
+    });
+}
+
+#[test]
+fn hold_at_the_end_of_the_lifetime_is_refused() {
+    on_paused_time(async {
+        let bed = TestBed::with_policy([("ttl", "3h"), ("max-lifetime", "3h")]);
+        let launched = bed.launch().await.unwrap();
+        bed.clock.sleep(3 * HOUR).await;
+        let failure = bed.engine.hold(&launched.environment, HOUR, "look").await.unwrap_err();
+        assert_eq!(failure.kind, Kind::Refused);
+        assert!(failure.message.ends_with("max-lifetime of 3h"), "{failure}");
+    });
+}
+
+#[test]
 fn shorter_hold_at_the_same_time_is_corrected() {
     on_paused_time(async {
         let (bed, launched) = failed().await;
@@ -141,6 +205,8 @@ fn database_about_to_be_deleted_can_be_held() {
             dev().environment(bed.engine.observe().await.unwrap().databases.iter().next().unwrap().number);
         bed.run_pass().await;
         assert!(bed.record(&id).unwrap().contains_key(key::TERMINATE), "it is surplus");
+        let failure = bed.engine.extend(&id, HOUR).await.unwrap_err();
+        assert_eq!(failure.kind, Kind::NotFound, "it is no environment");
         bed.engine.hold_database(&id, 3 * HOUR, "look at it").await.unwrap();
         bed.run_other_engine(120).await;
         assert!(bed.database(&id).is_some_and(|database| database.status == "available"));
@@ -186,7 +252,7 @@ fn pin_keeps_until_a_time_and_never_shortens() {
         let at = launched.expires_at + 2 * HOUR;
         assert_eq!(bed.engine.pin(&launched.environment, at).await.unwrap().expires_at, at);
         let earlier = bed.engine.pin(&launched.environment, at - HOUR).await.unwrap();
-        assert_eq!(earlier.expires_at, at);
+        assert_eq!((earlier.expires_at, earlier.undo), (at, None));
         let far = bed.engine.pin(&launched.environment, at + 100 * HOUR).await.unwrap();
         assert!(far.capped);
         assert_eq!(bed.audit("pin").len(), 3);

@@ -27,7 +27,7 @@ pub(crate) fn assert_launched(bed: &TestBed, launched: &Launched) {
 }
 
 /// Asserts that other engines remove all of a failed launch, and that the pool is as before.
-async fn assert_nothing_left(bed: &TestBed) {
+pub(crate) async fn assert_nothing_left(bed: &TestBed) {
     bed.script.clear();
     bed.run_other_engine(90).await;
     assert_eq!((bed.records().len(), bed.active_instances().len()), (0, 0));

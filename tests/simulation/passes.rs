@@ -88,3 +88,24 @@ fn restore_within_the_ceiling_waits_for_all_lower_numbers() {
         assert_eq!(bed.sim.inspect(|state| state.databases().count()), 2);
     });
 }
+
+/// Others have restored and deleted databases meanwhile, so that the next number is far from the one that the listing does not show.
+#[test]
+fn restore_that_another_engine_made_first_counts() {
+    on_paused_time(async {
+        let bed = TestBed::with_policy([("spare", "2"), ("max-databases", "2")]);
+        let cloud = bed.caller();
+        bed.script.before("create database", async move { restore_database(&cloud, 7, false).await });
+        let (action, outcome, detail) = bed.run_pass().await.remove(0);
+        assert_eq!((action, outcome), ("create-database", Outcome::Skipped));
+        assert_eq!(detail, "another engine created it first");
+        bed.script.hide([7]);
+        let cloud = bed.caller();
+        let fleet = cloud.fleet(&dev()).await.unwrap().unwrap();
+        cloud.tag_fleet(&fleet.template, &TagChanges::new().set("hatchery:last-number", "12")).await.unwrap();
+        let (action, outcome, detail) = bed.run_pass().await.remove(0);
+        assert_eq!((action, outcome), ("create-database", Outcome::Skipped));
+        assert_eq!(detail, "max-databases is reached by restores that are not listed yet");
+        assert_eq!(bed.sim.inspect(|state| state.databases().count()), 2);
+    });
+}

@@ -30,10 +30,14 @@ struct Script {
     interventions: Vec<(&'static str, BoxFuture<'static, ()>)>,
     /// The databases that listings do not show.
     hidden: Vec<Number>,
+    /// How many reads show an earlier version of a record, and the version.
+    stale: (usize, Option<Record>),
 }
 
 struct Rule {
     operation: &'static str,
+    /// How many calls succeed first.
+    after: usize,
     times: usize,
     failure: Failure,
 }
@@ -48,12 +52,18 @@ pub(crate) fn error(class: ErrorClass) -> CloudError {
 impl FaultScript {
     /// Fails the next calls of an operation, `times` in all, without applying them.
     pub(crate) fn fail(&self, operation: &'static str, times: usize, error: CloudError) {
-        self.add(Rule { operation, times, failure: Failure::NotApplied(error) });
+        self.add(Rule { operation, after: 0, times, failure: Failure::NotApplied(error) });
+    }
+
+    /// Fails the second page of the next listing.
+    pub(crate) fn fail_second_page(&self, listing: &'static str, error: CloudError) {
+        self.add(Rule { operation: listing, after: 1, times: 1, failure: Failure::NotApplied(error) });
     }
 
     /// Applies the next calls of an operation, `times` in all, and loses their responses.
     pub(crate) fn lose_response(&self, operation: &'static str, times: usize) {
-        self.add(Rule { operation, times, failure: Failure::ResponseLost(error(ErrorClass::Unknown)) });
+        let failure = Failure::ResponseLost(error(ErrorClass::Unknown));
+        self.add(Rule { operation, after: 0, times, failure });
     }
 
     /// Runs a future right before the next call of an operation.
@@ -64,6 +74,11 @@ impl FaultScript {
     /// Hides databases from listings, as RDS does for a while after their creation.
     pub(crate) fn hide<const N: usize>(&self, databases: [u32; N]) {
         self.0.lock().unwrap().hidden = databases.map(Number).into();
+    }
+
+    /// Makes the next reads of a record show an earlier version, because reads lag writes.
+    pub(crate) fn lag(&self, reads: usize, earlier: Option<Record>) {
+        self.0.lock().unwrap().stale = (reads, earlier);
     }
 
     fn add(&self, rule: Rule) {
@@ -102,10 +117,23 @@ impl Hook for FaultScript {
         pages.map(move |page| page.map(show)).boxed()
     }
 
+    fn record(&self, _: &RecordId, seen: Option<Record>) -> Option<Record> {
+        let (reads, earlier) = &mut self.0.lock().unwrap().stale;
+        if *reads == 0 {
+            return seen;
+        }
+        *reads -= 1;
+        earlier.clone()
+    }
+
     fn failure(&self, call: &Call) -> Option<Failure> {
         let mut script = self.0.lock().unwrap();
         script.calls.push(call.clone());
         let rule = script.rules.iter_mut().find(|rule| rule.operation == call.operation && rule.times > 0)?;
+        if rule.after > 0 {
+            rule.after -= 1;
+            return None;
+        }
         rule.times = rule.times.saturating_sub(1);
         Some(rule.failure.clone())
     }
