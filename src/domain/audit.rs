@@ -90,6 +90,10 @@ impl AuditEvent {
             "give" => "gave".to_owned(),
             "keep" => "kept".to_owned(),
             "send" => "sent".to_owned(),
+            "hold" => "held".to_owned(),
+            "pin" => "pinned".to_owned(),
+            "reset" | "set" => verb.to_owned(),
+            "undo" => "undid".to_owned(),
             _ if verb.ends_with('e') => format!("{verb}d"),
             _ => format!("{verb}ed"),
         };
@@ -137,6 +141,10 @@ mod tests {
         assert_eq!(summary("launch", Outcome::Done), "launched");
         assert_eq!(summary("create-database", Outcome::Done), "created database");
         assert_eq!(summary("give-up", Outcome::Done), "gave up");
+        let of_users = ["extend", "pin", "hold", "release", "reset", "redeploy", "undo-extension"];
+        let done = of_users.map(|action| summary(action, Outcome::Done));
+        let expected = ["extended", "pinned", "held", "released", "reset", "redeployed", "undid extension"];
+        assert_eq!(done, expected);
         assert_eq!(summary("create-database", Outcome::Failed), "failed to create database");
         assert_eq!(summary("delete-record", Outcome::Unknown), "delete record");
     }
