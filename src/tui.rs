@@ -23,7 +23,7 @@ pub mod view;
 pub(crate) mod widgets;
 pub(crate) mod zone;
 
-pub(crate) use app::message::ConsoleRequest;
+pub(crate) use app::message::{ConsoleRequest, Tool};
 pub use driver::{Connected, FleetConnection, run_fleets};
 pub use options::{DemoInfo, TuiOptions};
 pub(crate) use options::{NotifyBy, SimulatedConsole};

@@ -24,6 +24,7 @@ pub(crate) fn run(session: &Session) -> Result<(), Failure> {
         let mut options = general.clone();
         options.region = choice.region.unwrap_or_default();
         options.fleet = choice.fleet.map(|name| name.parse()).transpose()?;
+        options.arguments = session.options.arguments(&choice.label);
         options.label = choice.label;
         options.production = choice.production;
         if session.read_only_reason().is_some() {

@@ -160,7 +160,7 @@ fn simulated_console(sim: &SimCloud, clock: &Clock) -> SimulatedConsole {
                     let minutes = (clock.now() - record.created_at).num_minutes();
                     let host =
                         SimulatedHost::new(&record, USER, request.instance.as_str(), minutes, &SERVICES);
-                    return shell::run(host, request.console).await;
+                    return shell::run(host, request.tool).await;
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! The options that every command takes.
 
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -98,6 +99,20 @@ impl GlobalOptions {
             self.fleet = self.fleet.filter(|name| !name.is_empty());
         }
         self
+    }
+
+    /// Returns the arguments by which another process of hatchery finds the fleet that this one calls `label`, or the same one if that is empty.
+    pub(crate) fn arguments(&self, label: &str) -> Vec<OsString> {
+        let fleet = Some(label).filter(|label| !label.is_empty()).or(self.fleet.as_deref());
+        let named = [
+            ("--fleet", fleet.map(OsStr::new)),
+            ("--region", self.region.as_deref().map(OsStr::new)),
+            ("--profile", self.profile.as_deref().map(OsStr::new)),
+            ("--endpoint-url", self.endpoint_url.as_deref().map(OsStr::new)),
+            ("--config", self.config.as_deref().map(Path::as_os_str)),
+        ];
+        let given = named.into_iter().filter_map(|(name, value)| Some([name.into(), value?.to_owned()]));
+        given.flatten().collect()
     }
 
     /// Options of a process that is started without arguments: `HATCHERY_FLEET` and defaults.

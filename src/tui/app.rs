@@ -47,7 +47,7 @@ pub(crate) mod writes;
 pub use fleets::Fleets;
 pub use message::{
     ConsoleRequest, Copied, Effect, ForwardRequest, HoldRequest, HoldTarget, Moment, Msg, Multiplexer,
-    Purpose, SaveError, SaveRequest, SavedLine,
+    Purpose, SaveError, SaveRequest, SavedLine, Tool,
 };
 pub use model::{Model, Screen};
 pub use update::update;

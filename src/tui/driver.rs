@@ -27,9 +27,11 @@ use crate::engine::{self, Engine, Handle, RunOptions};
 use crate::failure::{Failure, Kind};
 use crate::sessions::PortForwards;
 
+mod child;
 mod effects;
 mod hand_over;
 mod keys;
+mod kubectl;
 mod login;
 mod program;
 mod save;

@@ -1,5 +1,6 @@
 //! How the dashboard looks and behaves, as flags and configuration set it.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,6 +78,8 @@ pub struct TuiOptions {
     pub engine_enabled: bool,
     /// Set in the demo only.
     pub demo: Option<DemoInfo>,
+    /// The arguments by which another process of hatchery finds the same fleet.
+    pub(crate) arguments: Vec<OsString>,
     /// Set in the demo only.
     pub(crate) simulated_console: Option<SimulatedConsole>,
     /// All themes that the user can switch to.
@@ -120,6 +123,7 @@ impl TuiOptions {
             read_only: false,
             engine_enabled: true,
             demo: None,
+            arguments: Vec::new(),
             simulated_console: None,
             themes,
             theme,

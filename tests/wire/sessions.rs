@@ -1,5 +1,7 @@
 //! Shells, database consoles and kubectl through Session Manager, with a stub of its plugin.
 
+mod dashboard;
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,9 +9,9 @@ use std::process::Command;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::port_forward::{Bed, get, wait_until};
+use crate::port_forward::{Bed, get};
 use crate::support::binary::Run;
-use crate::support::pty::{Exit, Terminal};
+use crate::support::pty::Terminal;
 use crate::support::running::{Running, send_signal};
 use crate::support::session_manager::{Agent, Programs, TOKEN};
 
@@ -38,10 +40,14 @@ fn kubeconfig_file(bed: &Bed) -> PathBuf {
 /// A command whose kubeconfig file and temporary folder are in the bed's folder.
 fn command(bed: &Bed, arguments: &[&str]) -> Command {
     let mut command = bed.command(arguments);
-    let temporary = bed.programs.path().join("tmp");
-    std::fs::create_dir_all(&temporary).unwrap();
-    command.env("KUBECONFIG", kubeconfig_file(bed)).env("TMPDIR", temporary);
+    command.env("KUBECONFIG", kubeconfig_file(bed)).env("TMPDIR", temporary_folder(bed));
     command
+}
+
+fn temporary_folder(bed: &Bed) -> PathBuf {
+    let folder = bed.programs.path().join("tmp");
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
 }
 
 fn run(bed: &Bed, arguments: &[&str]) -> Run {
@@ -297,9 +303,15 @@ fn kubectl(bed: &Bed, end: &str) {
          echo \"args $*\"\n{end}\n",
         out.display()
     );
-    let program = bed.programs.path().join("kubectl");
+    install(bed, "kubectl", &script);
+}
+
+/// Puts a program into the only folder of `PATH`.
+fn install(bed: &Bed, name: &str, script: &str) -> PathBuf {
+    let program = bed.programs.path().join(name);
     std::fs::write(&program, script).unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    program
 }
 
 fn temporary_files(bed: &Bed) -> usize {
@@ -361,109 +373,4 @@ async fn connect_holds_the_forward_of_the_context() {
     assert_eq!(running.wait_for_exit().code, 130);
     let twice = ["StartSession", "TerminateSession", "StartSession", "TerminateSession"];
     assert_eq!(bed.operations(), twice);
-}
-
-/// The dashboard with the second environment selected.
-fn dashboard(bed: &Bed) -> Terminal {
-    let mut terminal = Terminal::dashboard(environment(bed), &["--no-engine"]);
-    terminal.wait_for("feature-2");
-    terminal.send_keys("j");
-    wait_until("the second row is selected", || {
-        terminal.reversed_rows().iter().any(|row| row.contains("feature-2"))
-    });
-    terminal
-}
-
-#[rstest]
-#[case::shell("s", "remote shell", "the shell on dev-2 is closed")]
-#[case::database("D", "remote database", "the database console on dev-2 is closed")]
-#[tokio::test(flavor = "multi_thread")]
-async fn dashboard_hands_over_and_returns(
-    #[case] key: &'static str,
-    #[case] banner: &'static str,
-    #[case] closed: &'static str,
-) {
-    let bed = Bed::start_many(2, Agent::Connected, Programs::install()).await;
-    let work = move || {
-        let mut terminal = dashboard(&bed);
-        let modes = terminal.modes();
-        terminal.send_keys(key);
-        terminal.wait_for(banner);
-        assert!(
-            !terminal.modes().alternate_screen && !terminal.modes().mouse && !terminal.modes().hidden_cursor
-        );
-        terminal.send_keys("uptime\n");
-        terminal.wait_for("ran uptime");
-        // Keys of the dashboard are keys of the program, and so is Ctrl-C.
-        terminal.send_keys("q\n");
-        terminal.wait_for("ran q");
-        terminal.send_keys("\u{3}");
-        terminal.wait_for("remote program interrupted");
-        // A session of less than three seconds waits for Enter.
-        std::thread::park_timeout(std::time::Duration::from_millis(3_200));
-        terminal.send_keys("exit\n");
-        terminal.wait_for(closed);
-        assert_eq!(terminal.modes(), modes);
-        assert!(terminal.reversed_rows().iter().any(|row| row.contains("feature-2")), "{}", terminal.text());
-        terminal.send_keys("k");
-        wait_until("keys work again", || {
-            terminal.reversed_rows().iter().any(|row| row.contains("feature-1"))
-        });
-        assert_eq!(bed.operations(), ["StartSession", "TerminateSession"]);
-        terminal.send_keys("q");
-        assert_eq!(terminal.wait_for_exit(), 0);
-        terminal.assert_restored();
-    };
-    tokio::task::spawn_blocking(work).await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn dashboard_shows_why_a_session_ended() {
-    let bed = Bed::start_many(2, Agent::Connected, Programs::install()).await;
-    let work = move || {
-        let mut terminal = dashboard(&bed);
-        terminal.send_keys("s");
-        terminal.wait_for("remote shell");
-        terminal.send_keys("fail websocket closed\n");
-        terminal.wait_for("Press Enter to return to the dashboard");
-        terminal.send_keys("\n");
-        terminal.wait_for("the shell on dev-2 has ended (exit code 7): websocket closed");
-        terminal.send_keys("q");
-        assert_eq!(terminal.wait_for_exit(), 0);
-    };
-    tokio::task::spawn_blocking(work).await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn dashboard_shows_a_refused_session() {
-    let bed = Bed::start_many(2, Agent::Denied, Programs::install()).await;
-    let work = move || {
-        let mut terminal = dashboard(&bed);
-        terminal.send_keys("s");
-        terminal.wait_for("cannot open a shell on dev-2");
-        assert!(terminal.modes().alternate_screen);
-        terminal.send_keys("q");
-        assert_eq!(terminal.wait_for_exit(), 0);
-        terminal.assert_restored();
-    };
-    tokio::task::spawn_blocking(work).await.unwrap();
-}
-
-#[rstest]
-#[case::terminated("TERM", "Terminated")]
-#[case::hung_up("HUP", "Hangup")]
-#[tokio::test(flavor = "multi_thread")]
-async fn signal_ends_session_and_dashboard(#[case] signal: &'static str, #[case] name: &'static str) {
-    let bed = Bed::start_many(2, Agent::Connected, Programs::install()).await;
-    let work = move || {
-        let mut terminal = dashboard(&bed);
-        terminal.send_keys("s");
-        terminal.wait_for("remote shell");
-        send_signal(signal, terminal.pid());
-        assert_eq!(terminal.wait_for_end(), Exit::Signal(name.to_owned()));
-        terminal.assert_restored();
-        assert!(!is_running(bed.programs.path()), "the plugin has ended");
-        assert_eq!(bed.operations(), ["StartSession", "TerminateSession"]);
-    };
-    tokio::task::spawn_blocking(work).await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! The shell and the database console of the demo: a few commands, answered from what the simulated environment is.
+//! The shells and the database console of the demo: a few commands, answered from what the simulated environment is.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,6 +7,7 @@ use std::io::{self, Write as _};
 use crate::cloud::Console;
 use crate::domain::Record;
 use crate::domain::text::sanitize;
+use crate::tui::Tool;
 
 /// What the commands print about an environment.
 #[derive(Debug, Clone)]
@@ -38,18 +39,27 @@ impl SimulatedHost {
         }
     }
 
-    fn prompt(&self, console: Console) -> String {
-        match console {
-            Console::Shell => format!("[{}@{} ~]# ", self.user, self.environment),
-            Console::Database => format!("{}=> ", self.environment),
+    fn prompt(&self, tool: Tool) -> String {
+        match tool {
+            Tool::Console(Console::Shell) => format!("[{}@{} ~]# ", self.user, self.environment),
+            Tool::Console(Console::Database) => format!("{}=> ", self.environment),
+            Tool::Kubectl => format!("{} ({}) $ ", self.user, self.environment),
         }
     }
 
     /// Returns the answer to a line, or `None` if it ends the program.
-    fn answer(&self, console: Console, line: &str) -> Option<String> {
-        match console {
-            Console::Shell => self.run_command(line),
-            Console::Database => self.run_statement(line),
+    fn answer(&self, tool: Tool, line: &str) -> Option<String> {
+        match tool {
+            Tool::Console(Console::Shell) => self.run_command(line),
+            Tool::Console(Console::Database) => self.run_statement(line),
+            // This shell is not the instance's.
+            Tool::Kubectl => match line.split_whitespace().next() {
+                None | Some("kubectl" | "exit" | "logout") => self.run_command(line),
+                Some(_) => Some(
+                    "This simulated shell knows kubectl get pods, kubectl get services and exit.\n"
+                        .to_owned(),
+                ),
+            },
         }
     }
 
@@ -152,14 +162,17 @@ fn table<const N: usize>(headings: [&str; N], rows: impl Iterator<Item = [String
 }
 
 /// Runs the program on the terminal until the user ends it.
-pub(crate) async fn run(host: SimulatedHost, console: Console) {
-    let what = match console {
-        Console::Shell => format!("A simulated shell on {} ({}).", host.environment, host.name),
-        Console::Database => format!("A simulated console of {}.", host.database),
+pub(crate) async fn run(host: SimulatedHost, tool: Tool) {
+    let what = match tool {
+        Tool::Console(Console::Shell) => {
+            format!("A simulated shell on {} ({}).", host.environment, host.name)
+        }
+        Tool::Console(Console::Database) => format!("A simulated console of {}.", host.database),
+        Tool::Kubectl => format!("A simulated shell with kubectl on {}.", host.environment),
     };
     say(&format!("{what} Type help for its commands; Ctrl-D ends it.\n"));
     loop {
-        say(&host.prompt(console));
+        say(&host.prompt(tool));
         let mut reading = tokio::task::spawn_blocking(|| {
             let mut line = String::new();
             io::stdin().read_line(&mut line).map(|count| (count, line))
@@ -168,7 +181,7 @@ pub(crate) async fn run(host: SimulatedHost, console: Console) {
         let read = loop {
             tokio::select! {
                 read = &mut reading => break read,
-                Ok(()) = tokio::signal::ctrl_c() => say(&format!("\n{}", host.prompt(console))),
+                Ok(()) = tokio::signal::ctrl_c() => say(&format!("\n{}", host.prompt(tool))),
             }
         };
         let Ok(Ok((count, line))) = read else { return };
@@ -176,7 +189,7 @@ pub(crate) async fn run(host: SimulatedHost, console: Console) {
             say("\n");
             return;
         }
-        match host.answer(console, &line) {
+        match host.answer(tool, &line) {
             Some(answer) => say(&answer),
             None => return,
         }
@@ -194,6 +207,9 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    const SHELL: Tool = Tool::Console(Console::Shell);
+    const DATABASE: Tool = Tool::Console(Console::Database);
 
     fn host() -> SimulatedHost {
         SimulatedHost {
@@ -222,7 +238,7 @@ mod tests {
     #[case("\u{1b}[31mrm -rf /", "rm: command not found")]
     #[case("  ", "")]
     fn shell_answers(#[case] line: &str, #[case] part: &str) {
-        let answer = host().answer(Console::Shell, line).unwrap();
+        let answer = host().answer(SHELL, line).unwrap();
         assert!(answer.contains(part) && !answer.contains('\u{1b}'), "{answer}");
     }
 
@@ -233,20 +249,29 @@ mod tests {
     #[case("\\conninfo", "hatchery-dev-12")]
     #[case("drop table x", "see help")]
     fn database_console_answers(#[case] line: &str, #[case] part: &str) {
-        let answer = host().answer(Console::Database, line).unwrap();
+        let answer = host().answer(DATABASE, line).unwrap();
         assert!(answer.contains(part), "{answer}");
     }
 
     #[rstest]
-    #[case(Console::Shell, "exit\n")]
-    #[case(Console::Database, "\\q\n")]
-    fn user_ends_it(#[case] console: Console, #[case] line: &str) {
-        assert_eq!(host().answer(console, line), None);
+    #[case(SHELL, "exit\n")]
+    #[case(DATABASE, "\\q\n")]
+    #[case(Tool::Kubectl, "exit\n")]
+    fn user_ends_it(#[case] tool: Tool, #[case] line: &str) {
+        assert_eq!(host().answer(tool, line), None);
     }
 
     #[test]
     fn prompts_name_the_environment() {
-        assert_eq!(host().prompt(Console::Shell), "[you@dev-12 ~]# ");
-        assert_eq!(host().prompt(Console::Database), "dev-12=> ");
+        assert_eq!(host().prompt(SHELL), "[you@dev-12 ~]# ");
+        assert_eq!(host().prompt(DATABASE), "dev-12=> ");
+        assert_eq!(host().prompt(Tool::Kubectl), "you (dev-12) $ ");
+    }
+
+    #[test]
+    fn shell_with_kubectl_is_not_the_instances() {
+        let answer = |line| host().answer(Tool::Kubectl, line).unwrap();
+        assert!(answer("kubectl get pods").contains("payments-"));
+        assert!(answer("hostname").contains("knows kubectl get pods"));
     }
 }

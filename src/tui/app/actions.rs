@@ -15,7 +15,7 @@ use super::dialog::terminate::{Loss, TerminatePrompt};
 use super::form::Query;
 use super::log_actions;
 use super::log_view::LogView;
-use super::message::{ConsoleRequest, Effect, HoldTarget, Purpose};
+use super::message::{ConsoleRequest, Effect, HoldTarget, Purpose, Tool};
 use super::model::{Connection, FleetRequest, Model, Screen, Severity};
 use super::navigation::{clear_activity_filter, is_focused, open_activity, open_pool, open_screen};
 use super::pages;
@@ -78,15 +78,11 @@ pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
         | Action::Logs
         | Action::Shell
         | Action::Database
+        | Action::Kubectl
         | Action::Details => return run_on_environment(model, action),
         Action::Palette => model.dialog = Some(Dialog::Palette(Palette::default())),
         Action::Launch => {
             model.dialog = model.launch_form().map(|form| Dialog::Launch(Box::new(form)));
-        }
-        Action::Filter if matches!(model.screen, Screen::Activity(_)) => {
-            if let Screen::Activity(view) = &mut model.screen {
-                view.filter.editing = true;
-            }
         }
         Action::Mark => model.toggle_mark(),
         Action::MarkAll => model.toggle_all_marks(),
@@ -95,11 +91,7 @@ pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
             pane.mine = if pane.mine.is_none() { Some(model.options.user.clone()) } else { None };
             model.filter_and_sort();
         }
-        Action::Filter if matches!(model.screen, Screen::Help) => model.help_filter.editing = true,
-        Action::Filter => {
-            model.focus_pane(Pane::Environments);
-            model.environments.filter.editing = true;
-        }
+        Action::Filter => edit_filter(model),
         Action::Sort => {
             model.environments.sort = model.environments.sort.next();
             model.filter_and_sort();
@@ -134,6 +126,18 @@ pub(super) fn run(model: &mut Model, action: Action) -> Vec<Effect> {
         | Action::Right => return log_actions::run(model, action),
     }
     Vec::new()
+}
+
+/// Lets the user type the filter of the screen.
+fn edit_filter(model: &mut Model) {
+    match &mut model.screen {
+        Screen::Activity(view) => view.filter.editing = true,
+        Screen::Help => model.help_filter.editing = true,
+        _ => {
+            model.focus_pane(Pane::Environments);
+            model.environments.filter.editing = true;
+        }
+    }
 }
 
 fn refresh(model: &mut Model) -> Vec<Effect> {
@@ -317,8 +321,9 @@ fn run_on_environment(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::CopyId => return vec![Effect::Copy(row.id.to_string())],
         Action::Details => return open_screen(model, Screen::Details(row.record)),
         Action::Logs => return open_log(model, row),
-        Action::Shell => return open_console(model, &row, Console::Shell),
-        Action::Database => return open_console(model, &row, Console::Database),
+        Action::Shell => return open_tool(model, &row, Tool::Console(Console::Shell)),
+        Action::Database => return open_tool(model, &row, Tool::Console(Console::Database)),
+        Action::Kubectl => return open_tool(model, &row, Tool::Kubectl),
         _ => {}
     }
     Vec::new()
@@ -341,15 +346,15 @@ fn hold_or_release(model: &mut Model, action: Action) -> Vec<Effect> {
     vec![Effect::Release(task, target)]
 }
 
-/// Hands the terminal over to a program on the environment's instance.
-fn open_console(model: &mut Model, row: &EnvironmentRow, console: Console) -> Vec<Effect> {
+/// Hands the terminal over to a program for an environment with an instance.
+fn open_tool(model: &mut Model, row: &EnvironmentRow, tool: Tool) -> Vec<Effect> {
     let instance = row.details.instance.as_ref().filter(|instance| !instance.state.is_ending());
     let Some(instance) = instance else {
         model.notify(Severity::Info, format!("{} has no instance yet", row.id));
         return Vec::new();
     };
     let (environment, instance) = (row.id.clone(), instance.id.clone());
-    vec![Effect::HandOver(ConsoleRequest { console, environment, instance })]
+    vec![Effect::HandOver(ConsoleRequest { tool, environment, instance })]
 }
 
 fn open_log(model: &mut Model, row: EnvironmentRow) -> Vec<Effect> {

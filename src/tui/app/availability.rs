@@ -86,6 +86,7 @@ impl Model {
                 | Action::Logs
                 | Action::Shell
                 | Action::Database
+                | Action::Kubectl
                 | Action::Details
                 | Action::CopyUrl
                 | Action::CopyId

@@ -206,10 +206,28 @@ pub struct ForwardRequest {
     pub purpose: Purpose,
 }
 
-/// A program of an instance that gets the terminal.
+/// What a user works on an environment with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tool {
+    /// A program of its instance.
+    Console(Console),
+    /// A shell of this computer in which kubectl works on it.
+    Kubectl,
+}
+
+impl fmt::Display for Tool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Console(console) => console.fmt(f),
+            Self::Kubectl => f.write_str("shell with kubectl"),
+        }
+    }
+}
+
+/// A program that gets the terminal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConsoleRequest {
-    pub console: Console,
+    pub tool: Tool,
     pub environment: EnvironmentId,
     pub instance: InstanceId,
 }

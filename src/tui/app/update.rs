@@ -138,11 +138,11 @@ fn apply(model: &mut Model, msg: Msg) -> Vec<Effect> {
 }
 
 fn console_closed(model: &mut Model, request: &ConsoleRequest, result: Result<Option<String>, Failure>) {
-    let ConsoleRequest { console, environment, .. } = request;
+    let ConsoleRequest { tool, environment, .. } = request;
     match result {
-        Ok(None) => model.notify(Severity::Done, format!("the {console} on {environment} is closed")),
+        Ok(None) => model.notify(Severity::Done, format!("the {tool} on {environment} is closed")),
         Ok(Some(words)) => {
-            model.notify(Severity::Error, format!("the {console} on {environment} {words}"));
+            model.notify(Severity::Error, format!("the {tool} on {environment} {words}"));
         }
         Err(failure) => model.notify(Severity::Error, failure.sentence()),
     }

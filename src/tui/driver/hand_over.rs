@@ -7,16 +7,17 @@ use tokio::sync::oneshot;
 
 use super::program::Program;
 use super::{Driver, Incoming};
+use crate::cloud::Console;
 use crate::domain::Outcome;
 use crate::failure::Failure;
 use crate::sessions::{Ended, ForegroundSession, SessionTarget};
-use crate::tui::app::message::{ConsoleRequest, Msg};
+use crate::tui::app::message::{ConsoleRequest, Msg, Tool};
 use crate::tui::signals::{Ending, Request, Signals};
 use crate::tui::terminal::{self, Surface};
 
 /// A session that ends so soon has hardly been used. The plugin's exit code is 0 for many failures, so only the user can tell, who has to
 /// see the plugin's words.
-const EARLY: Duration = Duration::from_secs(3);
+pub(super) const EARLY: Duration = Duration::from_secs(3);
 
 /// Why the dashboard gets the terminal back.
 pub(super) enum Return {
@@ -56,7 +57,10 @@ impl<S: Surface> Driver<S> {
                 )
                 .await
             }
-            (Program::Console(request), None) => self.run_session(fleet, request, signals).await,
+            (Program::Console(request), None) => match request.tool {
+                Tool::Console(console) => self.run_session(fleet, request, console, signals).await,
+                Tool::Kubectl => self.run_kubectl(fleet, &request.environment, signals).await,
+            },
         };
         let result = match returned {
             Return::Closed(result) => result,
@@ -77,10 +81,16 @@ impl<S: Surface> Driver<S> {
         Ok(None)
     }
 
-    async fn run_session(&mut self, fleet: usize, request: &ConsoleRequest, signals: &mut Signals) -> Return {
+    async fn run_session(
+        &mut self,
+        fleet: usize,
+        request: &ConsoleRequest,
+        console: Console,
+        signals: &mut Signals,
+    ) -> Return {
         let Some((engine, _)) = self.engine(fleet) else { return Return::Closed(Ok(None)) };
         let (engine, cloud) = (engine.clone(), engine.cloud().clone());
-        let ConsoleRequest { console, environment, instance } = request.clone();
+        let ConsoleRequest { environment, instance, .. } = request.clone();
         say(&format!("Connecting to {environment} (Ctrl-C cancels)"));
         let target = SessionTarget { environment: environment.clone(), instance };
         let (cancel, cancelled) = oneshot::channel::<()>();
@@ -138,21 +148,9 @@ impl<S: Surface> Driver<S> {
         session.close().await;
         let words = problem(&ended);
         if words.is_some() || ended.duration < EARLY {
-            say(&format!(
-                "\nThe {console} on {environment} has ended. Press Enter to return to the dashboard."
-            ));
-            let returned = self
-                .wait_for(
-                    async {
-                        Return::Closed({
-                            read_line().await;
-                            Ok(None)
-                        })
-                    },
-                    signals,
-                )
-                .await;
-            if !matches!(returned, Return::Closed(_)) {
+            let line =
+                format!("The {console} on {environment} has ended. Press Enter to return to the dashboard.");
+            if let Some(returned) = self.wait_for_enter(&line, signals).await {
                 return returned;
             }
         }

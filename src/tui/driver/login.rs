@@ -5,60 +5,30 @@ use std::io::ErrorKind;
 use tokio::process::Command;
 
 use super::Driver;
-use super::hand_over::{Return, read_line, say};
+use super::child::Child;
+use super::hand_over::{Return, say};
 use crate::cloud::Login;
 use crate::failure::{Failure, Kind};
-use crate::sessions::{end_process, exit_code};
 use crate::tui::signals::Signals;
 use crate::tui::terminal::Surface;
 
 impl<S: Surface> Driver<S> {
     pub(super) async fn run_login(&mut self, login: &Login, signals: &mut Signals) -> Return {
         say(&format!("{login} (Ctrl-C cancels)"));
-        let mut child = match Command::new("aws").args(login.arguments()).kill_on_drop(true).spawn() {
-            Ok(child) => child,
-            Err(error) => return Return::Closed(Err(start_failure(login, &error))),
+        let mut command = Command::new("aws");
+        command.args(login.arguments());
+        let code = match self.run_child(command, signals).await {
+            Child::Exited(0, _) => return Return::Closed(Ok(None)),
+            Child::Exited(code, _) => code,
+            Child::NotStarted(error) => return Return::Closed(Err(start_failure(login, &error))),
+            Child::Returned(returned) => return returned,
         };
-        let mut status = None;
-        let waited = self
-            .wait_for(
-                async {
-                    status = Some(child.wait().await);
-                    Return::Closed(Ok(None))
-                },
-                signals,
-            )
-            .await;
-        let code = match status {
-            Some(Ok(status)) => exit_code(status),
-            Some(Err(error)) => return Return::Closed(Err(start_failure(login, &error))),
-            None => {
-                // The time until the process has to be gone begins here.
-                signals.restored();
-                end_process(&mut child).await;
-                return waited;
-            }
-        };
-        if code == 0 {
-            return Return::Closed(Ok(None));
+        if let Some(returned) = self.wait_for_enter("Press Enter to return to the dashboard.", signals).await
+        {
+            return returned;
         }
-        say("\nPress Enter to return to the dashboard.");
-        let returned = self
-            .wait_for(
-                async {
-                    read_line().await;
-                    Return::Closed(Ok(None))
-                },
-                signals,
-            )
-            .await;
-        match returned {
-            Return::Closed(_) => {
-                let message = format!("you are not logged in: {} failed (exit code {code})", login.command());
-                Return::Closed(Err(Failure::new(Kind::Failed, message, format!("try in a shell: {login}"))))
-            }
-            other => other,
-        }
+        let message = format!("you are not logged in: {} failed (exit code {code})", login.command());
+        Return::Closed(Err(Failure::new(Kind::Failed, message, format!("try in a shell: {login}"))))
     }
 }
 

@@ -17,6 +17,14 @@ fn console(folder: &std::path::Path, key: &str, banner: &str) -> Terminal {
 
 #[rstest]
 #[case::shell("s", "A simulated shell on", "kubectl get pods", "payments-", "exit\n", "the shell on")]
+#[case::kubectl(
+    "K",
+    "A simulated shell with kubectl",
+    "kubectl get pods",
+    "payments-",
+    "exit\n",
+    "the shell with kubectl on"
+)]
 #[case::database("D", "A simulated console of", "\\dt", "invoices", "\u{4}", "the database console on")]
 fn console_has_the_terminal_and_returns_it(
     #[case] key: &str,

@@ -13,7 +13,7 @@ use hatchery::domain::{
 use hatchery::engine::{Event, Extended, ExtensionUndo, Launched, RedeployRequest, Redeployed};
 use hatchery::failure::{Failure, Kind};
 use hatchery::tui::TuiOptions;
-use hatchery::tui::app::{Effect, ForwardRequest, Model, Msg, Purpose, Screen};
+use hatchery::tui::app::{Effect, ForwardRequest, Model, Msg, Purpose, Screen, Tool};
 use ratatui::crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use rstest::rstest;
 
@@ -347,7 +347,7 @@ fn read_only_model() -> Model {
 }
 
 #[rstest]
-fn read_only_disables_the_key(#[values("l", "e", "x", "s", "D")] key: &str) {
+fn read_only_disables_the_key(#[values("l", "e", "x", "s", "D", "K")] key: &str) {
     let mut model = read_only_model();
     assert!(press(&mut model, &[key]).is_empty());
     assert!(!model.has_dialog());
@@ -355,20 +355,21 @@ fn read_only_disables_the_key(#[values("l", "e", "x", "s", "D")] key: &str) {
 }
 
 #[rstest]
-#[case("s", Console::Shell)]
-#[case("D", Console::Database)]
-fn console_gets_the_terminal(#[case] key: &str, #[case] console: Console) {
+#[case("s", Tool::Console(Console::Shell))]
+#[case("D", Tool::Console(Console::Database))]
+#[case("K", Tool::Kubectl)]
+fn console_gets_the_terminal(#[case] key: &str, #[case] tool: Tool) {
     let mut model = model(100, 24);
     press(&mut model, &["j"]);
     let [Effect::HandOver(request)] = &press(&mut model, &[key])[..] else { panic!("no effect") };
-    assert_eq!(request.console, console);
+    assert_eq!(request.tool, tool);
     assert!(screen(&model).contains(&request.environment.to_string()));
     let (view, request) = (selected(&model), request.clone());
     let words = Some("has ended (exit code 1): \u{1b}[31mclosed".to_owned());
     send(&mut model, Msg::ConsoleClosed(request, Ok(words)));
     assert_eq!(selected(&model), view);
     let text = screen(&model);
-    assert!(text.contains(&format!("the {console} on")) && text.contains("exit code 1): closed"), "{text}");
+    assert!(text.contains(&format!("the {tool} on")) && text.contains("exit code 1): closed"), "{text}");
 }
 
 #[test]
