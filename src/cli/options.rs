@@ -163,3 +163,21 @@ pub(crate) fn has_no_color() -> bool {
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     format::parse_duration(text).map_err(|_| format!("not a valid duration ({})", format::EXAMPLES))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_lead_to_the_same_fleet() {
+        let given = ["hatchery", "--fleet", "dev,qa", "--profile", "x y", "--json", "--config", "/a"];
+        let options = OptionsOnly::try_parse_from(given).unwrap().options;
+        let expected = ["--fleet", "qa", "--profile", "x y", "--config", "/a"];
+        assert_eq!(options.arguments("qa"), expected);
+        let one = GlobalOptions { fleet: Some("dev".to_owned()), config: None, ..options };
+        assert_eq!(one.arguments(""), ["--fleet", "dev", "--profile", "x y"]);
+        let again =
+            OptionsOnly::try_parse_from([OsString::from("hatchery")].into_iter().chain(one.arguments("")));
+        assert_eq!(again.unwrap().options.profile.as_deref(), Some("x y"));
+    }
+}
