@@ -150,9 +150,9 @@ impl Waiting {
         let mut found = Vec::new();
         for (action, target) in keys {
             let since = *self.steps.entry((action, target.clone())).or_insert(now);
-            // After a notice has failed, the others of a pass wait for the next one.
-            let is_about =
-                |of: &(String, String)| of.0 == action && (of.1 == target || action == "send-notice");
+            // After a notice has failed, the others of a pass wait for the next one. The number of a restore is the engine's choice.
+            let is_any = ["send-notice", "create-database"].contains(&action);
+            let is_about = |of: &(String, String)| of.0 == action && (of.1 == target || is_any);
             let told = told.iter().any(|(of, told)| is_about(of) && told.at >= since);
             if since + PATIENCE <= now && !told {
                 found
