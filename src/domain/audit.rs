@@ -92,7 +92,7 @@ impl AuditEvent {
             "send" => "sent".to_owned(),
             "hold" => "held".to_owned(),
             "pin" => "pinned".to_owned(),
-            "reset" | "set" => verb.to_owned(),
+            "reset" => "reset".to_owned(),
             "undo" => "undid".to_owned(),
             _ if verb.ends_with('e') => format!("{verb}d"),
             _ => format!("{verb}ed"),

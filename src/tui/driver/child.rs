@@ -50,9 +50,10 @@ impl<S: Surface> Driver<S> {
         }
     }
 
-    /// Says something, and waits until the user presses Enter. Returns the other reason for which the dashboard gets the terminal back, if there is one.
-    pub(super) async fn wait_for_enter(&mut self, line: &str, signals: &mut Signals) -> Option<Return> {
-        say(&format!("\n{line}"));
+    /// Waits until the user presses Enter, and says so behind `words`. Returns the other reason for which the dashboard gets the terminal back, if there
+    /// is one.
+    pub(super) async fn wait_for_enter(&mut self, words: &str, signals: &mut Signals) -> Option<Return> {
+        say(&format!("\n{words}Press Enter to return to the dashboard."));
         let returned = self
             .wait_for(
                 async {

@@ -148,9 +148,8 @@ impl<S: Surface> Driver<S> {
         session.close().await;
         let words = problem(&ended);
         if words.is_some() || ended.duration < EARLY {
-            let line =
-                format!("The {console} on {environment} has ended. Press Enter to return to the dashboard.");
-            if let Some(returned) = self.wait_for_enter(&line, signals).await {
+            let what = format!("The {console} on {environment} has ended. ");
+            if let Some(returned) = self.wait_for_enter(&what, signals).await {
                 return returned;
             }
         }

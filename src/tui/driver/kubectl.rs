@@ -33,7 +33,7 @@ impl<S: Surface> Driver<S> {
             Child::NotStarted(error) => Return::Closed(Err(start_failure(environment, &error))),
             // The exit code is that of the last command, so only the time tells whether there was a shell.
             Child::Exited(_, duration) if duration < EARLY => {
-                let returned = self.wait_for_enter("Press Enter to return to the dashboard.", signals).await;
+                let returned = self.wait_for_enter("", signals).await;
                 returned.unwrap_or(Return::Closed(Ok(None)))
             }
             Child::Exited(..) => Return::Closed(Ok(None)),

@@ -23,8 +23,7 @@ impl<S: Surface> Driver<S> {
             Child::NotStarted(error) => return Return::Closed(Err(start_failure(login, &error))),
             Child::Returned(returned) => return returned,
         };
-        if let Some(returned) = self.wait_for_enter("Press Enter to return to the dashboard.", signals).await
-        {
+        if let Some(returned) = self.wait_for_enter("", signals).await {
             return returned;
         }
         let message = format!("you are not logged in: {} failed (exit code {code})", login.command());
