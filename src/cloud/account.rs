@@ -147,11 +147,12 @@ pub trait Account: Cloud {
     /// Lists all fleets of the Region.
     fn fleets(&self) -> Pages<'_, Fleet>;
 
-    /// Creates a fleet's base launch template.
+    /// Creates a fleet's base launch template. The same request can return the same template after its deletion; `gone` is that template, and
+    /// makes this another request.
     ///
     /// # Errors
     /// Returns class `AlreadyExists` if the name is in use.
-    async fn create_fleet(&self, new: &NewFleet) -> Result<RecordId>;
+    async fn create_fleet(&self, new: &NewFleet, gone: Option<&RecordId>) -> Result<RecordId>;
 
     /// Returns an RDS instance, or `None` if it does not exist.
     async fn source_database(&self, id: &str) -> Result<Option<SourceDatabase>>;

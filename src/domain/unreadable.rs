@@ -38,15 +38,11 @@ impl Unreadable {
         number: Number,
         tags: &Tags,
     ) -> Self {
-        let has = |key: &str| tags.contains_key(key);
         // A namesake has no tags of hatchery, and a resource of another fleet names that fleet.
         let is_ours = tags.keys().any(|key| key.starts_with(key::PREFIX))
             && tags.get(key::FLEET).is_none_or(|owner| owner == fleet.as_str());
-        let is_environment = [key::EXPIRES_AT, key::NAME, key::INSTANCE].into_iter().any(has);
         let role = match kind {
-            UnreadableKind::Record if has(key::REPLACES) => role::REPLACEMENT,
-            UnreadableKind::Record if has(key::TERMINATE) && !is_environment => role::RETIREMENT,
-            UnreadableKind::Record => role::ENVIRONMENT,
+            UnreadableKind::Record => record_role(tags),
             UnreadableKind::Database => role::POOL,
         };
         let role = is_ours.then_some(role);
@@ -69,5 +65,22 @@ impl Unreadable {
     pub fn to_error(&self, operation: &'static str) -> CloudError {
         let message = format!("{} exists, but its tags do not say that it belongs to the fleet", self.id);
         CloudError::new(ErrorClass::Unreadable, operation, "Unreadable", message)
+    }
+}
+
+/// Returns the role of a record: the one that it still has, or else the one that its other tags tell.
+fn record_role(tags: &Tags) -> &'static str {
+    let has = |key: &str| tags.contains_key(key);
+    let is_named = has(key::NAME) || has(key::INSTANCE);
+    if has(key::REPLACES) {
+        return role::REPLACEMENT;
+    }
+    match tags.get(key::ROLE).map(String::as_str) {
+        Some(role::RETIREMENT) => role::RETIREMENT,
+        Some(role::ENVIRONMENT) => role::ENVIRONMENT,
+        // The record of a held database expires, too.
+        _ if has(key::HOLD) && !is_named => role::RETIREMENT,
+        _ if has(key::TERMINATE) && !is_named && !has(key::EXPIRES_AT) => role::RETIREMENT,
+        _ => role::ENVIRONMENT,
     }
 }

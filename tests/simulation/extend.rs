@@ -342,6 +342,15 @@ fn extend_that_loses_a_race_is_not_confirmed() {
     });
     on_paused_time(async {
         let (bed, launched) = bed().await;
+        // An engine died before it noted the instance on the record.
+        bed.tag_record(&launched.record, &TagChanges::new().remove(key::INSTANCE)).await;
+        let (cloud, instance) = (bed.caller(), launched.instance.clone().unwrap());
+        let ended = async { cloud.terminate_instance(&instance).await.unwrap() };
+        let failure = fail_extend_during(&bed, &launched, ended).await;
+        assert!(failure.message.contains("its instance is shutting down"), "{failure}");
+    });
+    on_paused_time(async {
+        let (bed, launched) = bed().await;
         let cloud = bed.caller();
         let deleted = async { cloud.delete_database(&launched.database).await.unwrap() };
         let failure = fail_extend_during(&bed, &launched, deleted).await;

@@ -288,7 +288,7 @@ impl Simulation {
         };
         let grace = TimeDelta::from_std(fleet.policy.grace).unwrap();
         let new = new_fleet("devx", Policy { image_tag: "dev".into(), ..fleet.policy });
-        let _ = cloud.create_fleet(&new).await;
+        let _ = cloud.create_fleet(&new, None).await;
         grace
     }
 

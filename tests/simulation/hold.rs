@@ -116,6 +116,21 @@ fn hold_keeps_what_is_left(#[case] ended: bool, #[case] deleted: bool, #[case] r
     });
 }
 
+/// Its record says why, for as long as the hold lasts.
+#[test]
+fn environment_that_was_never_launched_can_be_held() {
+    on_paused_time(async {
+        let (bed, launched) = failed().await;
+        let (cloud, id) = (bed.caller(), &launched.environment);
+        bed.tag_record(&launched.record, &TagChanges::new().remove(key::INSTANCE)).await;
+        cloud.terminate_instance(launched.instance.as_ref().unwrap()).await.unwrap();
+        cloud.delete_database(&launched.database).await.unwrap();
+        bed.clock.sleep(Duration::from_hours(2)).await;
+        assert_eq!((bed.active_instances().len(), bed.database(id).is_some()), (0, false));
+        bed.engine.hold(id, HOUR, "why?").await.unwrap();
+    });
+}
+
 #[test]
 fn hold_that_loses_a_race_is_not_confirmed() {
     on_paused_time(async {

@@ -153,7 +153,9 @@ impl Waiting {
             // After a notice has failed, the others of a pass wait for the next one. The number of a restore is the engine's choice.
             let is_any = ["send-notice", "create-database"].contains(&action);
             let is_about = |of: &(String, String)| of.0 == action && (of.1 == target || is_any);
-            let told = told.iter().any(|(of, told)| is_about(of) && told.at >= since);
+            // A failure that repeats is told once an hour.
+            let is_recent = |told: &Told| told.at >= since || told.failed && told.at + PATIENCE >= since;
+            let told = told.iter().any(|(of, told)| is_about(of) && is_recent(told));
             if since + PATIENCE <= now && !told {
                 found
                     .push(format!("{action} {target} is wanted since {since}, and nothing is said about it"));

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use hatchery::cloud::sim::{Intervention, Scenario, Strictness};
-use hatchery::domain::tags::key;
+use hatchery::domain::tags::{key, role};
 use hatchery::engine::Launched;
+use rstest::rstest;
 
 use crate::setup::{dev, on_paused_time};
 use crate::test_bed::TestBed;
@@ -127,6 +128,24 @@ fn environment_survives_the_loss_of_its_record_role() {
         bed.by_hand(&Intervention::Tag(record, key::ROLE.into(), None));
         bed.run_other_engine(60).await;
         bed.assert_lives(&launched);
+    });
+}
+
+/// The record of a held database has the tags of an environment's, but for its role and its name.
+#[rstest]
+fn held_database_survives_the_loss_of_a_tag_of_its_record(#[values(key::FLEET, key::ROLE)] key: &str) {
+    on_paused_time(async {
+        let bed = pool(1);
+        bed.run_other_engine(60).await;
+        let number = bed.engine.observe().await.unwrap().databases.iter().next().unwrap().number;
+        let id = dev().environment(number);
+        bed.engine.hold_database(&id, Duration::from_hours(6), "slow restore").await.unwrap();
+        let record = bed.engine.observe().await.unwrap().records.iter().next().unwrap().id.to_string();
+        bed.by_hand(&Intervention::Tag(record, key.into(), None));
+        bed.run_other_engine(180).await;
+        assert_eq!(bed.database(&id).map(|database| database.status), Some("available".into()));
+        assert_eq!(bed.record(&id).unwrap()[key::ROLE], role::RETIREMENT);
+        assert_eq!(bed.audit("give-up"), []);
     });
 }
 

@@ -144,7 +144,7 @@ fn launch_into_an_open_security_group_is_refused() {
             public_address: true,
             ..new_fleet("open", policy)
         };
-        cloud.create_fleet(&open).await.unwrap();
+        cloud.create_fleet(&open, None).await.unwrap();
         let config = EngineConfig { fleet: open.name, ..config("amy", 7) };
         let engine = Engine::new(cloud, bed.clock.clone(), config);
         let failure = engine.launch(&checkout()).await.unwrap_err();

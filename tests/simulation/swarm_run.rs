@@ -149,7 +149,7 @@ impl SwarmSimulation {
                 setting.set(&mut policy, value).expect("a valid value");
             }
             let new = new_fleet(name, policy);
-            while !matches!(cloud.create_fleet(&new).await, Err(error) if error.is(hatchery::domain::ErrorClass::AlreadyExists))
+            while !matches!(cloud.create_fleet(&new, None).await, Err(error) if error.is(hatchery::domain::ErrorClass::AlreadyExists))
             {
                 self.clock.sleep(Duration::from_secs(1)).await;
             }

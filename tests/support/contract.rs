@@ -89,13 +89,13 @@ async fn fleets(cloud: &dyn Account, fixtures: &Fixtures) -> Fleet {
         key_name: None,
         volume_gib: Some(80),
     };
-    let template = cloud.create_fleet(&new).await.unwrap();
+    let template = cloud.create_fleet(&new, None).await.unwrap();
     let again = NewFleet {
         user_data: None,
         policy: Policy { spare: Spare::Fixed(3), ..new.policy.clone() },
         ..new.clone()
     };
-    assert_eq!(cloud.create_fleet(&again).await.unwrap_err().class, ErrorClass::AlreadyExists);
+    assert_eq!(cloud.create_fleet(&again, None).await.unwrap_err().class, ErrorClass::AlreadyExists);
     let fleet = cloud.fleet(&name()).await.unwrap().unwrap();
     assert_eq!((&fleet.template, &fleet.policy), (&template, &new.policy));
     assert_eq!(fleet.problems, Vec::new());

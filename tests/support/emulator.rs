@@ -7,8 +7,8 @@ use std::sync::Mutex;
 use aws_config::{BehaviorVersion, Region};
 use serde_json::Value;
 
+use super::forked_server::ForkedServer;
 use super::python::VirtualEnvironment;
-use super::server::Server;
 
 pub(crate) const REGION: &str = "eu-west-1";
 
@@ -26,19 +26,15 @@ pub(crate) struct Seed {
 /// A running emulator; dropping it ends the process.
 pub(crate) struct Emulator {
     python: &'static VirtualEnvironment,
-    server: Server,
+    server: ForkedServer,
     home: tempfile::TempDir,
     seeds: Mutex<BTreeMap<String, Seed>>,
 }
 
 impl Emulator {
-    /// Starts a server with an empty account: a Python script of this folder, whose arguments are the port and its options as JSON.
-    pub(crate) fn start(python: &'static VirtualEnvironment, script: &str, options: &Value) -> Self {
-        let script = format!("{}/tests/support/{script}", env!("CARGO_MANIFEST_DIR"));
-        let server = Server::start(&python.program("python"), |port| {
-            // Without writing bytecode beside the script.
-            ["-B", &script, &port.to_string(), &options.to_string()].map(str::to_owned).into()
-        });
+    /// Starts a server with an empty account: a Python module of this folder, with its options.
+    pub(crate) fn start(python: &'static VirtualEnvironment, module: &'static str, options: &Value) -> Self {
+        let server = ForkedServer::start(&python.program("python"), module, options);
         Self { python, server, home: tempfile::tempdir().unwrap(), seeds: Mutex::default() }
     }
 
@@ -48,12 +44,12 @@ impl Emulator {
     }
 
     pub(crate) fn url(&self) -> String {
-        self.server.url()
+        format!("http://{}", self.address())
     }
 
     /// Host and port.
     pub(crate) fn address(&self) -> String {
-        self.server.address()
+        format!("127.0.0.1:{}", self.server.port)
     }
 
     /// The binary's environment variables.

@@ -24,7 +24,7 @@ impl Ministack {
 
     /// The same, with options of `ministack_server.py`.
     pub(crate) fn start_with(options: &Value) -> Self {
-        Self(Emulator::start(&ENVIRONMENT, "ministack_server.py", options))
+        Self(Emulator::start(&ENVIRONMENT, "ministack_server", options))
     }
 }
 

@@ -1,29 +1,26 @@
-"""ministack, corrected where it deviates from AWS in what a fleet needs. The arguments are the port and the options as JSON.
+"""ministack, corrected where it deviates from AWS in what a fleet needs.
 
 It also differs in what these corrections leave as it is: a restored database is `available` and a deleted one gone at once, RDS takes
 tags that AWS refuses, and an instance never boots and cannot be protected. moto_rules.py models these.
 """
 
 import asyncio
-import json
 import os
 import re
-import sys
 import time
 
-port = sys.argv[1]
-# How long launches do not find a launch template after its creation.
-OPTIONS = {"write_lag": 0.0, **json.loads(sys.argv[2])}
-STARTED = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime()).encode()
+OPTIONS = {
+    # How long launches do not find a launch template after its creation.
+    "write_lag": 0.0,
+}
 os.environ.update(
-    GATEWAY_PORT=port,
     MINISTACK_ACCOUNT_ID="123456789012",
     # Listeners on fixed ports, of services that no test uses.
     IOT_MTLS_ENABLED="0",
     SFTP_ENABLED="0",
 )
 
-from hypercorn.asyncio import serve
+import hypercorn.asyncio
 from hypercorn.config import Config
 from ministack.app import app
 from ministack.services import ec2, rds
@@ -196,7 +193,7 @@ def describe_images(request, describe=ec2._describe_images):
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Image.html
     """
     status, headers, body = describe(request)
-    return status, headers, body.replace(b"<imageState>", b"<creationDate>%b</creationDate><imageState>" % STARTED)
+    return status, headers, body.replace(b"<imageState>", b"<creationDate>%b</creationDate><imageState>" % OPTIONS["started"])
 
 
 def describe_instance_type_offerings(request):
@@ -299,6 +296,10 @@ def describe_parameter_groups(request, describe=rds._describe_param_groups):
 
 rds._ACTION_MAP["DescribeDBParameterGroups"] = describe_parameter_groups
 
-config = Config()
-config.bind = [f"127.0.0.1:{port}"]
-asyncio.run(serve(app, config))
+
+def serve(listener, options):
+    OPTIONS.update(options, started=time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime()).encode())
+    os.environ["GATEWAY_PORT"] = str(listener.getsockname()[1])
+    config = Config()
+    config.bind = [f"fd://{listener.fileno()}"]
+    asyncio.run(hypercorn.asyncio.serve(app, config))

@@ -7,6 +7,7 @@ pub(crate) mod binary;
 pub(crate) mod contract;
 pub(crate) mod emulator;
 pub(crate) mod emulators;
+pub(crate) mod forked_server;
 pub(crate) mod http;
 pub(crate) mod image_builder;
 pub(crate) mod issuer;

@@ -31,7 +31,7 @@ impl Moto {
 
     /// The same, with options of `moto_rules.py`.
     pub(crate) fn start_with(options: &Value) -> Self {
-        Self(Emulator::start(&ENVIRONMENT, "moto_server.py", options))
+        Self(Emulator::start(&ENVIRONMENT, "moto_server", options))
     }
 }
 

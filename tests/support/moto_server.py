@@ -1,13 +1,10 @@
-"""moto, one request at a time, with templates from its own buckets and with the rules of moto_rules.py.
-
-The arguments are the port, and optionally the rules' options as JSON.
+"""moto, one request at a time, with templates from its own buckets and with the rules of moto_rules.py, whose options it takes.
 
 Requests to AWS are atomic: of two that create the same launch template, one succeeds. moto checks a name and writes it in two
 steps and serves requests in threads, so both could succeed.
 """
 
 import json
-import sys
 import threading
 
 import moto_rules
@@ -17,6 +14,7 @@ from moto.core.responses import ActionResult
 from moto.ec2.models.instances import Instance
 from moto.logs.exceptions import InvalidParameterException, ResourceNotFoundException
 from moto.logs.responses import LogsResponse
+from moto.moto_api._internal import mock_random
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
@@ -25,7 +23,8 @@ from moto.moto_server.werkzeug_app import (
 from moto.rds.models import DBParameterGroup
 from moto.rds.responses import RDSResponse
 from moto.servicequotas.models import ServiceQuotasBackend
-from werkzeug.serving import run_simple
+from werkzeug.serving import make_server
+from werkzeug.test import Client
 
 read_template = responses.get_stack_from_s3_url
 # moto looks for the bucket in the path if this is the host.
@@ -119,11 +118,21 @@ moto = DomainDispatcherApplication(create_backend_app)
 one_at_a_time = threading.Lock()
 
 
-def serve(environ, start_response):
+def answer(environ, start_response):
     with one_at_a_time:
         moto_rules.finish_deletions()
         return moto(environ, start_response)
 
 
-moto_rules.OPTIONS.update(json.loads(sys.argv[2]) if sys.argv[2:] else {})
-run_simple("127.0.0.1", int(sys.argv[1]), serve, threaded=True, request_handler=MotoRequestHandler)
+def serve(listener, options):
+    moto_rules.OPTIONS.update(options)
+    # Otherwise all forks create the same ids.
+    mock_random.seed(None)
+    host, port = listener.getsockname()
+    make_server(host, port, answer, threaded=True, request_handler=MotoRequestHandler, fd=listener.fileno()).serve_forever()
+
+
+# The first request of a service takes seconds.
+for service, action, version in [("ec2", "DescribeInstances", "2016-11-15"), ("rds", "DescribeDBInstances", "2014-10-31")]:
+    scope = f"AWS4-HMAC-SHA256 Credential=testing/20260101/eu-west-1/{service}/aws4_request"
+    Client(answer).post("/", headers={"Authorization": scope}, data={"Action": action, "Version": version})

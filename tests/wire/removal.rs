@@ -1,9 +1,11 @@
 //! The removal of a fleet, and what is left of one whose launch template was deleted by hand.
 
+use rstest::rstest;
 use serde_json::json;
 
-use crate::support::account::{Account, init};
+use crate::support::account::{Account, init, init_arguments};
 use crate::support::binary::hatchery;
+use crate::support::emulators::EmulatorKind;
 use crate::support::moto::Moto;
 use crate::support::pty::Terminal;
 
@@ -39,6 +41,25 @@ async fn removal_ends_everything_and_then_the_fleet() {
     assert!(state.is_at_rest(0), "{state:#?}");
     let listed = hatchery(&moto, &["fleet", "ls", "--json"]).ok().json();
     assert_eq!((&listed["fleets"], &listed["leftovers"]), (&json!([]), &json!([])));
+}
+
+/// EC2 may remember the client token of a launch template that has been deleted, as these emulators do.
+#[rstest]
+#[case::moto(EmulatorKind::Moto)]
+#[case::ministack(EmulatorKind::Ministack)]
+#[tokio::test(flavor = "multi_thread")]
+async fn removed_fleet_can_be_created_again(#[case] kind: EmulatorKind) {
+    let emulator = kind.start();
+    let seed = emulator.seed("dev").await;
+    let arguments = init_arguments(&seed, "dev", &["--spare", "0"]);
+    let init: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    hatchery(&emulator, &init).ok();
+    for _ in 0..2 {
+        hatchery(&emulator, &["fleet", "rm", "dev", "--yes"]).ok();
+        hatchery(&emulator, &init).ok();
+        let listed = hatchery(&emulator, &["fleet", "ls", "--json"]).ok().json();
+        assert_eq!(listed["fleets"][0]["name"], "dev", "{listed}");
+    }
 }
 
 /// As after a removal that was interrupted.

@@ -9,8 +9,9 @@ use super::checks;
 use super::log::log_change;
 use crate::cli::context::Session;
 use crate::cli::json;
+use crate::cloud::DynAccount;
 use crate::domain::policy::{SETTINGS, Setting};
-use crate::domain::{ErrorClass, FleetName, NewFleet, Policy, text, user_data};
+use crate::domain::{CloudError, ErrorClass, FleetName, NewFleet, Policy, text, user_data};
 use crate::failure::{Failure, Kind};
 
 /// Settings that make no sense for a new fleet, and `notify`, whose flag says how the dashboard notifies.
@@ -148,7 +149,7 @@ pub(super) async fn run(args: &InitArgs, session: &Session) -> Result<(), Failur
         return Err(Failure::new(first.kind, message, "nothing was written"));
     }
     if !args.dry_run {
-        let created = account.create_fleet(&new).await.map(|_| ());
+        let (created, shown) = create(session, &account, &new).await;
         if !created.as_ref().is_err_and(|error| error.is(ErrorClass::AlreadyExists)) {
             log_change(session, &account, name, ("create-fleet", "fleet init"), &created).await?;
         }
@@ -159,6 +160,10 @@ pub(super) async fn run(args: &InitArgs, session: &Session) -> Result<(), Failur
             }
             _ => checks::write_failure(format!("cannot create fleet {name}"), &error),
         })?;
+        shown.map_err(|failure| {
+            let message = format!("fleet {name} was created, but this is not confirmed: {}", failure.message);
+            Failure::new(failure.kind, message, "see whether it is there with: hatchery fleet ls")
+        })?;
     }
     if session.console.is_json() {
         return session.console.print_json(&json::created_fleet(name, !args.dry_run));
@@ -168,6 +173,32 @@ pub(super) async fn run(args: &InitArgs, session: &Session) -> Result<(), Failur
     } else {
         format!("Created fleet {name}. Fill its pool with: hatchery engine --once --fleet {name}\n")
     })
+}
+
+/// Creates the fleet, and reads it back. Returns the outcomes of both.
+///
+/// EC2 does not document for how long it remembers a client token. A fleet like one that was removed a moment ago can be answered with the
+/// launch template that was deleted, which no read shows. It is then requested anew.
+/// <https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-idempotency.html>
+async fn create(
+    session: &Session,
+    account: &DynAccount,
+    new: &NewFleet,
+) -> (Result<(), CloudError>, Result<(), Failure>) {
+    let (mut gone, mut shown) = (None, Ok(()));
+    loop {
+        let id = match account.create_fleet(new, gone.as_ref()).await {
+            Ok(id) => id,
+            // It exists after all: reads lag by more than they were given.
+            Err(error) if error.is(ErrorClass::AlreadyExists) && gone.is_some() => return (Ok(()), shown),
+            Err(error) => return (Err(error), Ok(())),
+        };
+        shown = super::read(session, account, &new.name).await.map(|_| ());
+        if !shown.as_ref().is_err_and(|failure| failure.kind == Kind::NotFound) {
+            return (Ok(()), shown);
+        }
+        gone = Some(id);
+    }
 }
 
 /// Reads a file, and refuses what cloud-init would ignore or could not run.

@@ -57,8 +57,8 @@ impl Account for AwsCloud {
         self.fleets()
     }
 
-    async fn create_fleet(&self, new: &NewFleet) -> Result<RecordId> {
-        self.create_fleet(new).await
+    async fn create_fleet(&self, new: &NewFleet, gone: Option<&RecordId>) -> Result<RecordId> {
+        self.create_fleet(new, gone).await
     }
 
     async fn source_database(&self, id: &str) -> Result<Option<SourceDatabase>> {

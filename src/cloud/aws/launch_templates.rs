@@ -174,10 +174,10 @@ impl AwsCloud {
         Box::pin(self.create_template(&name, &new.claim, data, &new.tags())).await
     }
 
-    pub(super) async fn create_fleet(&self, new: &NewFleet) -> Result<RecordId> {
+    pub(super) async fn create_fleet(&self, new: &NewFleet, gone: Option<&RecordId>) -> Result<RecordId> {
         // A user repeats the same request if the response was lost, and then gets the same fleet.
-        let (name, claim) = (new.name.template_name(), new.name.as_str());
-        Box::pin(self.create_template(&name, claim, fleet_data(new), &new.tags())).await
+        let claim = gone.map_or(new.name.as_str(), RecordId::as_str);
+        Box::pin(self.create_template(&new.name.template_name(), claim, fleet_data(new), &new.tags())).await
     }
 
     pub(super) async fn create_template(

@@ -44,7 +44,7 @@ impl Account for Caller {
         self.pages(TEMPLATES, |state| &state.templates, |template| &template.tags, parse)
     }
 
-    async fn create_fleet(&self, new: &NewFleet) -> Result<RecordId> {
+    async fn create_fleet(&self, new: &NewFleet, _gone: Option<&RecordId>) -> Result<RecordId> {
         let new = new.clone();
         self.write(CREATE_TEMPLATE, move |state, who| {
             if state.names.contains_key(&new.name.template_name()) {
