@@ -55,10 +55,17 @@ fn open_url(model: &mut Model, url: String) -> Vec<Effect> {
     vec![Effect::OpenUrl(url)]
 }
 
-/// Shows a URL in a dialog and copies it.
+/// Shows a URL and copies it.
 pub(super) fn show_url(model: &mut Model, url: String) -> Vec<Effect> {
     // The toast says that the URL is being opened.
     model.toasts.retain(|toast| toast.severity != Severity::Info);
+    if model.dialog.is_some() {
+        // A dialog must not disappear while the user types into it.
+        let task = model.next_task();
+        let text = format!("no browser is available here; open {url} yourself");
+        model.finish_task(task, Severity::Info, text);
+        return vec![Effect::Copy(url)];
+    }
     let lines =
         vec![url.clone(), String::new(), "No browser is available here. Open the URL yourself.".to_owned()];
     model.dialog = Some(Dialog::Notice { title: "Open".to_owned(), lines });

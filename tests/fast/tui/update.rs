@@ -331,6 +331,27 @@ fn failed_forward_is_shown() {
     assert!(!screen(&model).contains("forwarding a port"));
 }
 
+/// A port forward takes seconds. What is typed meanwhile must not go to the table because the form disappears.
+#[test]
+fn url_to_open_replaces_no_form() {
+    let mut model = ssm_model(options());
+    let (task, request) = forward(&press(&mut model, &["o"]));
+    press(&mut model, &["l"]);
+    type_in(&mut model, "fi");
+    let url = "http://localhost:49152/".to_owned();
+    send(&mut model, Msg::Forwarded(task, request.environment, Purpose::Open, Ok(url.clone())));
+    assert_eq!(send(&mut model, Msg::OpenFailed(url.clone())), [Effect::Copy(url.clone())]);
+    assert!(screen(&model).contains("no browser is available here; open http://localhost:49152/ yourself"));
+    assert!(type_in(&mut model, "xy").is_empty(), "{}", screen(&model));
+    let [Effect::Launch(_, launch)] = &press(&mut model, &["enter"])[..] else {
+        panic!("{}", screen(&model))
+    };
+    assert_eq!(launch.name.as_str(), "fixy");
+    // Without a form, the URL has a dialog.
+    send(&mut model, Msg::OpenFailed(url));
+    assert!(model.has_dialog() && screen(&model).contains("Open the URL yourself"), "{}", screen(&model));
+}
+
 #[test]
 fn forward_needs_an_instance() {
     let mut model = ssm_model(options());
