@@ -21,6 +21,10 @@ mod restore_failures;
 
 pub use restore_failures::RestoreFailures;
 
+/// The version of [`Policy::database_settings`]. It must change with what the digest covers and with how it is made. Engines that digest settings
+/// differently would otherwise take each other's databases for stale, and replace them for ever.
+const SETTINGS_VERSION: u32 = 1;
+
 /// The settings of a fleet.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
@@ -188,7 +192,8 @@ impl Policy {
         problems
     }
 
-    /// Returns a digest of the settings with which databases are restored. A free database with another digest is stale.
+    /// Returns a digest of the settings with which databases are restored, after its version. A free database with another digest of the same
+    /// version is stale.
     #[must_use]
     pub fn database_settings(&self) -> String {
         let settings = (
@@ -196,7 +201,14 @@ impl Policy {
             (&self.database_security_groups, &self.database_parameter_group, self.database_iam_auth),
         );
         let digest = Sha256::digest(format!("{settings:?}"));
-        hex::encode(&digest[..8])
+        format!("{SETTINGS_VERSION}-{}", hex::encode(&digest[..8]))
+    }
+
+    /// Whether a digest shows that a database was restored with other settings.
+    #[must_use]
+    pub(crate) fn is_other_settings(&self, digest: &str) -> bool {
+        let version = digest.split_once('-').map(|(version, _)| version.parse());
+        version == Some(Ok(SETTINGS_VERSION)) && digest != self.database_settings()
     }
 
     #[must_use]

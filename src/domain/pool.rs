@@ -146,12 +146,13 @@ fn state(database: &Database, claimed: bool, latest: Option<&Snapshot>, policy: 
 const SNAPSHOT_JITTER: Duration = Duration::from_hours(1);
 
 /// Whether a usable database needs a replacement: the latest snapshot is newer than its own by more than the policy allows, it was restored with
-/// other settings, or a user has recycled the pool. A database for which this is unknown is not stale.
+/// other settings, or a user has recycled the pool. A database for which this is unknown is not stale, as one whose settings another version of
+/// hatchery has digested.
 fn is_stale(database: &Database, latest: Option<&Snapshot>, policy: &Policy) -> bool {
     let is_outdated = database.snapshot_at.zip(latest).is_some_and(|(at, latest)| {
         (latest.created_at - at).to_std().is_ok_and(|drift| drift > policy.snapshot_drift + SNAPSHOT_JITTER)
     });
-    let is_other = database.settings.as_ref().is_some_and(|settings| *settings != policy.database_settings());
+    let is_other = database.settings.as_ref().is_some_and(|digest| policy.is_other_settings(digest.raw()));
     let is_recycled = policy.recycled_at.zip(database.since()).is_some_and(|(at, since)| since < at);
     is_outdated || is_other || is_recycled
 }

@@ -48,6 +48,23 @@ fn settings_round_trip_through_tags() {
     assert_eq!(Policy::parse(&policy.tags(), &dev()), (policy, Vec::new()));
 }
 
+/// If this fails, the version must change too: engines of both versions run side by side during an upgrade.
+#[test]
+fn digest_of_the_settings_changes_with_its_version_only() {
+    let mut policy = Policy::new(&dev());
+    for (name, value) in [
+        ("source-database", "integration"),
+        ("database-class", "db.t4g.small"),
+        ("database-subnet-group", "private"),
+        ("database-security-groups", "sg-1 sg-2"),
+        ("database-parameter-group", "tuned"),
+        ("database-iam-auth", "true"),
+    ] {
+        Setting::find(name).unwrap().set(&mut policy, value).unwrap();
+    }
+    assert_eq!(policy.database_settings(), "1-89c8eeb9fff4a0d8");
+}
+
 #[test]
 fn defaults_are_the_published_figures() {
     let Policy { ttl, max_lifetime, grace, snapshot_drift, .. } = Policy::new(&dev());

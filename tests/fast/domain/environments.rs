@@ -285,7 +285,10 @@ fn database_state_depends_on_status_claim_and_age() {
         move |world: &mut World| world.databases.items[0].settings = Some(settings.as_str().into())
     };
     assert_database(DatabaseState::Free, restored_with(policy().database_settings()));
-    assert_database(DatabaseState::Stale, restored_with("of other settings".to_owned()));
+    assert_database(DatabaseState::Stale, restored_with("1-of other settings".to_owned()));
+    // It is unknown of another version, and of a text that is none.
+    assert_database(DatabaseState::Free, restored_with("2-of other settings".to_owned()));
+    assert_database(DatabaseState::Free, restored_with("of other settings".to_owned()));
     let recycled =
         |minutes| move |world: &mut World| world.fleet.policy.recycled_at = Some(minutes_ago(minutes));
     assert_database(DatabaseState::Free, recycled(300));

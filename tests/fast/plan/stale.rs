@@ -56,3 +56,19 @@ fn ceiling_is_no_deadlock_of_stale_databases() {
     world.fleet.policy.restore_failures = RestoreFailures::default().with(Number(9), minutes_ago(0));
     assert_eq!(retired(&world), [""; 0], "the restore waits for something else");
 }
+
+/// Engines of two versions may digest the settings differently. Each would replace the databases of the other, and so for ever.
+#[test]
+fn databases_of_another_version_are_not_stale() {
+    let mut world = stale_pool(0);
+    let own = world.fleet.policy.database_settings();
+    for (number, settings) in [(1, own.as_str()), (2, "999-0123456789abcdef")] {
+        let settings = Some(settings.into());
+        world.databases.items.push(Database { settings, ..database(number) });
+    }
+    world.fleet.policy.last_number = Number(2);
+    assert_eq!(actions(&planned(&world)), []);
+    // A database of other settings in the same version is replaced.
+    world.databases.items[1].settings = Some(format!("{own}0").as_str().into());
+    assert_eq!(actions(&planned(&world)), [("create-database", "hatchery-dev-3".to_owned())]);
+}
