@@ -34,7 +34,7 @@ mod logs;
 mod look_again;
 mod observe;
 pub mod plan;
-mod recent_restores;
+mod recent_databases;
 mod recycle;
 mod redeploy;
 mod repeated_requests;
@@ -56,7 +56,7 @@ pub use report::{NextStep, Refusal, Report, StepReport};
 pub use reset::ResetStarted;
 
 use cache::{HistoryCache, SourceCache};
-use recent_restores::RecentRestores;
+use recent_databases::{LISTING_LAG, REFUSED_FOR, RecentDatabases};
 
 /// The identity of an engine and the fleet that it manages.
 #[derive(Debug, Clone)]
@@ -213,7 +213,10 @@ pub struct Engine {
     clock: Clock,
     config: Arc<EngineConfig>,
     random: Arc<Mutex<ChaCha8Rng>>,
-    recent_restores: Arc<RecentRestores>,
+    /// What this engine has restored; listings may not show it yet.
+    recent_restores: Arc<RecentDatabases>,
+    /// The databases that AWS has refused to bind.
+    refused_databases: Arc<RecentDatabases>,
     source_cache: Arc<Mutex<Option<SourceCache>>>,
     history_cache: Arc<Mutex<Option<HistoryCache>>>,
     /// The records that this engine's user asked to change, with the time of the request. Their steps are not delayed.
@@ -235,7 +238,8 @@ impl Engine {
             clock,
             config: Arc::new(config),
             random: Arc::new(Mutex::new(random)),
-            recent_restores: Arc::default(),
+            recent_restores: Arc::new(RecentDatabases::new(LISTING_LAG)),
+            refused_databases: Arc::new(RecentDatabases::new(REFUSED_FOR)),
             source_cache: Arc::default(),
             history_cache: Arc::default(),
             own_requests: Arc::default(),

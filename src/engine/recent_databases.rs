@@ -1,4 +1,4 @@
-//! The restores that this engine has requested a short while ago, which listings may not show yet.
+//! Numbers of databases that this engine has dealt with a short while ago.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -7,21 +7,31 @@ use std::time::Duration;
 use crate::domain::Number;
 
 /// How long a listing may not show a database that exists.
-const LISTING_LAG: Duration = Duration::from_mins(3);
+pub(super) const LISTING_LAG: Duration = Duration::from_mins(3);
 
-/// The numbers of the databases, with the times of their requests by the engine's clock.
-#[derive(Debug, Default)]
-pub(super) struct RecentRestores(Mutex<BTreeMap<Number, Duration>>);
+/// How long a database whose tags AWS has refused is the last choice of launches.
+pub(super) const REFUSED_FOR: Duration = Duration::from_hours(1);
 
-impl RecentRestores {
+/// The numbers of databases, with times by the engine's clock. Each is forgotten after a while.
+#[derive(Debug)]
+pub(super) struct RecentDatabases {
+    numbers: Mutex<BTreeMap<Number, Duration>>,
+    keep: Duration,
+}
+
+impl RecentDatabases {
+    pub(super) fn new(keep: Duration) -> Self {
+        Self { numbers: Mutex::default(), keep }
+    }
+
     pub(super) fn add(&self, number: Number, now: Duration) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(number, now);
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner).insert(number, now);
     }
 
     pub(super) fn numbers(&self, now: Duration) -> Vec<Number> {
-        let mut restores = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        restores.retain(|_, requested| now < *requested + LISTING_LAG);
-        restores.keys().copied().collect()
+        let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+        numbers.retain(|_, added| now < *added + self.keep);
+        numbers.keys().copied().collect()
     }
 }
 
@@ -30,12 +40,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn restores_are_recent_for_a_while() {
-        let restores = RecentRestores::default();
-        restores.add(Number(1), Duration::ZERO);
-        restores.add(Number(2), Duration::from_mins(2));
-        assert_eq!(restores.numbers(Duration::from_mins(2)), [Number(1), Number(2)]);
-        assert_eq!(restores.numbers(Duration::from_mins(3)), [Number(2)]);
-        assert_eq!(restores.numbers(Duration::from_mins(5)), []);
+    fn databases_are_recent_for_a_while() {
+        let databases = RecentDatabases::new(LISTING_LAG);
+        databases.add(Number(1), Duration::ZERO);
+        databases.add(Number(2), Duration::from_mins(2));
+        assert_eq!(databases.numbers(Duration::from_mins(2)), [Number(1), Number(2)]);
+        assert_eq!(databases.numbers(Duration::from_mins(3)), [Number(2)]);
+        assert_eq!(databases.numbers(Duration::from_mins(5)), []);
     }
 }

@@ -25,6 +25,43 @@ fn database_that_refuses_tags_is_tagged_later() {
     });
 }
 
+/// What AWS refuses for one database, it may do for another one. The refused one is the last choice of the next launches.
+#[rstest]
+fn launch_passes_a_database_that_refuses_its_tags(
+    #[values(ErrorClass::Invalid, ErrorClass::NotFound)] class: ErrorClass,
+) {
+    on_paused_time(async {
+        let bed = TestBed::with_databases(3, [("spare", "0")]);
+        bed.script.fail("tag database", 1, error(class));
+        let mut numbers = Vec::new();
+        for _ in 0..3 {
+            let launched = bed.launch().await.unwrap();
+            assert!(launched.instance.is_some());
+            numbers.push(launched.environment.number.0);
+        }
+        // The first launch began with the database that the third one has, and no launch waited for another one.
+        assert_eq!(bed.script.count("create record"), 4);
+        assert_eq!(bed.script.count("create database"), 0);
+        assert!(numbers[2] < numbers[0] && numbers[0] < numbers[1], "{numbers:?}");
+        assert_eq!(bed.records().len(), 3, "the refused claim is released");
+    });
+}
+
+/// What AWS refuses for each database fails the launch in AWS's words, and restores no other one.
+#[test]
+fn launch_fails_if_all_databases_refuse_their_tags() {
+    on_paused_time(async {
+        let bed = TestBed::with_databases(5, [("spare", "0")]);
+        bed.script.fail("tag database", ALWAYS, error(ErrorClass::Invalid));
+        for tries in [4, 5] {
+            let failure = bed.launch().await.unwrap_err();
+            assert!(failure.message.starts_with("cannot bind hatchery-dev-"), "{failure}");
+            assert_eq!(bed.script.count("tag database"), tries);
+        }
+        assert_eq!(bed.script.count("create database"), 0);
+    });
+}
+
 /// EC2 may not find a template that was created a moment ago.
 #[test]
 fn record_that_is_not_visible_yet_is_launched() {

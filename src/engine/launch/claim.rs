@@ -12,7 +12,7 @@ use crate::domain::tags::key;
 use crate::domain::text::Untrusted;
 use crate::domain::{
     CloudError, EnvironmentId, ErrorClass, Fleet, LaunchFailure, NewRecord, Number, Pool, Record, RecordId,
-    StatusClass, TagChanges, Termination, World,
+    StatusClass, StepFailure, TagChanges, Termination, World,
 };
 use crate::engine::Engine;
 use crate::engine::fresh_read::{CREATE_TTL, READ_LAG};
@@ -21,6 +21,9 @@ use crate::failure::{Failure, Kind};
 
 /// How many new numbers a launch tries to claim before it fails.
 const MAX_CLAIMS: u32 = 64;
+
+/// How many databases whose tags AWS refuses are passed within an hour.
+const MAX_REFUSED: usize = 3;
 
 /// The maximum number of times that the window for the next number is doubled after collisions.
 const MAX_DOUBLINGS: u32 = 7;
@@ -46,7 +49,10 @@ impl Engine {
     pub(in crate::engine) async fn claim(&self, context: &ClaimContext<'_>) -> Result<Claim, Failure> {
         let fleet = &context.world.fleet;
         let mut tried = BTreeSet::new();
-        for database in Pool::new(context.world).claimable(context.now) {
+        let mut databases = Pool::new(context.world).claimable(context.now);
+        let refused = self.refused_databases.numbers(self.clock.elapsed());
+        databases.sort_by_key(|database| refused.contains(&database.number));
+        for database in databases {
             let environment = fleet.name.environment(database.number);
             let new = self.new_record(context, &environment, database.zone.as_ref().map(Untrusted::raw));
             tried.insert(database.number);
@@ -201,7 +207,8 @@ impl Engine {
         }
     }
 
-    /// Tags the claimed database with its environment. If the database turns out to be unusable, the claim is released.
+    /// Tags the claimed database with its environment. If the database turns out to be unusable, or AWS refuses its tags for good, the claim is
+    /// released. A refused database is the last choice of this engine's next claims: it would fail each of them first.
     async fn bind(&self, environment: &EnvironmentId, record: &RecordId) -> Result<Binding, Failure> {
         let what = format!("cannot bind {}", environment.database_id());
         let read = self.retry(|| self.cloud.database(&environment.fleet, environment.number)).await;
@@ -231,11 +238,22 @@ impl Engine {
                 tracing::warn!(%environment, %error, "cannot tag the database yet");
                 Ok(Binding::Later)
             }
+            Err(error) if StepFailure::is_shared(error.class) && self.may_pass_refused() => {
+                tracing::warn!(%environment, %error, "cannot tag the database; the next one is tried");
+                self.refused_databases.add(environment.number, self.clock.elapsed());
+                self.release_claim(environment, record).await;
+                Ok(Binding::Released)
+            }
             Err(error) => {
                 self.abort(environment, record, &error).await;
                 Err(Failure::cloud(what, &error))
             }
         }
+    }
+
+    /// Whether another database may be bound although AWS has refused this one. If it has refused many, the cause is not a single one.
+    fn may_pass_refused(&self) -> bool {
+        self.refused_databases.numbers(self.clock.elapsed()).len() < MAX_REFUSED
     }
 
     /// Undoes a claim whose database was not changed. If another engine may continue the launch already, the record is marked for termination
