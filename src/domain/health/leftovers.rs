@@ -2,8 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::work::LATE_AFTER;
-use crate::domain::lifecycle;
+use super::work::is_overdue;
 use crate::domain::world::World;
 
 /// The numbers of resources that should not exist. Each is zero in a healthy fleet.
@@ -25,10 +24,7 @@ impl Leftovers {
         let marks = world.records.iter().map(|record| record.orphan_since);
         let marks = marks.chain(world.instances.iter().map(|instance| instance.orphan_since));
         let marks = marks.chain(world.databases.iter().map(|database| database.orphan_since));
-        let overdue = world.records.iter().filter(|record| {
-            let has_end = record.replaces().is_none() || record.terminate.is_some();
-            has_end && lifecycle::ends_at(record, policy) + LATE_AFTER <= now
-        });
+        let overdue = world.records.iter().filter(|record| is_overdue(record, policy, now));
         world.is_complete().then(|| Self {
             orphans: marks.flatten().count(),
             unreadable: world.unreadable().count(),

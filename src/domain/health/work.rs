@@ -9,7 +9,7 @@ use super::verdict::{Level, Report};
 use crate::domain::environment::Environment;
 use crate::domain::format::format_duration;
 use crate::domain::lifecycle;
-use crate::domain::policy::Scope;
+use crate::domain::policy::{Policy, Scope};
 use crate::domain::pool::{DatabaseState, Pool};
 use crate::domain::record::Record;
 use crate::domain::step_failure::StepFailure;
@@ -21,7 +21,7 @@ use crate::domain::world::World;
 const NO_ENGINE_AFTER: TimeDelta = TimeDelta::minutes(40);
 
 /// A teardown takes minutes, most of them for the deletion of the database.
-pub(super) const LATE_AFTER: TimeDelta = TimeDelta::minutes(30);
+const LATE_AFTER: TimeDelta = TimeDelta::minutes(30);
 
 /// Any engine continues a launch after a minute.
 const STUCK_AFTER: TimeDelta = TimeDelta::minutes(30);
@@ -35,6 +35,7 @@ pub(super) fn check(world: &World, now: DateTime<Utc>, report: Report<'_>) {
     check_steps(world, now, report);
     check_notices(world, now, report);
     check_environments(world, now, report);
+    check_retirements(world, now, report);
     check_databases(world, now, report);
     for found in world.unreadable() {
         report(Level::Warning, "unreadable", unreadable_message(found, world));
@@ -123,7 +124,7 @@ fn words(failure: &StepFailure) -> String {
 
 fn check_environments(world: &World, now: DateTime<Utc>, report: Report<'_>) {
     let policy = &world.fleet.policy;
-    let is_late = |record: &Record| lifecycle::ends_at(record, policy) + LATE_AFTER <= now;
+    let is_late = |record: &Record| is_overdue(record, policy, now);
     let waits = |record: &Record| record.instance.is_none() && record.created_at + STUCK_AFTER <= now;
     // In a healthy fleet there is none, and most of the cost is that of finding the instances.
     let mut records = world.records.iter().filter(|record| record.is_environment());
@@ -152,6 +153,30 @@ fn check_environments(world: &World, now: DateTime<Utc>, report: Report<'_>) {
             report(Level::Warning, "launch-stuck", message);
         }
     }
+}
+
+/// Tells of databases that leave the pool and do not go.
+fn check_retirements(world: &World, now: DateTime<Utc>, report: Report<'_>) {
+    let retirements = world.records.iter().filter(|record| !record.is_environment());
+    for record in retirements.filter(|record| is_overdue(record, &world.fleet.policy, now)) {
+        let database = world.databases.iter().find(|database| database.number == record.number());
+        let state = match database {
+            Some(database) => format!("is {}", database.status),
+            None => "its record still stands".to_owned(),
+        };
+        let message = format!(
+            "{} was to be deleted {} ago and {state}; see why with: hatchery pool, and end it with: hatchery engine --once",
+            record.environment.database_id(),
+            age(lifecycle::ends_at(record, &world.fleet.policy), now)
+        );
+        report(Level::Warning, "reaping-late", message);
+    }
+}
+
+/// Whether an environment, a retirement or a replacement should have ended.
+pub(super) fn is_overdue(record: &Record, policy: &Policy, now: DateTime<Utc>) -> bool {
+    let has_end = record.replaces().is_none() || record.terminate.is_some();
+    has_end && lifecycle::ends_at(record, policy) + LATE_AFTER <= now
 }
 
 fn check_databases(world: &World, now: DateTime<Utc>, report: Report<'_>) {

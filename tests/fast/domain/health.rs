@@ -9,8 +9,8 @@ use hatchery::domain::health::{Level, verdicts};
 use hatchery::domain::policy::{Problem, Scope};
 use hatchery::domain::record::{LaunchFailure, Termination};
 use hatchery::domain::{
-    CloudError, Environment, ErrorClass, InstanceState, Number, Pipeline, PipelineKind, Record, Run,
-    RunState, StepFailure, Unreadable, UnreadableKind, World,
+    CloudError, Environment, ErrorClass, InstanceState, Number, Pipeline, PipelineKind, Record, RecordKind,
+    Run, RunState, StepFailure, Unreadable, UnreadableKind, World,
 };
 use rstest::rstest;
 
@@ -271,6 +271,40 @@ fn environment_that_does_not_end_is_reported(#[case] end: fn(&mut Record, chrono
     };
     assert_verdict(ended(30), Level::Warning, "reaping-late");
     assert_no_verdict(ended(29));
+}
+
+/// What hangs in its deletion is named with its age and AWS's words: an environment, and a database that leaves the pool.
+#[test]
+fn deletion_that_hangs_is_reported_with_its_age() {
+    let mut world = of_size(1);
+    world.records.items[0].terminate = Some(Termination { at: minutes_ago(95), by: "amy".into() });
+    world.databases.items[1].status = "deleting".into();
+    let mut retirement = Record { kind: RecordKind::Retirement, ..record(2) };
+    (retirement.expires_at, retirement.instance) = (None, None);
+    retirement.terminate = Some(Termination { at: minutes_ago(130), by: "engine".into() });
+    retirement.failed_step = Some(refused("delete-database", 1));
+    world.records.items.push(retirement);
+    let late: Vec<_> =
+        verdicts(&world, now()).into_iter().filter(|verdict| verdict.code == "reaping-late").collect();
+    let [environment, database] = &late[..] else { panic!("{:?}", verdicts(&world, now())) };
+    assert!(
+        environment.message.starts_with("dev-1 of amy was to end 1h 35m ago and still stands; "),
+        "{environment:?}"
+    );
+    assert!(
+        database.message.starts_with("hatchery-dev-2 was to be deleted 2h 10m ago and is deleting; "),
+        "{database:?}"
+    );
+    let words = "AWS refuses delete-database for dev-2: RestoreDBInstance: no more (InstanceQuotaExceeded) (once since ";
+    assert!(messages(&world).iter().any(|message| message.starts_with(words)), "{:?}", messages(&world));
+    // Once RDS has deleted it, its record is what is left.
+    world.databases.items.pop();
+    assert!(
+        messages(&world).iter().any(|message| message
+            .starts_with("hatchery-dev-2 was to be deleted 2h 10m ago and its record still stands; ")),
+        "{:?}",
+        messages(&world)
+    );
 }
 
 #[test]
