@@ -265,6 +265,28 @@ mod tests {
         assert_eq!(component[0]["name"].as_str(), Some(name));
     }
 
+    /// A cluster that gets another address at its next start, or whose certificate lacks the name by which it is reached, is broken by a stop of
+    /// the instance. <https://github.com/kubernetes/minikube/issues/10593>
+    #[test]
+    fn cluster_keeps_its_address_and_name_after_a_stop() {
+        let flag = |name: &str| MINIKUBE_FLAGS.split_whitespace().find_map(|flag| flag.strip_prefix(name));
+        let (address, name) = (flag("--static-ip=").unwrap(), flag("--apiserver-names=").unwrap());
+        assert!(TEMPLATE.contains(&format!("host: {address}\n")), "{address}");
+        assert!(BOOTSTRAP.contains(&format!("https://{name}:8443")), "{name}");
+        // The build of the service image ends with a stop, and an instance of the image starts the cluster before the image is used.
+        let component = YamlLoader::load_from_str(include_str!("stack/service-image.yaml")).unwrap();
+        let commands = |phase: usize| {
+            let steps = component[0]["phases"][phase]["steps"].as_vec().unwrap();
+            let commands = steps.iter().map(|step| step["inputs"]["commands"][0].as_str().unwrap());
+            (component[0]["phases"][phase]["name"].as_str().unwrap(), commands.collect::<Vec<_>>())
+        };
+        let ((build, built), (test, tested)) = (commands(0), commands(1));
+        assert_eq!((build, test), ("build", "test"));
+        assert!(built.last().unwrap().ends_with("minikube stop"), "{built:?}");
+        assert!(tested[0].contains("minikube start $(cat /etc/hatchery/minikube.flags)"), "{tested:?}");
+        assert!(tested[0].contains("wait --for=condition=Ready node --all"), "{tested:?}");
+    }
+
     #[test]
     fn base_image_contains_the_settings_of_the_bootstrap() {
         let documents = YamlLoader::load_from_str(&template()).unwrap();

@@ -218,6 +218,10 @@ mod tests {
     #[case(Context::Main, "/", Some(Action::Filter))]
     #[case(Context::Logs, "/", Some(Action::Search))]
     #[case(Context::Logs, "x", None)]
+    #[case::arrow_up(Context::Main, "up", Some(Action::Up))]
+    #[case::vim_up(Context::Main, "k", Some(Action::Up))]
+    #[case::arrow_down(Context::Main, "down", Some(Action::Down))]
+    #[case::vim_down(Context::Main, "j", Some(Action::Down))]
     fn default_binding(#[case] context: Context, #[case] key: &str, #[case] action: Option<Action>) {
         let map = Keymap::new(&BTreeMap::new()).unwrap();
         assert_eq!(map.action(context, key.parse().unwrap()), action);

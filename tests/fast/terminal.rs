@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 
-use crate::support::pty::{Modes, Terminal};
+use crate::support::pty::{Exit, Modes, Terminal};
 
 mod consoles;
 mod end;
@@ -98,6 +98,47 @@ fn own_theme_with_a_mistake_is_a_usage_error() {
     assert_eq!(output.status.code(), Some(2), "{output:#?}");
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.contains("mine") && text.contains("reddish"), "{text}");
+}
+
+/// The user has chosen these, so that they can be read on a light background too.
+#[test]
+fn default_theme_has_the_16_colors_of_the_terminal() {
+    let empty = tempfile::tempdir().unwrap();
+    let raw = quit(demo(empty.path(), &["--speed", "0.1"], &[]));
+    assert!(!colors(&raw).is_empty());
+    for parameters in colors(&raw) {
+        let numbers: Vec<u16> =
+            parameters.split(';').map(|number| number.parse().unwrap_or_default()).collect();
+        let is_other = |three: &[u16]| matches!(three, [38 | 48, 2, _] | [38 | 48, 5, 16..=255]);
+        assert!(!numbers.windows(3).any(is_other), "{parameters}");
+    }
+}
+
+#[test]
+fn keys_are_configured_and_a_clash_names_both_actions() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("hatchery").join("config.toml");
+    std::fs::create_dir(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, "[keys]\nlaunch = \"n\"\n").unwrap();
+    let mut terminal = demo(folder.path(), &["--speed", "0.1"], &[]);
+    terminal.send_keys("l");
+    std::thread::park_timeout(Duration::from_millis(200));
+    assert!(!terminal.text().contains("Launch an environment"), "{}", terminal.text());
+    terminal.send_keys("n");
+    terminal.wait_for("Launch an environment");
+    terminal.send_keys("\x1b");
+    terminal.wait_until_gone("Launch an environment");
+    quit(terminal);
+
+    std::fs::write(&file, "[keys]\nlaunch = \"x\"\n").unwrap();
+    let mut terminal = Terminal::start(
+        &["demo"],
+        &[("XDG_CONFIG_HOME".to_owned(), folder.path().to_str().unwrap().to_owned())],
+        (110, 30),
+    );
+    assert_eq!(terminal.wait_for_end(), Exit::Code(2));
+    let text = terminal.text();
+    assert!(text.contains("x is bound to both launch and terminate"), "{text}");
 }
 
 #[test]

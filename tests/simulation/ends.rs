@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use futures::{FutureExt as _, StreamExt as _};
+use hatchery::cloud::LogQuery;
 use hatchery::domain::tags::{key, role};
 use hatchery::domain::{ErrorClass, Outcome, TagChanges};
 
+use crate::engine_loop::{options, run};
 use crate::setup::on_paused_time;
 use crate::steps::{
     HOUR, bed, claim_only, done, ending, extension, launch_again, marked, restore_database, skipped,
@@ -28,6 +31,31 @@ fn reaping_follows_its_order() {
         assert_eq!(events.len(), 1);
         assert_eq!((events[0].who.raw(), events[0].outcome), ("engine@amy", Outcome::Done));
         assert_eq!(events[0].reason, "it expired and its grace is over");
+    });
+}
+
+/// Only an extension keeps an environment: neither an open dashboard, nor the log of the environment, nor a command that reads it.
+#[test]
+fn watching_keeps_no_environment() {
+    on_paused_time(async {
+        let bed = TestBed::with_policy([("ttl", "1h"), ("grace", "15m")]);
+        let launched = bed.launch().await.unwrap();
+        let (handle, _events) = run(&bed, options());
+        let (fleet, since) = (launched.environment.fleet.clone(), bed.clock.now());
+        let query = LogQuery { fleet, record: launched.record.clone(), source: None, since };
+        let cloud = bed.caller();
+        let mut log = cloud.follow(query.clone(), 1_000_000);
+        for _ in 0..70 {
+            handle.focus(true);
+            handle.refresh();
+            bed.engine.observe().await.unwrap();
+            cloud.logs(&query).await.unwrap();
+            while log.next().now_or_never().flatten().is_some() {}
+            bed.clock.sleep(Duration::from_mins(1)).await;
+            assert_eq!(bed.expiry(&launched.environment), Some(launched.expires_at));
+        }
+        bed.clock.sleep(Duration::from_mins(30)).await;
+        assert_eq!((bed.records(), bed.active_instances()), (Vec::new(), Vec::new()));
     });
 }
 

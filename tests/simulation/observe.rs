@@ -1,10 +1,13 @@
-//! Snapshot, image and subnets are cached for 15 minutes, as long as the policy names the same ones.
+//! Pages of listings are seen one by one. Snapshot, image and subnets are cached for 15 minutes, as long as the policy names the same ones.
 
 use std::time::Duration;
 
+use hatchery::cloud::sim::{InitialEnvironment, Scenario};
 use hatchery::domain::{ErrorClass, TagChanges};
+use hatchery::engine::Event;
 use rstest::rstest;
 
+use crate::engine_loop::{options, run};
 use crate::setup::{dev, on_paused_time};
 use crate::test_bed::{TestBed, error};
 
@@ -31,6 +34,44 @@ fn sources_are_read_every_15_minutes() {
         // A single pass does not use the cache.
         bed.run_pass().await;
         assert_eq!(counts(&bed), [3; 3]);
+    });
+}
+
+/// What a page lists is seen at once, and no call is made for a single environment.
+#[test]
+fn page_is_seen_while_the_next_one_hangs() {
+    on_paused_time(async {
+        let environment = |number| InitialEnvironment {
+            name: format!("env-{number}"),
+            owner: "amy".into(),
+            age: Duration::from_hours(2),
+            ttl: Duration::from_hours(48),
+            services: [].into(),
+            note: None,
+            fails: None,
+        };
+        let mut scenario =
+            Scenario { environments: (0..100).map(environment).collect(), ..Scenario::default() };
+        scenario.faults.page = 20;
+        let bed = TestBed::with_scenario(scenario);
+        for listing in ["records", "instances", "databases"] {
+            // The first page comes, and the second one never does.
+            bed.script.before(listing, std::future::ready(()));
+            bed.script.before(listing, std::future::pending());
+        }
+        let (_handle, events) = run(&bed, options());
+        bed.clock.sleep(Duration::from_secs(1)).await;
+        let seen = events.take().into_iter().rev().find_map(|(_, event)| match event {
+            Event::World(world) => Some(world),
+            _ => None,
+        });
+        let seen = seen.expect("a world");
+        let items = (seen.records.items.len(), seen.instances.items.len(), seen.databases.items.len());
+        assert_eq!((items, seen.is_complete()), ((19, 20, 20), false), "the fleet has a template too");
+        bed.engine.observe().await.unwrap();
+        for reads in ["record", "record of", "instance", "instance of", "instances of", "database"] {
+            assert_eq!(bed.script.count(reads), 0, "{reads}");
+        }
     });
 }
 

@@ -292,6 +292,24 @@ fn unfinished_launch_is_finished_after_a_minute() {
     assert_eq!(actions(&planned(&without)), [("create-database", "hatchery-dev-1".to_owned())]);
 }
 
+/// A pool that is filled must not delay people, and a deletion may make the room that a restore needs.
+#[test]
+fn people_come_before_deletions_and_these_before_the_pool() {
+    let mut world = world_with(2);
+    world.fleet.policy.spare = Spare::Fixed(2);
+    let waiting = &mut world.records.items[0];
+    (waiting.instance, waiting.created_at) = (None, minutes_ago(2));
+    world.records.items[1].terminate = Some(Termination { at: minutes_ago(1), by: "amy".into() });
+    world.instances.items.remove(0);
+    let order = [
+        ("launch-instance", "dev-1"),
+        ("delete-database", "hatchery-dev-2"),
+        ("terminate-instance", "i-2"),
+        ("create-database", "hatchery-dev-4"),
+    ];
+    assert_eq!(actions(&planned(&world)), order.map(|(action, target)| (action, target.to_owned())));
+}
+
 #[test]
 fn unlisted_instance_is_not_launched_again() {
     let mut world = one_environment();

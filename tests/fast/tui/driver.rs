@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hatchery::clock::Clock;
-use hatchery::cloud::sim::{Scenario, SimCloud};
+use hatchery::cloud::sim::{InitialEnvironment, Scenario, SimCloud};
 use hatchery::failure::{Failure, Kind};
 use hatchery::tui::Connected;
 use hatchery::tui::driver::run_on;
@@ -224,6 +224,139 @@ async fn form_shows_what_the_registry_answers() {
     keys.send(Ok(Event::Key(KeyEvent::from(KeyCode::Tab)))).unwrap();
     tokio::time::sleep(Duration::from_secs(8)).await;
     assert!(surface.last().contains("payments=pr-"), "{}", surface.last());
+    drop(keys);
+    running.await.unwrap().unwrap();
+}
+
+/// An account whose calls take seconds, with an environment of the user.
+fn slow() -> (SimCloud, Connected) {
+    let clock = Clock::virtual_from(sample_fleet::now(), 1.0);
+    let scenario = Scenario::parse(
+        "free = 1\n[latency]\ncall = [3.0, 3.0]\n[policy]\nspare = \"1\"\n\
+         [[environments]]\nname = \"mine\"\nowner = \"pwong\"\nage = \"2h\"\nttl = \"2d\"\n",
+    );
+    let sim = SimCloud::new(scenario.unwrap(), 1, clock.clone());
+    let connected = sample_fleet::connected(&sim, &clock, "pwong");
+    (sim, connected)
+}
+
+/// Presses a key, and returns what is on the screen shortly after. Keys at longer intervals than this one are no paste.
+async fn press(keys: &Keys, surface: &RecordingSurface, code: KeyCode) -> String {
+    keys.send(Ok(Event::Key(KeyEvent::from(code)))).unwrap();
+    tokio::time::sleep(Duration::from_millis(80)).await;
+    surface.last()
+}
+
+fn has_termination(sim: &SimCloud) -> bool {
+    sim.inspect(|state| {
+        state.templates().any(|(_, template)| template.tags.contains_key("hatchery:terminate"))
+    })
+}
+
+/// Each key acts on what is on the screen when it is pressed: nothing waits for a call, so nothing is left to act later.
+#[tokio::test(start_paused = true)]
+async fn keys_act_at_once_while_a_launch_hangs() {
+    let surface = RecordingSurface::default();
+    let (keys, events) = keyboard();
+    let (sim, connected) = slow();
+    let connect = move || std::future::ready(Ok(connected.clone()));
+    let running = tokio::spawn(run_on(surface.clone(), events, connect, sample_fleet::options()));
+    tokio::time::sleep(Duration::from_mins(20)).await;
+    assert!(surface.last().contains("mine"), "{}", surface.last());
+
+    let press = |code| press(&keys, &surface, code);
+    press(KeyCode::Char('l')).await;
+    press(KeyCode::Char('x')).await;
+    let shown = press(KeyCode::Enter).await;
+    assert!(shown.contains("launching x"), "{shown}");
+    let asked = Instant::now();
+    let shown = press(KeyCode::Char('?')).await;
+    assert!(shown.contains("Launch an environment"), "{shown}");
+    press(KeyCode::Esc).await;
+    let shown = press(KeyCode::Char('x')).await;
+    assert!(shown.contains("Terminate mine"), "{shown}");
+    let shown = press(KeyCode::Esc).await;
+    assert!(!shown.contains("Terminate mine") && shown.contains("launching x"), "{shown}");
+    assert!(asked.elapsed() < Duration::from_secs(1), "the launch has not come back");
+
+    let before = surface.frames().len();
+    tokio::time::sleep(Duration::from_mins(20)).await;
+    let later = surface.frames().split_off(before);
+    assert!(later.iter().any(|(_, frame)| frame.contains("is launching on")), "the launch has come back");
+    assert!(later.iter().all(|(_, frame)| !frame.contains("Terminate ")), "no dialog opens by itself");
+    assert!(!has_termination(&sim));
+    drop(keys);
+    running.await.unwrap().unwrap();
+}
+
+/// What is typed before there is anything to act on is not kept for when there is.
+#[tokio::test(start_paused = true)]
+async fn keys_before_the_connection_are_not_replayed() {
+    let surface = RecordingSurface::default();
+    let (keys, events) = keyboard();
+    let (sim, connected) = slow();
+    let connect = move || {
+        let connected = connected.clone();
+        async move {
+            tokio::time::sleep(Duration::from_mins(1)).await;
+            Ok(connected)
+        }
+    };
+    let running = tokio::spawn(run_on(surface.clone(), events, connect, sample_fleet::options()));
+    for code in ['x', 'y', 'l', 'e'].map(KeyCode::Char).into_iter().chain([KeyCode::Enter]) {
+        press(&keys, &surface, code).await;
+    }
+    assert!(surface.last().contains("connecting…"), "{}", surface.last());
+    let before = surface.frames().len();
+    tokio::time::sleep(Duration::from_mins(20)).await;
+    assert!(surface.last().contains("mine"), "{}", surface.last());
+    for (_, frame) in surface.frames().split_off(before) {
+        for dialog in ["Terminate mine", "Launch an environment", "Extend mine"] {
+            assert!(!frame.contains(dialog), "{frame}");
+        }
+    }
+    assert!(!has_termination(&sim));
+    drop(keys);
+    running.await.unwrap().unwrap();
+}
+
+/// Each page of a listing takes half a minute. The first frame has nothing to list, and the rows of a page do not wait for those of the next.
+#[tokio::test(start_paused = true)]
+async fn rows_of_the_first_page_do_not_wait_for_the_others() {
+    let surface = RecordingSurface::default();
+    let (keys, events) = keyboard();
+    let clock = Clock::virtual_from(sample_fleet::now(), 1.0);
+    let mut scenario = Scenario::parse("[latency]\ncall = [30.0, 30.0]\n[faults]\npage = 5\n").unwrap();
+    let environment = |number| InitialEnvironment {
+        name: format!("env-{number}"),
+        owner: "amy".into(),
+        age: Duration::from_hours(2),
+        ttl: Duration::from_hours(48),
+        services: [].into(),
+        note: None,
+        fails: None,
+    };
+    scenario.environments = (1..=40).map(environment).collect();
+    let sim = SimCloud::new(scenario, 1, clock.clone());
+    let connected = sample_fleet::connected(&sim, &clock, "amy");
+    let connect = move || std::future::ready(Ok(connected.clone()));
+    let running = tokio::spawn(run_on(surface.clone(), events, connect, sample_fleet::options()));
+    // The fleet, and the first page, which has its template too.
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    let shown = surface.last();
+    let rows = shown.lines().filter(|line| line.contains("env-")).count();
+    assert!((1..=5).contains(&rows), "{shown}");
+    // The listing of the records has nine pages.
+    tokio::time::sleep(Duration::from_secs(150)).await;
+    let shown = surface.last();
+    // The number of environments, with a plus sign while there may be more.
+    let count = |shown: &str| {
+        let word = shown.split("envs ").nth(1)?.split_whitespace().next()?;
+        word.trim_end_matches('+').parse::<usize>().ok()
+    };
+    assert!(count(&shown).is_some_and(|count| (10..40).contains(&count)), "{shown}");
+    tokio::time::sleep(Duration::from_mins(3)).await;
+    assert_eq!(count(&surface.last()), Some(40), "{}", surface.last());
     drop(keys);
     running.await.unwrap().unwrap();
 }
