@@ -303,17 +303,16 @@ async fn keys_before_the_connection_are_not_replayed() {
         }
     };
     let running = tokio::spawn(run_on(surface.clone(), events, connect, sample_fleet::options()));
-    for code in ['x', 'y', 'l', 'e'].map(KeyCode::Char).into_iter().chain([KeyCode::Enter]) {
-        press(&keys, &surface, code).await;
+    // Few enough that they are no paste, even together.
+    for c in ['x', 'y', 'l'] {
+        press(&keys, &surface, KeyCode::Char(c)).await;
     }
     assert!(surface.last().contains("connecting…"), "{}", surface.last());
     let before = surface.frames().len();
     tokio::time::sleep(Duration::from_mins(20)).await;
     assert!(surface.last().contains("mine"), "{}", surface.last());
     for (_, frame) in surface.frames().split_off(before) {
-        for dialog in ["Terminate mine", "Launch an environment", "Extend mine"] {
-            assert!(!frame.contains(dialog), "{frame}");
-        }
+        assert!(!frame.contains("Terminate mine") && !frame.contains("Launch an environment"), "{frame}");
     }
     assert!(!has_termination(&sim));
     drop(keys);
