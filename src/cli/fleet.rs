@@ -2,16 +2,18 @@
 
 use clap::Subcommand;
 
+use self::read::read;
 use super::context::Session;
 use crate::cloud::DynAccount;
-use crate::domain::{Fleet, FleetName};
-use crate::failure::{Failure, Kind};
+use crate::domain::Fleet;
+use crate::failure::Failure;
 
 pub(super) mod checks;
 mod init;
 pub(super) mod leftovers;
 mod log;
 mod ls;
+mod read;
 mod rm;
 mod set;
 mod show;
@@ -88,19 +90,4 @@ async fn connect(session: &Session) -> Result<(DynAccount, Fleet), Failure> {
     let name = session.find_fleet(&account).await?;
     let fleet = read(session, &account, &name).await?;
     Ok((account, fleet))
-}
-
-/// Reads a fleet. One that is not found may be so new that reads do not show it yet.
-async fn read(session: &Session, account: &DynAccount, name: &FleetName) -> Result<Fleet, Failure> {
-    session.look_again(|| read_once(account, name)).await
-}
-
-async fn read_once(account: &DynAccount, name: &FleetName) -> Result<Fleet, Failure> {
-    let fleet = account.fleet(name).await;
-    let fleet = fleet.map_err(|error| Failure::cloud(format!("cannot read fleet {name}"), &error))?;
-    fleet.ok_or_else(|| {
-        let message = format!("there is no fleet {:?} in {}", name.as_str(), account.region());
-        let hint = "list the fleets with: hatchery fleet ls, or check the Region and the profile";
-        Failure::new(Kind::NotFound, message, hint)
-    })
 }

@@ -1,5 +1,6 @@
 //! An environment: its record joined with its instance and its database.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -57,15 +58,15 @@ impl EnvironmentState {
 /// An environment in one world.
 #[derive(Debug, Clone)]
 pub struct Environment<'w> {
-    pub record: &'w Record,
+    pub record: &'w Arc<Record>,
     /// The active instance with the lowest (launch time, id), or else the last one that ended.
-    pub instance: Option<&'w Instance>,
+    pub instance: Option<&'w Arc<Instance>>,
     /// Further active instances of the same record, which should not exist.
-    pub surplus: Vec<&'w Instance>,
+    pub surplus: Vec<&'w Arc<Instance>>,
     /// The database that it uses.
-    pub database: Option<&'w Database>,
+    pub database: Option<&'w Arc<Database>>,
     /// The database of its record's number, which is another one after a reset.
-    pub claimed: Option<&'w Database>,
+    pub claimed: Option<&'w Arc<Database>>,
     /// The number of the database that it uses; `None` if that is unknown. See [`Replacements::current`].
     pub current: Option<Number>,
     /// The reset in progress, until it uses the new database.
@@ -101,13 +102,14 @@ impl<'w> Environment<'w> {
     #[must_use]
     pub fn all_claims(world: &'w World, now: DateTime<Utc>) -> Vec<Self> {
         let policy = &world.fleet.policy;
-        let mut records: Vec<&Record> = world.records.iter().collect();
+        let mut records: Vec<&Arc<Record>> = world.records.items.shared().collect();
         records.sort_unstable_by_key(|record| record.number());
-        let mut databases = ByNumber::new(world.databases.iter(), |database| database.number);
-        let mut instances = ByNumber::new(world.instances.iter(), |instance| instance.environment.number);
+        let mut databases = ByNumber::new(world.databases.items.shared(), |database| database.number);
+        let mut instances =
+            ByNumber::new(world.instances.items.shared(), |instance| instance.environment.number);
         let unreadable = world.unreadable_numbers(UnreadableKind::Database);
         let replacements = Replacements::new(world);
-        let claim = |record: &'w Record| {
+        let claim = |record: &'w Arc<Record>| {
             let number = record.number();
             let (instance, surplus) = choose_instance(record, instances.next(number));
             let claimed = databases.next(number).first().copied();
@@ -120,8 +122,10 @@ impl<'w> Environment<'w> {
                 && world.databases.complete
                 && !unreadable.contains(&used);
             let next = replacements.next(record);
-            let reset =
-                next.map(|replacement| Reset { replacement, database: databases.get(replacement.number()) });
+            let reset = next.map(|replacement| Reset {
+                replacement,
+                database: databases.get(replacement.number()).map(Arc::as_ref),
+            });
             let failed = replacements.of_environment(record).iter().rev();
             let failed_reset = failed
                 .filter(|replacement| current != Some(replacement.number()))
@@ -350,10 +354,10 @@ pub fn deployment_to_mirror(record: &Record, instance: &Instance, now: DateTime<
 
 fn choose_instance<'w>(
     record: &Record,
-    instances: &[&'w Instance],
-) -> (Option<&'w Instance>, Vec<&'w Instance>) {
-    let mut active: Vec<&Instance> = Vec::new();
-    let mut ended: Option<&Instance> = None;
+    instances: &[&'w Arc<Instance>],
+) -> (Option<&'w Arc<Instance>>, Vec<&'w Arc<Instance>>) {
+    let mut active: Vec<&Arc<Instance>> = Vec::new();
+    let mut ended: Option<&Arc<Instance>> = None;
     for &instance in instances.iter().filter(|instance| is_instance_of(instance, record)) {
         if !instance.state.is_ending() {
             active.push(instance);
@@ -381,7 +385,7 @@ fn state(environment: &Environment<'_>, policy: &Policy, now: DateTime<Utc>) -> 
     if record.terminate.is_some() || record.reaping_since.is_some_and(|since| now >= since + policy.grace) {
         return State::Terminating;
     }
-    let database = environment.database.map(Database::status_class);
+    let database = environment.database.map(|database| database.status_class());
     if record.failure.is_some() || database == Some(StatusClass::Failed) || environment.database_gone {
         return State::Failed;
     }

@@ -22,6 +22,7 @@ pub mod hydration;
 pub mod ids;
 pub mod instance;
 pub mod ip_ranges;
+pub mod items;
 pub mod launches;
 pub mod lifecycle;
 pub mod metrics;

@@ -12,6 +12,7 @@ use super::fleet::{Fleet, Image, Subnet};
 use super::hold::Hold;
 use super::ids::{EnvironmentId, Number};
 use super::instance::Instance;
+use super::items::{self, Items};
 use super::launches::Launches;
 use super::pipeline::Pipeline;
 use super::record::Record;
@@ -20,7 +21,7 @@ use super::unreadable::{Unreadable, UnreadableKind};
 /// The result of one listing, possibly incomplete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing<T> {
-    pub items: Vec<T>,
+    pub items: Items<T>,
     /// Resources with names of the fleet whose tags do not say so.
     pub unreadable: Vec<Unreadable>,
     /// Whether every page was read. Absence from an incomplete listing proves nothing.
@@ -33,24 +34,30 @@ pub struct Listing<T> {
 
 impl<T> Default for Listing<T> {
     fn default() -> Self {
-        Self { items: Vec::new(), unreadable: Vec::new(), complete: false, as_of: None, problem: None }
+        Self { items: Items::default(), unreadable: Vec::new(), complete: false, as_of: None, problem: None }
     }
 }
 
 impl<T> Listing<T> {
     #[must_use]
-    pub fn complete(items: Vec<T>, as_of: DateTime<Utc>) -> Self {
-        Self { items, unreadable: Vec::new(), complete: true, as_of: Some(as_of), problem: None }
+    pub fn complete(items: impl IntoIterator<Item = T>, as_of: DateTime<Utc>) -> Self {
+        Self {
+            items: items.into_iter().collect(),
+            unreadable: Vec::new(),
+            complete: true,
+            as_of: Some(as_of),
+            problem: None,
+        }
     }
 
-    pub fn iter(&self) -> std::slice::Iter<'_, T> {
+    pub fn iter(&self) -> items::Iter<'_, T> {
         self.items.iter()
     }
 }
 
 impl<'a, T> IntoIterator for &'a Listing<T> {
     type Item = &'a T;
-    type IntoIter = std::slice::Iter<'a, T>;
+    type IntoIter = items::Iter<'a, T>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()

@@ -226,6 +226,7 @@ pub(super) fn share(world: &World) -> Arc<World> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::items::Items;
 
     fn at(second: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(second, 0).unwrap()
@@ -257,6 +258,9 @@ mod tests {
         let mut listing = listed(&[(&[1], Some(7))]);
         add(&mut listing, Err(problem.clone()));
         finish(&mut listing);
-        assert_eq!((listing.complete, listing.items, listing.problem), (false, vec![1], Some(problem)));
+        assert_eq!(
+            (listing.complete, listing.items, listing.problem),
+            (false, Items::from_iter([1]), Some(problem))
+        );
     }
 }

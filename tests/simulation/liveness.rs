@@ -338,7 +338,7 @@ pub(crate) fn true_world(state: &State, name: &FleetName) -> Option<World> {
         Database::parse(name, attributes, &database.tags)
     });
     world.records = listing(records, now);
-    world.instances = Listing::complete(instances.collect(), now);
+    world.instances = Listing::complete(instances, now);
     world.databases = listing(databases, now);
     world.snapshot = Ok(state.latest_snapshot().cloned());
     world.image = Ok(state.latest_image().cloned());

@@ -7,6 +7,7 @@ use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
 use super::checks;
 use super::log::log_change;
+use super::read::read;
 use crate::cli::context::Session;
 use crate::cli::json;
 use crate::cloud::DynAccount;
@@ -193,7 +194,7 @@ async fn create(
             Err(error) if error.is(ErrorClass::AlreadyExists) && gone.is_some() => return (Ok(()), shown),
             Err(error) => return (Err(error), Ok(())),
         };
-        shown = super::read(session, account, &new.name).await.map(|_| ());
+        shown = read(session, account, &new.name).await.map(|_| ());
         if !shown.as_ref().is_err_and(|failure| failure.kind == Kind::NotFound) {
             return (Ok(()), shown);
         }

@@ -11,9 +11,10 @@ pub(super) async fn run(account: &DynAccount, console: &Console) -> Result<(), F
     if let Some(problem) = &fleets.problem {
         return Err(Failure::cloud("cannot list the fleets", problem));
     }
-    let leftovers = leftovers::find(&leftovers::inventory(account).await?, &fleets.items);
+    let fleets: Vec<_> = fleets.items.into_iter().collect();
+    let leftovers = leftovers::find(&leftovers::inventory(account).await?, &fleets);
     if console.is_json() {
-        return console.print_json(&json::fleets(account.region(), &fleets.items, &leftovers));
+        return console.print_json(&json::fleets(account.region(), &fleets, &leftovers));
     }
     for left in &leftovers {
         console.notice(&leftovers::finding(left).sentence());

@@ -62,9 +62,9 @@ fn owners_of_databases(databases: &[DbInstance]) -> Vec<FleetName> {
 }
 
 /// Reads all pages, or fails: an incomplete listing counts too little.
-pub(super) async fn all<T>(pages: Pages<'_, T>) -> Result<Vec<T>> {
+pub(super) async fn all<T: Clone>(pages: Pages<'_, T>) -> Result<Vec<T>> {
     let listing = collect(pages).await;
-    listing.problem.map_or(Ok(listing.items), Err)
+    listing.problem.map_or(Ok(listing.items.into_iter().collect()), Err)
 }
 
 /// The fleet that the tags name.

@@ -1,6 +1,7 @@
 //! The replacements' part of the plan: restores for resets, the switch to the new database, and the end of unused ones.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::environments::ADOPT_AFTER;
@@ -66,7 +67,12 @@ impl Planner<'_> {
                         self.end_replacement(claim, ReplacementEnd::Late, reason);
                     }
                     Place::Superseded => {
-                        match check_rolled_out(user.record, user.database, user.instance, self.now) {
+                        match check_rolled_out(
+                            user.record,
+                            user.database.map(Arc::as_ref),
+                            user.instance.map(Arc::as_ref),
+                            self.now,
+                        ) {
                             Ok(()) => {
                                 let reason = format!("{} uses {} now", user.id(), user.database_id());
                                 self.end_replacement(claim, ReplacementEnd::Superseded, reason);
@@ -186,7 +192,12 @@ impl Planner<'_> {
         let environment = record.environment.clone();
         let old = claim.claimed.filter(|database| database.status_class() != StatusClass::Deleting);
         let Some(old) = old.filter(|_| current != record.number()) else { return };
-        match check_rolled_out(record, claim.database, claim.instance, self.now) {
+        match check_rolled_out(
+            record,
+            claim.database.map(Arc::as_ref),
+            claim.instance.map(Arc::as_ref),
+            self.now,
+        ) {
             Ok(()) => {
                 let step = Step::DeleteReplaced { record: record.id.clone(), environment };
                 self.delete(step, format!("{} uses {} now", claim.id(), claim.database_id()));

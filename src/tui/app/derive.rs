@@ -132,6 +132,7 @@ impl Derivation<'_> {
         progress: Option<Progress>,
     ) {
         let (policy, is_loading) = (&self.world.fleet.policy, self.is_loading(environment));
+        row.details.share(environment);
         row.state = environment.state;
         row.phase = environment.phase();
         row.progress = progress.filter(|_| !is_loading);
@@ -187,15 +188,17 @@ impl Derivation<'_> {
             addresses: [Endpoint::App, Endpoint::Dashboard, Endpoint::Logs]
                 .map(|endpoint| (endpoint.as_str(), environment.address(endpoint, policy))),
             details: Box::new(Details {
-                record: record.clone(),
+                record: Arc::clone(environment.record),
                 instance: environment.instance.cloned(),
                 database: environment.database.cloned(),
                 database_id: environment.database_id(),
                 current: environment.current,
-                reset: environment.reset.as_ref().map(|reset| ResetRow {
-                    replacement: reset.replacement.clone(),
-                    database: reset.database.cloned(),
-                    progress: reset.database.and_then(|database| self.estimates.database(database, now)),
+                reset: environment.reset.as_ref().map(|reset| {
+                    Box::new(ResetRow {
+                        replacement: reset.replacement.clone(),
+                        database: reset.database.cloned(),
+                        progress: reset.database.and_then(|database| self.estimates.database(database, now)),
+                    })
                 }),
                 old_database: old_database_of(environment).cloned(),
             }),

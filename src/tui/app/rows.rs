@@ -1,6 +1,7 @@
 //! The rows of the panes, as derived from the world.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -73,17 +74,27 @@ pub(crate) type Addresses = [(&'static str, Option<Address>); 3];
 /// The parts of an environment.
 #[derive(Debug, Clone)]
 pub(crate) struct Details {
-    pub(crate) record: Record,
-    pub(crate) instance: Option<Instance>,
-    pub(crate) database: Option<Database>,
+    pub(crate) record: Arc<Record>,
+    pub(crate) instance: Option<Arc<Instance>>,
+    pub(crate) database: Option<Arc<Database>>,
     /// The identifier of its database, listed or not.
     pub(crate) database_id: DatabaseId,
     /// The number of that database; `None` if it is unknown.
     pub(crate) current: Option<Number>,
     /// The reset in progress.
-    pub(crate) reset: Option<ResetRow>,
+    pub(crate) reset: Option<Box<ResetRow>>,
     /// The database that it had before a reset, until that is gone.
-    pub(crate) old_database: Option<Database>,
+    pub(crate) old_database: Option<Arc<Database>>,
+}
+
+impl Details {
+    /// Takes over the equal parts of a newer observation, so that the earlier ones are freed.
+    pub(crate) fn share(&mut self, environment: &Environment<'_>) {
+        self.record.clone_from(environment.record);
+        self.instance = environment.instance.cloned();
+        self.database = environment.database.cloned();
+        self.old_database = old_database_of(environment).cloned();
+    }
 }
 
 /// A reset in progress.
@@ -97,7 +108,7 @@ pub(crate) struct ResetRow {
 }
 
 /// Returns the database that an environment had before a reset.
-pub(crate) fn old_database_of<'w>(environment: &Environment<'w>) -> Option<&'w Database> {
+pub(crate) fn old_database_of<'w>(environment: &Environment<'w>) -> Option<&'w Arc<Database>> {
     environment.claimed.filter(|old| environment.current.is_some_and(|current| current != old.number))
 }
 
@@ -151,7 +162,7 @@ impl EnvironmentRow {
 
     /// Returns the class of the database's status; `None` if no database is listed.
     pub(crate) fn database(&self) -> Option<StatusClass> {
-        self.details.database.as_ref().map(Database::status_class)
+        self.details.database.as_ref().map(|database| database.status_class())
     }
 }
 

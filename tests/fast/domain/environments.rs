@@ -81,7 +81,7 @@ fn oldest_active_instance_is_chosen() {
     };
     let chosen = |instances: Vec<Instance>| {
         let mut world = of_size(1);
-        world.instances.items = instances;
+        world.instances.items = instances.into_iter().collect();
         let one = Environment::all(&world, now()).remove(0);
         let surplus: Vec<_> = one.surplus.iter().map(|instance| instance.id.to_string()).collect();
         (one.instance.map(|instance| instance.id.to_string()).unwrap_or_default(), surplus.join(" "))

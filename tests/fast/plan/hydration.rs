@@ -11,7 +11,7 @@ fn pool_of(databases: Vec<Database>) -> World {
     let mut world = empty_world();
     world.fleet.policy.last_number = Number(9);
     world.fleet.policy.spare = Spare::Fixed(u32::try_from(databases.len()).unwrap());
-    world.databases.items = databases;
+    world.databases.items = databases.into_iter().collect();
     world
 }
 

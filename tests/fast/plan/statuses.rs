@@ -10,7 +10,7 @@ type Actions = Vec<(&'static str, String)>;
 /// The plan for two free databases of which the first has this status, marked so many minutes ago.
 fn plan_with(status: &str, marked: Option<i64>) -> Plan {
     let mut world = world_with(0);
-    world.databases.items = vec![database(1), database(2)];
+    world.databases.items = [database(1), database(2)].into_iter().collect();
     world.fleet.policy.spare = Spare::Fixed(2);
     world.fleet.policy.last_number = Number(2);
     world.databases.items[0].status = status.into();
@@ -77,7 +77,7 @@ fn restore_that_ends_in_another_status_fails_in_the_end(
     #[values("creating", "backing-up", "modifying", "available")] status: &str,
 ) {
     let mut world = world_with(0);
-    world.databases.items = vec![database(1)];
+    world.databases.items = std::iter::once(database(1)).collect();
     world.fleet.policy.spare = Spare::Fixed(1);
     world.fleet.policy.last_number = Number(1);
     let restored = &mut world.databases.items[0];

@@ -37,7 +37,7 @@ fn labelled(label: &str, region: &str) -> TuiOptions {
 fn world_of(fleet: &str, environments: usize) -> World {
     let (mut world, fleet) = (sample_fleet::world(), named(fleet));
     world.fleet.name = fleet.clone();
-    world.records.items = world.records.items.split_off(4);
+    world.records.items.drain(..4);
     world.records.items.truncate(environments);
     for record in &mut world.records.items {
         record.environment = fleet.environment(record.environment.number);

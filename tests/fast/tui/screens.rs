@@ -70,7 +70,7 @@ fn loading_differs_from_empty() {
     assert_snapshot!("loading", screen(&model));
     let whole = world();
     first.records = Listing {
-        items: whole.records.items[..3].to_vec(),
+        items: whole.records.iter().take(3).cloned().collect(),
         as_of: whole.records.as_of,
         ..Listing::default()
     };
