@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
@@ -19,7 +19,7 @@ pub(crate) struct ForkedServer {
 }
 
 struct Parent {
-    requests: ChildStdin,
+    process: Child,
     answers: BufReader<ChildStdout>,
 }
 
@@ -55,14 +55,14 @@ impl Parent {
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
         let mut process = command.spawn().unwrap_or_else(|error| panic!("{error}: {}", python.display()));
-        let (requests, answers) = (process.stdin.take().unwrap(), process.stdout.take().unwrap());
-        Arc::new(Mutex::new(Self { requests, answers: BufReader::new(answers) }))
+        let answers = BufReader::new(process.stdout.take().unwrap());
+        Arc::new(Mutex::new(Self { process, answers }))
     }
 
     /// Returns the answer, which is empty if the process has ended.
     fn ask(&mut self, request: &str) -> String {
         let mut answer = String::new();
-        if writeln!(self.requests, "{request}").is_ok() {
+        if writeln!(self.process.stdin.as_mut().unwrap(), "{request}").is_ok() {
             let _ = self.answers.read_line(&mut answer);
         }
         answer.trim().to_owned()
