@@ -153,8 +153,9 @@ impl Waiting {
             // After a notice has failed, the others of a pass wait for the next one. The number of a restore is the engine's choice.
             let is_any = ["send-notice", "create-database"].contains(&action);
             let is_about = |of: &(String, String)| of.0 == action && (of.1 == target || is_any);
-            // A failure that repeats is told once an hour.
-            let is_recent = |told: &Told| told.at >= since || told.failed && told.at + PATIENCE >= since;
+            // A failure that repeats is told once an hour, so the last telling may be from before the step was wanted again.
+            let is_recent =
+                |told: &Told| told.at >= since || told.failed && told.at + PATIENCE + PATIENCE >= now;
             let told = told.iter().any(|(of, told)| is_about(of) && is_recent(told));
             if since + PATIENCE <= now && !told {
                 found
