@@ -123,7 +123,7 @@ impl Mutant {
         (Self::NoDeploymentMirror, "I11", 3),
         (Self::UnwrittenDeployment, "I11", 3),
         (Self::DeploymentExtends, "I4", 3),
-        (Self::IgnoreHolds, "I4", 3),
+        (Self::IgnoreHolds, "I4", 1),
         (Self::EndlessHolds, "I11", 51),
     ];
 

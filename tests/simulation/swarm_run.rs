@@ -48,9 +48,10 @@ pub(crate) struct SwarmSimulation {
 impl SwarmSimulation {
     pub(crate) fn new(seed: u64, config: SimulationConfig) -> Self {
         let mut swarm = Swarm::draw(seed);
-        // Only a hold shows an engine that ignores holds.
+        // Only the hold of an environment that has failed shows an engine that ignores holds: the others last as long as their expiry.
         if matches!(config.mutant, Some(Mutant::IgnoreHolds | Mutant::EndlessHolds)) {
             swarm.hazards.entry(Hazard::Holds).or_insert(0.5);
+            swarm.scenario.faults.instance_failures_per_day = 6.0;
         }
         swarm.scenario.faults.broken.extend(config.mutant.and_then(crate::mutants::Mutant::broken_guarantee));
         let clock = Clock::virtual_from("2026-03-02T06:00:00Z".parse().unwrap(), 1.0);
