@@ -124,7 +124,7 @@ impl Mutant {
         (Self::UnwrittenDeployment, "I11", 3),
         (Self::DeploymentExtends, "I4", 3),
         (Self::IgnoreHolds, "I4", 1),
-        (Self::EndlessHolds, "I11", 51),
+        (Self::EndlessHolds, "I11", 6),
     ];
 
     /// Whether a violation is of this mutant's invariant.
