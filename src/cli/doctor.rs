@@ -185,7 +185,7 @@ async fn check_leftovers(
     }
     match inventory {
         Ok(inventory) => {
-            for left in leftovers::find(inventory, &fleets.items.into_iter().collect::<Vec<_>>()) {
+            for left in leftovers::find(inventory, &fleets.items) {
                 findings.error("leftovers", &leftovers::finding(&left));
             }
         }

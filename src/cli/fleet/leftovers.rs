@@ -2,6 +2,7 @@
 
 use crate::cloud::{DynAccount, Holdings, Inventory};
 use crate::domain::Fleet;
+use crate::domain::items::Items;
 use crate::failure::{Failure, Kind};
 
 /// Returns what hatchery owns in the Region.
@@ -14,7 +15,7 @@ pub(in crate::cli) async fn inventory(account: &DynAccount) -> Result<Inventory,
 }
 
 /// Returns what fleets own that are not among these.
-pub(in crate::cli) fn find(inventory: &Inventory, fleets: &[Fleet]) -> Vec<Holdings> {
+pub(in crate::cli) fn find(inventory: &Inventory, fleets: &Items<Fleet>) -> Vec<Holdings> {
     let is_known = |owner: &Holdings| fleets.iter().any(|fleet| fleet.name == owner.fleet);
     inventory.holdings.iter().filter(|owner| !is_known(owner)).cloned().collect()
 }

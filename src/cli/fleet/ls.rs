@@ -11,10 +11,9 @@ pub(super) async fn run(account: &DynAccount, console: &Console) -> Result<(), F
     if let Some(problem) = &fleets.problem {
         return Err(Failure::cloud("cannot list the fleets", problem));
     }
-    let fleets: Vec<_> = fleets.items.into_iter().collect();
-    let leftovers = leftovers::find(&leftovers::inventory(account).await?, &fleets);
+    let leftovers = leftovers::find(&leftovers::inventory(account).await?, &fleets.items);
     if console.is_json() {
-        return console.print_json(&json::fleets(account.region(), &fleets, &leftovers));
+        return console.print_json(&json::fleets(account.region(), &fleets.items, &leftovers));
     }
     for left in &leftovers {
         console.notice(&leftovers::finding(left).sentence());

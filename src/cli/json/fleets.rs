@@ -4,11 +4,12 @@ use serde_json::{Value, json};
 
 use super::version::VERSION;
 use crate::cloud::Holdings;
+use crate::domain::items::Items;
 use crate::domain::policy::SETTINGS;
 use crate::domain::{Destination, Fleet, FleetName};
 
 /// Document of `hatchery fleet ls`.
-pub(crate) fn fleets(region: &str, fleets: &[Fleet], leftovers: &[Holdings]) -> Value {
+pub(crate) fn fleets(region: &str, fleets: &Items<Fleet>, leftovers: &[Holdings]) -> Value {
     let leftovers: Vec<_> = leftovers
         .iter()
         .map(|left| {
