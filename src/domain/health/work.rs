@@ -157,17 +157,22 @@ fn check_environments(world: &World, now: DateTime<Utc>, report: Report<'_>) {
 
 /// Tells of databases that leave the pool and do not go.
 fn check_retirements(world: &World, now: DateTime<Utc>, report: Report<'_>) {
-    let retirements = world.records.iter().filter(|record| !record.is_environment());
-    for record in retirements.filter(|record| is_overdue(record, &world.fleet.policy, now)) {
-        let database = world.databases.iter().find(|database| database.number == record.number());
-        let state = match database {
+    let policy = &world.fleet.policy;
+    let is_late = |record: &Record| !record.is_environment() && is_overdue(record, policy, now);
+    // In a healthy fleet there is none, and most of the cost is that of finding the databases.
+    if !world.records.iter().any(is_late) {
+        return;
+    }
+    for claim in Environment::all_claims(world, now).iter().filter(|claim| is_late(claim.record)) {
+        let record = claim.record;
+        let state = match claim.claimed {
             Some(database) => format!("is {}", database.status),
             None => "its record still stands".to_owned(),
         };
         let message = format!(
             "{} was to be deleted {} ago and {state}; see why with: hatchery pool, and end it with: hatchery engine --once",
             record.environment.database_id(),
-            age(lifecycle::ends_at(record, &world.fleet.policy), now)
+            age(lifecycle::ends_at(record, policy), now)
         );
         report(Level::Warning, "reaping-late", message);
     }
