@@ -115,6 +115,9 @@ impl Derivation<'_> {
                 let is_same = same_world && environment.reset.is_none();
                 match earlier.take(index, &environment.record.id) {
                     Some(mut row) if is_same || row.is_of(&environment) => {
+                        if !same_world {
+                            row.details.share(&environment);
+                        }
                         self.update_row(&mut row, &environment, progress);
                         row
                     }
@@ -132,7 +135,6 @@ impl Derivation<'_> {
         progress: Option<Progress>,
     ) {
         let (policy, is_loading) = (&self.world.fleet.policy, self.is_loading(environment));
-        row.details.share(environment);
         row.state = environment.state;
         row.phase = environment.phase();
         row.progress = progress.filter(|_| !is_loading);
