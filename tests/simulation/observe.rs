@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use hatchery::cloud::sim::{InitialEnvironment, Scenario};
+use hatchery::cloud::sim::Scenario;
 use hatchery::domain::{ErrorClass, TagChanges};
 use hatchery::engine::Event;
 use rstest::rstest;
 
+use crate::builders::initial_environment;
 use crate::engine_loop::{options, run};
 use crate::setup::{dev, on_paused_time};
 use crate::test_bed::{TestBed, error};
@@ -41,17 +42,8 @@ fn sources_are_read_every_15_minutes() {
 #[test]
 fn page_is_seen_while_the_next_one_hangs() {
     on_paused_time(async {
-        let environment = |number| InitialEnvironment {
-            name: format!("env-{number}"),
-            owner: "amy".into(),
-            age: Duration::from_hours(2),
-            ttl: Duration::from_hours(48),
-            services: [].into(),
-            note: None,
-            fails: None,
-        };
         let mut scenario =
-            Scenario { environments: (0..100).map(environment).collect(), ..Scenario::default() };
+            Scenario { environments: (0..100).map(initial_environment).collect(), ..Scenario::default() };
         scenario.faults.page = 20;
         let bed = TestBed::with_scenario(scenario);
         for listing in ["records", "instances", "databases"] {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use hatchery::cloud::sim::InitialEnvironment;
 use hatchery::domain::{
     AuditEvent, Database, EnvironmentId, Fleet, FleetName, Hydration, Image, ImageId, Instance, InstanceId,
     InstanceState, LastPass, Launch, Launches, Listing, Number, Outcome, Phase, Policy, Record, RecordId,
@@ -195,5 +196,18 @@ pub(crate) fn audit_event(at: DateTime<Utc>, who: &str, action: &str, target: &s
         detail: "".into(),
         restore_seconds: None,
         loaded_percent: None,
+    }
+}
+
+/// An environment of amy with which a simulated account begins. It is two hours old, and lives for two days.
+pub(crate) fn initial_environment(number: u32) -> InitialEnvironment {
+    InitialEnvironment {
+        name: format!("env-{number}"),
+        owner: "amy".into(),
+        age: Duration::from_hours(2),
+        ttl: Duration::from_hours(48),
+        services: BTreeMap::new(),
+        note: None,
+        fails: None,
     }
 }

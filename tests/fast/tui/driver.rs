@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hatchery::clock::Clock;
-use hatchery::cloud::sim::{InitialEnvironment, Scenario, SimCloud};
+use hatchery::cloud::sim::{Scenario, SimCloud};
 use hatchery::failure::{Failure, Kind};
 use hatchery::tui::Connected;
 use hatchery::tui::driver::run_on;
@@ -17,6 +17,7 @@ use rstest::rstest;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::support::builders::initial_environment;
 use crate::support::sample_fleet;
 
 #[derive(Clone, Default)]
@@ -326,16 +327,7 @@ async fn rows_of_the_first_page_do_not_wait_for_the_others() {
     let (keys, events) = keyboard();
     let clock = Clock::virtual_from(sample_fleet::now(), 1.0);
     let mut scenario = Scenario::parse("[latency]\ncall = [30.0, 30.0]\n[faults]\npage = 5\n").unwrap();
-    let environment = |number| InitialEnvironment {
-        name: format!("env-{number}"),
-        owner: "amy".into(),
-        age: Duration::from_hours(2),
-        ttl: Duration::from_hours(48),
-        services: [].into(),
-        note: None,
-        fails: None,
-    };
-    scenario.environments = (1..=40).map(environment).collect();
+    scenario.environments = (1..=40).map(initial_environment).collect();
     let sim = SimCloud::new(scenario, 1, clock.clone());
     let connected = sample_fleet::connected(&sim, &clock, "amy");
     let connect = move || std::future::ready(Ok(connected.clone()));
