@@ -89,6 +89,9 @@ impl Liveness {
             if !self.flaky_restores && total < self.database_quota {
                 found.extend(waiting.pool(&world, fleet, &told, now));
                 found.extend(waiting.resets(&world, &told, now));
+            } else {
+                waiting.pool = None;
+                waiting.resets.clear();
             }
             for what in found {
                 if waiting.reported.insert(what.clone()) {

@@ -228,9 +228,9 @@ impl Operator {
         let id = self.choose(&ids)?;
         let keys: &[&str] = if hazard == Hazard::LostDescriptions { &DESCRIPTIVE } else { &IDENTITY };
         let key = keys[self.random.random_range(0..keys.len())];
-        let before = self.sim.inspect(|state| tag(state, &id, key))?;
+        self.sim.inspect(|state| tag(state, &id, key))?;
         let remove = Intervention::Tag(id.clone(), key.to_owned(), None);
-        let restore = Intervention::RestoreTag(id, key.to_owned(), before);
+        let restore = Intervention::RestoreTag(id, key.to_owned());
         // A record without its tags is unreadable, so that what depends on it stays until they are written again.
         let comes_back = hazard == Hazard::LostRecordTags || self.random.random_bool(0.3);
         Some((remove, comes_back.then_some((hours, restore))))

@@ -23,8 +23,8 @@ pub enum Intervention {
     SetStatus(String, &'static str),
     /// Sets a tag, or removes it.
     Tag(String, String, Option<String>),
-    /// Writes a lost tag again, unless it has a value.
-    RestoreTag(String, String, String),
+    /// Writes a tag again as it was when it was last removed by hand, unless it has been written since.
+    RestoreTag(String, String),
     /// Deletes an instance, a database or a launch template.
     Delete(String),
     /// Creates a database with this id and without tags.
@@ -65,8 +65,9 @@ impl State {
                 self.databases.get(id).is_some_and(is_possible) && self.enter_status(id, status, who)
             }
             Intervention::Tag(id, key, value) => self.tag_by_hand(who, id, key, value.as_deref()),
-            Intervention::RestoreTag(id, key, value) => {
-                self.tag_of(id, key).is_none() && self.tag_by_hand(who, id, key, Some(value))
+            Intervention::RestoreTag(id, key) => {
+                let lost = self.lost_tags.remove(&(id.clone(), key.clone()));
+                lost.is_some_and(|value| self.tag_by_hand(who, id, key, Some(&value)))
             }
             Intervention::Delete(id) => self.delete_by_hand(who, id),
             Intervention::CreateDatabase(id) => {
@@ -145,21 +146,35 @@ impl State {
             return false;
         }
         let now = self.now;
-        let mut changed = false;
+        let (mut changed, mut lost) = (false, None);
         let mut apply = |tags: &mut Tags| {
             let before = match value {
                 Some(value) => tags.insert(key.to_owned(), value.to_owned()),
                 None => tags.remove(key),
             };
             changed = before.as_deref() != value;
+            lost = before.filter(|_| value.is_none());
         };
         let exists = self.instances.change(id, now, |instance| apply(&mut instance.tags))
             || self.templates.change(id, now, |template| apply(&mut template.tags))
             || self.databases.change(id, now, |database| apply(&mut database.tags));
         if exists && changed {
+            if let Some(value) = lost {
+                self.lost_tags.insert((id.to_owned(), key.to_owned()), value);
+            }
             self.changed(who, &Change::Tags(id.to_owned()));
         }
         exists && changed
+    }
+
+    /// Forgets the lost tags of a resource that have a value again.
+    pub(super) fn forget_written_tags(&mut self, id: &str) {
+        let of_resource = (id.to_owned(), String::new())..;
+        let keys = self.lost_tags.range(of_resource).map(|(key, _)| key).take_while(|(of, _)| of == id);
+        let written: Vec<_> = keys.filter(|(_, key)| self.tag_of(id, key).is_some()).cloned().collect();
+        for key in written {
+            self.lost_tags.remove(&key);
+        }
     }
 
     /// Returns a tag of an instance, a launch template or a database.
