@@ -2,10 +2,7 @@
 //! than 20 ms.
 #![allow(clippy::unwrap_used)] // for what cannot fail here
 
-#[path = "../tests/support/builders.rs"]
-mod builders;
-#[path = "../tests/support/sample_fleet.rs"]
-mod sample_fleet;
+mod large_fleet;
 
 use std::sync::Arc;
 
@@ -15,34 +12,12 @@ use hatchery::engine::Event;
 use hatchery::tui::app::{Fleets, Model, Msg};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Rect, Size};
-use sample_fleet::{moment, options, press, seeing, send, type_in};
 
-const ENVIRONMENTS: [u32; 3] = [100, 1_000, 10_000];
+use large_fleet::sample_fleet::{self, moment, options, press, send, type_in};
+use large_fleet::{ENVIRONMENTS, model, world};
 
 fn main() {
     divan::main();
-}
-
-/// A world with one database per ten environments, half of which have a note.
-fn world(environments: u32) -> World {
-    let mut world = builders::world_with(environments);
-    world.databases.items.truncate((environments / 10) as usize);
-    for (index, record) in world.records.items.iter_mut().enumerate() {
-        record.owner = ["amy", "sam", "jo", "lin", "pwong"][index % 5].into();
-        record.name = format!("{}-{index}", ["checkout-fix", "kyc-redesign", "fx-rates"][index % 3]).into();
-        record.note = (index % 2 == 0).then(|| "drops the second voucher".into());
-    }
-    world
-}
-
-/// The dashboard at 160×45, with the selection in the middle.
-fn model(environments: u32) -> Model {
-    let mut model = seeing(options(), world(environments), 160, 45);
-    press(&mut model, &["end"]);
-    for _ in 0..environments / 50 {
-        press(&mut model, &["ctrl-u"]);
-    }
-    model
 }
 
 #[divan::bench(args = ENVIRONMENTS)]

@@ -13,8 +13,9 @@ use tokio::sync::{mpsc, watch};
 /// The capacity of the channel. The thread waits when it is full.
 const CAPACITY: usize = 1_024;
 
-/// How often the thread checks whether it is to pause.
-const PAUSE_INTERVAL: Duration = Duration::from_millis(200);
+/// How often the thread checks whether it is to pause. crossterm sleeps for the whole milliseconds of this and polls without a pause for the
+/// rest, so with exactly 200 ms it sleeps for 199 ms and then keeps a core busy for one.
+const PAUSE_INTERVAL: Duration = Duration::from_micros(200_100);
 
 /// How long the thread may take to pause. It does not while its channel is full.
 const PAUSE_TIMEOUT: Duration = Duration::from_secs(2);
