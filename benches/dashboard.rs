@@ -9,7 +9,7 @@ use std::sync::Arc;
 use divan::Bencher;
 use hatchery::domain::World;
 use hatchery::engine::Event;
-use hatchery::tui::app::{Fleets, Model, Msg};
+use hatchery::tui::app::{Fleets, Msg};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Rect, Size};
 
