@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::contract::{self, Fixtures, TagReader};
 use futures::FutureExt as _;
 use hatchery::clock::Clock;
-use hatchery::cloud::sim::{Scenario, SimCloud};
+use hatchery::cloud::sim::{Intervention, Scenario, SimCloud};
 use hatchery::cloud::{DynCloud, LaunchInstance, Template, collect};
 use hatchery::domain::{ErrorClass, FleetName, InstanceState, Phase, Record};
 
@@ -179,4 +179,29 @@ async fn services_get_new_images() {
     assert_eq!((denied.class, denied.code.as_str()), (ErrorClass::Auth, "AccessDeniedException"));
     assert!(cloud.repositories(&registry).await.is_err());
     assert!(cloud.fleet(&dev()).await.is_ok(), "only the registry refuses");
+}
+
+#[test]
+fn lost_tag_comes_back_as_it_was_when_it_was_last_removed() {
+    let sim = SimCloud::new(Scenario::demo().unwrap(), 1, clock());
+    let id = sim.inspect(|state| state.databases().next().unwrap().0.to_owned());
+    let change = |change: Intervention| sim.intervene("operator", &change);
+    let set = |value: Option<&str>| {
+        change(Intervention::Tag(id.clone(), "team".to_owned(), value.map(ToOwned::to_owned)))
+    };
+    let restore = || change(Intervention::RestoreTag(id.clone(), "team".to_owned()));
+    let value = || {
+        sim.inspect(|state| {
+            state.databases().find(|(own, _)| *own == id).unwrap().1.tags.get("team").cloned()
+        })
+    };
+    for value in ["old", "new"] {
+        assert!(set(Some(value)) && set(None));
+    }
+    assert!(restore());
+    assert_eq!(value().as_deref(), Some("new"));
+    // A value that was written since is not replaced.
+    assert!(set(None) && set(Some("newest")));
+    assert!(!restore());
+    assert_eq!(value().as_deref(), Some("newest"));
 }
