@@ -23,7 +23,7 @@ pub enum Intervention {
     SetStatus(String, &'static str),
     /// Sets a tag, or removes it.
     Tag(String, String, Option<String>),
-    /// Writes a tag again as it was when it was last removed by hand, unless it has been written since.
+    /// Writes a tag again as it was when it was last removed by hand, unless it has a value.
     RestoreTag(String, String),
     /// Deletes an instance, a database or a launch template.
     Delete(String),
@@ -67,7 +67,8 @@ impl State {
             Intervention::Tag(id, key, value) => self.tag_by_hand(who, id, key, value.as_deref()),
             Intervention::RestoreTag(id, key) => {
                 let lost = self.lost_tags.remove(&(id.clone(), key.clone()));
-                lost.is_some_and(|value| self.tag_by_hand(who, id, key, Some(&value)))
+                let missing = lost.filter(|_| self.tag_of(id, key).is_none());
+                missing.is_some_and(|value| self.tag_by_hand(who, id, key, Some(&value)))
             }
             Intervention::Delete(id) => self.delete_by_hand(who, id),
             Intervention::CreateDatabase(id) => {
@@ -165,16 +166,6 @@ impl State {
             self.changed(who, &Change::Tags(id.to_owned()));
         }
         exists && changed
-    }
-
-    /// Forgets the lost tags of a resource that have a value again.
-    pub(super) fn forget_written_tags(&mut self, id: &str) {
-        let of_resource = (id.to_owned(), String::new())..;
-        let keys = self.lost_tags.range(of_resource).map(|(key, _)| key).take_while(|(of, _)| of == id);
-        let written: Vec<_> = keys.filter(|(_, key)| self.tag_of(id, key).is_some()).cloned().collect();
-        for key in written {
-            self.lost_tags.remove(&key);
-        }
     }
 
     /// Returns a tag of an instance, a launch template or a database.

@@ -195,7 +195,7 @@ pub struct State {
     pub(super) names: BTreeMap<String, String>,
     /// The launch data of deleted templates, if [`Guarantee::Fencing`] is violated.
     pub(super) deleted: BTreeMap<String, LaunchData>,
-    /// The values of the tags that were removed by hand and have not been written since, by resource and key.
+    /// The values of the tags that were removed by hand, by resource and key.
     pub(super) lost_tags: BTreeMap<(String, String), String>,
     pub(super) instances: Store<SimInstance>,
     pub(super) databases: Store<SimDatabase>,
@@ -367,9 +367,6 @@ impl State {
             self.observer = Some(observer);
         }
         self.watch_deployment(change);
-        if let Change::Tags(id) = change {
-            self.forget_written_tags(id);
-        }
     }
 
     pub(super) fn count_fault(&mut self, kind: &'static str) {
