@@ -75,7 +75,7 @@ impl Engine {
             policy,
             now,
             deadline,
-            restore_refused: AtomicBool::new(false),
+            restores_ended: AtomicBool::new(false),
             notice_failed: AtomicBool::new(false),
         };
         let mut reports = Vec::with_capacity(steps.len());
@@ -96,8 +96,8 @@ struct Actor<'a> {
     now: DateTime<Utc>,
     /// No step starts after this time of the engine's clock.
     deadline: Option<Duration>,
-    /// Whether AWS has refused a restore for the pool in this pass. It would refuse the next one too.
-    restore_refused: AtomicBool,
+    /// Whether a restore for the pool was not made in this pass: AWS would refuse the next one too, or another engine restores as well.
+    restores_ended: AtomicBool,
     /// Whether a notice has failed in this pass. The next one would most likely wait as long, and fail too.
     notice_failed: AtomicBool,
 }
@@ -245,12 +245,13 @@ impl Actor<'_> {
                 .await
             }
             Step::ResetFailedRestores => self.set_policy("restore-failures", |_| Some(String::new())).await,
-            Step::CreateDatabase { .. } if self.restore_refused.load(Ordering::Relaxed) => {
-                Ok(Completion::skip("AWS has just refused another restore"))
+            Step::CreateDatabase { .. } if self.restores_ended.load(Ordering::Relaxed) => {
+                Ok(Completion::skip("the restore before it was not made"))
             }
             Step::CreateDatabase { number, restore, .. } => {
                 let result = self.create_database(*number, restore).await;
-                self.restore_refused.fetch_or(result.is_err(), Ordering::Relaxed);
+                let is_done = matches!(result, Ok(Completion::Done(_)));
+                self.restores_ended.fetch_or(!is_done, Ordering::Relaxed);
                 result
             }
             // A read that lags can let two engines lower the hint for one pass. That repeats no number in use: records and databases count
@@ -276,6 +277,9 @@ impl Actor<'_> {
     }
 
     async fn claim_database(&self, record: &RecordId, environment: &EnvironmentId) -> StepResult {
+        if let Some(database) = self.world.databases.iter().find(|found| found.number == environment.number) {
+            self.wait_for_claim(record, database).await;
+        }
         let read = self.read_record(record).await?;
         if !read.value.as_ref().is_some_and(Record::is_wanted) {
             return Ok(Completion::skip("its environment is ending or gone"));

@@ -45,6 +45,8 @@ struct Terms {
     /// The new expiry, never earlier than the present one.
     expires_at: DateTime<Utc>,
     hold: Option<Hold>,
+    /// Whether the environment needs repairs, so that an engine would give it up soon.
+    repairs: bool,
     /// Whether the policy's `max-lifetime` makes it shorter than wanted.
     capped: bool,
     /// What must exist when the change is confirmed.
@@ -143,13 +145,10 @@ impl Engine {
         }
         if let Some(hold) = &terms.hold {
             changes = changes.hold(hold);
-        } else if record.failure.is_some()
-            || record.orphan_since.is_some()
-            || self.has_broken_database(&record).await
-        {
+        }
+        if terms.repairs {
             changes = changes.repair(now, &self.config.user);
         }
-        let repairs = changes.set.contains_key(key::REPAIR);
         let changes = self.with_request_id(changes, &record);
         let written = self.retry(|| self.cloud.tag_record(&record.id, &changes)).await;
         let (action, target, reason) = (wish.action(), id.to_string(), wish.reason());
@@ -164,7 +163,7 @@ impl Engine {
         let (outcome, detail) = outcome_of(&confirmed, format_until);
         self.log_request(action, &target, &reason, outcome, detail).await;
         let expires_at = confirmed?;
-        let can_be_undone = !in_grace && !repairs && terms.hold.is_none();
+        let can_be_undone = !in_grace && !terms.repairs && terms.hold.is_none();
         let earlier = record.expires_at.filter(|at| can_be_undone && *at < terms.expires_at);
         let undo = earlier.map(|earlier| ExtensionUndo {
             environment: id.clone(),
@@ -190,10 +189,10 @@ impl Engine {
             Wish::Extend(by) => {
                 let from = expiry.max(now);
                 let (expires_at, capped) = within_lifetime(from, Some(from), *by, record, policy, now, what)?;
-                self.check_repairable(record, what).await?;
                 Ok(Terms {
                     expires_at,
                     hold: None,
+                    repairs: self.check_repairable(record, what).await?,
                     capped,
                     parts: Parts { instance: is_launched, database: true },
                 })
@@ -201,10 +200,10 @@ impl Engine {
             Wish::Pin(until) => {
                 let by = (*until - now).to_std().unwrap_or_default();
                 let (expires_at, capped) = within_lifetime(now, None, by, record, policy, now, what)?;
-                self.check_repairable(record, what).await?;
                 Ok(Terms {
                     expires_at: expires_at.max(expiry),
                     hold: None,
+                    repairs: self.check_repairable(record, what).await?,
                     capped,
                     parts: Parts { instance: is_launched, database: true },
                 })
@@ -222,7 +221,7 @@ impl Engine {
                 }
                 let until = record.hold.as_ref().map_or(until, |hold| hold.until.max(until));
                 let hold = Hold { until, by: self.config.user.as_str().into(), why: (*why).into() };
-                Ok(Terms { expires_at: until.max(expiry), hold: Some(hold), capped, parts })
+                Ok(Terms { expires_at: until.max(expiry), hold: Some(hold), repairs: false, capped, parts })
             }
         }
     }
@@ -252,15 +251,25 @@ impl Engine {
         Ok((record.ok_or_else(|| no_such_environment(id))?, now))
     }
 
-    /// Refuses to keep a failed environment if nothing of it is left to repair.
-    async fn check_repairable(&self, record: &Record, what: &str) -> Result<(), Failure> {
-        let Some(failure) = &record.failure else { return Ok(()) };
-        let parts = self.parts(record).await.map_err(|error| Failure::cloud(what, &error))?;
-        if parts.instance && parts.database {
-            return Ok(());
+    /// Returns whether an environment needs repairs. Refuses to keep one of which nothing is left to repair.
+    async fn check_repairable(&self, record: &Record, what: &str) -> Result<bool, Failure> {
+        let is_marked = record.failure.is_some() || record.orphan_since.is_some();
+        if !is_marked && !self.has_broken_database(record).await {
+            return Ok(false);
         }
-        let message = format!("{what}: it has failed: {}", failure.reason.raw());
-        Err(Failure::new(Kind::TooLate, message, "launch a new one"))
+        let parts = self.parts(record).await.map_err(|error| Failure::cloud(what, &error))?;
+        let is_launching = record.instance.is_none() && record.failure.is_none();
+        if is_launching || parts.instance && parts.database {
+            return Ok(true);
+        }
+        let (why, hint) = match &record.failure {
+            Some(failure) => (format!("it has failed: {}", failure.reason.raw()), "launch a new one"),
+            None if parts.instance => {
+                ("its database is gone".to_owned(), "give it another one with: hatchery reset")
+            }
+            None => ("its instance is gone".to_owned(), "launch a new one"),
+        };
+        Err(Failure::new(Kind::TooLate, format!("{what}: {why}"), hint))
     }
 
     /// Copies the expiry to the instances, for their dead man's switches. If this fails, the next pass of any engine repeats it.
@@ -342,13 +351,17 @@ impl Engine {
         Err(too_late(last))
     }
 
-    /// Whether the environment's database needs repairs. An engine would give the environment up soon.
+    /// Whether the environment's database needs repairs, or is gone.
     async fn has_broken_database(&self, record: &Record) -> bool {
         let id = &record.environment;
         match self.cloud.database(&id.fleet, record.database_number()).await {
-            Ok(read) => read.value.is_some_and(|database| {
-                database.status_class() == StatusClass::Failed && database.created_at.is_some()
-            }),
+            Ok(read) => {
+                read.value.map_or(record.instance.is_some(), |database| match database.status_class() {
+                    StatusClass::Deleting => true,
+                    StatusClass::Failed => database.created_at.is_some(),
+                    _ => false,
+                })
+            }
             Err(error) => {
                 tracing::warn!(%id, %error, "cannot see whether the database needs repairs");
                 false

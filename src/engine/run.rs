@@ -151,6 +151,7 @@ impl Engine {
             denied: BTreeMap::new(),
             failures: 0,
             slowdown: 1.0,
+            unanswered: 0,
             audit_read: None,
             audit_changed: false,
             audit_seen: HashSet::new(),
@@ -204,6 +205,8 @@ struct EngineLoop {
     failures: u32,
     /// The factor by which throttling lengthens the interval.
     slowdown: f64,
+    /// How many observations in a row had a listing without an answer.
+    unanswered: u32,
     audit_read: Option<(Duration, DateTime<Utc>)>,
     /// Whether the fleet has changed since the audit log was read.
     audit_changed: bool,
@@ -324,6 +327,7 @@ impl EngineLoop {
         });
         let mut due = Vec::new();
         let engines = if self.audit_read.is_some() { self.engines.len() } else { ASSUMED_ENGINES };
+        let mut last_restore = Duration::ZERO;
         for planned in steps {
             let key = planned.step.key();
             let seed = self.engine.config.seed;
@@ -332,6 +336,11 @@ impl EngineLoop {
                 let delay = if own { Duration::ZERO } else { jitter(seed, key, engines) };
                 Scheduled { due: elapsed + delay, failures: 0, planned: true }
             });
+            // Restores for the pool are taken in the order of their numbers.
+            if matches!(planned.step, Step::CreateDatabase { .. }) {
+                scheduled.due = scheduled.due.max(last_restore);
+                last_restore = scheduled.due;
+            }
             if scheduled.due <= elapsed && !self.is_denied(planned.step.action(), elapsed) {
                 due.push(planned);
             }
@@ -389,10 +398,11 @@ impl EngineLoop {
         } else {
             UNWATCHED_INTERVAL.max(self.options.refresh)
         };
-        // All engines that AWS throttles or does not answer slow down at once and recover gradually.
-        let is_hindered =
-            world.now().is_none() || world.problems().any(|problem| problem.is(ErrorClass::Throttled));
-        self.slowdown = if is_hindered {
+        // All engines that AWS throttles, or does not answer twice, slow down at once and recover gradually.
+        let is_throttled = world.problems().any(|problem| problem.is(ErrorClass::Throttled));
+        let is_answered = world.now().is_some();
+        self.unanswered = if is_answered { 0 } else { self.unanswered + 1 };
+        self.slowdown = if is_throttled || self.unanswered > 1 {
             (self.slowdown * 2.0).min(MAX_SLOWDOWN)
         } else {
             (self.slowdown * 0.75).max(1.0)
@@ -400,7 +410,7 @@ impl EngineLoop {
         let interval =
             interval.mul_f64(self.slowdown).min(MAX_SLOWED_INTERVAL.max(interval)).mul_f64(randomness);
         // A step that is due needs an observation that succeeds.
-        let due = if is_hindered { None } else { self.next_due() };
+        let due = if is_throttled || !is_answered { None } else { self.next_due() };
         interval.min(due.unwrap_or(interval)).max(Duration::from_millis(500))
     }
 

@@ -17,7 +17,7 @@ use crate::builders::audit_event;
 use crate::setup::{config, dev, on_paused_time};
 use crate::test_bed::{ALWAYS, TestBed, error};
 
-const MINUTE: Duration = Duration::from_mins(1);
+pub(crate) const MINUTE: Duration = Duration::from_mins(1);
 
 /// The events of a running engine, with their times in seconds.
 #[derive(Clone, Default)]
@@ -58,7 +58,7 @@ pub(crate) fn options() -> RunOptions {
 }
 
 /// A test bed with an idle fleet, and an engine loop after its first observation.
-async fn at_rest(options: RunOptions) -> (TestBed, Handle, RecordedEvents, f64) {
+pub(crate) async fn at_rest(options: RunOptions) -> (TestBed, Handle, RecordedEvents, f64) {
     let bed = TestBed::new();
     bed.never_record_passes().await;
     let (handle, events) = run(&bed, options);
@@ -203,39 +203,6 @@ fn missing_permission_waits_for_a_refresh_or_five_minutes() {
         assert!(matches!(&events.take()[..], [(_, Event::ObserveFailed(_))]));
         bed.clock.sleep(5 * MINUTE).await;
         assert!(events.take().iter().any(|(_, event)| matches!(event, Event::World(_))));
-    });
-}
-
-#[test]
-fn throttling_slows_the_loop_down() {
-    on_paused_time(async {
-        let (bed, _handle, events, mut from) = at_rest(options()).await;
-        bed.script.fail("instances", ALWAYS, error(ErrorClass::Throttled));
-        bed.clock.sleep(60 * MINUTE).await;
-        let intervals = events.intervals(&mut from);
-        for (interval, seconds) in intervals.iter().zip([60.0, 120.0, 240.0, 480.0, 480.0]) {
-            assert_about(&[*interval], seconds);
-        }
-        bed.script.clear();
-        bed.clock.sleep(60 * MINUTE).await;
-        let intervals = events.intervals(&mut from);
-        for (interval, seconds) in
-            intervals[1..].iter().zip([360.0, 270.0, 202.5, 151.9, 113.9, 85.4, 64.1, 60.0, 60.0])
-        {
-            assert_about(&[*interval], seconds);
-        }
-    });
-}
-
-/// Otherwise a fleet of which half of the looks are throttled can go without a whole one for an hour.
-#[test]
-fn throttled_loop_looks_every_ten_minutes() {
-    on_paused_time(async {
-        let (bed, _handle, events, mut from) = at_rest(RunOptions { refresh: 3 * MINUTE, ..options() }).await;
-        bed.script.fail("instances", ALWAYS, error(ErrorClass::Throttled));
-        bed.clock.sleep(120 * MINUTE).await;
-        let intervals = events.intervals(&mut from);
-        assert_about(&intervals[2..], 600.0);
     });
 }
 

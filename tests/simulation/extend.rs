@@ -279,6 +279,25 @@ fn environment_with_a_lost_part_is_kept_for_repairs() {
     });
 }
 
+/// Nothing makes up for a lost database, so an extension of what is left would promise in vain.
+#[rstest]
+fn environment_without_its_database_is_not_extended(#[values(false, true)] is_marked: bool) {
+    on_paused_time(async {
+        let (bed, launched) = bed().await;
+        assert!(bed.sim.intervene("operator", &Intervention::Delete(launched.database.to_string())));
+        if is_marked {
+            let mark = TagChanges::new().set_time(key::ORPHAN_SINCE, bed.clock.now());
+            bed.tag_record(&launched.record, &mark).await;
+        }
+        bed.clock.sleep(Duration::from_mins(15)).await;
+        let failure = extend(&bed, &launched, HOUR).await.unwrap_err();
+        assert_eq!(failure.kind, Kind::TooLate, "{failure}");
+        assert!(failure.message.ends_with("its database is gone"), "{failure}");
+        assert_eq!(failure.hint, "give it another one with: hatchery reset");
+        assert_eq!(bed.expiry(&launched.environment), Some(launched.expires_at));
+    });
+}
+
 /// Extends in the last seconds, with a change between the write and the read-back; returns the failure.
 async fn fail_extend_during(bed: &TestBed, launched: &Launched, change: impl Future<Output = ()>) -> Failure {
     sleep_until(bed, launched, -30).await;

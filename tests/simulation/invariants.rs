@@ -65,13 +65,15 @@ pub(crate) struct InvariantChecker {
     pub(crate) used: BTreeMap<String, String>,
     /// The databases that each record has named.
     pub(crate) named: BTreeMap<String, Switches>,
+    /// The latest deployment that an instance of each record has completed.
+    pub(crate) rolled_out: BTreeMap<String, DateTime<Utc>>,
     /// Instances that are shutting down or terminated.
     ended: BTreeSet<String>,
     /// Databases that are being deleted.
     deleting: BTreeSet<String>,
     /// Records whose instance was ready.
-    ready: BTreeSet<String>,
-    lost: LostDatabases,
+    pub(crate) ready: BTreeSet<String>,
+    pub(crate) lost: LostDatabases,
     /// Databases that were terminal, or whose restore took more than two hours.
     failed: BTreeSet<String>,
     creating_since: BTreeMap<String, DateTime<Utc>>,
@@ -146,6 +148,7 @@ impl InvariantChecker {
                 self.update_template(state, id);
                 self.update_rules(state, who, id);
                 self.update_ready(state, id);
+                self.update_rolled_out(state, id);
                 self.update_used(state, who, id);
                 self.update_named(state, who, id);
                 self.update_lost_expiry(id);
@@ -434,27 +437,6 @@ impl InvariantChecker {
             let since = mark.map(|mark| mark.since);
             let what =
                 format!("{who} ended {what} of {name}, confirmed until {confirmed:?}, marked {since:?}");
-            self.violation(state, "I4", what);
-        }
-    }
-
-    /// I4: an environment that was ready is given up only if its instance has ended, or if its database has been lost for ten minutes.
-    fn give_up(&mut self, state: &State, who: &str, record: &str) {
-        let Some((_, template)) = state.templates().find(|(own, _)| *own == record) else { return };
-        let before = self.ownership.templates.get(record);
-        let is_new = template.tags.contains_key(key::FAILURE)
-            && before.is_none_or(|(_, tags)| !tags.contains_key(key::FAILURE));
-        if !is_new || template.tags.contains_key(key::TERMINATE) || !self.ready.contains(record) {
-            return;
-        }
-        let alive =
-            |instance: &SimInstance| find_record(instance) == Some(record) && !instance.state.is_ending();
-        let own = template.name.replace('/', "-");
-        let database = template.tags.get(key::DATABASE).cloned().unwrap_or(own);
-        let is_lost = self.lost.is_lost_for_good(&database, state.now());
-        if state.instances().any(|(_, instance)| alive(instance)) && !is_lost {
-            let reason = &template.tags[key::FAILURE];
-            let what = format!("{who} gave up {record} ({}), which serves: {reason}", template.name);
             self.violation(state, "I4", what);
         }
     }

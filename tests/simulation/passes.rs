@@ -58,11 +58,17 @@ fn restores_that_listings_do_not_show_yet_count() {
             let restores = steps.into_iter().filter(|(action, ..)| *action == "create-database");
             restores.map(|(_, outcome, _)| outcome).collect::<Vec<_>>()
         };
-        // A slow response delays the first restore to the next pass.
+        // A slow response delays both restores to the next pass.
         bed.delay("database", 600);
-        assert_eq!(created().await, [Outcome::Skipped, Outcome::Done]);
+        assert_eq!(created().await, [Outcome::Skipped, Outcome::Skipped]);
+        // Another engine has made the first one, and the listing does not show it yet.
+        restore_database(&bed.caller(), 6, false).await;
+        bed.script.hide([6]);
+        assert_eq!(created().await, [Outcome::Skipped, Outcome::Skipped]);
+        bed.script.hide([]);
+        assert_eq!(created().await, [Outcome::Done]);
         bed.script.hide([7]);
-        assert_eq!(created().await, [Outcome::Done, Outcome::Skipped]);
+        assert_eq!(created().await, [Outcome::Skipped]);
         bed.script.hide([6]);
         assert_eq!(created().await, [Outcome::Skipped]);
         assert_eq!(bed.sim.inspect(|state| state.databases().count()), 2);
@@ -107,5 +113,24 @@ fn restore_that_another_engine_made_first_counts() {
         assert_eq!((action, outcome), ("create-database", Outcome::Skipped));
         assert_eq!(detail, "max-databases is reached by restores that are not listed yet");
         assert_eq!(bed.sim.inspect(|state| state.databases().count()), 2);
+    });
+}
+
+/// The numbers before a new one can be the engine's own, so that those of others are further away.
+#[test]
+fn restores_of_others_count_beyond_the_own_ones() {
+    on_paused_time(async {
+        let bed = TestBed::with_databases(0, [("spare", "5"), ("max-databases", "5")]);
+        let cloud = bed.caller();
+        for number in [6, 7, 8] {
+            restore_database(&cloud, number, false).await;
+        }
+        let fleet = cloud.fleet(&dev()).await.unwrap().unwrap();
+        cloud.tag_fleet(&fleet.template, &TagChanges::new().set("hatchery:last-number", "9")).await.unwrap();
+        bed.clock.sleep(Duration::from_mins(1)).await;
+        bed.script.hide([6, 7, 8]);
+        let steps = bed.run_pass().await;
+        let done = steps.iter().filter(|step| (step.0, step.1) == ("create-database", Outcome::Done));
+        assert_eq!((done.count(), bed.sim.inspect(|state| state.databases().count())), (2, 5));
     });
 }

@@ -2,7 +2,7 @@
 //! uses the new one.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use hatchery::cloud::sim::{SimInstance, State};
+use hatchery::cloud::sim::State;
 use hatchery::domain::tags::{Tags, key};
 use hatchery::domain::{Deployment, Rollout, RolloutState};
 
@@ -75,10 +75,23 @@ impl InvariantChecker {
         }
         let is_back = named.windows(2).any(|pair| pair[0].0 == *database && !is_race(pair[0].1, pair[1].1));
         named.push((database.clone(), deployment.map(|deployment| deployment.at)));
+        // Engines may have begun to reap it, and a reset has made it whole again.
+        self.reaped.remove(id);
         if is_back {
             self.violation(state, "I2", format!("{who} let {id} go back to {database}"));
         } else if !self.has_claimed(id, database) {
             self.violation(state, "I1", format!("{who} let {id} use {database}, which it never claimed"));
+        }
+    }
+
+    /// Remembers which deployment an instance has completed.
+    pub(crate) fn update_rolled_out(&mut self, state: &State, id: &str) {
+        let Some((_, instance)) = state.instances().find(|(own, _)| *own == id) else { return };
+        let rollout = instance.tags.get(key::ROLLOUT).and_then(|value| Rollout::parse(value));
+        let done = rollout.filter(|rollout| rollout.state == RolloutState::Done);
+        if let Some((rollout, record)) = done.zip(find_record(instance)) {
+            let latest = self.rolled_out.entry(record.to_owned()).or_insert(rollout.request);
+            *latest = rollout.request.max(*latest);
         }
     }
 
@@ -110,14 +123,9 @@ impl InvariantChecker {
             named.get(after)?.1
         });
         let is_told = left.is_some_and(|left| left + TimeDelta::minutes(59) <= state.now());
-        let uses = |instance: &SimInstance| {
-            let rollout = instance.tags.get(key::ROLLOUT).and_then(|value| Rollout::parse(value));
-            let is_done = rollout.is_some_and(|rollout| {
-                rollout.state == RolloutState::Done && left.is_some_and(|left| rollout.request >= left)
-            });
-            find_record(instance) == Some(record) && is_done
-        };
-        if !exists || !(is_told || state.instances().any(|(_, instance)| uses(instance))) {
+        // It may have been told to use yet another one since.
+        let has_left = self.rolled_out.get(record).zip(left).is_some_and(|(done, left)| *done >= left);
+        if !exists || !(is_told || has_left) {
             let what = format!(
                 "{who} deleted {old} of {name}, which is to use another one since {left:?}, now {new}"
             );

@@ -45,3 +45,19 @@ fn incomplete_listings_do_not_restart_a_delay() {
         assert!((begun - delay.as_secs_f64()).abs() < 0.6, "{begun} is not {delay:?}");
     });
 }
+
+/// Otherwise an engine restores a number while others restore lower ones, and none of them counts all against `max-databases`.
+#[test]
+fn restores_are_taken_in_the_order_of_their_numbers() {
+    on_paused_time(async {
+        let bed = TestBed::with_databases(0, [("spare", "5")]);
+        let numbers: Vec<_> = (6..11).map(|number| format!("hatchery-dev-{number}")).collect();
+        let delay = |id: &String| jitter(7, &Key(Priority::Create, "create-database", id.clone()), 0);
+        assert!(!numbers.is_sorted_by_key(delay), "the delays are in order anyway");
+        let (_handle, _events) = run(&bed, options());
+        bed.clock.sleep(Duration::from_mins(10)).await;
+        let restored: Vec<_> =
+            bed.audit("create-database").iter().map(|event| event.target.to_string()).collect();
+        assert_eq!(restored, numbers);
+    });
+}

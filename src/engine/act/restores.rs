@@ -10,8 +10,8 @@ use crate::domain::Database;
 use crate::engine::fresh_read::{CREATE_TTL, FreshRead};
 use crate::engine::launch::CROWD_DELAY;
 
-/// How many numbers before a new one may belong to databases that other engines have just restored and that the listing does not show yet.
-const MAX_UNLISTED: u32 = 4;
+/// How many unused numbers before a new one may belong to databases that other engines have just restored and that the listing does not show yet.
+const MAX_UNLISTED: usize = 4;
 
 impl Actor<'_> {
     pub(super) async fn create_claimed(
@@ -50,8 +50,8 @@ impl Actor<'_> {
         }
     }
 
-    /// Restores a database for the pool. Numbers are taken in order, so that engines that restore at the same time are seen by the one with the
-    /// highest number, which gives way to the others near `max-databases`.
+    /// Restores a database for the pool. Each engine takes the numbers in order and stops at the first one that it does not get, so engines that
+    /// restore at the same time meet at the lowest number, and the one with the highest number sees the others near `max-databases`.
     pub(super) async fn create_database(&self, number: Number, restore: &Restore) -> StepResult {
         let (cloud, fleet) = (&self.engine.cloud, &self.world.fleet.name);
         // Re-read `last-number`: after a suspend the listing is stale, and the number may have been used and released meanwhile.
@@ -72,15 +72,13 @@ impl Actor<'_> {
             return Ok(Completion::skip(format!("{missed}; the next pass looks again")));
         }
         let previous = Number(number.0.saturating_sub(1));
-        let mut unlisted: Vec<_> = (1..=MAX_UNLISTED)
-            .filter_map(|back| Some(Number(number.0.checked_sub(back)?)))
-            .filter(|before| !used.contains(before))
-            .collect();
+        let lower = (1..number.0).rev().map(Number);
+        let mut unlisted: Vec<_> = lower.filter(|lower| !used.contains(lower)).take(MAX_UNLISTED).collect();
         if unlisted.len() >= room {
             // They may need the whole room, and a read may not show them yet.
             self.engine.clock.sleep(CROWD_DELAY).await;
         } else {
-            unlisted.retain(|before| *before == previous);
+            unlisted.retain(|lower| *lower == previous);
         }
         let restored = self.restored(&unlisted).await?;
         if restored.len() >= room {

@@ -5,6 +5,8 @@ use super::{
     InstanceState, LaunchFailure, NewRecord, Purpose, Record, RecordId, Result, StatusClass, StepResult,
     TagChanges, TerminationReason, is_instance_of, lifecycle, skip_if_gone,
 };
+use crate::domain::Database;
+use crate::engine::fresh_read::READ_LAG;
 
 impl Actor<'_> {
     /// Re-reads a record whose environment is ending, judged by AWS's clock in the same response. The inner error says why it must not end.
@@ -106,14 +108,12 @@ impl Actor<'_> {
         if database.environment.as_ref().is_some_and(|owner| owner != environment) {
             return Ok(Completion::skip("its tag names another environment"));
         }
+        // A retirement has no tag on its database, and while it exists, its number is taken.
+        self.wait_for_claim(record, &database).await;
         let (read, found) = match self.read_ending(record).await? {
             Ok(ending) => ending,
             Err(why) => return Ok(Completion::skip(why)),
         };
-        // Numbers can be used again, ids of records are not. A retirement has no tag on its database, and while it exists, its number is taken.
-        if !found.is_retirement() && database.record.as_ref().is_some_and(|owner| owner != record) {
-            return Ok(Completion::skip("it belongs to a later environment with the same number"));
-        }
         let read = match found.replaces() {
             None => read,
             Some(replaces) => match self.read_released(replaces, &found).await? {
@@ -123,6 +123,15 @@ impl Actor<'_> {
         };
         let call = cloud.delete_database(&database.id);
         self.engine.act_while_fresh(&read, "DeleteDBInstance", call).await.map(Completion::from_fresh)
+    }
+
+    /// Waits for as long as reads lag if a database names another record than the one whose number it has. Numbers can be used again: it is the
+    /// record of a later environment, and then a read no longer shows this one, or that of an earlier one, whose claim took effect late. Both do
+    /// not exist at the same time, because their names are the same.
+    pub(super) async fn wait_for_claim(&self, record: &RecordId, database: &Database) {
+        if database.record.as_ref().is_some_and(|named| named != record) {
+            self.engine.clock.sleep(READ_LAG).await;
+        }
     }
 
     /// Deletes a record once its instance and database are gone. The record is the finalizer: it leads engines to the rest until then.

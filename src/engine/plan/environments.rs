@@ -187,13 +187,25 @@ impl Planner<'_> {
         }
     }
 
-    /// Binds the database of a launched environment again if its tags are lost, and starts it if it is stopped.
+    /// Binds the claimed database again if its tags are lost, or name an earlier record of the same number. Returns whether it is bound.
+    pub(super) fn bind_again(&mut self, record: &Record, database: &Database) -> bool {
+        let reason = if database.environment.is_none() {
+            "the database lacks the tag of its environment"
+        } else if database.record.as_ref().is_some_and(|named| *named != record.id) {
+            "the database names an earlier record"
+        } else {
+            return true;
+        };
+        let (record, environment) = (Some(record.id.clone()), record.environment.clone());
+        self.push(Step::ClaimDatabase { record, environment }, reason);
+        false
+    }
+
+    /// Keeps the database of a launched environment bound, and starts it if it is stopped.
     fn keep_database(&mut self, claim: &Environment<'_>) {
         let record = claim.record;
-        let environment = record.environment.clone();
-        if record.instance.is_some() && claim.claimed.is_some_and(|database| database.environment.is_none()) {
-            let step = Step::ClaimDatabase { record: Some(record.id.clone()), environment };
-            self.push(step, "the database has lost the tag of its environment");
+        if let Some(claimed) = claim.claimed.filter(|_| record.instance.is_some()) {
+            self.bind_again(record, claimed);
         }
         let Some(database) = claim.database else { return };
         let is_active = claim.instance.is_some_and(|instance| {
@@ -262,11 +274,7 @@ impl Planner<'_> {
                 }
                 Err(reason) => self.refuse("create-database", environment.database_id().to_string(), reason),
             },
-            Some(database) if database.environment.is_none() => {
-                let step = Step::ClaimDatabase { record: Some(record_id), environment };
-                self.push(step, "the database is claimed but not tagged yet");
-            }
-            Some(_) => return true,
+            Some(database) => return self.bind_again(record, database),
         }
         false
     }

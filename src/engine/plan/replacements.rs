@@ -60,7 +60,11 @@ impl Planner<'_> {
                     return self.end_replacement(claim, ReplacementEnd::Failed, reason);
                 }
                 match place {
-                    Place::Current => self.rebind(claim),
+                    Place::Current => {
+                        if let Some(claimed) = claim.claimed {
+                            self.bind_again(record, claimed);
+                        }
+                    }
                     Place::Next => self.reset(claim, user),
                     Place::Later => {
                         let reason = format!("another reset of {} was requested first", user.id());
@@ -121,16 +125,6 @@ impl Planner<'_> {
             reason,
         };
         self.delete(step, why);
-    }
-
-    /// Binds the database of a replacement again if its tags are lost.
-    fn rebind(&mut self, claim: &Environment<'_>) {
-        let record = claim.record;
-        if claim.claimed.is_some_and(|database| database.environment.is_none()) {
-            let (record, environment) = (Some(record.id.clone()), record.environment.clone());
-            let step = Step::ClaimDatabase { record, environment };
-            self.push(step, "the database has lost the tag of its environment");
-        }
     }
 
     /// Restores and binds the database of a reset, and switches to it.
