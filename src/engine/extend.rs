@@ -251,25 +251,48 @@ impl Engine {
         Ok((record.ok_or_else(|| no_such_environment(id))?, now))
     }
 
-    /// Returns whether an environment needs repairs. Refuses to keep one of which nothing is left to repair.
+    /// Returns whether an environment needs repairs. Refuses to keep one of which nothing is left to repair, after several reads: a database that has
+    /// just been created may not be visible yet.
     async fn check_repairable(&self, record: &Record, what: &str) -> Result<bool, Failure> {
-        let is_marked = record.failure.is_some() || record.orphan_since.is_some();
-        if !is_marked && !self.has_broken_database(record).await {
-            return Ok(false);
+        self.look_again(|| self.needs_repairs(record, what)).await.map_err(|failure| match failure.kind {
+            Kind::NotFound => Failure { kind: Kind::TooLate, ..failure },
+            _ => failure,
+        })
+    }
+
+    /// Returns `NotFound` if the database is not found, and `TooLate` if it is ending, or if a part is gone of an environment that has a mark.
+    async fn needs_repairs(&self, record: &Record, what: &str) -> Result<bool, Failure> {
+        let too_late = |why: &str, hint: &str| Failure::new(Kind::TooLate, format!("{what}: {why}"), hint);
+        let without_database =
+            || too_late("its database is gone", "give it another one with: hatchery reset");
+        let is_launched = record.instance.is_some();
+        if record.failure.is_none() && record.orphan_since.is_none() {
+            let read = self.cloud.database(&record.environment.fleet, record.database_number()).await;
+            let found = match read {
+                Ok(read) => read.value,
+                Err(error) => {
+                    let id = &record.environment;
+                    tracing::warn!(%id, %error, "cannot see whether the database needs repairs");
+                    return Ok(false);
+                }
+            };
+            match found.map(|database| (database.status_class(), database.created_at)) {
+                None if is_launched => return Err(Failure { kind: Kind::NotFound, ..without_database() }),
+                Some((StatusClass::Deleting, _)) => return Err(without_database()),
+                Some((StatusClass::Failed, Some(_))) => {}
+                _ => return Ok(false),
+            }
         }
         let parts = self.parts(record).await.map_err(|error| Failure::cloud(what, &error))?;
-        let is_launching = record.instance.is_none() && record.failure.is_none();
-        if is_launching || parts.instance && parts.database {
-            return Ok(true);
-        }
-        let (why, hint) = match &record.failure {
-            Some(failure) => (format!("it has failed: {}", failure.reason.raw()), "launch a new one"),
-            None if parts.instance => {
-                ("its database is gone".to_owned(), "give it another one with: hatchery reset")
+        match &record.failure {
+            _ if parts.instance && parts.database => Ok(true),
+            Some(failure) => {
+                Err(too_late(&format!("it has failed: {}", failure.reason.raw()), "launch a new one"))
             }
-            None => ("its instance is gone".to_owned(), "launch a new one"),
-        };
-        Err(Failure::new(Kind::TooLate, format!("{what}: {why}"), hint))
+            None if !is_launched => Ok(true),
+            None if parts.instance => Err(without_database()),
+            None => Err(too_late("its instance is gone", "launch a new one")),
+        }
     }
 
     /// Copies the expiry to the instances, for their dead man's switches. If this fails, the next pass of any engine repeats it.
@@ -349,24 +372,6 @@ impl Engine {
             self.clock.sleep(READ_BACK_DELAY).await;
         }
         Err(too_late(last))
-    }
-
-    /// Whether the environment's database needs repairs, or is gone.
-    async fn has_broken_database(&self, record: &Record) -> bool {
-        let id = &record.environment;
-        match self.cloud.database(&id.fleet, record.database_number()).await {
-            Ok(read) => {
-                read.value.map_or(record.instance.is_some(), |database| match database.status_class() {
-                    StatusClass::Deleting => true,
-                    StatusClass::Failed => database.created_at.is_some(),
-                    _ => false,
-                })
-            }
-            Err(error) => {
-                tracing::warn!(%id, %error, "cannot see whether the database needs repairs");
-                false
-            }
-        }
     }
 
     async fn parts(&self, record: &Record) -> Result<Parts, CloudError> {

@@ -23,7 +23,7 @@ use planner::Planner;
 /// The steps that an engine wants to take, and its refusals.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Plan {
-    /// The steps in the order of their keys, with numbers in numeric order.
+    /// The steps in the order of their keys.
     pub steps: Vec<Planned>,
     /// The changes that the plan does not make although something calls for them.
     pub refused: Vec<Refusal>,

@@ -102,12 +102,10 @@ impl<'w> Planner<'w> {
         self.world.fleet.name.environment(number)
     }
 
-    /// Returns the steps in the order of their [`Key`], with numbers in numeric order, each once, and the refusals.
+    /// Returns the steps in the order of their [`Key`], each once, and the refusals.
     pub(super) fn finish(self) -> (Vec<Planned>, Vec<Refusal>) {
         let mut steps = self.steps;
-        // The longer of two numbers is the higher one.
-        let order = |key: &Key| (key.0, key.1, key.2.len());
-        steps.sort_by(|(a, _), (b, _)| order(a).cmp(&order(b)).then_with(|| a.2.cmp(&b.2)));
+        steps.sort_by(|(a, _), (b, _)| a.cmp(b));
         steps.dedup_by(|(a, _), (b, _)| a == b);
         (steps.into_iter().map(|(_, planned)| *planned).collect(), self.refused)
     }

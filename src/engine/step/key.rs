@@ -1,5 +1,6 @@
 //! The identity and the order of steps.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 /// The order of steps: those that users wait for first, deletions before creations.
@@ -19,9 +20,23 @@ pub enum Priority {
     Notice,
 }
 
-/// Identifies a step across plans, and orders steps.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Identifies a step across plans, and orders steps: by priority, action and target, and targets that end in numbers by these.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Key(pub Priority, pub &'static str, pub String);
+
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // Of two targets that differ in their numbers only, the longer one has the higher number.
+        let order = |key: &Self| (key.0, key.1, key.2.len());
+        order(self).cmp(&order(other)).then_with(|| self.2.cmp(&other.2))
+    }
+}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

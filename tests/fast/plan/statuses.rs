@@ -246,7 +246,7 @@ fn lost_tags_are_restored_and_nothing_is_deleted() {
     world.databases.items[0].orphan_since = Some(minutes_ago(60));
     let plan = actions(&planned(&world));
     let unmark = "unmark-orphan";
-    assert_eq!(plan, named(&[("restore-tags", "lt-1"), (unmark, "hatchery-dev-1"), (unmark, "i-1")]));
+    assert_eq!(plan, named(&[("restore-tags", "lt-1"), (unmark, "i-1"), (unmark, "hatchery-dev-1")]));
 
     let mut world = world_with(1);
     world.instances.items[0].expires_at = world.records.items[0].expires_at;
