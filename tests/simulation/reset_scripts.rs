@@ -353,3 +353,20 @@ impl TestBed {
         database
     }
 }
+
+/// The advice that a refused extension gives.
+#[test]
+fn environment_without_its_database_gets_another_one() {
+    on_paused_time(async {
+        let (bed, launched) = ready("1").await;
+        assert!(bed.sim.intervene("operator", &Intervention::Delete(launched.database.to_string())));
+        bed.run_other_engine(8).await;
+        let failure = bed.engine.extend(&launched.environment, Duration::from_hours(1)).await.unwrap_err();
+        assert_eq!(failure.hint, "give it another one with: hatchery reset");
+        bed.engine.reset(&launched.environment).await.unwrap();
+        bed.run_other_engine(30).await;
+        bed.assert_has_new_database(&launched);
+        bed.engine.extend(&launched.environment, Duration::from_hours(1)).await.unwrap();
+        bed.assert_ends(&launched).await;
+    });
+}
