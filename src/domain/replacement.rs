@@ -156,10 +156,15 @@ pub(crate) fn check_rolled_out(
         Some(database) => return Err(format!("its new database {} is {}", database.id, database.status)),
         None => return Err("its new database is not listed".to_owned()),
     }
-    let rollout = instance.and_then(|instance| instance.rollout.as_ref());
-    let is_done = rollout
-        .is_some_and(|rollout| rollout.state == RolloutState::Done && rollout.request >= deployment.at);
-    if is_done || deployment.at + ROLLOUT_LIMIT <= now {
+    // The instance deploys whatever its own tags ask for, and the record can have an earlier request that was written late.
+    let told = instance.and_then(|instance| instance.deployment.as_ref());
+    let requested_at = told.map_or(deployment.at, |told| told.at.max(deployment.at));
+    let is_done = instance.is_some_and(|instance| {
+        let rollout = instance.rollout.as_ref().filter(|rollout| rollout.state == RolloutState::Done);
+        instance.database == Some(record.database_number())
+            && rollout.is_some_and(|rollout| rollout.request >= requested_at)
+    });
+    if is_done || requested_at + ROLLOUT_LIMIT <= now {
         return Ok(());
     }
     Err("its instance may still use the old one".to_owned())

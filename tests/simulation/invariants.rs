@@ -65,8 +65,8 @@ pub(crate) struct InvariantChecker {
     pub(crate) used: BTreeMap<String, String>,
     /// The databases that each record has named.
     pub(crate) named: BTreeMap<String, Switches>,
-    /// The latest deployment that an instance of each record has completed.
-    pub(crate) rolled_out: BTreeMap<String, DateTime<Utc>>,
+    /// The database with which the instance of each record has deployed last.
+    pub(crate) rolled_out: BTreeMap<String, String>,
     /// Instances that are shutting down or terminated.
     ended: BTreeSet<String>,
     /// Databases that are being deleted.
@@ -148,7 +148,7 @@ impl InvariantChecker {
                 self.update_template(state, id);
                 self.update_rules(state, who, id);
                 self.update_ready(state, id);
-                self.update_rolled_out(state, id);
+                self.update_rolled_out(state, who, id);
                 self.update_used(state, who, id);
                 self.update_named(state, who, id);
                 self.update_lost_expiry(id);

@@ -84,14 +84,16 @@ impl InvariantChecker {
         }
     }
 
-    /// Remembers which deployment an instance has completed.
-    pub(crate) fn update_rolled_out(&mut self, state: &State, id: &str) {
-        let Some((_, instance)) = state.instances().find(|(own, _)| *own == id) else { return };
+    /// Remembers which database an instance uses once it has deployed. It deploys again if it is told to use another one meanwhile.
+    pub(crate) fn update_rolled_out(&mut self, state: &State, who: &str, id: &str) {
+        let Some((_, instance)) = state.instances().find(|(own, _)| *own == id && who == "cloud") else {
+            return;
+        };
         let rollout = instance.tags.get(key::ROLLOUT).and_then(|value| Rollout::parse(value));
-        let done = rollout.filter(|rollout| rollout.state == RolloutState::Done);
-        if let Some((rollout, record)) = done.zip(find_record(instance)) {
-            let latest = self.rolled_out.entry(record.to_owned()).or_insert(rollout.request);
-            *latest = rollout.request.max(*latest);
+        let is_done = rollout.is_some_and(|rollout| rollout.state == RolloutState::Done);
+        let database = instance.tags.get(key::DATABASE).filter(|_| is_done);
+        if let Some((record, database)) = find_record(instance).zip(database) {
+            self.rolled_out.insert(record.to_owned(), database.clone());
         }
     }
 
@@ -111,10 +113,6 @@ impl InvariantChecker {
     pub(crate) fn may_leave(&mut self, state: &State, who: &str, record: &str, old: &str) {
         let Some((_, template)) = state.templates().find(|(own, _)| *own == record) else { return };
         let (name, tags) = (template.name.clone(), template.tags.clone());
-        if [key::TERMINATE, key::REAPING_SINCE].iter().any(|key| tags.contains_key(*key)) {
-            // The environment ends, and all of its databases with it.
-            return self.may_end(state, who, record, old);
-        }
         let new = tags.get(key::DATABASE).cloned().unwrap_or_default();
         let exists = state.databases().any(|(id, own)| id == new && own.created_at.is_some());
         // The first switch away from it: its environment may have been reset again since.
@@ -124,12 +122,16 @@ impl InvariantChecker {
         });
         let is_told = left.is_some_and(|left| left + TimeDelta::minutes(59) <= state.now());
         // It may have been told to use yet another one since.
-        let has_left = self.rolled_out.get(record).zip(left).is_some_and(|(done, left)| *done >= left);
-        if !exists || !(is_told || has_left) {
-            let what = format!(
-                "{who} deleted {old} of {name}, which is to use another one since {left:?}, now {new}"
-            );
-            self.violation(state, "I4", what);
+        let has_left = self.rolled_out.get(record).is_some_and(|used| used != old);
+        if exists && (is_told || has_left) {
+            return;
         }
+        if [key::TERMINATE, key::REAPING_SINCE].iter().any(|key| tags.contains_key(*key)) {
+            // The environment ends, and all of its databases with it.
+            return self.may_end(state, who, record, old);
+        }
+        let what =
+            format!("{who} deleted {old} of {name}, which is to use another one since {left:?}, now {new}");
+        self.violation(state, "I4", what);
     }
 }

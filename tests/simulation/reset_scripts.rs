@@ -5,7 +5,8 @@ use std::time::Duration;
 use hatchery::cloud::sim::{Intervention, Scenario};
 use hatchery::domain::tags::{key, role};
 use hatchery::domain::{
-    DatabaseId, EnvironmentId, ErrorClass, NewRecord, Number, Outcome, Purpose, Replaces, TagChanges, Tags,
+    DatabaseId, Deployment, EnvironmentId, ErrorClass, NewRecord, Number, Outcome, Purpose, Replaces,
+    Rollout, TagChanges, Tags,
 };
 use hatchery::engine::Launched;
 use hatchery::failure::Kind;
@@ -368,5 +369,23 @@ fn environment_without_its_database_gets_another_one() {
         bed.assert_has_new_database(&launched);
         bed.engine.extend(&launched.environment, Duration::from_hours(1)).await.unwrap();
         bed.assert_ends(&launched).await;
+    });
+}
+
+/// A deployment that was requested before the reset is written after it. The instance had answered to it while it used the old database.
+#[test]
+fn late_deployment_keeps_the_old_database_in_use() {
+    on_paused_time(async {
+        let (bed, launched) = ready("1").await;
+        let answered = Rollout::parse(&bed.active_instances()[0].1[key::ROLLOUT]).unwrap();
+        bed.engine.reset(&launched.environment).await.unwrap();
+        assert_ne!(bed.used(&launched.environment).as_deref(), Some(launched.database.as_str()));
+        let late = Deployment { at: answered.request, by: "amy".into() }.to_tag();
+        let late = Intervention::Tag(launched.record.to_string(), key::DEPLOYMENT.into(), Some(late));
+        assert!(bed.sim.intervene("operator", &late));
+        bed.run_pass().await;
+        assert_eq!(bed.database(&launched.environment).unwrap().status, "available");
+        bed.run_other_engine(30).await;
+        bed.assert_has_new_database(&launched);
     });
 }
