@@ -65,6 +65,8 @@ impl Deployments {
             let id = record.id.to_string();
             let Some(confirmed) = self.confirmed.get(&id) else { continue };
             let instance = environment.instance.filter(|instance| instance.state == InstanceState::Running);
+            // Engines refuse to deploy if the record of the replacement whose database it uses was deleted by hand.
+            let instance = instance.filter(|_| environment.current.is_some());
             let (Some(free_since), Some(instance), EnvironmentState::Ready) =
                 (free_since, instance, environment.state)
             else {

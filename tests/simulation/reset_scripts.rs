@@ -389,3 +389,22 @@ fn late_deployment_keeps_the_old_database_in_use() {
         bed.assert_has_new_database(&launched);
     });
 }
+
+/// An operator deletes the record of the replacement, so that nothing says whose the database is.
+#[test]
+fn deployment_without_the_replacement_is_refused_with_a_reason() {
+    on_paused_time(async {
+        let (bed, launched) = ready("1").await;
+        let reset = bed.engine.reset(&launched.environment).await.unwrap();
+        bed.run_other_engine(30).await;
+        bed.assert_has_new_database(&launched);
+        let named = reset.record.to_string();
+        assert!(bed.sim.intervene("operator", &Intervention::Delete(named)));
+        let request = Deployment { at: bed.clock.now(), by: "amy".into() }.to_tag();
+        let request = Intervention::Tag(launched.record.to_string(), key::DEPLOYMENT.into(), Some(request));
+        assert!(bed.sim.intervene("operator", &request));
+        let report = bed.engine.once(false).await.unwrap();
+        let refused = report.refused.iter().find(|refusal| refusal.action == "mirror-deployment").unwrap();
+        assert_eq!(refused.reason, "which database it uses is unknown");
+    });
+}

@@ -162,13 +162,17 @@ impl Planner<'_> {
                 };
                 self.push(step, "the instance has an outdated expiry");
             }
-            if claim.current.is_some() && deployment_to_mirror(record, instance, self.now).is_some() {
+            if deployment_to_mirror(record, instance, self.now).is_some() {
                 let step = Step::MirrorDeployment {
                     record: record.id.clone(),
                     environment: environment.clone(),
                     instance: instance.id.clone(),
                 };
-                self.push(step, "the instance lacks the last request to deploy");
+                if claim.current.is_some() {
+                    self.push(step, "the instance lacks the last request to deploy");
+                } else {
+                    self.refuse(step.action(), step.target(), "which database it uses is unknown");
+                }
             }
         }
         self.keep_database(claim);
