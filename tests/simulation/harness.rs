@@ -355,7 +355,13 @@ pub(crate) async fn run_engine(mut factory: ProcessFactory, loops: bool, mut ran
     let hostile = factory.config.hostile;
     let true_clock = factory.true_clock.clone();
     let (checker, fleet) = (Arc::clone(&factory.checker), factory.fleet.clone());
-    let alive = |is_alive| checker.lock().unwrap().alive.set(fleet.as_str(), is_alive, true_clock.now());
+    // An old engine only observes once `min-version` is raised, so liveness does not count it.
+    let is_old = factory.old;
+    let alive = |is_alive| {
+        if !is_old {
+            checker.lock().unwrap().alive.set(fleet.as_str(), is_alive, true_clock.now());
+        }
+    };
     if !loops {
         checker.lock().unwrap().refusals.add_scheduled_engine(fleet.as_str());
     }
@@ -414,7 +420,12 @@ impl ProcessFactory {
     fn hang_observer(&self) -> HangObserver {
         let (checker, fleet, clock) =
             (Arc::clone(&self.checker), self.fleet.clone(), self.true_clock.clone());
-        Arc::new(move |is_alive| checker.lock().unwrap().alive.set(fleet.as_str(), is_alive, clock.now()))
+        let is_old = self.old;
+        Arc::new(move |is_alive| {
+            if !is_old {
+                checker.lock().unwrap().alive.set(fleet.as_str(), is_alive, clock.now());
+            }
+        })
     }
 
     /// Starts a process: an engine whose calls pass through its mutant, the invariants, and the crash injector.
