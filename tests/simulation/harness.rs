@@ -354,16 +354,10 @@ impl Simulation {
 pub(crate) async fn run_engine(mut factory: ProcessFactory, loops: bool, mut random: ChaCha8Rng) {
     let hostile = factory.config.hostile;
     let true_clock = factory.true_clock.clone();
-    let (checker, fleet) = (Arc::clone(&factory.checker), factory.fleet.clone());
-    // An old engine only observes once `min-version` is raised, so liveness does not count it.
-    let is_old = factory.old;
-    let alive = |is_alive| {
-        if !is_old {
-            checker.lock().unwrap().alive.set(fleet.as_str(), is_alive, true_clock.now());
-        }
-    };
+    let alive = factory.alive_observer();
     if !loops {
-        checker.lock().unwrap().refusals.add_scheduled_engine(fleet.as_str());
+        let fleet = factory.fleet.as_str();
+        factory.checker.lock().unwrap().refusals.add_scheduled_engine(fleet);
     }
     loop {
         let schedule = if hostile {
@@ -416,8 +410,8 @@ pub(crate) struct ProcessFactory {
 }
 
 impl ProcessFactory {
-    /// Returns an observer by which a hanging engine does not count as running.
-    fn hang_observer(&self) -> HangObserver {
+    /// Returns an observer of when an engine runs, and does not hang. An old one only observes once `min-version` is raised, so it does not count.
+    fn alive_observer(&self) -> HangObserver {
         let (checker, fleet, clock) =
             (Arc::clone(&self.checker), self.fleet.clone(), self.true_clock.clone());
         let is_old = self.old;
@@ -438,7 +432,7 @@ impl ProcessFactory {
             self.true_clock.clone(),
             schedule,
             Arc::clone(&self.fault_switch),
-            self.who.contains("host-").then(|| self.hang_observer()),
+            self.who.contains("host-").then(|| self.alive_observer()),
         );
         let network: DynCloud = Arc::new(Layer { inner: self.sim.caller(&self.who), hook: injector });
         let checker = Arc::clone(&self.checker);

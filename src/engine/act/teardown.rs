@@ -108,7 +108,6 @@ impl Actor<'_> {
         if database.environment.as_ref().is_some_and(|owner| owner != environment) {
             return Ok(Completion::skip("its tag names another environment"));
         }
-        // A retirement has no tag on its database, and while it exists, its number is taken.
         self.wait_for_claim(record, &database).await;
         let (read, found) = match self.read_ending(record).await? {
             Ok(ending) => ending,
